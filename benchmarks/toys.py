@@ -1,0 +1,156 @@
+"""Fit toys whose truth is known and measure unseen views; with --ablation, switch one part off at a time.
+
+Every cell (variant, toy) is a fresh process and leaves one JSON in the cache folder; finished
+cells are skipped, so an interrupted run goes on.
+
+    python3 tasks.py bench toys                     8 validation toys, preset fast
+    python3 tasks.py bench toys --ablation --toys 4
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stag4d.data import TrainingViews
+from stag4d.evaluation import compare, on_white, psnr
+from stag4d.geometry import angle_between_deg
+from stag4d.mini import TEST_POSES, toy_seed, toy_truth, toy_views
+from stag4d.optimization import AdaptivePercentile, FixedThreshold, OptimizationConfig, preset
+from stag4d.pipeline import fit, render_views
+from stag4d.types import ViewSet
+
+Variant = Callable[[OptimizationConfig], OptimizationConfig]
+
+
+def _with(part: str, **values: Any) -> Variant:
+    return lambda config: replace(config, **{part: replace(getattr(config, part), **values)})
+
+
+VARIANTS: dict[str, Variant] = {
+    "preset": lambda config: config,
+    "ball start": _with("start", kind="ball", bound=0.5),
+    "no densification": _with("densification", strategy=None),
+    "adaptive densification": _with("densification", strategy=AdaptivePercentile()),
+    "fixed densification": _with("densification", strategy=FixedThreshold()),
+    "no time smoothness": _with("regularizers", time_smoothness=0.0),
+    "no space smoothness": _with("regularizers", space_smoothness=0.0),
+    "no scale cap": _with("regularizers", scale_cap=0.0),
+    "scale ratio": _with("regularizers", scale_ratio=0.01),
+    "time deviation": _with("regularizers", time_deviation=0.001),
+    "white background": _with("batch", background="white"),
+}
+
+
+def main() -> None:
+    """Run the cells that are missing and print the table."""
+    options = _options()
+    if options.cell is not None:
+        _run_cell(options)
+        return
+    variants = list(VARIANTS) if options.ablation else ["preset"]
+    rows = {}
+    for variant in variants:
+        cells = [_cell(options, variant, index) for index in range(options.toys)]
+        rows[variant] = cells
+        if variant == variants[0]:
+            print(
+                f"{'toy':>4} {'blank':>6} {'near':>6} {'PSNR':>6} {'SSIM':>6} {'IoU':>6} {'s':>6} {'MiB':>6}"
+            )
+            for index, cell in enumerate(cells):
+                print(
+                    f"{index:>4} {cell['blank']:6.2f} {cell['nearest']:6.2f} {cell['psnr']:6.2f} "
+                    f"{cell['ssim']:6.3f} {cell['iou']:6.3f} {cell['seconds']:6.0f} {cell['peak_mib']:6.0f}"
+                )
+    print(f"\n{'variant':<24} {'PSNR':>6} {'SSIM':>6} {'IoU':>6} {'s':>6} {'vs preset':>10}")
+    for variant, cells in rows.items():
+        means = {
+            name: sum(cell[name] for cell in cells) / len(cells)
+            for name in ("psnr", "ssim", "iou", "seconds")
+        }
+        base = sum(cell["psnr"] for cell in rows["preset"]) / len(rows["preset"])
+        print(
+            f"{variant:<24} {means['psnr']:6.2f} {means['ssim']:6.3f} {means['iou']:6.3f} "
+            f"{means['seconds']:6.0f} {means['psnr'] - base:+10.2f}"
+        )
+
+
+def _cell(options: argparse.Namespace, variant: str, index: int) -> dict[str, Any]:
+    """Return a cell's result, from its file or from a fresh process."""
+    toy = f"{options.split}{index}-{options.frames}x{options.size}"
+    path = Path(options.cache) / f"{options.preset}-{variant.replace(' ', '_')}-{toy}.json"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, __file__, *sys.argv[1:], "--cell", variant, str(index), str(path)]
+        subprocess.run(command, check=True)
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _run_cell(options: argparse.Namespace) -> None:
+    """Fit one toy, measure it, and write the cell's file; seconds count the fit with its compilation."""
+    variant, index, path = options.cell
+    seed = toy_seed(options.split, int(index))
+    views = toy_views(seed, options.frames, options.size)
+    truth = toy_truth(seed, TEST_POSES, options.frames, options.size)
+    began = time.perf_counter()
+    model, report = fit(views, VARIANTS[variant](preset(options.preset, size=options.size)))
+    seconds = time.perf_counter() - began
+    images, alphas = render_views(model, list(TEST_POSES), list(range(options.frames)), options.size)
+    scores = compare(images, alphas, *truth)
+    cell = {
+        **{name: scores[name] for name in ("psnr", "ssim", "iou")},
+        **_baselines(views, *truth),
+        "seconds": seconds,
+        "steps": report.settings["steps"],
+        "num_gaussians": report.num_gaussians,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    Path(path).write_text(json.dumps(cell), encoding="utf-8")
+
+
+def _baselines(views: ViewSet, images: torch.Tensor, alphas: torch.Tensor) -> dict[str, float]:
+    """Return the PSNR of a blank picture and of the nearest given one at the test views."""
+    truth = on_white(images, alphas)  # [V, F, S, S, 3]
+    given = TrainingViews.from_views(views, truth.shape[2])
+    nearest = []
+    for index, pose in enumerate(TEST_POSES):
+        angles = [angle_between_deg(pose, other) for other in (views.input_pose, *views.view_poses)]
+        camera = torch.tensor([min(range(len(angles)), key=angles.__getitem__)])
+        pictures = [
+            given.targets(frame, camera, torch.ones(1, 3), given.size).images[0]
+            for frame in range(given.num_frames)
+        ]
+        nearest.append(psnr(torch.stack(pictures), truth[index]).mean().item())
+    return {
+        "blank": psnr(torch.ones_like(truth), truth).mean().item(),
+        "nearest": sum(nearest) / len(nearest),
+    }
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--toys", type=int, default=8)
+    parser.add_argument("--split", choices=("val", "test"), default="val")
+    parser.add_argument("--preset", choices=("fast", "quality"), default="fast")
+    parser.add_argument("--frames", type=int, default=16)
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--ablation", action="store_true", help="every variant, not the preset alone")
+    parser.add_argument("--cache", default="out/toys", help="folder of the cells' files")
+    parser.add_argument("--cell", nargs=3, metavar=("VARIANT", "INDEX", "FILE"), help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

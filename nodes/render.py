@@ -1,0 +1,152 @@
+"""From a scene and cameras to images, a matte and a depth picture."""
+
+import string
+from collections.abc import Mapping
+from typing import Any
+
+import comfy.model_management
+import comfy.utils
+import numpy as np
+import torch
+from comfy_api.latest import io
+
+from ..stag4d.rendering import render_sequence
+from ..stag4d.scene import GaussianModel4D
+from ..stag4d.types import Cameras
+from .sockets import CATEGORY, CameraPath, Scene
+
+FARTHEST_GRAY = 0.1  # so that the farthest surface still differs from empty space, which is 0
+_MOMENT = io.Float.Input(
+    "moment",
+    default=0.5,
+    min=0.0,
+    max=1.0,
+    step=0.01,
+    tooltip="Where in the clip time stands still: 0 is its first frame, 1 its last.",
+)
+
+
+class STAG4DRender(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="STAG4DRender",
+            display_name="STAG4D Render",
+            category=CATEGORY,
+            description="Renders a 4D scene from a camera path: new views of the motion, bullet time, loops.",
+            search_aliases=["render 4d", "gaussian splat video", "bullet time", "novel view"],
+            inputs=[
+                Scene.Input("scene", tooltip="The scene to render."),
+                CameraPath.Input(
+                    "cameras",
+                    tooltip="One image is rendered for each camera; a single camera films the whole clip.",
+                ),
+                io.Color.Input(
+                    "background",
+                    default="#ffffff",
+                    tooltip="Colour behind the object, as #rrggbb. The mask serves to put a picture there.",
+                ),
+                io.DynamicCombo.Input(
+                    "time_mode",
+                    options=[
+                        io.DynamicCombo.Option("all frames", []),
+                        io.DynamicCombo.Option("ping-pong", []),
+                        io.DynamicCombo.Option("freeze", [_MOMENT]),
+                    ],
+                    tooltip="all frames: the clip once, spread over the cameras. ping-pong: there and back, "
+                    "made to loop. freeze: one moment for all cameras; moving cameras then give bullet time.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output("images", tooltip="One image a camera; with one camera, one a frame."),
+                io.Mask.Output("mask", tooltip="1 on the object, 0 on the background, soft at the edges."),
+                io.Image.Output(
+                    "depth",
+                    tooltip="White is the batch's nearest surface, dark grey its farthest, black is nothing.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, scene: GaussianModel4D, cameras: Cameras, background: str, time_mode: Mapping[str, Any]
+    ) -> io.NodeOutput:
+        times = playback_times(scene.frame_times.cpu(), len(cameras), time_mode)
+        progress = comfy.utils.ProgressBar(len(times))
+
+        def on_frame(done: int) -> None:
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            progress.update_absolute(done)
+
+        rendered = render_sequence(
+            scene.to(comfy.model_management.get_torch_device()),
+            cameras,
+            times,
+            background=parse_color(background),
+            with_depth=True,
+            on_frame=on_frame,
+        )
+        images, alphas = rendered.images.clamp(0, 1), rendered.alphas.clamp(0, 1)
+        return io.NodeOutput(images.cpu(), alphas.cpu(), depth_picture(rendered.depths, alphas).cpu())
+
+
+def playback_times(frame_times: torch.Tensor, num_cameras: int, time_mode: Mapping[str, Any]) -> torch.Tensor:
+    """Return the video time of each image.
+
+    Args:
+        frame_times: [F] times of the clip's frames, ascending.
+        num_cameras: Cameras C. One camera gets an image for each frame that is played; several get one image
+            each, and the clip is spread over them.
+        time_mode: The widget's value: ``time_mode``, and ``moment`` when frozen.
+
+    Returns:
+        [T] float32.
+    """
+    if time_mode["time_mode"] == "freeze":
+        return torch.full((num_cameras,), float(time_mode["moment"]))
+    last = len(frame_times) - 1
+    positions = _POSITIONS[time_mode["time_mode"]](last, num_cameras)
+    return torch.from_numpy(np.interp(positions, np.arange(last + 1), frame_times.numpy())).float()
+
+
+def depth_picture(depths: torch.Tensor, alphas: torch.Tensor) -> torch.Tensor:
+    """Return depths as grey images.
+
+    Args:
+        depths: [T, H, W] distance along the viewing axis.
+        alphas: [T, H, W].
+
+    Returns:
+        [T, H, W, 3]: 1 at the batch's nearest surface, ``FARTHEST_GRAY`` at its farthest, 0 where alpha is at
+        most half.
+    """
+    visible = alphas > 0.5
+    gray = torch.zeros_like(depths)
+    if visible.any():
+        near, far = depths[visible].aminmax()
+        span = (far - near).clamp_min(torch.finfo(depths.dtype).eps)
+        gray = torch.where(visible, 1 - (1 - FARTHEST_GRAY) * (depths - near) / span, gray)
+    return gray[..., None].repeat(1, 1, 1, 3)
+
+
+def parse_color(text: str) -> tuple[float, float, float]:
+    """Return #rrggbb as RGB in 0..1; raises ValueError for anything else."""
+    digits = text.removeprefix("#")
+    if len(digits) != 6 or not set(digits) <= set(string.hexdigits):
+        raise ValueError(f"background: {text!r} is not a colour; expected #rrggbb.")
+    red, green, blue = bytes.fromhex(digits)
+    return red / 255, green / 255, blue / 255
+
+
+def _once(last: int, num_cameras: int) -> np.ndarray:
+    """Return frame positions from the first frame to the last, both included."""
+    return np.linspace(0, last, last + 1 if num_cameras == 1 else num_cameras)
+
+
+def _there_and_back(last: int, num_cameras: int) -> np.ndarray:
+    """Return frame positions that go to the last frame and back, ending one step before the first."""
+    count = max(2 * last, 1) if num_cameras == 1 else num_cameras
+    return last * (1 - np.abs(1 - 2 * np.arange(count) / count))
+
+
+_POSITIONS = {"all frames": _once, "ping-pong": _there_and_back}

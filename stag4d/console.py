@@ -1,0 +1,99 @@
+"""What the commands need of a terminal: errors of one line, values that start with a minus, a bar, Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any, NoReturn
+
+from tqdm import tqdm
+
+from .types import StepReport
+
+_NEGATIVE_VALUE = re.compile(r"-\.?[0-9]")
+
+
+class UsageError(ValueError):
+    """The command line does not say what to do."""
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser that raises ``UsageError`` with one line, where argparse would print its usage and exit."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the command line."""
+        raise UsageError(f"{self.prog}: {message}; see `{self.prog} --help`.")
+
+
+def join_negative_values(words: Sequence[str]) -> list[str]:
+    """Return ``--views -75,0`` as ``--views=-75,0``: argparse takes a word with a dash for an option."""
+    joined: list[str] = []
+    for word in words:
+        option = joined[-1] if joined else ""
+        if _NEGATIVE_VALUE.match(word) and re.fullmatch(r"--[^=]+", option):
+            joined[-1] = f"{option}={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+class Progress:
+    """A bar on stderr with the loss and the time left; it appears with the first report.
+
+    Args:
+        num_steps: Steps planned.
+    """
+
+    def __init__(self, num_steps: int) -> None:
+        self._num_steps = num_steps
+        self._bar: Any = None
+
+    def __enter__(self) -> Progress:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def __call__(self, report: StepReport) -> None:
+        """Show a step."""
+        if self._bar is None:
+            self._bar = tqdm(
+                total=self._num_steps, initial=report.step, unit="step", file=sys.stderr, dynamic_ncols=True
+            )
+        loss = f"{report.losses['total']:.4f}"
+        self._bar.set_postfix(loss=loss, gaussians=report.num_gaussians, refresh=False)
+        self._bar.update(report.step - self._bar.n)
+
+
+class Interrupt:
+    """Turns the first Ctrl-C into a question that the fit asks after every step; the second is immediate."""
+
+    def __init__(self) -> None:
+        self.is_asked = False
+
+    def __call__(self) -> bool:
+        """Return whether to stop."""
+        return self.is_asked
+
+    def __enter__(self) -> Interrupt:
+        """Take over Ctrl-C."""
+        self._previous = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give Ctrl-C back."""
+        signal.signal(signal.SIGINT, self._previous)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        """Take a Ctrl-C."""
+        if self.is_asked:
+            raise KeyboardInterrupt
+        self.is_asked = True
+        sys.stderr.write("\nstopping; what was reached is kept (again to stop at once)\n")

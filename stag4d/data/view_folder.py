@@ -1,0 +1,220 @@
+"""Read and write ViewSet folders, and take views out of a set.
+
+The layout (``view_layout``) is the official code's, so its data sets load as they are. Without ``views.json``
+the views are the Zero123++ v1.1 rig.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..frames import matte_from_border
+from ..geometry import OrbitPose, zero123plus_rig
+from ..geometry.pose_json import (
+    check_version,
+    finite_number,
+    pose_from_json,
+    pose_to_json,
+    poses_from_json,
+    read_json_object,
+)
+from ..types import ViewSet
+from .png import read_png, replacing, write_png
+from .resizing import resize_with_matte
+from .view_layout import find_frames, find_views, frame_file, poses_file, remove_beyond, view_file
+
+_logger = logging.getLogger(__name__)
+
+_VERSION = 1
+_DEFAULT_FPS = 8.0
+# The official pipeline's mattes are 255 inside and 1, not 0, outside: what is this faint is transparent.
+_STRAY_ALPHA = 4 / 255
+
+
+def read_views(folder: str | Path, size: int | None = None) -> ViewSet:
+    """Read a ViewSet folder.
+
+    Args:
+        folder: The folder that holds ``ref``.
+        size: Pixels on a side, for the input and the views; None keeps each at its own size.
+
+    Returns:
+        The views, float32. Files without alpha are matted from their plain background, which is logged once.
+
+    Raises:
+        FileNotFoundError: if the folder, a frame or a view is missing.
+        ValueError: if a file is damaged, not square or of another size than its group's first, a matte is
+            empty or full, or ``views.json`` is malformed, newer, or disagrees with the files.
+    """
+    root = Path(folder)
+    if size is not None and size < 1:
+        raise ValueError(f"views: size {size}; expected at least one pixel, or None for the files' own size.")
+    frame_files = find_frames(root)
+    files_of_frames = find_views(root, len(frame_files))
+    view_files = [path for files in files_of_frames for path in files]  # [F * V]
+    num_views = len(files_of_frames[0])
+    input_pose, view_poses, fps = _read_poses(root, num_views)
+
+    images, alphas, matted = _read_group(frame_files, size)  # [F, H, W, 3], [F, H, W]
+    view_images, view_alphas, views_matted = _read_group(view_files, size)  # [F * V, h, w, 3], [F * V, h, w]
+    if matted + views_matted:
+        _logger.warning(
+            "%s: %d of %d files have no alpha; their mattes were taken from the plain background.",
+            root, matted + views_matted, len(frame_files) + len(view_files),
+        )  # fmt: skip
+    lead = (len(frame_files), num_views)
+    return ViewSet(
+        images=images,
+        alphas=alphas,
+        view_images=view_images.reshape(*lead, *view_images.shape[1:]),  # [F, V, h, w, 3]
+        view_alphas=view_alphas.reshape(*lead, *view_alphas.shape[1:]),  # [F, V, h, w]
+        input_pose=input_pose,
+        view_poses=view_poses,
+        fps=fps,
+    )
+
+
+def write_views(folder: str | Path, views: ViewSet) -> None:
+    """Write a ViewSet folder, as 8-bit RGBA with straight alpha.
+
+    A set that is already there is replaced: its frames and views beyond the new ones are removed. Files that
+    are no part of a set stay.
+
+    Args:
+        folder: The folder; made when it does not exist.
+        views: What to write.
+
+    Raises:
+        RuntimeError: if a file cannot be written.
+    """
+    root = Path(folder)
+    document = {
+        "version": _VERSION,
+        "fps": views.fps,
+        "input": pose_to_json(views.input_pose),
+        "views": [pose_to_json(pose) for pose in views.view_poses],
+    }
+    with replacing(poses_file(root)) as temporary:
+        temporary.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    for frame in range(views.num_frames):
+        for view in range(views.num_views):
+            path = view_file(root, frame, view)
+            _write_picture(path, views.view_images[frame, view], views.view_alphas[frame, view])
+        # last, so that a set cut short is not mistaken for a whole one: its last views lack their input frame
+        _write_picture(frame_file(root, frame), views.images[frame], views.alphas[frame])
+    remove_beyond(root, views.num_frames, views.num_views)
+
+
+def hold_out_view(views: ViewSet, index: int) -> tuple[ViewSet, tuple[OrbitPose, Tensor, Tensor]]:
+    """Take one posed view out of the set, to measure on it what was fitted to the others.
+
+    Args:
+        views: The whole set.
+        index: Which of the V views, from 0.
+
+    Returns:
+        The set without the view, and the view's pose, images [F, h, w, 3] and alphas [F, h, w].
+
+    Raises:
+        ValueError: if there is no such view.
+    """
+    if not 0 <= index < views.num_views:
+        numbers = f"0 to {views.num_views - 1}" if views.num_views else "no number, since there are no views"
+        raise ValueError(f"held-out view: {index} of {views.num_views} views; expected {numbers}.")
+    others = [view for view in range(views.num_views) if view != index]
+    remaining = replace(
+        views,
+        view_images=views.view_images[:, others],  # [F, V - 1, h, w, 3]
+        view_alphas=views.view_alphas[:, others],  # [F, V - 1, h, w]
+        view_poses=tuple(views.view_poses[view] for view in others),
+    )
+    return remaining, (views.view_poses[index], views.view_images[:, index], views.view_alphas[:, index])
+
+
+def _read_poses(root: Path, num_views: int) -> tuple[OrbitPose, tuple[OrbitPose, ...], float]:
+    """Return the input pose, V view poses and fps that ``views.json`` gives, or the defaults."""
+    path = poses_file(root)
+    document = read_json_object(path) if path.exists() else {"version": _VERSION}
+    check_version(document, _VERSION, path.name)
+    origin = {"azimuth": 0.0, "elevation": 0.0}
+    input_pose = pose_from_json(document.get("input", {}), f"{path.name}: input", origin)
+    fps = finite_number(document.get("fps", _DEFAULT_FPS), f"{path.name}: fps")
+    if fps <= 0:
+        raise ValueError(f"{path.name}: fps is {fps:g}; expected a positive number.")
+    if "views" in document:
+        view_poses = poses_from_json(document["views"], f"{path.name}: views")
+        if len(view_poses) != num_views:
+            raise ValueError(
+                f"{path.name}: views has {len(view_poses)} poses; expected {num_views}, the views of "
+                f"each frame in {root}."
+            )
+        return input_pose, view_poses, fps
+    rig = zero123plus_rig("v1.1", input_pose.azimuth_deg)
+    if num_views not in (0, len(rig)):
+        raise ValueError(
+            f"views: {root} has {num_views} views a frame and no poses for them; expected {len(rig)}, "
+            f"or a {path.name} that says where they stand."
+        )
+    return input_pose, rig[:num_views], fps
+
+
+def _read_group(files: list[Path], size: int | None) -> tuple[Tensor, Tensor, int]:
+    """Read N files of one size into [N, S, S, 3] and [N, S, S], and count those without alpha."""
+    if not files:
+        side = size or 1
+        return torch.zeros(0, side, side, 3), torch.zeros(0, side, side), 0
+    num_matted = 0
+    for index, path in enumerate(files):
+        colors, alpha, was_matted = _read_picture(path)
+        num_matted += was_matted
+        if index == 0:
+            native = len(alpha)
+            side = size or native
+            images = np.empty((len(files), side, side, 3), np.float32)
+            alphas = np.empty((len(files), side, side), np.float32)
+        if len(alpha) != native:
+            raise ValueError(f"{path}: {len(alpha)} pixels on a side; expected {native}, as {files[0]} has.")
+        if side != native:
+            colors, alpha = resize_with_matte(colors, alpha, side)
+        images[index], alphas[index] = colors, alpha
+    return torch.from_numpy(images), torch.from_numpy(alphas), num_matted
+
+
+def _read_picture(path: Path) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Return one square picture's colors and usable matte, and whether the matte had to be made."""
+    colors, alpha = read_png(path)
+    height, width = colors.shape[:2]
+    if height != width:
+        raise ValueError(f"{path}: {width}x{height} pixels; expected a square image.")
+    was_matted = alpha is None
+    if alpha is None:
+        try:
+            alpha = matte_from_border(torch.from_numpy(colors)).numpy()
+        except ValueError as error:
+            raise ValueError(f"{path}: no alpha, and {error}") from error
+    alpha = _without_stray_floor(alpha)
+    if alpha.max() <= _STRAY_ALPHA:
+        raise ValueError(f"{path}: the matte is empty; expected an object that is opaque somewhere.")
+    if alpha.min() >= 1 - _STRAY_ALPHA:
+        raise ValueError(f"{path}: the matte is full; expected a background that is transparent somewhere.")
+    return colors, alpha, was_matted
+
+
+def _without_stray_floor(alpha: np.ndarray) -> np.ndarray:
+    """Return a matte of 1 and a tiny constant as one of 1 and 0, any other as it is."""
+    low = alpha.min()
+    if 0 < low <= _STRAY_ALPHA and np.all((alpha == low) | (alpha == 1)):
+        return (alpha > 0.5).astype(np.float32)
+    return alpha
+
+
+def _write_picture(path: Path, image: Tensor, alpha: Tensor) -> None:
+    """Write one picture of the set."""
+    write_png(path, image.detach().cpu().float().numpy(), alpha.detach().cpu().float().numpy())

@@ -1,0 +1,159 @@
+"""Gaussians as PLY, the format of 3DGS: raw parameters, in the 3DGS frame, binary little-endian."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from plyfile import PlyData, PlyElement, PlyParseError
+from torch import Tensor
+
+from ..geometry.splat_frame import flip_splat_frame
+from ..scene import Gaussians
+from .atomic import replacing
+
+_MEANS = ("x", "y", "z")
+_NORMALS = ("nx", "ny", "nz")  # always zero; readers expect them
+_COLORS = ("f_dc_0", "f_dc_1", "f_dc_2")
+_OPACITY = ("opacity",)
+_SCALES = ("scale_0", "scale_1", "scale_2")
+_QUATS = ("rot_0", "rot_1", "rot_2", "rot_3")
+_COLUMNS = _MEANS + _NORMALS + _COLORS + _OPACITY + _SCALES + _QUATS
+_READ_COLUMNS = _MEANS + _COLORS + _OPACITY + _SCALES + _QUATS
+_SEQUENCE_FILE = re.compile(r"frame_([0-9]{4,})\.ply")
+
+
+def write_ply(path: str | Path, gaussians: Gaussians) -> None:
+    """Write Gaussians as a 3DGS PLY; quaternions are normalized, as not every reader does it.
+
+    Args:
+        path: The file; its folder is made when it does not exist.
+        gaussians: In our world.
+
+    Raises:
+        RuntimeError: if the file cannot be written.
+    """
+    means, quats = flip_splat_frame(gaussians.means, torch.nn.functional.normalize(gaussians.quats, dim=-1))
+    columns = [
+        means,
+        torch.zeros_like(means),
+        gaussians.sh0[:, 0],
+        gaussians.logit_opacities[:, None],
+        gaussians.log_scales,
+        quats,
+    ]
+    table = torch.cat([column.detach().cpu().float() for column in columns], dim=1).numpy()  # [N, 17]
+    vertices = np.rec.fromarrays(list(table.T), dtype=[(name, "<f4") for name in _COLUMNS])
+    document = PlyData([PlyElement.describe(vertices, "vertex")], text=False, byte_order="<")
+    with replacing(Path(path)) as temporary, temporary.open("wb") as file:
+        document.write(file)
+
+
+def write_ply_sequence(folder: str | Path, frames: Iterable[Gaussians]) -> list[Path]:
+    """Write one PLY a frame, ``frame_0000.ply`` and on; those of an older, longer sequence are removed.
+
+    Args:
+        folder: The folder; made when it does not exist.
+        frames: The Gaussians of each frame.
+
+    Returns:
+        The files in order.
+
+    Raises:
+        ValueError: if there are no frames.
+        RuntimeError: if a file cannot be written.
+    """
+    root = Path(folder)
+    paths = []
+    for index, gaussians in enumerate(frames):
+        paths.append(root / f"frame_{index:04d}.ply")
+        write_ply(paths[-1], gaussians)
+    if not paths:
+        raise ValueError(f"{root}: no frames to write; expected one or more.")
+    for entry in root.iterdir():
+        match = _SEQUENCE_FILE.fullmatch(entry.name)
+        if match and int(match[1]) >= len(paths):
+            entry.unlink()
+    return paths
+
+
+def read_ply(path: str | Path) -> Gaussians:
+    """Read a 3DGS PLY into our world. View-dependent color, if there is any, is left out.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Gaussians, float32.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not a PLY, lacks a column, or holds a number that is not finite.
+    """
+    stored = _stored_gaussians(path, _read_vertices(path))
+    means, quats = flip_splat_frame(stored.means, stored.quats)
+    return replace(stored, means=means, quats=quats)
+
+
+def read_official_ply(path: str | Path) -> Gaussians:
+    """Read the ``model.ply`` of the official STAG4D code, whose world is ours, not that of other splat files.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Gaussians, float32, as they are stored.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not a PLY, lacks a column, holds view-dependent color or a number that is not
+            finite.
+    """
+    vertices = _read_vertices(path)
+    rest = [name for name in vertices.dtype.names or () if name.startswith("f_rest")]
+    if rest:
+        raise ValueError(
+            f"{path}: has view-dependent color ({len(rest)} f_rest columns); expected SH degree 0."
+        )
+    return _stored_gaussians(path, vertices)
+
+
+def _read_vertices(path: str | Path) -> np.ndarray:
+    """Return a PLY's table of vertices, with all columns that Gaussians need."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; expected a splat PLY.")
+    try:
+        with path.open("rb") as file:
+            document = PlyData.read(file)
+    except (PlyParseError, OSError, ValueError) as error:
+        raise ValueError(f"{path}: not a PLY, or damaged ({error}); expected a splat PLY.") from error
+    vertices = next((element.data for element in document.elements if element.name == "vertex"), None)
+    names = () if vertices is None else vertices.dtype.names
+    missing = [name for name in _READ_COLUMNS if name not in names]
+    if vertices is None or missing:
+        raise ValueError(f"{path}: no column {', '.join(missing)}; expected a splat PLY of 3DGS.")
+    return vertices
+
+
+def _stored_gaussians(path: str | Path, vertices: np.ndarray) -> Gaussians:
+    """Return a table's Gaussians in the frame that the file has; raises ValueError if one is not finite."""
+
+    def columns(wanted: tuple[str, ...]) -> Tensor:
+        return torch.from_numpy(np.stack([vertices[name] for name in wanted], axis=-1).astype(np.float32))
+
+    gaussians = Gaussians(
+        means=columns(_MEANS),
+        log_scales=columns(_SCALES),
+        quats=columns(_QUATS),
+        logit_opacities=columns(_OPACITY)[:, 0],
+        sh0=columns(_COLORS)[:, None],
+    )
+    for name, values in gaussians.as_dict().items():
+        if not torch.isfinite(values).all():
+            raise ValueError(f"{path}: {name} are not all finite; every number must be.")
+    return gaussians

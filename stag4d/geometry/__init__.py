@@ -1,0 +1,20 @@
+"""Cameras on an orbit, the Zero123++ rigs and quaternions: plain functions on tensors, no state."""
+
+from .orbit import DEFAULT_FOVY_DEG, DEFAULT_RADIUS, OrbitPose, angle_between_deg, intrinsics, orbit_viewmats
+from .quaternions import multiply_quats, quats_to_rotations
+from .rig import ZERO123PLUS_RIGS, zero123plus_rig
+from .splat_frame import flip_splat_frame
+
+__all__ = [
+    "DEFAULT_FOVY_DEG",
+    "DEFAULT_RADIUS",
+    "ZERO123PLUS_RIGS",
+    "OrbitPose",
+    "angle_between_deg",
+    "flip_splat_frame",
+    "intrinsics",
+    "multiply_quats",
+    "orbit_viewmats",
+    "quats_to_rotations",
+    "zero123plus_rig",
+]

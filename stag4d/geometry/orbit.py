@@ -1,0 +1,102 @@
+"""Orbit poses and pinhole intrinsics.
+
+The world is y-up and right-handed with the object at the origin. Azimuth 0 is on +z looking at -z and grows
+to the camera's right (towards +x); positive elevation is above. Cameras are OpenCV (x right, y down, z
+forward).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+DEFAULT_RADIUS = 2.0  # official code
+DEFAULT_FOVY_DEG = 49.1  # official code
+MAX_ELEVATION_DEG = 89.9  # at the pole the up vector is undefined
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrbitPose:
+    """One camera that looks at the origin.
+
+    Attributes:
+        azimuth_deg: Degrees around the y axis, 0 on +z, growing towards +x.
+        elevation_deg: Degrees above the horizontal plane, within +-89.9.
+        radius: Distance of the camera's centre from the origin, world units.
+        fovy_deg: Vertical field of view, degrees.
+    """
+
+    azimuth_deg: float
+    elevation_deg: float = 0.0
+    radius: float = DEFAULT_RADIUS
+    fovy_deg: float = DEFAULT_FOVY_DEG
+
+    def __post_init__(self) -> None:
+        """Check the ranges; raises ValueError with the offending value."""
+        values = (self.azimuth_deg, self.elevation_deg, self.radius, self.fovy_deg)
+        if not all(math.isfinite(value) for value in values):
+            raise ValueError(f"camera pose: {self} is not finite; every number must be.")
+        if abs(self.elevation_deg) > MAX_ELEVATION_DEG:
+            raise ValueError(
+                f"camera pose: elevation {self.elevation_deg:g} degrees; expected -{MAX_ELEVATION_DEG} to "
+                f"{MAX_ELEVATION_DEG} (straight from above the up direction is undefined)."
+            )
+        if self.radius <= 0:
+            raise ValueError(f"camera pose: radius {self.radius:g}; expected a positive distance.")
+        if not 1.0 <= self.fovy_deg <= 170.0:
+            raise ValueError(f"camera pose: fovy {self.fovy_deg:g} degrees; expected 1 to 170.")
+
+
+def orbit_viewmats(poses: Sequence[OrbitPose]) -> Tensor:
+    """Return world-to-camera matrices that look at the origin from each pose.
+
+    This is the only place where a camera's axes are chosen: rows of the rotation are the camera's right, down
+    and forward directions in the world.
+
+    Args:
+        poses: C orbit poses.
+
+    Returns:
+        Float32 [C, 4, 4], OpenCV axes.
+    """
+    azimuths = torch.tensor([pose.azimuth_deg for pose in poses], dtype=torch.float64).deg2rad()  # [C]
+    elevations = torch.tensor([pose.elevation_deg for pose in poses], dtype=torch.float64).deg2rad()  # [C]
+    radii = torch.tensor([pose.radius for pose in poses], dtype=torch.float64)  # [C]
+    sin_az, cos_az = azimuths.sin(), azimuths.cos()
+    sin_el, cos_el = elevations.sin(), elevations.cos()
+    zero = torch.zeros_like(azimuths)
+    right = torch.stack([cos_az, zero, -sin_az], dim=-1)  # [C, 3]
+    down = torch.stack([sin_el * sin_az, -cos_el, sin_el * cos_az], dim=-1)  # [C, 3]
+    forward = torch.stack([-cos_el * sin_az, -sin_el, -cos_el * cos_az], dim=-1)  # [C, 3]
+    viewmats = torch.eye(4, dtype=torch.float64).repeat(len(poses), 1, 1)  # [C, 4, 4]
+    viewmats[:, :3, :3] = torch.stack([right, down, forward], dim=1)
+    viewmats[:, 2, 3] = radii  # the centre is -radius * forward, so only the depth is translated
+    return viewmats.float()
+
+
+def intrinsics(fovy_deg: Sequence[float], width: int, height: int) -> Tensor:
+    """Return pinhole matrices in pixels with square pixels and a centred principal point.
+
+    Args:
+        fovy_deg: C vertical fields of view, degrees.
+        width: Image width, pixels.
+        height: Image height, pixels.
+
+    Returns:
+        Float32 [C, 3, 3]; focal = height / (2 tan(fovy / 2)).
+    """
+    focals = [0.5 * height / math.tan(math.radians(fovy) / 2) for fovy in fovy_deg]
+    return torch.tensor(
+        [[[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]] for focal in focals], dtype=torch.float32
+    ).reshape(-1, 3, 3)
+
+
+def angle_between_deg(first: OrbitPose, second: OrbitPose) -> float:
+    """Return the angle between two poses' viewing directions, degrees in [0, 180]."""
+    forwards = orbit_viewmats([first, second])[:, 2, :3].double()  # [2, 3]
+    return math.degrees(math.atan2(torch.linalg.cross(forwards[0], forwards[1]).norm().item(),
+                                   (forwards[0] @ forwards[1]).item()))  # fmt: skip

@@ -1,0 +1,95 @@
+"""Orbit poses as JSON values, degrees and world units, with errors that carry the path of the field."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .orbit import DEFAULT_FOVY_DEG, DEFAULT_RADIUS, OrbitPose
+
+_ANGLES = ("azimuth", "elevation", "fovy")
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file.
+
+    Raises:
+        ValueError: if the file is not JSON or holds something else than an object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: cannot be read as JSON ({error}); expected an object.") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path}: holds {_describe(value)}; expected a JSON object.")
+    return value
+
+
+def check_version(document: Mapping[str, Any], newest: int, subject: str) -> None:
+    """Raise ValueError unless the document's ``version`` is an integer from 1 to ``newest``."""
+    version = document.get("version")
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise ValueError(f"{subject}: version must be a whole number from 1, not {_describe(version)}.")
+    if version > newest:
+        raise ValueError(f"{subject}: version {version} is newer than {newest}, the last one known; update.")
+
+
+def finite_number(value: object, field: str) -> float:
+    """Return a JSON number as a float; raises ValueError that names the field when it is anything else."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if math.isfinite(number):
+            return number
+    raise ValueError(f"{field} must be a finite number, not {_describe(value)}.")
+
+
+def pose_from_json(value: object, field: str, defaults: Mapping[str, float] | None = None) -> OrbitPose:
+    """Return the pose in ``{"azimuth", "elevation", "radius", "fovy"}``.
+
+    Args:
+        value: The JSON value.
+        field: Where it stands, for errors: ``views.json: views[3]``.
+        defaults: Values of absent fields, over radius 2 and fovy 49.1.
+
+    Raises:
+        ValueError: if it is no object, a field is no finite number, or the pose is out of range.
+    """
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{field} must be an object with azimuth and elevation, not {_describe(value)}.")
+    fields = {"radius": DEFAULT_RADIUS, "fovy": DEFAULT_FOVY_DEG, **(defaults or {}), **value}
+    numbers = {f"{key}_deg": finite_number(fields.get(key), f"{field}.{key}") for key in _ANGLES}
+    try:
+        return OrbitPose(**numbers, radius=finite_number(fields["radius"], f"{field}.radius"))
+    except ValueError as error:
+        raise ValueError(f"{field}: {error}") from error
+
+
+def poses_from_json(value: object, field: str) -> tuple[OrbitPose, ...]:
+    """Return the poses of a JSON array; raises ValueError like ``pose_from_json``."""
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise ValueError(f"{field} must be an array of poses, not {_describe(value)}.")
+    return tuple(pose_from_json(entry, f"{field}[{index}]") for index, entry in enumerate(value))
+
+
+def pose_to_json(pose: OrbitPose) -> dict[str, float]:
+    """Return the pose as a JSON object, degrees and world units."""
+    return {
+        "azimuth": pose.azimuth_deg,
+        "elevation": pose.elevation_deg,
+        "radius": pose.radius,
+        "fovy": pose.fovy_deg,
+    }
+
+
+def _describe(value: object) -> str:
+    """Return a JSON value in a few words."""
+    if value is None:
+        return "nothing"
+    text = json.dumps(value, default=repr)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,0 +1,18 @@
+"""Animated toy objects with known truth: drawn by a seed, ray-cast exactly from any camera at any time."""
+
+from .objects import REACH, SPLITS, ToyObject, toy_object, toy_seed
+from .raycast import raycast
+from .samples import TEST_AZIMUTHS_DEG, TEST_POSES, toy_truth, toy_views
+
+__all__ = [
+    "REACH",
+    "SPLITS",
+    "TEST_AZIMUTHS_DEG",
+    "TEST_POSES",
+    "ToyObject",
+    "raycast",
+    "toy_object",
+    "toy_seed",
+    "toy_truth",
+    "toy_views",
+]

@@ -1,0 +1,217 @@
+"""Analytic solids and where rays enter them.
+
+A solid lives in its own frame, centered, with its axis along local y. Its three ``sizes`` are, by kind:
+
+- ellipsoid and box: half extents along x, y, z;
+- rounded cone, the hull of two spheres at y = -half and y = +half: their radii (which differ by less than the
+  distance between their centers) and half;
+- frustum, a flat-ended cone or cylinder: the radii of its bottom and its top, and half its height.
+
+Every solid is convex, so the smallest distance over the pieces of its boundary is where a ray enters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Vector = tuple[float, float, float]
+
+ELLIPSOID, BOX, ROUNDED_CONE, FRUSTUM = range(4)
+
+_MISS = float("inf")
+_PARALLEL = 1e-12  # stands for zero in a denominator, so that quotients are large but finite
+_MARGIN, _ROUNDING = 1.001, 1e-5  # of a bounding sphere's radius, and of a distance
+
+
+@dataclass(frozen=True, eq=False)
+class Solids:
+    """P posed solids.
+
+    Attributes:
+        kinds: [P] int64, one of ``ELLIPSOID``, ``BOX``, ``ROUNDED_CONE``, ``FRUSTUM``.
+        sizes: [P, 3], see the module.
+        rotations: [P, 3, 3] from the solid's frame to the world.
+        centers: [P, 3] in the world.
+    """
+
+    kinds: Tensor
+    sizes: Tensor
+    rotations: Tensor
+    centers: Tensor
+
+    def bounding_radii(self) -> Tensor:
+        """Return the radius of a sphere around each center that holds the solid, [P]."""
+        first, second, third = self.sizes.unbind(-1)
+        widest = torch.maximum(first, second)
+        diagonal, rim = self.sizes.norm(dim=-1), torch.hypot(widest, third)
+        options = torch.stack([torch.maximum(widest, third), diagonal, third + widest, rim])  # [4, P]
+        return options.gather(0, self.kinds[None])[0]
+
+    def support_points(self, directions: Tensor) -> Tensor:
+        """Return each solid's farthest boundary point along directions, all in its own frame.
+
+        Args:
+            directions: [D, 3] unit vectors.
+
+        Returns:
+            [P, D, 3].
+        """
+        sizes, along = self.sizes[:, None], directions[None]  # [P, 1, 3], [1, D, 3]
+        sides = torch.where(along < 0, -1.0, 1.0).to(sizes)
+        ellipsoid = sizes**2 * along / (sizes * along).norm(dim=-1, keepdim=True)
+        box = sizes * sides
+        bottom, top, half = sizes.unbind(-1)  # [P, 1]
+        up = torch.tensor([0.0, 1.0, 0.0]).to(sizes)
+        ends = [(-half)[..., None] * up, half[..., None] * up]
+        spheres = [ends[0] + bottom[..., None] * along, ends[1] + top[..., None] * along]
+        flat = along * (1 - up)
+        radial = flat / flat.norm(dim=-1, keepdim=True).clamp_min(1e-9)
+        rims = [ends[0] + bottom[..., None] * radial, ends[1] + top[..., None] * radial]
+        cone, frustum = (
+            torch.where(((pair[1] - pair[0]) * along).sum(-1, keepdim=True) > 0, pair[1], pair[0])
+            for pair in (spheres, rims)
+        )
+        options = torch.stack([ellipsoid.expand_as(cone), box.expand_as(cone), cone, frustum])  # [4, P, D, 3]
+        return options[self.kinds, torch.arange(len(self.kinds))]
+
+
+@dataclass(frozen=True, eq=False)
+class Hits:
+    """Where R rays from each of C points first enter any solid.
+
+    Attributes:
+        distances: [C, R] along the ray; infinity for a miss.
+        ids: [C, R] int64 index of the solid; -1 for a miss.
+        points: [C, R, 3] the hit in the solid's own frame; 0 for a miss.
+    """
+
+    distances: Tensor
+    ids: Tensor
+    points: Tensor
+
+
+def first_hits(origins: Tensor, directions: Tensor, solids: Solids) -> Hits:
+    """Return the first solid that each ray enters; of equally near ones, the one listed first.
+
+    Args:
+        origins: [C, 3], outside every solid.
+        directions: [C, R, 3] unit vectors, R for each origin.
+        solids: P solids.
+
+    Returns:
+        C x R hits.
+    """
+    num_rays = directions.shape[1]
+    headings = directions.reshape(-1, 3).T.contiguous()  # [3, C R]: sums over 3 are then fast
+    distances = torch.full_like(headings[0], _MISS)
+    ids = torch.full_like(headings[0], -1, dtype=torch.int64)
+    points = torch.zeros_like(headings)
+    offsets = solids.centers[:, None] - origins  # [P, C, 3]
+    # The distance at which each ray passes closest to each center: a ray meets the bounding sphere if that is
+    # no less than the length of the sphere's tangent from the origin.
+    closest = (offsets.transpose(0, 1) @ directions.transpose(1, 2)).transpose(0, 1)  # [P, C, R]
+    tangents = ((offsets**2).sum(-1) - (_MARGIN * solids.bounding_radii()[:, None]) ** 2).clamp_min(0).sqrt()
+    near = closest >= tangents[..., None] - _ROUNDING  # [P, C, R]
+    for solid, (kind, sizes) in enumerate(zip(solids.kinds.tolist(), solids.sizes.tolist(), strict=True)):
+        rays = near[solid].reshape(-1).nonzero()[:, 0]  # [K]
+        if len(rays) == 0:
+            continue
+        to_local = solids.rotations[solid].T
+        local_headings = to_local @ headings.index_select(1, rays)  # [3, K]
+        # Local rays start at their closest point: small numbers, so float32 is enough.
+        skipped = closest[solid].reshape(-1).index_select(0, rays)
+        local_origins = -(to_local @ offsets[solid].T).index_select(1, rays // num_rays)
+        local_starts = torch.addcmul(local_origins, local_headings, skipped)
+        steps = _ENTRIES[kind](local_starts, local_headings, *sizes)
+        found = skipped + steps
+        closer = ((found > 0) & (found < distances.index_select(0, rays))).nonzero()[:, 0]
+        rays, steps = rays.index_select(0, closer), steps.index_select(0, closer)
+        distances[rays] = found.index_select(0, closer)
+        ids[rays] = solid
+        points[:, rays] = torch.addcmul(
+            local_starts.index_select(1, closer), local_headings.index_select(1, closer), steps
+        )
+    grid = directions.shape[:2]
+    return Hits(distances.reshape(grid), ids.reshape(grid), points.T.reshape(*grid, 3))
+
+
+def _quadratic_roots(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the roots of a t^2 + 2 b t + c, the lower first; infinity where there are none."""
+    discriminant = b * b - a * c
+    # q / a and c / q: exact also for tiny a, where the school formula cancels.
+    q = -(b + torch.copysign(discriminant.clamp_min(0).sqrt(), b))
+    first, second = q / a.masked_fill(a == 0, _PARALLEL), c / q.masked_fill(q == 0, _PARALLEL)
+    missed = discriminant < 0
+    low, high = torch.minimum(first, second), torch.maximum(first, second)
+    return low.masked_fill(missed, _MISS), high.masked_fill(missed, _MISS)
+
+
+def _enter_sphere(starts: Tensor, headings: Tensor, radius: float, height: float = 0.0) -> Tensor:
+    """Return the first distance to a sphere around (0, height, 0); [3, K] to [K], as in all of these."""
+    offsets = starts - starts.new_tensor([[0.0], [height], [0.0]])
+    a, b, c = (headings**2).sum(0), (offsets * headings).sum(0), (offsets**2).sum(0) - radius**2
+    return _quadratic_roots(a, b, c)[0]
+
+
+def _enter_ellipsoid(starts: Tensor, headings: Tensor, x: float, y: float, z: float) -> Tensor:
+    halves = starts.new_tensor([[x], [y], [z]])
+    return _enter_sphere(starts / halves, headings / halves, 1.0)
+
+
+def _enter_box(starts: Tensor, headings: Tensor, x: float, y: float, z: float) -> Tensor:
+    safe = torch.where(headings.abs() < _PARALLEL, _PARALLEL, headings)
+    reach = starts.new_tensor([[x], [y], [z]]) * safe.sign()
+    nears, fars = ((-reach - starts) / safe).amax(0), ((reach - starts) / safe).amin(0)
+    return nears.masked_fill(nears > fars, _MISS)
+
+
+def _enter_rounded_cone(starts: Tensor, headings: Tensor, bottom: float, top: float, half: float) -> Tensor:
+    """Take the nearest of two spheres and of the cone that touches both between its tangent circles."""
+    spheres = [_enter_sphere(starts, headings, *end) for end in ((bottom, -half), (top, half))]
+    # Tangent line in the half plane (rho, y): rho cosine + (y + half) sine = bottom.
+    sine = (bottom - top) / (2 * half)
+    cosine = math.sqrt(1 - sine**2)
+    intercept, slope = (bottom - half * sine) / cosine, -sine / cosine
+    side = _enter_cone_side(starts, headings, (intercept, slope), (bottom * sine - half, top * sine + half))
+    return torch.minimum(torch.minimum(*spheres), side)
+
+
+def _enter_frustum(starts: Tensor, headings: Tensor, bottom: float, top: float, half: float) -> Tensor:
+    """Take the nearest of the two flat discs and the side."""
+    rise = torch.where(headings[1].abs() < _PARALLEL, _PARALLEL, headings[1])
+    line = ((bottom + top) / 2, (top - bottom) / (2 * half))
+    entry = _enter_cone_side(starts, headings, line, (-half, half))
+    for radius, height in ((bottom, -half), (top, half)):
+        distance = (height - starts[1]) / rise
+        spots = starts[::2] + distance * headings[::2]  # x and z
+        entry = torch.minimum(entry, distance.masked_fill((spots**2).sum(0) > radius**2, _MISS))
+    return entry
+
+
+def _enter_cone_side(
+    starts: Tensor, headings: Tensor, line: tuple[float, float], heights: tuple[float, float]
+) -> Tensor:
+    """Return the first distance to x^2 + z^2 = (intercept + slope y)^2 with y between two heights."""
+    intercept, slope = line
+    radius, growth = intercept + slope * starts[1], slope * headings[1]
+    a = (headings[::2] ** 2).sum(0) - growth**2
+    b = (starts[::2] * headings[::2]).sum(0) - radius * growth
+    c = (starts[::2] ** 2).sum(0) - radius**2
+    entry = torch.full_like(a, _MISS)
+    for root in _quadratic_roots(a, b, c):
+        y = starts[1] + root * headings[1]
+        entry = torch.minimum(entry, root.masked_fill((y < heights[0]) | (y > heights[1]), _MISS))
+    return entry
+
+
+_ENTRIES: dict[int, Callable[..., Tensor]] = {
+    ELLIPSOID: _enter_ellipsoid,
+    BOX: _enter_box,
+    ROUNDED_CONE: _enter_rounded_cone,
+    FRUSTUM: _enter_frustum,
+}

@@ -1,0 +1,220 @@
+"""Where Gaussians are added and removed: small strategies with one interface, and what they share.
+
+All gradients are of the image-plane means in normalised coordinates: pixels times half the render's size, so
+that renders of different sizes agree. A strategy only says which Gaussians grow; when, how and how many is
+common.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from ..geometry import quats_to_rotations
+from ..scene import Gaussians
+from .parameters import TrainableScene
+
+_SPLIT_SHRINK = 1.6  # official, from 3DGS
+
+
+class DensificationStrategy(Protocol):
+    """Which Gaussians grow, given how far their image-plane means want to move."""
+
+    def select(self, gradients: Tensor) -> Tensor:
+        """Return [N] bool of mean gradient norms [N], zero where a Gaussian was never seen."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptivePercentile:
+    """STAG4D's: the given share of the Gaussians with the largest nonzero gradients, whatever their scale.
+
+    Attributes:
+        top_share: Share that grows each time (paper: 0.025).
+    """
+
+    top_share: float = 0.025
+
+    def __post_init__(self) -> None:
+        """Check the range; raises ValueError with the value."""
+        if not 0 < self.top_share < 1:
+            raise ValueError(f"densification: top_share is {self.top_share}; expected between 0 and 1.")
+
+    def select(self, gradients: Tensor) -> Tensor:
+        """See ``DensificationStrategy``."""
+        nonzero = gradients[gradients > 0]
+        if len(nonzero) == 0:
+            return torch.zeros_like(gradients, dtype=torch.bool)
+        rank = max(math.ceil(len(nonzero) * (1 - self.top_share)), 1)
+        return gradients > nonzero.kthvalue(rank).values
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedThreshold:
+    """3DGS's: every Gaussian whose gradient exceeds a number.
+
+    Attributes:
+        threshold: Gradient norm in normalised coordinates (3DGS: 0.0002).
+    """
+
+    threshold: float = 2e-4
+
+    def __post_init__(self) -> None:
+        """Check the range; raises ValueError with the value."""
+        if not self.threshold > 0:
+            raise ValueError(
+                f"densification: threshold is {self.threshold}; expected a positive gradient norm."
+            )
+
+    def select(self, gradients: Tensor) -> Tensor:
+        """See ``DensificationStrategy``."""
+        return gradients > self.threshold
+
+
+@dataclass(frozen=True, kw_only=True)
+class DensificationConfig:
+    """When and how Gaussians are added and removed.
+
+    Attributes:
+        strategy: Which ones grow; None never changes the number.
+        start: Progress from which it acts (official: 0.15, step 1200 of 8000).
+        stop: Progress until which it acts (official: 0.75).
+        every: Steps between two times (official: 100).
+        max_gaussians: Cap on the number.
+        clone_scale: A Gaussian whose longest standard deviation is at most this is cloned, a longer one is
+            split in two, world units (official: 0.1).
+        min_opacity: Fainter ones are removed (official: 0.01).
+        min_scale: Ones whose longest standard deviation is below are removed, world units (official: 0.001).
+        max_scale: Ones whose longest is above are removed, world units (official: 0.1).
+    """
+
+    strategy: DensificationStrategy | None = field(default_factory=AdaptivePercentile)
+    start: float = 0.15
+    stop: float = 0.75
+    every: int = 100
+    max_gaussians: int = 100_000
+    clone_scale: float = 0.1
+    min_opacity: float = 0.01
+    min_scale: float = 0.001
+    max_scale: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Check the ranges; raises ValueError with the offending value."""
+        if not 0 <= self.start <= self.stop <= 1:
+            raise ValueError(
+                f"densification: start {self.start}, stop {self.stop}; expected 0 <= start <= stop <= 1."
+            )
+        if self.every < 1 or self.max_gaussians < 1:
+            raise ValueError(
+                f"densification: every {self.every}, max_gaussians {self.max_gaussians}; expected at least 1."
+            )
+
+    def is_due(self, step: int, num_steps: int) -> bool:
+        """Return whether it acts after a step (counted from 1)."""
+        if self.strategy is None or step % self.every != 0:
+            return False
+        return self.start * num_steps < step <= self.stop * num_steps
+
+
+@dataclass(eq=False)
+class GradientStatistics:
+    """Running sums of image-plane gradients since the last densification.
+
+    Attributes:
+        norm_sum: [N] norms of each step's summed gradient.
+        num_seen: [N] steps in which a Gaussian was visible in any render.
+    """
+
+    norm_sum: Tensor
+    num_seen: Tensor
+
+    @classmethod
+    def zeros(cls, count: int, device: torch.device) -> GradientStatistics:
+        """Return statistics of no steps."""
+        return cls(torch.zeros(count, device=device), torch.zeros(count, device=device))
+
+    @torch.no_grad()
+    def observe(self, metas: Sequence[Mapping[str, Any]]) -> None:
+        """Take in one step's renders after ``backward``: the norm of their gradients' sum."""
+        gradient = torch.zeros(len(self.norm_sum), 2, device=self.norm_sum.device)
+        is_seen = torch.zeros_like(self.norm_sum, dtype=torch.bool)
+        for meta in metas:
+            half_size = gradient.new_tensor([meta["width"] / 2, meta["height"] / 2])
+            if meta["means2d"].grad is not None:  # a prior may have no opinion on its renders
+                gradient += meta["means2d"].grad.sum(dim=0) * half_size  # [N, 2]
+            is_seen |= (meta["radii"] > 0).all(dim=-1).any(dim=0)
+        self.norm_sum += gradient.norm(dim=-1) * is_seen
+        self.num_seen += is_seen
+
+    def means(self) -> Tensor:
+        """Return the mean norm per step seen, [N]."""
+        return self.norm_sum / self.num_seen.clamp_min(1)
+
+
+@torch.no_grad()
+def densify(
+    scene: TrainableScene,
+    statistics: GradientStatistics,
+    config: DensificationConfig,
+    generator: torch.Generator,
+) -> None:
+    """Clone, split and prune in place; it may be that none is left.
+
+    Args:
+        scene: Changed in place; new Gaussians start with zero moments.
+        statistics: Of the steps since the last time.
+        config: Limits and the strategy, which must not be None.
+        generator: Source of the positions of split Gaussians.
+    """
+    gaussians = scene.gaussians
+    longest = gaussians.scales.amax(dim=-1)  # [N]
+    is_growing = config.strategy.select(statistics.means()) if config.strategy is not None else longest < 0
+    is_growing &= _largest(statistics.means(), is_growing, config.max_gaussians - len(gaussians))
+    is_split = is_growing & (longest > config.clone_scale)
+    is_clone = is_growing & ~is_split
+    halves = _split(gaussians.map(lambda value: value[is_split]), generator)
+    clones = gaussians.map(lambda value: value[is_clone])
+    added = Gaussians(
+        **{name: torch.cat([getattr(clones, name), getattr(halves, name)]) for name in Gaussians.names()}
+    )
+    scene.replace_gaussians(~is_split, added)
+    is_kept = _worth_keeping(scene.gaussians, config)
+    if not is_kept.all():
+        scene.replace_gaussians(is_kept, added.map(lambda value: value[:0]))
+
+
+def _largest(gradients: Tensor, candidates: Tensor, room: int) -> Tensor:
+    """Return [N] bool of the at most ``room`` candidates with the largest gradients."""
+    chosen = torch.zeros_like(candidates)
+    ranked = gradients.masked_fill(~candidates, -1).argsort(descending=True, stable=True)
+    chosen[ranked[: max(min(room, int(candidates.sum())), 0)]] = True
+    return chosen
+
+
+def _split(gaussians: Gaussians, generator: torch.Generator) -> Gaussians:
+    """Return two smaller Gaussians drawn from each, [2 M]."""
+    count = len(gaussians)
+    offsets = (
+        torch.randn(2, count, 3, generator=generator).to(gaussians.means) * gaussians.scales
+    )  # [2, M, 3]
+    rotated = (quats_to_rotations(gaussians.quats) @ offsets[..., None])[..., 0]  # [2, M, 3]
+    doubled = gaussians.map(lambda value: torch.cat([value, value]))
+    return Gaussians(
+        means=(gaussians.means + rotated).flatten(0, 1),
+        log_scales=doubled.log_scales - math.log(_SPLIT_SHRINK),
+        quats=doubled.quats,
+        logit_opacities=doubled.logit_opacities,
+        sh0=doubled.sh0,
+    )
+
+
+def _worth_keeping(gaussians: Gaussians, config: DensificationConfig) -> Tensor:
+    """Return [N] bool: neither faint, nor vanishing, nor oversized."""
+    longest = gaussians.scales.amax(dim=-1)
+    is_visible = gaussians.opacities >= config.min_opacity
+    return is_visible & (longest >= config.min_scale) & (longest <= config.max_scale)

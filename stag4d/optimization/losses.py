@@ -1,0 +1,71 @@
+"""Photometric and matte losses of the given views."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from ..data import Targets
+from ..types import RenderOutput
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossWeights:
+    """How much each group of given views counts.
+
+    Attributes:
+        kind: ``l1`` tolerates views that disagree (ours), ``mse`` is the official code's.
+        input_color: Weight of the input view's colour.
+        input_alpha: Weight of its matte.
+        view_color: Weight of the posed views' colour (official: 0).
+        view_alpha: Weight of their mattes (official: 0).
+        ramp: Progress over which all of them rise from 0 (official: 0.25, 2000 of 8000 steps).
+    """
+
+    kind: Literal["l1", "mse"] = "l1"
+    input_color: float = 1.0
+    input_alpha: float = 0.5
+    view_color: float = 1.0
+    view_alpha: float = 0.5
+    ramp: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the values; raises ValueError with the offending one."""
+        if self.kind not in ("l1", "mse"):
+            raise ValueError(f"losses: unknown kind {self.kind!r}; expected 'l1' or 'mse'.")
+        if min(self.input_color, self.input_alpha, self.view_color, self.view_alpha, self.ramp) < 0:
+            raise ValueError(f"losses: {self}; no weight may be negative.")
+
+
+def view_losses(
+    output: RenderOutput, targets: Targets, is_input: Tensor, weights: LossWeights, progress: float
+) -> dict[str, Tensor]:
+    """Return the weighted losses of C renders of one frame, each a mean over pixels, summed over renders.
+
+    Args:
+        output: Renders.
+        targets: What they should look like, on the same backgrounds.
+        is_input: [C] bool, which of them are the input view.
+        weights: Weights of the groups.
+        progress: Of the run, for the ramp.
+
+    Returns:
+        ``color`` and ``alpha``, scalars.
+    """
+    ramp = min(1.0, progress / weights.ramp) if weights.ramp > 0 else 1.0
+    color_errors = _per_render(output.images - targets.images, weights.kind)  # [C]
+    alpha_errors = _per_render(output.alphas - targets.alphas, weights.kind)  # [C]
+    chosen = is_input.float()
+    color_weights = chosen * weights.input_color + (1 - chosen) * weights.view_color
+    alpha_weights = chosen * weights.input_alpha + (1 - chosen) * weights.view_alpha
+    return {
+        "color": ramp * (color_weights * color_errors).sum(),
+        "alpha": ramp * (alpha_weights * alpha_errors).sum(),
+    }
+
+
+def _per_render(difference: Tensor, kind: str) -> Tensor:
+    """Return the mean error of each render, [C]."""
+    return (difference.abs() if kind == "l1" else difference.square()).flatten(1).mean(dim=1)

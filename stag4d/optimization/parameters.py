@@ -1,0 +1,126 @@
+"""The trainable tensors and their Adam moments, kept together when Gaussians are added or removed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..scene import SH_C0, Deformation, Gaussians
+from .schedules import LogLinear
+
+_PLANES, _MLP = "planes", "mlp"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningRates:
+    """Adam's step size per group; means, planes and mlp fall, the rest stays in the official code.
+
+    Attributes:
+        means: World units per step.
+        log_scales: Logarithms per step.
+        quats: Raw quaternion components per step.
+        opacities: Logits per step.
+        colors: RGB units per step.
+        planes: Of the HexPlane.
+        mlp: Of the deformation's layers.
+    """
+
+    means: LogLinear
+    log_scales: LogLinear
+    quats: LogLinear
+    opacities: LogLinear
+    colors: LogLinear
+    planes: LogLinear
+    mlp: LogLinear
+
+
+class TrainableScene:
+    """The Gaussians and the field as leaf tensors, with their optimiser.
+
+    Args:
+        gaussians: Start; cloned.
+        deformation: The field, or None for a static scene; trained in place.
+    """
+
+    def __init__(self, gaussians: Gaussians, deformation: Deformation | None) -> None:
+        self.gaussians = gaussians.map(lambda value: value.detach().clone().requires_grad_())
+        self.deformation = deformation
+        groups = [{"name": name, "params": [value]} for name, value in self.gaussians.as_dict().items()]
+        if deformation is not None:
+            deformation.requires_grad_(True)
+            planes = list(deformation.hexplane.parameters())
+            plane_ids = {id(plane) for plane in planes}
+            layers = [value for value in deformation.parameters() if id(value) not in plane_ids]
+            groups += [{"name": _PLANES, "params": planes}, {"name": _MLP, "params": layers}]
+        self.optimizer = torch.optim.Adam(groups, lr=1e-3, eps=1e-15, fused=True)  # eps: official
+
+    def set_rates(self, rates: LearningRates, progress: float) -> None:
+        """Set every group's step size for a progress in [0, 1]."""
+        steps = {
+            "means": rates.means(progress),
+            "log_scales": rates.log_scales(progress),
+            "quats": rates.quats(progress),
+            "logit_opacities": rates.opacities(progress),
+            "sh0": rates.colors(progress) / SH_C0,  # a colour moves SH_C0 times as far as its coefficient
+            _PLANES: rates.planes(progress),
+            _MLP: rates.mlp(progress),
+        }
+        for group in self.optimizer.param_groups:
+            group["lr"] = steps[group["name"]]
+
+    def parameters(self) -> list[Tensor]:
+        """Return every trainable tensor, group by group."""
+        return [value for group in self.optimizer.param_groups for value in group["params"]]
+
+    def add_gradients(self, gradients: Sequence[Tensor | None]) -> None:
+        """Add to the parameters' gradients, in the order of ``parameters``; None adds nothing."""
+        for parameter, gradient in zip(self.parameters(), gradients, strict=True):
+            if gradient is not None:
+                parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+
+    def replace_gaussians(self, kept: Tensor, added: Gaussians) -> None:
+        """Keep some Gaussians with their moments and append others whose moments start at zero.
+
+        Args:
+            kept: [N] bool.
+            added: M new ones.
+        """
+        replaced = {}
+        for group in self.optimizer.param_groups:
+            if group["name"] not in Gaussians.names():
+                continue
+            old, new = group["params"][0], getattr(added, group["name"]).detach()
+            value = torch.cat([old.detach()[kept], new]).requires_grad_()
+            state = self.optimizer.state.pop(old, None)
+            if state:
+                for moment in ("exp_avg", "exp_avg_sq"):
+                    state[moment] = torch.cat([state[moment][kept], torch.zeros_like(new)])
+                self.optimizer.state[value] = state
+            group["params"] = [value]
+            replaced[group["name"]] = value
+        self.gaussians = Gaussians(**replaced)
+
+    def moments(self) -> dict[str, Tensor]:
+        """Return Adam's state as flat tensors by group, position and kind, for a checkpoint."""
+        return {
+            f"{group['name']}.{index}.{kind}": value
+            for group in self.optimizer.param_groups
+            for index, parameter in enumerate(group["params"])
+            for kind, value in self.optimizer.state.get(parameter, {}).items()
+        }
+
+    def load_moments(self, moments: dict[str, Tensor]) -> None:
+        """Put back what ``moments`` returned, for tensors of the same shapes."""
+        for group in self.optimizer.param_groups:
+            for index, parameter in enumerate(group["params"]):
+                prefix = f"{group['name']}.{index}."
+                state = {
+                    key[len(prefix) :]: value for key, value in moments.items() if key.startswith(prefix)
+                }
+                if state:
+                    self.optimizer.state[parameter] = {
+                        key: value.to(parameter.device) for key, value in state.items()
+                    }

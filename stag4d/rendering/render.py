@@ -1,0 +1,93 @@
+"""From Gaussians and cameras to pictures: one time with many cameras, or a camera path over time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..scene import GaussianModel4D, Gaussians
+from ..types import Cameras, RenderOutput
+from .rasterize import rasterize
+
+
+def render(
+    gaussians: Gaussians,
+    cameras: Cameras,
+    *,
+    background: Tensor | tuple[float, float, float] = (1.0, 1.0, 1.0),
+    with_depth: bool = False,
+    backend: str = "auto",
+) -> RenderOutput:
+    """Render Gaussians from C cameras.
+
+    Args:
+        gaussians: Raw parameters at one time, on the cameras' device.
+        cameras: C cameras.
+        background: RGB for all cameras, or [C, 3].
+        with_depth: Whether to add expected camera depth.
+        backend: See ``rasterize``.
+
+    Returns:
+        Images, alphas and depths of C cameras, differentiable in the Gaussians.
+    """
+    device = gaussians.means.device
+    backgrounds = torch.as_tensor(background, dtype=torch.float32, device=device).expand(len(cameras), 3)
+    renders, alphas, meta = rasterize(
+        gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, gaussians.colors,
+        cameras.viewmats, cameras.Ks, cameras.width, cameras.height,
+        backgrounds=backgrounds, render_mode="RGB+ED" if with_depth else "RGB", backend=backend,
+    )  # fmt: skip
+    return RenderOutput(renders[..., :3], alphas[..., 0], renders[..., 3] if with_depth else None, meta)
+
+
+@torch.no_grad()
+def render_sequence(
+    model: GaussianModel4D,
+    cameras: Cameras,
+    frame_times: Tensor,
+    *,
+    background: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    with_depth: bool = False,
+    backend: str = "auto",
+    on_frame: Callable[[int], None] = lambda done: None,
+) -> RenderOutput:
+    """Render a camera path: camera i at time i.
+
+    Args:
+        model: The scene.
+        cameras: T cameras, or one for all times.
+        frame_times: [T] times in [0, 1], or [1] for all cameras.
+        background: RGB.
+        with_depth: Whether to add expected camera depth.
+        backend: See ``rasterize``.
+        on_frame: Called with the number of frames done, after each.
+
+    Returns:
+        T images, alphas and depths, on the scene's device.
+
+    Raises:
+        ValueError: if the numbers of cameras and times differ and neither is one.
+    """
+    count = max(len(cameras), len(frame_times))
+    if len(cameras) not in (1, count) or len(frame_times) not in (1, count):
+        raise ValueError(
+            f"camera path: {len(cameras)} cameras and {len(frame_times)} times; expected equal numbers, "
+            "or one of either."
+        )
+    cameras, frame_times = cameras.to(model.device), frame_times.to(model.device)
+    outputs = []
+    for index in range(count):
+        time = frame_times[[index % len(frame_times)]]
+        camera = cameras[[index % len(cameras)]]
+        outputs.append(
+            render(model.at(time)[0], camera, background=background, with_depth=with_depth, backend=backend)
+        )
+        on_frame(index + 1)
+    depths = [output.depths for output in outputs if output.depths is not None]
+    return RenderOutput(
+        torch.cat([output.images for output in outputs]),
+        torch.cat([output.alphas for output in outputs]),
+        torch.cat(depths) if depths else None,
+    )

@@ -1,0 +1,26 @@
+"""The 4D scene: canonical Gaussians, the HexPlane deformation that moves them, starts, and files."""
+
+from .deformation import Deformation, FieldConfig
+from .files import load_scene, save_scene
+from .gaussians import SH_C0, Gaussians
+from .hexplane import HexPlane
+from .initialization import gaussians_from_points, random_ball, visual_hull
+from .model import GaussianModel4D, PosedGaussians, SceneInfo
+from .official import read_official_deformation
+
+__all__ = [
+    "SH_C0",
+    "Deformation",
+    "FieldConfig",
+    "GaussianModel4D",
+    "Gaussians",
+    "HexPlane",
+    "PosedGaussians",
+    "SceneInfo",
+    "gaussians_from_points",
+    "load_scene",
+    "random_ball",
+    "read_official_deformation",
+    "save_scene",
+    "visual_hull",
+]

@@ -1,0 +1,164 @@
+"""Scenes on disk: one safetensors file, its facts as JSON in the header under the key ``stag4d``."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from ..geometry import OrbitPose
+from .deformation import Deformation, FieldConfig
+from .gaussians import Gaussians
+from .model import GaussianModel4D, SceneInfo
+
+FORMAT_VERSION = 1
+_HEADER_KEY = "stag4d"
+
+
+def save_scene(path: str | Path, model: GaussianModel4D) -> None:
+    """Write a scene, atomically: a reader sees the old file or the whole new one.
+
+    Args:
+        path: Where to write; the folder is made if it is not there.
+        model: The scene, on any device.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    header = {
+        "format_version": FORMAT_VERSION,
+        "num_frames": model.info.num_frames,
+        "fps": model.info.fps,
+        "frame_times": model.frame_times.tolist(),
+        "input_pose": asdict(model.info.input_pose),
+        "settings": dict(model.info.settings),
+        "field": _field_header(model.deformation),
+    }
+    tensors = {f"gaussians.{name}": value for name, value in model.gaussians.as_dict().items()}
+    if model.deformation is not None:
+        tensors |= {f"deformation.{name}": value for name, value in model.deformation.state_dict().items()}
+    write_tensors(path, tensors, {_HEADER_KEY: json.dumps(header)})
+
+
+def load_scene(path: str | Path) -> GaussianModel4D:
+    """Read a scene onto the CPU.
+
+    Args:
+        path: A file that ``save_scene`` wrote.
+
+    Returns:
+        The scene, without gradients.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is not a scene, is corrupt, of a newer version, or holds numbers that are not
+            finite.
+    """
+    tensors, metadata = read_tensors(path, "scene")
+    header = _checked_header(path, metadata)
+    try:
+        gaussians = Gaussians(**{name: tensors[f"gaussians.{name}"] for name in Gaussians.names()})
+        info = SceneInfo(
+            num_frames=header["num_frames"],
+            fps=header["fps"],
+            input_pose=OrbitPose(**header["input_pose"]),
+            settings=header["settings"],
+        )
+        deformation = _load_deformation(header["field"], tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"scene {path}: a part is missing or has the wrong form ({error}); write it anew."
+        ) from error
+    return GaussianModel4D(gaussians, deformation, info)
+
+
+def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file atomically; raises OSError with the path if that fails."""
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(save(contiguous, metadata=metadata))  # save_file would hide it from other users
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise OSError(
+            f"{path}: cannot be written ({error}); check that the folder is writable and not full."
+        ) from error
+    finally:
+        with suppress(OSError):  # gone when all went well; its folder may never have been
+            partial.unlink()
+
+
+def read_tensors(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a safetensors file whole: tensors by name, and its metadata.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it cannot be read as safetensors or a tensor is not finite.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{kind} {path}: no such file; expected a .safetensors file.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ValueError(
+            f"{kind} {path}: corrupt or truncated ({error}); expected a .safetensors file."
+        ) from error
+    for name, value in tensors.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise ValueError(f"{kind} {path}: {name} holds numbers that are not finite; the file is damaged.")
+    return tensors, metadata
+
+
+def _field_header(deformation: Deformation | None) -> dict[str, Any] | None:
+    """Return the field's sizes and time map as JSON values."""
+    if deformation is None:
+        return None
+    return {
+        "config": asdict(deformation.config),
+        "time_scale": deformation.time_scale,
+        "time_offset": deformation.time_offset,
+    }
+
+
+def _load_deformation(header: dict[str, Any] | None, tensors: dict[str, Tensor]) -> Deformation | None:
+    """Return the field that the header describes with the file's tensors in it."""
+    if header is None:
+        return None
+    sizes = header["config"] | {"resolutions": tuple(header["config"]["resolutions"])}
+    config = FieldConfig(**sizes)
+    field = Deformation(config, torch.Generator(), header["time_scale"], header["time_offset"])
+    prefix = "deformation."
+    field.load_state_dict(
+        {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+    )
+    return field.requires_grad_(False)
+
+
+def _checked_header(path: str | Path, metadata: dict[str, str]) -> dict[str, Any]:
+    """Return the parsed header after checking that it is ours and not from the future."""
+    try:
+        header = json.loads(metadata[_HEADER_KEY])
+        version = int(header["format_version"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"scene {path}: no scene header; expected a file that `stag4d fit` wrote."
+        ) from error
+    if version > FORMAT_VERSION:
+        raise ValueError(
+            f"scene {path}: format version {version}, this program reads up to {FORMAT_VERSION}; update "
+            "STAG4D."
+        )
+    return header

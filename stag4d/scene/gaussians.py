@@ -1,0 +1,77 @@
+"""N Gaussians as raw parameters, with the activations that turn them into what a rasterizer takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+SH_C0 = 0.28209479177387814  # 1 / (2 sqrt(pi)), the constant spherical harmonic
+
+
+@dataclass(frozen=True, eq=False)
+class Gaussians:
+    """Raw parameters of N Gaussians; every tensor may be optimised as it is.
+
+    Attributes:
+        means: [N, 3] centres, world units.
+        log_scales: [N, 3] natural logarithms of the standard deviations along the local axes.
+        quats: [N, 4] wxyz, not necessarily normalised.
+        logit_opacities: [N] before the sigmoid.
+        sh0: [N, 1, 3] constant spherical-harmonic coefficients; colour = 0.5 + SH_C0 * sh0.
+    """
+
+    means: Tensor
+    log_scales: Tensor
+    quats: Tensor
+    logit_opacities: Tensor
+    sh0: Tensor
+
+    def __post_init__(self) -> None:
+        """Check the shapes; raises ValueError with the shape found."""
+        count = self.means.shape[0] if self.means.ndim else 0
+        expected = {"means": (count, 3), "log_scales": (count, 3), "quats": (count, 4), "sh0": (count, 1, 3)}
+        expected["logit_opacities"] = (count,)
+        for name, shape in expected.items():
+            found = tuple(getattr(self, name).shape)
+            if found != shape:
+                raise ValueError(f"Gaussians: {name} has shape {list(found)}; expected {list(shape)}.")
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Return the parameters' names in declaration order."""
+        return tuple(item.name for item in fields(cls))
+
+    def __len__(self) -> int:
+        """Return N."""
+        return self.means.shape[0]
+
+    @property
+    def scales(self) -> Tensor:
+        """Return standard deviations, world units, [N, 3]."""
+        return self.log_scales.exp()
+
+    @property
+    def opacities(self) -> Tensor:
+        """Return opacities in (0, 1), [N]."""
+        return self.logit_opacities.sigmoid()
+
+    @property
+    def colors(self) -> Tensor:
+        """Return RGB, not below 0, [N, 3]."""
+        return (0.5 + SH_C0 * self.sh0[:, 0]).clamp_min(0.0)
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Gaussians:
+        """Return Gaussians with ``function`` applied to every parameter."""
+        return Gaussians(**{name: function(getattr(self, name)) for name in self.names()})
+
+    def as_dict(self) -> dict[str, Tensor]:
+        """Return the parameters by name."""
+        return {name: getattr(self, name) for name in self.names()}
+
+
+def logit(probabilities: Tensor) -> Tensor:
+    """Return the inverse sigmoid of values strictly between 0 and 1."""
+    return torch.log(probabilities / (1 - probabilities))

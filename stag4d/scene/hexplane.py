@@ -1,0 +1,89 @@
+"""The HexPlane feature field: three spatial and three space-time planes per level, multiplied together.
+
+Planes are stored stacked by meaning, so that nobody outside has to know which of six indices is which:
+``spatial_planes[l]`` [3, C, R, R] for (x, y), (x, z), (y, z), the plane's first axis along the columns, and
+``time_planes[l]`` [3, C, K, R] for x, y, z over time.
+Reference: HexPlane (CVPR 2023) and K-Planes (CVPR 2023); product of planes as in 4D Gaussian Splatting (CVPR
+2024).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_FIRST_AXES = [0, 0, 1]  # horizontal coordinate of the planes (x, y), (x, z), (y, z)
+_SECOND_AXES = [1, 2, 2]  # their vertical coordinate
+
+
+class HexPlane(nn.Module):
+    """Features of points in space and time, bilinear in each plane.
+
+    Args:
+        resolutions: Samples along each spatial axis, one number per level.
+        time_resolution: Samples along time, the same in every level.
+        num_channels: Channels per level, C.
+        generator: Source of the random start.
+    """
+
+    def __init__(
+        self,
+        resolutions: tuple[int, ...],
+        time_resolution: int,
+        num_channels: int,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        spatial, temporal = [], []
+        for resolution in resolutions:
+            plane = torch.empty(3, num_channels, resolution, resolution)
+            spatial.append(nn.Parameter(plane.uniform_(0.1, 0.5, generator=generator)))
+            temporal.append(nn.Parameter(torch.ones(3, num_channels, time_resolution, resolution)))
+        self.spatial_planes = nn.ParameterList(spatial)
+        self.time_planes = nn.ParameterList(temporal)
+
+    @property
+    def num_features(self) -> int:
+        """Return the features of one point: channels times levels."""
+        return sum(plane.shape[1] for plane in self.spatial_planes)
+
+    def forward(self, points: Tensor, plane_times: Tensor) -> Tensor:
+        """Return features.
+
+        Args:
+            points: [N, 3] in [-1, 1]; points outside take the border's features.
+            plane_times: [T] in [-1, 1].
+
+        Returns:
+            [T, N, L * C].
+        """
+        points = points.nan_to_num()  # a point that is not a number crashes grid_sample's backward on a CPU
+        spatial_grid = torch.stack([points[:, _FIRST_AXES].T, points[:, _SECOND_AXES].T], dim=-1)[
+            :, None
+        ]  # [3, 1, N, 2]
+        axis = points.T[:, None, :, None]  # [3, 1, N, 1]
+        line_grid = torch.cat([axis, torch.zeros_like(axis)], dim=-1)  # [3, 1, N, 2]
+        features = []
+        for spatial_planes, time_planes in zip(self.spatial_planes, self.time_planes, strict=True):
+            lines = _interpolate_time(time_planes, plane_times)  # [3, T * C, 1, R]
+            in_space = _sample(spatial_planes, spatial_grid).prod(dim=0)  # [C, N]
+            in_time = _sample(lines, line_grid).prod(dim=0)  # [T * C, N]
+            features.append(in_time.unflatten(0, (len(plane_times), -1)) * in_space)  # [T, C, N]
+        return torch.cat(features, dim=1).transpose(1, 2)  # [T, N, L * C]
+
+
+def _interpolate_time(time_planes: Tensor, plane_times: Tensor) -> Tensor:
+    """Interpolate [3, C, K, R] at T times in [-1, 1]: points share a time, so a plane becomes one line."""
+    count = time_planes.shape[2]
+    position = (plane_times.clamp(-1, 1) + 1) * (0.5 * (count - 1))  # [T]
+    lower = position.long().clamp(max=max(count - 2, 0))
+    upper = (lower + 1).clamp(max=count - 1)
+    weight = (position - lower)[:, None]  # [T, 1]
+    lines = torch.lerp(time_planes[:, :, lower], time_planes[:, :, upper], weight)  # [3, C, T, R]
+    return lines.transpose(1, 2).flatten(1, 2)[:, :, None]  # [3, T * C, 1, R]
+
+
+def _sample(planes: Tensor, grid: Tensor) -> Tensor:
+    """Sample [3, C, H, W] at [3, 1, N, 2] coordinates, bilinear; returns [3, C, N]."""
+    return F.grid_sample(planes, grid, mode="bilinear", padding_mode="border", align_corners=True)[:, :, 0]

@@ -1,0 +1,185 @@
+"""Where canonical Gaussians start: the visual hull of one frame's views, a random ball, or given points."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..types import Cameras
+from .gaussians import SH_C0, Gaussians, logit
+
+_HULL_RESOLUTION = 96  # voxels along the cube's edge: about a pixel at 128
+_HULL_COVERAGE = 0.9  # share of every matte that the hull must explain before a view may be outvoted
+_SCALE_CHUNK = 1024  # points per block of the nearest-neighbour search
+
+
+def gaussians_from_points(
+    points: Tensor,
+    colors: Tensor,
+    generator: torch.Generator,
+    *,
+    opacity: float = 0.1,
+    max_scale: float = 0.1,
+) -> Gaussians:
+    """Return isotropic Gaussians at given points, as large as the distance to their nearest neighbours.
+
+    Args:
+        points: [N, 3], world units.
+        colors: [N, 3] RGB in 0..1.
+        generator: Source of the random orientations.
+        opacity: Start of every opacity (official: 0.1).
+        max_scale: Upper limit of the standard deviation, world units.
+
+    Returns:
+        Gaussians without gradients, on the points' device.
+
+    Raises:
+        ValueError: if there are no points or one is not finite.
+    """
+    if len(points) == 0 or not torch.isfinite(points).all():
+        raise ValueError(
+            f"start: {len(points)} points, some may not be finite; expected at least one, all finite."
+        )
+    log_scales = _neighbor_distances(points).clamp(1e-4, max_scale).log()[:, None].repeat(1, 3)  # [N, 3]
+    quats = torch.randn(len(points), 4, generator=generator).to(points)
+    return Gaussians(
+        means=points.clone(),
+        log_scales=log_scales,
+        quats=F.normalize(quats, dim=-1),
+        logit_opacities=logit(torch.full_like(points[:, 0], opacity)),
+        sh0=((colors - 0.5) / SH_C0)[:, None].to(points),
+    )
+
+
+def random_ball(num_points: int, radius: float, generator: torch.Generator) -> Gaussians:
+    """Return grey Gaussians uniform in a ball: the official start (10,000 in a radius of 0.5)."""
+    directions = F.normalize(torch.randn(num_points, 3, generator=generator), dim=-1)
+    radii = radius * torch.rand(num_points, 1, generator=generator) ** (1 / 3)
+    return gaussians_from_points(directions * radii, torch.full((num_points, 3), 0.5), generator)
+
+
+def visual_hull(
+    images: list[Tensor], alphas: list[Tensor], cameras: list[Cameras], num_points: int, bound: float,
+    generator: torch.Generator,
+) -> Gaussians:  # fmt: skip
+    """Return Gaussians on the surface of the visual hull, coloured by the views that face them.
+
+    A voxel is kept when it projects into every matte. Generated views disagree: when the hull then fails to
+    explain 90 % of some matte, voxels that one view alone rejects are kept too, then two, and so on.
+
+    Args:
+        images: One [H, W, 3] straight-colour image per camera; sizes may differ.
+        alphas: One [H, W] matte per camera.
+        cameras: One camera each, of the image's size.
+        num_points: Gaussians to place.
+        bound: Half extent of the carved cube, world units.
+        generator: Source of the placement.
+
+    Returns:
+        Gaussians without gradients.
+
+    Raises:
+        ValueError: if no voxel projects into the mattes, which means that the cameras do not fit the views.
+    """
+    axis = (torch.arange(_HULL_RESOLUTION) + 0.5) / _HULL_RESOLUTION * 2 * bound - bound
+    voxels = torch.cartesian_prod(axis, axis, axis)  # [R^3, 3]
+    inside = torch.stack(
+        [
+            sample_image(alpha[..., None], camera, voxels)[:, 0] > 0.5
+            for alpha, camera in zip(alphas, cameras, strict=True)
+        ]
+    )  # [V, R^3]
+    votes = inside.sum(dim=0)
+    occupied = votes == len(cameras)
+    for tolerated in range(len(cameras) - 1):
+        occupied = votes >= len(cameras) - tolerated
+        if occupied.any() and _explained(occupied, voxels, alphas, cameras) >= _HULL_COVERAGE:
+            break
+    if not occupied.any():
+        raise ValueError(
+            "visual hull: no point in space projects into the mattes; check that the cameras fit the views, "
+            "or start from a ball."
+        )
+    grid = occupied.reshape(1, 1, *[_HULL_RESOLUTION] * 3).float()
+    eroded = -F.max_pool3d(F.pad(-grid, (1,) * 6), kernel_size=3, stride=1)
+    surface = voxels[((grid - eroded)[0, 0] > 0).flatten()]  # [S, 3]
+    chosen = torch.randint(len(surface), (num_points,), generator=generator)
+    if num_points <= len(surface):
+        chosen = torch.randperm(len(surface), generator=generator)[:num_points]
+    voxel = 2 * bound / _HULL_RESOLUTION
+    points = surface[chosen] + (torch.rand(num_points, 3, generator=generator) - 0.5) * voxel  # [N, 3]
+    normals = _outward_normals(grid, points, bound)
+    colors = _facing_colors(points, normals, images, alphas, cameras)
+    return gaussians_from_points(points, colors, generator, opacity=0.5, max_scale=3 * voxel)
+
+
+def sample_image(image: Tensor, camera: Cameras, points: Tensor) -> Tensor:
+    """Sample an image bilinearly where points project; zero outside the image and behind the camera.
+
+    Args:
+        image: [H, W, D].
+        camera: One camera of that size.
+        points: [N, 3], world units.
+
+    Returns:
+        [N, D].
+    """
+    viewmat, K = camera.viewmats[0], camera.Ks[0]
+    in_camera = points @ viewmat[:3, :3].T + viewmat[:3, 3]  # [N, 3]
+    depths = in_camera[:, 2:].clamp_min(1e-6)
+    pixels = in_camera[:, :2] / depths * K.diagonal()[:2] + K[:2, 2]  # [N, 2]
+    size = torch.tensor([camera.width, camera.height])
+    grid = (pixels / size * 2 - 1)[None, None]  # [1, 1, N, 2]
+    values = F.grid_sample(image.permute(2, 0, 1)[None], grid, align_corners=False)[0, :, 0].T  # [N, D]
+    return values * (in_camera[:, 2:] > 1e-6)
+
+
+def _explained(occupied: Tensor, voxels: Tensor, alphas: list[Tensor], cameras: list[Cameras]) -> float:
+    """Return the smallest share of any matte that the occupied voxels cover, at a coarse image size."""
+    shares = []
+    for alpha, camera in zip(alphas, cameras, strict=True):
+        coarse = F.adaptive_avg_pool2d(alpha[None], 32)[0] > 0.5  # [32, 32]
+        if not coarse.any():  # an empty matte, or an object too small to tell
+            continue
+        in_camera = voxels[occupied] @ camera.viewmats[0, :3, :3].T + camera.viewmats[0, :3, 3]
+        pixels = in_camera[:, :2] / in_camera[:, 2:] * camera.Ks[0].diagonal()[:2] + camera.Ks[0, :2, 2]
+        cells = (pixels / torch.tensor([camera.width, camera.height]) * 32).long().clamp(0, 31)  # [M, 2]
+        covered = torch.zeros_like(coarse)
+        covered[cells[:, 1], cells[:, 0]] = True
+        shares.append(((covered & coarse).sum() / coarse.sum()).item())
+    return min(shares, default=1.0)
+
+
+def _outward_normals(grid: Tensor, points: Tensor, bound: float) -> Tensor:
+    """Return unit directions, [N, 3], along which the blurred occupancy [1, 1, R, R, R] falls."""
+    smooth = F.avg_pool3d(grid, kernel_size=7, stride=1, padding=3)
+    slopes = torch.stack(torch.gradient(smooth[0, 0]))[None]  # [1, 3, R, R, R], along x, y, z
+    coordinates = (points / bound)[:, [2, 1, 0]][None, None, None]  # grid_sample wants the last axis first
+    return -F.normalize(F.grid_sample(slopes, coordinates, align_corners=False)[0, :, 0, 0].T, dim=-1)
+
+
+def _facing_colors(
+    points: Tensor, normals: Tensor, images: list[Tensor], alphas: list[Tensor], cameras: list[Cameras]
+) -> Tensor:
+    """Return colours, [N, 3]: a mean over views, weighted steeply by how much a point faces the camera."""
+    total, weight_sum = torch.zeros_like(points), torch.full_like(points[:, :1], 1e-6)
+    for image, alpha, camera in zip(images, alphas, cameras, strict=True):
+        rgba = torch.cat([image * alpha[..., None], alpha[..., None]], dim=-1)
+        sampled = sample_image(rgba, camera, points)  # [N, 4] premultiplied
+        towards = F.normalize(camera.centers - points, dim=-1)
+        facing = (normals * towards).sum(dim=-1, keepdim=True).clamp_min(0.02) ** 4
+        total += facing * sampled[:, :3]
+        weight_sum += facing * sampled[:, 3:]
+    return (total / weight_sum).clamp(0, 1)
+
+
+def _neighbor_distances(points: Tensor) -> Tensor:
+    """Return the root mean square distance to three nearest neighbours, [N]; 0.05 below four points."""
+    if len(points) < 4:
+        return torch.full_like(points[:, 0], 0.05)
+    nearest = [
+        torch.cdist(block, points).topk(4, largest=False).values[:, 1:]
+        for block in points.split(_SCALE_CHUNK)
+    ]
+    return torch.cat(nearest).square().mean(dim=-1) ** 0.5

@@ -1,0 +1,121 @@
+"""The 4D scene itself: canonical Gaussians, their deformation, and facts about the clip they came from."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..geometry import OrbitPose
+from ..types import frame_times
+from .deformation import Deformation
+from .gaussians import Gaussians
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneInfo:
+    """Facts about a scene that no tensor holds.
+
+    Attributes:
+        num_frames: Frames of the clip that the scene was made from.
+        fps: Their rate, frames a second.
+        input_pose: Camera of the clip.
+        settings: What the scene was made with, JSON values.
+    """
+
+    num_frames: int
+    fps: float = 8.0
+    input_pose: OrbitPose = field(default_factory=lambda: OrbitPose(azimuth_deg=0.0))
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the ranges; raises ValueError with the offending value."""
+        if self.num_frames < 1:
+            raise ValueError(f"scene: {self.num_frames} frames; expected at least one.")
+        if not 0 < self.fps < 1e4:
+            raise ValueError(f"scene: {self.fps} frames a second; expected a positive number.")
+
+
+@dataclass(frozen=True, eq=False)
+class PosedGaussians:
+    """The Gaussians at T times: what moves has a leading T, what is static has not.
+
+    Attributes:
+        means: [T, N, 3].
+        log_scales: [T, N, 3].
+        quats: [T, N, 4].
+        logit_opacities: [N].
+        sh0: [N, 1, 3].
+    """
+
+    means: Tensor
+    log_scales: Tensor
+    quats: Tensor
+    logit_opacities: Tensor
+    sh0: Tensor
+
+    def __len__(self) -> int:
+        """Return T."""
+        return self.means.shape[0]
+
+    def __getitem__(self, index: int) -> Gaussians:
+        """Return the Gaussians of one of the T times."""
+        return Gaussians(
+            self.means[index], self.log_scales[index], self.quats[index], self.logit_opacities, self.sh0
+        )
+
+
+class GaussianModel4D:
+    """Gaussians that move.
+
+    Args:
+        gaussians: The canonical ones.
+        deformation: What moves them; None for a static scene.
+        info: Facts about the clip.
+    """
+
+    def __init__(self, gaussians: Gaussians, deformation: Deformation | None, info: SceneInfo) -> None:
+        self.gaussians = gaussians
+        self.deformation = deformation
+        self.info = info
+
+    def at(self, frame_times: Tensor) -> PosedGaussians:
+        """Return the Gaussians at T times.
+
+        Args:
+            frame_times: [T] in [0, 1], on the scene's device.
+
+        Returns:
+            Raw parameters, differentiable in the canonical ones and in the field.
+        """
+        canonical, count = self.gaussians, len(frame_times)
+        means, log_scales, quats = (
+            value.expand(count, -1, -1) for value in (canonical.means, canonical.log_scales, canonical.quats)
+        )
+        if self.deformation is not None:
+            offsets = self.deformation(canonical.means, frame_times)
+            means, quats = means + offsets.means, quats + offsets.quats
+            if offsets.log_scales is not None:
+                log_scales = log_scales + offsets.log_scales
+        return PosedGaussians(means, log_scales, quats, canonical.logit_opacities, canonical.sh0)
+
+    @property
+    def frame_times(self) -> Tensor:
+        """Return the clip's frame times, [F], on the scene's device."""
+        return frame_times(self.info.num_frames).to(self.device)
+
+    @property
+    def device(self) -> torch.device:
+        """Return where the Gaussians lie."""
+        return self.gaussians.means.device
+
+    def to(self, device: torch.device | str) -> GaussianModel4D:
+        """Return a copy of the scene on a device, detached from any graph."""
+        moved = copy.deepcopy(self.deformation).to(device) if self.deformation is not None else None
+        return GaussianModel4D(
+            self.gaussians.map(lambda value: value.detach().to(device, copy=True)), moved, self.info
+        )

@@ -1,0 +1,172 @@
+"""Values that cross package borders: cameras, views, renders, step reports.
+
+Images are float 0..1, sRGB as decoded, with straight alpha beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .geometry import OrbitPose, intrinsics, orbit_viewmats
+
+
+@dataclass(frozen=True, eq=False)
+class Cameras:
+    """C pinhole cameras of one image size, OpenCV axes.
+
+    Attributes:
+        viewmats: [C, 4, 4] world-to-camera.
+        Ks: [C, 3, 3] intrinsics, pixels; pixel centres at +0.5.
+        width: Image width, pixels.
+        height: Image height, pixels.
+    """
+
+    viewmats: Tensor
+    Ks: Tensor
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        """Check the shapes; raises ValueError with the shape found."""
+        count = self.viewmats.shape[0] if self.viewmats.ndim == 3 else -1
+        if self.viewmats.shape != (count, 4, 4):
+            raise ValueError(f"cameras: viewmats have shape {list(self.viewmats.shape)}; expected [C, 4, 4].")
+        if self.Ks.shape != (count, 3, 3):
+            raise ValueError(f"cameras: Ks have shape {list(self.Ks.shape)}; expected [{count}, 3, 3].")
+        if self.width < 1 or self.height < 1:
+            raise ValueError(f"cameras: image size {self.width}x{self.height}; expected at least one pixel.")
+
+    @classmethod
+    def from_poses(cls, poses: Sequence[OrbitPose], width: int, height: int) -> Cameras:
+        """Return cameras at orbit poses, all with the same image size in pixels."""
+        return cls(
+            orbit_viewmats(poses), intrinsics([pose.fovy_deg for pose in poses], width, height), width, height
+        )
+
+    def __len__(self) -> int:
+        """Return C."""
+        return self.viewmats.shape[0]
+
+    def __getitem__(self, index: slice | Tensor | Sequence[int]) -> Cameras:
+        """Return the chosen cameras, still as a batch."""
+        return Cameras(self.viewmats[index], self.Ks[index], self.width, self.height)
+
+    def to(self, device: torch.device | str) -> Cameras:
+        """Return the same cameras on a device."""
+        return Cameras(self.viewmats.to(device), self.Ks.to(device), self.width, self.height)
+
+    @property
+    def centers(self) -> Tensor:
+        """Return the camera centres in the world, [C, 3]."""
+        return -(self.viewmats[:, :3, :3].transpose(1, 2) @ self.viewmats[:, :3, 3:])[..., 0]
+
+
+@dataclass(frozen=True, eq=False)
+class ViewSet:
+    """F frames of one object: the input view, and V posed views of every frame.
+
+    Attributes:
+        images: [F, H, W, 3] input frames.
+        alphas: [F, H, W] their mattes.
+        view_images: [F, V, h, w, 3]; V may be 0. The size may differ from the input's.
+        view_alphas: [F, V, h, w].
+        input_pose: Camera of the input frames.
+        view_poses: V cameras, in the order of the views.
+        fps: Frames a second of the clip.
+    """
+
+    images: Tensor
+    alphas: Tensor
+    view_images: Tensor
+    view_alphas: Tensor
+    input_pose: OrbitPose
+    view_poses: tuple[OrbitPose, ...]
+    fps: float = 8.0
+
+    def __post_init__(self) -> None:
+        """Check shapes, squareness, range and finiteness; raises ValueError with what was found."""
+        frames, num_views = self.images.shape[0], len(self.view_poses)
+        if frames < 1:
+            raise ValueError("views: no frames; expected at least one.")
+        _check_images("views: input frames", self.images, self.alphas, (frames,))
+        _check_images("views: posed views", self.view_images, self.view_alphas, (frames, num_views))
+        if not self.fps > 0:
+            raise ValueError(f"views: fps is {self.fps}; expected a positive number.")
+
+    @property
+    def num_frames(self) -> int:
+        """Return F."""
+        return self.images.shape[0]
+
+    @property
+    def num_views(self) -> int:
+        """Return V, the input view not counted."""
+        return len(self.view_poses)
+
+    @property
+    def frame_times(self) -> Tensor:
+        """Return the frames' times, [F], 0 to 1 inclusive (0 for a single frame)."""
+        return frame_times(self.num_frames)
+
+
+@dataclass(frozen=True, eq=False)
+class RenderOutput:
+    """Renders of C cameras at one time.
+
+    Attributes:
+        images: [C, H, W, 3], composited on the background that was asked for.
+        alphas: [C, H, W].
+        depths: [C, H, W] expected camera z where alpha is positive, else 0; None when not asked for.
+        meta: What the rasterizer says of its projection (``means2d``, ``radii``, ...).
+    """
+
+    images: Tensor
+    alphas: Tensor
+    depths: Tensor | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What one optimisation step says to whoever watches.
+
+    Attributes:
+        step: Steps done, from 1.
+        num_steps: Steps planned.
+        losses: Weighted loss terms by name, and ``total``.
+        num_gaussians: Gaussians alive.
+        seconds: Seconds since the optimisation began.
+    """
+
+    step: int
+    num_steps: int
+    losses: Mapping[str, float]
+    num_gaussians: int
+    seconds: float
+
+
+def frame_times(num_frames: int) -> Tensor:
+    """Return times of evenly spaced frames, float32 [F], from 0 to 1 inclusive; a single frame is at 0."""
+    return torch.linspace(0.0, 1.0, num_frames) if num_frames > 1 else torch.zeros(num_frames)
+
+
+def _check_images(subject: str, images: Tensor, alphas: Tensor, lead: tuple[int, ...]) -> None:
+    """Raise ValueError unless images [*lead, S, S, 3] and alphas [*lead, S, S] are finite and match."""
+    if images.ndim != len(lead) + 3 or images.shape[: len(lead)] != lead or images.shape[-1] != 3:
+        raise ValueError(
+            f"{subject}: images have shape {list(images.shape)}; expected {[*lead, 'S', 'S', 3]}."
+        )
+    if alphas.shape != images.shape[:-1]:
+        raise ValueError(
+            f"{subject}: mattes have shape {list(alphas.shape)}; expected {list(images.shape[:-1])}."
+        )
+    height, width = images.shape[-3], images.shape[-2]
+    if height != width:
+        raise ValueError(f"{subject}: {width}x{height} pixels; expected square images.")
+    if not all(torch.isfinite(part).all() for whole in (images, alphas) for part in whole):
+        raise ValueError(f"{subject}: not-a-number or infinite pixels; every value must be finite.")

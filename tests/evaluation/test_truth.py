@@ -1,0 +1,174 @@
+"""Truth folders: what render writes is read and measured, and others' folders as far as they make sense."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from stag4d.evaluation import evaluate_folder, on_white, read_render_folder
+from stag4d.export import write_render_folder
+from stag4d.geometry import OrbitPose
+from stag4d.types import Cameras, RenderOutput
+
+POSES = (OrbitPose(azimuth_deg=-75), OrbitPose(azimuth_deg=15, elevation_deg=10, radius=2.5, fovy_deg=40))
+FRAMES = (0, 5, 10)
+SIZE = 16
+
+
+@pytest.fixture
+def pictures() -> tuple[torch.Tensor, torch.Tensor]:
+    """Random straight colors [2, 3, 16, 16, 3] and mattes [2, 3, 16, 16] with a square object."""
+    images = torch.rand(2, 3, SIZE, SIZE, 3, generator=torch.Generator().manual_seed(2))
+    alphas = torch.zeros(2, 3, SIZE, SIZE)
+    alphas[..., 4:12, 4:12] = 1.0
+    alphas[..., 4, 4:12] = 0.6
+    return images, alphas
+
+
+@pytest.fixture
+def folder(tmp_path, pictures) -> Path:
+    write_render_folder(tmp_path / "truth", *pictures, POSES, FRAMES, fps=12.5, num_frames=11)
+    return tmp_path / "truth"
+
+
+def edit(folder: Path, **changes: object) -> None:
+    """Change fields of views.json; None removes one."""
+    document = {**json.loads((folder / "views.json").read_text()), **changes}
+    kept = {key: value for key, value in document.items() if value is not None}
+    (folder / "views.json").write_text(json.dumps(kept))
+
+
+def test_what_render_writes_is_read(folder, pictures):
+    truth = read_render_folder(folder)
+    assert (truth.poses, truth.frames, truth.num_frames, truth.fps, truth.size) == (
+        POSES,
+        FRAMES,
+        11,
+        12.5,
+        SIZE,
+    )
+    assert truth.frame_times.tolist() == [0.0, 0.5, 1.0]
+    images, alphas = truth.read_all()
+    assert (alphas - pictures[1]).abs().max() < 0.51 / 255
+    assert (images - pictures[0])[alphas > 0].abs().max() < 0.51 / 255
+
+
+def test_its_files_are_as_documented(folder):
+    names = [f"view{view}_frame{frame:04d}.png" for view in (0, 1) for frame in FRAMES]
+    assert sorted(path.name for path in folder.iterdir()) == [*names, "views.json"]
+    document = json.loads((folder / "views.json").read_text())
+    pose = {"azimuth": 15, "elevation": 10, "radius": 2.5, "fovy": 40}
+    assert document.pop("views")[1] == pose
+    assert document == {"version": 1, "fps": 12.5, "size": SIZE, "frames": [0, 5, 10], "num_frames": 11}
+
+
+def test_perfect_renders_have_perfect_scores_and_worse_ones_their_error(folder, pictures):
+    images, alphas = pictures
+    on_background = on_white(images, alphas)
+    asked = []
+
+    def render(cameras: Cameras, time: float) -> RenderOutput:
+        asked.append(time)
+        expected = Cameras.from_poses(POSES, SIZE, SIZE)
+        assert torch.equal(cameras.viewmats, expected.viewmats)
+        assert torch.equal(cameras.Ks, expected.Ks)
+        index = round(time * 2)
+        return RenderOutput(on_background[:, index] + offset, alphas[:, index])
+
+    offset = torch.zeros(2, 1, 1, 1)
+    scores = evaluate_folder(render, folder)
+    assert asked == [0.0, 0.5, 1.0]
+    assert scores["psnr"] > 55  # rounding to 8 bits
+    assert scores["ssim"] > 0.999
+    assert scores["iou"] == 1.0
+    offset[1] = 0.1
+    scores = evaluate_folder(render, folder)
+    assert scores["per_view"]["psnr"][0] > 55
+    assert scores["per_view"]["psnr"][1] == pytest.approx(20, abs=0.05)
+    done = []
+    evaluate_folder(render, folder, on_frame=lambda *progress: done.append(progress))
+    assert done == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_poses_alone_are_enough(folder):
+    edit(folder, version=None, fps=None, size=None, frames=None, num_frames=None)
+    truth = read_render_folder(folder)
+    assert (truth.frames, truth.num_frames, truth.fps, truth.size) == (FRAMES, 11, 8.0, SIZE)
+    assert read_render_folder(folder, num_frames=21).frame_times.tolist() == [0.0, 0.25, 0.5]
+
+
+def test_the_folders_own_length_of_the_clip_counts(folder):
+    assert read_render_folder(folder, num_frames=21).num_frames == 11
+
+
+def test_numbers_may_be_written_without_zeros_and_other_files_are_ignored(folder):
+    for path in folder.glob("*.png"):
+        path.rename(path.with_name(path.name.replace("frame000", "frame").replace("frame00", "frame")))
+    (folder / "sheet.png").write_text("no image")
+    (folder / "view7_frame0000.png").write_text("no image")
+    assert (folder / "view1_frame5.png").exists()
+    assert read_render_folder(folder).frames == FRAMES
+
+
+def test_frames_may_be_a_part_of_what_is_there(folder):
+    edit(folder, frames=[10, 0])
+    assert read_render_folder(folder).frames == (0, 10)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"version": 2}, r"views\.json: version 2 is newer"),
+        ({"views": None}, r"views\.json: views must be an array of poses, not nothing"),
+        ({"views": []}, r"views\.json: 0 views"),
+        (
+            {"views": [{"azimuth": 1, "elevation": "x"}]},
+            r"views\.json: views\[0\]\.elevation must be a finite number",
+        ),
+        ({"fps": -1}, r"views\.json: 2 views, fps -1"),
+        ({"frames": []}, r"views\.json: frames must be an array"),
+        ({"frames": [0, 2.5]}, r"views\.json: frames\[1\] must be a whole number from 0, not 2\.5"),
+        ({"frames": [-1]}, r"views\.json: frames\[0\] must be a whole number from 0, not -1"),
+        ({"num_frames": 10}, "has frame 10, the clip 10 frames"),
+        ({"num_frames": "all"}, r'views\.json: num_frames must be a finite number, not "all"'),
+    ],
+)
+def test_malformed_poses_are_refused_with_their_path(folder, changes, message):
+    edit(folder, **changes)
+    with pytest.raises(ValueError, match=message):
+        read_render_folder(folder)
+
+
+def test_what_is_missing_is_named(folder, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"truth: .*nowhere does not exist"):
+        read_render_folder(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match=r"has no views\.json"):
+        read_render_folder(tmp_path)
+    (folder / "view1_frame0005.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"view1_frame0005\.png is missing; expected every frame"):
+        read_render_folder(folder)
+    for path in folder.glob("*.png"):
+        path.unlink()
+    with pytest.raises(FileNotFoundError, match=r"has no pictures; expected view0_frame0000\.png"):
+        read_render_folder(folder)
+
+
+def test_pictures_that_do_not_fit_are_named(folder):
+    first, second = folder / "view0_frame0000.png", folder / "view1_frame0010.png"
+    truth = read_render_folder(folder)
+    Image.new("RGBA", (SIZE + 1, SIZE + 1)).save(second)
+    with pytest.raises(ValueError, match=r"view1_frame0010\.png: 17x17 pixels; expected 16x16"):
+        truth.read_all()
+    Image.new("RGB", (SIZE, SIZE)).save(second)
+    with pytest.raises(ValueError, match=r"view1_frame0010\.png: no alpha; expected RGBA"):
+        truth.read(1, 10)
+    second.write_bytes(first.read_bytes()[:-20])
+    with pytest.raises(ValueError, match=r"view1_frame0010\.png: unreadable or cut short"):
+        truth.read(1, 10)
+    Image.new("RGBA", (SIZE, SIZE + 1)).save(first)
+    with pytest.raises(ValueError, match=r"view0_frame0000\.png: 16x17 pixels; expected a square"):
+        read_render_folder(folder)

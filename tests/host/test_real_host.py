@@ -1,0 +1,107 @@
+"""The pack inside a real ComfyUI: it loads without a word of complaint, and its templates run."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+from pathlib import Path
+
+import av
+import pytest
+import torch
+from workflow_graph import to_prompt
+
+from stag4d.scene import SH_C0, GaussianModel4D, Gaussians, SceneInfo, save_scene
+
+ROOT = Path(__file__).parents[2]
+PACK = "stag4d-pack"
+TEMPLATES = sorted((ROOT / "workflows").glob("*.json"))
+pytestmark = pytest.mark.host
+
+
+@pytest.fixture
+def scene_file(host):
+    """A green ball in the host's input folder, under the name that the templates use."""
+    gaussians = Gaussians(
+        means=torch.zeros(1, 3),
+        log_scales=torch.full((1, 3), -1.5),
+        quats=torch.tensor([[1.0, 0.0, 0.0, 0.0]]),
+        logit_opacities=torch.tensor([6.0]),
+        sh0=torch.tensor([[[-0.5, 0.5, -0.5]]]) / SH_C0,
+    )
+    save_scene(
+        host.base / "input" / "scene.safetensors", GaussianModel4D(gaussians, None, SceneInfo(num_frames=4))
+    )
+
+
+def test_the_pack_loads_and_the_log_has_no_complaint_about_it(host):
+    log = host.log.read_text(encoding="utf-8")
+    (only,) = [line for line in log.splitlines() if PACK in line]  # the table of import times
+    assert only.endswith(f"seconds: {host.base / 'custom_nodes' / PACK}")
+    assert "parse pyproject.toml" not in log
+
+
+def test_the_host_knows_every_node_with_its_widgets_in_order(host):
+    offered = {name for name in json.loads(host.get("/object_info")) if name.startswith("STAG4D")}
+    assert offered == {path.stem for path in (ROOT / "web" / "docs").glob("*.md")}
+    info = json.loads(host.get("/object_info/STAG4DCameraPath"))["STAG4DCameraPath"]
+    assert info["input_order"]["required"] == ["width", "height", "num_cameras", "fovy", "radius", "mode"]
+
+
+def test_help_pages_and_templates_are_served(host):
+    for page in (ROOT / "web" / "docs").glob("*.md"):
+        assert host.get(f"/extensions/{PACK}/docs/{page.name}").decode() == page.read_text(encoding="utf-8")
+    listed = json.loads(host.get("/api/workflow_templates"))[PACK]
+    assert sorted(listed) == [path.stem for path in TEMPLATES]
+    for path in TEMPLATES:
+        for file in (path, path.with_suffix(".jpg")):
+            assert host.get(f"/api/workflow_templates/{PACK}/{file.name}") == file.read_bytes()
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)
+@pytest.mark.usefixtures("scene_file")
+def test_a_template_runs_to_a_video(host, path):
+    prompt = to_prompt(json.loads(path.read_text(encoding="utf-8")))
+    (camera_path,) = [step for step in prompt.values() if step["class_type"] == "STAG4DCameraPath"]
+    camera_path["inputs"] |= {"width": 64, "height": 64, "num_cameras": 5}
+    entry = host.run(prompt)
+    assert entry["status"]["status_str"] == "success", entry["status"]
+    video = max((host.base / "output").rglob("*.mp4"), key=lambda file: file.stat().st_mtime)
+    with av.open(str(video)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(frames) == 5
+    for frame in frames:
+        assert frame.shape == (64, 64, 3)
+        assert frame[2, 2].min() > 230  # white background
+        assert frame[32, 32, 1] > frame[32, 32, 0] + 100  # a green ball in the middle
+
+
+@pytest.mark.parametrize(
+    "mode", [{"time_mode": "freeze", "time_mode.moment": 0.5}, {"time_mode": "ping-pong"}]
+)
+@pytest.mark.usefixtures("scene_file")
+def test_every_time_mode_reaches_the_node_through_the_hosts_interface(host, mode):
+    orbit = {"azimuth_start": 0.0, "azimuth_end": 90.0, "elevation_start": 0.0, "elevation_end": 10.0}
+    path = {"width": 32, "height": 32, "num_cameras": 3, "fovy": 49.1, "radius": 2.0, "mode": "orbit"}
+    render = {"scene": ["1", 0], "cameras": ["2", 0], "background": "#000000"}
+    prompt = {
+        "1": {"class_type": "STAG4DLoad", "inputs": {"file": "scene.safetensors"}},
+        "2": {"class_type": "STAG4DCameraPath", "inputs": path | {f"mode.{k}": v for k, v in orbit.items()}},
+        "3": {"class_type": "STAG4DRender", "inputs": render | mode},
+        "4": {"class_type": "PreviewImage", "inputs": {"images": ["3", 2]}},
+    }
+    entry = host.run(prompt)
+    assert entry["status"]["status_str"] == "success", entry["status"]
+    assert len(entry["outputs"]["4"]["images"]) == 3
+
+
+@pytest.mark.usefixtures("scene_file")
+def test_a_file_outside_is_refused_in_words_before_anything_runs(host):
+    prompt = {
+        "1": {"class_type": "STAG4DLoad", "inputs": {"file": "../host.log"}},
+        "2": {"class_type": "PreviewAny", "inputs": {"source": ["1", 0]}},
+    }
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        host.queue(prompt)
+    assert "lies outside the host's folders" in refusal.value.read().decode()
+    refusal.value.close()

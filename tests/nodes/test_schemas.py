@@ -1,0 +1,91 @@
+"""What holds for every node of the pack."""
+
+import asyncio
+import importlib
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def nodes(pack):
+    return asyncio.run(asyncio.run(pack.comfy_entrypoint()).get_node_list())
+
+
+def all_inputs(inputs):
+    for item in inputs:
+        yield item
+        if item.io_type == "COMFY_DYNAMICCOMBO_V3":
+            for option in item.options["options"]:
+                yield from all_inputs(option.inputs)
+
+
+def test_every_node_file_is_offered_to_the_host(pack, nodes):
+    offered = {node.__module__.rpartition(".")[2] for node in nodes}
+    sources = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "nodes").glob("*.py")}
+    assert offered == {name for name, source in sources.items() if "(io.ComfyNode)" in source}
+
+
+def test_node_ids_are_class_names_and_start_with_the_packs_name(nodes):
+    ids = [node.define_schema().node_id for node in nodes]
+    assert ids == [node.__name__ for node in nodes]
+    assert all(node_id.startswith("STAG4D") for node_id in ids)
+    assert len(set(ids)) == len(ids)
+
+
+def test_execute_takes_exactly_the_inputs_in_their_order(nodes):
+    for node in nodes:
+        parameters = list(inspect.signature(node.execute).parameters)
+        assert parameters == [item.id for item in node.define_schema().inputs], node.__name__
+
+
+def test_every_input_and_output_has_a_name_and_a_tooltip_that_is_a_sentence(nodes):
+    for node in nodes:
+        schema = node.define_schema()
+        for item in [*all_inputs(schema.inputs), *schema.outputs]:
+            assert item.id, node.__name__
+            assert item.tooltip, (node.__name__, item.id)
+            assert item.tooltip.endswith("."), (node.__name__, item.id)
+
+
+def test_every_number_widget_has_a_default_within_its_range(nodes):
+    for node in nodes:
+        for item in all_inputs(node.define_schema().inputs):
+            if item.io_type in ("INT", "FLOAT"):
+                assert item.options["min"] <= item.options["default"] <= item.options["max"], item.id
+
+
+def test_sockets_of_the_pack_carry_its_prefix(pack, nodes):
+    known = {"IMAGE", "MASK", "INT", "FLOAT", "COLOR", "COMBO", "COMFY_DYNAMICCOMBO_V3"}
+    for node in nodes:
+        schema = node.define_schema()
+        for item in [*all_inputs(schema.inputs), *schema.outputs]:
+            assert item.io_type in known or item.io_type.startswith("STAG4D_"), item.id
+
+
+def test_the_entry_can_be_imported_without_the_host(tmp_path):
+    code = (
+        "import importlib.util as u, sys\n"
+        f"s = u.spec_from_file_location('pack', {str(ROOT / '__init__.py')!r},"
+        f" submodule_search_locations=[{str(ROOT)!r}])\n"
+        "m = u.module_from_spec(s); sys.modules['pack'] = m; s.loader.exec_module(m)\n"
+        "print(sorted(m.__all__), hasattr(m, 'comfy_entrypoint'))"
+    )
+    command = [sys.executable, "-I", "-c", code]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert result.stdout == "['WEB_DIRECTORY'] False\n"
+
+
+def test_the_web_folder_exists_and_no_other_node_style_is_declared(pack):
+    assert (ROOT / pack.WEB_DIRECTORY).is_dir()
+    assert not hasattr(pack, "NODE_CLASS_MAPPINGS")  # the host would then ignore the entry point
+
+
+def test_relative_imports_reach_the_packages_own_copy(pack):
+    render = importlib.import_module(f"{pack.__name__}.nodes.render")
+    assert render.Cameras.__module__ == f"{pack.__name__}.stag4d.types"

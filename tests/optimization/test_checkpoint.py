@@ -1,0 +1,178 @@
+"""A fit that was interrupted and resumed is the fit that was never interrupted; other files are refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from full_disk import small_disk
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from stag4d.optimization import (
+    AdaptivePercentile,
+    BatchConfig,
+    DensificationConfig,
+    OptimizationConfig,
+    Trainer,
+)
+from stag4d.optimization.checkpoint import load_checkpoint, save_checkpoint
+from stag4d.scene import save_scene
+
+STEPS = 16
+HEADER = "stag4d_checkpoint"
+
+
+@pytest.fixture
+def config(make_config) -> OptimizationConfig:
+    """A fit that densifies after steps 5, 10 and 15, and moves from step 4 on."""
+    return make_config(
+        steps=STEPS,
+        densification=DensificationConfig(
+            strategy=AdaptivePercentile(top_share=0.1), start=0, stop=1, every=5, clone_scale=0.05,
+            min_opacity=0.02, max_scale=0.5,
+        ),
+        batch=BatchConfig(static_until=0.25, sizes=((0.5, 0.7),)),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def interrupted(clip, config, tmp_path) -> Callable[[int], Path]:
+    """A function that stops a fit after a step and returns its checkpoint."""
+
+    def interrupt(step: int) -> Path:
+        trainer = Trainer(clip, config)
+        trainer.run(should_stop=lambda: trainer.step == step)
+        save_checkpoint(tmp_path / "checkpoint.safetensors", trainer)
+        return tmp_path / "checkpoint.safetensors"
+
+    return interrupt
+
+
+def state_of(trainer: Trainer) -> dict[str, Tensor]:
+    """Return everything that the next step depends on."""
+    return {
+        **trainer.scene.gaussians.as_dict(),
+        **trainer.scene.deformation.state_dict(),
+        **{f"moments.{name}": value for name, value in trainer.scene.moments().items()},
+        "norm_sum": trainer.statistics.norm_sum,
+        "num_seen": trainer.statistics.num_seen,
+        "generator": trainer.generator.get_state(),
+        "step": torch.tensor(trainer.step),
+    }
+
+
+@pytest.mark.parametrize("step", [1, 3, 5, 7, 15], ids=lambda step: f"after step {step}")
+def test_resumed_is_uninterrupted(clip, config, interrupted, step):
+    whole = Trainer(clip, config)
+    whole.run()
+    resumed = Trainer(clip, config)
+    load_checkpoint(interrupted(step), resumed)
+    assert resumed.step == step
+    resumed.run()
+    expected, found = state_of(whole), state_of(resumed)
+    assert found.keys() == expected.keys()
+    assert [name for name in expected if not torch.equal(found[name], expected[name])] == []
+    assert len(whole.scene.gaussians) != 100  # or densification was not put to the test
+
+
+def test_a_resumed_fit_remembers_its_time(clip, config, interrupted):
+    resumed = Trainer(clip, config)
+    path = interrupted(4)
+    load_checkpoint(path, resumed)
+    before = resumed.seconds
+    assert before > 0
+    resumed.run()
+    assert resumed.seconds > before
+
+
+def test_a_fit_of_one_frame_resumes_too(clip, config, tmp_path):
+    still = replace(
+        clip, images=clip.images[:1], alphas=clip.alphas[:1], view_images=clip.view_images[:1],
+        view_alphas=clip.view_alphas[:1],
+    )  # fmt: skip
+    whole, stopped, resumed = (Trainer(still, config) for _ in range(3))
+    stopped.run(should_stop=lambda: stopped.step == 6)
+    save_checkpoint(tmp_path / "c.safetensors", stopped)
+    load_checkpoint(tmp_path / "c.safetensors", resumed)
+    assert torch.equal(resumed.run().gaussians.means, whole.run().gaussians.means)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": 1}, {"steps": STEPS + 1}, {"size": 20}, {"start": None}],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_checkpoint_of_other_settings_is_refused(clip, config, interrupted, change):
+    if "start" in change:
+        change = {"start": replace(config.start, num_points=99)}
+    trainer = Trainer(clip, replace(config, **change))
+    with pytest.raises(ValueError, match="belongs to other views or settings; resume with the same ones"):
+        load_checkpoint(interrupted(2), trainer)
+
+
+@pytest.mark.parametrize("part", ["pixels", "poses"])
+def test_a_checkpoint_of_other_views_is_refused(clip, config, interrupted, part):
+    if part == "pixels":
+        other = replace(clip, images=clip.images.clone())
+        other.images[1, 12, 12] = 1 - other.images[1, 12, 12]
+    else:
+        other = replace(clip, view_poses=clip.view_poses[::-1])
+    with pytest.raises(ValueError, match="belongs to other views or settings"):
+        load_checkpoint(interrupted(2), Trainer(other, config))
+
+
+def rewrite(path: Path, header: dict | None = None, without: str = "") -> None:
+    """Change a checkpoint's header, or leave tensors out."""
+    with safe_open(path, framework="pt") as file:
+        values = json.loads(file.metadata()[HEADER])
+    tensors = {name: value for name, value in load_file(path).items() if not without or without not in name}
+    save_file(tensors, path, {HEADER: json.dumps({**values, **(header or {})})})
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:-100]), "corrupt or truncated"),
+        (lambda path: path.write_bytes(b"not a checkpoint" * 99), "corrupt or truncated"),
+        (lambda path: path.write_bytes(b""), "corrupt or truncated"),
+        (lambda path: rewrite(path, {"version": 2}), "version 2, this program reads up to 1; update STAG4D"),
+        (lambda path: rewrite(path, {"version": "new"}), "no checkpoint header"),
+        (lambda path: rewrite(path, {"step": None}), "a part is missing or has the wrong form"),
+        (lambda path: rewrite(path, without="generator"), "a part is missing or has the wrong form"),
+        (lambda path: rewrite(path, without="sh0"), "a part is missing or has the wrong form"),
+        (lambda path: rewrite(path, without="means_head"), "a part is missing or has the wrong form"),
+    ],
+    ids=["truncated", "garbage", "empty", "newer", "version", "step", "generator", "gaussians", "field"],
+)
+def test_a_damaged_checkpoint_is_refused(clip, config, interrupted, damage, message):
+    path = interrupted(2)
+    damage(path)
+    with pytest.raises(ValueError, match=f"^checkpoint {path}: {message}"):
+        load_checkpoint(path, Trainer(clip, config))
+
+
+def test_a_scene_is_no_checkpoint(clip, config, tmp_path):
+    trainer = Trainer(clip, config)
+    save_scene(tmp_path / "scene.safetensors", trainer.model())
+    with pytest.raises(ValueError, match="no checkpoint header; expected a file that a fit wrote"):
+        load_checkpoint(tmp_path / "scene.safetensors", trainer)
+
+
+def test_no_checkpoint_is_no_file(clip, config, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        load_checkpoint(tmp_path / "checkpoint.safetensors", Trainer(clip, config))
+
+
+def test_a_write_that_fails_leaves_the_old_checkpoint(clip, config, interrupted):
+    path = interrupted(2)
+    before = path.read_bytes()
+    with small_disk(5000), pytest.raises(OSError, match=f"^{path}: cannot be written"):
+        save_checkpoint(path, Trainer(clip, config))
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]

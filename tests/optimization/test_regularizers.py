@@ -1,0 +1,101 @@
+"""Priors by hand, on planes and Gaussians whose penalties can be worked out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from stag4d.optimization import RegularizerWeights
+from stag4d.optimization.regularizers import field_penalties, gaussian_penalties
+from stag4d.scene import Gaussians, HexPlane
+
+TIMES, WIDTH, LEVELS = 5, 4, 2
+
+
+@pytest.fixture
+def make_field() -> Callable[[Callable[[Tensor, Tensor], Tensor]], HexPlane]:
+    """A function that fills every plane with f(row, column); rows of time planes are times."""
+
+    def make(function: Callable[[Tensor, Tensor], Tensor], times: int = TIMES) -> HexPlane:
+        field = HexPlane((WIDTH,) * LEVELS, times, 3, torch.Generator())
+        for plane in (*field.spatial_planes, *field.time_planes):
+            rows, columns = (torch.arange(float(count)) for count in plane.shape[2:])
+            plane.data[:] = function(rows[:, None], columns[None, :])
+        return field
+
+    return make
+
+
+def penalties(field: HexPlane) -> dict[str, float]:
+    weights = RegularizerWeights(time_smoothness=5.0, space_smoothness=0.5, time_deviation=0.25)
+    return {name: value.item() for name, value in field_penalties(field, weights).items()}
+
+
+def test_ramps_are_perfectly_smooth(make_field):
+    found = penalties(make_field(lambda rows, columns: 0.5 * rows - 3 * columns + 1))
+    assert found["time_smoothness"] == pytest.approx(0, abs=1e-9)
+    assert found["space_smoothness"] == pytest.approx(0, abs=1e-9)
+
+
+def test_a_square_bends_by_two_along_its_axis(make_field):
+    # second difference 2 everywhere, squared 4, in 3 planes of each level; weights 5 and 0.5
+    along_rows = penalties(make_field(lambda rows, columns: rows**2 + 0 * columns))
+    assert along_rows["time_smoothness"] == pytest.approx(5 * 4 * 3 * LEVELS)
+    assert along_rows["space_smoothness"] == pytest.approx(0.5 * 4 * 3 * LEVELS)
+    along_columns = penalties(make_field(lambda rows, columns: columns**2 + 0 * rows))
+    assert along_columns["time_smoothness"] == pytest.approx(0)  # columns of time planes are places
+    assert along_columns["space_smoothness"] == pytest.approx(0.5 * 4 * 3 * LEVELS)
+
+
+def test_time_planes_deviate_from_one_where_things_move(make_field):
+    assert penalties(make_field(lambda rows, columns: 1 + 0 * rows * columns))["time_deviation"] == 0
+    alternating = make_field(lambda rows, columns: 1 + 0.5 * (-1) ** (rows + columns))
+    assert penalties(alternating)["time_deviation"] == pytest.approx(0.25 * 0.5 * 3 * LEVELS)
+
+
+def test_two_times_cannot_bend(make_field):
+    assert penalties(make_field(lambda rows, columns: 9 * rows * columns, times=2))["time_smoothness"] == 0
+
+
+def of_scales(*scales: tuple[float, float, float]) -> Gaussians:
+    count = len(scales)
+    return Gaussians(
+        means=torch.zeros(count, 3),
+        log_scales=torch.tensor(scales).log().requires_grad_(),
+        quats=torch.ones(count, 4),
+        logit_opacities=torch.zeros(count),
+        sh0=torch.zeros(count, 1, 3),
+    )
+
+
+def test_the_ratio_is_of_scales_not_of_their_logarithms():
+    gaussians = of_scales((0.1, 0.05, 0.01), (0.07, 0.01, 0.02), (0.3, 0.3, 0.01))  # ratios 10, 7, 30
+    weights = RegularizerWeights(scale_ratio=2.0, max_scale_ratio=7.5)
+    found = gaussian_penalties(gaussians, weights)["scale_ratio"]
+    assert found.item() == pytest.approx(2 * (2.5 + 0 + 22.5) / 3)
+    found.backward()
+    # d ratio / d log longest = ratio: the longest shrink, the shortest grow, what is round enough stays
+    share = 2 / 3
+    expected = [[share * 10, 0, -share * 10], [0, 0, 0], [share * 15, share * 15, -share * 30]]
+    torch.testing.assert_close(gaussians.log_scales.grad, torch.tensor(expected))
+
+
+def test_the_cap_counts_what_standard_deviations_exceed():
+    gaussians = of_scales((0.1, 0.01, 0.05), (0.04, 0.02, 0.03))
+    found = gaussian_penalties(gaussians, RegularizerWeights(scale_cap=3.0, max_scale=0.04))
+    assert found["scale_cap"].item() == pytest.approx(3 * (0.06 + 0.01) / 2, rel=1e-5)
+
+
+def test_a_zero_weight_switches_a_term_off(make_field):
+    weights = RegularizerWeights()
+    assert gaussian_penalties(of_scales((1.0, 1e-4, 1.0)), weights) == {}
+    assert field_penalties(make_field(lambda rows, columns: rows**3 + columns**3), weights) == {}
+
+
+def test_a_negative_weight_is_refused():
+    with pytest.raises(ValueError, match="no weight may be negative"):
+        RegularizerWeights(scale_cap=-math.pi)

@@ -1,0 +1,266 @@
+"""Scenes to rasterize, the backends that can be tested here, and an independent renderer to compare with.
+
+The helpers reach the tests as fixtures that return functions.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from stag4d.geometry import OrbitPose, intrinsics, orbit_viewmats
+from stag4d.rendering import rasterize
+
+PARAMETERS = ("means", "quats", "scales", "opacities", "colors")
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Activated Gaussians and cameras, on the CPU."""
+
+    means: Tensor
+    quats: Tensor
+    scales: Tensor
+    opacities: Tensor
+    colors: Tensor
+    viewmats: Tensor
+    Ks: Tensor
+    width: int
+    height: int
+
+    def arguments(self, device: str, dtype: torch.dtype, requires_grad: bool = True) -> dict[str, Any]:
+        """Return fresh leaves as keyword arguments."""
+        out = {}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, Tensor):
+                value = value.detach().clone().to(device, dtype)
+                value.requires_grad_(requires_grad and item.name in PARAMETERS)
+            out[item.name] = value
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A render, and gradients of a fixed weighting of all its pixels; float64 on the CPU, meta as it came."""
+
+    renders: Tensor
+    alphas: Tensor
+    gradients: dict[str, Tensor]
+    meta: dict[str, Any]
+
+
+def make_scene(
+    count: int = 160,
+    *,
+    width: int = 52,
+    height: int = 41,
+    num_cameras: int = 2,
+    channels: int = 3,
+    colors_per_camera: bool = False,
+    scale: float = 0.06,
+    opacity: tuple[float, float] = (0.1, 0.95),
+    seed: int = 0,
+) -> Scene:
+    """Return a cloud of Gaussians around the origin and cameras on an orbit; numbers exact in float32."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    poses = [OrbitPose(azimuth_deg=40.0 * i, elevation_deg=15.0 - 30.0 * i) for i in range(num_cameras)]
+    lead = (num_cameras, count) if colors_per_camera else (count,)
+    return Scene(
+        means=0.4 * normal(count, 3),
+        quats=2.0 * normal(count, 4),
+        scales=scale * torch.exp(0.5 * normal(count, 3)),
+        opacities=opacity[0] + (opacity[1] - opacity[0]) * torch.rand(count, generator=generator),
+        colors=torch.rand(*lead, channels, generator=generator),
+        viewmats=orbit_viewmats(poses),
+        Ks=intrinsics([50.0 + 5.0 * i for i in range(num_cameras)], width, height),
+        width=width,
+        height=height,
+    )
+
+
+def make_pixel_scene(
+    centers: Tensor,
+    deviations: Tensor,
+    opacities: Tensor,
+    colors: Tensor,
+    depths: Tensor,
+    size: tuple[int, int],
+) -> Scene:
+    """Return upright Gaussians at chosen pixels [N, 2] of one camera that looks along +z, focal length 64.
+
+    The standard deviations [N] are in pixels along x, before the blur of 0.3 square pixels; along y and z
+    they are 0.7 and 0.5 of that.
+    """
+    width, height = size
+    focal, center = 64.0, torch.tensor([width / 2, height / 2])
+    means = torch.cat([(centers - center) / focal * depths[:, None], depths[:, None]], dim=-1)
+    camera = torch.tensor([[[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]]])
+    quats = torch.tensor([[1.0, 0.0, 0.0, 0.0]]).expand(len(means), 4)
+    scales = (deviations / focal * depths)[:, None] * torch.tensor([1.0, 0.7, 0.5])
+    return Scene(means, quats, scales, opacities, colors, torch.eye(4)[None], camera, width, height)
+
+
+def evaluate(
+    scene: Scene,
+    backend: str,
+    *,
+    dtype: torch.dtype = torch.float32,
+    backgrounds: Tensor | None = None,
+    render_mode: str = "RGB",
+) -> Result:
+    """Render and differentiate with a backend, on the device that it is for."""
+    device = "cuda" if backend == "gsplat" else "cpu"
+    arguments = scene.arguments(device, dtype)
+    if backgrounds is not None:
+        arguments["backgrounds"] = backgrounds.detach().clone().to(device, dtype).requires_grad_()
+    renders, alphas, meta = rasterize(**arguments, render_mode=render_mode, backend=backend)
+    generator = torch.Generator().manual_seed(7)
+    weights = [torch.randn(out.shape, generator=generator).to(device, dtype) for out in (renders, alphas)]
+    ((renders * weights[0]).sum() + (alphas * weights[1]).sum()).backward()
+    leaves = {name: arguments[name] for name in (*PARAMETERS, "backgrounds") if name in arguments}
+    leaves["means2d"] = meta["means2d"]
+    gradients = {name: leaf.grad.cpu().double() for name, leaf in leaves.items() if leaf.grad is not None}
+    return Result(renders.detach().cpu().double(), alphas.detach().cpu().double(), gradients, meta)
+
+
+def naive_render(
+    scene: Scene, eps2d: float = 0.3, near: float = 0.01
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Render pixel by pixel, splat by splat in float64, from the formulas of the papers.
+
+    Thresholds are the float32 numbers that CUDA code has. No tiles and no bounding boxes: each splat is
+    tried at every pixel.
+
+    Returns:
+        Colors [C, H, W, D] on black, alphas [C, H, W], accumulated depths [C, H, W].
+    """
+    data = {k: v.double().numpy() if isinstance(v, Tensor) else v for k, v in vars(scene).items()}
+    most_alpha, least_alpha, least_transmittance = (float(np.float32(x)) for x in (0.99, 1 / 255, 1e-4))
+    cameras, width, height = len(data["viewmats"]), scene.width, scene.height
+    colors = np.zeros((cameras, height, width, data["colors"].shape[-1]))
+    alphas, depths = np.zeros((cameras, height, width)), np.zeros((cameras, height, width))
+    for camera in range(cameras):
+        own_colors = data["colors"] if data["colors"].ndim == 2 else data["colors"][camera]
+        splats = [_naive_splat(data, camera, i, eps2d) for i in range(len(data["means"]))]
+        order = sorted((i for i in range(len(splats)) if splats[i][2] >= near), key=lambda i: splats[i][2])
+        for y in range(height):
+            for x in range(width):
+                transmittance = 1.0
+                for i in order:
+                    mean, inverse, depth = splats[i]
+                    d = np.array([x + 0.5, y + 0.5]) - mean
+                    alpha = min(most_alpha, data["opacities"][i] * math.exp(-0.5 * (d @ inverse @ d)))
+                    if alpha < least_alpha:
+                        continue
+                    if transmittance * (1 - alpha) <= least_transmittance:
+                        break
+                    colors[camera, y, x] += transmittance * alpha * own_colors[i]
+                    depths[camera, y, x] += transmittance * alpha * depth
+                    transmittance *= 1 - alpha
+                alphas[camera, y, x] = 1 - transmittance
+    return colors, alphas, depths
+
+
+def _naive_splat(
+    data: dict[str, Any], camera: int, i: int, eps2d: float
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return a Gaussian's mean in pixels, its inverse covariance in the image and its depth."""
+    view, K = data["viewmats"][camera], data["Ks"][camera]
+    x, y, z = view[:3, :3] @ data["means"][i] + view[:3, 3]
+    w, *axis = data["quats"][i] / math.sqrt(sum(data["quats"][i] ** 2))
+    cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
+    rotation = np.eye(3) + 2 * w * cross + 2 * cross @ cross  # Rodrigues' formula in terms of the quaternion
+    covariance = view[:3, :3] @ rotation @ np.diag(data["scales"][i] ** 2) @ rotation.T @ view[:3, :3].T
+    low_x, high_x = -K[0, 2] / K[0, 0], (data["width"] - K[0, 2]) / K[0, 0]
+    low_y, high_y = -K[1, 2] / K[1, 1], (data["height"] - K[1, 2]) / K[1, 1]
+    tan_x = min(max(x / z, low_x - 0.15 * (high_x - low_x)), high_x + 0.15 * (high_x - low_x))
+    tan_y = min(max(y / z, low_y - 0.15 * (high_y - low_y)), high_y + 0.15 * (high_y - low_y))
+    jacobian = np.array([[K[0, 0], 0, -K[0, 0] * tan_x], [0, K[1, 1], -K[1, 1] * tan_y]]) / z
+    mean = np.array([K[0, 0] * x / z + K[0, 2], K[1, 1] * y / z + K[1, 2]])
+    return mean, np.linalg.inv(jacobian @ covariance @ jacobian.T + eps2d * np.eye(2)), z
+
+
+def fast_backends() -> list[Any]:
+    """Return the backends to hold to the float64 reference; torch stands for itself in float32."""
+    reason = "needs CUDA and gsplat; on such a machine run: pytest -m gpu tests/rendering"
+    no_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason=reason)
+    numba = ["numba"] if importlib.util.find_spec("numba") else []
+    return ["torch", *numba, pytest.param("gsplat", marks=[pytest.mark.gpu, no_gpu])]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run every test that asks for ``fast_backend`` with each of them."""
+    if "fast_backend" in metafunc.fixturenames:
+        metafunc.parametrize("fast_backend", fast_backends())
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Run on one thread: on images this small a second one costs more than it saves."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def cloud() -> Callable[..., Scene]:
+    """Return the function that makes random clouds."""
+    return make_scene
+
+
+@pytest.fixture
+def at_pixels() -> Callable[..., Scene]:
+    """Return the function that makes Gaussians at chosen pixels."""
+    return make_pixel_scene
+
+
+@pytest.fixture
+def draw() -> Callable[..., Result]:
+    """Return the function that renders and differentiates."""
+    return evaluate
+
+
+@pytest.fixture(scope="session")
+def draw_exactly() -> Callable[..., Result]:
+    """Return the same for the float64 reference; it remembers, for every backend asks for the same scenes."""
+    results: dict[tuple[Any, ...], Result] = {}
+
+    def draw_once(scene: Scene, **options: Any) -> Result:
+        values = {**vars(scene), **options}
+        key = tuple((name, _content(values[name])) for name in sorted(values))
+        if key not in results:
+            results[key] = evaluate(scene, "torch", dtype=torch.float64, **options)
+        return results[key]
+
+    return draw_once
+
+
+def _content(value: Any) -> Any:
+    """Return something that is equal for equal tensors and plain values."""
+    return (value.shape, value.numpy().tobytes()) if isinstance(value, Tensor) else value
+
+
+@pytest.fixture
+def naive() -> Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Return the independent renderer."""
+    return naive_render
+
+
+@pytest.fixture
+def changed() -> Callable[..., Scene]:
+    """Return the function that copies a scene with other values."""
+    return replace

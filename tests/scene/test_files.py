@@ -1,0 +1,228 @@
+"""Scene files: what is written comes back, and a damaged file is refused with one sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from stag4d.scene import FieldConfig, GaussianModel4D, SceneInfo, load_scene, save_scene
+from stag4d.scene.files import FORMAT_VERSION, write_tensors
+
+
+@pytest.fixture
+def scene_file(moving_scene, tmp_path) -> Path:
+    path = tmp_path / "scene.safetensors"
+    save_scene(path, moving_scene)
+    return path
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    with safe_open(path, framework="pt") as file:
+        assert list(file.metadata()) == ["stag4d"]
+        return json.loads(file.metadata()["stag4d"])
+
+
+def rewrite(path: Path, change: Callable[[dict[str, Tensor], dict[str, Any]], object]) -> None:
+    """Change the tensors and the header of a scene in place."""
+    tensors, header = load_file(path), read_header(path)
+    change(tensors, header)
+    save_file(tensors, path, metadata={"stag4d": json.dumps(header)})
+
+
+def assert_same_parameters(first: GaussianModel4D, second: GaussianModel4D) -> None:
+    for name, value in first.gaussians.as_dict().items():
+        assert torch.equal(value, getattr(second.gaussians, name)), name
+    state, other = first.deformation.state_dict(), second.deformation.state_dict()
+    assert list(state) == list(other)
+    assert all(torch.equal(state[name], other[name]) for name in state)
+
+
+def test_a_scene_comes_back_as_it_was(moving_scene, scene_file):
+    loaded = load_scene(str(scene_file))
+    assert_same_parameters(moving_scene, loaded)
+    assert loaded.info == moving_scene.info
+    assert loaded.deformation.config == moving_scene.deformation.config
+    assert not any(parameter.requires_grad for parameter in loaded.deformation.parameters())
+    times = moving_scene.frame_times
+    assert torch.equal(loaded.at(times).means, moving_scene.at(times).means)
+
+
+def test_a_scene_that_is_being_trained_is_saved_too(make_gaussians, make_field, tmp_path):
+    gaussians = make_gaussians().map(lambda value: value.requires_grad_())
+    model = GaussianModel4D(gaussians, make_field(), SceneInfo(num_frames=3))
+    save_scene(tmp_path / "new" / "folder" / "a.safetensors", model)
+    assert_same_parameters(model, load_scene(tmp_path / "new" / "folder" / "a.safetensors"))
+
+
+def test_the_header_tells_the_facts_without_the_tensors(scene_file):
+    header = read_header(scene_file)
+    assert header["format_version"] == FORMAT_VERSION == 1
+    assert header["num_frames"] == 5
+    assert header["fps"] == 12.0
+    assert header["frame_times"] == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert header["input_pose"] == {"azimuth_deg": 30, "elevation_deg": -10, "radius": 2.5, "fovy_deg": 40}
+    assert header["settings"] == {"preset": "fast", "steps": [1, 2]}
+    assert header["field"]["config"]["bound"] == 1.5
+    assert (header["field"]["time_scale"], header["field"]["time_offset"]) == (2.0, -1.0)
+
+
+def test_the_tensors_in_the_file_are_the_parameters(moving_scene, scene_file):
+    tensors = load_file(scene_file)
+    for name, value in moving_scene.gaussians.as_dict().items():
+        assert torch.equal(tensors[f"gaussians.{name}"], value)
+    assert torch.equal(tensors["deformation.trunk.weight"], moving_scene.deformation.trunk.weight)
+    assert {name.split(".")[0] for name in tensors} == {"gaussians", "deformation"}
+
+
+def test_the_same_scene_gives_the_same_bytes(moving_scene, scene_file, tmp_path):
+    save_scene(tmp_path / "again.safetensors", load_scene(scene_file))
+    assert (tmp_path / "again.safetensors").read_bytes() == scene_file.read_bytes()
+
+
+def test_a_static_scene_comes_back_without_a_field(make_gaussians, tmp_path):
+    model = GaussianModel4D(make_gaussians(), None, SceneInfo(num_frames=1))
+    save_scene(tmp_path / "a.safetensors", model)
+    loaded = load_scene(tmp_path / "a.safetensors")
+    assert loaded.deformation is None
+    assert loaded.info == model.info
+    assert torch.equal(loaded.gaussians.sh0, model.gaussians.sh0)
+
+
+def test_the_time_map_and_static_scales_come_back(make_gaussians, make_field, tmp_path):
+    config = FieldConfig(resolutions=(3,), num_channels=2, deform_scales=False)
+    field = make_field(config, time_scale=0.75, time_offset=0.125)
+    save_scene(tmp_path / "a.safetensors", GaussianModel4D(make_gaussians(), field, SceneInfo(num_frames=2)))
+    loaded = load_scene(tmp_path / "a.safetensors").deformation
+    assert (loaded.time_scale, loaded.time_offset) == (0.75, 0.125)
+    assert loaded.config == config
+
+
+def test_views_of_one_tensor_are_written_whole(make_gaussians, tmp_path):
+    gaussians = make_gaussians(8).map(lambda value: value.expand(8, *value.shape[1:])[::2])
+    save_scene(tmp_path / "a.safetensors", GaussianModel4D(gaussians, None, SceneInfo(num_frames=1)))
+    assert torch.equal(load_scene(tmp_path / "a.safetensors").gaussians.quats, make_gaussians(8).quats[::2])
+
+
+def change_version(tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+    header["format_version"] = 2
+
+
+def spoil_number(tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+    tensors["deformation.trunk.weight"][0, 0] = float("nan")
+
+
+def drop_tensor(tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+    del tensors["gaussians.quats"]
+
+
+def drop_plane(tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+    del tensors["deformation.hexplane.time_planes.1"]
+
+
+def cut_tensor(tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+    tensors["gaussians.sh0"] = tensors["gaussians.sh0"][:2].clone()
+
+
+def drop_scalar(tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+    tensors["gaussians.means"] = torch.tensor(1.0)
+
+
+def change_sizes(tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+    header["field"]["config"]["width"] = 9
+
+
+def drop_frames(tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+    del header["num_frames"]
+
+
+def no_frames(tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+    header["num_frames"] = 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (change_version, r"format version 2, this program reads up to 1; update STAG4D\."),
+        (
+            spoil_number,
+            r"deformation\.trunk\.weight holds numbers that are not finite; the file is damaged\.",
+        ),
+        (drop_tensor, r"a part is missing or has the wrong form \('gaussians\.quats'\); write it anew\."),
+        (drop_plane, r"a part is missing or has the wrong form .*hexplane\.time_planes\.1"),
+        (cut_tensor, r"a part is missing or has the wrong form .*sh0 has shape \[2, 1, 3\]"),
+        (drop_scalar, r"a part is missing or has the wrong form .*means has shape \[\]"),
+        (change_sizes, r"a part is missing or has the wrong form .*trunk\.weight"),
+        (drop_frames, r"a part is missing or has the wrong form \('num_frames'\)"),
+        (no_frames, r"a part is missing or has the wrong form \(scene: 0 frames"),
+    ],
+)
+def test_a_scene_with_a_fault_is_refused(scene_file, change, message):
+    rewrite(scene_file, change)
+    with pytest.raises(ValueError, match=rf"(?s)^scene .*scene\.safetensors: {message}"):
+        load_scene(scene_file)
+
+
+def test_what_is_no_scene_is_refused(scene_file, tmp_path):
+    whole, path = scene_file.read_bytes(), tmp_path / "bad.safetensors"
+    with pytest.raises(
+        FileNotFoundError, match=r"^scene .*bad\.safetensors: no such file; expected a \.safetens"
+    ):
+        load_scene(path)
+    for content in (b"", b"no scene at all", whole[:-5], whole[: len(whole) // 2], whole[:20]):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"^scene .*bad\.safetensors: corrupt or truncated"):
+            load_scene(path)
+
+
+@pytest.mark.parametrize(
+    "metadata", [None, {"other": "{}"}, {"stag4d": "{"}, {"stag4d": "[1]"}, {"stag4d": "{}"}], ids=str
+)
+def test_tensors_without_our_header_are_no_scene(tmp_path, metadata):
+    save_file({"a": torch.zeros(2)}, tmp_path / "a.safetensors", metadata=metadata)
+    with pytest.raises(
+        ValueError, match=r"a\.safetensors: no scene header; expected a file that `stag4d fit` wr"
+    ):
+        load_scene(tmp_path / "a.safetensors")
+
+
+def test_a_folder_that_cannot_be_written_is_named(moving_scene, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    for path in (tmp_path / "file" / "a.safetensors", tmp_path / "file" / "deeper" / "a.safetensors"):
+        with pytest.raises(
+            OSError, match=r"a\.safetensors: cannot be written .*; check that the folder is wri"
+        ):
+            save_scene(path, moving_scene)
+    (tmp_path / "folder.safetensors").mkdir()
+    with pytest.raises(OSError, match=r"folder\.safetensors: cannot be written"):
+        save_scene(tmp_path / "folder.safetensors", moving_scene)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.safetensors"]
+
+
+def test_a_write_that_breaks_off_leaves_the_old_file(scene_file, moving_scene, monkeypatch):
+    before = scene_file.read_bytes()
+
+    def full_disk(path: Path, content: bytes) -> None:
+        path.write_text("half a file")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    with pytest.raises(OSError, match=r"scene\.safetensors: cannot be written .*No space left on device"):
+        save_scene(scene_file, moving_scene)
+    assert scene_file.read_bytes() == before
+    assert list(scene_file.parent.iterdir()) == [scene_file]
+
+
+def test_tensors_are_written_as_they_are(tmp_path):
+    table = torch.arange(6.0).reshape(2, 3)
+    write_tensors(tmp_path / "a.safetensors", {"columns": table.T, "count": torch.tensor(3)}, {"who": "me"})
+    tensors = load_file(tmp_path / "a.safetensors")
+    assert torch.equal(tensors["columns"], table.T)
+    assert tensors["count"].dtype == torch.int64

@@ -1,0 +1,97 @@
+"""The scene over time."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from stag4d.scene import FieldConfig, GaussianModel4D, SceneInfo
+
+TIMES = torch.tensor([0.0, 0.3, 1.0])
+
+
+def test_offsets_are_added_to_the_raw_parameters(moving_scene):
+    posed, canonical = moving_scene.at(TIMES), moving_scene.gaussians
+    offsets = moving_scene.deformation(canonical.means, TIMES)
+    assert len(posed) == 3
+    assert torch.equal(posed.means, canonical.means + offsets.means)
+    assert torch.equal(posed.quats, canonical.quats + offsets.quats)
+    assert torch.equal(posed.log_scales, canonical.log_scales + offsets.log_scales)
+    assert posed.logit_opacities is canonical.logit_opacities
+    assert posed.sh0 is canonical.sh0
+    assert posed.means.shape == (3, 6, 3)
+    assert posed.quats.shape == (3, 6, 4)
+    one = posed[1]
+    assert torch.equal(one.means, posed.means[1])
+    assert torch.equal(one.log_scales, posed.log_scales[1])
+    assert torch.equal(one.quats, posed.quats[1])
+    assert torch.equal(one.sh0, canonical.sh0)
+
+
+def test_a_static_scene_is_the_same_at_all_times(make_gaussians):
+    gaussians = make_gaussians(4)
+    posed = GaussianModel4D(gaussians, None, SceneInfo(num_frames=1)).at(TIMES)
+    assert posed.means.shape == posed.log_scales.shape == (3, 4, 3)
+    for index in range(3):
+        for name, values in posed[index].as_dict().items():
+            assert torch.equal(values, getattr(gaussians, name)), name
+
+
+def test_scales_stay_where_the_field_does_not_move_them(make_gaussians, make_field):
+    field = make_field(FieldConfig(resolutions=(3,), num_channels=2, deform_scales=False))
+    posed = GaussianModel4D(make_gaussians(), field, SceneInfo(num_frames=2)).at(TIMES)
+    assert torch.equal(posed.log_scales, make_gaussians().log_scales.expand(3, -1, -1))
+    assert not torch.equal(posed.means[0], posed.means[1])
+
+
+@pytest.mark.parametrize(("num_frames", "times"), [(1, [0.0]), (2, [0.0, 1.0]), (5, [0, 0.25, 0.5, 0.75, 1])])
+def test_the_clip_runs_from_0_to_1(make_gaussians, num_frames, times):
+    model = GaussianModel4D(make_gaussians(), None, SceneInfo(num_frames=num_frames))
+    assert model.frame_times.tolist() == times
+    assert len(model.at(model.frame_times)) == num_frames
+
+
+def test_one_frame_and_one_time_sample_make_a_scene(make_gaussians, make_field):
+    field = make_field(FieldConfig(resolutions=(3,), time_resolution=1, num_channels=2))
+    model = GaussianModel4D(make_gaussians(), field, SceneInfo(num_frames=1))
+    posed = model.at(torch.cat([model.frame_times, TIMES]))
+    assert torch.isfinite(posed.means).all()
+    assert torch.equal(posed.means[:1].expand(4, -1, -1), posed.means)
+
+
+def test_gradients_reach_the_canonical_gaussians_and_the_field(make_gaussians, make_field):
+    gaussians = make_gaussians().map(lambda value: value.requires_grad_())
+    field = make_field()
+    posed = GaussianModel4D(gaussians, field, SceneInfo(num_frames=5)).at(TIMES)
+    (posed.means.square().sum() + posed.quats.square().sum() + posed.log_scales.square().sum()).backward()
+    assert all(
+        value.grad.abs().sum() > 0 for value in (gaussians.means, gaussians.quats, gaussians.log_scales)
+    )
+    assert all(value.grad is not None for value in field.parameters())
+
+
+def test_a_moved_scene_is_a_copy(moving_scene, make_gaussians):
+    trained = make_gaussians().map(lambda value: value.requires_grad_())
+    original = GaussianModel4D(trained, moving_scene.deformation, moving_scene.info)
+    before = original.at(TIMES).means.clone()
+    copied = original.to("cpu")
+    assert torch.equal(copied.at(TIMES).means, before)
+    assert copied.info == original.info
+    assert not any(value.requires_grad for value in copied.gaussians.as_dict().values())
+    for value in [*copied.gaussians.as_dict().values(), *copied.deformation.parameters()]:
+        value.data.add_(1.0)
+    assert torch.equal(original.at(TIMES).means, before)
+    assert torch.equal(original.gaussians.sh0, make_gaussians().sh0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_frames": 0}, "scene: 0 frames; expected at least one"),
+        ({"num_frames": 2, "fps": 0.0}, r"scene: 0\.0 frames a second; expected a positive number"),
+        ({"num_frames": 2, "fps": float("nan")}, "scene: nan frames a second"),
+    ],
+)
+def test_facts_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        SceneInfo(**options)

@@ -1,0 +1,278 @@
+"""Results of the official code against its own formula, evaluated plane by plane on made-up weights."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pickle
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from plyfile import PlyData, PlyElement
+from torch import Tensor
+
+from stag4d.pipeline import import_official
+from stag4d.scene import GaussianModel4D, load_scene, read_official_deformation, save_scene
+
+FRAMES, CHANNELS, WIDTH = 7, 3, 8
+COUNT = 40
+COLUMNS = (
+    "x y z nx ny nz f_dc_0 f_dc_1 f_dc_2 opacity scale_0 scale_1 scale_2 rot_0 rot_1 rot_2 rot_3".split()
+)
+HEADS = {"pos_deform": 3, "scales_deform": 3, "rotations_deform": 4, "opacity_deform": 1}
+NET = "deformation_net."
+
+
+def official_weights() -> dict[str, Tensor]:
+    """A state dict with all that the official one holds, smaller, every number random but the box."""
+    generator = torch.Generator().manual_seed(0)
+
+    def random(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator)
+
+    weights = {f"{NET}grid.aabb": torch.tensor([[1.6, 1.6, 1.6], [-1.6, -1.6, -1.6]])}
+    for level, size in enumerate((4, 8)):
+        lengths = (size, size, size, 5)
+        for index, (first, second) in enumerate(itertools.combinations(range(4), 2)):
+            plane = random(1, CHANNELS, lengths[second], lengths[first])
+            weights[f"{NET}grid.grids.{level}.{index}"] = 1 + 0.3 * plane
+    weights[f"{NET}feature_out.0.weight"] = random(WIDTH, 2 * CHANNELS)
+    weights[f"{NET}feature_out.0.bias"] = random(WIDTH)
+    for name, num_out in HEADS.items():
+        for layer, size in ((1, WIDTH), (3, num_out)):
+            weights[f"{NET}{name}.{layer}.weight"] = 0.3 * random(size, WIDTH)
+            weights[f"{NET}{name}.{layer}.bias"] = 0.3 * random(size)
+    weights |= {"timenet.0.weight": random(64, 9), "timenet.0.bias": random(64)}
+    return weights | {"time_poc": torch.tensor([1.0, 2, 4, 8]), "pos_poc": 2.0 ** torch.arange(10)}
+
+
+def official_offsets(weights: dict[str, Tensor], means: Tensor, time: float) -> dict[str, Tensor]:
+    """What the official network adds to the Gaussians' parameters at a raw time."""
+    far, near = weights[f"{NET}grid.aabb"]
+    normalized = (means - far) * (2.0 / (near - far)) - 1.0
+    places = torch.cat([normalized, torch.full((len(means), 1), time)], dim=1)  # [N, 4]
+    features = []
+    for level in range(2):
+        product = torch.ones(CHANNELS, len(means))
+        for index, axes in enumerate(itertools.combinations(range(4), 2)):
+            plane = weights[f"{NET}grid.grids.{level}.{index}"]
+            where = places[:, axes][None, None]  # [1, 1, N, 2]
+            found = F.grid_sample(plane, where, mode="bilinear", padding_mode="border", align_corners=True)
+            product = product * found[0, :, 0]
+        features.append(product)
+
+    def linear(values: Tensor, name: str) -> Tensor:
+        return values @ weights[f"{NET}{name}.weight"].T + weights[f"{NET}{name}.bias"]
+
+    hidden = linear(torch.cat(features).T, "feature_out.0")
+    return {name: linear(linear(hidden.relu(), f"{name}.1").relu(), f"{name}.3") for name in HEADS}
+
+
+@pytest.fixture
+def weights() -> dict[str, Tensor]:
+    return official_weights()
+
+
+@pytest.fixture
+def table() -> np.ndarray:
+    """Forty Gaussians, some of them outside of the box, with the columns that the official code writes."""
+    values = np.random.default_rng(0).standard_normal((COUNT, len(COLUMNS))).astype("f4")
+    return np.rec.fromarrays(values.T, dtype=[(name, "<f4") for name in COLUMNS])
+
+
+def columns(table: np.ndarray, names: str) -> Tensor:
+    return torch.from_numpy(np.stack([table[name] for name in names.split()], axis=1))
+
+
+@pytest.fixture
+def imported(weights, table, tmp_path) -> Callable[..., GaussianModel4D]:
+    """Writes both files and imports them."""
+
+    def run(
+        weights: object = weights, table: np.ndarray = table, num_frames: int = FRAMES
+    ) -> GaussianModel4D:
+        PlyData([PlyElement.describe(table, "vertex")]).write(tmp_path / "model.ply")
+        torch.save(weights, tmp_path / "deformation.pth")
+        return import_official(tmp_path / "model.ply", tmp_path / "deformation.pth", num_frames, fps=10.0)
+
+    return run
+
+
+def assert_moves_as_officially(model: GaussianModel4D, weights: dict[str, Tensor], table: np.ndarray) -> None:
+    means, log_scales = columns(table, "x y z"), columns(table, "scale_0 scale_1 scale_2")
+    quats = columns(table, "rot_0 rot_1 rot_2 rot_3")
+    posed = model.at(model.frame_times)
+    assert len(posed) == FRAMES
+    for frame in range(FRAMES):
+        offsets = official_offsets(weights, means, frame / FRAMES)
+        close = {"atol": 1e-5, "rtol": 1e-5}
+        torch.testing.assert_close(posed[frame].means, means + offsets["pos_deform"], **close)
+        torch.testing.assert_close(posed[frame].log_scales, log_scales + offsets["scales_deform"], **close)
+        torch.testing.assert_close(posed[frame].quats, quats + offsets["rotations_deform"], **close)
+
+
+def test_an_imported_scene_moves_as_the_official_formula_says(imported, weights, table):
+    assert columns(table, "x y z").abs().max() > 1.6  # the border counts too
+    model = imported()
+    assert_moves_as_officially(model, weights, table)
+    first, last = model.at(torch.tensor([0.0, 1.0])).means
+    assert (first - last).abs().amax(dim=1).min() > 1e-3  # all of them move
+
+
+def test_opacities_and_colors_are_those_of_the_file_at_all_times(imported, table):
+    posed = imported().at(torch.tensor([0.0, 0.6]))
+    assert torch.equal(posed.logit_opacities, columns(table, "opacity")[:, 0])
+    assert torch.equal(posed.sh0[:, 0], columns(table, "f_dc_0 f_dc_1 f_dc_2"))
+
+
+def test_the_facts_are_those_of_the_call(imported):
+    model = imported()
+    assert (model.info.num_frames, model.info.fps) == (FRAMES, 10.0)
+    assert model.deformation.config.resolutions == (4, 8)
+    assert model.deformation.config.time_resolution == 5
+    assert not any(parameter.requires_grad for parameter in model.deformation.parameters())
+
+
+def test_an_imported_scene_survives_our_own_file(imported, weights, table, tmp_path):
+    save_scene(tmp_path / "a.safetensors", imported())
+    assert_moves_as_officially(load_scene(tmp_path / "a.safetensors"), weights, table)
+
+
+@pytest.mark.parametrize("corner", [1.2, -1.2])
+def test_the_box_of_the_file_counts_with_its_direction(imported, weights, table, corner):
+    weights[f"{NET}grid.aabb"] = torch.tensor([[corner], [-corner]]).expand(2, 3).clone()
+    assert_moves_as_officially(imported(), weights, table)
+
+
+def test_without_a_box_it_is_the_official_one(imported, weights, table):
+    boxless = {name: value for name, value in weights.items() if "aabb" not in name}
+    assert_moves_as_officially(imported(boxless), weights, table)
+
+
+@pytest.mark.parametrize("prefix", ["", "module.deformation_net.", "_deformation.deformation_net."])
+def test_any_prefix_will_do(imported, weights, table, prefix):
+    renamed = {name.replace(NET, prefix): value for name, value in weights.items()}
+    assert_moves_as_officially(imported(renamed), weights, table)
+
+
+def test_a_single_frame_is_at_time_zero(imported, weights, table):
+    model = imported(num_frames=1)
+    expected = columns(table, "x y z") + official_offsets(weights, columns(table, "x y z"), 0.0)["pos_deform"]
+    torch.testing.assert_close(model.at(model.frame_times).means[0], expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "grid.grids.0.0", "grid.grids.0.2", "grid.grids.1.0", "grid.grids.1.5", "feature_out.0.weight",
+        "feature_out.0.bias", "pos_deform.1.weight", "scales_deform.3.bias", "rotations_deform.3.weight",
+    ],
+)  # fmt: skip
+def test_a_tensor_that_is_missing_misshapen_or_not_finite_is_named(imported, weights, name):
+    key = NET + name
+    whole = weights.pop(key)
+    subject = rf"^official deformation .*deformation\.pth: {re.escape(key)}"
+    with pytest.raises(
+        ValueError, match=rf"{subject} is missing; expected the state dict of STAG4D's network"
+    ):
+        imported(weights)
+    weights[key] = whole[None]
+    with pytest.raises(ValueError, match=rf"{subject} has shape \[1, .*\]; expected \[.+\]\."):
+        imported(weights)
+    weights[key] = whole.clone()
+    weights[key].view(-1)[-1] = float("inf")
+    with pytest.raises(ValueError, match=rf"{subject} holds numbers that are not finite"):
+        imported(weights)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "expected"),
+    [
+        ("grid.grids.1.3", (1, 3, 8, 7), r"\[1, 3, 8, 8\]"),
+        ("grid.grids.1.0", (1, 2, 8, 8), r"\[1, 3, any, any\]"),
+        ("grid.grids.1.4", (1, 3, 6, 8), r"\[1, 3, 5, 8\]"),
+        ("feature_out.0.weight", (8, 9), r"\[any, 6\]"),
+        ("pos_deform.3.weight", (2, 8), r"\[3, 8\]"),
+        ("grid.aabb", (6,), r"\[2, 3\]"),
+    ],
+)
+def test_a_shape_that_does_not_fit_the_others_is_named(imported, weights, name, shape, expected):
+    weights[NET + name] = torch.ones(shape)
+    with pytest.raises(ValueError, match=rf"{name} has shape .*; expected {expected}\."):
+        imported(weights)
+
+
+def test_networks_of_another_build_are_refused(imported, weights):
+    uneven = weights | {f"{NET}grid.aabb": torch.tensor([[1.6, 1.6, 1.6], [-1.6, -1.6, -1.0]])}
+    with pytest.raises(ValueError, match=r"deformation\.pth: the box is .*; expected a cube around 0"):
+        imported(uneven)
+    with pytest.raises(ValueError, match=r"feature_out has several layers; expected one"):
+        imported(weights | {f"{NET}feature_out.2.weight": torch.zeros(8, 8)})
+    for other in ([torch.zeros(3)], torch.zeros(3), {1: torch.zeros(3)}):
+        with pytest.raises(ValueError, match=r"deformation\.pth: holds a \w+; expected a state dict"):
+            imported(other)
+    for other in ({}, {"a": torch.zeros(2)}, {f"{NET}grid.grids.0.0": "no tensor"}):
+        with pytest.raises(ValueError, match=r"deformation_net\.grid\.grids\.0\.0 is missing"):
+            imported(other)
+
+
+class Intruder:
+    """What a malicious file does when it is unpickled: here, it makes a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return os.mkdir, (str(self.folder),)
+
+
+def test_code_in_a_file_is_refused_and_never_runs(imported, weights, tmp_path):
+    marker = tmp_path / "it ran"
+    with pytest.raises(ValueError, match=r"deformation\.pth: refused \(UnpicklingError\), .*could run code"):
+        imported(weights | {"extra": Intruder(marker)})
+    assert not marker.exists()
+    path = tmp_path / "plain.pth"
+    path.write_bytes(pickle.dumps(Intruder(marker)))
+    with pytest.raises(ValueError, match=r"plain\.pth: not what torch\.save writes"):
+        read_official_deformation(path, FRAMES)
+    assert not marker.exists()
+    pickle.loads(path.read_bytes())  # proof that the file could have
+    assert marker.exists()
+
+
+def test_damaged_files_and_wrong_numbers_are_refused(imported, weights, tmp_path):
+    model = imported()
+    whole = (tmp_path / "deformation.pth").read_bytes()
+    path = tmp_path / "bad.pth"
+    with pytest.raises(FileNotFoundError, match=r"bad\.pth: no such file"):
+        read_official_deformation(path, FRAMES)
+    for content in (b"", b"some text", whole[: len(whole) // 2]):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"bad\.pth: not what torch\.save writes, or cut short"):
+            read_official_deformation(path, FRAMES)
+    path.write_bytes(whole[len(whole) // 2 :])  # still ends like an archive
+    with pytest.raises(ValueError, match=r"bad\.pth: refused \(\w+\), as it is damaged"):
+        read_official_deformation(path, FRAMES)
+    with pytest.raises(ValueError, match=r"official deformation: 0 frames; expected at least one"):
+        read_official_deformation(tmp_path / "deformation.pth", 0)
+    with pytest.raises(ValueError, match=r"scene: 0 frames"):
+        imported(num_frames=0)
+    assert model.deformation.time_offset == 0.0
+
+
+def test_a_table_that_is_not_the_official_one_is_refused(imported, table):
+    def empty(names: list[str]) -> np.ndarray:
+        return np.zeros(COUNT, dtype=[(name, "<f4") for name in names])
+
+    with pytest.raises(ValueError, match=r"model\.ply: has view-dependent color .*; expected SH degree 0"):
+        imported(table=empty([*COLUMNS, "f_rest_0"]))
+    with pytest.raises(ValueError, match=r"model\.ply: no column rot_3; expected"):
+        imported(table=empty(COLUMNS[:-1]))
+    table["rot_1"][3] = np.nan
+    with pytest.raises(ValueError, match=r"model\.ply: quats are not all finite"):
+        imported(table=table)

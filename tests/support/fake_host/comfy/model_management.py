@@ -1,0 +1,15 @@
+"""Devices and interruption."""
+
+import torch
+
+
+class InterruptProcessingException(BaseException):
+    """The user pressed cancel. As in the host, this is no Exception."""
+
+
+def get_torch_device() -> torch.device:
+    return torch.device("cpu")
+
+
+def throw_exception_if_processing_interrupted() -> None:
+    """Raise when the user has pressed cancel; nobody has."""

@@ -1,0 +1,1 @@
+"""The part of the host's node API that this pack uses."""

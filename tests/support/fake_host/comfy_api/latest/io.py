@@ -1,0 +1,80 @@
+"""Schemas that remember what they were given and refuse an option that the host does not know."""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+
+class Input:
+    """An input: a socket, or a widget when its type has a default."""
+
+    io_type: ClassVar[str]
+    known: ClassVar[set[str]]
+
+    def __init__(self, id: str, **options: Any) -> None:
+        unknown = options.keys() - self.known - {"display_name", "optional", "tooltip", "advanced"}
+        if unknown:
+            raise TypeError(f"{self.io_type} input {id}: the host does not know {sorted(unknown)}")
+        self.id, self.options, self.tooltip = id, options, options.get("tooltip")
+
+    @property
+    def is_widget(self) -> bool:
+        return "default" in self.known or self.io_type == "COMFY_DYNAMICCOMBO_V3"
+
+
+class Output:
+    """An output."""
+
+    io_type: ClassVar[str]
+
+    def __init__(self, id: str, tooltip: str | None = None) -> None:
+        self.id, self.tooltip = id, tooltip
+
+
+def Custom(name: str, *known: str) -> type:
+    """Return a socket type whose inputs take the known options."""
+    members = {"io_type": name, "known": set(known)}
+    parts = {"Input": type("Input", (Input,), members), "Output": type("Output", (Output,), members)}
+    return type(name, (), parts)
+
+
+Image = Custom("IMAGE")
+Mask = Custom("MASK")
+Int = Custom("INT", "default", "min", "max", "step")
+Float = Custom("FLOAT", "default", "min", "max", "step")
+Color = Custom("COLOR", "default")
+Combo = Custom("COMBO", "default", "options")
+
+
+class DynamicCombo:
+    """A choice that brings widgets of its own."""
+
+    Input = type("Input", (Input,), {"io_type": "COMFY_DYNAMICCOMBO_V3", "known": {"options"}})
+
+    @dataclass
+    class Option:
+        """One choice."""
+
+        key: str
+        inputs: list[Input]
+
+
+@dataclass
+class Schema:
+    node_id: str
+    display_name: str
+    category: str
+    description: str
+    inputs: list[Input]
+    outputs: list[Output]
+    search_aliases: list[str] = field(default_factory=list)
+
+
+class ComfyNode:
+    """The base class of nodes."""
+
+
+class NodeOutput:
+    """What a node's execute returns."""
+
+    def __init__(self, *args: Any) -> None:
+        self.args = args

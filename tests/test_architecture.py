@@ -1,0 +1,155 @@
+"""Who may import whom, and habits that a linter cannot see: read from the sources, nothing is imported."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "stag4d").rglob("*.py"))
+NODES = sorted((ROOT / "nodes").rglob("*.py"))
+
+EVERYTHING = {
+    "geometry", "types", "frames", "diffusion", "data", "scene", "rendering", "optimization", "export",
+    "evaluation", "mini", "pipeline", "cli",
+}  # fmt: skip
+MAY_IMPORT = {
+    "geometry": set(),
+    "types": {"geometry"},
+    "frames": {"types", "geometry"},
+    "diffusion": {"types", "geometry"},
+    "data": {"types", "geometry", "frames"},
+    "scene": {"types", "geometry"},
+    "rendering": {"types", "geometry", "scene"},
+    "optimization": {"types", "geometry", "data", "scene", "rendering"},
+    "export": {"types", "geometry", "scene", "rendering"},
+    "evaluation": {"types", "geometry", "scene", "rendering"},
+    "mini": {"types", "geometry", "data", "export"},
+    "pipeline": EVERYTHING,
+    "cli": {*EVERYTHING, "console"},
+    "console": {"types"},
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+FILE_PACKAGES = {"frames", "data", "export", "evaluation"}
+LIBRARIES = {
+    "diffusers": {"diffusion"},
+    "transformers": {"diffusion"},
+    "safetensors": {"diffusion", "scene"},
+    "PIL": FILE_PACKAGES,
+    "av": FILE_PACKAGES,
+    "plyfile": FILE_PACKAGES,
+    "gsply": FILE_PACKAGES,
+    "fourdgs": FILE_PACKAGES,
+    "tqdm": {"console"},
+}
+LIBRARIES_OF_FILES = {
+    "gsplat": "rendering/gsplat_*.py",
+    "numba": "rendering/numba_*.py",
+    "llvmlite": "rendering/numba_*.py",  # comes with Numba and is part of its interface
+}
+FREE = {"torch", "numpy", *sys.stdlib_module_names}
+HOST = {"comfy", "comfy_api", "comfy_execution", "folder_paths", "server"}
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def place(path: Path, node: ast.AST) -> str:
+    return f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}"
+
+
+def imports(path: Path) -> Iterator[tuple[ast.stmt, int, str, list[str]]]:
+    """Yield each import of a file: the statement, its leading dots, the module, the names taken from it."""
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node, 0, alias.name, []
+        elif isinstance(node, ast.ImportFrom):
+            yield node, node.level, node.module or "", [alias.name for alias in node.names]
+
+
+def package_of(path: Path) -> str:
+    """Return the part of stag4d that a file belongs to: a folder, or the module itself at the top."""
+    relative = path.relative_to(ROOT / "stag4d")
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+def targets(path: Path, level: int, module: str, names: list[str]) -> list[str]:
+    """Return the parts of stag4d that a relative import reaches."""
+    here = ["stag4d", *path.relative_to(ROOT / "stag4d").parts[:-1]]
+    base = [*here[: len(here) - level + 1], *filter(None, module.split("."))]
+    assert base[:1] == ["stag4d"], f"{path}: {'.' * level}{module} leaves the package"
+    return [base[1]] if len(base) > 1 else [name for name in names if name != "__version__"]
+
+
+def test_every_part_of_the_package_stands_in_the_table():
+    assert {package_of(path) for path in SOURCES} <= MAY_IMPORT.keys()
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT / "stag4d").as_posix())
+def test_the_package_imports_only_what_the_table_allows(path):
+    package = package_of(path)
+    for node, level, module, names in imports(path):
+        library = module.split(".")[0]
+        if level:
+            for target in targets(path, level, module, names):
+                assert target == package or target in MAY_IMPORT[package], f"{place(path, node)}: {target}"
+        elif library in LIBRARIES_OF_FILES:
+            pattern = LIBRARIES_OF_FILES[library]
+            assert path.relative_to(ROOT / "stag4d").match(pattern), f"{place(path, node)}: {library}"
+        else:
+            allowed = library in FREE or package in LIBRARIES.get(library, set())
+            assert allowed, f"{place(path, node)}: {library}"
+
+
+@pytest.mark.parametrize("path", NODES, ids=lambda path: path.name)
+def test_nodes_import_the_host_and_public_names_of_the_package(path):
+    for node, level, module, names in imports(path):
+        if level == 2:
+            parts = module.split(".")
+            assert parts[0] == "stag4d", f"{place(path, node)}: {module}"
+            assert len(parts) <= 2, f"{place(path, node)}: {module} is not a package's public face"
+            assert not any(name.startswith("_") for name in [*parts, *names]), f"{place(path, node)}: {names}"
+        elif level == 0:
+            assert module.split(".")[0] in FREE | HOST, f"{place(path, node)}: {module}"
+
+
+def test_the_entry_imports_nothing_heavy_itself():
+    found = [(level, module) for _, level, module, _ in imports(ROOT / "__init__.py")]
+    assert found == [(0, "importlib.util"), (1, "nodes")]
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *NODES], ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_habits(path):
+    for node in ast.walk(parse(path)):
+        assert not isinstance(node, ast.Assert), f"{place(path, node)}: assert; raise an error that says more"
+        if isinstance(node, ast.ExceptHandler):
+            caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+            names = {kind.id for kind in caught if isinstance(kind, ast.Name)}
+            assert node.type is not None, f"{place(path, node)}: bare except"
+            assert not names & {"Exception", "BaseException"}, f"{place(path, node)}: broad except"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id != "print", f"{place(path, node)}: print"
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            assert (node.value.id, node.attr) != ("sys", "path"), f"{place(path, node)}: sys.path"
+
+
+def test_no_file_names_a_place_on_somebodys_machine():
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is not a git checkout, so what belongs to the project is not known")
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    local = re.compile(rb"(?<![\w.~-])/(?:work|root|farm|home/\w+|Users/\w+)/")
+    for name in filter(None, listing.split("\0")):
+        path = ROOT / name
+        if path.is_file() and b"\0" not in (content := path.read_bytes())[:8192]:
+            found = local.search(content)
+            assert found is None, f"{name}: {found.group().decode()}"

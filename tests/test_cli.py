@@ -1,0 +1,333 @@
+"""The commands as users type them: what they write, what they say, and what they take."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from small_fit import small_clip, small_config
+
+from stag4d import cli
+from stag4d.cli import main
+from stag4d.console import Progress
+from stag4d.data import write_views
+from stag4d.export import read_ply
+from stag4d.optimization import OptimizationConfig
+from stag4d.scene import load_scene
+from stag4d.types import StepReport
+
+ROOT = Path(__file__).parents[1]
+OPTIONS = {
+    "demo": ["--out", "--preset", "--steps", "--size", "--seed"],
+    "fit": ["--out", "--preset", "--steps", "--size", "--seed", "--fps", "--hold-out-view", "--resume"],
+    "render": ["--out", "--views", "--frames", "--size"],
+    "export": ["--out", "--format", "--size"],
+    "evaluate": ["--truth"],
+}
+
+
+@pytest.fixture(scope="module")
+def views(tmp_path_factory) -> Path:
+    """A folder of views: three frames, six posed views each."""
+    folder = tmp_path_factory.mktemp("views")
+    write_views(folder, small_clip())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fitted(views, tmp_path_factory) -> Path:
+    """What ``stag4d fit`` wrote, with the preset that it takes by itself."""
+    out = tmp_path_factory.mktemp("fitted") / "new" / "out"
+    assert main(["fit", str(views), "-o", str(out), "--steps", "20", "--size", "24", "--fps", "12"]) == 0
+    return out
+
+
+@pytest.fixture
+def quick(monkeypatch) -> None:
+    """Make every preset small, so that a fit takes a fraction of a second."""
+
+    def preset(name: str, *, steps: int | None, size: int | None, seed: int) -> OptimizationConfig:
+        return replace(small_config(steps or 4, size or 24, seed), preset=name)
+
+    monkeypatch.setattr(cli, "preset", preset)
+
+
+def said(capsys: pytest.CaptureFixture) -> dict:
+    """Return the JSON that is all of stdout."""
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_help_explains_every_option(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    words = " ".join(capsys.readouterr().out.split())
+    explained = words[words.index("options:") :]
+    for option, following in zip(OPTIONS[command], [*OPTIONS[command][1:], ""], strict=True):
+        text = explained[explained.index(option) : explained.index(following) if following else None]
+        assert len(text.split()) > 4, f"{option} has no explanation"
+
+
+def test_help_lists_the_commands(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert all(command in text for command in OPTIONS)
+
+
+def test_a_fit_leaves_a_scene_a_turntable_and_a_report(fitted):
+    assert {path.name for path in fitted.iterdir()} == {"scene.safetensors", "turntable.mp4", "report.json"}
+    model = load_scene(fitted / "scene.safetensors")
+    assert (model.info.num_frames, model.info.fps) == (3, 12)
+    report = json.loads((fitted / "report.json").read_text())
+    assert report["settings"]["steps"] == 20
+    assert report["settings"]["size"] == 24
+    assert report["seconds"].keys() >= {"start", "optimize", "write"}
+    assert report["losses"]["total"] > 0
+    assert report["num_gaussians"] == len(model.gaussians)
+    assert report["backend"] in ("gsplat", "numba", "torch")
+    assert report["metrics"] == {}
+
+
+def test_results_go_to_stdout_as_json_and_progress_to_stderr(quick, views, tmp_path, capsys):
+    assert main(["fit", str(views), "-o", str(tmp_path), "--steps", "20"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == {
+        "scene": str(tmp_path / "scene.safetensors"), "num_gaussians": 100
+    }  # fmt: skip
+    assert "20/20" in captured.err
+    assert "loss=" in captured.err
+
+
+def test_a_view_held_out_is_measured(quick, views, tmp_path, capsys):
+    assert main(["fit", str(views), "-o", str(tmp_path), "--hold-out-view", "2"]) == 0
+    metrics = json.loads((tmp_path / "report.json").read_text())["metrics"]
+    assert metrics.keys() == {"view", "psnr", "ssim", "iou", "nearest_psnr", "gain_db"}
+    assert metrics["view"] == 2
+    assert said(capsys)["gain_db"] == round(metrics["gain_db"], 4)
+
+
+def test_seeds_make_fits_repeatable(quick, views, tmp_path):
+    for name, seed in (("a", 5), ("b", 5), ("c", 6)):
+        assert main(["fit", str(views), "-o", str(tmp_path / name), "--seed", str(seed)]) == 0
+    a, b, c = ((tmp_path / name / "scene.safetensors").read_bytes() for name in "abc")
+    assert a == b
+    assert a != c
+
+
+@pytest.mark.parametrize("spelling", [["--views=-75,0;10,-20"], ["--views", "-75,0;10,-20"]])
+def test_renders_are_named_by_view_and_frame(fitted, tmp_path, capsys, spelling):
+    command = ["render", str(fitted / "scene.safetensors"), "-o", str(tmp_path / "r"), *spelling]
+    assert main([*command, "--frames", "2,0", "--size", "32"]) == 0
+    assert said(capsys) == {"folder": str(tmp_path / "r"), "views": 2, "frames": 2, "size": 32}
+    assert {path.name for path in (tmp_path / "r").iterdir()} == {
+        "views.json", *(f"view{view}_frame{frame:04d}.png" for view in (0, 1) for frame in (0, 2))
+    }  # fmt: skip
+    document = json.loads((tmp_path / "r" / "views.json").read_text())
+    assert [(view["azimuth"], view["elevation"]) for view in document["views"]] == [(-75, 0), (10, -20)]
+    with Image.open(tmp_path / "r" / "view1_frame0002.png") as picture:
+        assert (picture.mode, picture.size) == ("RGBA", (32, 32))
+        alpha = np.asarray(picture)[..., 3]
+    assert alpha[0, 0] == 0
+    assert alpha.max() > 128
+
+
+def test_all_frames_at_the_size_of_the_fit_are_the_default(fitted, tmp_path, capsys):
+    assert main(["render", str(fitted / "scene.safetensors"), "-o", str(tmp_path), "--views", "0,0"]) == 0
+    assert said(capsys)["size"] == 24
+    assert len(list(tmp_path.glob("view0_frame*.png"))) == 3
+
+
+def test_a_scene_is_measured_against_a_folder_of_renders(fitted, tmp_path, capsys):
+    scene = str(fitted / "scene.safetensors")
+    assert main(["render", scene, "-o", str(tmp_path), "--views", "-75,0;15,0", "--size", "32"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", scene, "--truth", str(tmp_path)]) == 0
+    metrics = said(capsys)
+    assert metrics.keys() == {"psnr", "ssim", "iou", "per_view"}
+    assert metrics["psnr"] > 40
+    assert len(metrics["per_view"]["iou"]) == 2
+
+
+def test_ply_has_a_file_a_frame(fitted, tmp_path, capsys):
+    scene = fitted / "scene.safetensors"
+    assert main(["export", str(scene), "-o", str(tmp_path / "splats"), "--format", "ply"]) == 0
+    assert said(capsys) == {"folder": str(tmp_path / "splats"), "files": 3}
+    model = load_scene(scene)
+    for frame in range(3):
+        posed = model.at(model.frame_times[[frame]])[0]
+        found = read_ply(tmp_path / "splats" / f"frame_{frame:04d}.ply")
+        torch.testing.assert_close(found.means, posed.means.detach())
+        torch.testing.assert_close(found.sh0, posed.sh0)
+
+
+def test_mp4_is_a_turntable_of_the_asked_size(fitted, tmp_path, capsys):
+    path = tmp_path / "new" / "turn.mp4"
+    scene = str(fitted / "scene.safetensors")
+    assert main(["export", scene, "-o", str(path), "--format", "mp4", "--size", "48"]) == 0
+    assert said(capsys) == {"file": str(path)}
+    with av.open(str(path)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(frames) == 60
+    assert frames[0].shape == (48, 48, 3)
+
+
+def test_the_demo_needs_no_files(quick, tmp_path, capsys, monkeypatch):
+    def small_demo(*arguments: object, **options: object) -> object:
+        return real(*arguments, num_frames=2, size=16, **options)
+
+    real = cli.pipeline.demo
+    monkeypatch.setattr(cli.pipeline, "demo", small_demo)
+    assert main(["demo", "-o", str(tmp_path), "--steps", "3"]) == 0
+    assert said(capsys).keys() == {"scene", "psnr", "ssim", "iou", "per_view"}
+    assert (tmp_path / "unseen_views.png").exists()
+
+
+class Impatient(Progress):
+    """A bar at whose first sight the user presses Ctrl-C, once or twice."""
+
+    presses = 1
+
+    def __call__(self, report: StepReport) -> None:
+        super().__call__(report)
+        for _ in range(self.presses if report.step == 10 else 0):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_an_interrupted_fit_keeps_what_it_reached_and_resumes_to_the_same_scene(
+    quick, views, tmp_path, monkeypatch, capsys
+):
+    command = ["fit", str(views), "--steps", "16", "-o"]
+    assert main([*command, str(tmp_path / "whole")]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(cli, "Progress", Impatient)
+        assert main([*command, str(tmp_path / "out")]) == 130
+    assert "what was reached is kept" in capsys.readouterr().err
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "scene.safetensors", "turntable.mp4", "report.json", "checkpoint.safetensors"
+    }  # fmt: skip
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["steps"] == 11
+    whole = (tmp_path / "whole" / "scene.safetensors").read_bytes()
+    assert (tmp_path / "out" / "scene.safetensors").read_bytes() != whole
+    assert main([*command, str(tmp_path / "out"), "--resume"]) == 0
+    assert (tmp_path / "out" / "scene.safetensors").read_bytes() == whole
+    assert not (tmp_path / "out" / "checkpoint.safetensors").exists()
+
+
+def test_a_second_interrupt_leaves_at_once(quick, views, tmp_path, monkeypatch):
+    monkeypatch.setattr(cli, "Progress", type("Hasty", (Impatient,), {"presses": 2}))
+    before = signal.getsignal(signal.SIGINT)
+    assert main(["fit", str(views), "--steps", "16", "-o", str(tmp_path / "out")]) == 130
+    assert not (tmp_path / "out").exists()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_real_interrupt_of_a_real_process(views, tmp_path):
+    words = ["fit", str(views), "-o", str(tmp_path), "--steps", "30", "--size", "16"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stag4d", *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    try:
+        said_first = iter(process.stderr.readline, "")
+        assert any(line.startswith("preset fast: 30 steps on 3 frames") for line in said_first)
+        process.send_signal(signal.SIGINT)
+        out, error = process.communicate(timeout=240)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 130, error
+    assert json.loads(out)["scene"] == str(tmp_path / "scene.safetensors")
+    assert "--resume goes on from there" in error
+    reached = json.loads((tmp_path / "report.json").read_text())["steps"]
+    assert 0 < reached < 30
+    assert main([*words, "--resume"]) == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["steps"] == 30
+    assert load_scene(tmp_path / "scene.safetensors").info.num_frames == 3
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
+def test_clips_of_any_length_are_taken(quick, tmp_path, count, capsys):
+    write_views(tmp_path / "views", small_clip(count, 16))
+    assert (
+        main(["fit", str(tmp_path / "views"), "-o", str(tmp_path / "out"), "--steps", "2", "--size", "16"])
+        == 0
+    )
+    model = load_scene(tmp_path / "out" / "scene.safetensors")
+    assert model.info.num_frames == count
+    assert (model.deformation is None) == (count == 1)
+
+
+def as_16_bits(path: Path) -> None:
+    """Write a picture anew with 16 bits a channel."""
+    with Image.open(path) as picture:
+        pixels = np.asarray(picture).astype(np.uint16) * 257  # [H, W, 4]
+    codec = av.CodecContext.create("png", "w")
+    codec.height, codec.width = pixels.shape[:2]
+    codec.pix_fmt, codec.time_base = "rgba64be", Fraction(1, 8)
+    frame = av.VideoFrame(codec.width, codec.height, "rgba64be")
+    rows = np.zeros((codec.height, frame.planes[0].line_size), np.uint8)
+    rows[:, : codec.width * 8] = pixels.astype(">u2").view(np.uint8).reshape(codec.height, -1)
+    frame.planes[0].update(rows.tobytes())
+    path.write_bytes(b"".join(bytes(packet) for packet in [*codec.encode(frame), *codec.encode(None)]))
+
+
+def without_alpha(path: Path) -> None:
+    """Put a picture on plain white."""
+    with Image.open(path) as picture:
+        white = Image.new("RGBA", picture.size, "white")
+        Image.alpha_composite(white, picture).convert("RGB").save(path)
+
+
+def with_stray_alpha(path: Path) -> None:
+    """Make a matte 255 inside and 1 outside, as the official pipeline's are."""
+    with Image.open(path) as picture:
+        pixels = np.array(picture)
+    pixels[..., 3] = np.where(pixels[..., 3] > 127, 255, 1)
+    Image.fromarray(pixels).save(path)
+
+
+def larger(path: Path) -> None:
+    """Enlarge a picture."""
+    with Image.open(path) as picture:
+        picture.resize((40, 40)).save(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "pattern", "warning"),
+    [
+        (as_16_bits, "ref/*.png", ""),
+        (larger, "ref/*.png", ""),
+        (
+            without_alpha,
+            "zero123/*/*.png",
+            "have no alpha; their mattes were taken from the plain background",
+        ),
+        (with_stray_alpha, "zero123/*/*.png", ""),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_pictures_of_other_kinds_are_taken(quick, views, tmp_path, caplog, change, pattern, warning):
+    folder = shutil.copytree(views, tmp_path / "views")
+    for path in folder.glob(pattern):
+        change(path)
+    caplog.set_level(logging.WARNING)
+    assert main(["fit", str(folder), "-o", str(tmp_path / "out"), "--steps", "2"]) == 0
+    assert (warning in caplog.text) if warning else caplog.text == ""
+    assert (tmp_path / "out" / "scene.safetensors").exists()

@@ -1,0 +1,99 @@
+"""The project's files agree with each other, and the README's example runs."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import importlib.util
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+import stag4d
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+VERSION = PROJECT["project"]["version"]
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def schemas(pack):
+    nodes = asyncio.run(asyncio.run(pack.comfy_entrypoint()).get_node_list())
+    return {node.__name__: node.define_schema() for node in nodes}
+
+
+def test_requirements_are_the_packages_dependencies():
+    assert read("requirements.txt").split() == PROJECT["project"]["dependencies"]
+
+
+def test_the_host_chooses_its_own_torch_and_torchvision_is_not_asked_for():
+    assert "torch" in PROJECT["project"]["dependencies"]
+    names = {re.split(r"[^\w-]", line)[0] for line in read("requirements.txt").split()}
+    assert not names & {"torchvision", "torchaudio"}
+
+
+def test_the_version_is_said_the_same_everywhere():
+    assert re.fullmatch(r"\d+\.\d+\.\d+", VERSION)
+    assert stag4d.__version__ == VERSION
+    assert re.search(rf"^## \[{re.escape(VERSION)}\]", read("CHANGELOG.md"), re.MULTILINE)
+
+
+def test_the_registry_entry_is_complete():
+    entry = PROJECT["tool"]["comfy"]
+    assert entry["PublisherId"]
+    assert "comfyui" not in entry["DisplayName"].lower()
+    assert "web" not in entry  # WEB_DIRECTORY says it; twice would register the folder twice
+
+
+@pytest.mark.parametrize("folder", ["stag4d", "nodes", "tests", "benchmarks", "training"])
+def test_every_module_says_what_it_is(folder):
+    for path in [*(ROOT / folder).rglob("*.py"), ROOT / "tasks.py", ROOT / "__init__.py"]:
+        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path.relative_to(ROOT)
+
+
+def test_every_node_has_a_help_page_and_every_page_a_node(schemas):
+    assert {path.stem for path in (ROOT / "web" / "docs").glob("*.md")} == schemas.keys()
+
+
+def test_a_help_page_explains_every_input_and_output(schemas):
+    for name, schema in schemas.items():
+        page = read(f"web/docs/{name}.md")
+        items = list(schema.inputs)
+        for item in items:
+            if item.io_type == "COMFY_DYNAMICCOMBO_V3":
+                items.extend(nested for option in item.options["options"] for nested in option.inputs)
+                assert all(f"`{option.key}`" in page for option in item.options["options"]), (name, item.id)
+        for item in [*items, *schema.outputs]:
+            assert f"`{item.id}`" in page, (name, item.id)
+
+
+def test_every_task_is_listed_for_contributors_and_ci_runs_the_readmes_test_command():
+    spec = importlib.util.spec_from_file_location("tasks", ROOT / "tasks.py")
+    tasks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tasks)
+    for task in tasks.TASKS:
+        assert f"python3 tasks.py {task}" in read("CONTRIBUTING.md"), task
+    assert "python3 tasks.py test" in read("README.md")
+    assert "python3 tasks.py test" in read(".ci/run")
+
+
+def test_the_readmes_python_example_runs(tmp_path, monkeypatch):
+    pattern = r"^#+ [^\n]*Python.*?^```python\n(.*?)^```"
+    section = re.search(pattern, read("README.md"), re.MULTILINE | re.DOTALL)
+    assert section, "README.md: no python block under a heading with the word Python"
+    example = tmp_path / "example.py"
+    example.write_text(section.group(1), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(example))
