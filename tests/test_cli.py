@@ -51,7 +51,7 @@ def views(tmp_path_factory) -> Path:
 def fitted(views, tmp_path_factory) -> Path:
     """What ``stag4d fit`` wrote, with the preset that it takes by itself."""
     out = tmp_path_factory.mktemp("fitted") / "new" / "out"
-    assert main(["fit", str(views), "-o", str(out), "--steps", "20", "--size", "24", "--fps", "12"]) == 0
+    assert main(["fit", str(views), "-o", str(out), "--steps", "10", "--size", "24", "--fps", "12"]) == 0
     return out
 
 
@@ -95,7 +95,7 @@ def test_a_fit_leaves_a_scene_a_turntable_and_a_report(fitted):
     model = load_scene(fitted / "scene.safetensors")
     assert (model.info.num_frames, model.info.fps) == (3, 12)
     report = json.loads((fitted / "report.json").read_text())
-    assert report["settings"]["steps"] == 20
+    assert report["settings"]["steps"] == 10
     assert report["settings"]["size"] == 24
     assert report["seconds"].keys() >= {"start", "optimize", "write"}
     assert report["losses"]["total"] > 0
@@ -237,15 +237,22 @@ def test_a_second_interrupt_leaves_at_once(quick, views, tmp_path, monkeypatch):
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_real_interrupt_of_a_real_process(views, tmp_path):
-    words = ["fit", str(views), "-o", str(tmp_path), "--steps", "30", "--size", "16"]
+def test_a_real_interrupt_of_a_real_process(tmp_path):
+    clip = small_clip(3, 16)
+    alone = replace(
+        clip, view_images=clip.view_images[:, :0], view_alphas=clip.view_alphas[:, :0], view_poses=()
+    )
+    write_views(tmp_path / "views", alone)
+    words = ["fit", str(tmp_path / "views"), "-o", str(tmp_path), "--steps", "30", "--size", "16"]
     process = subprocess.Popen(
         [sys.executable, "-m", "stag4d", *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     try:
         said_first = iter(process.stderr.readline, "")
-        assert any(line.startswith("preset fast: 30 steps on 3 frames") for line in said_first)
+        assert any(
+            line.startswith("preset fast: 30 steps on 3 frames and 0 posed views") for line in said_first
+        )
         process.send_signal(signal.SIGINT)
         out, error = process.communicate(timeout=240)
     finally:

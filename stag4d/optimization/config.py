@@ -143,7 +143,7 @@ _FAST = OptimizationConfig(
     preset="fast",
     steps=1000,
     size=256,
-    start=StartConfig(kind="hull", num_points=4000, bound=1.0),
+    start=StartConfig(kind="hull", num_points=5000, bound=1.0),
     field=FieldConfig(
         resolutions=(64,), time_resolution=32, num_channels=16, width=64, deform_scales=False, bound=1.0
     ),
@@ -156,7 +156,7 @@ _FAST = OptimizationConfig(
         planes=LogLinear(start=5e-2, end=2.5e-3),
         mlp=LogLinear(start=4e-3, end=2e-4),
     ),
-    losses=LossWeights(),
+    losses=LossWeights(input_color=2.0, input_alpha=1.0),
     regularizers=RegularizerWeights(time_smoothness=0.01, scale_cap=1.0, max_scale=0.04),
     batch=BatchConfig(),
     densification=DensificationConfig(strategy=None),

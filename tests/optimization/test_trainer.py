@@ -249,7 +249,7 @@ def guided(make_config) -> Callable[..., Trainer]:
 
     def make(clip: ViewSet, prior: Painter, **options: float) -> Trainer:
         config = make_config(
-            steps=60,
+            steps=40,
             losses=NO_PICTURES,
             regularizers=RegularizerWeights(),
             guidance=GuidanceConfig(**options),
@@ -287,7 +287,7 @@ def test_the_report_has_the_priors_own_score_times_its_weight(clip, guided):
 def test_a_prior_sees_renders_of_the_steps_frames_from_random_poses(clip, guided):
     prior = Painter((0.5, 0.5, 0.5))
     guided(clip, prior, max_elevation_deg=20).run()
-    assert [seen[3] for seen in prior.seen] == pytest.approx([step / 60 for step in range(60)])
+    assert [seen[3] for seen in prior.seen] == pytest.approx([step / 40 for step in range(40)])
     for images, frames, poses, progress in prior.seen:
         assert images.shape == (len(frames), 24, 24, 3)
         assert len(poses) == len(frames)
@@ -299,5 +299,5 @@ def test_a_prior_sees_renders_of_the_steps_frames_from_random_poses(clip, guided
     elevations = torch.tensor([pose.elevation_deg for pose in poses])
     azimuths = torch.tensor([pose.azimuth_deg for pose in poses])
     assert 15 < elevations.abs().max() <= 20
-    assert (azimuths.histc(4, -180, 180) > 5).all()
+    assert (azimuths.histc(4, -180, 180) > 3).all()
     assert {(pose.radius, pose.fovy_deg) for pose in poses} == {(2.0, 49.1)}
