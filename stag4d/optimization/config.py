@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..scene import SH_C0, FieldConfig
-from .densification import DensificationConfig
+from .densification import AdaptivePercentile, DensificationConfig
 from .guidance import GuidanceConfig
 from .losses import LossWeights
 from .parameters import LearningRates
@@ -141,7 +141,7 @@ def preset(
 
 _FAST = OptimizationConfig(
     preset="fast",
-    steps=1000,
+    steps=900,
     size=256,
     start=StartConfig(kind="hull", num_points=5000, bound=1.0),
     field=FieldConfig(
@@ -159,7 +159,23 @@ _FAST = OptimizationConfig(
     losses=LossWeights(input_color=2.0, input_alpha=1.0),
     regularizers=RegularizerWeights(time_smoothness=0.01, scale_cap=1.0, max_scale=0.04),
     batch=BatchConfig(),
-    densification=DensificationConfig(strategy=None),
+    densification=DensificationConfig(
+        strategy=AdaptivePercentile(top_share=0.05),
+        start=0.1,
+        stop=0.6,
+        every=50,
+        max_gaussians=8000,
+        clone_scale=0.02,
+    ),
+)
+
+_QUALITY = replace(
+    _FAST,
+    preset="quality",
+    steps=5000,
+    size=512,
+    start=replace(_FAST.start, num_points=8000),
+    densification=replace(_FAST.densification, max_gaussians=16_000, every=200),
 )
 
 _PAPER = OptimizationConfig(
@@ -192,5 +208,5 @@ _PAPER = OptimizationConfig(
 _PRESETS: dict[str, OptimizationConfig] = {
     "fast": _FAST,
     "paper": _PAPER,
-    "quality": replace(_FAST, preset="quality"),
+    "quality": _QUALITY,
 }
