@@ -19,11 +19,14 @@ from .evaluation import evaluate_folder
 from .evaluation.metrics import compare, compare_on_white, on_white, psnr
 from .export import (
     read_official_ply,
+    render_file,
     replacing,
     straight_colors,
     write_contact_sheet,
     write_mp4,
+    write_picture,
     write_render_folder,
+    write_render_poses,
 )
 from .geometry import OrbitPose, angle_between_deg
 from .mini import TEST_POSES, toy_truth, toy_views
@@ -227,8 +230,11 @@ def write_views_of(
     folder: Path, model: GaussianModel4D, poses: list[OrbitPose], frames: list[int], size: int
 ) -> None:
     """Render views of frames into a folder, as ``stag4d render`` does."""
-    images, alphas = render_views(model, poses, frames, size)
-    write_render_folder(folder, images, alphas, poses, frames, model.info.fps, model.info.num_frames)
+    for frame in frames:  # one at a time: a long clip of many views need not fit in memory
+        images, alphas = render_views(model, poses, [frame], size)  # [V, 1, S, S, 3], [V, 1, S, S]
+        for view in range(len(poses)):
+            write_picture(render_file(folder, view, frame), images[view, 0], alphas[view, 0])
+    write_render_poses(folder, size, poses, frames, model.info.fps, model.info.num_frames)
 
 
 def evaluate(model: GaussianModel4D, truth: Path) -> dict[str, Any]:
@@ -303,7 +309,7 @@ def demo(
     folder: Path, config: OptimizationConfig, seed: int, num_frames: int = 16, size: int = 128,
     on_report: ReportCallback = _ignore, should_stop: Callable[[], bool] = lambda: False,
 ) -> Report:  # fmt: skip
-    """Fit a toy object whose truth is known, and leave the scene, a turntable, pictures and metrics.
+    """Fit a toy object whose truth is known, and leave the scene, a turntable, pictures, truth and metrics.
 
     Args:
         folder: Where to write.
@@ -332,5 +338,9 @@ def demo(
         [picture[:, frame] for frame in chosen for picture in (truth, pictures)]
     )  # [R, V, S, S, 3]
     write_contact_sheet(folder / "unseen_views.png", rows.flatten(0, 1), columns=len(TEST_POSES))
+    frames = range(num_frames)
+    write_render_folder(
+        folder / "truth", truth_images, truth_alphas, TEST_POSES, frames, views.fps, num_frames
+    )
     write_fit(folder, model, report, size * 2)
     return report

@@ -115,10 +115,11 @@ def write_render_folder(
         raise ValueError(f"renders: images have shape {list(images.shape)}; expected {[*lead, 'S', 'S', 3]}.")
     if alphas.shape != images.shape[:-1]:
         raise ValueError(f"renders: mattes have shape {list(alphas.shape)}; expected {[*images.shape[:-1]]}.")
-    write_render_poses(folder, images.shape[2], poses, frames, fps, num_frames)
+    _check_frames(frames, num_frames)
     for view in range(len(poses)):
         for index, frame in enumerate(frames):
             write_picture(render_file(folder, view, frame), images[view, index], alphas[view, index])
+    write_render_poses(folder, images.shape[2], poses, frames, fps, num_frames)
 
 
 def render_file(folder: str | Path, view: int, frame: int) -> Path:
@@ -136,14 +137,13 @@ def write_render_poses(
 ) -> None:
     """Write the ``views.json`` of a folder of renders, for pictures of ``size`` pixels that come one by one.
 
-    The other arguments are those of ``write_render_folder``.
+    Written last, it vouches for the pictures. The other arguments are those of ``write_render_folder``.
 
     Raises:
         ValueError: if a frame is not one of the scene.
         RuntimeError: if the file cannot be written.
     """
-    if len(frames) and not 0 <= min(frames) <= max(frames) < num_frames:
-        raise ValueError(f"renders: frames {min(frames)} to {max(frames)}; expected 0 to {num_frames - 1}.")
+    _check_frames(frames, num_frames)
     document = {
         "version": _RENDER_FOLDER_VERSION,
         "fps": fps,
@@ -154,3 +154,9 @@ def write_render_poses(
     }
     with replacing(Path(folder) / "views.json") as temporary:
         temporary.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _check_frames(frames: Sequence[int], num_frames: int) -> None:
+    """Raise ValueError if a frame is not one of the scene."""
+    if len(frames) and not 0 <= min(frames) <= max(frames) < num_frames:
+        raise ValueError(f"renders: frames {min(frames)} to {max(frames)}; expected 0 to {num_frames - 1}.")
