@@ -224,7 +224,7 @@ def test_the_demo_leaves_a_scene_pictures_and_metrics(tmp_path):
     assert {path.name for path in (tmp_path / "demo").iterdir()} == {
         "scene.safetensors", "turntable.mp4", "report.json", "unseen_views.png", "truth"
     }  # fmt: skip
-    again = pipeline.evaluate(load_scene(tmp_path / "demo" / "scene.safetensors"), tmp_path / "demo" / "truth")
+    again = pipeline.evaluate(load_scene(tmp_path / "demo/scene.safetensors"), tmp_path / "demo/truth")
     assert again["psnr"] == pytest.approx(report.metrics["psnr"], abs=0.05)  # the truth's files have 8 bits
     document = json.loads((tmp_path / "demo" / "report.json").read_text())
     assert document["metrics"] == report.metrics
