@@ -1,0 +1,47 @@
+"""Measure a scene at the views that it was fitted to: PSNR on white, and alpha where nothing should be.
+
+    python3 tasks.py bench given_views SCENE VIEWS --size 256
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import torch
+import torch.nn.functional as F
+
+from stag4d.data import TrainingViews, read_views
+from stag4d.evaluation import on_white, psnr
+from stag4d.pipeline import render_views
+from stag4d.scene import load_scene
+
+MARGIN = 3  # pixels by which the mattes are dilated before what is outside counts
+
+
+def main() -> None:
+    """Print a line for each given view, the input first."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("scene", help="scene.safetensors")
+    parser.add_argument("views", help="ViewSet folder that it was fitted to")
+    parser.add_argument("--size", type=int, default=256)
+    options = parser.parse_args()
+    views = read_views(options.views, options.size)
+    given = TrainingViews.from_views(views, options.size)
+    frames = list(range(views.num_frames))
+    print(f"{'view':>5} {'PSNR':>6} {'alpha outside':>14}")
+    for index, pose in enumerate((views.input_pose, *views.view_poses)):
+        images, alphas = render_views(load_scene(options.scene), [pose], frames, options.size)
+        camera, white = torch.tensor([index]), torch.ones(1, 3)
+        targets = [given.targets(frame, camera, white, options.size) for frame in frames]
+        truth = torch.cat([target.images for target in targets])  # [F, S, S, 3]
+        mattes = torch.cat([target.alphas for target in targets])  # [F, S, S]
+        dilated = F.max_pool2d((mattes > 0.5).float(), 2 * MARGIN + 1, stride=1, padding=MARGIN)
+        outside = (alphas[0] * (1 - dilated)).sum() / (1 - dilated).sum()
+        score = psnr(on_white(images[0], alphas[0]), truth).mean()
+        print(f"{index:>5} {score:6.2f} {100 * outside:12.3f} %", flush=True)
+
+
+if __name__ == "__main__":
+    main()
