@@ -1,6 +1,6 @@
 """Measure a scene at the views that it was fitted to: PSNR on white, and alpha where nothing should be.
 
-    python3 tasks.py bench given_views SCENE VIEWS --size 256
+python3 tasks.py bench given_views SCENE VIEWS --size 256
 """
 
 from __future__ import annotations
