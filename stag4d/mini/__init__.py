@@ -1,10 +1,12 @@
 """Animated toy objects with known truth: drawn by a seed, ray-cast exactly from any camera at any time."""
 
+from .bodies import PLANS
 from .objects import REACH, SPLITS, ToyObject, toy_object, toy_seed
 from .raycast import raycast
 from .samples import TEST_AZIMUTHS_DEG, TEST_POSES, toy_truth, toy_views
 
 __all__ = [
+    "PLANS",
     "REACH",
     "SPLITS",
     "TEST_AZIMUTHS_DEG",

@@ -115,7 +115,7 @@ def _fish(sketch: Sketch, wear: Wardrobe) -> None:
 def _serpent(sketch: Sketch, wear: Wardrobe) -> None:
     """Draw a snake or cobra: a chain of links and a raised neck."""
     dice = sketch.dice
-    radius, step = dice.uniform(0.25, 0.32), dice.uniform(0.34, 0.4)
+    radius, step = dice.uniform(0.32, 0.4), dice.uniform(0.34, 0.4)
     body = _root(sketch, 30, 85)
     sketch.ellipsoid(body, (0, 0, 0), (1.1 * radius, radius, 1.5 * radius), wear.body)
     joint, at = body, (0.0, 0.0, -0.15)

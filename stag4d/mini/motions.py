@@ -14,8 +14,6 @@ from .skeleton import Joint, Swing
 
 _X, _Y, _Z = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 
-_QUICK = ("walk", "wave", "hop", "flap")  # small enough to be done twice in a clip of 16 frames
-
 
 @dataclass(frozen=True)
 class Move:
@@ -94,7 +92,7 @@ MOTIONS: dict[str, dict[str, tuple[Move, ...]]] = {
         "body": (Move(_Y, 9),),
     },
     "drive": {
-        "wheel": (Move(_X, 0, spin_deg=420),),
+        "wheel": (Move(_X, 0, spin_deg=220),),
         "body": (Move(_X, 5), Move(_Z, 4, tempo=2)),
         "boom": (Move(_X, 24),),
         "turret": (Move(_Y, 30),),
@@ -117,8 +115,7 @@ def animate(joints: list[Joint], kind: str, dice: Dice) -> tuple[bool, tuple[flo
         its number of hops.
     """
     loops = dice.chance(0.5)
-    most = 2.0 if kind in _QUICK else 1.0
-    cycles = dice.pick((1.0, most)) if loops else dice.uniform(0.7, 1.4)
+    cycles = 1.0 if loops else dice.uniform(0.5, 1.0)
     start, strength = (0.0 if kind == "hop" else dice.uniform(0, 1)), dice.uniform(0.85, 1.15)
     led: set[str] = set()
     moves = {**_IDLE, **MOTIONS[kind]}

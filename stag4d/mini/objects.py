@@ -76,22 +76,26 @@ class ToyObject:
         return local @ rotations.transpose(-1, -2) + centers[:, :, None]
 
 
-def toy_object(seed: int) -> ToyObject:
+def toy_object(seed: int, plan: str | None = None) -> ToyObject:
     """Return the toy of a seed; the same seed gives the same toy.
 
     Args:
         seed: 0 to 2**32 - 1. Use ``toy_seed`` to stay within a split.
+        plan: Name of a body plan; by default the seed draws one.
 
     Returns:
         The toy.
 
     Raises:
-        ValueError: if the seed is out of range.
+        ValueError: if the seed is out of range or the plan unknown.
     """
     if not 0 <= seed < _MAX_SEED:
         raise ValueError(f"toy: seed is {seed}; expected 0 to {_MAX_SEED - 1}.")
+    if plan is not None and plan not in PLANS:
+        raise ValueError(f"toy: unknown body plan {plan!r}; expected one of {list(PLANS)}.")
     dice = Dice(seed)
-    plan = dice.pick(tuple(PLANS))
+    drawn = dice.pick(tuple(PLANS))  # thrown even when not wanted: the rest stays the same
+    plan = plan or drawn
     draw, motions = PLANS[plan]
     sketch = Sketch(dice)
     draw(sketch, Wardrobe.draw(dice))

@@ -107,7 +107,7 @@ class Wardrobe:
             head=_coat(dice.pick((first, third)), second, head_pattern, dice, (0.3, 0.45)),
             limb=_coat(second, dice.pick((first, third)), limb_pattern, dice, (0.24, 0.36)),
             accent=Coat(third),
-            dark=Coat(_saturated(hue, dice, bright=False, value=0.15)),
+            dark=Coat(_saturated(hue, dice, bright=False, value=0.3)),
         )
 
 
@@ -120,5 +120,5 @@ def _coat(color: Vector, second: Vector, pattern: Pattern, dice: Dice, cells: tu
 
 def _saturated(hue: float, dice: Dice, bright: bool, value: float | None = None) -> Vector:
     """Return a saturated RGB color of a hue (turns), bright or rather dark unless its value is given."""
-    drawn = dice.uniform(0.85, 1.0) if bright else dice.uniform(0.35, 0.6)
-    return colorsys.hsv_to_rgb(hue % 1, dice.uniform(0.8, 1.0), drawn if value is None else value)
+    drawn = dice.uniform(0.85, 1.0) if bright else dice.uniform(0.55, 0.8)
+    return colorsys.hsv_to_rgb(hue % 1, dice.uniform(0.4, 0.7), drawn if value is None else value)

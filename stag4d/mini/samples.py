@@ -16,7 +16,9 @@ TEST_AZIMUTHS_DEG = (-75.0, 15.0, 105.0, 195.0)  # Consistent4D's test views, el
 TEST_POSES = tuple(OrbitPose(azimuth_deg=azimuth) for azimuth in TEST_AZIMUTHS_DEG)
 
 
-def toy_views(seed: int, num_frames: int = 16, size: int = 128, supersample: int = 2) -> ViewSet:
+def toy_views(
+    seed: int, num_frames: int = 16, size: int = 128, supersample: int = 2, plan: str | None = None
+) -> ViewSet:
     """Return a toy's input video (azimuth 0, elevation 0) and the six true views of the v1.1 rig.
 
     Args:
@@ -24,15 +26,16 @@ def toy_views(seed: int, num_frames: int = 16, size: int = 128, supersample: int
         num_frames: F, at least 1.
         size: S, pixels along each side of every image.
         supersample: Rays along each side of a pixel.
+        plan: Name of a body plan; by default the seed draws one.
 
     Returns:
         The views, [F, S, S, 3] and [F, 6, S, S, 3].
 
     Raises:
-        ValueError: if a number is out of range.
+        ValueError: if a number is out of range or the plan unknown.
     """
     poses = (OrbitPose(azimuth_deg=0.0), *zero123plus_rig("v1.1"))
-    images, alphas = toy_truth(seed, poses, num_frames, size, supersample)
+    images, alphas = toy_truth(seed, poses, num_frames, size, supersample, plan)
     return ViewSet(
         images=images[0],
         alphas=alphas[0],
@@ -44,7 +47,12 @@ def toy_views(seed: int, num_frames: int = 16, size: int = 128, supersample: int
 
 
 def toy_truth(
-    seed: int, poses: Sequence[OrbitPose], num_frames: int = 16, size: int = 128, supersample: int = 2
+    seed: int,
+    poses: Sequence[OrbitPose],
+    num_frames: int = 16,
+    size: int = 128,
+    supersample: int = 2,
+    plan: str | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return what V cameras see of a toy in F frames.
 
@@ -54,18 +62,19 @@ def toy_truth(
         num_frames: F, at least 1; the times are ``frame_times(F)``.
         size: S, pixels along each side of every image.
         supersample: Rays along each side of a pixel.
+        plan: Name of a body plan; by default the seed draws one.
 
     Returns:
         Straight colors [V, F, S, S, 3], white where nothing is seen, and alphas [V, F, S, S].
 
     Raises:
-        ValueError: if a number is out of range or there is no pose.
+        ValueError: if a number is out of range, the plan unknown, or there is no pose.
     """
     if num_frames < 1:
         raise ValueError(f"toy: {num_frames} frames; expected at least one.")
     if not poses:
         raise ValueError("toy: no camera poses; expected at least one.")
-    toy = toy_object(seed)
+    toy = toy_object(seed, plan)
     cameras = Cameras.from_poses(poses, size, size)
     shots = [raycast(toy, time, cameras, supersample) for time in frame_times(num_frames).tolist()]
     images, alphas = (torch.stack([shot[part] for shot in shots], dim=1) for part in (0, 1))

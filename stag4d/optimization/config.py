@@ -141,9 +141,9 @@ def preset(
 
 _FAST = OptimizationConfig(
     preset="fast",
-    steps=900,
+    steps=1500,
     size=256,
-    start=StartConfig(kind="hull", num_points=5000, bound=1.0),
+    start=StartConfig(kind="hull", num_points=3000, bound=1.0),
     field=FieldConfig(
         resolutions=(64,), time_resolution=32, num_channels=16, width=64, deform_scales=False, bound=1.0
     ),
@@ -164,7 +164,7 @@ _FAST = OptimizationConfig(
         start=0.1,
         stop=0.6,
         every=50,
-        max_gaussians=8000,
+        max_gaussians=5000,
         clone_scale=0.02,
     ),
 )
@@ -172,10 +172,10 @@ _FAST = OptimizationConfig(
 _QUALITY = replace(
     _FAST,
     preset="quality",
-    steps=5000,
+    steps=6000,
     size=512,
-    start=replace(_FAST.start, num_points=8000),
-    densification=replace(_FAST.densification, max_gaussians=16_000, every=200),
+    start=replace(_FAST.start, num_points=5000),
+    densification=replace(_FAST.densification, max_gaussians=10_000, every=200),
 )
 
 _PAPER = OptimizationConfig(
