@@ -7,8 +7,17 @@ change, and new widgets go to the end.
 from comfy_api.latest import ComfyExtension, io
 
 from .camera_path import STAG4DCameraPath
+from .densification import STAG4DDensification
+from .evaluate import STAG4DEvaluate
+from .export import STAG4DExport
+from .load_views import STAG4DLoadViews
+from .optimize import STAG4DOptimize
+from .prepare_frames import STAG4DPrepareFrames
 from .render import STAG4DRender
-from .scene_files import STAG4DLoad
+from .sample_object import STAG4DSampleObject
+from .scene_files import STAG4DLoad, STAG4DSave
+from .splats import STAG4DToSplat
+from .views_from_images import STAG4DViewsFromImages
 
 
 class Extension(ComfyExtension):
@@ -16,7 +25,21 @@ class Extension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Return the node classes in the order of a typical graph."""
-        return [STAG4DLoad, STAG4DCameraPath, STAG4DRender]
+        return [
+            STAG4DSampleObject,
+            STAG4DLoadViews,
+            STAG4DPrepareFrames,
+            STAG4DViewsFromImages,
+            STAG4DDensification,
+            STAG4DOptimize,
+            STAG4DCameraPath,
+            STAG4DRender,
+            STAG4DToSplat,
+            STAG4DSave,
+            STAG4DLoad,
+            STAG4DExport,
+            STAG4DEvaluate,
+        ]
 
 
 async def comfy_entrypoint() -> Extension:

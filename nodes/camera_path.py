@@ -1,12 +1,20 @@
-"""Cameras around the object, from angles that a user can picture."""
+"""Cameras around the object, from angles that a user can picture or from the host's 3D nodes."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from comfy_api.latest import io
 
-from ..stag4d.geometry import DEFAULT_FOVY_DEG, DEFAULT_RADIUS, OrbitPose
+from ..stag4d.geometry import (
+    DEFAULT_FOVY_DEG,
+    DEFAULT_RADIUS,
+    OrbitPose,
+    intrinsics,
+    keyframe_poses,
+    read_camera_info,
+)
 from ..stag4d.types import Cameras
 from .sockets import CATEGORY, CameraPath
 
@@ -40,6 +48,21 @@ _ORBIT = [
     _elevation("elevation_start", 0.0, "Degrees of the first camera above the object's middle."),
     _elevation("elevation_end", 0.0, "Degrees of the last camera above the object's middle."),
 ]
+_KEYFRAMES = [
+    io.String.Input(
+        "keyframes",
+        default="0, 0\n90, 30\n180, 0",
+        multiline=True,
+        tooltip="One camera a line: azimuth, elevation, and a radius if it is not the one above. The path is "
+        "smooth and evenly timed; azimuths beyond 360 go around again.",
+    ),
+]
+_CAMERA = [
+    io.Load3DCamera.Input(
+        "camera",
+        tooltip="A camera of the host's 3D nodes. It replaces radius, and fovy if it has a field of view.",
+    ),
+]
 
 
 class STAG4DCameraPath(io.ComfyNode):
@@ -49,7 +72,8 @@ class STAG4DCameraPath(io.ComfyNode):
             node_id="STAG4DCameraPath",
             display_name="STAG4D Camera Path",
             category=CATEGORY,
-            description="Cameras that circle a scene and look at its middle. One camera is a still one.",
+            description="Cameras that circle a scene and look at its middle, or a camera of the host's 3D "
+            "nodes. One camera is a still one.",
             search_aliases=["orbit", "turntable", "camera 4d"],
             inputs=[
                 io.Int.Input("width", default=512, min=16, max=4096, step=8, tooltip="Image width, pixels."),
@@ -90,9 +114,12 @@ class STAG4DCameraPath(io.ComfyNode):
                     options=[
                         io.DynamicCombo.Option("turntable", _TURNTABLE),
                         io.DynamicCombo.Option("orbit", _ORBIT),
+                        io.DynamicCombo.Option("keyframes", _KEYFRAMES),
+                        io.DynamicCombo.Option("camera", _CAMERA),
                     ],
                     tooltip="turntable: circles at one height, made to loop. orbit: from one direction to "
-                    "another, both included.",
+                    "another, both included. keyframes: smoothly through several. camera: one still camera "
+                    "of the host.",
                 ),
             ],
             outputs=[CameraPath.Output("cameras", tooltip="The cameras in order, for STAG4D Render.")],
@@ -102,25 +129,55 @@ class STAG4DCameraPath(io.ComfyNode):
     def execute(
         cls, width: int, height: int, num_cameras: int, fovy: float, radius: float, mode: Mapping[str, Any]
     ) -> io.NodeOutput:
-        angles = _ANGLES[mode["mode"]](num_cameras, mode)
-        poses = [
-            OrbitPose(azimuth_deg=azimuth, elevation_deg=elevation, radius=radius, fovy_deg=fovy)
-            for azimuth, elevation in angles
-        ]
-        return io.NodeOutput(Cameras.from_poses(poses, width, height))
+        if mode["mode"] == "camera":
+            viewmat, fovy = read_camera_info(mode["camera"], fovy)
+            viewmats, Ks = viewmat.repeat(num_cameras, 1, 1), intrinsics([fovy] * num_cameras, width, height)
+            return io.NodeOutput(Cameras(viewmats, Ks, width, height))
+        front = OrbitPose(azimuth_deg=0.0, radius=radius, fovy_deg=fovy)
+        return io.NodeOutput(
+            Cameras.from_poses(_POSES[mode["mode"]](num_cameras, front, mode), width, height)
+        )
 
 
-def _turntable(count: int, settings: Mapping[str, Any]) -> list[tuple[float, float]]:
-    """Return azimuths and elevations of a turn whose end is the next turn's start."""
+def _turntable(count: int, front: OrbitPose, settings: Mapping[str, Any]) -> list[OrbitPose]:
+    """Return the poses of a turn whose end is the next turn's start."""
     step = 360.0 * settings["turns"] / count
-    return [(settings["azimuth_start"] + index * step, settings["elevation"]) for index in range(count)]
+    return [
+        replace(front, azimuth_deg=settings["azimuth_start"] + i * step, elevation_deg=settings["elevation"])
+        for i in range(count)
+    ]
 
 
-def _orbit(count: int, settings: Mapping[str, Any]) -> list[tuple[float, float]]:
-    """Return azimuths and elevations from start to end, both included; a single camera is at the start."""
-    azimuths = np.linspace(settings["azimuth_start"], settings["azimuth_end"], count)
-    elevations = np.linspace(settings["elevation_start"], settings["elevation_end"], count)
-    return list(zip(azimuths.tolist(), elevations.tolist(), strict=True))
+def _orbit(count: int, front: OrbitPose, settings: Mapping[str, Any]) -> list[OrbitPose]:
+    """Return poses from start to end, both included; a single camera is at the start."""
+    azimuths = np.linspace(settings["azimuth_start"], settings["azimuth_end"], count).tolist()
+    elevations = np.linspace(settings["elevation_start"], settings["elevation_end"], count).tolist()
+    return [
+        replace(front, azimuth_deg=azimuth, elevation_deg=elevation)
+        for azimuth, elevation in zip(azimuths, elevations, strict=True)
+    ]
 
 
-_ANGLES = {"turntable": _turntable, "orbit": _orbit}
+def _keyframes(count: int, front: OrbitPose, settings: Mapping[str, Any]) -> list[OrbitPose]:
+    """Return a smooth path through the poses of the text's lines; raises ValueError naming a bad line."""
+    lines = enumerate(settings["keyframes"].splitlines(), start=1)
+    return keyframe_poses([_parse_pose(line, i, front) for i, line in lines if line.strip()], count)
+
+
+def _parse_pose(line: str, number: int, front: OrbitPose) -> OrbitPose:
+    """Return the pose of ``azimuth, elevation`` or ``azimuth, elevation, radius``."""
+    try:
+        azimuth, elevation, *rest = (float(part) for part in line.split(","))
+        (radius,) = rest or [front.radius]
+    except ValueError:
+        raise ValueError(
+            f"keyframes: line {number} is {line.strip()!r}; expected azimuth, elevation or azimuth, "
+            "elevation, radius: two or three numbers with commas between."
+        ) from None
+    try:
+        return replace(front, azimuth_deg=azimuth, elevation_deg=elevation, radius=radius)
+    except ValueError as error:
+        raise ValueError(f"keyframes: line {number}: {error}") from error
+
+
+_POSES = {"turntable": _turntable, "orbit": _orbit, "keyframes": _keyframes}

@@ -16,7 +16,7 @@ from ..stag4d.types import Cameras
 from .sockets import CATEGORY, CameraPath, Scene
 
 FARTHEST_GRAY = 0.1  # so that the farthest surface still differs from empty space, which is 0
-_MOMENT = io.Float.Input(
+MOMENT = io.Float.Input(
     "moment",
     default=0.5,
     min=0.0,
@@ -51,7 +51,7 @@ class STAG4DRender(io.ComfyNode):
                     options=[
                         io.DynamicCombo.Option("all frames", []),
                         io.DynamicCombo.Option("ping-pong", []),
-                        io.DynamicCombo.Option("freeze", [_MOMENT]),
+                        io.DynamicCombo.Option("freeze", [MOMENT]),
                     ],
                     tooltip="all frames: the clip once, spread over the cameras. ping-pong: there and back, "
                     "made to loop. freeze: one moment for all cameras; moving cameras then give bullet time.",

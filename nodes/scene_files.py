@@ -1,15 +1,13 @@
-"""Scenes in the host's folders.
-
-A name that comes with a workflow is untrusted: it is resolved and compared with the folders before use.
-"""
+"""Scenes to and from the host's folders."""
 
 from pathlib import Path
 
 import folder_paths
 import torch
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
-from ..stag4d.scene import load_scene
+from ..stag4d.scene import GaussianModel4D, load_scene, save_scene
+from .host_files import TEMP_FOLDER, content_hash, host_roots, resolved
 from .sockets import CATEGORY, Scene
 
 SUFFIX = ".safetensors"
@@ -22,14 +20,15 @@ class STAG4DLoad(io.ComfyNode):
             node_id="STAG4DLoad",
             display_name="STAG4D Load Scene",
             category=CATEGORY,
-            description="Opens a saved 4D scene: a scene.safetensors file in the input or output folder.",
+            description="Opens a saved 4D scene: a scene.safetensors file in the input or output folder, or "
+            "what a cancelled fit left in the temp folder.",
             search_aliases=["open 4d scene", "load gaussian splat animation"],
             inputs=[
                 io.Combo.Input(
                     "file",
                     options=scene_names(),
-                    tooltip="A .safetensors scene in the input folder, or in the output folder where "
-                    "[output] is added. Press R to see files that were added meanwhile.",
+                    tooltip="A .safetensors scene in the input folder; in the output folder where [output] "
+                    "is added, in the temp folder where [temp] is. Press R to see files added meanwhile.",
                 ),
             ],
             outputs=[Scene.Output("scene", tooltip="The scene, for STAG4D Render.")],
@@ -44,9 +43,9 @@ class STAG4DLoad(io.ComfyNode):
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, file: str) -> tuple[int, int]:
-        facts = scene_path(file).stat()
-        return facts.st_mtime_ns, facts.st_size
+    def fingerprint_inputs(cls, file: str) -> str:
+        path = scene_path(file)
+        return content_hash([path], path.parent)
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:
@@ -54,14 +53,44 @@ class STAG4DLoad(io.ComfyNode):
             return io.NodeOutput(load_scene(scene_path(file)))
 
 
+class STAG4DSave(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="STAG4DSave",
+            display_name="STAG4D Save Scene",
+            category=CATEGORY,
+            description="Saves a 4D scene in the output folder, where STAG4D Load Scene finds it.",
+            search_aliases=["save 4d scene", "store gaussian splat animation"],
+            is_output_node=True,
+            inputs=[
+                Scene.Input("scene", tooltip="The scene to save."),
+                io.String.Input(
+                    "filename_prefix",
+                    default="stag4d/scene",
+                    tooltip="Folder and beginning of the name under the output folder; a number is added, so "
+                    "that nothing is overwritten.",
+                ),
+            ],
+            outputs=[io.String.Output("file", tooltip="The name that STAG4D Load Scene lists it under.")],
+        )
+
+    @classmethod
+    def execute(cls, scene: GaussianModel4D, filename_prefix: str) -> io.NodeOutput:
+        path = numbered_path(filename_prefix, SUFFIX)
+        save_scene(path, scene)
+        name = output_name(path)
+        return io.NodeOutput(name, ui=ui.PreviewText(f"saved {name}"))
+
+
 def scene_names() -> list[str]:
-    """Return the .safetensors files under the input folder and then, marked [output], the output folder."""
-    folders = {"": folder_paths.get_input_directory(), " [output]": folder_paths.get_output_directory()}
-    return [
-        f"{path.relative_to(folder).as_posix()}{mark}"
-        for mark, folder in folders.items()
-        for path in sorted(Path(folder).rglob(f"*{SUFFIX}"))
-    ]
+    """Return the scenes under the input, output and temp folders, the latter two marked with their folder."""
+    names = []
+    for mark, folder in host_roots().items():
+        below = folder / TEMP_FOLDER if mark == " [temp]" else folder
+        found = sorted(below.rglob(f"*{SUFFIX}"))
+        names += [f"{path.relative_to(folder).as_posix()}{mark}" for path in found]
+    return names
 
 
 def scene_path(name: str) -> Path:
@@ -71,11 +100,7 @@ def scene_path(name: str) -> Path:
         ValueError: if the name leads out of the host's folder, or is not that of a .safetensors file.
         FileNotFoundError: if there is no such file.
     """
-    relative, annotated = folder_paths.annotated_filepath(name)
-    folder = Path(annotated or folder_paths.get_input_directory()).resolve()
-    path = (folder / relative).resolve()
-    if not path.is_relative_to(folder):
-        raise ValueError(f"scene file: {name!r} lies outside the host's folders; choose a file inside.")
+    path = resolved(name, "scene file")
     if path.suffix != SUFFIX:
         raise ValueError(f"scene file: {name!r} is not a {SUFFIX} file; choose a saved STAG4D scene.")
     if not path.is_file():
@@ -83,3 +108,15 @@ def scene_path(name: str) -> Path:
             f"scene file: {name!r} was not found; copy a scene{SUFFIX} into the input folder and choose it."
         )
     return path
+
+
+def numbered_path(filename_prefix: str, suffix: str) -> Path:
+    """Return a new path under the output folder; the host refuses prefixes that lead out of it."""
+    output = folder_paths.get_output_directory()
+    folder, name, counter, _, _ = folder_paths.get_save_image_path(filename_prefix, output)
+    return Path(folder) / f"{name}_{counter:05}_{suffix}"
+
+
+def output_name(path: Path) -> str:
+    """Return a path in the output folder as the widgets that choose files name it."""
+    return f"{path.relative_to(folder_paths.get_output_directory()).as_posix()} [output]"

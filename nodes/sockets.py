@@ -4,5 +4,8 @@ from comfy_api.latest import io
 
 CATEGORY = "STAG4D"
 
+Views = io.Custom("STAG4D_VIEWS")  # stag4d.types.ViewSet
+Guidance = io.Custom("STAG4D_GUIDANCE")  # stag4d.optimization.ImagePrior
+Densification = io.Custom("STAG4D_DENSIFICATION")  # stag4d.optimization.DensificationConfig
 Scene = io.Custom("STAG4D_SCENE")  # stag4d.scene.GaussianModel4D
 CameraPath = io.Custom("STAG4D_CAMERAS")  # stag4d.types.Cameras

@@ -31,19 +31,21 @@ from .export import (
 from .geometry import OrbitPose, angle_between_deg
 from .mini import TEST_POSES, toy_truth, toy_views
 from .optimization import ImagePrior, OptimizationConfig, Trainer
-from .optimization.checkpoint import load_checkpoint, save_checkpoint
+from .optimization.checkpoint import fit_key, load_checkpoint, save_checkpoint
 from .rendering import render, render_sequence, select_backend
-from .scene import GaussianModel4D, SceneInfo, read_official_deformation, save_scene
+from .scene import GaussianModel4D, Gaussians, SceneInfo, read_official_deformation, save_scene
 from .types import Cameras, RenderOutput, StepReport, ViewSet
 
 _logger = logging.getLogger(__name__)
 
 CHECKPOINT_SECONDS = 30.0
+SCENE_SECONDS = 1.0  # between two looks at a scene in the making
 TURNTABLE_FRAMES = 60
 _TURNTABLE_ELEVATION_DEG = 10.0
 _TURNTABLE_FPS = (8.0, 240.0)  # what a player can show, whatever the clip's rate
 
 ReportCallback = Callable[[StepReport], None]
+SceneCallback = Callable[[GaussianModel4D], None]
 
 
 def _ignore(*_: object) -> None:
@@ -91,12 +93,14 @@ def fit(
     views: ViewSet,
     config: OptimizationConfig,
     *,
+    start: Gaussians | None = None,
     checkpoint: Path | None = None,
     resume: bool = False,
     prior: ImagePrior | None = None,
     device: torch.device | str = "cpu",
     backend: str = "auto",
     on_report: ReportCallback = _ignore,
+    on_scene: SceneCallback = _ignore,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> tuple[GaussianModel4D, Report]:
     """Fit a scene to views, with checkpoints.
@@ -104,13 +108,16 @@ def fit(
     Args:
         views: What is given.
         config: Hyper-parameters.
-        checkpoint: File to keep the state in, every half minute and when stopped early. The caller removes it
-            once the scene is safe.
+        start: Gaussians to start from instead of the configured start.
+        checkpoint: File to keep the state in, every half minute and when stopped early; the caller removes it
+            once the scene is safe. Or a folder: the file in it is named for what decides the result, and it
+            is removed when the fit is done.
         resume: Whether to go on from that file, if it is there.
         prior: Judge of unseen views.
         device: Where to optimise.
         backend: Rasterizer.
         on_report: Called every few steps.
+        on_scene: Called about every second with a copy of the scene so far.
         should_stop: Asked after every step.
 
     Returns:
@@ -123,11 +130,14 @@ def fit(
     """
     report = Report(settings=asdict(config))
     with report.stage("start"):
-        trainer = Trainer(views, config, prior=prior, device=device, backend=backend)
+        trainer = Trainer(views, config, start=start, prior=prior, device=device, backend=backend)
+        is_folder = checkpoint is not None and checkpoint.is_dir()
+        if checkpoint is not None and is_folder:
+            checkpoint = checkpoint / f"{fit_key(trainer)}.checkpoint"
         if checkpoint is not None and resume and checkpoint.exists():
             load_checkpoint(checkpoint, trainer)
             _logger.info("resumed at step %d of %d.", trainer.step, config.steps)
-        elif resume:
+        elif resume and not is_folder:
             _logger.warning("%s: no such checkpoint; the fit starts from the beginning.", checkpoint)
     report.backend = select_backend(device, backend)
     _logger.info(
@@ -135,21 +145,26 @@ def fit(
         config.preset, config.steps, views.num_frames, views.num_views, trainer.views.size, report.backend,
         trainer.device,
     )  # fmt: skip
-    last_saved = time.monotonic()
+    last_saved = last_shown = time.monotonic()
 
     def watch(step: StepReport) -> None:
-        nonlocal last_saved
+        nonlocal last_saved, last_shown
         report.losses = dict(step.losses)
         on_report(step)
         if checkpoint is not None and time.monotonic() - last_saved > CHECKPOINT_SECONDS:
             save_checkpoint(checkpoint, trainer)
             last_saved = time.monotonic()
+        if on_scene is not _ignore and time.monotonic() - last_shown > SCENE_SECONDS:
+            on_scene(trainer.model())
+            last_shown = time.monotonic()
 
     model = trainer.run(watch, should_stop)
     report.seconds["optimize"] = round(trainer.seconds, 3)  # with those before a resume
     if checkpoint is not None and trainer.step < config.steps:
         save_checkpoint(checkpoint, trainer)
         _logger.info("stopped at step %d of %d; --resume goes on from there.", trainer.step, config.steps)
+    elif checkpoint is not None and is_folder:
+        checkpoint.unlink(missing_ok=True)
     report.steps, report.num_gaussians = trainer.step, len(model.gaussians)
     return model, report
 

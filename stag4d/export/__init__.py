@@ -2,6 +2,7 @@
 
 from .atomic import replacing
 from .pictures import (
+    as_picture,
     render_file,
     straight_colors,
     write_contact_sheet,
@@ -13,6 +14,7 @@ from .ply import read_official_ply, read_ply, write_ply, write_ply_sequence
 from .video import write_mp4
 
 __all__ = [
+    "as_picture",
     "read_official_ply",
     "read_ply",
     "render_file",

@@ -52,11 +52,14 @@ def write_picture(path: str | Path, image: Tensor, alpha: Tensor | None = None) 
     pixels = image if alpha is None else torch.cat([image, alpha[..., None].to(image)], dim=-1)
     if not torch.isfinite(pixels).all():
         raise ValueError(f"{path}: not-a-number or infinite pixels; every value must be finite.")
-    quantized = (pixels.detach().cpu().float().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
     with replacing(Path(path)) as temporary:
-        Image.fromarray(np.ascontiguousarray(quantized)).save(
-            temporary, format="PNG", compress_level=_COMPRESSION
-        )
+        as_picture(pixels).save(temporary, format="PNG", compress_level=_COMPRESSION)
+
+
+def as_picture(pixels: Tensor) -> Image.Image:
+    """Return finite pixels [H, W, 3 or 4] as an 8-bit picture; what lies outside 0..1 is clipped."""
+    quantized = (pixels.detach().cpu().float().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+    return Image.fromarray(np.ascontiguousarray(quantized))
 
 
 def write_contact_sheet(path: str | Path, images: Tensor, columns: int | None = None, gap: int = 2) -> None:

@@ -1,5 +1,6 @@
-"""Cameras on an orbit, the Zero123++ rigs and quaternions: plain functions on tensors, no state."""
+"""Cameras, paths of cameras, the Zero123++ rigs and quaternions: plain functions on tensors, no state."""
 
+from .look_at import keyframe_poses, look_at_viewmat, quat_viewmat, read_camera_info
 from .orbit import DEFAULT_FOVY_DEG, DEFAULT_RADIUS, OrbitPose, angle_between_deg, intrinsics, orbit_viewmats
 from .quaternions import multiply_quats, quats_to_rotations
 from .rig import ZERO123PLUS_RIGS, zero123plus_rig
@@ -13,8 +14,12 @@ __all__ = [
     "angle_between_deg",
     "flip_splat_frame",
     "intrinsics",
+    "keyframe_poses",
+    "look_at_viewmat",
     "multiply_quats",
     "orbit_viewmats",
+    "quat_viewmat",
     "quats_to_rotations",
+    "read_camera_info",
     "zero123plus_rig",
 ]

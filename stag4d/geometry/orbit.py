@@ -54,8 +54,8 @@ class OrbitPose:
 def orbit_viewmats(poses: Sequence[OrbitPose]) -> Tensor:
     """Return world-to-camera matrices that look at the origin from each pose.
 
-    This is the only place where a camera's axes are chosen: rows of the rotation are the camera's right, down
-    and forward directions in the world.
+    Rows of the rotation are the camera's right, down and forward directions in the world; ``look_at`` does
+    the same for cameras that do not look at the origin.
 
     Args:
         poses: C orbit poses.

@@ -24,11 +24,14 @@ _HEADER_KEY = "stag4d_checkpoint"
 
 
 def fit_key(trainer: Trainer) -> str:
-    """Return a hash of what decides a fit's result: the views, the cameras and the configuration."""
+    """Return a hash of what decides a fit's result: views, cameras, configuration, a start that was given."""
     digest = hashlib.sha256(json.dumps(asdict(trainer.config), sort_keys=True).encode())
     views = trainer.views
     for tensor in (views.premultiplied, views.cameras.viewmats, views.cameras.Ks):
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    if trainer.given_start is not None:
+        for tensor in trainer.given_start.as_dict().values():
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -83,6 +83,7 @@ class Trainer:
                 "another preset."
             )
         self.config, self.prior, self.device, self.backend = config, prior, torch.device(device), backend
+        self.given_start = start
         size = min(
             config.size, max(views.images.shape[1], views.view_images.shape[2] if views.num_views else 0)
         )

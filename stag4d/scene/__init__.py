@@ -2,7 +2,7 @@
 
 from .deformation import Deformation, FieldConfig
 from .files import load_scene, save_scene
-from .gaussians import SH_C0, Gaussians
+from .gaussians import SH_C0, Gaussians, logit
 from .hexplane import HexPlane
 from .initialization import gaussians_from_points, random_ball, visual_hull
 from .model import GaussianModel4D, PosedGaussians, SceneInfo
@@ -19,6 +19,7 @@ __all__ = [
     "SceneInfo",
     "gaussians_from_points",
     "load_scene",
+    "logit",
     "random_ball",
     "read_official_deformation",
     "save_scene",

@@ -10,24 +10,29 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.sync.client import connect
 
 ROOT = Path(__file__).parents[2]
 PACK = "stag4d-pack"
+CLIENT = "stag4d-tests"  # progress and pictures go to the client that queued the prompt
 START_SECONDS, RUN_SECONDS = 180, 300
 
 
 @dataclass(frozen=True)
 class Host:
-    """A running server: its address, its base folder and its log."""
+    """A running server: its address, base folder and log, and the checkout and Python that it runs from."""
 
     url: str
     base: Path
     log: Path
+    folder: Path
+    python: Path
 
     def get(self, path: str) -> bytes:
         """Return what the server answers; raises urllib.error.HTTPError for anything but success."""
@@ -36,20 +41,38 @@ class Host:
 
     def queue(self, prompt: dict[str, Any]) -> str:
         """Queue a prompt and return its id."""
-        body = json.dumps({"prompt": prompt}).encode()
+        body = json.dumps({"prompt": prompt, "client_id": CLIENT}).encode()
         request = urllib.request.Request(f"{self.url}/prompt", body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)["prompt_id"]
 
     def run(self, prompt: dict[str, Any]) -> dict[str, Any]:
         """Queue a prompt and return its entry in the history once it is done."""
-        prompt_id, end = self.queue(prompt), time.monotonic() + RUN_SECONDS
+        return self.entry(self.queue(prompt))
+
+    def entry(self, prompt_id: str) -> dict[str, Any]:
+        """Return a prompt's entry in the history once it is done."""
+        end = time.monotonic() + RUN_SECONDS
         while time.monotonic() < end:
             entry = json.loads(self.get(f"/history/{prompt_id}")).get(prompt_id)
             if entry and entry["status"]["status_str"] in ("success", "error"):
                 return entry
             time.sleep(0.2)
         raise TimeoutError(f"prompt {prompt_id} did not end within {RUN_SECONDS} seconds")
+
+    def interrupt(self) -> None:
+        """Press cancel."""
+        with urllib.request.urlopen(urllib.request.Request(f"{self.url}/interrupt", b""), timeout=30):
+            pass
+
+    @contextmanager
+    def listen(self) -> Iterator[Iterator[dict[str, Any] | bytes]]:
+        """Yield the messages of the host's websocket from now on: JSON as dicts, pictures as bytes."""
+        with connect(f"{self.url.replace('http', 'ws')}/ws?clientId={CLIENT}", max_size=None) as channel:
+            yield (
+                message if isinstance(message, bytes) else json.loads(message)
+                for message in iter(lambda: channel.recv(timeout=RUN_SECONDS), None)
+            )
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +105,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         log.open("wb") as output,
         subprocess.Popen(command, cwd=folder, stdout=output, stderr=output) as process,
     ):
-        server = Host(f"http://127.0.0.1:{port}", base, log)
+        server = Host(f"http://127.0.0.1:{port}", base, log, folder, python)
         try:
             wait_until_ready(server, process)
             yield server

@@ -55,3 +55,61 @@ def test_size_and_lens_reach_the_cameras(make_path):
     expected = torch.tensor([[focal, 0, 32], [0, focal, 16], [0, 0, 1]])
     assert (cameras.width, cameras.height) == (64, 32)
     torch.testing.assert_close(cameras.Ks, expected.expand(2, 3, 3))
+
+
+def test_keyframes_are_met_and_a_radius_left_out_is_the_widgets(make_path):
+    cameras = make_path(3, mode="keyframes", keyframes="0, 0\n\n 90, 0, 3 \n180,0")
+    expected = torch.tensor([[0.0, 0, 2], [3, 0, 0], [0, 0, -2]])
+    torch.testing.assert_close(cameras.centers, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "0, 0\n\n90",
+            "^keyframes: line 3 is '90'; expected azimuth, elevation or azimuth, elevation, radius: two or "
+            "three numbers with commas between.$",
+        ),
+        ("0, 0, 2, 49", "^keyframes: line 1 is '0, 0, 2, 49'; expected azimuth, elevation"),
+        ("left, 0", "^keyframes: line 1 is 'left, 0'; expected azimuth, elevation"),
+        ("0, 0\n0, 0, -1", "^keyframes: line 2: camera pose: radius -1; expected a positive distance.$"),
+        ("0, 90", "^keyframes: line 1: camera pose: elevation 90 degrees; expected -89.9 to 89.9"),
+        ("nan, 0", "^keyframes: line 1: camera pose: .* is not finite; every number must be.$"),
+        (" \n", "^camera path: no keyframes; expected at least one.$"),
+    ],
+)
+def test_a_bad_line_is_refused_with_its_number(make_path, text, message):
+    with pytest.raises(ValueError, match=message):
+        make_path(3, mode="keyframes", keyframes=text)
+
+
+def test_a_camera_of_the_host_stands_still_with_its_lens_and_zoom(make_path):
+    camera = {"position": {"x": 3, "y": 1, "z": 5}, "target": {"x": -4, "y": 1, "z": 5}, "fov": 90, "zoom": 2}
+    cameras = make_path(2, mode="camera", camera=camera)
+    viewmat = torch.tensor([[0.0, 0, -1, 5], [0, -1, 0, 1], [-1, 0, 0, 3], [0, 0, 0, 1]])
+    focal = 16 * 2 / math.tan(math.radians(45))  # half the height, zoomed
+    torch.testing.assert_close(cameras.viewmats, viewmat.expand(2, 4, 4), atol=1e-6, rtol=0)
+    torch.testing.assert_close(cameras.Ks[1], torch.tensor([[focal, 0, 32], [0, focal, 16], [0, 0, 1]]))
+
+
+def test_a_camera_of_the_host_without_a_lens_has_the_widgets(make_path):
+    camera = {"position": {"x": 0, "y": 0, "z": 2}, "target": {"x": 0, "y": 0, "z": 0}}
+    from_host = make_path(1, mode="camera", camera=camera)
+    orbit = make_path(1, mode="keyframes", keyframes="0, 0")
+    torch.testing.assert_close(from_host.viewmats, orbit.viewmats)
+    torch.testing.assert_close(from_host.Ks, orbit.Ks)
+
+
+def test_an_orthographic_camera_is_refused(make_path):
+    camera = {"position": {"x": 0, "y": 0, "z": 2}, "target": {}, "cameraType": "orthographic"}
+    with pytest.raises(ValueError, match=r"^camera: orthographic; expected perspective\.$"):
+        make_path(1, mode="camera", camera=camera)
+
+
+def test_the_default_keyframes_are_a_path(pack, make_path):
+    schema = importlib.import_module(f"{pack.__name__}.nodes.camera_path").STAG4DCameraPath.define_schema()
+    options = {option.key: option.inputs for option in schema.inputs[-1].options["options"]}
+    assert list(options) == ["turntable", "orbit", "keyframes", "camera"]
+    cameras = make_path(3, mode="keyframes", keyframes=options["keyframes"][0].options["default"])
+    torch.testing.assert_close(cameras.centers[0], torch.tensor([0.0, 0, 2]), atol=1e-5, rtol=0)

@@ -74,3 +74,14 @@ def test_a_rewritten_scene_is_loaded_again(saved, scene_files):
     with (saved / "input" / "cat.safetensors").open("ab") as file:
         file.write(b" ")
     assert scene_files.STAG4DLoad.fingerprint_inputs("cat.safetensors") != before
+
+
+def test_what_the_save_node_writes_the_load_node_opens(saved, scene_files, sliding_scene, pack):
+    scene = importlib.import_module(f"{pack.__name__}.stag4d.scene")
+    model = scene.GaussianModel4D(sliding_scene.gaussians, None, sliding_scene.info)
+    (first,) = scene_files.STAG4DSave.execute(model, "films/ball").args
+    (second,) = scene_files.STAG4DSave.execute(model, "films/ball").args
+    assert first != second
+    assert {first, second} <= set(scene_files.scene_names())
+    (opened,) = scene_files.STAG4DLoad.execute(second).args
+    assert torch.equal(opened.gaussians.means, model.gaussians.means)

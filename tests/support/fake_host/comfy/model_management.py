@@ -11,5 +11,9 @@ def get_torch_device() -> torch.device:
     return torch.device("cpu")
 
 
+def free_memory(memory_required: float, device: torch.device) -> None:
+    """Make room on a device; there is enough."""
+
+
 def throw_exception_if_processing_interrupted() -> None:
     """Raise when the user has pressed cancel; nobody has."""

@@ -1,16 +1,21 @@
 """Progress."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class ProgressBar:
-    """Keeps what the last bar was told."""
+    """Keeps what the last bar was told, and the pictures that it was given."""
 
     reported: ClassVar[list[tuple[int, int]]] = []
+    previews: ClassVar[list[tuple[str, Any, int]]] = []
 
     def __init__(self, total: int) -> None:
         self.total = total
-        ProgressBar.reported = []
+        ProgressBar.reported, ProgressBar.previews = [], []
 
-    def update_absolute(self, value: int) -> None:
-        ProgressBar.reported.append((value, self.total))
+    def update_absolute(
+        self, value: int, total: int | None = None, preview: tuple[str, Any, int] | None = None
+    ) -> None:
+        ProgressBar.reported.append((value, self.total if total is None else total))
+        if preview is not None:
+            ProgressBar.previews.append(preview)

@@ -17,6 +17,10 @@ class Input:
         self.id, self.options, self.tooltip = id, options, options.get("tooltip")
 
     @property
+    def is_optional(self) -> bool:
+        return self.options.get("optional", False)
+
+    @property
     def is_widget(self) -> bool:
         return "default" in self.known or self.io_type == "COMFY_DYNAMICCOMBO_V3"
 
@@ -39,10 +43,15 @@ def Custom(name: str, *known: str) -> type:
 
 Image = Custom("IMAGE")
 Mask = Custom("MASK")
-Int = Custom("INT", "default", "min", "max", "step")
+Int = Custom("INT", "default", "min", "max", "step", "control_after_generate")
 Float = Custom("FLOAT", "default", "min", "max", "step")
 Color = Custom("COLOR", "default")
 Combo = Custom("COMBO", "default", "options")
+Boolean = Custom("BOOLEAN", "default")
+String = Custom("STRING", "default", "multiline", "placeholder")
+Load3DCamera = Custom("LOAD3D_CAMERA")
+Splat = Custom("SPLAT")
+File3DPLY = Custom("FILE_3D_PLY")
 
 
 class DynamicCombo:
@@ -67,6 +76,7 @@ class Schema:
     inputs: list[Input]
     outputs: list[Output]
     search_aliases: list[str] = field(default_factory=list)
+    is_output_node: bool = False
 
 
 class ComfyNode:
@@ -76,5 +86,5 @@ class ComfyNode:
 class NodeOutput:
     """What a node's execute returns."""
 
-    def __init__(self, *args: Any) -> None:
-        self.args = args
+    def __init__(self, *args: Any, ui: Any = None) -> None:
+        self.args, self.ui = args, ui

@@ -1,0 +1,92 @@
+"""How close renders are to the truth, as numbers and as text."""
+
+import comfy.model_management
+import comfy.utils
+import torch
+from comfy_api.latest import io, ui
+
+from ..stag4d.evaluation import psnr, silhouette_iou, ssim
+from .sockets import CATEGORY
+
+
+class STAG4DEvaluate(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="STAG4DEvaluate",
+            display_name="STAG4D Evaluate",
+            category=CATEGORY,
+            description="Measures renders against true images, one by one in order: PSNR, SSIM, silhouettes.",
+            search_aliases=["psnr", "ssim", "iou", "metrics", "compare images"],
+            is_output_node=True,
+            inputs=[
+                io.Image.Input("images", tooltip="The renders."),
+                io.Image.Input(
+                    "truth",
+                    tooltip="What they should look like: as many, of the same size, on the same background.",
+                ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="Mattes of the renders. Silhouettes are compared when both masks are there.",
+                ),
+                io.Mask.Input("truth_mask", optional=True, tooltip="Mattes of the true images."),
+            ],
+            outputs=[
+                io.String.Output("report", tooltip="Means and the worst image of each measure, as text."),
+                io.Float.Output("psnr", tooltip="Mean peak signal-to-noise ratio, dB; at most 100."),
+                io.Float.Output("ssim", tooltip="Mean structural similarity; 1 for equal images."),
+                io.Float.Output(
+                    "iou",
+                    tooltip="Mean overlap of the silhouettes at alpha 0.5, 0 to 1; 0 without both masks.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        images: torch.Tensor,
+        truth: torch.Tensor,
+        mask: torch.Tensor | None = None,
+        truth_mask: torch.Tensor | None = None,
+    ) -> io.NodeOutput:
+        _check_match("images", images, "truth", truth)
+        scores: dict[str, list[float]] = {"PSNR": [], "SSIM": []}
+        progress = comfy.utils.ProgressBar(len(images))
+        for done, (image, other) in enumerate(zip(images, truth, strict=True), start=1):
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            scores["PSNR"].append(psnr(image, other).item())
+            scores["SSIM"].append(ssim(image, other).item())
+            progress.update_absolute(done)
+        if mask is not None and truth_mask is not None:
+            mask, truth_mask = (part.reshape(-1, *part.shape[-2:]) for part in (mask, truth_mask))
+            _check_match("mask", mask, "truth_mask", truth_mask)
+            scores["IoU"] = silhouette_iou(mask, truth_mask).tolist()
+        means = {name: sum(values) / len(values) for name, values in scores.items()}
+        report = _report(scores, means)
+        return io.NodeOutput(
+            report, means["PSNR"], means["SSIM"], means.get("IoU", 0.0), ui=ui.PreviewText(report)
+        )
+
+
+def _report(scores: dict[str, list[float]], means: dict[str, float]) -> str:
+    """Return the means of scores by name, and each one's worst image, as a table."""
+    lines = [f"{'':8}{'mean':>8}{'worst':>9}  at image (of {len(scores['PSNR'])}, from 0)"]
+    for name, label in {"PSNR": "PSNR dB", "SSIM": "SSIM", "IoU": "IoU"}.items():
+        if name in scores:
+            worst = min(scores[name])
+            lines.append(f"{label:8}{means[name]:8.3f}{worst:9.3f}  {scores[name].index(worst)}")
+        else:
+            lines.append(f"{label:8}not given (it needs mask and truth_mask)")
+    return "\n".join(lines)
+
+
+def _check_match(name: str, first: torch.Tensor, other_name: str, second: torch.Tensor) -> None:
+    """Raise ValueError unless both batches have the same count and size, and any at all."""
+    (count, height, width), (other_count, other_height, other_width) = first.shape[:3], second.shape[:3]
+    if first.shape[:3] != second.shape[:3] or not count:
+        raise ValueError(
+            f"evaluation: {name} has {count} of {width}x{height} pixels, {other_name} {other_count} of "
+            f"{other_width}x{other_height}; expected the same count and size, at least one."
+        )

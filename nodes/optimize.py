@@ -1,0 +1,216 @@
+"""The fit: from posed views to a 4D scene, watched, cancelled and resumed as the host does it."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import comfy.model_management
+import comfy.utils
+import torch
+from comfy_api.latest import Types, io
+
+from ..stag4d.export import as_picture
+from ..stag4d.optimization import DensificationConfig, ImagePrior, OptimizationConfig, preset
+from ..stag4d.pipeline import fit
+from ..stag4d.rendering import render
+from ..stag4d.scene import GaussianModel4D, Gaussians, save_scene
+from ..stag4d.types import Cameras, StepReport, ViewSet
+from .host_files import temp_folder
+from .sockets import CATEGORY, Densification, Guidance, Scene, Views
+from .splats import gaussians_from
+
+_logger = logging.getLogger(__name__)
+
+AUTO = "auto"
+PREVIEW_SIZE = 256  # pixels
+ROOM = 2 * 1024**3  # bytes on a GPU: a hundred thousand Gaussians, their moments and a step's renders
+
+
+class STAG4DOptimize(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="STAG4DOptimize",
+            display_name="STAG4D Optimize",
+            category=CATEGORY,
+            description="Fits a 4D Gaussian scene to posed views. Cancel keeps what was reached: the same "
+            "prompt goes on from there, and STAG4D Load Scene lists the unfinished scene.",
+            search_aliases=["fit 4d scene", "train gaussian splat", "video to 4d"],
+            inputs=[
+                Views.Input("views", tooltip="The clip and the views around it."),
+                io.Combo.Input(
+                    "preset",
+                    options=[AUTO, "fast", "quality", "paper"],
+                    default=AUTO,
+                    tooltip="fast: a minute or two on a processor. quality: several times as long, sharper. "
+                    "paper: the published numbers, needs guidance. auto: fast without a GPU, else quality.",
+                ),
+                io.Int.Input(
+                    "steps",
+                    default=0,
+                    min=0,
+                    max=1_000_000,
+                    tooltip="Optimisation steps; 0 takes the preset's. Time grows with them.",
+                ),
+                io.Int.Input(
+                    "size",
+                    default=0,
+                    min=0,
+                    max=4096,
+                    step=8,
+                    tooltip="Pixels along each side of what is compared, 16 or more; 0 takes the preset's. "
+                    "Views are never enlarged.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=2**53 - 1,
+                    control_after_generate=False,  # the page would draw a new one after every run
+                    tooltip="Of every random draw. The same seed gives the same scene on the same machine.",
+                ),
+                Guidance.Input(
+                    "guidance",
+                    optional=True,
+                    tooltip="A posed image prior that judges views which no picture shows.",
+                ),
+                Densification.Input(
+                    "densification", optional=True, tooltip="Instead of the preset's densification."
+                ),
+                Scene.Input(
+                    "scene",
+                    optional=True,
+                    tooltip="Start from this scene's middle moment instead of the views' visual hull.",
+                ),
+                io.Splat.Input(
+                    "splat",
+                    optional=True,
+                    tooltip="Start from this splat instead, the first of a batch. It must stand where the "
+                    "views show the object.",
+                ),
+            ],
+            outputs=[Scene.Output("scene", tooltip="The fitted scene.")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        views: ViewSet,
+        preset: str,
+        steps: int,
+        size: int,
+        seed: int,
+        guidance: ImagePrior | None = None,
+        densification: DensificationConfig | None = None,
+        scene: GaussianModel4D | None = None,
+        splat: Types.SPLAT | None = None,
+    ) -> io.NodeOutput:
+        # Nodes run in inference mode, whose tensors no gradient can pass.
+        with torch.inference_mode(False), torch.enable_grad():
+            device = comfy.model_management.get_torch_device()
+            config = _config(preset, steps, size, seed, densification, device)
+            start = _start(scene, splat)
+            if device.type != "cpu":
+                comfy.model_management.free_memory(ROOM, device)
+            watcher = _Watcher(views, config.steps)
+            model, report = fit(
+                views,
+                config,
+                start=start,
+                checkpoint=temp_folder(),
+                resume=True,
+                prior=guidance,
+                device=device,
+                on_report=watcher.on_report,
+                on_scene=watcher.on_scene,
+                should_stop=watcher.is_cancelled,
+            )
+            unfinished = temp_folder() / f"unfinished_{seed}.safetensors"
+            if report.steps < config.steps:
+                _keep(unfinished, model, report.steps, config.steps)
+                raise comfy.model_management.InterruptProcessingException
+            return io.NodeOutput(model)
+
+
+def _config(
+    name: str,
+    steps: int,
+    size: int,
+    seed: int,
+    densification: DensificationConfig | None,
+    device: torch.device,
+) -> OptimizationConfig:
+    """Return the preset with the widgets' numbers."""
+    if name == AUTO:
+        name = "fast" if device.type == "cpu" else "quality"
+    config = preset(name, steps=steps or None, size=size or None, seed=seed)
+    return config if densification is None else replace(config, densification=densification)
+
+
+def _start(scene: GaussianModel4D | None, splat: Any) -> Gaussians | None:
+    """Return the Gaussians to start from, copied: a scene's at its middle frame, or a splat's."""
+    if scene is not None and splat is not None:
+        raise ValueError("start: both a scene and a splat are connected; connect one of them.")
+    if splat is not None:
+        return gaussians_from(splat)
+    if scene is None:
+        return None
+    middle = scene.frame_times[[scene.info.num_frames // 2]]
+    with torch.no_grad():
+        return scene.at(middle)[0].map(lambda value: value.cpu().clone())
+
+
+def _keep(path: Path, model: GaussianModel4D, steps: int, planned: int) -> None:
+    """Save what was reached, and say so in the log."""
+    save_scene(path, model)
+    _logger.info(
+        "STAG4D Optimize was cancelled at step %d of %d. The same prompt goes on from there; %s is the "
+        "scene so far.", steps, planned, path.name,
+    )  # fmt: skip
+
+
+class _Watcher:
+    """Tells the host how far the fit is, shows pictures of it, and hears of a cancel.
+
+    The host says cancel by an exception out of whatever is asked; it is remembered here, so that the fit
+    ends between two steps with its state saved.
+    """
+
+    def __init__(self, views: ViewSet, num_steps: int) -> None:
+        self._progress = comfy.utils.ProgressBar(num_steps)
+        self._num_steps = num_steps
+        self._poses = (views.input_pose, *views.view_poses)
+        self._was_cancelled = False
+        self._step = 0
+        self._num_shown = 0
+
+    def is_cancelled(self) -> bool:
+        """Return whether the user has pressed cancel."""
+        self._ask(comfy.model_management.throw_exception_if_processing_interrupted)
+        return self._was_cancelled
+
+    def on_report(self, report: StepReport) -> None:
+        """Move the host's progress bar."""
+        self._step = report.step
+        self._ask(self._progress.update_absolute, report.step)
+
+    def on_scene(self, model: GaussianModel4D) -> None:
+        """Show the scene from one of the given cameras, a different one and another frame each time."""
+        camera = Cameras.from_poses(
+            [self._poses[self._num_shown % len(self._poses)]], PREVIEW_SIZE, PREVIEW_SIZE
+        )
+        time = model.frame_times[[self._num_shown % model.info.num_frames]]
+        with torch.no_grad():
+            picture = as_picture(render(model.at(time)[0], camera).images[0])
+        self._num_shown += 1
+        self._ask(
+            self._progress.update_absolute, self._step, self._num_steps, ("JPEG", picture, PREVIEW_SIZE)
+        )
+
+    def _ask(self, call: Any, *arguments: Any) -> None:
+        """Call the host; a cancel that comes back is remembered."""
+        try:
+            call(*arguments)
+        except comfy.model_management.InterruptProcessingException:
+            self._was_cancelled = True

@@ -1,0 +1,74 @@
+"""From a video's frames to the few square ones that the method works on."""
+
+import torch
+from comfy_api.latest import io
+
+from ..stag4d.frames import prepare_clip
+from .sockets import CATEGORY
+
+
+class STAG4DPrepareFrames(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="STAG4DPrepareFrames",
+            display_name="STAG4D Prepare Frames",
+            category=CATEGORY,
+            description="Picks frames of a video and cuts one square around the object for all of them.",
+            search_aliases=["recenter object", "crop video to mask", "square crop", "sample frames"],
+            inputs=[
+                io.Image.Input("images", tooltip="The video's frames, in order, showing one object."),
+                io.Int.Input(
+                    "num_frames",
+                    default=16,
+                    min=0,
+                    max=1024,
+                    tooltip="Frames to keep, spread evenly, first and last included. 0 keeps all.",
+                ),
+                io.Int.Input(
+                    "size",
+                    default=512,
+                    min=32,
+                    max=2048,
+                    step=8,
+                    tooltip="Width and height of the result, pixels.",
+                ),
+                io.Float.Input(
+                    "margin",
+                    default=0.1,
+                    min=0.0,
+                    max=0.45,
+                    step=0.01,
+                    tooltip="Free space on each side of the object's motion, a share of the result's side.",
+                ),
+                io.Boolean.Input(
+                    "invert_mask",
+                    default=False,
+                    advanced=True,
+                    tooltip="For a mask that is 0 on the object, as Load Image makes it from alpha.",
+                ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="1 on the object, as Remove Background gives it, one for each frame. Without it "
+                    "the images' alpha serves, or else a plain background is found.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output("images", tooltip="The square frames, white where there is no object."),
+                io.Mask.Output("mask", tooltip="1 on the object, 0 on the background, soft at the edges."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        images: torch.Tensor,
+        num_frames: int,
+        size: int,
+        margin: float,
+        invert_mask: bool,
+        mask: torch.Tensor | None = None,
+    ) -> io.NodeOutput:
+        alphas = 1 - mask if invert_mask and mask is not None else mask
+        return io.NodeOutput(*prepare_clip(images, alphas, num_frames=num_frames, size=size, margin=margin))

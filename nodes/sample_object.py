@@ -1,0 +1,64 @@
+"""A toy object and its true views: something to work on without any file."""
+
+import torch
+from comfy_api.latest import io
+
+from ..stag4d.mini import PLANS, toy_views
+from .sockets import CATEGORY, Views
+
+ANY = "any"
+
+
+class STAG4DSampleObject(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="STAG4DSampleObject",
+            display_name="STAG4D Sample Object",
+            category=CATEGORY,
+            description="Makes a clip of an animated toy, from the front and with six true views around it.",
+            search_aliases=["toy", "test clip", "example 4d"],
+            inputs=[
+                io.Combo.Input(
+                    "name",
+                    options=[ANY, *PLANS],
+                    default=ANY,
+                    tooltip="Body plan of the toy; with any, the seed chooses.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=2,
+                    min=0,
+                    max=2**32 - 1,
+                    control_after_generate=False,  # the page would draw a new one after every run
+                    tooltip="Chooses proportions, colours and motion. The same seed gives the same toy.",
+                ),
+                io.Int.Input(
+                    "num_frames",
+                    default=16,
+                    min=1,
+                    max=256,
+                    tooltip="Frames of the clip. More make its motion finer and the fit a little longer.",
+                ),
+                io.Int.Input(
+                    "size",
+                    default=128,
+                    min=32,
+                    max=1024,
+                    step=8,
+                    tooltip="Pixels along each side. Twice as many take four times as long to draw.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output("images", tooltip="The clip from the front, on white."),
+                io.Mask.Output("mask", tooltip="1 on the toy."),
+                Views.Output("views", tooltip="The clip with its six true views, for STAG4D Optimize."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, name: str, seed: int, num_frames: int, size: int) -> io.NodeOutput:
+        with torch.inference_mode(False):
+            views = toy_views(seed, num_frames, size, plan=None if name == ANY else name)
+        on_white = views.images * views.alphas[..., None] + 1 - views.alphas[..., None]
+        return io.NodeOutput(on_white, views.alphas, views)

@@ -1,0 +1,70 @@
+"""Print as JSON what the stand-in has and the host has not; the host's Python runs it in its folder."""
+
+import importlib.util
+import inspect
+import json
+import sys
+from pathlib import Path
+
+
+def stand_in(path):
+    """Return a file of the stand-in as a module, beside the real one."""
+    spec = importlib.util.spec_from_file_location(f"stand_in_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def parameters(call):
+    """Return the names of what can be passed."""
+    return set(inspect.signature(call).parameters)
+
+
+def missing():
+    """Yield sentences."""
+    root = Path(sys.argv[1])
+    fake = stand_in(root / "comfy_api" / "latest" / "io.py")
+    for name, kind in vars(fake).items():
+        if name.startswith("_") or not hasattr(kind, "Input"):
+            continue
+        real = getattr(io, name, None)
+        if real is None:
+            yield f"io.{name}"
+            continue
+        if real.io_type != kind.Input.io_type:
+            yield f"io.{name} is {real.io_type}"
+        yield from (f"io.{name}: {option}" for option in kind.Input.known - parameters(real.Input))
+    yield from (f"io.Schema: {option}" for option in parameters(fake.Schema) - parameters(io.Schema))
+    yield from (f"NodeOutput: {option}" for option in parameters(fake.NodeOutput) - parameters(io.NodeOutput))
+    values = stand_in(root / "comfy_api" / "latest" / "types.py")
+    for name in ("SPLAT", "File3D"):
+        fake_class, real_class = getattr(values, name), getattr(Types, name)
+        yield from (f"{name}: {option}" for option in parameters(fake_class) - parameters(real_class))
+    for name, real in (("model_management", comfy.model_management), ("utils", comfy.utils)):
+        file = stand_in(root / "comfy" / f"{name}.py")
+        for function, call in vars(file).items():
+            if getattr(call, "__module__", "") == file.__name__:
+                if not hasattr(real, function):
+                    yield f"comfy.{name}.{function}"
+                elif inspect.isfunction(call):
+                    given = parameters(call) - parameters(getattr(real, function))
+                    yield from (f"comfy.{name}.{function}: {option}" for option in given)
+    folders = stand_in(root / "folder_paths.py")
+    for function, call in vars(folders).items():
+        if inspect.isfunction(call) and not parameters(call) <= parameters(getattr(folder_paths, function)):
+            yield f"folder_paths.{function}"
+
+
+sys.path.insert(0, str(Path.cwd()))
+arguments, sys.argv = sys.argv, [sys.argv[0], "--cpu"]
+import comfy.options  # noqa: E402
+
+comfy.options.enable_args_parsing()
+import comfy.model_management  # noqa: E402
+import comfy.utils  # noqa: E402
+import folder_paths  # noqa: E402
+from comfy_api.latest import Types, io  # noqa: E402
+
+sys.argv = arguments
+print(json.dumps(list(missing())))  # noqa: T201

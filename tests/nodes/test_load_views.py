@@ -1,0 +1,61 @@
+"""STAG4DLoadViews: which folders it offers, what it gives, when it reads again, and what it refuses."""
+
+import importlib
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="module")
+def load_views(pack):
+    return importlib.import_module(f"{pack.__name__}.nodes.load_views")
+
+
+@pytest.fixture
+def saved(pack, host_folders):
+    """A toy of two frames as a view folder in the input folder, and another in the output folder."""
+    mini = importlib.import_module(f"{pack.__name__}.stag4d.mini")
+    data = importlib.import_module(f"{pack.__name__}.stag4d.data")
+    views = mini.toy_views(2, num_frames=2, size=32)
+    for name in ("input/toy", "output/runs/toy"):
+        data.write_views(host_folders / name, views)
+    return views
+
+
+def test_folders_with_frames_are_offered_and_can_be_opened(load_views, saved, host_folders):
+    (host_folders / "input" / "holiday").mkdir()
+    node = load_views.STAG4DLoadViews
+    names = node.define_schema().inputs[0].options["options"]
+    assert names == ["toy", "runs/toy [output]"]
+    for name in names:
+        assert node.validate_inputs(name) is True
+        views, images, mask = node.execute(name).args
+        assert views.view_images.shape == (2, 6, 32, 32, 3)
+        torch.testing.assert_close(mask, saved.alphas, atol=1 / 255, rtol=0)
+        assert (images[mask == 0] == 1).all()
+
+
+def test_a_changed_picture_behind_the_same_name_is_noticed(load_views, saved, host_folders):
+    node, file = load_views.STAG4DLoadViews, host_folders / "input" / "toy" / "zero123" / "1_rgba" / "3.png"
+    before = node.fingerprint_inputs("toy")
+    file.touch()
+    assert node.fingerprint_inputs("toy") == before  # only what is in it counts
+    file.write_bytes((file.parent / "2.png").read_bytes())
+    assert node.fingerprint_inputs("toy") != before
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("../secret", "lies outside"), ("gone", "has no folder 'ref'"), ("toy/ref", "has no folder 'ref'")],
+)
+@pytest.mark.usefixtures("saved")
+def test_other_folders_are_refused(load_views, name, words):
+    assert words in load_views.STAG4DLoadViews.validate_inputs(name)
+    with pytest.raises((ValueError, FileNotFoundError), match=words):
+        load_views.STAG4DLoadViews.execute(name)
+
+
+def test_what_is_wrong_inside_is_said_by_the_reader(load_views, saved, host_folders):
+    (host_folders / "input" / "toy" / "zero123" / "1_rgba" / "3.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"1_rgba.3\.png is missing"):
+        load_views.STAG4DLoadViews.execute("toy")

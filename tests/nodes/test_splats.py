@@ -1,0 +1,88 @@
+"""Scenes as the host's SPLAT and back: axes and activations by hand."""
+
+import importlib
+import math
+import sys
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="module")
+def splats(pack):
+    return importlib.import_module(f"{pack.__name__}.nodes.splats")
+
+
+@pytest.fixture
+def one(pack):
+    """A scene of one still Gaussian whose every number differs."""
+    scene = importlib.import_module(f"{pack.__name__}.stag4d.scene")
+    gaussians = scene.Gaussians(
+        means=torch.tensor([[0.1, 0.2, 0.3]]),
+        log_scales=torch.tensor([[0.01, 0.02, 0.03]]).log(),
+        quats=torch.tensor([[2.0, 0.0, 0.0, 0.0]]),
+        logit_opacities=torch.tensor([math.log(3.0)]),  # opacity 3/4
+        sh0=torch.tensor([[[0.5, -0.25, 1.0]]]),
+    )
+    return scene.GaussianModel4D(gaussians, None, scene.SceneInfo(num_frames=3))
+
+
+def test_values_are_activated_and_in_the_3dgs_frame(splats, one):
+    (splat,) = splats.STAG4DToSplat.execute(one, {"times": "moment", "moment": 0.0}).args
+    torch.testing.assert_close(splat.positions, torch.tensor([[[0.1, -0.2, -0.3]]]))
+    torch.testing.assert_close(splat.scales, torch.tensor([[[0.01, 0.02, 0.03]]]))
+    torch.testing.assert_close(splat.rotations, torch.tensor([[[0.0, 1.0, 0.0, 0.0]]]))  # half a turn about x
+    torch.testing.assert_close(splat.opacities, torch.tensor([[[0.75]]]))
+    torch.testing.assert_close(splat.sh, torch.tensor([[[[0.5, -0.25, 1.0]]]]))
+    assert splat.counts is None
+
+
+def test_all_frames_are_a_batch_in_the_order_of_time(splats, sliding_scene):
+    (splat,) = splats.STAG4DToSplat.execute(sliding_scene, {"times": "all frames"}).args
+    shapes = [tuple(value.shape) for value in vars(splat).values() if value is not None]
+    assert shapes == [(5, 1, 3), (5, 1, 3), (5, 1, 4), (5, 1, 1), (5, 1, 1, 3)]
+    torch.testing.assert_close(splat.positions[:, 0, 0], torch.tensor([-0.4, -0.2, 0.0, 0.2, 0.4]))
+
+
+def test_the_way_back_gives_the_same_gaussians(splats, one):
+    (splat,) = splats.STAG4DToSplat.execute(one, {"times": "all frames"}).args
+    back = splats.gaussians_from(splat)
+    torch.testing.assert_close(back.means, one.gaussians.means)
+    torch.testing.assert_close(back.log_scales, one.gaussians.log_scales)
+    torch.testing.assert_close(back.logit_opacities, one.gaussians.logit_opacities)
+    torch.testing.assert_close(back.sh0, one.gaussians.sh0)
+    torch.testing.assert_close(back.quats.abs(), torch.tensor([[1.0, 0.0, 0.0, 0.0]]))
+
+
+def splat_of(positions, opacities=0.5, degree=0, counts=None):
+    batch, size, _ = positions.shape
+    return sys.modules["comfy_api.latest"].Types.SPLAT(
+        positions=positions,
+        scales=torch.full((batch, size, 3), 0.1),
+        rotations=torch.tensor([1.0, 0, 0, 0]).repeat(batch, size, 1),
+        opacities=torch.full((batch, size, 1), opacities),
+        sh=torch.zeros(batch, size, (degree + 1) ** 2, 3),
+        counts=counts,
+    )
+
+
+def test_padding_and_view_dependent_colour_are_left_out(splats):
+    splat = splat_of(torch.rand(2, 7, 3), degree=2, counts=torch.tensor([4, 7]))
+    gaussians = splats.gaussians_from(splat)
+    assert len(gaussians) == 4
+    assert gaussians.sh0.shape == (4, 1, 3)
+
+
+def test_opacities_of_exactly_one_and_scales_of_zero_stay_finite(splats):
+    splat = splat_of(torch.zeros(1, 2, 3), opacities=1.0)
+    splat.scales.zero_()
+    gaussians = splats.gaussians_from(splat)
+    assert torch.isfinite(gaussians.logit_opacities).all()
+    assert torch.isfinite(gaussians.log_scales).all()
+
+
+def test_an_empty_splat_and_one_with_nan_are_refused(splats):
+    with pytest.raises(ValueError, match="has no Gaussians; expected at least one"):
+        splats.gaussians_from(splat_of(torch.zeros(1, 3, 3), counts=torch.tensor([0])))
+    with pytest.raises(ValueError, match="means are not all finite"):
+        splats.gaussians_from(splat_of(torch.full((1, 3, 3), float("nan"))))

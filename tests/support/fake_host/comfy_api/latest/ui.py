@@ -1,0 +1,11 @@
+"""What a node shows on the page."""
+
+
+class PreviewText:
+    """Text below a result."""
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+
+    def as_dict(self) -> dict[str, tuple[str]]:
+        return {"text": (self.value,)}
