@@ -58,9 +58,13 @@ def demo(arguments: list[str]) -> int:
 
 
 def test(arguments: list[str]) -> int:
-    """Lint, type-check and test, all three; arguments go to pytest, whose closing line comes last."""
+    """Lint, type-check and test, all three; arguments go to pytest, whose closing line comes last.
+
+    Where a ComfyUI is found, the tests that need one run too.
+    """
     prepare(dev=True)
-    stages = {"lint": LINT, "types": TYPES, "tests": (PYTHON, "-m", "pytest", *arguments)}
+    with_host = ["-m", "not slow"] if host_is_there() else []
+    stages = {"lint": LINT, "types": TYPES, "tests": (PYTHON, "-m", "pytest", *with_host, *arguments)}
     failed: dict[str, int] = {}
     for name, command in stages.items():
         say(f"{name} ({' and '.join(failed)} failed)" if failed else name)
@@ -84,11 +88,27 @@ def types(arguments: list[str]) -> int:
 
 def host_test(arguments: list[str]) -> int:
     """Run the tests that need a ComfyUI checkout."""
-    host = Path(os.environ.get("COMFYUI_PATH") or "~/ComfyUI").expanduser()
-    if not (host / "main.py").is_file():
-        raise TaskError(HOST_HELP.format(found=f"{host} has no main.py"))
+    if not host_is_there():
+        raise TaskError(
+            HOST_HELP.format(found=f"{host_folder()} has no main.py, or {host_python()} is not there")
+        )
     prepare(dev=True)
     return run([PYTHON, "-m", "pytest", "-m", "host", *arguments], cwd=ROOT)
+
+
+def host_folder() -> Path:
+    """Return where ComfyUI would be."""
+    return Path(os.environ.get("COMFYUI_PATH") or "~/ComfyUI").expanduser()
+
+
+def host_python() -> Path:
+    """Return the interpreter that would run it."""
+    return Path(os.environ.get("COMFYUI_PYTHON") or "~/ComfyUI-venv/bin/python").expanduser()
+
+
+def host_is_there() -> bool:
+    """Return whether ComfyUI and its interpreter are there."""
+    return (host_folder() / "main.py").is_file() and host_python().exists()
 
 
 def bench(arguments: list[str]) -> int:

@@ -1,11 +1,10 @@
 """How close renders are to the truth, as numbers and as text."""
 
-import comfy.model_management
-import comfy.utils
 import torch
 from comfy_api.latest import io, ui
 
 from ..stag4d.evaluation import psnr, silhouette_iou, ssim
+from .progress import progress_of
 from .sockets import CATEGORY
 
 
@@ -53,12 +52,11 @@ class STAG4DEvaluate(io.ComfyNode):
     ) -> io.NodeOutput:
         _check_match("images", images, "truth", truth)
         scores: dict[str, list[float]] = {"PSNR": [], "SSIM": []}
-        progress = comfy.utils.ProgressBar(len(images))
+        on_image = progress_of(len(images))
         for done, (image, other) in enumerate(zip(images, truth, strict=True), start=1):
-            comfy.model_management.throw_exception_if_processing_interrupted()
             scores["PSNR"].append(psnr(image, other).item())
             scores["SSIM"].append(ssim(image, other).item())
-            progress.update_absolute(done)
+            on_image(done)
         if mask is not None and truth_mask is not None:
             mask, truth_mask = (part.reshape(-1, *part.shape[-2:]) for part in (mask, truth_mask))
             _check_match("mask", mask, "truth_mask", truth_mask)

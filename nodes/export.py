@@ -1,15 +1,15 @@
 """Files of a scene that other programs open."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-import comfy.model_management
-import comfy.utils
 import torch
 from comfy_api.latest import Types, io, ui
 
 from ..stag4d.export import write_ply, write_ply_sequence
-from ..stag4d.scene import GaussianModel4D
+from ..stag4d.scene import GaussianModel4D, Gaussians
+from .progress import progress_of
 from .render import MOMENT
 from .scene_files import numbered_path, output_name
 from .sockets import CATEGORY, Scene
@@ -67,14 +67,13 @@ class STAG4DExport(io.ComfyNode):
 
 
 @torch.no_grad()
-def _write_sequence(folder, scene: GaussianModel4D):
+def _write_sequence(folder: Path, scene: GaussianModel4D) -> Path:
     """Write one PLY a frame, cancellable after each; returns the first."""
-    progress = comfy.utils.ProgressBar(scene.info.num_frames)
+    on_frame = progress_of(scene.info.num_frames)
 
-    def frames():
+    def frames() -> Iterator[Gaussians]:
         for index in range(scene.info.num_frames):
-            comfy.model_management.throw_exception_if_processing_interrupted()
             yield scene.at(scene.frame_times[[index]])[0]
-            progress.update_absolute(index + 1)
+            on_frame(index + 1)
 
     return write_ply_sequence(folder, frames())[0]

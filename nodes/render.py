@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import comfy.model_management
-import comfy.utils
 import numpy as np
 import torch
 from comfy_api.latest import io
@@ -13,6 +12,7 @@ from comfy_api.latest import io
 from ..stag4d.rendering import render_sequence
 from ..stag4d.scene import GaussianModel4D
 from ..stag4d.types import Cameras
+from .progress import progress_of
 from .sockets import CATEGORY, CameraPath, Scene
 
 FARTHEST_GRAY = 0.1  # so that the farthest surface still differs from empty space, which is 0
@@ -72,22 +72,17 @@ class STAG4DRender(io.ComfyNode):
         cls, scene: GaussianModel4D, cameras: Cameras, background: str, time_mode: Mapping[str, Any]
     ) -> io.NodeOutput:
         times = playback_times(scene.frame_times.cpu(), len(cameras), time_mode)
-        progress = comfy.utils.ProgressBar(len(times))
-
-        def on_frame(done: int) -> None:
-            comfy.model_management.throw_exception_if_processing_interrupted()
-            progress.update_absolute(done)
-
         rendered = render_sequence(
             scene.to(comfy.model_management.get_torch_device()),
             cameras,
             times,
             background=parse_color(background),
             with_depth=True,
-            on_frame=on_frame,
+            collect_on="cpu",
+            on_frame=progress_of(len(times)),
         )
         images, alphas = rendered.images.clamp(0, 1), rendered.alphas.clamp(0, 1)
-        return io.NodeOutput(images.cpu(), alphas.cpu(), depth_picture(rendered.depths, alphas).cpu())
+        return io.NodeOutput(images, alphas, depth_picture(rendered.depths, alphas))
 
 
 def playback_times(frame_times: torch.Tensor, num_cameras: int, time_mode: Mapping[str, Any]) -> torch.Tensor:

@@ -4,6 +4,7 @@ import torch
 from comfy_api.latest import io
 
 from ..stag4d.mini import PLANS, toy_views
+from .progress import progress_of
 from .sockets import CATEGORY, Views
 
 ANY = "any"
@@ -58,7 +59,8 @@ class STAG4DSampleObject(io.ComfyNode):
 
     @classmethod
     def execute(cls, name: str, seed: int, num_frames: int, size: int) -> io.NodeOutput:
+        plan = None if name == ANY else name
         with torch.inference_mode(False):
-            views = toy_views(seed, num_frames, size, plan=None if name == ANY else name)
+            views = toy_views(seed, num_frames, size, plan=plan, on_frame=progress_of(num_frames))
         on_white = views.images * views.alphas[..., None] + 1 - views.alphas[..., None]
         return io.NodeOutput(on_white, views.alphas, views)

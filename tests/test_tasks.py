@@ -94,13 +94,22 @@ def test_an_old_python_is_refused_before_anything_runs(tasks, monkeypatch, capsy
     assert tasks.commands == []
 
 
-def test_every_stage_runs_and_the_first_failure_is_the_result(tasks):
+def test_every_stage_runs_and_the_first_failure_is_the_result(tasks, monkeypatch, tmp_path):
+    monkeypatch.setenv("COMFYUI_PATH", str(tmp_path))
     tasks.failing = {"mypy": 2, "pytest": 1}
     tasks.prepare(dev=True)
     tasks.commands.clear()
     assert tasks.main(["test", "-x"]) == 2
     commands = [list(command) for command in tasks.commands]
     assert commands == [["ruff"], ["mypy"], ["python", "-m", "pytest", "-x"]]
+
+
+def test_the_host_tests_run_too_where_a_host_is(tasks, monkeypatch, tmp_path):
+    (tmp_path / "main.py").touch()
+    monkeypatch.setenv("COMFYUI_PATH", str(tmp_path))
+    monkeypatch.setenv("COMFYUI_PYTHON", str(tmp_path / "main.py"))
+    assert tasks.main(["test"]) == 0
+    assert tasks.commands[-1] == ["python", "-m", "pytest", "-m", "not slow"]
 
 
 def test_an_output_folder_of_the_users_comes_after_the_default(tasks):
@@ -111,7 +120,7 @@ def test_an_output_folder_of_the_users_comes_after_the_default(tasks):
 def test_a_missing_host_is_explained(tasks, monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("COMFYUI_PATH", str(tmp_path))
     assert tasks.main(["host-test"]) == 1
-    assert "has no main.py" in capsys.readouterr().err
+    assert "No ComfyUI found" in capsys.readouterr().err
 
 
 def test_an_unknown_task_lists_the_known_ones(tasks, capsys):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -17,7 +17,12 @@ TEST_POSES = tuple(OrbitPose(azimuth_deg=azimuth) for azimuth in TEST_AZIMUTHS_D
 
 
 def toy_views(
-    seed: int, num_frames: int = 16, size: int = 128, supersample: int = 2, plan: str | None = None
+    seed: int,
+    num_frames: int = 16,
+    size: int = 128,
+    supersample: int = 2,
+    plan: str | None = None,
+    on_frame: Callable[[int], None] = lambda done: None,
 ) -> ViewSet:
     """Return a toy's input video (azimuth 0, elevation 0) and the six true views of the v1.1 rig.
 
@@ -27,6 +32,7 @@ def toy_views(
         size: S, pixels along each side of every image.
         supersample: Rays along each side of a pixel.
         plan: Name of a body plan; by default the seed draws one.
+        on_frame: Called with the number of frames drawn, after each.
 
     Returns:
         The views, [F, S, S, 3] and [F, 6, S, S, 3].
@@ -35,7 +41,7 @@ def toy_views(
         ValueError: if a number is out of range or the plan unknown.
     """
     poses = (OrbitPose(azimuth_deg=0.0), *zero123plus_rig("v1.1"))
-    images, alphas = toy_truth(seed, poses, num_frames, size, supersample, plan)
+    images, alphas = toy_truth(seed, poses, num_frames, size, supersample, plan, on_frame)
     return ViewSet(
         images=images[0],
         alphas=alphas[0],
@@ -53,6 +59,7 @@ def toy_truth(
     size: int = 128,
     supersample: int = 2,
     plan: str | None = None,
+    on_frame: Callable[[int], None] = lambda done: None,
 ) -> tuple[Tensor, Tensor]:
     """Return what V cameras see of a toy in F frames.
 
@@ -63,6 +70,7 @@ def toy_truth(
         size: S, pixels along each side of every image.
         supersample: Rays along each side of a pixel.
         plan: Name of a body plan; by default the seed draws one.
+        on_frame: Called with the number of frames drawn, after each.
 
     Returns:
         Straight colors [V, F, S, S, 3], white where nothing is seen, and alphas [V, F, S, S].
@@ -76,6 +84,9 @@ def toy_truth(
         raise ValueError("toy: no camera poses; expected at least one.")
     toy = toy_object(seed, plan)
     cameras = Cameras.from_poses(poses, size, size)
-    shots = [raycast(toy, time, cameras, supersample) for time in frame_times(num_frames).tolist()]
+    shots = []
+    for time in frame_times(num_frames).tolist():
+        shots.append(raycast(toy, time, cameras, supersample))
+        on_frame(len(shots))
     images, alphas = (torch.stack([shot[part] for shot in shots], dim=1) for part in (0, 1))
     return images, alphas

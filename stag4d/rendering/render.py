@@ -51,6 +51,7 @@ def render_sequence(
     background: tuple[float, float, float] = (1.0, 1.0, 1.0),
     with_depth: bool = False,
     backend: str = "auto",
+    collect_on: torch.device | str | None = None,
     on_frame: Callable[[int], None] = lambda done: None,
 ) -> RenderOutput:
     """Render a camera path: camera i at time i.
@@ -62,10 +63,11 @@ def render_sequence(
         background: RGB.
         with_depth: Whether to add expected camera depth.
         backend: See ``rasterize``.
+        collect_on: Device of the result, so that a long path need not fit on the scene's; None: the scene's.
         on_frame: Called with the number of frames done, after each.
 
     Returns:
-        T images, alphas and depths, on the scene's device.
+        T images, alphas and depths; no meta.
 
     Raises:
         ValueError: if the numbers of cameras and times differ and neither is one.
@@ -77,17 +79,16 @@ def render_sequence(
             "or one of either."
         )
     cameras, frame_times = cameras.to(model.device), frame_times.to(model.device)
-    outputs = []
+    images, alphas, depths = [], [], []
     for index in range(count):
         time = frame_times[[index % len(frame_times)]]
         camera = cameras[[index % len(cameras)]]
-        outputs.append(
-            render(model.at(time)[0], camera, background=background, with_depth=with_depth, backend=backend)
+        output = render(
+            model.at(time)[0], camera, background=background, with_depth=with_depth, backend=backend
         )
+        images.append(output.images.to(collect_on or model.device))
+        alphas.append(output.alphas.to(collect_on or model.device))
+        if output.depths is not None:
+            depths.append(output.depths.to(collect_on or model.device))
         on_frame(index + 1)
-    depths = [output.depths for output in outputs if output.depths is not None]
-    return RenderOutput(
-        torch.cat([output.images for output in outputs]),
-        torch.cat([output.alphas for output in outputs]),
-        torch.cat(depths) if depths else None,
-    )
+    return RenderOutput(torch.cat(images), torch.cat(alphas), torch.cat(depths) if depths else None)
