@@ -24,6 +24,14 @@ MOMENT = io.Float.Input(
     step=0.01,
     tooltip="Where in the clip time stands still: 0 is its first frame, 1 its last.",
 )
+_HOLD = io.Float.Input(
+    "hold",
+    default=0.5,
+    min=0.0,
+    max=0.95,
+    step=0.05,
+    tooltip="Share of the images during which time stands still.",
+)
 
 
 class STAG4DRender(io.ComfyNode):
@@ -52,9 +60,11 @@ class STAG4DRender(io.ComfyNode):
                         io.DynamicCombo.Option("all frames", []),
                         io.DynamicCombo.Option("ping-pong", []),
                         io.DynamicCombo.Option("freeze", [MOMENT]),
+                        io.DynamicCombo.Option("bullet time", [MOMENT, _HOLD]),
                     ],
                     tooltip="all frames: the clip once, spread over the cameras. ping-pong: there and back, "
-                    "made to loop. freeze: one moment for all cameras; moving cameras then give bullet time.",
+                    "made to loop. freeze: one moment for all cameras. bullet time: the clip "
+                    "stops at a moment while the cameras move on, then goes on.",
                 ),
             ],
             outputs=[
@@ -92,7 +102,7 @@ def playback_times(frame_times: torch.Tensor, num_cameras: int, time_mode: Mappi
         frame_times: [F] times of the clip's frames, ascending.
         num_cameras: Cameras C. One camera gets an image for each frame that is played; several get one image
             each, and the clip is spread over them.
-        time_mode: The widget's value: ``time_mode``, and ``moment`` when frozen.
+        time_mode: The widget's value: ``time_mode``, and ``moment`` and ``hold`` of the mode.
 
     Returns:
         [T] float32.
@@ -100,7 +110,10 @@ def playback_times(frame_times: torch.Tensor, num_cameras: int, time_mode: Mappi
     if time_mode["time_mode"] == "freeze":
         return torch.full((num_cameras,), float(time_mode["moment"]))
     last = len(frame_times) - 1
-    positions = _POSITIONS[time_mode["time_mode"]](last, num_cameras)
+    if time_mode["time_mode"] == "bullet time":
+        positions = _with_hold(last, num_cameras, time_mode["moment"], time_mode["hold"])
+    else:
+        positions = _POSITIONS[time_mode["time_mode"]](last, num_cameras)
     return torch.from_numpy(np.interp(positions, np.arange(last + 1), frame_times.numpy())).float()
 
 
@@ -142,6 +155,22 @@ def _there_and_back(last: int, num_cameras: int) -> np.ndarray:
     """Return frame positions that go to the last frame and back, ending one step before the first."""
     count = max(2 * last, 1) if num_cameras == 1 else num_cameras
     return last * (1 - np.abs(1 - 2 * np.arange(count) / count))
+
+
+def _with_hold(last: int, num_cameras: int, moment: float, hold: float) -> np.ndarray:
+    """Return frame positions that stand still at a moment for a share of the images.
+
+    One camera films every frame, and the hold comes on top.
+    """
+    if num_cameras == 1:
+        num_played = last + 1
+        num_held = round(num_played * hold / (1 - hold))
+    else:
+        num_held = round(num_cameras * hold)
+        num_played = num_cameras - num_held
+    played, stop = np.linspace(0, last, num_played), moment * last
+    before = int((played < stop).sum())
+    return np.concatenate([played[:before], np.full(num_held, stop), played[before:]])
 
 
 _POSITIONS = {"all frames": _once, "ping-pong": _there_and_back}

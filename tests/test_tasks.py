@@ -109,7 +109,7 @@ def test_the_host_tests_run_too_where_a_host_is(tasks, monkeypatch, tmp_path):
     monkeypatch.setenv("COMFYUI_PATH", str(tmp_path))
     monkeypatch.setenv("COMFYUI_PYTHON", str(tmp_path / "main.py"))
     assert tasks.main(["test"]) == 0
-    assert tasks.commands[-1] == ["python", "-m", "pytest", "-m", "not slow"]
+    assert list(tasks.commands[-1]) == ["python", "-m", "pytest", "-m", "not slow"]
 
 
 def test_an_output_folder_of_the_users_comes_after_the_default(tasks):

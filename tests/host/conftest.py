@@ -33,6 +33,7 @@ class Host:
     log: Path
     folder: Path
     python: Path
+    process_id: int
 
     def get(self, path: str) -> bytes:
         """Return what the server answers; raises urllib.error.HTTPError for anything but success."""
@@ -64,6 +65,14 @@ class Host:
         """Press cancel."""
         with urllib.request.urlopen(urllib.request.Request(f"{self.url}/interrupt", b""), timeout=30):
             pass
+
+    def resident_mb(self) -> float:
+        """Return the server's resident memory."""
+        status = Path(f"/proc/{self.process_id}/status")
+        if not status.is_file():
+            pytest.skip("memory is read from /proc; run this on Linux")
+        lines = status.read_text(encoding="utf-8").splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
 
     @contextmanager
     def listen(self) -> Iterator[Iterator[dict[str, Any] | bytes]]:
@@ -105,7 +114,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         log.open("wb") as output,
         subprocess.Popen(command, cwd=folder, stdout=output, stderr=output) as process,
     ):
-        server = Host(f"http://127.0.0.1:{port}", base, log, folder, python)
+        server = Host(f"http://127.0.0.1:{port}", base, log, folder, python, process.pid)
         try:
             wait_until_ready(server, process)
             yield server

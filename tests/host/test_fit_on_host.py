@@ -147,3 +147,13 @@ def test_bad_input_comes_back_as_the_nodes_own_sentence(host):
     assert error["node_type"] == "STAG4DViewsFromImages"
     assert "3 azimuths" in error["exception_message"]
     assert "2 elevations" in error["exception_message"]
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_from_run_to_run(host):
+    """The host's resident memory after run 20 is within 100 MB of that after run 3."""
+    resident = []
+    for seed in range(20):
+        executed(host, graph(fit={"seed": 100 + seed, "steps": 100}))
+        resident.append(host.resident_mb())
+    assert resident[19] < resident[2] + 100, resident

@@ -127,3 +127,15 @@ def test_depth_of_an_empty_image_is_black_and_of_a_flat_surface_white(render):
 def test_a_background_that_is_no_colour_is_named(render, text):
     with pytest.raises(ValueError, match="is not a colour; expected #rrggbb"):
         render.parse_color(text)
+
+
+def test_bullet_time_stops_for_its_share_of_the_images(render):
+    frame_times = torch.linspace(0, 1, 5)
+    mode = {"time_mode": "bullet time", "moment": 0.5, "hold": 0.5}
+    several = render.playback_times(frame_times, 10, mode)  # five images play, five stand still
+    expected = torch.tensor([0, 0.25, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.75, 1.0])
+    torch.testing.assert_close(several, expected)
+    one = render.playback_times(frame_times, 1, mode)  # every frame plays, as many stand still
+    torch.testing.assert_close(one, expected)
+    ends = render.playback_times(frame_times, 4, mode | {"moment": 1.0, "hold": 0.25})
+    torch.testing.assert_close(ends, torch.tensor([0, 0.5, 1.0, 1.0]))
