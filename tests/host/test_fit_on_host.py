@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stag4d.data import write_views
+from stag4d.mini import toy_views
+
 pytestmark = pytest.mark.host
 
 SAMPLE = {"name": "fish", "seed": 5, "num_frames": 4, "size": 48}
@@ -157,3 +160,37 @@ def test_memory_does_not_grow_from_run_to_run(host):
         executed(host, graph(fit={"seed": 100 + seed, "steps": 100}))
         resident.append(host.resident_mb())
     assert resident[19] < resident[2] + 100, resident
+
+
+def test_every_other_node_runs_too(host):
+    """Views from a folder and from images, prepared frames, densification, a start, and the files."""
+    write_views(host.base / "input" / "toy", toy_views(5, num_frames=2, size=48))
+    directions = {"azimuths": "90", "elevations": "0", "fovy": 49.1, "radius": 2.0, "fps": 8.0}
+    numbers = {"max_gaussians": 4000, "every": 5, "start": 0.0, "stop": 1.0, "clone_scale": 0.02}
+    strategy = {"strategy": "adaptive", "strategy.top_percent": 5.0}
+    square = {"num_frames": 2, "size": 48, "margin": 0.1, "invert_mask": False}
+    export = {"filename_prefix": "tests/ball", "format": "ply", "format.moment": 0.5}
+    prompt = {
+        "1": {"class_type": "STAG4DLoadViews", "inputs": {"folder": "toy"}},
+        "2": {"class_type": "STAG4DDensification", "inputs": numbers | strategy},
+        "3": {
+            "class_type": "STAG4DOptimize",
+            "inputs": FIT | {"views": ["1", 0], "steps": 20, "densification": ["2", 0]},
+        },
+        "4": {"class_type": "STAG4DOptimize", "inputs": FIT | {"views": ["1", 0], "scene": ["3", 0]}},
+        "5": {"class_type": "STAG4DExport", "inputs": export | {"scene": ["4", 0]}},
+        "6": {"class_type": "File3DToSplat", "inputs": {"model_3d": ["5", 0]}},
+        "7": {"class_type": "STAG4DOptimize", "inputs": FIT | {"views": ["9", 0], "splat": ["6", 0]}},
+        "8": {"class_type": "STAG4DPrepareFrames", "inputs": square | {"images": ["1", 1]}},
+        "9": {
+            "class_type": "STAG4DViewsFromImages",
+            "inputs": directions | {"reference": ["8", 0], "views": ["8", 0], "input_elevation": 0.0},
+        },
+        "10": {"class_type": "STAG4DSave", "inputs": {"scene": ["7", 0], "filename_prefix": "tests/scene"}},
+        "11": {"class_type": "STAG4DEvaluate", "inputs": {"images": ["8", 0], "truth": ["8", 0]}},
+    }
+    entry = host.run(prompt)
+    assert entry["status"]["status_str"] == "success", entry["status"]
+    assert "100.0" in entry["outputs"]["11"]["text"][0]  # the frames against themselves
+    written = {path.name for path in (host.base / "output" / "tests").iterdir()}
+    assert written == {"ball_00001_.ply", "scene_00001_.safetensors"}
