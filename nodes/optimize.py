@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import comfy.model_management
@@ -14,7 +13,7 @@ from ..stag4d.export import as_picture
 from ..stag4d.optimization import DensificationConfig, ImagePrior, OptimizationConfig, preset
 from ..stag4d.pipeline import fit
 from ..stag4d.rendering import render
-from ..stag4d.scene import GaussianModel4D, Gaussians, save_scene
+from ..stag4d.scene import GaussianModel4D, Gaussians
 from ..stag4d.types import Cameras, StepReport, ViewSet
 from .host_files import temp_folder
 from .sockets import CATEGORY, Densification, Guidance, Scene, Views
@@ -113,7 +112,7 @@ class STAG4DOptimize(io.ComfyNode):
             start = _start(scene, splat)
             if device.type != "cpu":
                 comfy.model_management.free_memory(ROOM, device)
-            watcher = _Watcher(views, config.steps)
+            watcher = _Watcher(views, config.steps, device)
             model, report = fit(
                 views,
                 config,
@@ -126,9 +125,8 @@ class STAG4DOptimize(io.ComfyNode):
                 on_scene=watcher.on_scene,
                 should_stop=watcher.is_cancelled,
             )
-            unfinished = temp_folder() / f"unfinished_{seed}.safetensors"
             if report.steps < config.steps:
-                _keep(unfinished, model, report.steps, config.steps)
+                _logger.info("STAG4D Optimize was cancelled; the same prompt goes on from there.")
                 raise comfy.model_management.InterruptProcessingException
             return io.NodeOutput(model)
 
@@ -161,15 +159,6 @@ def _start(scene: GaussianModel4D | None, splat: Any) -> Gaussians | None:
         return scene.at(middle)[0].map(lambda value: value.cpu().clone())
 
 
-def _keep(path: Path, model: GaussianModel4D, steps: int, planned: int) -> None:
-    """Save what was reached, and say so in the log."""
-    save_scene(path, model)
-    _logger.info(
-        "STAG4D Optimize was cancelled at step %d of %d. The same prompt goes on from there; %s is the "
-        "scene so far.", steps, planned, path.name,
-    )  # fmt: skip
-
-
 class _Watcher:
     """Tells the host how far the fit is, shows pictures of it, and hears of a cancel.
 
@@ -177,9 +166,10 @@ class _Watcher:
     ends between two steps with its state saved.
     """
 
-    def __init__(self, views: ViewSet, num_steps: int) -> None:
+    def __init__(self, views: ViewSet, num_steps: int, device: torch.device) -> None:
         self._progress = comfy.utils.ProgressBar(num_steps)
         self._num_steps = num_steps
+        self._device = device
         self._poses = (views.input_pose, *views.view_poses)
         self._was_cancelled = False
         self._step = 0
@@ -197,12 +187,12 @@ class _Watcher:
 
     def on_scene(self, model: GaussianModel4D) -> None:
         """Show the scene from one of the given cameras, a different one and another frame each time."""
-        camera = Cameras.from_poses(
-            [self._poses[self._num_shown % len(self._poses)]], PREVIEW_SIZE, PREVIEW_SIZE
-        )
-        time = model.frame_times[[self._num_shown % model.info.num_frames]]
+        pose = self._poses[self._num_shown % len(self._poses)]
+        frame = self._num_shown % model.info.num_frames
+        camera = Cameras.from_poses([pose], PREVIEW_SIZE, PREVIEW_SIZE).to(self._device)
+        model = model.to(self._device)
         with torch.no_grad():
-            picture = as_picture(render(model.at(time)[0], camera).images[0])
+            picture = as_picture(render(model.at(model.frame_times[[frame]])[0], camera).images[0])
         self._num_shown += 1
         self._ask(
             self._progress.update_absolute, self._step, self._num_steps, ("JPEG", picture, PREVIEW_SIZE)

@@ -110,8 +110,8 @@ def fit(
         config: Hyper-parameters.
         start: Gaussians to start from instead of the configured start.
         checkpoint: File to keep the state in, every half minute and when stopped early; the caller removes it
-            once the scene is safe. Or a folder: the file in it is named for what decides the result, and it
-            is removed when the fit is done.
+            once the scene is safe. Or a folder: the file in it is named for what decides the result, a fit
+            that is stopped early leaves its scene beside it, and both are removed when it is done.
         resume: Whether to go on from that file, if it is there.
         prior: Judge of unseen views.
         device: Where to optimise.
@@ -133,7 +133,7 @@ def fit(
         trainer = Trainer(views, config, start=start, prior=prior, device=device, backend=backend)
         is_folder = checkpoint is not None and checkpoint.is_dir()
         if checkpoint is not None and is_folder:
-            checkpoint = checkpoint / f"{fit_key(trainer)}.checkpoint"
+            checkpoint = checkpoint / f"unfinished_{fit_key(trainer)[:16]}.checkpoint"
         if checkpoint is not None and resume and checkpoint.exists():
             load_checkpoint(checkpoint, trainer)
             _logger.info("resumed at step %d of %d.", trainer.step, config.steps)
@@ -162,9 +162,12 @@ def fit(
     report.seconds["optimize"] = round(trainer.seconds, 3)  # with those before a resume
     if checkpoint is not None and trainer.step < config.steps:
         save_checkpoint(checkpoint, trainer)
+        if is_folder:
+            save_scene(checkpoint.with_suffix(".safetensors"), model)
         _logger.info("stopped at step %d of %d; --resume goes on from there.", trainer.step, config.steps)
     elif checkpoint is not None and is_folder:
-        checkpoint.unlink(missing_ok=True)
+        for suffix in (".checkpoint", ".safetensors"):
+            checkpoint.with_suffix(suffix).unlink(missing_ok=True)
     report.steps, report.num_gaussians = trainer.step, len(model.gaussians)
     return model, report
 
