@@ -4,7 +4,11 @@ import torch
 from comfy_api.latest import io
 
 from ..stag4d.frames import prepare_clip
+from .memory import require_memory
+from .progress import progress_of
 from .sockets import CATEGORY
+
+PIXEL_BYTES = 16  # color and alpha in 32-bit numbers
 
 
 class STAG4DPrepareFrames(io.ComfyNode):
@@ -71,4 +75,9 @@ class STAG4DPrepareFrames(io.ComfyNode):
         mask: torch.Tensor | None = None,
     ) -> io.NodeOutput:
         alphas = 1 - mask if invert_mask and mask is not None else mask
-        return io.NodeOutput(*prepare_clip(images, alphas, num_frames=num_frames, size=size, margin=margin))
+        count = min(num_frames or len(images), len(images))
+        require_memory(f"{count} frames of {size}x{size}", count * size**2 * PIXEL_BYTES)
+        frames, mattes = prepare_clip(
+            images, alphas, num_frames=num_frames, size=size, margin=margin, on_piece=progress_of(2 * count)
+        )
+        return io.NodeOutput(frames, mattes)

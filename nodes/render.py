@@ -12,9 +12,11 @@ from comfy_api.latest import io
 from ..stag4d.rendering import render_sequence
 from ..stag4d.scene import GaussianModel4D
 from ..stag4d.types import Cameras
+from .memory import require_memory
 from .progress import progress_of
 from .sockets import CATEGORY, CameraPath, Scene
 
+PIXEL_BYTES = 60  # twice color, alpha and depth, and the depth picture, in 32-bit numbers
 FARTHEST_GRAY = 0.1  # so that the farthest surface still differs from empty space, which is 0
 MOMENT = io.Float.Input(
     "moment",
@@ -82,6 +84,10 @@ class STAG4DRender(io.ComfyNode):
         cls, scene: GaussianModel4D, cameras: Cameras, background: str, time_mode: Mapping[str, Any]
     ) -> io.NodeOutput:
         times = playback_times(scene.frame_times.cpu(), len(cameras), time_mode)
+        width, height = cameras.width, cameras.height
+        require_memory(
+            f"render of {len(times)} images of {width}x{height}", len(times) * width * height * PIXEL_BYTES
+        )
         rendered = render_sequence(
             scene.to(comfy.model_management.get_torch_device()),
             cameras,

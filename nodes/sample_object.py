@@ -4,10 +4,12 @@ import torch
 from comfy_api.latest import io
 
 from ..stag4d.mini import PLANS, toy_views
+from .memory import require_memory
 from .progress import progress_of
 from .sockets import CATEGORY, Views
 
 ANY = "any"
+PIXEL_BYTES = 256  # seven views and the clip on white, twice, of 16 bytes each
 
 
 class STAG4DSampleObject(io.ComfyNode):
@@ -59,6 +61,7 @@ class STAG4DSampleObject(io.ComfyNode):
 
     @classmethod
     def execute(cls, name: str, seed: int, num_frames: int, size: int) -> io.NodeOutput:
+        require_memory(f"{num_frames} frames of {size}x{size}", num_frames * size**2 * PIXEL_BYTES)
         plan = None if name == ANY else name
         with torch.inference_mode(False):
             views = toy_views(seed, num_frames, size, plan=plan, on_frame=progress_of(num_frames))

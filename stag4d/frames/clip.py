@@ -5,7 +5,7 @@ Colors are straight, 0..1; a pixel belongs to the object where its alpha is abov
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -16,7 +16,13 @@ _MIN_ALPHA = 1e-4  # a fortieth of an 8-bit level: below it there is no color to
 
 
 def prepare_clip(
-    images: Tensor, alphas: Tensor | None = None, *, num_frames: int = 0, size: int, margin: float
+    images: Tensor,
+    alphas: Tensor | None = None,
+    *,
+    num_frames: int = 0,
+    size: int,
+    margin: float,
+    on_piece: Callable[[int], None] = lambda done: None,
 ) -> tuple[Tensor, Tensor]:
     """Choose frames and cut one square around the object's whole motion.
 
@@ -32,6 +38,7 @@ def prepare_clip(
             there are keeps all.
         size: Side S of the result, pixels.
         margin: Share of the result's side that stays free on each side of the box's longer extent.
+        on_piece: Called with the number of mattes and cuts done, after each of these 2 T pieces.
 
     Returns:
         Images [T, S, S, 3], white where alpha is 0, and alphas [T, S, S]; float32.
@@ -49,7 +56,7 @@ def prepare_clip(
     count = len(images)
     kept = torch.linspace(0, count - 1, min(num_frames or count, count), dtype=torch.float64).round().int()
     frames = kept.tolist()
-    mattes = _mattes(images, alphas, frames, "clip")  # [T, H, W]
+    mattes = _mattes(images, alphas, frames, "clip", on_piece)  # [T, H, W]
     left, top, side = _square_around(mattes, margin)
     height, width = mattes.shape[1:]
     rows = _resampling_weights(top, side, size, height).to(mattes)  # [S, H]
@@ -64,6 +71,7 @@ def prepare_clip(
         straight = resampled[..., :3] / weight.clamp_min(_MIN_ALPHA)
         cut_images[index] = torch.where(weight > _MIN_ALPHA, straight, 1.0).clamp(0, 1)
         cut_alphas[index] = weight[..., 0].clamp(0, 1)
+        on_piece(len(frames) + index + 1)
     return cut_images, cut_alphas
 
 
@@ -89,9 +97,7 @@ def mattes_of(images: Tensor, alphas: Tensor | None = None, *, subject: str = "c
 def _check_batch(images: Tensor, alphas: Tensor | None, subject: str) -> None:
     """Raise ValueError unless images are a batch of pictures, and mattes one for each of them."""
     if images.ndim != 4 or images.shape[-1] not in (3, 4):
-        raise ValueError(
-            f"{subject}: images have shape {list(images.shape)}; expected ['F', 'H', 'W', '3 or 4']."
-        )
+        raise ValueError(f"{subject}: images have shape {list(images.shape)}; expected [F, H, W, 3 or 4].")
     count, height, width = images.shape[:3]
     if count < 1:
         raise ValueError(f"{subject}: no frames; expected at least one.")
@@ -109,9 +115,19 @@ def _check_batch(images: Tensor, alphas: Tensor | None, subject: str) -> None:
         )
 
 
-def _mattes(images: Tensor, alphas: Tensor | None, frames: Sequence[int], subject: str) -> Tensor:
+def _mattes(
+    images: Tensor,
+    alphas: Tensor | None,
+    frames: Sequence[int],
+    subject: str,
+    on_piece: Callable[[int], None] = lambda done: None,
+) -> Tensor:
     """Return the mattes of some frames of a checked batch, [T, H, W]; raises ValueError as ``mattes_of``."""
-    mattes = torch.stack([_matte(images, alphas, frame, subject) for frame in frames])
+    found = []
+    for frame in frames:
+        found.append(_matte(images, alphas, frame, subject))
+        on_piece(len(found))
+    mattes = torch.stack(found)
     if mattes.min() > 0.5:
         raise ValueError(f"{subject}: every matte is full; expected background around the object.")
     return mattes

@@ -148,7 +148,7 @@ STRIPES = (torch.arange(10) % 2).float()[None, None, :, None].expand(3, 8, 10, 3
     ("images", "alphas", "message"),
     [
         (IMAGES[:0], ALPHAS[:0], "clip: no frames; expected at least one"),
-        (IMAGES[..., :1], ALPHAS, r"images have shape \[3, 8, 10, 1\]; expected \['F', 'H', 'W', '3 or 4'\]"),
+        (IMAGES[..., :1], ALPHAS, r"images have shape \[3, 8, 10, 1\]; expected \[F, H, W, 3 or 4\]"),
         (IMAGES, ALPHAS[:1], r"mattes have shape \[1, 8, 10\]; expected \[3, 8, 10\], one for each image"),
         (IMAGES, ALPHAS[:, :6], "mattes of 10x6 pixels; expected 10x8, as the images"),
         (
@@ -197,3 +197,12 @@ def test_one_full_matte_among_others_is_taken():
 def test_settings_out_of_range_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         prepare_clip(IMAGES, ALPHAS, **{"size": 8, "margin": 0.1, **settings})
+
+
+def test_every_matte_and_every_cut_is_reported():
+    images = torch.zeros(3, 8, 8, 3)
+    alphas = torch.zeros(3, 8, 8)
+    alphas[:, 2:6, 2:6] = 1
+    reported = []
+    prepare_clip(images, alphas, num_frames=2, size=4, margin=0.0, on_piece=reported.append)
+    assert reported == [1, 2, 3, 4]

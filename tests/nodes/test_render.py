@@ -139,3 +139,12 @@ def test_bullet_time_stops_for_its_share_of_the_images(render):
     torch.testing.assert_close(one, expected)
     ends = render.playback_times(frame_times, 4, mode | {"moment": 1.0, "hold": 0.25})
     torch.testing.assert_close(ends, torch.tensor([0, 0.5, 1.0, 1.0]))
+
+
+def test_a_path_whose_images_do_not_fit_into_memory_is_refused_before_it_starts(render, pack, sliding_scene):
+    types = importlib.import_module(f"{pack.__name__}.stag4d.types")
+    geometry = importlib.import_module(f"{pack.__name__}.stag4d.geometry")
+    cameras = types.Cameras.from_poses([geometry.OrbitPose(azimuth_deg=0.0)] * 500, 4096, 4096)
+    sentence = r"render of 500 images of 4096x4096: needs 503\.3 GB of memory, 8\.0 GB are free"
+    with pytest.raises(ValueError, match=sentence):
+        render.STAG4DRender.execute(sliding_scene, cameras, "#ffffff", ALL)

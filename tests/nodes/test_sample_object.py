@@ -34,3 +34,8 @@ def test_views_made_in_inference_mode_can_be_optimised(node):
     with torch.inference_mode():
         _, _, views = node.execute("any", 1, 1, 32).args
     assert not views.images.is_inference()
+
+
+def test_a_clip_that_does_not_fit_into_memory_is_refused_before_it_is_drawn(node):
+    with pytest.raises(ValueError, match=r"256 frames of 1024x1024: needs 68\.7 GB of memory"):
+        node.execute("any", 1, 256, 1024)

@@ -1,0 +1,14 @@
+"""Refuse work whose result cannot fit into memory, before it starts."""
+
+import comfy.model_management
+import torch
+
+
+def require_memory(subject: str, num_bytes: int) -> None:
+    """Raise ValueError, which names the subject, unless that many bytes are free."""
+    free = comfy.model_management.get_free_memory(torch.device("cpu"))
+    if num_bytes > free:
+        raise ValueError(
+            f"{subject}: needs {num_bytes / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free; make "
+            "fewer or smaller images."
+        )
