@@ -1,0 +1,126 @@
+"""Self-attention that reads a reference image's tokens, and mixes in those of an anchor frame.
+
+What a call writes, reads and mixes is held by an object of that call, passed down by diffusers'
+``cross_attention_kwargs``: the UNet itself keeps no state, and several samplers may use it in turn.
+Reference attention: Zero123++ (arXiv 2310.15110), section 2.2. Anchor: STAG4D, section 3.2; mixing inputs
+mixes keys and values, which are linear in them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import Attention, AttnProcessor2_0
+from torch import Tensor, nn
+
+
+class TokenExchange(Protocol):
+    """What the self-attentions of one UNet call do with their input tokens."""
+
+    def keys_and_values_from(self, layer: str, tokens: Tensor) -> Tensor:
+        """Return what a layer's keys and values are made of, [2B, L', C], given its tokens [2B, L, C]."""
+        ...
+
+
+@dataclass
+class WriteTokens:
+    """The pass over the reference: every layer keeps its tokens.
+
+    Attributes:
+        tokens: Layer to [2B, R, C].
+    """
+
+    tokens: dict[str, Tensor] = field(default_factory=dict)
+
+    def keys_and_values_from(self, layer: str, tokens: Tensor) -> Tensor:
+        """See ``TokenExchange``."""
+        self.tokens[layer] = tokens
+        return tokens
+
+
+@dataclass
+class ReadTokens:
+    """The pass over the grid: layers attend to their own tokens, mixed with the anchor's, and the reference.
+
+    Attributes:
+        reference: Layer to [2B, R, C]; each is let go of once it is read.
+        anchor: Layer to [2, 1, L, C], the anchor frame's tokens of both halves at this step; filled by the
+            call whose first frame is the anchor.
+        strength: Share of the anchor in the other frames, 0 to 1; at 0 nothing is kept or mixed.
+        is_anchor_first: Whether the batch's first frame is the anchor itself.
+    """
+
+    reference: dict[str, Tensor]
+    anchor: dict[str, Tensor] = field(default_factory=dict)
+    strength: float = 0.0
+    is_anchor_first: bool = False
+
+    def keys_and_values_from(self, layer: str, tokens: Tensor) -> Tensor:
+        """See ``TokenExchange``."""
+        mixed = tokens
+        if self.strength > 0:
+            halves = tokens.unflatten(0, (2, -1))  # [2, B, L, C]
+            if self.is_anchor_first:
+                self.anchor[layer] = halves[:, :1].clone()
+            blended = torch.lerp(halves, self.anchor[layer], self.strength)
+            if self.is_anchor_first:
+                blended[:, :1] = self.anchor[layer]
+            mixed = blended.flatten(0, 1)
+        return torch.cat([mixed, self.reference.pop(layer)], dim=1)
+
+
+class ReferenceAttention(nn.Module):
+    """A self-attention's processor: diffusers' own attention over the tokens that the exchange chooses."""
+
+    def __init__(self, layer: str) -> None:
+        super().__init__()
+        self._layer = layer
+        self._attend = AttnProcessor2_0()
+
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+        *,
+        exchange: TokenExchange,
+    ) -> Tensor:
+        """Attend; the names of the arguments are diffusers'."""
+        context = exchange.keys_and_values_from(self._layer, hidden_states)
+        return self._attend(attn, hidden_states, context, attention_mask, temb)
+
+
+class PlainAttention(nn.Module):
+    """A cross-attention's processor: diffusers' own, which would complain about the exchange."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._attend = AttnProcessor2_0()
+
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+        *,
+        exchange: TokenExchange,
+    ) -> Tensor:
+        """Attend; the names of the arguments are diffusers'."""
+        return self._attend(attn, hidden_states, encoder_hidden_states, attention_mask, temb)
+
+
+def install_reference_attention(unet: UNet2DConditionModel) -> None:
+    """Make a UNet's self-attentions read references; each call then needs an ``exchange``."""
+    unet.set_attn_processor(
+        {
+            name: ReferenceAttention(name) if name.endswith("attn1.processor") else PlainAttention()
+            for name in unet.attn_processors
+        }
+    )

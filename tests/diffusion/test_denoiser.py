@@ -1,0 +1,196 @@
+"""The anchored denoiser against a naive one, frame by frame, and its invariants."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from diffusers.models.attention_processor import AttnProcessor2_0
+
+from stag4d.diffusion import COND, UNCOND, Anchor, SeededNoise, ancestral_step, denoise
+
+GRID = (6, 4)
+STEPS = 3
+
+
+def run(unet, scheduler, conditions, noise=None, **options):
+    noise = noise or SeededNoise(7)
+    return denoise(unet, scheduler, conditions, noise, grid_size=GRID, num_steps=STEPS, **options)
+
+
+class NaiveProcessor:
+    """The published scheme word by word: a mode, a dictionary, and the anchor's inputs of all steps."""
+
+    def __init__(self, name, state):
+        self.name, self.state, self.attend = name, state, AttnProcessor2_0()
+
+    def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, temb=None):
+        if not self.name.endswith("attn1.processor"):
+            return self.attend(attn, hidden_states, encoder_hidden_states)
+        state, key = self.state, (self.state["step"], self.name)
+        context = hidden_states
+        if state["mode"] == "write":
+            state["reference"][self.name] = context
+        else:
+            if state["is_anchor"]:
+                state["anchor"][key] = context
+            elif state["strength"] > 0:
+                context = (1 - state["strength"]) * context + state["strength"] * state["anchor"][key]
+            context = torch.cat([context, state["reference"][self.name]], dim=1)
+        return self.attend(attn, hidden_states, context)
+
+
+@torch.no_grad()
+def naive(unet, scheduler, conditions, noise, anchor_frame, strength, scale=4.0):
+    """Denoise frame after frame, half after half, the anchor first; keep all its inputs."""
+    state = {"anchor": {}, "strength": strength}
+    unet.set_attn_processor({name: NaiveProcessor(name, state) for name in unet.attn_processors})
+    count = len(conditions)
+    latents = {}
+    for frame in sorted(range(count), key=lambda frame: frame != anchor_frame):
+        scheduler.set_timesteps(STEPS)
+        x = noise.initial(frame, (4, *GRID))[None] * scheduler.init_noise_sigma
+        for step, timestep in enumerate(scheduler.timesteps):
+            outputs = []
+            for half in (UNCOND, COND):
+                states = conditions.uncond_states if half == UNCOND else conditions.cond_states[[frame]]
+                state |= {"reference": {}, "step": (step, half), "is_anchor": frame == anchor_frame}
+                clean = conditions.references[[frame], half]
+                drawn = noise.reference(frame, step, half, tuple(clean.shape[1:]))[None]
+                noisy = scheduler.add_noise(clean, drawn, timestep.reshape(-1))
+                state["mode"] = "write"
+                unet(noisy / (scheduler.sigmas[step] ** 2 + 1) ** 0.5, timestep, states)
+                state["mode"] = "read"
+                scaled = x / (scheduler.sigmas[step] ** 2 + 1) ** 0.5
+                outputs.append(unet(scaled, timestep, states).sample)
+            guided = outputs[0] + scale * (outputs[1] - outputs[0])
+            drawn = noise.ancestral(frame, step, (4, *GRID))[None]
+            x = ancestral_step(
+                x,
+                guided,
+                drawn,
+                scheduler.sigmas[step].item(),
+                scheduler.sigmas[step + 1].item(),
+                "v_prediction",
+            )
+        latents[frame] = x[0]
+    return torch.stack([latents[frame] for frame in range(count)])
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("anchor_frame", [0, 2])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_it_equals_the_naive_frame_by_frame_scheme(
+    plain_unet, unet, scheduler, make_conditions, strength, anchor_frame, seed
+):
+    conditions, noise = make_conditions(3, seed), SeededNoise(seed)
+    expected = naive(plain_unet, scheduler, conditions, noise, anchor_frame, strength)
+    found = run(unet, scheduler, conditions, noise, anchor=Anchor(anchor_frame, strength))
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("prediction_type", ["v_prediction", "epsilon"])
+def test_the_step_is_that_of_diffusers_scheduler(scheduler, prediction_type):
+    scheduler = type(scheduler).from_config(scheduler.config, prediction_type=prediction_type)
+    scheduler.set_timesteps(STEPS)
+    torch.manual_seed(3)
+    latents, predicted = torch.randn(2, 1, 4, 6, 4)
+    for step, timestep in enumerate(scheduler.timesteps):
+        generator = torch.Generator().manual_seed(step)
+        expected = scheduler.step(predicted, timestep, latents, generator=generator).prev_sample
+        drawn = torch.randn(latents.shape, generator=torch.Generator().manual_seed(step))
+        sigma, next_sigma = scheduler.sigmas[step : step + 2].tolist()
+        found = ancestral_step(latents, predicted, drawn, sigma, next_sigma, prediction_type)
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_another_kind_of_prediction_is_refused():
+    zero = torch.zeros(1)
+    with pytest.raises(ValueError, match="prediction_type is 'sample'; expected epsilon or v_prediction"):
+        ancestral_step(zero, zero, zero, 1.0, 0.5, "sample")
+
+
+def test_the_batch_size_does_not_matter(unet, scheduler, make_conditions):
+    conditions = make_conditions(5)
+    one, two, all_five = (
+        run(unet, scheduler, conditions, anchor=Anchor(1), batch_size=size) for size in (1, 2, 5)
+    )
+    torch.testing.assert_close(two, one, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(all_five, one, atol=1e-5, rtol=1e-5)
+
+
+def test_strength_zero_is_every_frame_for_itself(unet, scheduler, make_conditions):
+    conditions, noise = make_conditions(3), SeededNoise(7, share_grid=False)
+    together = run(unet, scheduler, conditions, noise, anchor=Anchor(0, 0.0))
+    alone = run(unet, scheduler, conditions, noise, anchor=None, batch_size=1)
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
+
+
+def test_the_anchor_is_not_changed_by_the_others_but_they_by_it(unet, scheduler, make_conditions):
+    conditions = make_conditions(3)
+    first = type(conditions)(conditions.uncond_states, conditions.cond_states[:1], conditions.references[:1])
+    alone = run(unet, scheduler, first)
+    anchored = run(unet, scheduler, conditions, anchor=Anchor(0, 0.5))
+    free = run(unet, scheduler, conditions, anchor=None)
+    torch.testing.assert_close(anchored[:1], alone, atol=1e-5, rtol=1e-5)
+    assert (anchored[1:] - free[1:]).abs().max() > 1e-2
+
+
+def test_identical_frames_give_identical_views_when_every_draw_is_shared(unet, scheduler, make_conditions):
+    one = make_conditions(1)
+    same = replace(
+        one, cond_states=one.cond_states.repeat(3, 1, 1), references=one.references.repeat(3, 1, 1, 1, 1)
+    )
+    shared = run(unet, scheduler, same, SeededNoise(7, share_reference=True), anchor=Anchor(0, 0.5))
+    torch.testing.assert_close(shared[1:], shared[:1].expand(2, -1, -1, -1), atol=1e-5, rtol=1e-5)
+    own = run(unet, scheduler, same, SeededNoise(7), anchor=Anchor(0, 0.5))
+    assert (own[1] - own[0]).abs().max() > 1e-4
+
+
+def test_steps_are_reported_and_a_cancel_gets_through(unet, scheduler, make_conditions):
+    reported = []
+    run(
+        unet,
+        scheduler,
+        make_conditions(2),
+        on_step=lambda step, latents: reported.append((step, latents.shape)),
+    )
+    assert reported == [(step, (2, 4, *GRID)) for step in (1, 2, 3)]
+
+    def cancel(step, latents):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(unet, scheduler, make_conditions(2), on_step=cancel)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"anchor": Anchor(3)}, "anchor frame 3 of 3 frames; expected 0 to 2"),
+        ({"batch_size": 0}, "batches of 0; expected at least 1"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(unet, scheduler, make_conditions, options, words):
+    with pytest.raises(ValueError, match=words):
+        run(unet, scheduler, make_conditions(3), **options)
+    with pytest.raises(ValueError, match=r"strength is 1\.5; expected 0 to 1"):
+        Anchor(0, 1.5)
+
+
+def test_a_draw_depends_on_its_purpose_alone():
+    noise = SeededNoise(1, share_grid=False)
+    draws = [
+        noise.initial(0, (2,)),
+        noise.initial(1, (2,)),
+        noise.ancestral(0, 0, (2,)),
+        noise.ancestral(0, 1, (2,)),
+        noise.reference(0, 0, UNCOND, (2,)),
+        noise.reference(0, 0, COND, (2,)),
+        noise.posterior(0, COND, (2,)),
+        SeededNoise(2).initial(0, (2,)),
+    ]
+    assert len({tuple(draw.tolist()) for draw in draws}) == len(draws)
+    assert torch.equal(noise.initial(1, (2,)), draws[1])
+    shared = SeededNoise(1, share_reference=True)
+    assert torch.equal(shared.initial(3, (2,)), shared.initial(0, (2,)))
+    assert torch.equal(shared.reference(3, 1, COND, (2,)), shared.reference(0, 1, COND, (2,)))
