@@ -44,7 +44,6 @@ VARIANTS: dict[str, Variant] = {
     "adaptive densification": _with("densification", strategy=AdaptivePercentile()),
     "fixed densification": _with("densification", strategy=FixedThreshold()),
     "no time smoothness": _with("regularizers", time_smoothness=0.0),
-    "no space smoothness": _with("regularizers", space_smoothness=0.0),
     "no scale cap": _with("regularizers", scale_cap=0.0),
     "scale ratio": _with("regularizers", scale_ratio=0.01),
     "time deviation": _with("regularizers", time_deviation=0.001),
