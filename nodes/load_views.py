@@ -6,6 +6,7 @@ import torch
 from comfy_api.latest import io
 
 from ..stag4d.data import read_views
+from ..stag4d.evaluation import on_white
 from .host_files import content_hash, host_roots, resolved
 from .sockets import CATEGORY, Views
 
@@ -54,8 +55,7 @@ class STAG4DLoadViews(io.ComfyNode):
     def execute(cls, folder: str) -> io.NodeOutput:
         with torch.inference_mode(False):
             views = read_views(folder_path(folder))
-        alphas = views.alphas[..., None]
-        return io.NodeOutput(views, views.images * alphas + 1 - alphas, views.alphas)
+        return io.NodeOutput(views, on_white(views.images, views.alphas), views.alphas)
 
 
 def folder_names() -> list[str]:

@@ -3,6 +3,7 @@
 import torch
 from comfy_api.latest import io
 
+from ..stag4d.evaluation import on_white
 from ..stag4d.mini import PLANS, toy_views
 from .memory import require_memory
 from .progress import progress_of
@@ -65,5 +66,4 @@ class STAG4DSampleObject(io.ComfyNode):
         plan = None if name == ANY else name
         with torch.inference_mode(False):
             views = toy_views(seed, num_frames, size, plan=plan, on_frame=progress_of(num_frames))
-        on_white = views.images * views.alphas[..., None] + 1 - views.alphas[..., None]
-        return io.NodeOutput(on_white, views.alphas, views)
+        return io.NodeOutput(on_white(views.images, views.alphas), views.alphas, views)

@@ -73,7 +73,7 @@ class ReadTokens:
 
 
 class ReferenceAttention(nn.Module):
-    """A self-attention's processor: diffusers' own attention over the tokens that the exchange chooses."""
+    """A processor for every attention: diffusers' own, self-attention over what the exchange chooses."""
 
     def __init__(self, layer: str) -> None:
         super().__init__()
@@ -90,37 +90,12 @@ class ReferenceAttention(nn.Module):
         *,
         exchange: TokenExchange,
     ) -> Tensor:
-        """Attend; the names of the arguments are diffusers'."""
-        context = exchange.keys_and_values_from(self._layer, hidden_states)
-        return self._attend(attn, hidden_states, context, attention_mask, temb)
-
-
-class PlainAttention(nn.Module):
-    """A cross-attention's processor: diffusers' own, which would complain about the exchange."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._attend = AttnProcessor2_0()
-
-    def __call__(
-        self,
-        attn: Attention,
-        hidden_states: Tensor,
-        encoder_hidden_states: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        temb: Tensor | None = None,
-        *,
-        exchange: TokenExchange,
-    ) -> Tensor:
-        """Attend; the names of the arguments are diffusers'."""
+        """Attend; the names of the arguments are diffusers', None for the states means self-attention."""
+        if encoder_hidden_states is None:
+            encoder_hidden_states = exchange.keys_and_values_from(self._layer, hidden_states)
         return self._attend(attn, hidden_states, encoder_hidden_states, attention_mask, temb)
 
 
 def install_reference_attention(unet: UNet2DConditionModel) -> None:
     """Make a UNet's self-attentions read references; each call then needs an ``exchange``."""
-    unet.set_attn_processor(
-        {
-            name: ReferenceAttention(name) if name.endswith("attn1.processor") else PlainAttention()
-            for name in unet.attn_processors
-        }
-    )
+    unet.set_attn_processor({name: ReferenceAttention(name) for name in unet.attn_processors})
