@@ -73,6 +73,8 @@ def test_nodes_agree_with_their_schemas(workflow, nodes):
         for name, item in live:
             if item.io_type in ("INT", "FLOAT"):
                 assert item.options["min"] <= values[name] <= item.options["max"], name
+            elif item.io_type == "COMBO" and node["type"] != "STAG4DLoad":  # whose files are the user's
+                assert values[name] in item.options["options"], name
 
 
 def test_required_sockets_are_linked(workflow, nodes):
