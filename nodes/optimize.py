@@ -23,7 +23,7 @@ _logger = logging.getLogger(__name__)
 
 AUTO = "auto"
 PREVIEW_SIZE = 256  # pixels
-ROOM = 2 * 1024**3  # bytes on a GPU: a hundred thousand Gaussians, their moments and a step's renders
+ROOM = 2 * 1024**3  # bytes to have free on a GPU before a fit; chosen generously, not measured
 
 
 class STAG4DOptimize(io.ComfyNode):
