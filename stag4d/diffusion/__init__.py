@@ -1,7 +1,7 @@
 """Multi-view diffusion, anchored on one frame: six views of every frame that agree with each other."""
 
 from .attention import ReadTokens, WriteTokens, install_reference_attention
-from .denoiser import Anchor, Conditions, ancestral_step, denoise
+from .denoiser import Anchor, Conditions, Progress, SamplingConfig, ancestral_step, clean_estimate, denoise
 from .noise import COND, UNCOND, NoiseSource, SeededNoise
 
 __all__ = [
@@ -10,10 +10,13 @@ __all__ = [
     "Anchor",
     "Conditions",
     "NoiseSource",
+    "Progress",
     "ReadTokens",
+    "SamplingConfig",
     "SeededNoise",
     "WriteTokens",
     "ancestral_step",
+    "clean_estimate",
     "denoise",
     "install_reference_attention",
 ]

@@ -8,6 +8,7 @@ mixes keys and values, which are linear in them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -43,33 +44,62 @@ class WriteTokens:
 
 @dataclass
 class ReadTokens:
-    """The pass over the grid: layers attend to their own tokens, mixed with the anchor's, and the reference.
+    """The pass over the grid: layers attend to their own tokens, mixed with other frames', and the reference.
 
     Attributes:
         reference: Layer to [2B, R, C]; each is let go of once it is read.
         anchor: Layer to [2, 1, L, C], the anchor frame's tokens of both halves at this step; filled by the
-            call whose first frame is the anchor.
-        strength: Share of the anchor in the other frames, 0 to 1; at 0 nothing is kept or mixed.
-        is_anchor_first: Whether the batch's first frame is the anchor itself.
+            call whose batch begins with the anchor.
+        previous: Layer to [2, 1, L, C], those of the last frame of the batch before.
+        last: The same of this batch, for the next.
+        strength: Share of the anchor in the other frames, 0 to 1; at 0 nothing of it is kept or mixed.
+        previous_strength: Share of the previous frame, the same; both together at most 1.
+        batch: Frames of the batch, by number.
+        anchor_frame: The anchor's number. Its batch comes first in a step, and it first in its batch.
     """
 
-    reference: dict[str, Tensor]
+    reference: dict[str, Tensor] = field(default_factory=dict)
     anchor: dict[str, Tensor] = field(default_factory=dict)
+    previous: dict[str, Tensor] = field(default_factory=dict)
+    last: dict[str, Tensor] = field(default_factory=dict)
     strength: float = 0.0
-    is_anchor_first: bool = False
+    previous_strength: float = 0.0
+    batch: Sequence[int] = (0,)
+    anchor_frame: int = 0
 
     def keys_and_values_from(self, layer: str, tokens: Tensor) -> Tensor:
         """See ``TokenExchange``."""
-        mixed = tokens
-        if self.strength > 0:
-            halves = tokens.unflatten(0, (2, -1))  # [2, B, L, C]
-            if self.is_anchor_first:
-                self.anchor[layer] = halves[:, :1].clone()
-            blended = torch.lerp(halves, self.anchor[layer], self.strength)
-            if self.is_anchor_first:
-                blended[:, :1] = self.anchor[layer]
-            mixed = blended.flatten(0, 1)
-        return torch.cat([mixed, self.reference.pop(layer)], dim=1)
+        if self.strength > 0 or self.previous_strength > 0:
+            tokens = self._mixed(layer, tokens.unflatten(0, (2, -1))).flatten(0, 1)
+        return torch.cat([tokens, self.reference.pop(layer)], dim=1)
+
+    def _mixed(self, layer: str, own: Tensor) -> Tensor:
+        """Return a layer's tokens [2, B, L, C] with their shares of the anchor's and the previous frame's."""
+        is_anchor_here = self.batch[0] == self.anchor_frame
+        if is_anchor_here:
+            self.anchor[layer] = own[:, :1].clone()
+        anchor = self.anchor[layer]
+        mixed = torch.lerp(own, anchor, self.strength)
+        if self.previous_strength > 0:
+            mixed += self.previous_strength * (self._previous(layer, own, anchor) - own)
+            self.last[layer] = own[:, -1:].clone()
+        if is_anchor_here:
+            mixed[:, :1] = anchor
+        return mixed
+
+    def _previous(self, layer: str, own: Tensor, anchor: Tensor) -> Tensor:
+        """Return the tokens of each frame's previous one; the clip's first frame has itself."""
+        tokens = []
+        for index, frame in enumerate(self.batch):
+            if frame == 0:
+                tokens.append(own[:, index : index + 1])
+            elif frame - 1 == self.anchor_frame or frame == self.anchor_frame:
+                tokens.append(anchor)
+            elif index > 0:
+                tokens.append(own[:, index - 1 : index])
+            else:
+                tokens.append(self.previous[layer])
+        return torch.cat(tokens, dim=1)
 
 
 class ReferenceAttention(nn.Module):

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from diffusers import EulerAncestralDiscreteScheduler, UNet2DConditionModel
 from torch import Tensor
 
 from .attention import ReadTokens, WriteTokens
+from .batching import AdaptiveBatches
 from .noise import COND, UNCOND, NoiseSource
 
 
@@ -26,15 +28,22 @@ class Anchor:
     Attributes:
         frame: Its index.
         strength: Share of its keys and values in theirs, 0 to 1 (paper: 0.5).
+        previous_strength: Share of the previous frame's, which makes it a second anchor (paper: 0).
     """
 
     frame: int = 0
     strength: float = 0.5
+    previous_strength: float = 0.0
 
     def __post_init__(self) -> None:
-        """Check the strength; raises ValueError with the value."""
+        """Check the strengths; raises ValueError with the values."""
         if not 0 <= self.strength <= 1:
             raise ValueError(f"anchor: strength is {self.strength:g}; expected 0 to 1.")
+        if not 0 <= self.previous_strength <= 1 - self.strength:
+            raise ValueError(
+                f"anchor: previous_strength is {self.previous_strength:g} beside a strength of "
+                f"{self.strength:g}; expected 0 or more, and both together at most 1."
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,126 +65,223 @@ class Conditions:
         return len(self.cond_states)
 
 
+@dataclass(frozen=True, kw_only=True)
+class SamplingConfig:
+    """How the views of a clip are drawn.
+
+    Attributes:
+        num_steps: Diffusion steps (published: 28 to 75; official STAG4D: 75).
+        guidance_scale: Of classifier-free guidance (published: 4).
+        anchor: The anchor frame; None denoises every frame for itself.
+        batch_size: Frames per UNet call, None chooses by the memory that is free; the result does not depend
+            on it.
+    """
+
+    num_steps: int = 75
+    guidance_scale: float = 4.0
+    anchor: Anchor | None = field(default_factory=Anchor)
+    batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the ranges; raises ValueError with the offending value."""
+        if not 1 <= self.num_steps <= 1000:
+            raise ValueError(f"sampling: {self.num_steps} steps; expected 1 to 1000.")
+        if not math.isfinite(self.guidance_scale):
+            raise ValueError(f"sampling: guidance_scale is {self.guidance_scale}; expected a finite number.")
+        if self.batch_size is not None and self.batch_size < 1:
+            raise ValueError(f"sampling: batches of {self.batch_size} frames; expected at least 1.")
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """How far F frames are.
+
+    Attributes:
+        step: Diffusion steps done.
+        num_steps: Steps planned.
+        latents: [F, C, h, w] at this step's noise level; a later call can go on from them.
+        clean: [F, C, h, w] the network's last estimate of the result.
+    """
+
+    step: int
+    num_steps: int
+    latents: Tensor
+    clean: Tensor
+
+
 @torch.no_grad()
 def denoise(
     unet: UNet2DConditionModel,
     scheduler: EulerAncestralDiscreteScheduler,
     conditions: Conditions,
     noise: NoiseSource,
+    config: SamplingConfig,
     *,
     grid_size: tuple[int, int],
-    num_steps: int,
-    guidance_scale: float = 4.0,
-    anchor: Anchor | None = None,
-    batch_size: int = 4,
-    on_step: Callable[[int, Tensor], None] = lambda step, latents: None,
+    start: tuple[int, Tensor] | None = None,
+    on_step: Callable[[Progress], None] = lambda progress: None,
 ) -> Tensor:
     """Denoise the latent view grids of F frames in lockstep.
+
+    A batch that does not fit into memory is tried again at half its size, which is logged.
 
     Args:
         unet: With reference attention installed.
         scheduler: Its configuration decides timesteps, noise levels and what the UNet predicts.
         conditions: Of F frames, on the UNet's device.
         noise: Source of all draws.
+        config: Steps, guidance, anchor.
         grid_size: Height and width of the grid's latent.
-        num_steps: Diffusion steps.
-        guidance_scale: Of classifier-free guidance (published: 4).
-        anchor: The anchor frame; None denoises every frame for itself.
-        batch_size: Frames per UNet call; memory grows with it, the result does not depend on it.
-        on_step: Called with the number of steps done and the latents so far, after each step; it may raise.
+        start: Steps done and latents of an interrupted call to go on from.
+        on_step: Called after each step; it may raise.
 
     Returns:
         Latents [F, C, h, w], scaled as the UNet knows them.
 
     Raises:
-        ValueError: if a number is out of range.
+        ValueError: if there is no such anchor frame, or ``start`` has another shape.
     """
-    count, device, dtype = len(conditions), unet.device, unet.dtype
-    if num_steps < 1 or batch_size < 1:
-        raise ValueError(
-            f"denoiser: {num_steps} steps, batches of {batch_size}; expected at least 1 of each."
-        )
+    count, anchor = len(conditions), config.anchor
+    shape = (unet.config.in_channels, *grid_size)
     if anchor is not None and not 0 <= anchor.frame < count:
         raise ValueError(
             f"denoiser: anchor frame {anchor.frame} of {count} frames; expected 0 to {count - 1}."
         )
-    scheduler.set_timesteps(num_steps)
+    scheduler.set_timesteps(config.num_steps)
+    if start is None:
+        drawn = torch.stack([noise.initial(frame, shape) for frame in range(count)])  # [F, C, h, w]
+        start = 0, drawn * float(scheduler.init_noise_sigma)
+    first, latents = start[0], start[1].to(unet.device, copy=True)
+    if latents.shape != (count, *shape) or not 0 <= first <= config.num_steps:
+        raise ValueError(
+            f"denoiser: cannot go on from latents {list(latents.shape)} after {first} steps; expected "
+            f"{[count, *shape]}, at most {config.num_steps} steps."
+        )
+    clip = _Clip(unet, conditions, noise, config, scheduler.config.prediction_type, latents)
+    batches = AdaptiveBatches(config.batch_size, math.prod(grid_size), unet.device)
     timesteps, sigmas = scheduler.timesteps.tolist(), scheduler.sigmas.tolist()
-    shape = (unet.config.in_channels, *grid_size)
-    latents = torch.stack([noise.initial(frame, shape) for frame in range(count)]).to(device)  # [F, C, h, w]
-    latents = latents * float(scheduler.init_noise_sigma)
-    order = list(range(count))
-    strength = anchor.strength if anchor is not None else 0.0
-    if anchor is not None:
-        order.remove(anchor.frame)
-        order.insert(0, anchor.frame)
-    batches = [order[start : start + batch_size] for start in range(0, count, batch_size)]
-    for step, timestep in enumerate(timesteps):
-        anchor_tokens: dict[str, Tensor] = {}
-        sigma, next_sigma = sigmas[step], sigmas[step + 1]
-        for batch in batches:
-            references = _noised_references(conditions, noise, batch, step, sigma).to(dtype)
-            states = torch.cat(
-                [conditions.uncond_states.expand(len(batch), -1, -1), conditions.cond_states[batch]]
-            ).to(dtype)
-            written = WriteTokens()
-            unet(references, timestep, states, cross_attention_kwargs={"exchange": written})
-            read = ReadTokens(
-                written.tokens,
-                anchor_tokens,
-                strength if count > 1 else 0.0,
-                is_anchor_first=anchor is not None and batch[0] == anchor.frame,
-            )
-            scaled = (latents[batch] / math.sqrt(sigma**2 + 1)).to(dtype).repeat(2, 1, 1, 1)
-            predicted = unet(scaled, timestep, states, cross_attention_kwargs={"exchange": read}).sample
-            uncond, cond = predicted.float().chunk(2)  # [B, C, h, w]
-            guided = uncond + guidance_scale * (cond - uncond)
-            drawn = torch.stack([noise.ancestral(frame, step, shape) for frame in batch]).to(device)
-            latents[batch] = ancestral_step(
-                latents[batch], guided, drawn, sigma, next_sigma, scheduler.config.prediction_type
-            )
-        on_step(step + 1, latents)
-    return latents
+    for step in range(first, config.num_steps):
+        level = _Level(step, timesteps[step], sigmas[step], sigmas[step + 1])
+        clip.begin_step()
+        batches.run(clip.order, partial(clip.advance, level))
+        on_step(Progress(step + 1, config.num_steps, clip.latents, clip.clean))
+    return clip.latents
 
 
-def ancestral_step(
-    latents: Tensor, predicted: Tensor, noise: Tensor, sigma: float, next_sigma: float, prediction_type: str
-) -> Tensor:
-    """Return latents after one Euler ancestral step; Karras et al. 2022, in the form of k-diffusion.
+@dataclass(frozen=True)
+class _Level:
+    """One diffusion step: its number, its timestep, the noise levels before and after it."""
+
+    step: int
+    timestep: float
+    sigma: float
+    next_sigma: float
+
+
+class _Clip:
+    """All frames of a clip on their way: their latents, and the tokens that they share within a step."""
+
+    def __init__(
+        self,
+        unet: UNet2DConditionModel,
+        conditions: Conditions,
+        noise: NoiseSource,
+        config: SamplingConfig,
+        prediction_type: str,
+        latents: Tensor,
+    ) -> None:
+        self._unet, self._conditions, self._noise, self._config = unet, conditions, noise, config
+        self._prediction_type = prediction_type
+        self.latents = latents  # [F, C, h, w]
+        self.clean = torch.zeros_like(latents)  # [F, C, h, w]
+        self.order = list(range(len(latents)))
+        if config.anchor is not None:
+            self.order.remove(config.anchor.frame)
+            self.order.insert(0, config.anchor.frame)
+        self.begin_step()
+
+    def begin_step(self) -> None:
+        """Forget the tokens of the step before."""
+        self._anchor_tokens: dict[str, Tensor] = {}
+        self._previous_tokens: dict[str, Tensor] = {}
+
+    def advance(self, level: _Level, batch: list[int]) -> None:
+        """Take a batch of frames through one step; after an error it may be called with the frames again."""
+        sigma, latents = level.sigma, self.latents[batch]  # [B, C, h, w]
+        read = ReadTokens(anchor=self._anchor_tokens, previous=self._previous_tokens, batch=batch)
+        if self._config.anchor is not None and len(self.order) > 1:
+            anchor = self._config.anchor
+            read.anchor_frame = anchor.frame
+            read.strength, read.previous_strength = anchor.strength, anchor.previous_strength
+        predicted = self._predict(level, batch, latents / math.sqrt(sigma**2 + 1), read)
+        clean = clean_estimate(latents, predicted, sigma, self._prediction_type)
+        drawn = torch.stack(
+            [self._noise.ancestral(frame, level.step, tuple(latents.shape[1:])) for frame in batch]
+        )
+        self.latents[batch] = ancestral_step(latents, clean, drawn.to(latents), sigma, level.next_sigma)
+        self.clean[batch] = clean
+        self._previous_tokens = read.last
+
+    def _predict(self, level: _Level, batch: list[int], scaled: Tensor, read: ReadTokens) -> Tensor:
+        """Return what the network says of scaled latents [B, C, h, w], guided, float32 of the same shape."""
+        conditions, dtype = self._conditions, self._unet.dtype
+        references = _noised_references(conditions, self._noise, batch, level)  # [2B, C, h', w']
+        uncond_states = conditions.uncond_states.expand(len(batch), -1, -1)
+        states = torch.cat([uncond_states, conditions.cond_states[batch]]).to(dtype)  # [2B, K, D]
+        write = WriteTokens(read.reference)
+        self._unet(references.to(dtype), level.timestep, states, cross_attention_kwargs={"exchange": write})
+        predicted = self._unet(
+            scaled.to(dtype).repeat(2, 1, 1, 1),
+            level.timestep,
+            states,
+            cross_attention_kwargs={"exchange": read},
+        ).sample
+        uncond, cond = predicted.float().chunk(2)
+        return uncond + self._config.guidance_scale * (cond - uncond)
+
+
+def _noised_references(conditions: Conditions, noise: NoiseSource, batch: list[int], level: _Level) -> Tensor:
+    """Return a batch's references at a noise level, as the UNet takes them: [2B, C, h', w'], blank first."""
+    clean = conditions.references[batch].transpose(0, 1)  # [2, B, C, h', w']
+    shape = tuple(clean.shape[2:])
+    drawn = torch.stack(
+        [
+            torch.stack([noise.reference(frame, level.step, half, shape) for frame in batch])
+            for half in (UNCOND, COND)
+        ]
+    ).to(clean)
+    return ((clean + level.sigma * drawn) / math.sqrt(level.sigma**2 + 1)).flatten(0, 1)
+
+
+def clean_estimate(latents: Tensor, predicted: Tensor, sigma: float, prediction_type: str) -> Tensor:
+    """Return the latents without noise that a prediction stands for; Karras et al. 2022, as in k-diffusion.
 
     Args:
         latents: At noise level ``sigma``.
         predicted: What the network says of them.
-        noise: Standard normal draw of the same shape.
-        sigma: Noise level now.
-        next_sigma: Noise level after the step.
+        sigma: Noise level.
         prediction_type: ``epsilon`` or ``v_prediction``.
 
     Raises:
         ValueError: if the type of prediction is another.
     """
     if prediction_type == "v_prediction":
-        clean = predicted * (-sigma / math.sqrt(sigma**2 + 1)) + latents / (sigma**2 + 1)
-    elif prediction_type == "epsilon":
-        clean = latents - sigma * predicted
-    else:
-        raise ValueError(
-            f"scheduler: prediction_type is {prediction_type!r}; expected epsilon or v_prediction."
-        )
+        return predicted * (-sigma / math.sqrt(sigma**2 + 1)) + latents / (sigma**2 + 1)
+    if prediction_type == "epsilon":
+        return latents - sigma * predicted
+    raise ValueError(f"scheduler: prediction_type is {prediction_type!r}; expected epsilon or v_prediction.")
+
+
+def ancestral_step(latents: Tensor, clean: Tensor, noise: Tensor, sigma: float, next_sigma: float) -> Tensor:
+    """Return latents after one Euler ancestral step; Karras et al. 2022, in the form of k-diffusion.
+
+    Args:
+        latents: At noise level ``sigma``.
+        clean: The estimate of them without noise.
+        noise: Standard normal draw of the same shape.
+        sigma: Noise level now.
+        next_sigma: Noise level after the step.
+    """
     sigma_up = math.sqrt(next_sigma**2 * (sigma**2 - next_sigma**2) / sigma**2)
     sigma_down = math.sqrt(next_sigma**2 - sigma_up**2)
     return latents + (latents - clean) / sigma * (sigma_down - sigma) + noise * sigma_up
-
-
-def _noised_references(
-    conditions: Conditions, noise: NoiseSource, batch: list[int], step: int, sigma: float
-) -> Tensor:
-    """Return a batch's references at a noise level, as the UNet takes them: [2B, C, h, w], blank first."""
-    clean = conditions.references[batch].transpose(0, 1)  # [2, B, C, h, w]
-    drawn = torch.stack(
-        [
-            torch.stack([noise.reference(frame, step, half, tuple(clean.shape[2:])) for frame in batch])
-            for half in (UNCOND, COND)
-        ]
-    ).to(clean)
-    return ((clean + sigma * drawn) / math.sqrt(sigma**2 + 1)).flatten(0, 1)

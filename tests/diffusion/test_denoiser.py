@@ -1,24 +1,37 @@
 """The anchored denoiser against a naive one, frame by frame, and its invariants."""
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 from diffusers.models.attention_processor import AttnProcessor2_0
 
-from stag4d.diffusion import COND, UNCOND, Anchor, SeededNoise, ancestral_step, denoise
+from stag4d.diffusion import (
+    COND,
+    UNCOND,
+    Anchor,
+    ReadTokens,
+    SamplingConfig,
+    SeededNoise,
+    ancestral_step,
+    clean_estimate,
+    denoise,
+)
+from stag4d.diffusion.batching import AdaptiveBatches
 
 GRID = (6, 4)
 STEPS = 3
 
 
-def run(unet, scheduler, conditions, noise=None, **options):
+def run(unet, scheduler, conditions, noise=None, *, start=None, on_step=lambda progress: None, **options):
+    config = SamplingConfig(**{"num_steps": STEPS, "anchor": None} | options)
     noise = noise or SeededNoise(7)
-    return denoise(unet, scheduler, conditions, noise, grid_size=GRID, num_steps=STEPS, **options)
+    return denoise(unet, scheduler, conditions, noise, config, grid_size=GRID, start=start, on_step=on_step)
 
 
 class NaiveProcessor:
-    """The published scheme word by word: a mode, a dictionary, and the anchor's inputs of all steps."""
+    """The published scheme word by word: a mode, a dictionary, and the inputs of all frames and steps."""
 
     def __init__(self, name, state):
         self.name, self.state, self.attend = name, state, AttnProcessor2_0()
@@ -26,52 +39,53 @@ class NaiveProcessor:
     def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, temb=None):
         if not self.name.endswith("attn1.processor"):
             return self.attend(attn, hidden_states, encoder_hidden_states)
-        state, key = self.state, (self.state["step"], self.name)
+        state = self.state
         context = hidden_states
         if state["mode"] == "write":
             state["reference"][self.name] = context
         else:
-            if state["is_anchor"]:
-                state["anchor"][key] = context
-            elif state["strength"] > 0:
-                context = (1 - state["strength"]) * context + state["strength"] * state["anchor"][key]
+            frame, inputs, key = state["frame"], state["inputs"], (state["step"], self.name)
+            inputs[(frame, *key)] = context
+            if frame != state["anchor_frame"]:
+                a, b = state["strength"], state["previous_strength"] if frame > 0 else 0.0
+                context = (1 - a - b) * context + a * inputs[(state["anchor_frame"], *key)]
+                if b > 0:
+                    context = context + b * inputs[(frame - 1, *key)]
             context = torch.cat([context, state["reference"][self.name]], dim=1)
         return self.attend(attn, hidden_states, context)
 
 
 @torch.no_grad()
-def naive(unet, scheduler, conditions, noise, anchor_frame, strength, scale=4.0):
-    """Denoise frame after frame, half after half, the anchor first; keep all its inputs."""
-    state = {"anchor": {}, "strength": strength}
+def naive(unet, scheduler, conditions, noise, anchor, scale=4.0):
+    """Denoise frame after frame, half after half, the anchor first; keep all inputs."""
+    state = {
+        "inputs": {},
+        "anchor_frame": anchor.frame,
+        "strength": anchor.strength,
+        "previous_strength": anchor.previous_strength,
+    }
     unet.set_attn_processor({name: NaiveProcessor(name, state) for name in unet.attn_processors})
     count = len(conditions)
     latents = {}
-    for frame in sorted(range(count), key=lambda frame: frame != anchor_frame):
+    for frame in sorted(range(count), key=lambda frame: frame != anchor.frame):
         scheduler.set_timesteps(STEPS)
         x = noise.initial(frame, (4, *GRID))[None] * scheduler.init_noise_sigma
         for step, timestep in enumerate(scheduler.timesteps):
+            sigma, next_sigma = scheduler.sigmas[step : step + 2].tolist()
             outputs = []
             for half in (UNCOND, COND):
                 states = conditions.uncond_states if half == UNCOND else conditions.cond_states[[frame]]
-                state |= {"reference": {}, "step": (step, half), "is_anchor": frame == anchor_frame}
+                state |= {"reference": {}, "step": (step, half), "frame": frame}
                 clean = conditions.references[[frame], half]
                 drawn = noise.reference(frame, step, half, tuple(clean.shape[1:]))[None]
                 noisy = scheduler.add_noise(clean, drawn, timestep.reshape(-1))
                 state["mode"] = "write"
-                unet(noisy / (scheduler.sigmas[step] ** 2 + 1) ** 0.5, timestep, states)
+                unet(noisy / (sigma**2 + 1) ** 0.5, timestep, states)
                 state["mode"] = "read"
-                scaled = x / (scheduler.sigmas[step] ** 2 + 1) ** 0.5
-                outputs.append(unet(scaled, timestep, states).sample)
+                outputs.append(unet(x / (sigma**2 + 1) ** 0.5, timestep, states).sample)
             guided = outputs[0] + scale * (outputs[1] - outputs[0])
             drawn = noise.ancestral(frame, step, (4, *GRID))[None]
-            x = ancestral_step(
-                x,
-                guided,
-                drawn,
-                scheduler.sigmas[step].item(),
-                scheduler.sigmas[step + 1].item(),
-                "v_prediction",
-            )
+            x = ancestral_step(x, clean_estimate(x, guided, sigma, "v_prediction"), drawn, sigma, next_sigma)
         latents[frame] = x[0]
     return torch.stack([latents[frame] for frame in range(count)])
 
@@ -82,9 +96,20 @@ def naive(unet, scheduler, conditions, noise, anchor_frame, strength, scale=4.0)
 def test_it_equals_the_naive_frame_by_frame_scheme(
     plain_unet, unet, scheduler, make_conditions, strength, anchor_frame, seed
 ):
-    conditions, noise = make_conditions(3, seed), SeededNoise(seed)
-    expected = naive(plain_unet, scheduler, conditions, noise, anchor_frame, strength)
-    found = run(unet, scheduler, conditions, noise, anchor=Anchor(anchor_frame, strength))
+    conditions, noise, anchor = make_conditions(3, seed), SeededNoise(seed), Anchor(anchor_frame, strength)
+    expected = naive(plain_unet, scheduler, conditions, noise, anchor)
+    found = run(unet, scheduler, conditions, noise, anchor=anchor)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+@pytest.mark.parametrize("anchor", [Anchor(0, 0.3, 0.4), Anchor(2, 0.3, 0.4), Anchor(4, 0.0, 0.5)])
+def test_the_previous_frame_may_be_a_second_anchor(
+    plain_unet, unet, scheduler, make_conditions, anchor, batch_size
+):
+    conditions, noise = make_conditions(5), SeededNoise(3)
+    expected = naive(plain_unet, scheduler, conditions, noise, anchor)
+    found = run(unet, scheduler, conditions, noise, anchor=anchor, batch_size=batch_size)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
@@ -99,14 +124,15 @@ def test_the_step_is_that_of_diffusers_scheduler(scheduler, prediction_type):
         expected = scheduler.step(predicted, timestep, latents, generator=generator).prev_sample
         drawn = torch.randn(latents.shape, generator=torch.Generator().manual_seed(step))
         sigma, next_sigma = scheduler.sigmas[step : step + 2].tolist()
-        found = ancestral_step(latents, predicted, drawn, sigma, next_sigma, prediction_type)
+        clean = clean_estimate(latents, predicted, sigma, prediction_type)
+        found = ancestral_step(latents, clean, drawn, sigma, next_sigma)
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_another_kind_of_prediction_is_refused():
     zero = torch.zeros(1)
     with pytest.raises(ValueError, match="prediction_type is 'sample'; expected epsilon or v_prediction"):
-        ancestral_step(zero, zero, zero, 1.0, 0.5, "sample")
+        clean_estimate(zero, zero, 1.0, "sample")
 
 
 def test_the_batch_size_does_not_matter(unet, scheduler, make_conditions):
@@ -148,33 +174,82 @@ def test_identical_frames_give_identical_views_when_every_draw_is_shared(unet, s
 
 def test_steps_are_reported_and_a_cancel_gets_through(unet, scheduler, make_conditions):
     reported = []
-    run(
-        unet,
-        scheduler,
-        make_conditions(2),
-        on_step=lambda step, latents: reported.append((step, latents.shape)),
-    )
-    assert reported == [(step, (2, 4, *GRID)) for step in (1, 2, 3)]
+    result = run(unet, scheduler, make_conditions(2), on_step=reported.append)
+    assert [(progress.step, progress.num_steps) for progress in reported] == [(1, 3), (2, 3), (3, 3)]
+    assert torch.equal(reported[-1].latents, result)
+    torch.testing.assert_close(reported[-1].clean, result)  # no noise is left after the last step
 
-    def cancel(step, latents):
+    def cancel(progress):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run(unet, scheduler, make_conditions(2), on_step=cancel)
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"anchor": Anchor(3)}, "anchor frame 3 of 3 frames; expected 0 to 2"),
-        ({"batch_size": 0}, "batches of 0; expected at least 1"),
-    ],
-)
-def test_numbers_out_of_range_are_refused(unet, scheduler, make_conditions, options, words):
-    with pytest.raises(ValueError, match=words):
-        run(unet, scheduler, make_conditions(3), **options)
+def test_an_interrupted_run_goes_on_to_the_same_result(unet, scheduler, make_conditions):
+    conditions, states = make_conditions(3), []
+    whole = run(
+        unet,
+        scheduler,
+        conditions,
+        anchor=Anchor(1),
+        on_step=lambda progress: states.append(progress.latents.clone()),
+    )
+    resumed = run(unet, scheduler, conditions, anchor=Anchor(1), start=(2, states[1]))
+    assert torch.equal(resumed, whole)
+    assert torch.equal(run(unet, scheduler, conditions, start=(3, whole)), whole)
+    with pytest.raises(ValueError, match=r"cannot go on from latents \[2, 4, 6, 4\] after 1 steps"):
+        run(unet, scheduler, conditions, start=(1, whole[:2]))
+
+
+@pytest.mark.parametrize("fits", [1, 3])
+def test_out_of_memory_halves_the_batch_and_loses_nothing(
+    unet, scheduler, make_conditions, monkeypatch, caplog, fits
+):
+    conditions, anchor = make_conditions(7), Anchor(2, 0.4, 0.3)
+    expected = run(unet, scheduler, conditions, anchor=anchor)
+    predict = type(unet).forward
+
+    def small_memory(self, sample, *rest, **options):
+        read = options["cross_attention_kwargs"]["exchange"]
+        output = predict(self, sample, *rest, **options)  # fails late, when tokens have been exchanged
+        if len(sample) > 2 * fits and isinstance(read, ReadTokens):
+            raise torch.cuda.OutOfMemoryError("out of memory")
+        return output
+
+    monkeypatch.setattr(type(unet), "forward", small_memory)
+    found = run(unet, scheduler, conditions, anchor=anchor, batch_size=7)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    assert "out of memory with 7 frames at once; going on with 3." in caplog.text
+
+
+def test_one_frame_that_does_not_fit_is_an_error():
+    def work(batch):
+        raise torch.cuda.OutOfMemoryError("out of memory")
+
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        AdaptiveBatches(4, 1, torch.device("cpu")).run([0, 1], work)
+
+
+def test_without_a_gpu_small_grids_go_together():
+    sizes = [AdaptiveBatches(None, pixels, torch.device("cpu")).size for pixels in (384, 4096, 9600)]
+    assert sizes == [10, 1, 1]
+
+
+def test_numbers_out_of_range_are_refused(unet, scheduler, make_conditions):
+    with pytest.raises(ValueError, match="anchor frame 3 of 3 frames; expected 0 to 2"):
+        run(unet, scheduler, make_conditions(3), anchor=Anchor(3))
+    for wrong, words in (
+        ({"batch_size": 0}, "batches of 0 frames; expected at least 1"),
+        ({"num_steps": 0}, "0 steps; expected 1 to 1000"),
+        ({"guidance_scale": math.nan}, "guidance_scale is nan; expected a finite number"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            SamplingConfig(**wrong)
     with pytest.raises(ValueError, match=r"strength is 1\.5; expected 0 to 1"):
         Anchor(0, 1.5)
+    with pytest.raises(ValueError, match=r"previous_strength is 0\.6 beside a strength of 0\.5"):
+        Anchor(0, 0.5, 0.6)
 
 
 def test_a_draw_depends_on_its_purpose_alone():
