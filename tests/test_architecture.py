@@ -32,8 +32,7 @@ MAY_IMPORT = {
     "evaluation": {"types", "geometry", "scene", "rendering"},
     "mini": {"types", "geometry", "data", "export"},
     "pipeline": EVERYTHING,
-    "cli": {*EVERYTHING, "console"},
-    "console": {"types"},
+    "cli": EVERYTHING,
     "__main__": {"cli"},
     "__init__": set(),
 }
@@ -47,7 +46,8 @@ LIBRARIES = {
     "plyfile": FILE_PACKAGES,
     "gsply": FILE_PACKAGES,
     "fourdgs": FILE_PACKAGES,
-    "tqdm": {"console"},
+    "rembg": {"frames"},
+    "tqdm": {"cli"},
 }
 LIBRARIES_OF_FILES = {
     "gsplat": "rendering/gsplat_*.py",

@@ -22,7 +22,7 @@ from small_fit import small_clip, small_config
 
 from stag4d import cli
 from stag4d.cli import main
-from stag4d.console import Progress
+from stag4d.cli.console import Progress
 from stag4d.data import write_views
 from stag4d.export import read_ply
 from stag4d.optimization import OptimizationConfig
@@ -62,7 +62,7 @@ def quick(monkeypatch) -> None:
     def preset(name: str, *, steps: int | None, size: int | None, seed: int) -> OptimizationConfig:
         return replace(small_config(steps or 4, size or 24, seed), preset=name)
 
-    monkeypatch.setattr(cli, "preset", preset)
+    monkeypatch.setattr(cli.fitting, "preset", preset)
 
 
 def said(capsys: pytest.CaptureFixture) -> dict:
@@ -191,8 +191,8 @@ def test_the_demo_needs_no_files(quick, tmp_path, capsys, monkeypatch):
     def small_demo(*arguments: object, **options: object) -> object:
         return real(*arguments, num_frames=2, size=16, **options)
 
-    real = cli.pipeline.demo
-    monkeypatch.setattr(cli.pipeline, "demo", small_demo)
+    real = cli.fitting.pipeline.demo
+    monkeypatch.setattr(cli.fitting.pipeline, "demo", small_demo)
     assert main(["demo", "-o", str(tmp_path), "--steps", "3"]) == 0
     assert said(capsys).keys() == {"scene", "psnr", "ssim", "iou", "per_view"}
     assert (tmp_path / "unseen_views.png").exists()
@@ -215,7 +215,7 @@ def test_an_interrupted_fit_keeps_what_it_reached_and_resumes_to_the_same_scene(
     command = ["fit", str(views), "--steps", "16", "-o"]
     assert main([*command, str(tmp_path / "whole")]) == 0
     with monkeypatch.context() as patch:
-        patch.setattr(cli, "Progress", Impatient)
+        patch.setattr(cli.fitting, "Progress", Impatient)
         assert main([*command, str(tmp_path / "out")]) == 130
     assert "what was reached is kept" in capsys.readouterr().err
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
@@ -230,7 +230,7 @@ def test_an_interrupted_fit_keeps_what_it_reached_and_resumes_to_the_same_scene(
 
 
 def test_a_second_interrupt_leaves_at_once(quick, views, tmp_path, monkeypatch):
-    monkeypatch.setattr(cli, "Progress", type("Hasty", (Impatient,), {"presses": 2}))
+    monkeypatch.setattr(cli.fitting, "Progress", type("Hasty", (Impatient,), {"presses": 2}))
     before = signal.getsignal(signal.SIGINT)
     assert main(["fit", str(views), "--steps", "16", "-o", str(tmp_path / "out")]) == 130
     assert not (tmp_path / "out").exists()

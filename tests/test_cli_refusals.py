@@ -23,7 +23,7 @@ from small_fit import small_clip, small_config
 
 from stag4d import cli
 from stag4d.cli import main
-from stag4d.console import join_negative_values
+from stag4d.cli.console import join_negative_values
 from stag4d.data import write_views
 from stag4d.optimization import LogLinear, OptimizationConfig, Trainer, preset
 from stag4d.scene import files, save_scene
@@ -55,7 +55,7 @@ def quick(monkeypatch) -> None:
         preset(name, steps=steps, size=size, seed=seed)
         return replace(small_config(steps or 4, size or 24, seed), preset=name)
 
-    monkeypatch.setattr(cli, "preset", small)
+    monkeypatch.setattr(cli.fitting, "preset", small)
 
 
 @pytest.fixture
@@ -316,7 +316,7 @@ def test_a_disk_that_is_full_leaves_what_was_there(quick, refuses, views, scene,
 
 
 def test_a_disk_that_is_full_already_is_noticed_before_the_work(quick, refuses, views, tmp_path, monkeypatch):
-    monkeypatch.setattr(cli.pipeline, "fit", None)  # it is not even called
+    monkeypatch.setattr(cli.fitting.pipeline, "fit", None)  # it is not even called
     with small_disk(100):
         line = refuses("fit", views, "-o", tmp_path / "out")
     assert "out: cannot write there (File too large); name a folder with room that you may write." in line
@@ -335,7 +335,7 @@ def test_a_full_disk_is_named(quick, refuses, views, tmp_path, monkeypatch):
 def test_a_fit_that_breaks_down_leaves_the_scene_that_was_there(refuses, views, tmp_path, monkeypatch):
     config = small_config(steps=20)
     exploding = replace(config.rates, means=LogLinear(start=1e38, end=1e38))
-    monkeypatch.setattr(cli, "preset", lambda *_, **__: replace(config, rates=exploding))
+    monkeypatch.setattr(cli.fitting, "preset", lambda *_, **__: replace(config, rates=exploding))
     for name in ("scene.safetensors", "report.json"):
         (tmp_path / name).write_text("precious")
     line = refuses("fit", views, "-o", tmp_path, progress=True)

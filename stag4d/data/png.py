@@ -30,7 +30,7 @@ def read_png(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         ValueError: if it is not a whole image.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected a PNG image.")
+        raise FileNotFoundError(f"{path}: no such file; expected an image file.")
     try:
         content = path.read_bytes()
         with Image.open(io.BytesIO(content)) as image:
@@ -41,7 +41,9 @@ def read_png(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
             has_alpha = image.has_transparency_data
             pixels = np.asarray(image.convert("RGBA" if has_alpha else "RGB"))  # [H, W, 3 or 4]
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: unreadable or cut short ({error}); expected a whole PNG file.") from error
+        raise ValueError(
+            f"{path}: unreadable or cut short ({error}); expected a whole image file."
+        ) from error
     return _split_channels(pixels.astype(np.float32) / 255)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,22 +95,54 @@ def write_views(folder: str | Path, views: ViewSet) -> None:
     Raises:
         RuntimeError: if a file cannot be written.
     """
-    root = Path(folder)
+    write_view_poses(folder, views.input_pose, views.view_poses, views.fps)
+    for frame in range(views.num_frames):
+        write_view_frame(
+            folder,
+            frame,
+            (views.images[frame], views.alphas[frame]),
+            (views.view_images[frame], views.view_alphas[frame]),
+        )
+    remove_beyond(Path(folder), views.num_frames, views.num_views)
+
+
+def write_view_poses(
+    folder: str | Path, input_pose: OrbitPose, view_poses: Sequence[OrbitPose], fps: float
+) -> None:
+    """Write the ``views.json`` of a set whose frames come one by one.
+
+    Raises:
+        RuntimeError: if the file cannot be written.
+    """
     document = {
         "version": _VERSION,
-        "fps": views.fps,
-        "input": pose_to_json(views.input_pose),
-        "views": [pose_to_json(pose) for pose in views.view_poses],
+        "fps": fps,
+        "input": pose_to_json(input_pose),
+        "views": [pose_to_json(pose) for pose in view_poses],
     }
-    with replacing(poses_file(root)) as temporary:
+    with replacing(poses_file(Path(folder))) as temporary:
         temporary.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    for frame in range(views.num_frames):
-        for view in range(views.num_views):
-            path = view_file(root, frame, view)
-            _write_picture(path, views.view_images[frame, view], views.view_alphas[frame, view])
-        # last, so that a set cut short is not mistaken for a whole one: its last views lack their input frame
-        _write_picture(frame_file(root, frame), views.images[frame], views.alphas[frame])
-    remove_beyond(root, views.num_frames, views.num_views)
+
+
+def write_view_frame(
+    folder: str | Path, frame: int, picture: tuple[Tensor, Tensor], views: tuple[Tensor, Tensor]
+) -> None:
+    """Write one frame of a set.
+
+    Args:
+        folder: The set's.
+        frame: Its number.
+        picture: The input frame [H, W, 3] and its matte [H, W].
+        views: Its V views [V, h, w, 3] and their mattes [V, h, w].
+
+    Raises:
+        RuntimeError: if a file cannot be written.
+    """
+    root = Path(folder)
+    for view, (image, alpha) in enumerate(zip(*views, strict=True)):
+        _write_picture(view_file(root, frame, view), image, alpha)
+    # last, so that a set cut short is not mistaken for a whole one: its last views lack their input frame
+    _write_picture(frame_file(root, frame), *picture)
 
 
 def hold_out_view(views: ViewSet, index: int) -> tuple[ViewSet, tuple[OrbitPose, Tensor, Tensor]]:

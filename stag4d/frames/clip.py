@@ -32,7 +32,7 @@ def prepare_clip(
     interpolated linearly between pixel centers.
 
     Args:
-        images: [F, H, W, 3], or [F, H, W, 4] with alpha.
+        images: [F, H, W, 3], or [F, H, W, 4] with alpha; floats, or bytes of 0 to 255.
         alphas: [F, H, W] mattes; None takes them from ``images``, as ``mattes_of`` does.
         num_frames: Frames to keep, spread evenly, first and last included (1 keeps the first); 0 or more than
             there are keeps all.
@@ -65,7 +65,7 @@ def prepare_clip(
     cut_alphas = mattes.new_empty(len(frames), size, size)
     for index, frame in enumerate(frames):
         alpha = mattes[index, ..., None]  # [H, W, 1]
-        premultiplied = torch.cat([images[frame, ..., :3].float() * alpha, alpha], dim=-1)  # [H, W, 4]
+        premultiplied = torch.cat([_as_float(images[frame, ..., :3]) * alpha, alpha], dim=-1)  # [H, W, 4]
         resampled = torch.einsum("sh,hwd,tw->std", rows, premultiplied, columns)  # [S, S, 4]
         weight = resampled[..., 3:]
         straight = resampled[..., :3] / weight.clamp_min(_MIN_ALPHA)
@@ -135,13 +135,13 @@ def _mattes(
 
 def _matte(images: Tensor, alphas: Tensor | None, frame: int, subject: str) -> Tensor:
     """Return one frame's matte, float32 [H, W]; raises ValueError that names it by its number from 0."""
-    image = images[frame]
+    image = _as_float(images[frame])
     if not image.isfinite().all():
         raise ValueError(f"{subject}: image {frame} has pixels that are not finite; expected 0 to 1.")
     if alphas is not None:
         matte = alphas[frame].float()
     elif image.shape[-1] == 4:
-        matte = image[..., 3].float()
+        matte = image[..., 3]
     else:
         try:
             matte = matte_from_border(image)
@@ -155,6 +155,11 @@ def _matte(images: Tensor, alphas: Tensor | None, frame: int, subject: str) -> T
             "an object in every image."
         )
     return matte.clamp(0, 1)
+
+
+def _as_float(image: Tensor) -> Tensor:
+    """Return an image as float32 0..1: a long clip is kept as bytes and converted frame by frame."""
+    return image.float() / 255 if image.dtype == torch.uint8 else image.float()
 
 
 def _square_around(mattes: Tensor, margin: float) -> tuple[float, float, float]:

@@ -17,6 +17,7 @@ from small_fit import small_clip, small_config
 
 from stag4d import pipeline
 from stag4d.geometry import OrbitPose
+from stag4d.mini import TEST_POSES, toy_truth
 from stag4d.scene import GaussianModel4D, load_scene
 from stag4d.types import ViewSet
 
@@ -199,7 +200,7 @@ def test_nothing_to_resume_starts_over_and_says_so(tmp_path, caplog):
 
 
 def test_the_state_is_kept_while_the_fit_runs(tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(pipeline.fitting, "CHECKPOINT_SECONDS", 0.0)
     path = tmp_path / "c.safetensors"
     sizes = []
 
@@ -233,6 +234,6 @@ def test_the_demo_leaves_a_scene_pictures_and_metrics(tmp_path):
     with Image.open(tmp_path / "demo" / "unseen_views.png") as sheet:
         pixels = np.asarray(sheet.convert("RGB")) / 255
     assert pixels.shape == (4 * 18 - 2, 4 * 18 - 2, 3)  # two frames, truth above fit, of four unseen views
-    images, alphas = pipeline.toy_truth(3, pipeline.TEST_POSES, 2, 16)
+    images, alphas = toy_truth(3, TEST_POSES, 2, 16)
     expected = on_white(images[1, 0], alphas[1, 0]).numpy()
     np.testing.assert_allclose(pixels[:16, 18:34], expected, atol=1 / 255)

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from tqdm import tqdm
 
-from .types import StepReport
+from ..types import StepReport
 
 _NEGATIVE_VALUE = re.compile(r"-\.?[0-9]")
 
@@ -70,6 +70,43 @@ class Progress:
         loss = f"{report.losses['total']:.4f}"
         self._bar.set_postfix(loss=loss, gaussians=report.num_gaussians, refresh=False)
         self._bar.update(report.step - self._bar.n)
+
+
+class StageBars:
+    """One bar on stderr for each stage of a work, one after the other.
+
+    Args:
+        units: What is counted in each stage.
+    """
+
+    def __init__(self, **units: str) -> None:
+        self._units = units
+        self._bar: Any = None
+        self._stage = ""
+
+    def __enter__(self) -> StageBars:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Show how much of a stage is done."""
+        if stage != self._stage:
+            self.__exit__()
+            self._stage = stage
+            self._bar = tqdm(
+                total=total,
+                initial=done - 1,
+                unit=self._units[stage],
+                desc=stage,
+                file=sys.stderr,
+                dynamic_ncols=True,
+            )
+        self._bar.update(done - self._bar.n)
 
 
 class Interrupt:

@@ -1,0 +1,77 @@
+"""What commands share: their place in the parser, checked options, results on stdout."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+EXIT_INTERRUPTED = 130
+_MAX_FPS = 1000.0
+
+
+def add_command(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], int], summary: str
+) -> argparse.ArgumentParser:
+    """Add a command."""
+    parser = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def device() -> torch.device:
+    """Return the fastest device at hand."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def picture_size(asked: int | None, settings: Mapping[str, Any]) -> int:
+    """Return the picture size that was asked for, else the fit's, pixels."""
+    size = asked if asked is not None else int(settings.get("size", 512))
+    if not 1 <= size <= 4096:
+        raise ValueError(f"--size: {size} pixels; expected 1 to 4096.")
+    return size
+
+
+def frame_rate(asked: float) -> float:
+    """Return the frame rate that was asked for after checking it."""
+    if not 0 < asked <= _MAX_FPS:
+        raise ValueError(f"--fps: {asked:g} frames a second; expected above 0, at most {_MAX_FPS:g}.")
+    return asked
+
+
+def output_folder(text: str | Path) -> Path:
+    """Return an output folder after trying to write there; it is made when there is something to put in."""
+    folder = Path(text)
+    if ".." in folder.parts:
+        raise ValueError(f"{folder}: an output path must not contain '..'; name it without.")
+    try:
+        existing = next(place for place in (folder, *folder.parents) if place.exists())
+        with tempfile.NamedTemporaryFile(dir=existing, prefix=".stag4d") as probe:
+            probe.write(os.urandom(4096))
+            probe.flush()
+    except OSError as error:
+        raise OSError(
+            f"{folder}: cannot write there ({error.strerror}); name a folder with room that you may write."
+        ) from error
+    return folder
+
+
+def rounded(value: Any) -> Any:
+    """Return JSON values with floats at four digits."""
+    if isinstance(value, float):
+        return round(value, 4)
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    return [rounded(item) for item in value] if isinstance(value, list) else value
+
+
+def say(result: dict[str, Any]) -> None:
+    """Print a command's result as JSON on stdout."""
+    sys.stdout.write(json.dumps(result) + "\n")

@@ -1,0 +1,144 @@
+"""``stag4d multiview``: from a clip to posed views of every frame.
+
+diffusers takes seconds to import, so only the command itself does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from typing import Any
+
+import torch
+
+from ..data import read_clip
+from ..frames import cut_out, prepare_clip, rembg_cutter
+from .console import Interrupt, StageBars
+from .options import add_command, device, frame_rate, output_folder, say
+
+_logger = logging.getLogger(__name__)
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def add_views(commands: Any) -> None:
+    """Add the command."""
+    command = add_command(commands, "multiview", _multiview, "draw six posed views of every frame of a clip")
+    command.add_argument(
+        "clip", help="video file, or folder of pictures; alpha, or one plain background color"
+    )
+    command.add_argument(
+        "-o",
+        "--out",
+        required=True,
+        help="view folder to write; `stag4d fit` reads it. Gets views.png to look at",
+    )
+    command.add_argument("--model", required=True, help="folder of a Zero123++ model as published")
+    command.add_argument("--frames", type=int, default=32, help="0 keeps all (default: %(default)s)")
+    command.add_argument(
+        "--size", type=int, default=512, help="of the prepared frames, pixels (default: %(default)s)"
+    )
+    command.add_argument(
+        "--margin", type=float, default=0.1,
+        help="free space on each side of the object's motion, a share of the frame (default: %(default)s)",
+    )  # fmt: skip
+    command.add_argument("--fps", type=float, help="frames a second (default: the video's; 8 for a folder)")
+    command.add_argument(
+        "--input-elevation", type=float, default=0.0, metavar="DEGREES",
+        help="of the camera that took the clip, positive when it looks down (default: %(default)s)",
+    )  # fmt: skip
+    command.add_argument(
+        "--rig", choices=("v1.1", "v1.2"),
+        help="where the model puts its views (default: what its folder says, or its name, or v1.1)",
+    )  # fmt: skip
+    command.add_argument("--steps", type=int, default=75, help="diffusion steps (default: %(default)s)")
+    command.add_argument(
+        "--guidance-scale",
+        type=float,
+        default=4.0,
+        help="how closely views follow the frame (default: %(default)s)",
+    )
+    command.add_argument("--seed", type=int, default=0, help="of every random draw (default: %(default)s)")
+    command.add_argument(
+        "--anchor-frame", type=int, default=0, help="the frame that the others follow (default: %(default)s)"
+    )
+    command.add_argument(
+        "--anchor-strength", type=float, default=0.5,
+        help="0: every frame for itself; 1: all attend to the anchor frame only (default: %(default)s)",
+    )  # fmt: skip
+    command.add_argument(
+        "--previous-strength", type=float, default=0.0,
+        help="share of the previous frame, a second anchor (default: %(default)s)",
+    )  # fmt: skip
+    command.add_argument(
+        "--separate-noise", action="store_true", help="start every frame from noise of its own; flickers more"
+    )
+    command.add_argument(
+        "--share-reference-noise", action="store_true",
+        help="add the same noise to every frame's reference; flickers less where frames are alike",
+    )  # fmt: skip
+    command.add_argument("--batch-size", type=int, help="frames at once (default: as many as fit)")
+    command.add_argument(
+        "--dtype", choices=tuple(_DTYPES), help="of the networks (default: float16 on CUDA, else float32)"
+    )
+    command.add_argument(
+        "--mattes", choices=("border", "rembg"), default="border",
+        help="of the views: from their plain border, or by rembg, which downloads its weights "
+        "(default: %(default)s)",
+    )  # fmt: skip
+    command.add_argument(
+        "--resume", action="store_true", help="go on from what the same command left when it was interrupted"
+    )
+
+
+def _multiview(options: argparse.Namespace) -> int:
+    """Draw the views of a clip."""
+    from ..diffusion import Anchor, SamplingConfig, SeededNoise, load_multiview_model
+    from ..pipeline.multiview import write_multiview
+
+    out = output_folder(options.out)
+    anchor = Anchor(options.anchor_frame, options.anchor_strength, options.previous_strength)
+    config = SamplingConfig(
+        num_steps=options.steps,
+        guidance_scale=options.guidance_scale,
+        anchor=anchor,
+        batch_size=options.batch_size,
+    )
+    noise = SeededNoise(
+        options.seed, share_grid=not options.separate_noise, share_reference=options.share_reference_noise
+    )
+    cut = rembg_cutter() if options.mattes == "rembg" else cut_out
+    clip, fps = read_clip(options.clip, options.frames)
+    images, alphas = prepare_clip(clip, size=options.size, margin=options.margin)
+    del clip
+    dtype = (
+        _DTYPES[options.dtype]
+        if options.dtype
+        else torch.float16
+        if device().type == "cuda"
+        else torch.float32
+    )
+    model = load_multiview_model(options.model, rig=options.rig, device=device(), dtype=dtype)
+    with StageBars(encode="frame", denoise="step", decode="frame") as bars, Interrupt() as stop:
+
+        def on_stage(stage: str, done: int, total: int) -> None:
+            bars(stage, done, total)
+            if stop():
+                raise KeyboardInterrupt
+
+        write_multiview(
+            out,
+            model,
+            images,
+            alphas,
+            noise,
+            config,
+            input_elevation_deg=options.input_elevation,
+            fps=frame_rate(options.fps if options.fps is not None else fps),
+            cut=cut,
+            resume=options.resume,
+            on_stage=on_stage,
+        )
+    _logger.info("look at %s", out / "views.png")
+    say({"folder": str(out), "frames": len(images), "views": len(model.grid.poses)})
+    return 0

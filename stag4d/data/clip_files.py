@@ -1,0 +1,128 @@
+"""Read a clip from disk: a video file, or a folder of pictures in the order of their numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+from torch import Tensor
+
+from .png import read_png
+
+DEFAULT_FPS = 8.0  # of a folder, which does not say
+_PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+_FRAMES_FOLDER = "ref"  # of a view folder, whose frames are a clip too
+
+
+def read_clip(path: str | Path, num_frames: int = 0) -> tuple[Tensor, float]:
+    """Read frames spread evenly over a clip, first and last included.
+
+    Args:
+        path: A video file, or a folder of pictures (or of a folder ``ref`` with pictures).
+        num_frames: Frames to keep; 0, or more than there are, keeps all.
+
+    Returns:
+        Frames, uint8 [F, H, W, 3], or [F, H, W, 4] when every picture has a transparent part, and frames a
+        second of what was kept.
+
+    Raises:
+        FileNotFoundError: if there is no such file or folder, or no picture in it.
+        ValueError: if a file is damaged, or pictures differ in size or in having alpha.
+    """
+    source = Path(path)
+    if num_frames < 0:
+        raise ValueError(f"clip: {num_frames} frames; expected 0 (all) or more.")
+    if source.is_dir():
+        files = _pictures_in(source)
+        frames, fps, count = _read_pictures(files, _kept(len(files), num_frames)), DEFAULT_FPS, len(files)
+    elif source.is_file():
+        fps, count = _rate_and_count(source)
+        frames = _read_video(source, _kept(count, num_frames))
+    else:
+        raise FileNotFoundError(
+            f"{source}: no such file or folder; expected a video or a folder of pictures."
+        )
+    if 1 < len(frames) < count:
+        fps *= (len(frames) - 1) / (count - 1)
+    return torch.from_numpy(frames), fps
+
+
+def _kept(count: int, num_frames: int) -> list[int]:
+    """Return which of a clip's frames are kept."""
+    num_kept = min(num_frames or count, count)
+    return np.linspace(0, count - 1, num_kept).round().astype(int).tolist()
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    """Return a folder's pictures, 2 before 10."""
+    for place in (folder, folder / _FRAMES_FOLDER):
+        found = [file for file in place.glob("*") if file.suffix.lower() in _PICTURES]
+        if found:
+            return sorted(found, key=lambda file: [(part.isdigit(), int(part) if part.isdigit() else part)
+                                                   for part in re.split(r"(\d+)", file.name)])  # fmt: skip
+    raise FileNotFoundError(f"{folder}: no pictures; expected files such as 0.png, 1.png or 0.jpg.")
+
+
+def _read_pictures(files: list[Path], kept: list[int]) -> np.ndarray:
+    """Return pictures of one size, uint8 [F, H, W, 3 or 4]."""
+    first = files[kept[0]]
+    pictures: list[np.ndarray] = []
+    for frame in kept:
+        colors, alpha = read_png(files[frame])
+        if alpha is not None and alpha.min() == 1:
+            alpha = None  # RGBA that is opaque throughout says nothing about the object
+        pixels = colors if alpha is None else np.concatenate([colors, alpha[..., None]], axis=-1)
+        picture = np.rint(pixels * 255).astype(np.uint8)  # [H, W, 3 or 4]
+        if pictures and picture.shape[:2] != pictures[0].shape[:2]:
+            raise ValueError(
+                f"{files[frame]}: {_size(picture)} pixels; expected {_size(pictures[0])}, as {first}."
+            )
+        if pictures and picture.shape != pictures[0].shape:
+            has, expected = ("no alpha", "alpha") if alpha is None else ("alpha", "none")
+            raise ValueError(f"{files[frame]}: has {has}; expected {expected}, as {first}.")
+        pictures.append(picture)
+    return np.stack(pictures)
+
+
+def _size(picture: np.ndarray) -> str:
+    """Return width and height in words."""
+    return f"{picture.shape[1]}x{picture.shape[0]}"
+
+
+def _decoded(path: Path) -> Iterator[av.VideoFrame]:
+    """Yield a video's frames; raises ValueError if it is none."""
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise ValueError(f"{path}: has no video; expected a video file or a folder of pictures.")
+            yield from container.decode(video=0)
+    except av.FFmpegError as error:
+        raise ValueError(
+            f"{path}: unreadable or cut short ({error}); expected a video file or a folder of pictures."
+        ) from error
+
+
+def _rate_and_count(path: Path) -> tuple[float, int]:
+    """Return frames a second of a video and how many there are, by decoding it: headers are often wrong."""
+    count, last = 0, None
+    for frame in _decoded(path):
+        count += 1
+        last = frame
+    if last is None:
+        raise ValueError(f"{path}: has no frames; expected at least one.")
+    with av.open(str(path)) as container:
+        rate = container.streams.video[0].average_rate
+    return float(rate) if rate else DEFAULT_FPS, count
+
+
+def _read_video(path: Path, kept: list[int]) -> np.ndarray:
+    """Return frames of a video, uint8 [F, H, W, 3]."""
+    wanted = set(kept)
+    frames = [
+        frame.to_ndarray(format="rgb24") for index, frame in enumerate(_decoded(path)) if index in wanted
+    ]
+    return np.stack(frames)

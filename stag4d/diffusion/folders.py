@@ -1,0 +1,139 @@
+"""Parts of a model from a local folder in diffusers' layout; a sentence for whatever is missing or wrong.
+
+Nothing is downloaded: diffusers and transformers are only handed folders whose files are there.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from safetensors import SafetensorError
+from torch import nn
+from transformers.utils import logging as transformers_logging
+
+_STEMS = (
+    "diffusion_pytorch_model",
+    "model",
+    "pytorch_model",
+)  # diffusers', transformers', transformers' .bin
+_VARIANTS = (None, "fp16")
+_READING_ERRORS = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    KeyError,
+    EOFError,
+    SafetensorError,
+    pickle.UnpicklingError,
+)
+
+
+def read_json(path: Path, expected: str) -> dict[str, Any]:
+    """Return a JSON object from a file.
+
+    Raises:
+        FileNotFoundError: if it is not there; says what was expected.
+        ValueError: if it is damaged.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; expected {expected}.")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: damaged, not JSON ({error}); fetch the file again.") from error
+    if not isinstance(document, dict):
+        raise ValueError(f"{path}: holds a JSON {type(document).__name__}; expected an object.")
+    return document
+
+
+def load_module(kind: Any, folder: Path, name: str, dtype: torch.dtype) -> nn.Module:
+    """Load one network.
+
+    Args:
+        kind: Class of diffusers or transformers.
+        folder: The model's folder.
+        name: The network's subfolder.
+        dtype: Of its weights here; they may be stored as another.
+
+    Returns:
+        The network on the CPU, frozen, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: if its configuration or weights are missing.
+        ValueError: if they are damaged or do not belong together.
+    """
+    place = folder / name
+    read_json(place / "config.json", f"the configuration of {name}")
+    variant, is_safetensors = _find_weights(place)
+    options: dict[str, Any] = {"variant": variant, "use_safetensors": is_safetensors, "torch_dtype": dtype}
+    if kind.__module__.startswith("diffusers") and find_spec("accelerate") is None:
+        options["low_cpu_mem_usage"] = False  # what it falls back to, with a warning
+    try:
+        with _without_progress_bars():
+            module, info = kind.from_pretrained(
+                place, local_files_only=True, output_loading_info=True, **options
+            )
+    except _READING_ERRORS as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(
+            f"{place}: the weights cannot be read ({reason}); fetch the folder again."
+        ) from error
+    absent = sorted(info["missing_keys"])
+    if absent or info["mismatched_keys"]:
+        wrong = (
+            f"{len(absent)} weights are missing, {absent[0]} first" if absent else "weights have other shapes"
+        )
+        raise ValueError(f"{place}: {wrong}; expected the weights that config.json describes.")
+    if module.dtype != dtype:
+        module = module.to(dtype)
+    return module.eval().requires_grad_(False)
+
+
+def load_image_processor(folder: Path, name: str) -> Any:
+    """Load what resizes, crops and normalises a picture for a network, without torchvision.
+
+    Raises:
+        FileNotFoundError: if its configuration is missing.
+        ValueError: if it is damaged.
+    """
+    values = read_json(folder / name / "preprocessor_config.json", f"the image preparation of {name}")
+    # From its fifth version on, CLIPImageProcessor wants torchvision, and this is what it was before.
+    has_pil = hasattr(transformers, "CLIPImageProcessorPil")
+    kind = transformers.CLIPImageProcessorPil if has_pil else transformers.CLIPImageProcessor
+    own = {"processor_class", "feature_extractor_type", "image_processor_type"}
+    return kind(**{key: value for key, value in values.items() if key not in own})
+
+
+def _find_weights(place: Path) -> tuple[str | None, bool]:
+    """Return the variant of a folder's weights and whether they are safetensors; raises FileNotFoundError."""
+    for suffix in (".safetensors", ".bin"):
+        for variant in _VARIANTS:
+            infix = "" if variant is None else f".{variant}"
+            for stem in _STEMS:
+                whole, sharded = f"{stem}{infix}{suffix}", f"{stem}{suffix}.index{infix}.json"
+                if (place / whole).is_file() or (place / sharded).is_file():
+                    return variant, suffix == ".safetensors"
+    raise FileNotFoundError(
+        f"{place}: no weights; expected a file such as {_STEMS[0]}.safetensors or {_STEMS[1]}.safetensors, "
+        "as published."
+    )
+
+
+@contextmanager
+def _without_progress_bars() -> Iterator[None]:
+    """Keep transformers from drawing one bar per network; what the user chose is back afterwards."""
+    was_enabled = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            transformers_logging.enable_progress_bar()

@@ -1,0 +1,127 @@
+"""Latents of a whole clip, from frames to the last diffusion step, with a state to go on from."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Literal
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .denoiser import Progress, SamplingConfig, denoise
+from .noise import SeededNoise
+from .zero123plus import MultiViewModel
+
+_logger = logging.getLogger(__name__)
+
+Stage = Literal["encode", "denoise", "decode"]
+StageCallback = Callable[[Stage, int, int], None]  # what is being done, how much of it is done, of how much
+
+CHECKPOINT_SECONDS = 30.0
+
+
+def sample_latents(
+    model: MultiViewModel,
+    images: Tensor,
+    alphas: Tensor,
+    noise: SeededNoise,
+    config: SamplingConfig,
+    *,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    on_stage: StageCallback = lambda stage, done, total: None,
+    on_step: Callable[[Progress], None] = lambda progress: None,
+) -> Tensor:
+    """Encode a clip and denoise its views.
+
+    Args:
+        model: Multi-view model.
+        images: [F, S, S, 3] straight colors.
+        alphas: [F, S, S].
+        noise: Source of all draws.
+        config: Steps, guidance, anchor.
+        checkpoint: File to keep the state in, every half minute and whenever this call ends, also by an
+            error; the caller removes it once the views are safe.
+        resume: Whether to go on from that file, if it is there.
+        on_stage: Called after each frame that is encoded and each diffusion step; it may raise.
+        on_step: Called after each diffusion step with the latents; it may raise.
+
+    Returns:
+        Latents [F, C, h, w].
+
+    Raises:
+        ValueError: if a number is out of range or the checkpoint is damaged.
+        OSError: if the checkpoint cannot be written.
+    """
+    start = _load(checkpoint) if checkpoint is not None and resume else None
+    if start is not None and start[0] == config.num_steps:
+        return start[1]
+    conditions = model.condition_on(
+        images, alphas, noise, on_frame=lambda done: on_stage("encode", done, len(images))
+    )
+    reached = start
+    last_saved = time.monotonic()
+
+    def watch(progress: Progress) -> None:
+        nonlocal reached, last_saved
+        reached = progress.step, progress.latents
+        if checkpoint is not None and time.monotonic() - last_saved > CHECKPOINT_SECONDS:
+            _save(checkpoint, *reached)
+            last_saved = time.monotonic()
+        on_step(progress)
+        on_stage("denoise", progress.step, progress.num_steps)
+
+    try:
+        return denoise(
+            model.unet,
+            model.scheduler,
+            conditions,
+            noise,
+            config,
+            grid_size=model.grid_size,
+            start=start,
+            on_step=watch,
+        )
+    finally:
+        if checkpoint is not None and reached is not None:
+            _save(checkpoint, *reached)
+
+
+def sampling_key(
+    model: MultiViewModel, images: Tensor, alphas: Tensor, noise: SeededNoise, config: SamplingConfig
+) -> str:
+    """Return a hash of all that decides the latents; of the weights, the UNet's first and last ones."""
+    said = {**asdict(replace(config, batch_size=None)), **asdict(noise), "dtype": str(model.unet.dtype)}
+    digest = hashlib.sha256(repr(sorted(said.items())).encode())
+    ends = (model.unet.conv_in.weight, model.unet.conv_out.weight, model.uncond_states)
+    for tensor in (images, alphas, *ends):
+        digest.update(repr(tuple(tensor.shape)).encode())
+        digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _save(path: Path, step: int, latents: Tensor) -> None:
+    """Write steps done and latents, atomically: a file half written is never seen under the name."""
+    temporary = path.with_name(f".{path.name}.part")
+    save_file({"latents": latents.cpu().contiguous()}, temporary, metadata={"step": str(step)})
+    temporary.replace(path)
+
+
+def _load(path: Path) -> tuple[int, Tensor] | None:
+    """Return steps done and latents from a file, None when it is not there; raises ValueError if damaged."""
+    if not path.exists():
+        _logger.info("nothing to go on from; the views are drawn from the beginning.")
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            step, latents = int((file.metadata() or {})["step"]), file.get_tensor("latents")
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise ValueError(f"{path}: damaged ({error}); delete it to start from the beginning.") from error
+    _logger.info("going on after diffusion step %d.", step)
+    return step, latents

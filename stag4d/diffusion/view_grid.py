@@ -1,0 +1,101 @@
+"""How a multi-view model lays out its views: where their cameras stand, and where each is in the picture.
+
+The views are tiles of one picture, row by row. Published: three rows of two, 320 pixels each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ..geometry import OrbitPose, RigName, zero123plus_rig
+from ..geometry.pose_json import poses_from_json
+
+SETTINGS_KEY = "stag4d"  # of model_index.json: what published folders leave unsaid
+NUM_COLUMNS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewGrid:
+    """The tiles of a model's picture, and the numbers between pictures and latents.
+
+    Attributes:
+        poses: Cameras of the views, row by row; azimuths are relative to the input's, elevations absolute.
+        tile_size: Pixels along each side of a view.
+        latent_scale: Of the UNet's latents over the VAE's, after ``latent_shift`` is taken away.
+        latent_shift: See ``latent_scale``.
+        image_scale: Of the VAE's pixels over those of the views, around mid gray.
+    """
+
+    poses: tuple[OrbitPose, ...]
+    tile_size: int = 320
+    latent_scale: float = 0.75
+    latent_shift: float = 0.22
+    image_scale: float = 0.5 / 0.8
+
+    def __post_init__(self) -> None:
+        """Check the numbers; raises ValueError with the offending one."""
+        if not self.poses or len(self.poses) % NUM_COLUMNS:
+            raise ValueError(f"view grid: {len(self.poses)} views; expected full rows of {NUM_COLUMNS}.")
+        if self.tile_size < 1 or not self.latent_scale > 0 or not self.image_scale > 0:
+            raise ValueError(
+                f"view grid: tile_size {self.tile_size}, latent_scale {self.latent_scale}, image_scale "
+                f"{self.image_scale}; expected positive numbers."
+            )
+
+    @property
+    def num_rows(self) -> int:
+        """Return how many rows of tiles there are."""
+        return len(self.poses) // NUM_COLUMNS
+
+    def latent_size(self, pixels_per_latent: int) -> tuple[int, int]:
+        """Return height and width of the picture's latent; raises ValueError if a tile has no whole one."""
+        if self.tile_size % pixels_per_latent:
+            raise ValueError(
+                f"view grid: tiles of {self.tile_size} pixels; expected a multiple of {pixels_per_latent}, "
+                "the VAE's pixels per latent."
+            )
+        side = self.tile_size // pixels_per_latent
+        return self.num_rows * side, NUM_COLUMNS * side
+
+    def unscaled(self, latents: Tensor) -> Tensor:
+        """Return the VAE's latents for those of the UNet (published pipeline)."""
+        return latents / self.latent_scale + self.latent_shift
+
+    def views_of(self, picture: Tensor) -> Tensor:
+        """Return the views [V, S, S, C] of a picture [rows * S, columns * S, C]."""
+        tiles = picture.unflatten(0, (self.num_rows, -1)).unflatten(2, (NUM_COLUMNS, -1))  # [r, S, c, S, C]
+        return tiles.transpose(1, 2).flatten(0, 1)
+
+
+def grid_of(index: dict[str, Any], folder: Path, rig: RigName | None) -> ViewGrid:
+    """Return the grid of a model.
+
+    Args:
+        index: Its ``model_index.json``; the object under "stag4d" may give ``rig`` (a name, or poses as in a
+            view folder's ``views.json``) and the fields of ``ViewGrid`` but the poses.
+        folder: Its folder, whose name says the version where the index does not.
+        rig: The user's choice, which comes first.
+
+    Raises:
+        ValueError: if a value is of the wrong kind or out of range.
+    """
+    settings = index.get(SETTINGS_KEY, {})
+    if not isinstance(settings, dict):
+        raise ValueError(f"model_index.json: {SETTINGS_KEY} is {settings!r}; expected an object.")
+    numbers = {key: value for key, value in settings.items() if key != "rig"}
+    for key, value in numbers.items():
+        if key not in ("tile_size", "latent_scale", "latent_shift", "image_scale"):
+            raise ValueError(f"model_index.json: {SETTINGS_KEY} has the unknown key {key!r}.")
+        if isinstance(value, bool) or not isinstance(value, int if key == "tile_size" else (int, float)):
+            raise ValueError(f"model_index.json: {SETTINGS_KEY}.{key} is {value!r}; expected a number.")
+    said: Any = settings.get("rig")
+    if rig is None and isinstance(said, list):
+        poses = poses_from_json(said, f"model_index.json: {SETTINGS_KEY}.rig")
+    else:
+        version: RigName = "v1.2" if "v1.2" in folder.resolve().name else "v1.1"
+        poses = zero123plus_rig(rig or said or version)
+    return ViewGrid(poses=poses, **numbers)

@@ -1,0 +1,219 @@
+"""Zero123++ (arXiv 2310.15110): what it is conditioned on, and how its latents become pictures.
+
+The prompt is always empty, so its text states are computed when the model is loaded and the text encoder is
+let go. Numbers and order of operations are the published pipeline's (Apache-2.0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, EulerAncestralDiscreteScheduler, UNet2DConditionModel
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
+
+from ..geometry import RigName
+from .attention import install_reference_attention
+from .denoiser import Conditions
+from .folders import load_image_processor, load_module, read_json
+from .noise import COND, UNCOND, NoiseSource
+from .view_grid import ViewGrid, grid_of
+
+GRAY = 127  # of 255, behind the object
+
+
+class MultiViewModel(nn.Module):
+    """Networks, buffers and numbers of a multi-view model; moves and casts as one module.
+
+    Args:
+        unet: With reference attention installed.
+        vae: Between pictures and latents.
+        vision_encoder: Embeds the input.
+        uncond_states: [1, K, D] text states of the empty prompt.
+        ramp: [K] how much of the image's embedding each text state gets.
+        scheduler: Its configuration decides noise levels and what the UNet predicts.
+        processors: Of pictures for the VAE and for the vision encoder.
+        grid: Where the views are.
+    """
+
+    uncond_states: Tensor
+    ramp: Tensor
+
+    def __init__(
+        self,
+        *,
+        unet: UNet2DConditionModel,
+        vae: AutoencoderKL,
+        vision_encoder: CLIPVisionModelWithProjection,
+        uncond_states: Tensor,
+        ramp: Tensor,
+        scheduler: EulerAncestralDiscreteScheduler,
+        processors: tuple[Any, Any],
+        grid: ViewGrid,
+    ) -> None:
+        super().__init__()
+        self.unet, self.vae, self.vision_encoder = unet, vae, vision_encoder
+        self.register_buffer("uncond_states", uncond_states, persistent=False)
+        self.register_buffer("ramp", ramp, persistent=False)
+        self.scheduler, self.grid = scheduler, grid
+        self._vae_processor, self._vision_processor = processors
+
+    @property
+    def grid_size(self) -> tuple[int, int]:
+        """Return height and width of the latent of the views' picture."""
+        return self.grid.latent_size(2 ** (len(self.vae.config.block_out_channels) - 1))
+
+    @torch.no_grad()
+    def condition_on(
+        self,
+        images: Tensor,
+        alphas: Tensor,
+        noise: NoiseSource,
+        on_frame: Callable[[int], None] = lambda done: None,
+    ) -> Conditions:
+        """Encode frames, one after the other.
+
+        Args:
+            images: [F, S, S, 3] straight colors.
+            alphas: [F, S, S].
+            noise: Source of the draws from the VAE's posterior.
+            on_frame: Called with the number of frames done, after each.
+
+        Returns:
+            The conditions, on the model's device.
+        """
+        cond_states, references = [], []
+        for frame in range(len(images)):
+            picture = _on_gray(images[frame], alphas[frame])
+            embedding = self._pixels(self._vision_processor, picture)
+            embedding = self.vision_encoder(embedding).image_embeds.float()  # [1, D]
+            cond_states.append(self.uncond_states + embedding[:, None] * self.ramp[:, None])  # [1, K, D]
+            pixels = self._pixels(self._vae_processor, picture)  # [1, 3, H, W]
+            halves = []
+            for half, seen in ((UNCOND, torch.zeros_like(pixels)), (COND, pixels)):
+                posterior = self.vae.encode(seen).latent_dist
+                drawn = noise.posterior(frame, half, tuple(posterior.mean.shape[1:])).to(posterior.mean)
+                halves.append(posterior.mean + posterior.std * drawn)  # [1, C, h, w]
+            references.append(torch.cat(halves))
+            on_frame(frame + 1)
+        return Conditions(self.uncond_states, torch.cat(cond_states), torch.stack(references).float())
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return the views [V, S, S, 3], 0..1, of one frame's latents [C, h, w], float32 on the CPU."""
+        unscaled = self.grid.unscaled(latents[None]) / self.vae.config.scaling_factor
+        pixels = (
+            self.vae.decode(unscaled.to(self.vae.device, self.vae.dtype)).sample[0].float()
+            / self.grid.image_scale
+        )
+        picture = (pixels / 2 + 0.5).clamp(0, 1).permute(1, 2, 0)  # [H, W, 3]
+        return self.grid.views_of(picture).cpu()
+
+    def _pixels(self, processor: Any, picture: Any) -> Tensor:
+        """Return a picture as a network takes it, [1, 3, H, W]."""
+        return processor(images=[picture], return_tensors="pt").pixel_values.to(
+            self.vae.device, self.vae.dtype
+        )
+
+
+def load_multiview_model(
+    folder: str | Path,
+    *,
+    rig: RigName | None = None,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> MultiViewModel:
+    """Load a Zero123++ model from a folder as published.
+
+    Args:
+        folder: Holds ``model_index.json`` and a subfolder per network; weights as safetensors or ``.bin``.
+        rig: Where its views stand; None takes what the index says, or the version in the folder's name, or
+            v1.1.
+        device: Where to.
+        dtype: Of the networks.
+
+    Raises:
+        FileNotFoundError: if the folder or a file in it is missing.
+        ValueError: if it holds a model of another kind, or a file is damaged or does not fit the others.
+    """
+    root = Path(folder)
+    index = read_json(
+        root / "model_index.json", "a model folder in diffusers' layout, as Zero123++ is published"
+    )
+    ramp = _ramp(index, root)
+    unet = load_module(UNet2DConditionModel, root, "unet", dtype)
+    vae = load_module(AutoencoderKL, root, "vae", dtype)
+    vision_encoder = load_module(CLIPVisionModelWithProjection, root, "vision_encoder", dtype)
+    uncond_states = _empty_prompt(root)
+    _check_fit(root, unet, vae, vision_encoder, uncond_states, ramp)
+    install_reference_attention(unet)
+    values = read_json(root / "scheduler" / "scheduler_config.json", "the noise schedule")
+    return MultiViewModel(
+        unet=unet,
+        vae=vae,
+        vision_encoder=vision_encoder,
+        uncond_states=uncond_states,
+        ramp=ramp,
+        scheduler=EulerAncestralDiscreteScheduler.from_config(values, timestep_spacing="trailing"),
+        processors=(
+            load_image_processor(root, "feature_extractor_vae"),
+            load_image_processor(root, "feature_extractor_clip"),
+        ),
+        grid=grid_of(index, root, rig),
+    ).to(device)
+
+
+def _ramp(index: dict[str, Any], root: Path) -> Tensor:
+    """Return the ramping coefficients [K] of a folder's index; raises ValueError if it is of another kind."""
+    kind = index.get("_class_name")
+    if kind != "Zero123PlusPipeline":
+        raise ValueError(f"{root}: holds a {kind}; expected a Zero123PlusPipeline, a multi-view model.")
+    ramp = index.get("ramping_coefficients")
+    if not isinstance(ramp, list) or not all(isinstance(value, (int, float)) for value in ramp):
+        raise ValueError(
+            f"{root / 'model_index.json'}: ramping_coefficients is {ramp!r}; expected a list of numbers, one "
+            "per text token."
+        )
+    return torch.tensor(ramp, dtype=torch.float32)
+
+
+@torch.no_grad()
+def _empty_prompt(root: Path) -> Tensor:
+    """Return the text states of the empty prompt, float32 [1, K, D]."""
+    if not (root / "tokenizer").is_dir():
+        raise FileNotFoundError(f"{root / 'tokenizer'}: no such folder; expected the tokenizer.")
+    tokenizer = CLIPTokenizer.from_pretrained(root / "tokenizer", local_files_only=True)
+    encoder = load_module(CLIPTextModel, root, "text_encoder", torch.float32)
+    tokens = tokenizer("", padding="max_length", return_tensors="pt").input_ids
+    return encoder(tokens)[0]
+
+
+def _check_fit(
+    root: Path,
+    unet: UNet2DConditionModel,
+    vae: AutoencoderKL,
+    vision_encoder: CLIPVisionModelWithProjection,
+    uncond_states: Tensor,
+    ramp: Tensor,
+) -> None:
+    """Raise ValueError unless the parts of a folder fit each other."""
+    channels, width = vae.config.latent_channels, unet.config.cross_attention_dim
+    for what, found, expected in (
+        ("unet: in_channels", unet.config.in_channels, channels),
+        ("unet: out_channels", unet.config.out_channels, channels),
+        ("vision_encoder: projection_dim", vision_encoder.config.projection_dim, width),
+        ("text_encoder: hidden_size", uncond_states.shape[-1], width),
+        ("model_index.json: number of ramping_coefficients", len(ramp), uncond_states.shape[1]),
+    ):
+        if found != expected:
+            raise ValueError(f"{root}: {what} is {found}; expected {expected}, as its other parts have.")
+
+
+def _on_gray(image: Tensor, alpha: Tensor) -> Any:
+    """Return a frame on gray, as uint8 [S, S, 3] of numpy."""
+    alpha = alpha[..., None]
+    picture = image * alpha + GRAY / 255 * (1 - alpha)
+    return (picture * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()

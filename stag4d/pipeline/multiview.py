@@ -1,0 +1,167 @@
+"""Posed views of every frame of a clip: drawn by a multi-view model, cut out, and kept as a view set."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..data import remove_beyond, write_view_frame, write_view_poses
+from ..diffusion import MultiViewModel, Progress, SamplingConfig, SeededNoise, sample_latents, sampling_key
+from ..diffusion.sampling import StageCallback
+from ..export import write_contact_sheet
+from ..frames import CutOut, cut_out
+from ..geometry import OrbitPose
+from ..types import ViewSet
+
+_logger = logging.getLogger(__name__)
+
+_SHEET_FRAMES, _SHEET_TILE = 8, 160  # rows and pixels of the contact sheet's pictures, at most
+
+
+def generate_views(
+    model: MultiViewModel,
+    images: Tensor,
+    alphas: Tensor,
+    noise: SeededNoise,
+    config: SamplingConfig,
+    *,
+    input_elevation_deg: float = 0.0,
+    fps: float = 8.0,
+    cut: CutOut = cut_out,
+    checkpoints: Path | None = None,
+    on_stage: StageCallback = lambda stage, done, total: None,
+    on_step: Callable[[Progress], None] = lambda progress: None,
+) -> ViewSet:
+    """Generate the views of a prepared clip, in memory.
+
+    Args:
+        model: Multi-view model.
+        images: [F, S, S, 3] straight colors.
+        alphas: [F, S, S].
+        noise: Source of all draws.
+        config: Steps, guidance, anchor.
+        input_elevation_deg: Of the camera that took the clip, degrees, positive above.
+        fps: Frames a second.
+        cut: Takes the object out of a view.
+        checkpoints: Folder for the state of a call that is interrupted; the same call goes on from it.
+        on_stage: Called after each frame that is encoded or decoded and each diffusion step; it may raise.
+        on_step: Called after each diffusion step with the latents; it may raise.
+
+    Returns:
+        The clip with its views.
+
+    Raises:
+        ValueError: if a number is out of range.
+    """
+    input_pose = _input_pose(model, input_elevation_deg)
+    checkpoint = None
+    if checkpoints is not None:
+        checkpoint = _checkpoint(checkpoints, sampling_key(model, images, alphas, noise, config))
+    latents = sample_latents(
+        model, images, alphas, noise, config,
+        checkpoint=checkpoint, resume=True, on_stage=on_stage, on_step=on_step,
+    )  # fmt: skip
+    frames = list(_cut_views(model, latents, cut, on_stage))
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    return ViewSet(
+        images=images,
+        alphas=alphas,
+        view_images=torch.stack([views for views, _ in frames]),  # [F, V, s, s, 3]
+        view_alphas=torch.stack([view_alphas for _, view_alphas in frames]),  # [F, V, s, s]
+        input_pose=input_pose,
+        view_poses=model.grid.poses,
+        fps=fps,
+    )
+
+
+def write_multiview(
+    folder: Path,
+    model: MultiViewModel,
+    images: Tensor,
+    alphas: Tensor,
+    noise: SeededNoise,
+    config: SamplingConfig,
+    *,
+    input_elevation_deg: float = 0.0,
+    fps: float = 8.0,
+    cut: CutOut = cut_out,
+    resume: bool = False,
+    on_stage: StageCallback = lambda stage, done, total: None,
+) -> None:
+    """Generate the views of a prepared clip into a view folder, frame by frame, with a contact sheet.
+
+    What is interrupted leaves ``unfinished_*.latents`` in the folder. The other arguments are those of
+    ``generate_views``.
+
+    Args:
+        folder: The view folder; made when it does not exist.
+        resume: Whether to go on from what an interrupted call with the same clip, model and settings left.
+
+    Raises:
+        ValueError: if a number is out of range, or what was left is damaged.
+        RuntimeError: if a file cannot be written.
+    """
+    input_pose = _input_pose(model, input_elevation_deg)
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = _checkpoint(folder, sampling_key(model, images, alphas, noise, config))
+    latents = sample_latents(
+        model, images, alphas, noise, config, checkpoint=checkpoint, resume=resume, on_stage=on_stage
+    )
+    count = len(images)
+    shown = set(torch.linspace(0, count - 1, min(count, _SHEET_FRAMES)).round().int().tolist())
+    tile = min(_SHEET_TILE, model.grid.tile_size)
+    rows = []
+    write_view_poses(folder, input_pose, model.grid.poses, fps)
+    for frame, (views, view_alphas) in enumerate(_cut_views(model, latents, cut, on_stage)):
+        picture = images[frame], alphas[frame]
+        write_view_frame(folder, frame, picture, (views, view_alphas))
+        if frame in shown:
+            rows += [_on_white(*picture, tile), *map(_on_white, views, view_alphas, [tile] * len(views))]
+    remove_beyond(folder, count, len(model.grid.poses))
+    write_contact_sheet(folder / "views.png", torch.stack(rows), columns=1 + len(model.grid.poses))
+    for left in folder.glob(_checkpoint(folder, "*").name):
+        left.unlink()
+
+
+def _cut_views(
+    model: MultiViewModel, latents: Tensor, cut: CutOut, on_stage: StageCallback
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield straight colors [V, s, s, 3] and alphas [V, s, s] of each frame's views."""
+    num_doubtful = 0
+    for frame in range(len(latents)):
+        parts = [cut(view) for view in model.decode(latents[frame])]
+        num_doubtful += sum(not is_plain for _, _, is_plain in parts)
+        yield torch.stack([colors for colors, _, _ in parts]), torch.stack([alpha for _, alpha, _ in parts])
+        on_stage("decode", frame + 1, len(latents))
+    if num_doubtful:
+        _logger.warning(
+            "%d of %d views have no plain background; their mattes are guesses. Look at the views: more "
+            "steps, another seed or an input elevation nearer the truth may help.",
+            num_doubtful, len(latents) * len(model.grid.poses),
+        )  # fmt: skip
+
+
+def _input_pose(model: MultiViewModel, elevation_deg: float) -> OrbitPose:
+    """Return the camera that took the clip; its distance and lens are the rig's."""
+    first = model.grid.poses[0]
+    return OrbitPose(
+        azimuth_deg=0.0, elevation_deg=elevation_deg, radius=first.radius, fovy_deg=first.fovy_deg
+    )
+
+
+def _checkpoint(folder: Path, key: str) -> Path:
+    """Return where a folder keeps the state of an interrupted call."""
+    return folder / f"unfinished_{key[:16]}.latents"
+
+
+def _on_white(image: Tensor, alpha: Tensor, size: int) -> Tensor:
+    """Return a picture on white, [size, size, 3]."""
+    alpha = alpha[..., None]
+    white = (image * alpha + 1 - alpha).permute(2, 0, 1)[None]  # [1, 3, S, S]
+    resized = torch.nn.functional.interpolate(white, size=(size, size), mode="bilinear", antialias=True)
+    return resized[0].permute(1, 2, 0).clamp(0, 1)

@@ -1,0 +1,113 @@
+"""What is done with a scene: import, pictures from any angle, comparison with truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..evaluation import evaluate_folder
+from ..export import (
+    read_official_ply,
+    render_file,
+    straight_colors,
+    write_mp4,
+    write_picture,
+    write_render_poses,
+)
+from ..geometry import OrbitPose
+from ..rendering import render, render_sequence
+from ..scene import GaussianModel4D, SceneInfo, read_official_deformation
+from ..types import Cameras, RenderOutput
+
+TURNTABLE_FRAMES = 60
+_TURNTABLE_ELEVATION_DEG = 10.0
+_TURNTABLE_FPS = (8.0, 240.0)  # what a player can show, whatever the clip's rate
+
+
+def write_turntable(
+    path: Path, model: GaussianModel4D, size: int, num_frames: int = TURNTABLE_FRAMES
+) -> None:
+    """Write a clip of one turn around the scene at a slight elevation while the clip plays over and over."""
+    info = model.info
+    count = (
+        info.num_frames * max(round(num_frames / info.num_frames), 1) if info.num_frames > 1 else num_frames
+    )
+    poses = [
+        OrbitPose(
+            azimuth_deg=info.input_pose.azimuth_deg + 360 * index / count,
+            elevation_deg=_TURNTABLE_ELEVATION_DEG,
+            radius=info.input_pose.radius,
+            fovy_deg=info.input_pose.fovy_deg,
+        )
+        for index in range(count)
+    ]
+    times = model.frame_times[torch.arange(count) % info.num_frames]
+    cameras = Cameras.from_poses(poses, size, size)
+    fps = min(max(info.fps, _TURNTABLE_FPS[0]), _TURNTABLE_FPS[1])
+    write_mp4(path, render_sequence(model, cameras, times).images.clamp(0, 1), fps=fps)
+
+
+def import_official(
+    ply: str | Path, deformation: str | Path, num_frames: int, fps: float = 8.0
+) -> GaussianModel4D:
+    """Read a scene that the official STAG4D code saved.
+
+    Args:
+        ply: Its ``model.ply``.
+        deformation: Its ``deformation.pth``.
+        num_frames: Frames that it was trained with (``size`` in its configuration; the files do not say).
+        fps: Frames a second of the clip.
+
+    Returns:
+        The scene, without gradients.
+
+    Raises:
+        FileNotFoundError: if a file is not there.
+        ValueError: if one is damaged or of another kind, or the numbers are out of range.
+    """
+    info = SceneInfo(num_frames=num_frames, fps=fps, settings={"source": "official STAG4D"})
+    return GaussianModel4D(read_official_ply(ply), read_official_deformation(deformation, num_frames), info)
+
+
+def render_views(
+    model: GaussianModel4D, poses: list[OrbitPose], frames: list[int], size: int, backend: str = "auto"
+) -> tuple[Tensor, Tensor]:
+    """Render V views of T frames.
+
+    Returns:
+        Straight colours [V, T, S, S, 3] and alphas [V, T, S, S].
+    """
+    cameras = Cameras.from_poses(poses, size, size).to(model.device)
+    images, alphas = [], []
+    with torch.no_grad():
+        for frame in frames:
+            posed = model.at(model.frame_times[[frame]])[0]
+            output = render(posed, cameras, background=(0.0, 0.0, 0.0), backend=backend)
+            images.append(straight_colors(output.images, output.alphas).cpu())
+            alphas.append(output.alphas.cpu())
+    return torch.stack(images, dim=1), torch.stack(alphas, dim=1)
+
+
+def write_views_of(
+    folder: Path, model: GaussianModel4D, poses: list[OrbitPose], frames: list[int], size: int
+) -> None:
+    """Render views of frames into a folder, as ``stag4d render`` does."""
+    for frame in frames:  # one at a time: a long clip of many views need not fit in memory
+        images, alphas = render_views(model, poses, [frame], size)  # [V, 1, S, S, 3], [V, 1, S, S]
+        for view in range(len(poses)):
+            write_picture(render_file(folder, view, frame), images[view, 0], alphas[view, 0])
+    write_render_poses(folder, size, poses, frames, model.info.fps, model.info.num_frames)
+
+
+def evaluate(model: GaussianModel4D, truth: Path) -> dict[str, Any]:
+    """Measure a scene against a folder of true pictures: ``psnr``, ``ssim``, ``iou`` and ``per_view``."""
+
+    @torch.no_grad()
+    def draw(cameras: Cameras, frame_time: float) -> RenderOutput:
+        posed = model.at(torch.tensor([frame_time], device=model.device))[0]
+        return render(posed, cameras.to(model.device))
+
+    return evaluate_folder(draw, truth, num_frames=model.info.num_frames)
