@@ -6,10 +6,12 @@ change, and new widgets go to the end.
 
 from comfy_api.latest import ComfyExtension, io
 
+from .anchored_multiview import STAG4DAnchoredMultiView
 from .camera_path import STAG4DCameraPath
 from .densification import STAG4DDensification
 from .evaluate import STAG4DEvaluate
 from .export import STAG4DExport
+from .load_multiview import STAG4DLoadMultiView
 from .load_views import STAG4DLoadViews
 from .optimize import STAG4DOptimize
 from .prepare_frames import STAG4DPrepareFrames
@@ -29,6 +31,8 @@ class Extension(ComfyExtension):
             STAG4DSampleObject,
             STAG4DLoadViews,
             STAG4DPrepareFrames,
+            STAG4DLoadMultiView,
+            STAG4DAnchoredMultiView,
             STAG4DViewsFromImages,
             STAG4DDensification,
             STAG4DOptimize,

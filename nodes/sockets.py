@@ -4,6 +4,7 @@ from comfy_api.latest import io
 
 CATEGORY = "STAG4D"
 
+MultiView = io.Custom("STAG4D_MULTIVIEW")  # the host's handle of a stag4d.diffusion.MultiViewModel
 Views = io.Custom("STAG4D_VIEWS")  # stag4d.types.ViewSet
 Guidance = io.Custom("STAG4D_GUIDANCE")  # stag4d.optimization.ImagePrior
 Densification = io.Custom("STAG4D_DENSIFICATION")  # stag4d.optimization.DensificationConfig

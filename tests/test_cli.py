@@ -159,7 +159,7 @@ def test_a_scene_is_measured_against_a_folder_of_renders(fitted, tmp_path, capsy
     capsys.readouterr()
     assert main(["evaluate", scene, "--truth", str(tmp_path)]) == 0
     metrics = said(capsys)
-    assert metrics.keys() == {"psnr", "ssim", "iou", "per_view"}
+    assert metrics.keys() == {"psnr", "ssim", "iou", "flicker", "per_view"}
     assert metrics["psnr"] > 40
     assert len(metrics["per_view"]["iou"]) == 2
 
@@ -194,7 +194,7 @@ def test_the_demo_needs_no_files(quick, tmp_path, capsys, monkeypatch):
     real = cli.fitting.pipeline.demo
     monkeypatch.setattr(cli.fitting.pipeline, "demo", small_demo)
     assert main(["demo", "-o", str(tmp_path), "--steps", "3"]) == 0
-    assert said(capsys).keys() == {"scene", "psnr", "ssim", "iou", "per_view"}
+    assert said(capsys).keys() == {"scene", "psnr", "ssim", "iou", "flicker", "per_view"}
     assert (tmp_path / "unseen_views.png").exists()
 
 

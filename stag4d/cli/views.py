@@ -126,7 +126,7 @@ def _multiview(options: argparse.Namespace) -> int:
             if stop():
                 raise KeyboardInterrupt
 
-        write_multiview(
+        flicker = write_multiview(
             out,
             model,
             images,
@@ -140,5 +140,12 @@ def _multiview(options: argparse.Namespace) -> int:
             on_stage=on_stage,
         )
     _logger.info("look at %s", out / "views.png")
-    say({"folder": str(out), "frames": len(images), "views": len(model.grid.poses)})
+    say(
+        {
+            "folder": str(out),
+            "frames": len(images),
+            "views": len(model.grid.poses),
+            "flicker": round(flicker, 4),
+        }
+    )
     return 0

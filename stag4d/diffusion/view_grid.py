@@ -70,6 +70,11 @@ class ViewGrid:
         tiles = picture.unflatten(0, (self.num_rows, -1)).unflatten(2, (NUM_COLUMNS, -1))  # [r, S, c, S, C]
         return tiles.transpose(1, 2).flatten(0, 1)
 
+    def picture_of(self, views: Tensor) -> Tensor:
+        """Return the picture [rows * S, columns * S, C] of views [V, S, S, C]."""
+        tiles = views.unflatten(0, (self.num_rows, NUM_COLUMNS)).transpose(1, 2)  # [r, S, c, S, C]
+        return tiles.flatten(2, 3).flatten(0, 1)
+
 
 def grid_of(index: dict[str, Any], folder: Path, rig: RigName | None) -> ViewGrid:
     """Return the grid of a model.

@@ -1,16 +1,21 @@
 """How good renders are: metrics, and truth to compare with."""
 
+from .flicker import FlickerMeter, UnrestMeter, flicker, relative_flicker
 from .metrics import compare, compare_on_white, on_white, psnr, silhouette_iou, ssim
 from .truth import RenderFolder, evaluate_folder, read_render_folder
 
 __all__ = [
+    "FlickerMeter",
     "RenderFolder",
+    "UnrestMeter",
     "compare",
     "compare_on_white",
     "evaluate_folder",
+    "flicker",
     "on_white",
     "psnr",
     "read_render_folder",
+    "relative_flicker",
     "silhouette_iou",
     "ssim",
 ]

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .flicker import flicker
+
 MAX_PSNR_DB = 100.0  # given to equal pictures too, so that means and JSON stay finite
 _WINDOW = 11  # the constants of SSIM: Wang et al., 2004
 _SIGMA = 1.5
@@ -97,7 +99,8 @@ def compare(images: Tensor, alphas: Tensor, truth_images: Tensor, truth_alphas: 
         truth_alphas: [V, T, H, W].
 
     Returns:
-        ``psnr``, ``ssim`` and ``iou``, means over frames and then views, and ``per_view``, lists of V.
+        ``psnr``, ``ssim``, ``iou`` and, of more than one frame, ``flicker``: means over frames and then
+        views; and ``per_view``, lists of V.
 
     Raises:
         ValueError: if the shapes differ or there are no pictures.
@@ -120,6 +123,8 @@ def compare_on_white(
         "ssim": ssim(images, truth_images),
         "iou": silhouette_iou(alphas, truth_alphas),
     }  # each [V, T]
+    if images.shape[1] > 1:
+        scores["flicker"] = flicker(images, truth_images)[:, None]
     return summarize(scores)
 
 

@@ -21,6 +21,7 @@ from torch import Tensor
 from ..geometry import OrbitPose
 from ..geometry.pose_json import check_version, finite_number, poses_from_json, read_json_object
 from ..types import Cameras, RenderOutput, frame_times
+from .flicker import FlickerMeter
 from .metrics import on_white, psnr, silhouette_iou, ssim, summarize
 
 _NEWEST_VERSION = 1
@@ -139,7 +140,8 @@ def evaluate_folder(
         on_frame: Called with the frames done and their number, after each.
 
     Returns:
-        ``psnr``, ``ssim`` and ``iou``, means over frames and then views, and ``per_view``, lists of V.
+        ``psnr``, ``ssim``, ``iou`` and, of more than one frame, ``flicker``: means over frames and then
+        views; and ``per_view``, lists of V.
 
     Raises:
         FileNotFoundError: if the folder or a part of it is missing.
@@ -148,6 +150,7 @@ def evaluate_folder(
     truth = read_render_folder(truth_folder, num_frames)
     cameras = truth.cameras
     by_frame: dict[str, list[Tensor]] = {"psnr": [], "ssim": [], "iou": []}
+    meter = FlickerMeter()
     for done, (frame, time) in enumerate(zip(truth.frames, truth.frame_times.tolist(), strict=True), start=1):
         output = render(cameras, time)
         pictures = [truth.read(view, frame) for view in range(len(truth.poses))]
@@ -157,8 +160,12 @@ def evaluate_folder(
         by_frame["psnr"].append(psnr(rendered, images))  # [V]
         by_frame["ssim"].append(ssim(rendered, images))
         by_frame["iou"].append(silhouette_iou(rendered_alphas, alphas))
+        meter.add(rendered, images)
         on_frame(done, len(truth.frames))
-    return summarize({name: torch.stack(values, dim=1) for name, values in by_frame.items()})  # of [V, T]
+    scores = {name: torch.stack(values, dim=1) for name, values in by_frame.items()}  # of [V, T]
+    if len(truth.frames) > 1:
+        scores["flicker"] = meter.values()[:, None]
+    return summarize(scores)
 
 
 def _find_pictures(

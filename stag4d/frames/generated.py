@@ -42,6 +42,11 @@ def cut_out(view: Tensor) -> tuple[Tensor, Tensor, bool]:
     return _unmixed(view, alpha, background), alpha, is_plain
 
 
+def keep_whole(view: Tensor) -> tuple[Tensor, Tensor, bool]:
+    """Return a view as it is, opaque throughout: something else will cut it out."""
+    return view, torch.ones_like(view[..., 0]), True
+
+
 def rembg_cutter(model: str = "u2net") -> CutOut:
     """Return a cutter that asks rembg for mattes; its weights are downloaded on first use, by rembg.
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from ..data import remove_beyond, write_view_frame, write_view_poses
 from ..diffusion import MultiViewModel, Progress, SamplingConfig, SeededNoise, sample_latents, sampling_key
 from ..diffusion.sampling import StageCallback
+from ..evaluation import UnrestMeter, on_white, relative_flicker
 from ..export import write_contact_sheet
 from ..frames import CutOut, cut_out
 from ..geometry import OrbitPose
@@ -55,9 +58,9 @@ def generate_views(
         The clip with its views.
 
     Raises:
-        ValueError: if a number is out of range.
+        ValueError: if a number is out of range or frames are not square.
     """
-    input_pose = _input_pose(model, input_elevation_deg)
+    clip = _clip(model, images, alphas, input_elevation_deg, fps)
     checkpoint = None
     if checkpoints is not None:
         checkpoint = _checkpoint(checkpoints, sampling_key(model, images, alphas, noise, config))
@@ -68,14 +71,11 @@ def generate_views(
     frames = list(_cut_views(model, latents, cut, on_stage))
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
-    return ViewSet(
-        images=images,
-        alphas=alphas,
+    return replace(
+        clip,
         view_images=torch.stack([views for views, _ in frames]),  # [F, V, s, s, 3]
         view_alphas=torch.stack([view_alphas for _, view_alphas in frames]),  # [F, V, s, s]
-        input_pose=input_pose,
         view_poses=model.grid.poses,
-        fps=fps,
     )
 
 
@@ -92,7 +92,7 @@ def write_multiview(
     cut: CutOut = cut_out,
     resume: bool = False,
     on_stage: StageCallback = lambda stage, done, total: None,
-) -> None:
+) -> float:
     """Generate the views of a prepared clip into a view folder, frame by frame, with a contact sheet.
 
     What is interrupted leaves ``unfinished_*.latents`` in the folder. The other arguments are those of
@@ -102,11 +102,14 @@ def write_multiview(
         folder: The view folder; made when it does not exist.
         resume: Whether to go on from what an interrupted call with the same clip, model and settings left.
 
+    Returns:
+        The views' flicker against the clip's, see ``evaluation.relative_flicker``.
+
     Raises:
-        ValueError: if a number is out of range, or what was left is damaged.
+        ValueError: if a number is out of range, frames are not square, or what was left is damaged.
         RuntimeError: if a file cannot be written.
     """
-    input_pose = _input_pose(model, input_elevation_deg)
+    clip = _clip(model, images, alphas, input_elevation_deg, fps)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = _checkpoint(folder, sampling_key(model, images, alphas, noise, config))
     latents = sample_latents(
@@ -114,18 +117,23 @@ def write_multiview(
     )
     count = len(images)
     shown = set(torch.linspace(0, count - 1, min(count, _SHEET_FRAMES)).round().int().tolist())
-    tile = min(_SHEET_TILE, model.grid.tile_size)
-    rows = []
-    write_view_poses(folder, input_pose, model.grid.poses, fps)
+    tile_size = min(_SHEET_TILE, model.grid.tile_size)
+    rows: list[Tensor] = []
+    clip_unrest, views_unrest = UnrestMeter(), UnrestMeter()
+    write_view_poses(folder, clip.input_pose, model.grid.poses, fps)
     for frame, (views, view_alphas) in enumerate(_cut_views(model, latents, cut, on_stage)):
         picture = images[frame], alphas[frame]
         write_view_frame(folder, frame, picture, (views, view_alphas))
+        clip_unrest.add(on_white(*picture))
+        views_unrest.add(on_white(views, view_alphas))
         if frame in shown:
-            rows += [_on_white(*picture, tile), *map(_on_white, views, view_alphas, [tile] * len(views))]
+            tiles = [(images[frame], alphas[frame]), *zip(views, view_alphas, strict=True)]
+            rows += [_tile(*tile, tile_size) for tile in tiles]
     remove_beyond(folder, count, len(model.grid.poses))
     write_contact_sheet(folder / "views.png", torch.stack(rows), columns=1 + len(model.grid.poses))
     for left in folder.glob(_checkpoint(folder, "*").name):
         left.unlink()
+    return relative_flicker(views_unrest, clip_unrest)
 
 
 def _cut_views(
@@ -146,12 +154,14 @@ def _cut_views(
         )  # fmt: skip
 
 
-def _input_pose(model: MultiViewModel, elevation_deg: float) -> OrbitPose:
-    """Return the camera that took the clip; its distance and lens are the rig's."""
+def _clip(model: MultiViewModel, images: Tensor, alphas: Tensor, elevation_deg: float, fps: float) -> ViewSet:
+    """Return the frames as a set without views, which checks them; distance and lens are the rig's."""
     first = model.grid.poses[0]
-    return OrbitPose(
+    pose = OrbitPose(
         azimuth_deg=0.0, elevation_deg=elevation_deg, radius=first.radius, fovy_deg=first.fovy_deg
     )
+    none = torch.zeros(len(images), 0, 1, 1, 3)
+    return ViewSet(images, alphas, none, none[..., 0], pose, (), fps)
 
 
 def _checkpoint(folder: Path, key: str) -> Path:
@@ -159,9 +169,8 @@ def _checkpoint(folder: Path, key: str) -> Path:
     return folder / f"unfinished_{key[:16]}.latents"
 
 
-def _on_white(image: Tensor, alpha: Tensor, size: int) -> Tensor:
+def _tile(image: Tensor, alpha: Tensor, size: int) -> Tensor:
     """Return a picture on white, [size, size, 3]."""
-    alpha = alpha[..., None]
-    white = (image * alpha + 1 - alpha).permute(2, 0, 1)[None]  # [1, 3, S, S]
-    resized = torch.nn.functional.interpolate(white, size=(size, size), mode="bilinear", antialias=True)
+    white = on_white(image, alpha).permute(2, 0, 1)[None]  # [1, 3, S, S]
+    resized = interpolate(white, size=(size, size), mode="bilinear", antialias=True)
     return resized[0].permute(1, 2, 0).clamp(0, 1)

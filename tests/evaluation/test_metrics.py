@@ -98,8 +98,17 @@ def test_scores_are_means_over_frames_and_then_views():
     assert scores["psnr"] == pytest.approx(15, abs=1e-4)
     assert scores["per_view"]["iou"] == [1.0, 0.75]
     assert scores["iou"] == 0.875
-    assert scores.keys() == {"psnr", "ssim", "iou", "per_view"}
+    assert scores.keys() == {"psnr", "ssim", "iou", "flicker", "per_view"}
     assert len(scores["per_view"]["ssim"]) == 2
+    single = compare_on_white(images[:, :1], predicted[:, :1], truth[:, :1], alphas[:, :1])
+    assert single.keys() == {"psnr", "ssim", "iou", "per_view"}  # one frame does not change
+
+
+def test_flicker_is_among_the_scores(generator):
+    truth, alphas = torch.rand(2, 3, 12, 12, 3, generator=generator), torch.ones(2, 3, 12, 12)
+    frozen = torch.stack([truth[0, :1].expand(3, -1, -1, -1), truth[1]])
+    scores = compare_on_white(frozen, alphas, truth, alphas)
+    assert scores["per_view"]["flicker"] == pytest.approx([1.0, 0.0])
 
 
 def test_straight_colors_go_onto_white():

@@ -89,6 +89,7 @@ def test_perfect_renders_have_perfect_scores_and_worse_ones_their_error(folder, 
     scores = evaluate_folder(render, folder)
     assert scores["per_view"]["psnr"][0] > 55
     assert scores["per_view"]["psnr"][1] == pytest.approx(20, abs=0.05)
+    assert scores["per_view"]["flicker"] == pytest.approx([0, 0], abs=0.02)  # an error that stays is none
     done = []
     evaluate_folder(render, folder, on_frame=lambda *progress: done.append(progress))
     assert done == [(1, 3), (2, 3), (3, 3)]

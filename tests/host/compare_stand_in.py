@@ -41,13 +41,18 @@ def missing():
     for name in ("SPLAT", "File3D"):
         fake_class, real_class = getattr(values, name), getattr(Types, name)
         yield from (f"{name}: {option}" for option in parameters(fake_class) - parameters(real_class))
-    for name, real in (("model_management", comfy.model_management), ("utils", comfy.utils)):
+    modules = (
+        ("model_management", comfy.model_management),
+        ("model_patcher", comfy.model_patcher),
+        ("utils", comfy.utils),
+    )
+    for name, real in modules:
         file = stand_in(root / "comfy" / f"{name}.py")
         for function, call in vars(file).items():
             if getattr(call, "__module__", "") == file.__name__:
                 if not hasattr(real, function):
                     yield f"comfy.{name}.{function}"
-                elif inspect.isfunction(call):
+                elif inspect.isfunction(call) or "__init__" in vars(call):
                     given = parameters(call) - parameters(getattr(real, function))
                     yield from (f"comfy.{name}.{function}: {option}" for option in given)
     folders = stand_in(root / "folder_paths.py")
@@ -62,6 +67,7 @@ import comfy.options  # noqa: E402
 
 comfy.options.enable_args_parsing()
 import comfy.model_management  # noqa: E402
+import comfy.model_patcher  # noqa: E402
 import comfy.utils  # noqa: E402
 import folder_paths  # noqa: E402
 from comfy_api.latest import Types, io  # noqa: E402

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from host_messages import executed, of_prompt
 from PIL import Image
 
 from stag4d.data import write_views
@@ -33,28 +34,9 @@ def graph(fit=None, path=None):
     }
 
 
-def of_prompt(messages, prompt_id):
-    """Yield kind and data of a prompt's messages until it ends; pictures have the kind ``picture``."""
-    for message in messages:
-        if isinstance(message, bytes):
-            yield "picture", message
-        elif message["data"].get("prompt_id") == prompt_id:
-            yield message["type"], message["data"]
-            if message["type"] in ("execution_success", "execution_interrupted", "execution_error"):
-                return
-
-
 def fit_steps(data):
     """Return how many steps of the fit a progress message reports, 0 when it is of another node."""
     return data["nodes"].get("2", {}).get("value", 0)
-
-
-def executed(host, prompt):
-    """Run a prompt and return the nodes that ran, less those that came from the cache."""
-    with host.listen() as messages:
-        steps = list(of_prompt(messages, host.queue(prompt)))
-    assert steps[-1][0] == "execution_success", steps[-1]
-    return {data["node"] for kind, data in steps if kind == "executing" and data["node"] is not None}
 
 
 def test_progress_and_pictures_arrive_while_the_fit_runs(host):

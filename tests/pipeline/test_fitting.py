@@ -229,7 +229,7 @@ def test_the_demo_leaves_a_scene_pictures_and_metrics(tmp_path):
     assert again["psnr"] == pytest.approx(report.metrics["psnr"], abs=0.05)  # the truth's files have 8 bits
     document = json.loads((tmp_path / "demo" / "report.json").read_text())
     assert document["metrics"] == report.metrics
-    assert document["metrics"].keys() == {"psnr", "ssim", "iou", "per_view"}
+    assert document["metrics"].keys() == {"psnr", "ssim", "iou", "flicker", "per_view"}
     assert document["seconds"].keys() == {"sample", "start", "optimize", "evaluate", "write"}
     with Image.open(tmp_path / "demo" / "unseen_views.png") as sheet:
         pixels = np.asarray(sheet.convert("RGB")) / 255

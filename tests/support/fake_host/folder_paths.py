@@ -17,6 +17,11 @@ def get_temp_directory() -> str:
     return str(base / "temp")
 
 
+def get_folder_paths(folder_name: str) -> list[str]:
+    """Return where models of a kind may lie."""
+    return [str(base / "models" / folder_name)]
+
+
 def get_save_image_path(filename_prefix: str, output_dir: str) -> tuple[str, str, int, str, str]:
     """Return folder, name, next free number, subfolder and prefix, as the host does; never outside."""
     target = (Path(output_dir) / filename_prefix).resolve()

@@ -1,0 +1,141 @@
+"""The multi-view nodes inside a real ComfyUI: its memory management, previews, cancel, and on to a fit."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+
+import pytest
+from host_messages import executed, of_prompt
+from tiny_models import make_multiview_folder
+
+pytestmark = pytest.mark.host
+
+SAMPLE = {"name": "fish", "seed": 5, "num_frames": 3, "size": 48}
+LOAD = {"model": "tiny", "dtype": "auto", "rig": "auto"}
+DRAW = {
+    "multiview": ["2", 0], "images": ["1", 0], "mask": ["1", 1], "steps": 4, "cfg": 4.0, "seed": 0,
+    "anchor_strength": 0.5, "anchor_frame": 0, "input_elevation": 0.0, "previous_strength": 0.0,
+    "share_noise": True, "share_reference_noise": False, "mattes": "border", "fps": 8.0,
+}  # fmt: skip
+LOADED = "Requested to load STAG4DModel"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def model(host):
+    """A tiny model among the host's, whose steps still take a moment with many frames."""
+    make_multiview_folder(host.base / "models" / "diffusers" / "tiny", settings={"tile_size": 32})
+
+
+def graph(draw=None, sample=None):
+    """Return sample object, model, views of every frame and a preview of their grid."""
+    return {
+        "1": {"class_type": "STAG4DSampleObject", "inputs": SAMPLE | (sample or {})},
+        "2": {"class_type": "STAG4DLoadMultiView", "inputs": LOAD},
+        "3": {"class_type": "STAG4DAnchoredMultiView", "inputs": DRAW | (draw or {})},
+        "4": {"class_type": "PreviewImage", "inputs": {"images": ["3", 1]}},
+    }
+
+
+def units(data):
+    """Return how much of the multi-view node's work a progress message reports."""
+    return data["nodes"].get("3", {}).get("value", 0)
+
+
+def free(host):
+    """Ask the host to let go of all models and results."""
+    body = json.dumps({"unload_models": True, "free_memory": True}).encode()
+    request = urllib.request.Request(f"{host.url}/free", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30):
+        pass
+
+
+def times_loaded(host):
+    return host.log.read_text(encoding="utf-8").count(LOADED)
+
+
+def test_the_model_is_found_and_its_folder_is_a_choice(host):
+    info = json.loads(host.get("/object_info/STAG4DLoadMultiView"))["STAG4DLoadMultiView"]
+    assert "tiny" in str(info["input"]["required"]["model"])
+
+
+def test_runs_in_a_row_load_the_weights_once_and_free_releases_them(host):
+    free(host)
+    before = times_loaded(host)
+    assert executed(host, graph()) == {"1", "2", "3", "4"}
+    assert executed(host, graph(draw={"seed": 1})) == {"3", "4"}
+    assert times_loaded(host) == before + 1
+    free(host)
+    time.sleep(2)  # it is done between prompts
+    assert executed(host, graph(draw={"seed": 1})) == {"1", "2", "3", "4"}
+    assert times_loaded(host) == before + 2
+
+
+def test_the_grid_is_shown_while_it_appears_and_reaches_the_preview(host):
+    with host.listen() as messages:
+        steps = list(of_prompt(messages, host.queue(graph(draw={"seed": 2}))))
+    assert steps[-1][0] == "execution_success", steps[-1]
+    assert max(units(data) for kind, data in steps if kind == "progress_state") == 3 * (4 + 2)
+    assert any(kind == "picture" and b"JFIF" in data for kind, data in steps)
+
+
+def test_a_cancel_frees_the_queue_within_a_step_and_the_same_prompt_goes_on(host):
+    frames, steps = 24, 200
+    prompt = graph(draw={"seed": 3, "steps": steps}, sample={"num_frames": frames})
+    with host.listen() as messages:
+        reached = 0
+        for kind, data in (told := of_prompt(messages, host.queue(prompt))):
+            if kind == "progress_state" and units(data) >= 4 * frames:
+                host.interrupt()
+                break
+        began = time.monotonic()
+        for kind, data in told:
+            reached = max(reached, units(data) if kind == "progress_state" else 0)
+        assert kind == "execution_interrupted"
+        assert time.monotonic() - began < 30  # all 200 steps would take minutes
+        assert reached < frames * steps / 2
+        first = None
+        for kind, data in (told := of_prompt(messages, host.queue(prompt))):
+            if kind == "progress_state" and units(data) > frames:
+                first = units(data)
+                host.interrupt()
+                break
+        assert list(told)[-1][0] == "execution_interrupted"
+        assert first > 4 * frames
+    executed(host, graph())  # the next prompt runs
+
+
+def test_views_go_on_to_a_fit_and_a_render(host):
+    fit = {"views": ["3", 0], "preset": "fast", "steps": 10, "size": 32, "seed": 0}
+    path = {
+        "width": 48, "height": 48, "num_cameras": 3, "fovy": 49.1, "radius": 2.0, "mode": "turntable",
+        "mode.elevation": 0.0, "mode.azimuth_start": 0.0, "mode.turns": 1.0,
+    }  # fmt: skip
+    render = {"scene": ["5", 0], "cameras": ["6", 0], "background": "#ffffff", "time_mode": "all frames"}
+    prompt = graph() | {
+        "5": {"class_type": "STAG4DOptimize", "inputs": fit},
+        "6": {"class_type": "STAG4DCameraPath", "inputs": path},
+        "7": {"class_type": "STAG4DRender", "inputs": render},
+        "8": {"class_type": "PreviewImage", "inputs": {"images": ["7", 0]}},
+    }
+    assert executed(host, prompt) >= {"5", "7", "8"}
+    assert len(host.entry(host.queue(prompt))["outputs"]["8"]["images"]) == 3
+
+
+def test_mattes_from_another_node_replace_those_of_the_views(host):
+    whole = {"mattes": "none"}
+    chained = {
+        "reference": ["1", 0], "reference_mask": ["1", 1], "views": ["3", 2], "views_mask": ["6", 0],
+        "azimuths": "30, 90, 150, 210, 270, 330", "elevations": "30, -20, 30, -20, 30, -20", "fovy": 49.1,
+        "radius": 2.0, "fps": 8.0, "input_elevation": 0.0,
+    }  # fmt: skip
+    fit = {"views": ["7", 0], "preset": "fast", "steps": 4, "size": 32, "seed": 0}
+    prompt = graph(draw=whole) | {
+        "6": {"class_type": "ImageToMask", "inputs": {"image": ["3", 2], "channel": "red"}},
+        "7": {"class_type": "STAG4DViewsFromImages", "inputs": chained},
+        "8": {"class_type": "STAG4DOptimize", "inputs": fit},
+        "9": {"class_type": "STAG4DSave", "inputs": {"scene": ["8", 0], "filename_prefix": "multiview"}},
+    }
+    entry = host.run(prompt)
+    assert entry["status"]["status_str"] == "success", entry["status"]

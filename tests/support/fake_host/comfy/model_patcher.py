@@ -1,0 +1,14 @@
+"""The host's handle of a network."""
+
+import torch
+
+
+class CoreModelPatcher:
+    """Keeps a network and where it belongs."""
+
+    def __init__(
+        self, model: torch.nn.Module, load_device: torch.device, offload_device: torch.device
+    ) -> None:
+        self.model = model
+        self.load_device = load_device
+        self.offload_device = offload_device
