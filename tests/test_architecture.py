@@ -39,6 +39,7 @@ MAY_IMPORT = {
 FILE_PACKAGES = {"frames", "data", "export", "evaluation"}
 LIBRARIES = {
     "diffusers": {"diffusion"},
+    "huggingface_hub": {"diffusion"},  # comes with diffusers
     "transformers": {"diffusion"},
     "safetensors": {"diffusion", "scene"},
     "PIL": FILE_PACKAGES,

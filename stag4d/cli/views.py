@@ -1,4 +1,4 @@
-"""``stag4d multiview``: from a clip to posed views of every frame.
+"""``stag4d multiview``: from a clip to posed views of every frame; ``stag4d download``: the weights for it.
 
 diffusers takes seconds to import, so only the command itself does.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import sys
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 
 
 def add_views(commands: Any) -> None:
-    """Add the command."""
+    """Add the commands."""
     command = add_command(commands, "multiview", _multiview, "draw six posed views of every frame of a clip")
     command.add_argument(
         "clip", help="video file, or folder of pictures; alpha, or one plain background color"
@@ -89,6 +90,38 @@ def add_views(commands: Any) -> None:
     command.add_argument(
         "--resume", action="store_true", help="go on from what the same command left when it was interrupted"
     )
+
+    command = add_command(commands, "download", _download, "fetch published weights, once you have agreed")
+    command.add_argument("name", choices=("zero123plus-v1.1", "zero123plus-v1.2"), help="which ones")
+    command.add_argument(
+        "-o", "--out", default="models/diffusers",
+        help="folder that gets a folder of that name; a host keeps them in models/diffusers (default: "
+        "%(default)s)",
+    )  # fmt: skip
+    command.add_argument(
+        "--accept-license", action="store_true", help="agree to the licence shown without being asked"
+    )
+
+
+def _download(options: argparse.Namespace) -> int:
+    """Show a licence, ask, and download."""
+    from ..diffusion.published import PUBLISHED, download_weights
+
+    weights, out = PUBLISHED[options.name], output_folder(options.out)
+    _logger.info("%s, %.1f GB from %s", options.name, weights.gigabytes, weights.repository)
+    _logger.info("licence: %s", weights.licence)
+    if not options.accept_license and not _is_agreed():
+        raise ValueError("the licence was not accepted, nothing was downloaded; --accept-license accepts it.")
+    say({"folder": str(download_weights(options.name, out))})
+    return 0
+
+
+def _is_agreed() -> bool:
+    """Ask at the terminal; where there is none, the answer is no."""
+    if not sys.stdin.isatty():
+        return False
+    sys.stderr.write("Do you accept it and download? [y/N] ")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _multiview(options: argparse.Namespace) -> int:

@@ -8,7 +8,8 @@ keeps the anchor's inputs of all steps.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -19,6 +20,8 @@ from torch import Tensor
 from .attention import ReadTokens, WriteTokens
 from .batching import AdaptiveBatches
 from .noise import COND, UNCOND, NoiseSource
+
+PREDICTION_TYPES = ("epsilon", "v_prediction")  # what a UNet may say of noisy latents
 
 
 @dataclass(frozen=True)
@@ -162,8 +165,8 @@ def denoise(
     timesteps, sigmas = scheduler.timesteps.tolist(), scheduler.sigmas.tolist()
     for step in range(first, config.num_steps):
         level = _Level(step, timesteps[step], sigmas[step], sigmas[step + 1])
-        clip.begin_step()
-        batches.run(clip.order, partial(clip.advance, level))
+        with clip.step():
+            batches.run(clip.order, partial(clip.advance, level))
         on_step(Progress(step + 1, config.num_steps, clip.latents, clip.clean))
     return clip.latents
 
@@ -198,15 +201,18 @@ class _Clip:
         if config.anchor is not None:
             self.order.remove(config.anchor.frame)
             self.order.insert(0, config.anchor.frame)
-        self.begin_step()
 
-    def begin_step(self) -> None:
-        """Forget the tokens of the step before."""
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Take all frames to the next noise level; what is interrupted leaves them at the one before."""
         self._anchor_tokens: dict[str, Tensor] = {}
         self._previous_tokens: dict[str, Tensor] = {}
+        self._next = torch.empty_like(self.latents)
+        yield
+        self.latents = self._next
 
     def advance(self, level: _Level, batch: list[int]) -> None:
-        """Take a batch of frames through one step; after an error it may be called with the frames again."""
+        """Take a batch of frames through a step; after an error it may be called with the frames again."""
         sigma, latents = level.sigma, self.latents[batch]  # [B, C, h, w]
         read = ReadTokens(anchor=self._anchor_tokens, previous=self._previous_tokens, batch=batch)
         if self._config.anchor is not None and len(self.order) > 1:
@@ -218,7 +224,7 @@ class _Clip:
         drawn = torch.stack(
             [self._noise.ancestral(frame, level.step, tuple(latents.shape[1:])) for frame in batch]
         )
-        self.latents[batch] = ancestral_step(latents, clean, drawn.to(latents), sigma, level.next_sigma)
+        self._next[batch] = ancestral_step(latents, clean, drawn.to(latents), sigma, level.next_sigma)
         self.clean[batch] = clean
         self._previous_tokens = read.last
 

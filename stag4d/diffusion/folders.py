@@ -13,27 +13,38 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub.errors
 import torch
 import transformers
 from safetensors import SafetensorError
 from torch import nn
 from transformers.utils import logging as transformers_logging
 
-_STEMS = (
-    "diffusion_pytorch_model",
-    "model",
-    "pytorch_model",
-)  # diffusers', transformers', transformers' .bin
+_STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")  # diffusers', transformers', its .bin
 _VARIANTS = (None, "fp16")
-_READING_ERRORS = (
+_LIBRARY_ERRORS = (  # what diffusers and transformers raise on files that are damaged or of another kind
     OSError,
     RuntimeError,
     ValueError,
+    TypeError,
+    AttributeError,
     KeyError,
     EOFError,
     SafetensorError,
     pickle.UnpicklingError,
+    getattr(huggingface_hub.errors, "StrictDataclassError", ValueError),
 )
+_REASON_LENGTH = 300
+
+
+@contextmanager
+def reading(place: Path, what: str) -> Iterator[None]:
+    """Turn what a library raises while it reads a folder into a ValueError that names the folder."""
+    try:
+        yield
+    except _LIBRARY_ERRORS as error:
+        reason = " ".join(str(error).split()).split(". ")[0][:_REASON_LENGTH].rstrip(".")  # advice follows it
+        raise ValueError(f"{place}: {what} cannot be read ({reason}); fetch the folder again.") from error
 
 
 def read_json(path: Path, expected: str) -> dict[str, Any]:
@@ -76,22 +87,14 @@ def load_module(kind: Any, folder: Path, name: str, dtype: torch.dtype) -> nn.Mo
     options: dict[str, Any] = {"variant": variant, "use_safetensors": is_safetensors, "torch_dtype": dtype}
     if kind.__module__.startswith("diffusers") and find_spec("accelerate") is None:
         options["low_cpu_mem_usage"] = False  # what it falls back to, with a warning
-    try:
-        with _without_progress_bars():
-            module, info = kind.from_pretrained(
-                place, local_files_only=True, output_loading_info=True, **options
-            )
-    except _READING_ERRORS as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ValueError(
-            f"{place}: the weights cannot be read ({reason}); fetch the folder again."
-        ) from error
+    with reading(place, "its configuration and weights"), _without_progress_bars():
+        module, info = kind.from_pretrained(place, local_files_only=True, output_loading_info=True, **options)
     absent = sorted(info["missing_keys"])
-    if absent or info["mismatched_keys"]:
-        wrong = (
-            f"{len(absent)} weights are missing, {absent[0]} first" if absent else "weights have other shapes"
+    if absent:
+        raise ValueError(
+            f"{place}: {len(absent)} weights are missing, {absent[0]} first; expected those that config.json "
+            "describes."
         )
-        raise ValueError(f"{place}: {wrong}; expected the weights that config.json describes.")
     if module.dtype != dtype:
         module = module.to(dtype)
     return module.eval().requires_grad_(False)
@@ -109,7 +112,8 @@ def load_image_processor(folder: Path, name: str) -> Any:
     has_pil = hasattr(transformers, "CLIPImageProcessorPil")
     kind = transformers.CLIPImageProcessorPil if has_pil else transformers.CLIPImageProcessor
     own = {"processor_class", "feature_extractor_type", "image_processor_type"}
-    return kind(**{key: value for key, value in values.items() if key not in own})
+    with reading(folder / name, "the image preparation"):
+        return kind(**{key: value for key, value in values.items() if key not in own})
 
 
 def _find_weights(place: Path) -> tuple[str | None, bool]:

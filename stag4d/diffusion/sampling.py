@@ -59,7 +59,10 @@ def sample_latents(
         ValueError: if a number is out of range or the checkpoint is damaged.
         OSError: if the checkpoint cannot be written.
     """
-    start = _load(checkpoint) if checkpoint is not None and resume else None
+    shape = (len(images), model.unet.config.in_channels, *model.grid_size)
+    start = None
+    if checkpoint is not None and resume:
+        start = _load(checkpoint, shape, config.num_steps)
     if start is not None and start[0] == config.num_steps:
         return start[1]
     conditions = model.condition_on(
@@ -96,11 +99,10 @@ def sample_latents(
 def sampling_key(
     model: MultiViewModel, images: Tensor, alphas: Tensor, noise: SeededNoise, config: SamplingConfig
 ) -> str:
-    """Return a hash of all that decides the latents; of the weights, the UNet's first and last ones."""
-    said = {**asdict(replace(config, batch_size=None)), **asdict(noise), "dtype": str(model.unet.dtype)}
-    digest = hashlib.sha256(repr(sorted(said.items())).encode())
-    ends = (model.unet.conv_in.weight, model.unet.conv_out.weight, model.uncond_states)
-    for tensor in (images, alphas, *ends):
+    """Return a hash of all that decides the latents; see ``MultiViewModel.fingerprint`` for the model's."""
+    said = {**asdict(replace(config, batch_size=None)), **asdict(noise)}
+    digest = hashlib.sha256(f"{model.fingerprint()} {sorted(said.items())}".encode())
+    for tensor in (images, alphas):
         digest.update(repr(tuple(tensor.shape)).encode())
         digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
     return digest.hexdigest()
@@ -113,15 +115,20 @@ def _save(path: Path, step: int, latents: Tensor) -> None:
     temporary.replace(path)
 
 
-def _load(path: Path) -> tuple[int, Tensor] | None:
-    """Return steps done and latents from a file, None when it is not there; raises ValueError if damaged."""
+def _load(path: Path, shape: tuple[int, ...], num_steps: int) -> tuple[int, Tensor] | None:
+    """Return steps done and latents from a file, None when it is not there; raises ValueError if unfit."""
     if not path.exists():
         _logger.info("nothing to go on from; the views are drawn from the beginning.")
         return None
     try:
         with safe_open(path, "pt") as file:
-            step, latents = int((file.metadata() or {})["step"]), file.get_tensor("latents")
-    except (SafetensorError, KeyError, ValueError) as error:
+            step, latents = int((file.metadata() or {})["step"]), file.get_tensor("latents").float()
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise ValueError(f"{path}: damaged ({error}); delete it to start from the beginning.") from error
+    if latents.shape != shape or not 0 <= step <= num_steps:
+        raise ValueError(
+            f"{path}: latents {list(latents.shape)} after {step} steps; expected {list(shape)} after at most "
+            f"{num_steps}. Delete it to start from the beginning."
+        )
     _logger.info("going on after diffusion step %d.", step)
     return step, latents

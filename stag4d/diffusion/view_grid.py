@@ -5,13 +5,14 @@ The views are tiles of one picture, row by row. Published: three rows of two, 32
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from ..geometry import OrbitPose, RigName, zero123plus_rig
+from ..geometry import ZERO123PLUS_RIGS, OrbitPose, RigName, zero123plus_rig
 from ..geometry.pose_json import poses_from_json
 
 SETTINGS_KEY = "stag4d"  # of model_index.json: what published folders leave unsaid
@@ -40,10 +41,12 @@ class ViewGrid:
         """Check the numbers; raises ValueError with the offending one."""
         if not self.poses or len(self.poses) % NUM_COLUMNS:
             raise ValueError(f"view grid: {len(self.poses)} views; expected full rows of {NUM_COLUMNS}.")
-        if self.tile_size < 1 or not self.latent_scale > 0 or not self.image_scale > 0:
+        positive = (self.tile_size, self.latent_scale, self.image_scale)
+        if not all(0 < number < math.inf for number in positive) or not math.isfinite(self.latent_shift):
             raise ValueError(
-                f"view grid: tile_size {self.tile_size}, latent_scale {self.latent_scale}, image_scale "
-                f"{self.image_scale}; expected positive numbers."
+                f"view grid: tile_size {self.tile_size}, latent_scale {self.latent_scale}, latent_shift "
+                f"{self.latent_shift}, image_scale {self.image_scale}; expected finite numbers, positive but "
+                "for the shift."
             )
 
     @property
@@ -97,10 +100,17 @@ def grid_of(index: dict[str, Any], folder: Path, rig: RigName | None) -> ViewGri
             raise ValueError(f"model_index.json: {SETTINGS_KEY} has the unknown key {key!r}.")
         if isinstance(value, bool) or not isinstance(value, int if key == "tile_size" else (int, float)):
             raise ValueError(f"model_index.json: {SETTINGS_KEY}.{key} is {value!r}; expected a number.")
-    said: Any = settings.get("rig")
-    if rig is None and isinstance(said, list):
+    version: RigName = "v1.2" if "v1.2" in folder.resolve().name else "v1.1"
+    said: Any = settings.get("rig", version)
+    if rig is not None:
+        poses = zero123plus_rig(rig)
+    elif isinstance(said, list):
         poses = poses_from_json(said, f"model_index.json: {SETTINGS_KEY}.rig")
+    elif isinstance(said, str) and said in ZERO123PLUS_RIGS:
+        poses = zero123plus_rig(said)
     else:
-        version: RigName = "v1.2" if "v1.2" in folder.resolve().name else "v1.1"
-        poses = zero123plus_rig(rig or said or version)
+        raise ValueError(
+            f"model_index.json: {SETTINGS_KEY}.rig is {said!r}; expected {' or '.join(ZERO123PLUS_RIGS)}, or "
+            "a list of poses."
+        )
     return ViewGrid(poses=poses, **numbers)

@@ -6,7 +6,10 @@ let go. Numbers and order of operations are the published pipeline's (Apache-2.0
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +20,8 @@ from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjec
 
 from ..geometry import RigName
 from .attention import install_reference_attention
-from .denoiser import Conditions
-from .folders import load_image_processor, load_module, read_json
+from .denoiser import PREDICTION_TYPES, Conditions
+from .folders import load_image_processor, load_module, read_json, reading
 from .noise import COND, UNCOND, NoiseSource
 from .view_grid import ViewGrid, grid_of
 
@@ -65,6 +68,17 @@ class MultiViewModel(nn.Module):
     def grid_size(self) -> tuple[int, int]:
         """Return height and width of the latent of the views' picture."""
         return self.grid.latent_size(2 ** (len(self.vae.config.block_out_channels) - 1))
+
+    def fingerprint(self) -> str:
+        """Return a hash that tells models apart: their numbers, and each network's first and last layers."""
+        networks = (self.unet, self.vae, self.vision_encoder)
+        said = [dict(self.scheduler.config), self.grid, self.unet.dtype]
+        said += [processor.to_dict() for processor in (self._vae_processor, self._vision_processor)]
+        digest = hashlib.sha256(repr(said).encode())
+        weights = [end for network in networks for end in itemgetter(0, -2, -1)(list(network.parameters()))]
+        for tensor in (self.uncond_states, self.ramp, *weights):
+            digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     @torch.no_grad()
     def condition_on(
@@ -150,20 +164,34 @@ def load_multiview_model(
     uncond_states = _empty_prompt(root)
     _check_fit(root, unet, vae, vision_encoder, uncond_states, ramp)
     install_reference_attention(unet)
-    values = read_json(root / "scheduler" / "scheduler_config.json", "the noise schedule")
-    return MultiViewModel(
+    model = MultiViewModel(
         unet=unet,
         vae=vae,
         vision_encoder=vision_encoder,
         uncond_states=uncond_states,
         ramp=ramp,
-        scheduler=EulerAncestralDiscreteScheduler.from_config(values, timestep_spacing="trailing"),
+        scheduler=_scheduler(root),
         processors=(
             load_image_processor(root, "feature_extractor_vae"),
             load_image_processor(root, "feature_extractor_clip"),
         ),
         grid=grid_of(index, root, rig),
-    ).to(device)
+    )
+    model.grid_size  # noqa: B018 - refuses tiles that the VAE cannot make
+    return model.eval().to(device)
+
+
+def _scheduler(root: Path) -> EulerAncestralDiscreteScheduler:
+    """Return the sampler with a folder's noise schedule; raises ValueError if it cannot serve."""
+    place = root / "scheduler"
+    values = read_json(place / "scheduler_config.json", "the noise schedule")
+    kind = values.get("prediction_type")
+    if kind not in PREDICTION_TYPES:
+        raise ValueError(
+            f"{place}: prediction_type is {kind!r}; expected one of {', '.join(PREDICTION_TYPES)}."
+        )
+    with reading(place, "the noise schedule"):
+        return EulerAncestralDiscreteScheduler.from_config(values, timestep_spacing="trailing")
 
 
 def _ramp(index: dict[str, Any], root: Path) -> Tensor:
@@ -171,8 +199,9 @@ def _ramp(index: dict[str, Any], root: Path) -> Tensor:
     kind = index.get("_class_name")
     if kind != "Zero123PlusPipeline":
         raise ValueError(f"{root}: holds a {kind}; expected a Zero123PlusPipeline, a multi-view model.")
-    ramp = index.get("ramping_coefficients")
-    if not isinstance(ramp, list) or not all(isinstance(value, (int, float)) for value in ramp):
+    ramp: Any = index.get("ramping_coefficients")
+    is_list = isinstance(ramp, list) and not any(isinstance(value, bool) for value in ramp)
+    if not is_list or not all(isinstance(value, (int, float)) and math.isfinite(value) for value in ramp):
         raise ValueError(
             f"{root / 'model_index.json'}: ramping_coefficients is {ramp!r}; expected a list of numbers, one "
             "per text token."
@@ -183,12 +212,15 @@ def _ramp(index: dict[str, Any], root: Path) -> Tensor:
 @torch.no_grad()
 def _empty_prompt(root: Path) -> Tensor:
     """Return the text states of the empty prompt, float32 [1, K, D]."""
-    if not (root / "tokenizer").is_dir():
-        raise FileNotFoundError(f"{root / 'tokenizer'}: no such folder; expected the tokenizer.")
-    tokenizer = CLIPTokenizer.from_pretrained(root / "tokenizer", local_files_only=True)
+    place = root / "tokenizer"
+    if not place.is_dir():
+        raise FileNotFoundError(f"{place}: no such folder; expected the tokenizer.")
+    for path in sorted(place.glob("*.json")):
+        read_json(path, "a file of the tokenizer")
     encoder = load_module(CLIPTextModel, root, "text_encoder", torch.float32)
-    tokens = tokenizer("", padding="max_length", return_tensors="pt").input_ids
-    return encoder(tokens)[0]
+    with reading(place, "the tokenizer"):
+        tokenizer = CLIPTokenizer.from_pretrained(place, local_files_only=True)
+        return encoder(tokenizer("", padding="max_length", return_tensors="pt").input_ids)[0]
 
 
 def _check_fit(

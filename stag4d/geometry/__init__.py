@@ -3,7 +3,7 @@
 from .look_at import keyframe_poses, look_at_viewmat, quat_viewmat, read_camera_info
 from .orbit import DEFAULT_FOVY_DEG, DEFAULT_RADIUS, OrbitPose, angle_between_deg, intrinsics, orbit_viewmats
 from .quaternions import multiply_quats, quats_to_rotations
-from .rig import RigName, zero123plus_rig
+from .rig import ZERO123PLUS_RIGS, RigName, zero123plus_rig
 from .splat_frame import flip_splat_frame
 
 __all__ = [

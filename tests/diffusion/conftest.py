@@ -3,8 +3,9 @@
 import pytest
 import torch
 from diffusers import EulerAncestralDiscreteScheduler, UNet2DConditionModel
+from tiny_models import make_multiview_folder
 
-from stag4d.diffusion import Conditions, install_reference_attention
+from stag4d.diffusion import Conditions, install_reference_attention, load_multiview_model
 
 TOKENS, WIDTH = 5, 8
 
@@ -51,3 +52,22 @@ def make_conditions():
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory):
+    """A tiny model folder in the published layout; not to be changed."""
+    return make_multiview_folder(tmp_path_factory.mktemp("models") / "zero123plus")
+
+
+@pytest.fixture(scope="session")
+def model(published):
+    """The model in it; not to be changed."""
+    return load_multiview_model(published)
+
+
+@pytest.fixture(scope="session")
+def clip():
+    """Three frames of 20 pixels: images [F, S, S, 3] and alphas [F, S, S]."""
+    generator = torch.Generator().manual_seed(5)
+    return torch.rand(3, 20, 20, 3, generator=generator), torch.rand(3, 20, 20, generator=generator)

@@ -1,0 +1,362 @@
+"""Model folders: every way of storing weights gives the same model, and whatever is wrong is one sentence."""
+
+import json
+import os
+import re
+import shutil
+import socket
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tiny_models import TILE, make_multiview_folder
+from transformers.utils import logging as transformers_logging
+
+from stag4d.diffusion import SamplingConfig, SeededNoise, load_multiview_model, sample_latents
+
+NETWORKS = ("unet", "vae", "text_encoder", "vision_encoder")
+UNET, VAE = (f"{name}/diffusion_pytorch_model.safetensors" for name in ("unet", "vae"))
+TEXT, VISION = (f"{name}/model.safetensors" for name in ("text_encoder", "vision_encoder"))
+CLIP_VALUES = "feature_extractor_clip/preprocessor_config.json"
+VAE_VALUES = "feature_extractor_vae/preprocessor_config.json"
+SCHEDULE = "scheduler/scheduler_config.json"
+
+
+@pytest.fixture
+def folder(published, tmp_path):
+    """A model folder that a test may damage."""
+    return shutil.copytree(published, tmp_path / "zero123plus")
+
+
+def outcome(model, clip):
+    """Latents and views of a clip's first frame."""
+    images, alphas = clip
+    config = SamplingConfig(num_steps=2, anchor=None)
+    latents = sample_latents(model, images[:1], alphas[:1], SeededNoise(2), config)
+    return torch.cat([latents.flatten(), model.decode(latents[0]).flatten()])
+
+
+@pytest.fixture(scope="module")
+def expected(model, clip):
+    return outcome(model, clip)
+
+
+def change(path, **values):
+    """Change fields of a JSON object; None takes one away."""
+    document = json.loads(path.read_text()) | values
+    path.write_text(json.dumps({key: value for key, value in document.items() if value is not None}))
+
+
+def change_weights(path, function):
+    save_file(function(load_file(path)), path, metadata={"format": "pt"})
+
+
+def refusal(error, where, words):
+    """Expect one sentence that begins with a path and says what is wrong with it."""
+    return pytest.raises(error, match=rf"^{re.escape(str(where))}: [^\n]*{words}[^\n]*\.$")
+
+
+@pytest.mark.parametrize(("safe", "half"), [(False, False), (True, True), (False, True)])
+def test_every_way_of_storing_weights_gives_the_same_model(tmp_path, clip, expected, safe, half):
+    folder = make_multiview_folder(tmp_path, safe=safe, half=half)
+    suffix = "safetensors" if safe else "bin"
+    assert all(list((folder / name).glob(f"*{'fp16' * half}.{suffix}")) for name in NETWORKS)
+    found = outcome(load_multiview_model(folder), clip)
+    torch.testing.assert_close(found, expected, atol=1e-2 if half else 0, rtol=0)
+
+
+def test_what_is_stored_best_and_safest_comes_first(folder, tmp_path, clip, expected):
+    for options in ({"half": True}, {"safe": False}):
+        other = make_multiview_folder(tmp_path / "other", seed=1, **options)
+        for name in NETWORKS:
+            for path in (other / name).glob("*model*"):
+                shutil.copy(path, folder / name)
+        shutil.rmtree(other)
+    assert len(list((folder / "unet").iterdir())) == 4
+    assert torch.equal(outcome(load_multiview_model(folder), clip), expected)
+
+
+def test_names_of_weights_as_older_libraries_wrote_them_are_known(folder, clip, expected):
+    old = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+
+    def rename(weights):
+        renamed = {}
+        for name, weight in weights.items():
+            for new, previous in old.items():
+                name = name.replace(f".attentions.0.{new}.", f".attentions.0.{previous}.")
+            renamed[name] = weight
+        assert renamed.keys() != weights.keys()
+        return renamed
+
+    def prefix(weights):
+        whole = {f"text_model.{name.removeprefix('text_model.')}": weight for name, weight in weights.items()}
+        return whole | {"text_model.embeddings.position_ids": torch.arange(7)[None]}
+
+    change_weights(folder / VAE, rename)
+    change_weights(folder / TEXT, prefix)
+    assert torch.equal(outcome(load_multiview_model(folder), clip), expected)
+
+
+@pytest.mark.parametrize("stored_half", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_networks_have_the_type_that_is_asked_for(tmp_path, clip, model, stored_half, dtype):
+    loaded = load_multiview_model(make_multiview_folder(tmp_path, half=stored_half), dtype=dtype)
+    for network in (loaded.unet, loaded.vae, loaded.vision_encoder):
+        assert {parameter.dtype for parameter in network.parameters()} == {dtype}
+    assert {loaded.uncond_states.dtype, loaded.ramp.dtype} == {torch.float32}
+    conditions, exact = (each.condition_on(*clip, SeededNoise(2)) for each in (loaded, model))
+    assert conditions.references.dtype == conditions.cond_states.dtype == torch.float32
+    torch.testing.assert_close(conditions.references, exact.references, atol=0.1, rtol=0.1)
+    torch.testing.assert_close(conditions.cond_states, exact.cond_states, atol=0.1, rtol=0.1)
+
+
+def test_networks_are_frozen_and_evaluated(model):
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+    assert not any(network.training for network in (model.unet, model.vae, model.vision_encoder))
+
+
+def test_nothing_at_all_is_left_in_training_mode(model):
+    assert not any(module.training for module in model.modules())
+
+
+def test_nothing_goes_over_the_network(published, monkeypatch):
+    asked = []
+
+    def refuse(*args, **kwargs):
+        asked.append(args)
+        raise OSError("no network in this test")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    load_multiview_model(published)
+    assert asked == []
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_progress_bars_are_as_the_user_left_them(published, shown, capfd):
+    show, hide = transformers_logging.enable_progress_bar, transformers_logging.disable_progress_bar
+    was_shown = transformers_logging.is_progress_bar_enabled()
+    try:
+        (show if shown else hide)()
+        load_multiview_model(published)
+        assert transformers_logging.is_progress_bar_enabled() == shown
+        assert "%|" not in capfd.readouterr().err
+    finally:
+        (show if was_shown else hide)()
+
+
+def test_settings_of_the_index_reach_the_model(folder):
+    assert load_multiview_model(folder).grid.tile_size == TILE
+    change(folder / "model_index.json", stag4d={"tile_size": 2 * TILE, "rig": "v1.2"})
+    grid = load_multiview_model(str(folder)).grid
+    assert (grid.tile_size, grid.poses[0].elevation_deg) == (2 * TILE, 20.0)
+    assert load_multiview_model(folder, rig="v1.1").grid.poses[0].elevation_deg == 30.0
+
+
+def test_timesteps_trail_whatever_the_folder_says(folder):
+    change(folder / SCHEDULE, timestep_spacing="leading")
+    scheduler = load_multiview_model(folder).scheduler
+    scheduler.set_timesteps(4)
+    assert scheduler.timesteps.tolist() == [999, 749, 499, 249]
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("model_index.json", "no such file; expected a model folder in diffusers' layout"),
+        *((f"{name}/config.json", f"expected the configuration of {name}") for name in NETWORKS),
+        (SCHEDULE, "no such file; expected the noise schedule"),
+        (CLIP_VALUES, "no such file; expected the image preparation of feature_extractor_clip"),
+        (VAE_VALUES, "no such file; expected the image preparation of feature_extractor_vae"),
+    ],
+)
+def test_a_missing_file_is_named_with_what_it_is(folder, path, words):
+    (folder / path).unlink()
+    with refusal(FileNotFoundError, folder / path, words):
+        load_multiview_model(folder)
+
+
+def test_a_missing_folder_is_named_with_what_it_is(folder, tmp_path):
+    with refusal(FileNotFoundError, tmp_path / "none" / "model_index.json", "expected a model folder"):
+        load_multiview_model(tmp_path / "none")
+    shutil.rmtree(folder / "tokenizer")
+    with refusal(FileNotFoundError, folder / "tokenizer", "no such folder; expected the tokenizer"):
+        load_multiview_model(folder)
+
+
+@pytest.mark.parametrize("path", [UNET, VAE, TEXT, VISION])
+def test_missing_weights_are_named(folder, path):
+    weights = folder / path
+    weights.rename(weights.with_name("ema.safetensors"))
+    with refusal(FileNotFoundError, weights.parent, "no weights; expected a file such as"):
+        load_multiview_model(folder)
+
+
+@pytest.mark.parametrize(
+    "path", ["model_index.json", "unet/config.json", "text_encoder/config.json", SCHEDULE, CLIP_VALUES]
+)
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b'{"a": ', "damaged, not JSON .*; fetch the file again"),
+        (b"", "damaged, not JSON"),
+        (b"\xff\xfe{}", "damaged, not JSON"),
+        (b"[1, 2]", "holds a JSON list; expected an object"),
+    ],
+)
+def test_a_damaged_json_file_is_named(folder, path, content, words):
+    (folder / path).write_bytes(content)
+    with refusal(ValueError, folder / path, words):
+        load_multiview_model(folder)
+
+
+@pytest.mark.parametrize("kind", ["StableDiffusionPipeline", "Zero123Pipeline", None])
+def test_a_model_of_another_kind_is_refused(folder, kind):
+    change(folder / "model_index.json", _class_name=kind)
+    with refusal(ValueError, folder, f"holds a {kind}; expected a Zero123PlusPipeline"):
+        load_multiview_model(folder)
+
+
+@pytest.mark.parametrize("ramp", [None, 0.5, {"0": 0.5}, ["0.5"] * 7, [None] * 7], ids=repr)
+def test_a_ramp_that_is_no_list_of_numbers_is_refused(folder, ramp):
+    change(folder / "model_index.json", ramping_coefficients=ramp)
+    words = f"ramping_coefficients is {re.escape(repr(ramp))}; expected a list of numbers"
+    with refusal(ValueError, folder / "model_index.json", words):
+        load_multiview_model(folder)
+
+
+@pytest.mark.parametrize("length", [0, 6, 77])
+def test_a_ramp_of_another_length_is_refused(folder, length):
+    change(folder / "model_index.json", ramping_coefficients=[0.5] * length)
+    with refusal(ValueError, folder, f"number of ramping_coefficients is {length}; expected 7"):
+        load_multiview_model(folder)
+
+
+@pytest.mark.parametrize("path", [UNET, VAE, TEXT, VISION])
+@pytest.mark.parametrize("left", [0, 100, -100])
+def test_weights_that_are_cut_short_are_refused(folder, path, left):
+    weights = folder / path
+    weights.write_bytes(weights.read_bytes()[:left])
+    with refusal(
+        ValueError, weights.parent, "its configuration and weights cannot be read .*; fetch the folder again"
+    ):
+        load_multiview_model(folder)
+
+
+@pytest.mark.parametrize("name", ["unet/diffusion_pytorch_model.bin", "vision_encoder/pytorch_model.bin"])
+def test_a_pickle_that_is_cut_short_is_refused(tmp_path, name):
+    folder = make_multiview_folder(tmp_path, safe=False)
+    (folder / name).write_bytes((folder / name).read_bytes()[:-1000])
+    with refusal(ValueError, (folder / name).parent, "its configuration and weights cannot be read"):
+        load_multiview_model(folder)
+
+
+class Bait:
+    """A pickle of it makes a folder when it is read."""
+
+    def __init__(self, marker):
+        self.marker = str(marker)
+
+    def __reduce__(self):
+        return os.mkdir, (self.marker,)
+
+
+@pytest.mark.parametrize("name", ["unet/diffusion_pytorch_model.bin", "vision_encoder/pytorch_model.bin"])
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_code_in_a_pickle_is_refused_and_not_run(tmp_path, name, is_zip):
+    folder, marker = make_multiview_folder(tmp_path / "model", safe=False), tmp_path / "ran"
+    torch.save({"conv_in.weight": Bait(marker)}, folder / name, _use_new_zipfile_serialization=is_zip)
+    with refusal(ValueError, (folder / name).parent, "its configuration and weights cannot be read"):
+        load_multiview_model(folder)
+    assert not marker.exists()
+    torch.load(folder / name, weights_only=False)
+    assert marker.exists()  # the bait works where it is not refused
+
+
+@pytest.mark.parametrize("path", [UNET, VAE, TEXT, VISION])
+def test_a_weight_that_is_missing_is_named(folder, path):
+    first = min(load_file(folder / path))
+    change_weights(folder / path, lambda weights: {name: weights[name] for name in weights if name != first})
+    words = f"1 weights are missing, {re.escape(first)} first; expected those that config"
+    with refusal(ValueError, (folder / path).parent, words):
+        load_multiview_model(folder)
+
+
+@pytest.mark.parametrize("path", [UNET, VAE, TEXT, VISION])
+def test_weights_of_another_shape_are_refused(folder, path):
+    name, weight = min(load_file(folder / path).items())
+    other = torch.cat([weight, weight])
+    change_weights(folder / path, lambda weights: weights | {name: other})
+    with refusal(ValueError, (folder / path).parent, "weights"):
+        load_multiview_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "value", "resize", "words"),
+    [
+        (UNET, "in_channels", 8, {"conv_in.weight": (8, 8, 3, 3)}, "in_channels is 8; expected 4"),
+        (
+            UNET,
+            "out_channels",
+            8,
+            {"conv_out.weight": (8, 8, 3, 3), "conv_out.bias": (8,)},
+            "out_channels is 8; expected 4",
+        ),
+        (
+            VISION,
+            "projection_dim",
+            6,
+            {"visual_projection.weight": (6, 8)},
+            "vision_encoder: projection_dim is 6; expected 8",
+        ),
+    ],
+)
+def test_parts_that_do_not_fit_each_other_are_refused(folder, path, field, value, resize, words):
+    change((folder / path).with_name("config.json"), **{field: value})
+    assert resize.keys() <= load_file(folder / path).keys()
+    other = {name: torch.zeros(shape) for name, shape in resize.items()}
+    change_weights(folder / path, lambda weights: weights | other)
+    with refusal(ValueError, folder, words):
+        load_multiview_model(folder)
+
+
+def put(path, content):
+    return lambda folder: (folder / path).write_text(content)
+
+
+def take(path):
+    return lambda folder: (folder / path).unlink()
+
+
+def set_field(path, **values):
+    return lambda folder: change(folder / path, **values)
+
+
+@pytest.mark.parametrize(
+    ("damage", "where"),
+    [
+        (take("tokenizer/vocab.json"), "tokenizer"),
+        (take("tokenizer/merges.txt"), "tokenizer"),
+        (put("tokenizer/vocab.json", "{"), "tokenizer"),
+        (put("tokenizer/tokenizer_config.json", "{"), "tokenizer"),
+        (set_field("tokenizer/tokenizer_config.json", model_max_length=12), ""),
+        (set_field("unet/config.json", cross_attention_dim="8"), "unet"),
+        (set_field("vae/config.json", block_out_channels=[8, "8"]), "vae"),
+        (set_field("text_encoder/config.json", num_attention_heads=3), "text_encoder"),
+        (set_field("vision_encoder/config.json", hidden_size="8"), "vision_encoder"),
+        (set_field(SCHEDULE, beta_start="0.1"), "scheduler"),
+        (set_field(CLIP_VALUES, size="large"), "feature_extractor_clip"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(folder, damage, where):
+    damage(folder)
+    with pytest.raises(ValueError, match=f"^{re.escape(str(folder / where))}"):
+        load_multiview_model(folder)
+
+
+@pytest.mark.parametrize("name", ["unet/diffusion_pytorch_model.bin", "vision_encoder/pytorch_model.bin"])
+def test_a_pickle_of_something_else_is_refused(tmp_path, name):
+    folder = make_multiview_folder(tmp_path, safe=False)
+    torch.save([1, 2], folder / name)
+    with refusal(ValueError, (folder / name).parent, "weights"):
+        load_multiview_model(folder)

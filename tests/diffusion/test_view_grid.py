@@ -1,0 +1,149 @@
+"""Where a model's views stand and how its picture is cut, by hand."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from stag4d.diffusion import ViewGrid
+from stag4d.diffusion.view_grid import grid_of
+from stag4d.geometry import OrbitPose
+
+V11_ELEVATIONS = [30.0, -20.0] * 3
+V12_ELEVATIONS = [20.0, -10.0] * 3
+HERE = Path("zero123plus")
+SIX = tuple(OrbitPose(azimuth_deg=60.0 * view, elevation_deg=0.0) for view in range(6))
+
+
+def elevations(grid):
+    return [pose.elevation_deg for pose in grid.poses]
+
+
+def test_views_are_the_tiles_row_by_row():
+    tiles = torch.arange(6 * 2 * 2 * 3.0).reshape(6, 2, 2, 3)
+    rows = [torch.cat([tiles[left], tiles[left + 1]], dim=1) for left in (0, 2, 4)]
+    grid = ViewGrid(poses=SIX, tile_size=2)
+    assert torch.equal(grid.views_of(torch.cat(rows)), tiles)
+    assert torch.equal(grid.picture_of(tiles), torch.cat(rows))
+
+
+def test_two_rows_of_views_are_cut_in_two():
+    picture = torch.tensor([[1.0, 2.0], [3.0, 4.0]])[..., None]
+    views = ViewGrid(poses=SIX[:4], tile_size=1).views_of(picture)
+    assert views.tolist() == [[[[1.0]]], [[[2.0]]], [[[3.0]]], [[[4.0]]]]
+
+
+@pytest.mark.parametrize(
+    ("num_views", "tile_size", "factor", "expected"),
+    [(6, 320, 8, (120, 80)), (6, 16, 2, (24, 16)), (2, 320, 8, (40, 80)), (8, 256, 8, (128, 64))],
+)
+def test_the_latent_is_a_picture_of_tiles_made_smaller(num_views, tile_size, factor, expected):
+    poses = (SIX * 2)[:num_views]
+    assert ViewGrid(poses=poses, tile_size=tile_size).latent_size(factor) == expected
+
+
+def test_published_numbers_are_the_defaults():
+    grid = ViewGrid(poses=SIX)
+    assert grid.latent_size(8) == (120, 80)
+    assert (grid.latent_scale, grid.latent_shift, grid.image_scale) == (0.75, 0.22, 0.5 / 0.8)
+
+
+def test_latents_are_unscaled_by_the_published_formula():
+    found = ViewGrid(poses=SIX).unscaled(torch.tensor([0.0, 0.75, -1.5]))
+    torch.testing.assert_close(found, torch.tensor([0.22, 1.22, -1.78]))
+    own = ViewGrid(poses=SIX, latent_scale=0.5, latent_shift=-1.0).unscaled(torch.tensor([1.0]))
+    assert own.tolist() == [1.0]
+
+
+def test_numbers_out_of_range_are_refused():
+    for wrong, words in (
+        ({"poses": ()}, "0 views; expected full rows of 2"),
+        ({"poses": SIX[:5]}, "5 views; expected full rows of 2"),
+        ({"tile_size": 0}, "tile_size 0, "),
+        ({"latent_scale": 0.0}, r"latent_scale 0\.0, "),
+        ({"image_scale": -1.0}, r"image_scale -1\.0; expected finite numbers, positive"),
+        ({"latent_scale": float("nan")}, "latent_scale nan, "),
+        ({"latent_shift": float("inf")}, "latent_shift inf, "),
+    ):
+        with pytest.raises(ValueError, match=f"^view grid: .*{words}"):
+            ViewGrid(**{"poses": SIX} | wrong)
+    with pytest.raises(ValueError, match="tiles of 30 pixels; expected a multiple of 8"):
+        ViewGrid(poses=SIX, tile_size=30).latent_size(8)
+
+
+def test_the_rig_is_the_users_then_the_indexs_then_the_folders_then_the_first_version():
+    v12 = Path("zero123plus-v1.2")
+    said_v11, said_v12 = {"stag4d": {"rig": "v1.1"}}, {"stag4d": {"rig": "v1.2"}}
+    assert elevations(grid_of(said_v11, v12, "v1.2")) == V12_ELEVATIONS
+    assert elevations(grid_of(said_v12, HERE, "v1.1")) == V11_ELEVATIONS
+    assert elevations(grid_of(said_v11, v12, None)) == V11_ELEVATIONS
+    assert elevations(grid_of(said_v12, HERE, None)) == V12_ELEVATIONS
+    assert elevations(grid_of({}, v12, None)) == V12_ELEVATIONS
+    assert elevations(grid_of({}, HERE, None)) == V11_ELEVATIONS
+
+
+def test_the_folder_has_its_name_from_inside_too(tmp_path, monkeypatch):
+    (tmp_path / "zero123plus-v1.2").mkdir()
+    monkeypatch.chdir(tmp_path / "zero123plus-v1.2")
+    assert elevations(grid_of({}, Path(), None)) == V12_ELEVATIONS
+
+
+def test_azimuths_go_around_from_thirty_degrees():
+    for rig in ("v1.1", "v1.2"):
+        poses = grid_of({}, HERE, rig).poses
+        assert [pose.azimuth_deg for pose in poses] == [30.0, 90.0, 150.0, 210.0, 270.0, 330.0]
+
+
+def test_the_index_may_list_poses_of_its_own():
+    said = [{"azimuth": 10, "elevation": 5, "radius": 3, "fovy": 40}, {"azimuth": 190, "elevation": -5}]
+    index = json.loads(json.dumps({"stag4d": {"rig": said, "tile_size": 64}}))
+    grid = grid_of(index, Path("zero123plus-v1.2"), None)
+    assert grid.poses == (
+        OrbitPose(azimuth_deg=10.0, elevation_deg=5.0, radius=3.0, fovy_deg=40.0),
+        OrbitPose(azimuth_deg=190.0, elevation_deg=-5.0),
+    )
+    assert grid.latent_size(8) == (8, 16)
+    assert elevations(grid_of(index, HERE, "v1.2")) == V12_ELEVATIONS
+
+
+def test_the_index_may_give_every_number():
+    numbers = {"tile_size": 64, "latent_scale": 1, "latent_shift": 0.5, "image_scale": 2.0}
+    grid = grid_of({"stag4d": numbers}, HERE, "v1.1")
+    assert {name: getattr(grid, name) for name in numbers} == numbers
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ([], r"stag4d is \[\]; expected an object"),
+        (None, "stag4d is None; expected an object"),
+        ({"tile": 64}, "stag4d has the unknown key 'tile'"),
+        ({"poses": []}, "stag4d has the unknown key 'poses'"),
+        ({"tile_size": "64"}, r"stag4d\.tile_size is '64'; expected a number"),
+        ({"tile_size": 64.0}, r"stag4d\.tile_size is 64\.0; expected a number"),
+        ({"tile_size": True}, r"stag4d\.tile_size is True; expected a number"),
+        ({"latent_scale": None}, r"stag4d\.latent_scale is None; expected a number"),
+        ({"latent_shift": [0.22]}, r"stag4d\.latent_shift is \[0\.22\]; expected a number"),
+        ({"image_scale": False}, r"stag4d\.image_scale is False; expected a number"),
+        ({"rig": [{"azimuth": 0}]}, r"stag4d\.rig\[0\]\.elevation must be a finite number"),
+        ({"rig": [30, 90]}, r"stag4d\.rig\[0\] must be an object"),
+    ],
+    ids=repr,
+)
+def test_settings_of_another_kind_are_refused(settings, words):
+    with pytest.raises(ValueError, match=rf"^model_index\.json: {words}"):
+        grid_of({"stag4d": settings}, HERE, None)
+
+
+def test_a_rig_that_no_one_knows_is_refused():
+    with pytest.raises(ValueError, match=r"stag4d\.rig is 'v2'; expected v1\.1 or v1\.2, or a list"):
+        grid_of({"stag4d": {"rig": "v2"}}, HERE, None)
+    with pytest.raises(ValueError, match="unknown version 'v2'"):
+        grid_of({}, HERE, "v2")
+
+
+@pytest.mark.parametrize("rig", [{"azimuth": 0}, 0, False, ""], ids=repr)
+def test_a_rig_of_another_kind_is_refused(rig):
+    with pytest.raises(ValueError, match="rig"):
+        grid_of({"stag4d": {"rig": rig}}, HERE, None)

@@ -1,0 +1,146 @@
+"""Conditions and decoding against the published recipe, word by word."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from diffusers import AutoencoderKL
+from PIL import Image
+from transformers import CLIPTextModel, CLIPVisionModelWithProjection
+
+from stag4d.diffusion import COND, UNCOND, SeededNoise
+
+RAMP = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+EMPTY_PROMPT = [[0, 1, 1, 1, 1, 1, 1]]  # its start, its end, and padding, which is the end again
+CLIP_SIZE, VAE_SIZE = 28, 24
+NOISE = SeededNoise(3)
+
+
+def preparation(size, mean, std):
+    kind = getattr(transformers, "CLIPImageProcessorPil", None) or transformers.CLIPImageProcessor
+    return kind(
+        size={"shortest_edge": size}, crop_size={"height": size, "width": size}, resample=3,
+        image_mean=[mean] * 3, image_std=[std] * 3, rescale_factor=1 / 255,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def parts(published):
+    """Text encoder, vision encoder and VAE, as their libraries load them."""
+    kinds = {"text_encoder": CLIPTextModel, "vision_encoder": CLIPVisionModelWithProjection}
+    text, vision = (kind.from_pretrained(published / name).eval() for name, kind in kinds.items())
+    return text, vision, AutoencoderKL.from_pretrained(published / "vae", low_cpu_mem_usage=False).eval()
+
+
+def frames(size, count=2):
+    """Colors and mattes that eight bits hold exactly; half of a matte is all or nothing."""
+    generator = torch.Generator().manual_seed(size)
+    images = torch.randint(0, 256, (count, size, size, 3), generator=generator)
+    alphas = torch.randint(0, 256, (count, size, size), generator=generator)
+    alphas[:, : size // 4], alphas[:, size // 4 : size // 2] = 0, 255
+    return images / 255, alphas / 255
+
+
+@torch.no_grad()
+def naive_conditions(parts, images, alphas):
+    """Paste on gray 127, embed and encode each frame; returns all three fields of the conditions."""
+    text, vision, vae = parts
+    uncond = text(torch.tensor(EMPTY_PROMPT))[0]
+    states, references = [], []
+    for frame, (image, alpha) in enumerate(zip(images, alphas, strict=True)):
+        rgba = (torch.cat([image, alpha[..., None]], dim=-1) * 255).round().to(torch.uint8)
+        rgba = Image.fromarray(rgba.numpy(), "RGBA")
+        gray = Image.fromarray(np.full((rgba.height, rgba.width, 3), 127, dtype=np.uint8), "RGB")
+        gray.paste(rgba.convert("RGB"), mask=rgba.getchannel("A"))
+        seen = preparation(CLIP_SIZE, 0.45, 0.27)(images=gray, return_tensors="pt").pixel_values
+        image_embeds = vision(seen).image_embeds
+        states.append(uncond + image_embeds[:, None] * torch.tensor(RAMP)[:, None])
+        pixels = preparation(VAE_SIZE, 0.5, 0.8)(images=gray, return_tensors="pt").pixel_values
+        pair = []
+        for half, picture in ((UNCOND, torch.zeros_like(pixels)), (COND, pixels)):
+            posterior = vae.encode(picture).latent_dist
+            drawn = NOISE.posterior(frame, half, tuple(posterior.mean[0].shape))
+            pair.append(posterior.mean[0] + posterior.std[0] * drawn)
+        references.append(torch.stack(pair))
+    return uncond, torch.cat(states), torch.stack(references)
+
+
+@pytest.mark.parametrize("size", [24, 37, 50])
+def test_conditions_are_those_of_the_published_recipe(model, parts, size):
+    images, alphas = frames(size)
+    found = model.condition_on(images, alphas, NOISE)
+    uncond, states, references = naive_conditions(parts, images, alphas)
+    torch.testing.assert_close(found.uncond_states, uncond)
+    torch.testing.assert_close(found.cond_states, states, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found.references, references, atol=1e-5, rtol=1e-5)
+    assert found.references.shape == (2, 2, 4, VAE_SIZE // 2, VAE_SIZE // 2)
+    assert (found.cond_states[0] - found.cond_states[1]).abs().max() > 1e-3
+
+
+def test_what_is_under_an_empty_matte_is_not_seen(model):
+    images, alphas = frames(20)
+    other = torch.where(alphas[..., None] == 0, 1 - images, images)
+    assert not torch.equal(other, images)
+    first, second = (model.condition_on(seen, alphas, NOISE) for seen in (images, other))
+    assert torch.equal(first.cond_states, second.cond_states)
+    assert torch.equal(first.references, second.references)
+
+
+def test_frames_do_not_know_of_each_other(model):
+    images, alphas = frames(20, count=3)
+    together = model.condition_on(images, alphas, SeededNoise(3, share_reference=True))
+    for frame in range(3):
+        one = slice(frame, frame + 1)
+        alone = model.condition_on(images[one], alphas[one], SeededNoise(3, share_reference=True))
+        assert torch.equal(together.cond_states[one], alone.cond_states)
+        assert torch.equal(together.references[one], alone.references)
+
+
+def test_every_frame_is_reported_when_it_is_done_and_a_cancel_gets_through(model):
+    images, alphas = frames(20, count=3)
+    reported = []
+    model.condition_on(images, alphas, NOISE, on_frame=reported.append)
+    assert reported == [1, 2, 3]
+
+    def cancel(done):
+        reported.append(done)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model.condition_on(images, alphas, NOISE, on_frame=cancel)
+    assert reported == [1, 2, 3, 1]
+
+
+@torch.no_grad()
+def naive_views(vae, latents):
+    """Unscale, decode, unscale, and cut three rows of two tiles of 16 pixels."""
+    unscaled = latents[None] / 0.75 + 0.22
+    pixels = vae.decode(unscaled / 0.18215).sample / 0.5 * 0.8
+    picture = ((pixels[0] + 1) / 2).clamp(0, 1)  # [3, 48, 32]
+    tiles = []
+    for row in range(3):
+        for column in range(2):
+            tiles.append(picture[:, 16 * row : 16 * (row + 1), 16 * column : 16 * (column + 1)])
+    return torch.stack(tiles).permute(0, 2, 3, 1)
+
+
+def test_views_are_those_of_the_published_recipe(model, parts):
+    latents = torch.randn(4, 24, 16, generator=torch.Generator().manual_seed(1))
+    views = model.decode(latents)
+    expected = naive_views(parts[-1], latents)
+    assert views.shape == (6, 16, 16, 3)
+    assert 0.1 < ((expected > 0) & (expected < 1)).float().mean() < 1
+    torch.testing.assert_close(views, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_half_precision_decodes_to_float32_and_nearly_the_same(model):
+    latents = torch.randn(4, 24, 16, generator=torch.Generator().manual_seed(2))
+    views = copy.deepcopy(model).half().decode(latents)
+    assert views.dtype == torch.float32
+    torch.testing.assert_close(views, model.decode(latents), atol=1e-2, rtol=0)
+
+
+def test_the_grids_latent_has_the_vaes_size(model):
+    assert model.grid_size == (24, 16)

@@ -1,0 +1,77 @@
+"""``stag4d download``: nothing is fetched unless the licence was accepted. No test reaches the network."""
+
+import json
+import sys
+
+import huggingface_hub
+import pytest
+
+from stag4d.cli import main
+from stag4d.diffusion.published import PUBLISHED
+
+NAME = "zero123plus-v1.1"
+
+
+@pytest.fixture
+def requests(monkeypatch):
+    """What would have been asked of the hub."""
+    asked = []
+    monkeypatch.setattr(
+        huggingface_hub,
+        "snapshot_download",
+        lambda repository, **options: asked.append((repository, options)),
+    )
+    return asked
+
+
+def at_terminal(monkeypatch, answer):
+    class Terminal:
+        def isatty(self):
+            return True
+
+        def readline(self):
+            return answer
+
+    monkeypatch.setattr(sys, "stdin", Terminal())
+
+
+@pytest.mark.parametrize("answer", [None, "\n", "n\n", "maybe\n"])
+def test_without_a_yes_nothing_is_fetched(requests, tmp_path, capsys, caplog, monkeypatch, answer):
+    caplog.set_level("INFO")
+    if answer is not None:
+        at_terminal(monkeypatch, answer)
+    assert main(["download", NAME, "-o", str(tmp_path)]) == 2
+    assert requests == []
+    assert "CC-BY-NC 4.0: non-commercial use only" in caplog.text
+    assert "the licence was not accepted, nothing was downloaded" in capsys.readouterr().err
+
+
+def test_a_yes_at_the_terminal_asks_the_hub_for_the_models_files(requests, tmp_path, capsys, monkeypatch):
+    at_terminal(monkeypatch, "y\n")
+    assert main(["download", NAME, "-o", str(tmp_path)]) == 0
+    [(repository, options)] = requests
+    assert repository == "sudo-ai/zero123plus-v1.1"
+    assert options["local_dir"] == tmp_path / NAME
+    assert "model_index.json" in options["allow_patterns"]
+    assert json.loads(capsys.readouterr().out) == {"folder": str(tmp_path / NAME)}
+
+
+def test_the_option_accepts_in_advance(requests, tmp_path):
+    assert main(["download", "zero123plus-v1.2", "-o", str(tmp_path), "--accept-license"]) == 0
+    assert [repository for repository, _ in requests] == ["sudo-ai/zero123plus-v1.2"]
+
+
+def test_a_hub_that_cannot_be_reached_is_one_line(tmp_path, capsys, monkeypatch):
+    def fail(repository, **options):
+        raise huggingface_hub.errors.LocalEntryNotFoundError("offline\nand more")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
+    assert main(["download", NAME, "-o", str(tmp_path), "--accept-license"]) == 2
+    error = capsys.readouterr().err
+    assert f"sudo-ai/{NAME} could not be fetched (offline); check the connection" in error
+
+
+def test_unknown_names_are_refused_with_those_there_are(requests, tmp_path, capsys):
+    assert main(["download", "zero123plus-v9", "-o", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert all(name in error for name in PUBLISHED)
