@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -141,9 +142,12 @@ def _multiview(options: argparse.Namespace) -> int:
         options.seed, share_grid=not options.separate_noise, share_reference=options.share_reference_noise
     )
     cut = rembg_cutter() if options.mattes == "rembg" else cut_out
-    clip, fps = read_clip(options.clip, options.frames)
-    images, alphas = prepare_clip(clip, size=options.size, margin=options.margin)
-    del clip
+    _refuse_own_input(Path(options.clip), out)
+    clip = read_clip(options.clip, options.frames)
+    config.check_clip(len(clip.frames))
+    fps = frame_rate(clip.fps if options.fps is None else options.fps)
+    images, alphas = prepare_clip(clip.frames, size=options.size, margin=options.margin, names=clip.names)
+    del clip  # a long one of large frames takes more than the rest
     dtype = (
         _DTYPES[options.dtype]
         if options.dtype
@@ -167,7 +171,7 @@ def _multiview(options: argparse.Namespace) -> int:
             noise,
             config,
             input_elevation_deg=options.input_elevation,
-            fps=frame_rate(options.fps if options.fps is not None else fps),
+            fps=fps,
             cut=cut,
             resume=options.resume,
             on_stage=on_stage,
@@ -182,3 +186,11 @@ def _multiview(options: argparse.Namespace) -> int:
         }
     )
     return 0
+
+
+def _refuse_own_input(clip: Path, out: Path) -> None:
+    """Raise ValueError if the result would overwrite the frames that it is made of."""
+    if clip.is_dir() and out.resolve() in (clip.resolve(), clip.resolve().parent):
+        raise ValueError(
+            f"{out}: holds the clip, whose frames the views' own would replace; name another folder."
+        )

@@ -1,6 +1,6 @@
 """What is on disk: clips and ViewSet folders; and what one optimisation step sees of them."""
 
-from .clip_files import read_clip
+from .clip_files import Clip, read_clip
 from .training_views import Targets, TrainingViews
 from .view_folder import (
     hold_out_view,
@@ -10,8 +10,11 @@ from .view_folder import (
     write_view_poses,
     write_views,
 )
+from .view_layout import UNFINISHED
 
 __all__ = [
+    "UNFINISHED",
+    "Clip",
     "Targets",
     "TrainingViews",
     "hold_out_view",

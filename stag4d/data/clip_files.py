@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -15,19 +16,34 @@ from .png import read_png
 
 DEFAULT_FPS = 8.0  # of a folder, which does not say
 _PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+_NUMBERED = re.compile(r"([^0-9]*)([0-9]*)")
 _FRAMES_FOLDER = "ref"  # of a view folder, whose frames are a clip too
 
 
-def read_clip(path: str | Path, num_frames: int = 0) -> tuple[Tensor, float]:
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """Frames of a clip.
+
+    Attributes:
+        frames: uint8 [F, H, W, 3], or [F, H, W, 4] when every picture has a transparent part.
+        fps: Frames a second of what was kept, so that it lasts as long as the whole.
+        names: What each frame is called, for messages.
+    """
+
+    frames: Tensor
+    fps: float
+    names: list[str]
+
+
+def read_clip(path: str | Path, num_frames: int = 0) -> Clip:
     """Read frames spread evenly over a clip, first and last included.
 
     Args:
-        path: A video file, or a folder of pictures (or of a folder ``ref`` with pictures).
+        path: A video file, a picture, or a folder of pictures; in a view folder they are in ``ref``.
         num_frames: Frames to keep; 0, or more than there are, keeps all.
 
     Returns:
-        Frames, uint8 [F, H, W, 3], or [F, H, W, 4] when every picture has a transparent part, and frames a
-        second of what was kept.
+        The clip.
 
     Raises:
         FileNotFoundError: if there is no such file or folder, or no picture in it.
@@ -36,19 +52,25 @@ def read_clip(path: str | Path, num_frames: int = 0) -> tuple[Tensor, float]:
     source = Path(path)
     if num_frames < 0:
         raise ValueError(f"clip: {num_frames} frames; expected 0 (all) or more.")
-    if source.is_dir():
-        files = _pictures_in(source)
-        frames, fps, count = _read_pictures(files, _kept(len(files), num_frames)), DEFAULT_FPS, len(files)
+    if source.is_dir() or source.suffix.lower() in _PICTURES:
+        files = _pictures_in(source) if source.is_dir() else [source]
+        fps, count = DEFAULT_FPS, len(files)
+        kept = _kept(count, num_frames)
+        frames, names = (
+            _read_pictures([files[frame] for frame in kept]),
+            [files[frame].name for frame in kept],
+        )
     elif source.is_file():
         fps, count = _rate_and_count(source)
-        frames = _read_video(source, _kept(count, num_frames))
+        kept = _kept(count, num_frames)
+        frames, names = _read_video(source, kept), [f"frame {frame} of {source.name}" for frame in kept]
     else:
         raise FileNotFoundError(
             f"{source}: no such file or folder; expected a video or a folder of pictures."
         )
     if 1 < len(frames) < count:
         fps *= (len(frames) - 1) / (count - 1)
-    return torch.from_numpy(frames), fps
+    return Clip(torch.from_numpy(frames), fps, names)
 
 
 def _kept(count: int, num_frames: int) -> list[int]:
@@ -59,31 +81,34 @@ def _kept(count: int, num_frames: int) -> list[int]:
 
 def _pictures_in(folder: Path) -> list[Path]:
     """Return a folder's pictures, 2 before 10."""
-    for place in (folder, folder / _FRAMES_FOLDER):
-        found = [file for file in place.glob("*") if file.suffix.lower() in _PICTURES]
+    for place in (folder / _FRAMES_FOLDER, folder):
+        found = [file for file in place.glob("[!.]*") if file.suffix.lower() in _PICTURES]
         if found:
-            return sorted(found, key=lambda file: [(part.isdigit(), int(part) if part.isdigit() else part)
-                                                   for part in re.split(r"(\d+)", file.name)])  # fmt: skip
+            return sorted(found, key=_by_number)
     raise FileNotFoundError(f"{folder}: no pictures; expected files such as 0.png, 1.png or 0.jpg.")
 
 
-def _read_pictures(files: list[Path], kept: list[int]) -> np.ndarray:
+def _by_number(file: Path) -> tuple[list[tuple[str, int]], str]:
+    """Return what sorts names by the numbers in them."""
+    return [(text, int(number or 0)) for text, number in _NUMBERED.findall(file.stem)], file.name
+
+
+def _read_pictures(files: list[Path]) -> np.ndarray:
     """Return pictures of one size, uint8 [F, H, W, 3 or 4]."""
-    first = files[kept[0]]
     pictures: list[np.ndarray] = []
-    for frame in kept:
-        colors, alpha = read_png(files[frame])
+    for file in files:
+        colors, alpha = read_png(file)
         if alpha is not None and alpha.min() == 1:
             alpha = None  # RGBA that is opaque throughout says nothing about the object
         pixels = colors if alpha is None else np.concatenate([colors, alpha[..., None]], axis=-1)
         picture = np.rint(pixels * 255).astype(np.uint8)  # [H, W, 3 or 4]
         if pictures and picture.shape[:2] != pictures[0].shape[:2]:
             raise ValueError(
-                f"{files[frame]}: {_size(picture)} pixels; expected {_size(pictures[0])}, as {first}."
+                f"{file}: {_size(picture)} pixels; expected {_size(pictures[0])}, as {files[0]} has."
             )
         if pictures and picture.shape != pictures[0].shape:
             has, expected = ("no alpha", "alpha") if alpha is None else ("alpha", "none")
-            raise ValueError(f"{files[frame]}: has {has}; expected {expected}, as {first}.")
+            raise ValueError(f"{file}: has {has}; expected {expected}, as {files[0]} has.")
         pictures.append(picture)
     return np.stack(pictures)
 

@@ -11,6 +11,9 @@ from pathlib import Path
 _FRAME_FILE = re.compile(r"(0|[1-9][0-9]*)_rgba\.png")
 _FRAME_FOLDER = re.compile(r"(0|[1-9][0-9]*)_rgba")
 _VIEW_FILE = re.compile(r"(0|[1-9][0-9]*)\.png")
+UNFINISHED = "unfinished_{}.latents"
+"""State that an interrupted ``stag4d multiview`` leaves in a folder whose set is not whole."""
+
 _EXPECTED = "expected a folder that holds ref/0_rgba.png, ref/1_rgba.png, ..."
 
 
@@ -34,12 +37,17 @@ def find_frames(root: Path) -> list[Path]:
 
     Raises:
         FileNotFoundError: if the folder is not there, has no frames, or misses one.
-        ValueError: if it is a file.
+        ValueError: if it is a file, or what was to fill the folder was interrupted.
     """
     if not root.exists():
         raise FileNotFoundError(f"views: {root} does not exist; {_EXPECTED}")
     if not root.is_dir():
         raise ValueError(f"views: {root} is not a folder; {_EXPECTED}")
+    for left in root.glob(UNFINISHED.format("*")):
+        raise ValueError(
+            f"views: {root} is unfinished; run the interrupted `stag4d multiview` again with --resume, or "
+            f"delete {left.name} to use the views that are there."
+        )
     numbers = _numbers(root / "ref", _FRAME_FILE)
     if not numbers:
         raise FileNotFoundError(f"views: {root} has no frames; {_EXPECTED}")

@@ -94,6 +94,14 @@ class SamplingConfig:
         if self.batch_size is not None and self.batch_size < 1:
             raise ValueError(f"sampling: batches of {self.batch_size} frames; expected at least 1.")
 
+    def check_clip(self, num_frames: int) -> None:
+        """Raise ValueError unless a clip of that many frames has the anchor frame."""
+        if self.anchor is not None and not 0 <= self.anchor.frame < num_frames:
+            raise ValueError(
+                f"sampling: anchor frame {self.anchor.frame} of {num_frames} frames; expected 0 to "
+                f"{num_frames - 1}."
+            )
+
 
 @dataclass(frozen=True, eq=False)
 class Progress:
@@ -144,12 +152,9 @@ def denoise(
     Raises:
         ValueError: if there is no such anchor frame, or ``start`` has another shape.
     """
-    count, anchor = len(conditions), config.anchor
+    count = len(conditions)
     shape = (unet.config.in_channels, *grid_size)
-    if anchor is not None and not 0 <= anchor.frame < count:
-        raise ValueError(
-            f"denoiser: anchor frame {anchor.frame} of {count} frames; expected 0 to {count - 1}."
-        )
+    config.check_clip(count)
     scheduler.set_timesteps(config.num_steps)
     if start is None:
         drawn = torch.stack([noise.initial(frame, shape) for frame in range(count)])  # [F, C, h, w]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from .denoiser import Progress, SamplingConfig, denoise
@@ -57,8 +57,8 @@ def sample_latents(
 
     Raises:
         ValueError: if a number is out of range or the checkpoint is damaged.
-        OSError: if the checkpoint cannot be written.
     """
+    config.check_clip(len(images))
     shape = (len(images), model.unet.config.in_channels, *model.grid_size)
     start = None
     if checkpoint is not None and resume:
@@ -109,10 +109,14 @@ def sampling_key(
 
 
 def _save(path: Path, step: int, latents: Tensor) -> None:
-    """Write steps done and latents, atomically: a file half written is never seen under the name."""
-    temporary = path.with_name(f".{path.name}.part")
-    save_file({"latents": latents.cpu().contiguous()}, temporary, metadata={"step": str(step)})
-    temporary.replace(path)
+    """Write steps done and latents, whole or not at all; a full disk costs the state and not the work."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(save({"latents": latents.cpu().contiguous()}, metadata={"step": str(step)}))
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        _logger.warning("%s: the state to go on from cannot be kept (%s).", path, error)
 
 
 def _load(path: Path, shape: tuple[int, ...], num_steps: int) -> tuple[int, Tensor] | None:

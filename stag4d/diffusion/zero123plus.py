@@ -62,7 +62,7 @@ class MultiViewModel(nn.Module):
         self.register_buffer("uncond_states", uncond_states, persistent=False)
         self.register_buffer("ramp", ramp, persistent=False)
         self.scheduler, self.grid = scheduler, grid
-        self._vae_processor, self._vision_processor = processors
+        self.processors = processors
 
     @property
     def grid_size(self) -> tuple[int, int]:
@@ -73,7 +73,7 @@ class MultiViewModel(nn.Module):
         """Return a hash that tells models apart: their numbers, and each network's first and last layers."""
         networks = (self.unet, self.vae, self.vision_encoder)
         said = [dict(self.scheduler.config), self.grid, self.unet.dtype]
-        said += [processor.to_dict() for processor in (self._vae_processor, self._vision_processor)]
+        said += [processor.to_dict() for processor in self.processors]
         digest = hashlib.sha256(repr(said).encode())
         weights = [end for network in networks for end in itemgetter(0, -2, -1)(list(network.parameters()))]
         for tensor in (self.uncond_states, self.ramp, *weights):
@@ -102,10 +102,10 @@ class MultiViewModel(nn.Module):
         cond_states, references = [], []
         for frame in range(len(images)):
             picture = _on_gray(images[frame], alphas[frame])
-            embedding = self._pixels(self._vision_processor, picture)
+            embedding = self._pixels(self.processors[1], picture)
             embedding = self.vision_encoder(embedding).image_embeds.float()  # [1, D]
             cond_states.append(self.uncond_states + embedding[:, None] * self.ramp[:, None])  # [1, K, D]
-            pixels = self._pixels(self._vae_processor, picture)  # [1, 3, H, W]
+            pixels = self._pixels(self.processors[0], picture)  # [1, 3, H, W]
             halves = []
             for half, seen in ((UNCOND, torch.zeros_like(pixels)), (COND, pixels)):
                 posterior = self.vae.encode(seen).latent_dist

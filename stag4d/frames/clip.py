@@ -22,6 +22,7 @@ def prepare_clip(
     num_frames: int = 0,
     size: int,
     margin: float,
+    names: Sequence[str] | None = None,
     on_piece: Callable[[int], None] = lambda done: None,
 ) -> tuple[Tensor, Tensor]:
     """Choose frames and cut one square around the object's whole motion.
@@ -38,6 +39,7 @@ def prepare_clip(
             there are keeps all.
         size: Side S of the result, pixels.
         margin: Share of the result's side that stays free on each side of the box's longer extent.
+        names: What messages call the frames; None numbers them from 0.
         on_piece: Called with the number of mattes and cuts done, after each of these 2 T pieces.
 
     Returns:
@@ -56,7 +58,7 @@ def prepare_clip(
     count = len(images)
     kept = torch.linspace(0, count - 1, min(num_frames or count, count), dtype=torch.float64).round().int()
     frames = kept.tolist()
-    mattes = _mattes(images, alphas, frames, "clip", on_piece)  # [T, H, W]
+    mattes = _mattes(images, alphas, frames, "clip", names, on_piece)  # [T, H, W]
     left, top, side = _square_around(mattes, margin)
     height, width = mattes.shape[1:]
     rows = _resampling_weights(top, side, size, height).to(mattes)  # [S, H]
@@ -120,12 +122,14 @@ def _mattes(
     alphas: Tensor | None,
     frames: Sequence[int],
     subject: str,
+    names: Sequence[str] | None = None,
     on_piece: Callable[[int], None] = lambda done: None,
 ) -> Tensor:
     """Return the mattes of some frames of a checked batch, [T, H, W]; raises ValueError as ``mattes_of``."""
     found = []
     for frame in frames:
-        found.append(_matte(images, alphas, frame, subject))
+        name = f"image {frame}" if names is None else names[frame]
+        found.append(_matte(images[frame], None if alphas is None else alphas[frame], f"{subject}: {name}"))
         on_piece(len(found))
     mattes = torch.stack(found)
     if mattes.min() > 0.5:
@@ -133,26 +137,26 @@ def _mattes(
     return mattes
 
 
-def _matte(images: Tensor, alphas: Tensor | None, frame: int, subject: str) -> Tensor:
-    """Return one frame's matte, float32 [H, W]; raises ValueError that names it by its number from 0."""
-    image = _as_float(images[frame])
+def _matte(image: Tensor, alpha: Tensor | None, name: str) -> Tensor:
+    """Return one frame's matte, float32 [H, W]; raises ValueError that begins with its name."""
+    image = _as_float(image)
     if not image.isfinite().all():
-        raise ValueError(f"{subject}: image {frame} has pixels that are not finite; expected 0 to 1.")
-    if alphas is not None:
-        matte = alphas[frame].float()
+        raise ValueError(f"{name} has pixels that are not finite; expected 0 to 1.")
+    if alpha is not None:
+        matte = alpha.float()
     elif image.shape[-1] == 4:
         matte = image[..., 3]
     else:
         try:
             matte = matte_from_border(image)
         except ValueError as error:
-            raise ValueError(f"{subject}: image {frame} came without a matte, and {error}") from error
+            raise ValueError(f"{name} came without a matte, and {error}") from error
     if not matte.isfinite().all():
-        raise ValueError(f"{subject}: the matte of image {frame} is not finite; expected 0 to 1.")
+        raise ValueError(f"{name} has a matte that is not finite; expected 0 to 1.")
     if matte.max() <= 0.5:
         raise ValueError(
-            f"{subject}: the matte of image {frame} is empty, its largest alpha is {matte.max():g}; expected "
-            "an object in every image."
+            f"{name} has an empty matte, its largest alpha is {matte.max():g}; expected an object in every "
+            "image."
         )
     return matte.clamp(0, 1)
 

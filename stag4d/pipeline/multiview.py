@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ..data import remove_beyond, write_view_frame, write_view_poses
+from ..data import UNFINISHED, remove_beyond, write_view_frame, write_view_poses
 from ..diffusion import MultiViewModel, Progress, SamplingConfig, SeededNoise, sample_latents, sampling_key
 from ..diffusion.sampling import StageCallback
 from ..evaluation import UnrestMeter, on_white, relative_flicker
@@ -60,6 +60,7 @@ def generate_views(
     Raises:
         ValueError: if a number is out of range or frames are not square.
     """
+    config.check_clip(len(images))
     clip = _clip(model, images, alphas, input_elevation_deg, fps)
     checkpoint = None
     if checkpoints is not None:
@@ -109,6 +110,7 @@ def write_multiview(
         ValueError: if a number is out of range, frames are not square, or what was left is damaged.
         RuntimeError: if a file cannot be written.
     """
+    config.check_clip(len(images))
     clip = _clip(model, images, alphas, input_elevation_deg, fps)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = _checkpoint(folder, sampling_key(model, images, alphas, noise, config))
@@ -131,7 +133,7 @@ def write_multiview(
             rows += [_tile(*tile, tile_size) for tile in tiles]
     remove_beyond(folder, count, len(model.grid.poses))
     write_contact_sheet(folder / "views.png", torch.stack(rows), columns=1 + len(model.grid.poses))
-    for left in folder.glob(_checkpoint(folder, "*").name):
+    for left in folder.glob(UNFINISHED.format("*")):
         left.unlink()
     return relative_flicker(views_unrest, clip_unrest)
 
@@ -140,12 +142,19 @@ def _cut_views(
     model: MultiViewModel, latents: Tensor, cut: CutOut, on_stage: StageCallback
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield straight colors [V, s, s, 3] and alphas [V, s, s] of each frame's views."""
-    num_doubtful = 0
+    num_doubtful, blank = 0, []
     for frame in range(len(latents)):
         parts = [cut(view) for view in model.decode(latents[frame])]
         num_doubtful += sum(not is_plain for _, _, is_plain in parts)
+        blank += [
+            f"view {view} of frame {frame}" for view, (_, alpha, _) in enumerate(parts) if not alpha.any()
+        ]
         yield torch.stack([colors for colors, _, _ in parts]), torch.stack([alpha for _, alpha, _ in parts])
         on_stage("decode", frame + 1, len(latents))
+    if blank:
+        _logger.warning(
+            "%d views show nothing, %s first; a fit refuses them. Try another seed.", len(blank), blank[0]
+        )
     if num_doubtful:
         _logger.warning(
             "%d of %d views have no plain background; their mattes are guesses. Look at the views: more "
@@ -166,7 +175,7 @@ def _clip(model: MultiViewModel, images: Tensor, alphas: Tensor, elevation_deg: 
 
 def _checkpoint(folder: Path, key: str) -> Path:
     """Return where a folder keeps the state of an interrupted call."""
-    return folder / f"unfinished_{key[:16]}.latents"
+    return folder / UNFINISHED.format(key[:16])
 
 
 def _tile(image: Tensor, alpha: Tensor, size: int) -> Tensor:

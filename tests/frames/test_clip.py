@@ -116,6 +116,25 @@ def test_half_precision_is_taken():
     assert torch.equal(cut_images, RED.expand(1, 4, 4, 3))
 
 
+@pytest.mark.parametrize("matte", ["given", "alpha", "border"])
+def test_bytes_give_what_floats_give(matte):
+    generator = torch.Generator().manual_seed(0)
+    _, alphas = boxes(12, 12, (3, 3, 4, 5), (5, 4, 4, 5))
+    pixels = torch.randint(0, 200, (2, 12, 12, 3), generator=generator, dtype=torch.uint8)
+    pixels[alphas == 0] = 255  # one plain color
+    if matte == "alpha":
+        soft = torch.where(alphas > 0, 201, 3).byte()
+        pixels = torch.cat([pixels, soft[..., None]], dim=-1)
+    given = alphas if matte == "given" else None
+    from_bytes = prepare_clip(pixels, given, size=8, margin=0.1)
+    from_floats = prepare_clip(pixels.float() / 255, given, size=8, margin=0.1)
+    for found, expected in zip(from_bytes, from_floats, strict=True):
+        assert torch.equal(found, expected)
+    assert 0.1 < from_bytes[0][from_bytes[1] > 0.5].mean() < 0.7  # of 0..1, neither black nor clipped
+    assert torch.equal(mattes_of(pixels, given), mattes_of(pixels.float() / 255, given))
+    assert mattes_of(pixels, given).max() == (201 / 255 if matte == "alpha" else 1)
+
+
 def test_a_matte_is_the_given_one_or_the_alpha_or_found_before_a_plain_background():
     images, box = boxes(12, 12, (4, 4, 4, 4))
     _, other = boxes(12, 12, (1, 1, 3, 3))
@@ -154,16 +173,16 @@ STRIPES = (torch.arange(10) % 2).float()[None, None, :, None].expand(3, 8, 10, 3
         (
             IMAGES,
             changed(ALPHAS, 1, 0.25),
-            "matte of image 1 is empty, its largest alpha is 0.25; expected an",
+            "image 1 has an empty matte, its largest alpha is 0.25; expected an",
         ),
         (
             torch.ones_like(IMAGES),
             None,
-            "matte of image 0 is empty, its largest alpha is 0; expected an object",
+            "image 0 has an empty matte, its largest alpha is 0; expected an object",
         ),
         (IMAGES, torch.ones_like(ALPHAS), "every matte is full; expected background around the object"),
         (changed(IMAGES, 2, math.nan), ALPHAS, "image 2 has pixels that are not finite"),
-        (IMAGES, changed(ALPHAS, 2, math.inf), "the matte of image 2 is not finite"),
+        (IMAGES, changed(ALPHAS, 2, math.inf), "image 2 has a matte that is not finite"),
         (STRIPES, None, "image 0 came without a matte, and matte: the border is not plain"),
     ],
 )
@@ -175,7 +194,7 @@ def test_clips_that_cannot_be_cut_are_refused(images, alphas, message):
 
 
 def test_a_refused_image_is_named_by_its_number_in_the_clip():
-    with pytest.raises(ValueError, match="matte of image 2 is empty"):
+    with pytest.raises(ValueError, match="image 2 has an empty matte"):
         prepare_clip(IMAGES, changed(ALPHAS, 2, 0.0), num_frames=2, size=8, margin=0.1)
 
 

@@ -162,7 +162,7 @@ def test_frames_that_cannot_serve_are_refused(generate, clip):
     images, mask = clip
     with pytest.raises(ValueError, match="frames: image 0 came without a matte"):
         generate(images)
-    with pytest.raises(ValueError, match="the matte of image 1 is empty"):
+    with pytest.raises(ValueError, match="image 1 has an empty matte"):
         generate(images, mask * torch.tensor([1.0, 0.0, 1.0])[:, None, None])
     with pytest.raises(ValueError, match="anchor frame 3 of 3 frames"):
         generate(*clip, anchor_frame=3)

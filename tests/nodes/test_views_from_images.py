@@ -135,7 +135,7 @@ def test_the_default_cameras_are_those_of_zero123plus(pack):
         ({"views_mask": masks(6, 16)}, "views: mattes of 16x16 pixels; expected 8x8, as the images"),
         ({"reference": torch.ones(3, 16, 20, 3)}, "reference: images of 20x16 .*use STAG4D Prepare Frames"),
         ({"views": torch.ones(6, 8, 6, 3)}, "views: images of 6x8 .*use STAG4D Prepare Frames"),
-        ({"views": torch.ones(6, 8, 8, 3)}, "views: the matte of image 0 is empty"),
+        ({"views": torch.ones(6, 8, 8, 3)}, "views: image 0 has an empty matte"),
     ],
 )
 def test_what_does_not_fit_is_refused(join, reference, views, others, message):

@@ -1,0 +1,391 @@
+"""``stag4d multiview`` as users type it: from a clip on disk to a folder that ``stag4d fit`` reads."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import re
+import shutil
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from importlib.util import find_spec
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+from small_fit import small_config
+from tiny_models import TILE, make_multiview_folder
+
+from stag4d import cli
+from stag4d.cli import main
+from stag4d.cli.console import StageBars
+from stag4d.data import read_views
+from stag4d.geometry import zero123plus_rig
+from stag4d.scene import load_scene
+
+QUICK = ["--steps", "2", "--size", "16"]
+OPTIONS = [
+    "--out", "--model", "--frames", "--size", "--margin", "--fps", "--input-elevation", "--rig", "--steps",
+    "--guidance-scale", "--seed", "--anchor-frame", "--anchor-strength", "--previous-strength",
+    "--separate-noise", "--share-reference-noise", "--batch-size", "--dtype", "--mattes", "--resume",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    """A folder of a model that draws noise."""
+    return make_multiview_folder(tmp_path_factory.mktemp("model"))
+
+
+def picture(frame: int) -> np.ndarray:
+    """Return a square of 8 pixels that moves to the right, uint8 RGBA [16, 24, 4]; nothing is clear gray."""
+    pixels = np.full((16, 24, 4), (90, 90, 90, 0), np.uint8)
+    pixels[4:12, 3 + 2 * frame : 11 + 2 * frame] = (220, 40 * frame, 30, 255)
+    return pixels
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> Path:
+    """A folder of five pictures with alpha."""
+    folder = tmp_path_factory.mktemp("clip")
+    for frame in range(5):
+        Image.fromarray(picture(frame)).save(folder / f"{frame}.png")
+    return folder
+
+
+def said(capsys: pytest.CaptureFixture) -> dict:
+    """Return the JSON that is all of stdout."""
+    return json.loads(capsys.readouterr().out)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Return a folder's files by their names."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_help_explains_every_option(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["multiview", "--help"])
+    assert stop.value.code == 0
+    words = " ".join(capsys.readouterr().out.split())
+    explained = words[words.index("options:") :]
+    assert set(re.findall(r"--[a-z][a-z-]+", explained)) == {*OPTIONS, "--help"}
+    for option, following in zip(OPTIONS, [*OPTIONS[1:], ""], strict=True):
+        start = explained.index(f"{option} " if option != "--resume" else option)
+        text = explained[start : explained.index(following, start + 1) if following else None]
+        assert len(text.split()) > 4, f"{option} has no explanation"
+
+
+def test_a_folder_of_pictures_becomes_a_set_of_views(model, clip, tmp_path, capsys):
+    out = tmp_path / "new" / "views"
+    assert main(["multiview", str(clip), "-o", str(out), "--model", str(model), "--frames", "3", *QUICK]) == 0
+    captured = capsys.readouterr()
+    result = json.loads(captured.out)
+    assert {key: result[key] for key in ("folder", "frames", "views")} == {
+        "folder": str(out), "frames": 3, "views": 6
+    }  # fmt: skip
+    assert math.isfinite(result["flicker"])
+    for stage, total in (("encode", 3), ("denoise", 2), ("decode", 3)):
+        assert re.search(rf"{stage}: 100%.* {total}/{total} ", captured.err), stage
+    views = read_views(out)
+    assert views.images.shape == (3, 16, 16, 3)
+    assert views.view_images.shape == (3, 6, TILE, TILE, 3)
+    assert views.view_poses == zero123plus_rig("v1.1")
+    assert (views.input_pose.elevation_deg, views.fps) == (0, 8 * 2 / 4)  # 3 of 5 frames last as long
+    # The object's motion is 16 pixels wide and 8 high; a tenth is free on either side, so 20 become 16.
+    assert views.alphas[0].sum() == pytest.approx(64 * (16 / 20) ** 2, rel=0.01)
+    assert (views.images[2][views.alphas[2] == 1] * 255).round().unique(dim=0).tolist() == [[220, 160, 30]]
+
+
+def test_options_reach_what_is_written(model, clip, tmp_path, capsys):
+    words = ["multiview", str(clip), "--model", str(model), "--frames", "2", *QUICK]
+    further = ["--rig", "v1.2", "--input-elevation", "-15", "--fps", "12", "--margin", "0.25"]
+    assert main([*words, "-o", str(tmp_path / "a"), *further]) == 0
+    views = read_views(tmp_path / "a")
+    assert views.view_poses == zero123plus_rig("v1.2")
+    assert views.input_pose.radius == views.view_poses[0].radius
+    assert (views.input_pose.elevation_deg, views.fps) == (-15, 12)
+    assert (views.alphas.amax(dim=(0, 1)) > 0.5).sum() == 8  # half of the width is free
+    before = files_of(tmp_path / "a")["zero123/1_rgba/0.png"]
+    for number, option in enumerate(
+        [
+            ["--seed", "1"],
+            ["--guidance-scale", "2"],
+            ["--anchor-strength", "1"],
+            ["--anchor-frame", "1"],
+            ["--anchor-strength", "0.25", "--previous-strength", "0.5"],
+            ["--separate-noise"],
+            ["--share-reference-noise"],
+            ["--steps", "3"],
+            ["--dtype", "bfloat16"],
+        ]
+    ):
+        assert main([*words, "-o", str(tmp_path / str(number)), *further, *option]) == 0
+        assert files_of(tmp_path / str(number))["zero123/1_rgba/0.png"] != before, option
+    assert main([*words, "-o", str(tmp_path / "b"), *further, "--batch-size", "2"]) == 0
+    assert files_of(tmp_path / "b")["zero123/1_rgba/0.png"] == before
+    assert capsys.readouterr().out.count("\n") == 11
+
+
+def test_a_video_before_one_plain_color_becomes_a_set_of_views(model, tmp_path, capsys):
+    with av.open(str(tmp_path / "clip.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=Fraction(20), options={"qscale": "2"})
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        for frame in range(9):
+            pixels = np.full((32, 48, 3), (225, 230, 235), np.uint8)
+            pixels[8:24, 4 + 3 * frame : 20 + 3 * frame] = (90, 40, 50)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+    out = tmp_path / "views"
+    words = ["multiview", str(tmp_path / "clip.mp4"), "-o", str(out), "--model", str(model)]
+    assert main([*words, "--frames", "3", "--margin", "0", "--steps", "2", "--size", "40"]) == 0
+    assert said(capsys)["frames"] == 3
+    views = read_views(out)
+    assert views.fps == 20 * 2 / 8
+    assert views.images.shape == (3, 40, 40, 3)
+    # From 4 to 44 pixels across, so nothing is scaled, and 8 to 24 down, 12 to 28 in the square.
+    for frame, left in enumerate((0, 12, 24)):
+        expected = np.zeros((40, 40), bool)
+        expected[12:28, left : left + 16] = True
+        assert ((views.alphas[frame] > 0.5).numpy() != expected).sum() <= 16  # of 256; the codec blurs edges
+        center = views.images[frame, 20, left + 8] * 255
+        assert abs(center.numpy() - (90, 40, 50)).max() < 12
+
+
+def test_a_fit_reads_what_is_written(model, clip, tmp_path, monkeypatch):
+    out = tmp_path / "views"
+    words = ["multiview", str(clip), "-o", str(out), "--model", str(model), "--fps", "5"]
+    assert main([*words, "--frames", "2", *QUICK]) == 0
+    monkeypatch.setattr(
+        cli.fitting,
+        "preset",
+        lambda name, *, steps, size, seed: replace(small_config(steps, size, seed), preset=name),
+    )
+    assert main(["fit", str(out), "-o", str(tmp_path / "fit"), *QUICK]) == 0
+    info = load_scene(tmp_path / "fit" / "scene.safetensors").info
+    assert (info.num_frames, info.fps) == (2, 5)
+
+
+class Impatient(StageBars):
+    """Bars at which the user presses Ctrl-C."""
+
+    moment, presses = ("denoise", 2), 1
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        super().__call__(stage, done, total)
+        for _ in range(self.presses if (stage, done) == self.moment else 0):
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    ("moment", "presses"),
+    [(("encode", 2), 1), (("denoise", 2), 1), (("denoise", 2), 2), (("decode", 1), 1), (("decode", 2), 2)],
+)
+def test_an_interrupted_run_resumes_to_the_same_files(
+    model, clip, tmp_path, monkeypatch, capsys, moment, presses
+):
+    words = ["multiview", str(clip), "--model", str(model), "--frames", "2", "--steps", "3", "--size", "16"]
+    assert main([*words, "-o", str(tmp_path / "whole")]) == 0
+    before = signal.getsignal(signal.SIGINT)
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            cli.views, "StageBars", type("Pressed", (Impatient,), {"moment": moment, "presses": presses})
+        )
+        assert main([*words, "-o", str(tmp_path / "out")]) == 130
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "stopping; what was reached is kept" in captured.err
+    assert signal.getsignal(signal.SIGINT) is before
+    assert not (tmp_path / "out" / "views.png").exists()
+    assert len(list((tmp_path / "out").glob("unfinished_*"))) == (moment[0] != "encode")
+    assert main([*words, "-o", str(tmp_path / "out"), "--resume"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["frames"] == 2
+    assert ("encode" in captured.err) == (moment[0] != "decode")
+    assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")
+
+
+def test_resuming_what_never_began_begins(model, clip, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    words = ["multiview", str(clip), "-o", str(tmp_path / "out"), "--model", str(model), "--frames", "1"]
+    assert main([*words, *QUICK, "--resume"]) == 0
+    assert "nothing to go on from; the views are drawn from the beginning." in caplog.text
+    assert read_views(tmp_path / "out").num_frames == 1
+
+
+@pytest.fixture
+def refuses(capsys, caplog, tmp_path) -> Callable[..., str]:
+    """A function that runs a command which must fail, and returns the one line that it says."""
+    caplog.set_level(logging.INFO)
+
+    def run(*words: object) -> str:
+        capsys.readouterr()
+        assert main(["multiview", *map(str, words)]) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.count("\n") == 1, captured.err
+        assert captured.err.startswith("stag4d multiview: ")
+        assert caplog.text == ""
+        assert not (tmp_path / "out").exists()
+        return captured.err
+
+    return run
+
+
+BAD_NUMBERS = {
+    ("--steps", "0"): "sampling: 0 steps; expected 1 to 1000.",
+    ("--steps", "1001"): "sampling: 1001 steps",
+    ("--guidance-scale", "nan"): "sampling: guidance_scale is nan; expected a finite number.",
+    ("--batch-size", "0"): "sampling: batches of 0 frames; expected at least 1.",
+    ("--anchor-strength", "2"): "anchor: strength is 2; expected 0 to 1.",
+    ("--anchor-strength", "-0.5"): "anchor: strength is -0.5; expected 0 to 1.",
+    ("--previous-strength", "0.6"): "anchor: previous_strength is 0.6 beside a strength of 0.5; expected",
+    ("--frames", "-1"): "clip: -1 frames; expected 0 (all) or more.",
+    ("--size", "0"): "clip: size is 0; expected at least one pixel.",
+    ("--margin", "0.5"): "clip: margin is 0.5; expected 0 to below 0.5.",
+    ("--fps", "0"): "--fps: 0 frames a second; expected above 0, at most 1000.",
+    ("--fps", "nan"): "--fps: nan frames a second",
+    ("--input-elevation", "95"): "elevation 95 degrees",
+    ("--rig", "v2"): "argument --rig: invalid choice: 'v2'",
+    ("--dtype", "int8"): "argument --dtype: invalid choice: 'int8'",
+    ("--seed", "lucky"): "argument --seed: invalid int value: 'lucky'",
+    ("--mattes", "scissors"): "argument --mattes: invalid choice: 'scissors'",
+}
+
+
+@pytest.mark.parametrize(("option", "value"), BAD_NUMBERS)
+def test_values_out_of_range_are_refused(refuses, model, clip, tmp_path, option, value):
+    words = [clip, "-o", tmp_path / "out", "--model", model, *QUICK, option, value]
+    assert BAD_NUMBERS[option, value] in refuses(*words)
+
+
+def test_an_anchor_beyond_the_clip_is_refused_before_the_work(refuses, model, clip, tmp_path):
+    line = refuses(clip, "-o", tmp_path / "out", "--model", model, *QUICK, "--anchor-frame", "5")
+    assert "anchor frame 5 of 5 frames; expected 0 to 4." in line
+
+
+def test_a_folder_does_not_overwrite_the_clip_in_it(refuses, model, clip, tmp_path):
+    folder = tmp_path / "set"
+    shutil.copytree(clip, folder / "ref")
+    before = files_of(folder)
+    for source in (folder, folder / "ref"):
+        line = refuses(source, "-o", folder, "--model", model, *QUICK)
+        assert "holds the clip, whose frames the views' own would replace; name another folder." in line
+    assert files_of(folder) == before
+
+
+@pytest.mark.parametrize("frame", [5, -1])
+def test_an_anchor_beyond_the_clip_is_refused(model, clip, tmp_path, capsys, frame):
+    words = ["multiview", str(clip), "-o", str(tmp_path), "--model", str(model), *QUICK]
+    assert main([*words, "--anchor-frame", str(frame)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert f"anchor frame {frame} of 5 frames; expected 0 to 4." in captured.err.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
+def noise(folder: Path) -> None:
+    """Write pictures without alpha and without a plain border."""
+    generator = np.random.default_rng(0)
+    for frame in range(2):
+        pixels = generator.integers(0, 255, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{frame}.png")
+
+
+def one_empty(folder: Path) -> None:
+    """Write pictures of which one is transparent throughout."""
+    for frame in range(3):
+        pixels = picture(frame)
+        if frame == 1:
+            pixels[..., 3] = 0
+        Image.fromarray(pixels).save(folder / f"{frame}.png")
+
+
+def two_sizes(folder: Path) -> None:
+    """Write pictures of different size."""
+    Image.fromarray(picture(0)).save(folder / "0.png")
+    Image.fromarray(picture(0)[:12]).save(folder / "1.png")
+
+
+def no_picture(folder: Path) -> None:
+    """Write what is no picture under its name."""
+    (folder / "0.png").write_text("hello")
+
+
+BAD_CLIPS = {
+    "nothing": (Path.rmdir, "clip: no such file or folder; expected a video or a folder of pictures."),
+    "empty": (lambda folder: None, "clip: no pictures; expected files such as 0.png"),
+    "noise": (noise, "clip: 0.png came without a matte, and matte: the border is not plain"),
+    "one empty": (
+        one_empty,
+        "clip: 1.png has an empty matte, its largest alpha is 0; expected an object",
+    ),
+    "two sizes": (two_sizes, "1.png: 24x12 pixels; expected 24x16, as"),
+    "no picture": (no_picture, "0.png: unreadable or cut short"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CLIPS)
+def test_clips_that_cannot_serve_are_refused(refuses, model, tmp_path, case):
+    make, expected = BAD_CLIPS[case]
+    (tmp_path / "clip").mkdir()
+    make(tmp_path / "clip")
+    assert expected in refuses(tmp_path / "clip", "-o", tmp_path / "out", "--model", model, *QUICK)
+
+
+def test_a_picture_with_an_empty_mask_is_named_by_its_number_in_the_clip(refuses, model, clip, tmp_path):
+    folder = shutil.copytree(clip, tmp_path / "clip")
+    pixels = picture(4)
+    pixels[..., 3] = 0
+    Image.fromarray(pixels).save(folder / "4.png")
+    line = refuses(folder, "-o", tmp_path / "out", "--model", model, "--frames", "2", *QUICK)
+    assert re.search(r"image 4 |4\.png", line)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (shutil.rmtree, "model/model_index.json: no such file; expected a model folder in diffusers' layout"),
+        (
+            lambda folder: shutil.rmtree(folder / "unet"),
+            "unet/config.json: no such file; expected the config",
+        ),
+        (
+            lambda folder: (folder / "model_index.json").write_text("{}"),
+            "holds a None; expected a Zero123Plus",
+        ),
+    ],
+)
+def test_models_that_cannot_serve_are_refused(refuses, model, clip, tmp_path, change, expected):
+    folder = Path(shutil.copytree(model, tmp_path / "model"))
+    change(folder)
+    assert expected in refuses(clip, "-o", tmp_path / "out", "--model", folder, *QUICK)
+
+
+def test_places_where_nothing_can_be_written_are_refused(refuses, model, clip, tmp_path):
+    (tmp_path / "file").write_text("precious")
+    for out, expected in (
+        (f"{tmp_path}/x/../out", "an output path must not contain '..'; name it without."),
+        (tmp_path / "file", "file: cannot write there"),
+        (tmp_path / "file" / "views", "views: cannot write there"),
+    ):
+        assert expected in refuses(clip, "-o", out, "--model", model, *QUICK)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_what_is_required_is_named(refuses, clip):
+    assert "the following arguments are required: -o/--out, --model" in refuses(clip)
+
+
+def test_without_rembg_its_mattes_are_refused(refuses, model, clip, tmp_path):
+    if find_spec("rembg") is not None:
+        pytest.skip("rembg is installed")
+    line = refuses(clip, "-o", tmp_path / "out", "--model", model, "--mattes", "rembg", *QUICK)
+    assert "mattes: rembg is not installed; pip install 'rembg[cpu]', or take mattes from the plain" in line
