@@ -9,7 +9,7 @@ import torch
 
 _logger = logging.getLogger(__name__)
 
-_BUSY_LATENTS = 4096  # latent pixels in one call beyond which a processor gains nothing from more; measured
+_BUSY_LATENTS = 2048  # in one call; a processor gains little from more
 _SHARE_OF_FREE = 0.8  # of the free memory that a batch may take
 
 

@@ -213,8 +213,9 @@ def _ramp(index: dict[str, Any], root: Path) -> Tensor:
 def _empty_prompt(root: Path) -> Tensor:
     """Return the text states of the empty prompt, float32 [1, K, D]."""
     place = root / "tokenizer"
-    if not place.is_dir():
-        raise FileNotFoundError(f"{place}: no such folder; expected the tokenizer.")
+    is_whole = all((place / name).is_file() for name in ("vocab.json", "merges.txt"))
+    if not is_whole and not (place / "tokenizer.json").is_file():
+        raise FileNotFoundError(f"{place}: no tokenizer; expected vocab.json and merges.txt.")
     for path in sorted(place.glob("*.json")):
         read_json(path, "a file of the tokenizer")
     encoder = load_module(CLIPTextModel, root, "text_encoder", torch.float32)

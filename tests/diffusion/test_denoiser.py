@@ -232,8 +232,8 @@ def test_one_frame_that_does_not_fit_is_an_error():
 
 
 def test_without_a_gpu_small_grids_go_together():
-    sizes = [AdaptiveBatches(None, pixels, torch.device("cpu")).size for pixels in (384, 4096, 9600)]
-    assert sizes == [10, 1, 1]
+    sizes = [AdaptiveBatches(None, pixels, torch.device("cpu")).size for pixels in (384, 2048, 9600)]
+    assert sizes == [5, 1, 1]
 
 
 def test_numbers_out_of_range_are_refused(unet, scheduler, make_conditions):
