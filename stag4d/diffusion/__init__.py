@@ -14,12 +14,14 @@ from .latent_preview import LatentPreview
 from .noise import COND, UNCOND, NoiseSource, SeededNoise
 from .sampling import sample_latents, sampling_key
 from .view_grid import ViewGrid
+from .zero123 import CameraProjection, Zero123Model, Zero123Prior, camera_numbers, load_guidance_model
 from .zero123plus import MultiViewModel, load_multiview_model
 
 __all__ = [
     "COND",
     "UNCOND",
     "Anchor",
+    "CameraProjection",
     "Conditions",
     "LatentPreview",
     "MultiViewModel",
@@ -30,10 +32,14 @@ __all__ = [
     "SeededNoise",
     "ViewGrid",
     "WriteTokens",
+    "Zero123Model",
+    "Zero123Prior",
     "ancestral_step",
+    "camera_numbers",
     "clean_estimate",
     "denoise",
     "install_reference_attention",
+    "load_guidance_model",
     "load_multiview_model",
     "sample_latents",
     "sampling_key",

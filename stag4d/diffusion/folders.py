@@ -16,8 +16,8 @@ from typing import Any
 import huggingface_hub.errors
 import torch
 import transformers
+from diffusers import ModelMixin
 from safetensors import SafetensorError
-from torch import nn
 from transformers.utils import logging as transformers_logging
 
 _STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")  # diffusers', transformers', its .bin
@@ -65,7 +65,7 @@ def read_json(path: Path, expected: str) -> dict[str, Any]:
     return document
 
 
-def load_module(kind: Any, folder: Path, name: str, dtype: torch.dtype) -> nn.Module:
+def load_module(kind: Any, folder: Path, name: str, dtype: torch.dtype) -> Any:
     """Load one network.
 
     Args:
@@ -85,7 +85,7 @@ def load_module(kind: Any, folder: Path, name: str, dtype: torch.dtype) -> nn.Mo
     read_json(place / "config.json", f"the configuration of {name}")
     variant, is_safetensors = _find_weights(place)
     options: dict[str, Any] = {"variant": variant, "use_safetensors": is_safetensors, "torch_dtype": dtype}
-    if kind.__module__.startswith("diffusers") and find_spec("accelerate") is None:
+    if issubclass(kind, ModelMixin) and find_spec("accelerate") is None:
         options["low_cpu_mem_usage"] = False  # what it falls back to, with a warning
     with reading(place, "its configuration and weights"), _without_progress_bars():
         module, info = kind.from_pretrained(place, local_files_only=True, output_loading_info=True, **options)

@@ -2,11 +2,12 @@
 
 from .config import BatchConfig, OptimizationConfig, PresetName, StartConfig, preset
 from .densification import AdaptivePercentile, DensificationConfig, DensificationStrategy, FixedThreshold
-from .guidance import GuidanceConfig, ImagePrior
+from .guidance import GuidanceConfig, ImagePrior, PosedDenoiser
 from .losses import LossWeights
 from .parameters import LearningRates
 from .regularizers import RegularizerWeights
 from .schedules import LogLinear
+from .score_distillation import ScoreDistillation, SdsDraws, anchor_camera
 from .trainer import Trainer
 
 __all__ = [
@@ -21,9 +22,13 @@ __all__ = [
     "LogLinear",
     "LossWeights",
     "OptimizationConfig",
+    "PosedDenoiser",
     "PresetName",
     "RegularizerWeights",
+    "ScoreDistillation",
+    "SdsDraws",
     "StartConfig",
     "Trainer",
+    "anchor_camera",
     "preset",
 ]

@@ -24,11 +24,13 @@ _HEADER_KEY = "stag4d_checkpoint"
 
 
 def fit_key(trainer: Trainer) -> str:
-    """Return a hash of what decides a fit's result: views, cameras, configuration, a start that was given."""
+    """Return a hash of what decides a fit's result: views, cameras, configuration, prior, a given start."""
     digest = hashlib.sha256(json.dumps(asdict(trainer.config), sort_keys=True).encode())
     views = trainer.views
     for tensor in (views.premultiplied, views.cameras.viewmats, views.cameras.Ks):
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    if trainer.prior is not None:
+        digest.update(trainer.prior.key.encode())
     if trainer.given_start is not None:
         for tensor in trainer.given_start.as_dict().values():
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())

@@ -172,9 +172,10 @@ _FAST = OptimizationConfig(
 _QUALITY = replace(
     _FAST,
     preset="quality",
-    steps=6000,
+    steps=5000,
     size=512,
     start=replace(_FAST.start, num_points=5000),
+    batch=replace(_FAST.batch, num_frames=4),
     densification=replace(_FAST.densification, max_gaussians=10_000, every=200),
 )
 
@@ -194,8 +195,14 @@ _PAPER = OptimizationConfig(
         mlp=LogLinear(start=1.6e-3, end=1.6e-4, until=0.25),
     ),
     losses=LossWeights(
-        kind="mse", input_color=20_000, input_alpha=5_000, view_color=0, view_alpha=0, ramp=0.25
+        kind="mse",
+        input_color=4 * 20_000,  # the official code sums over four frames, ours is a mean
+        input_alpha=4 * 5_000,
+        view_color=0,
+        view_alpha=0,
+        ramp=0.25,
     ),
+    guidance=GuidanceConfig(weight=4 * 4096),  # a sum over four renders and their 4 x 32 x 32 latents
     regularizers=RegularizerWeights(
         time_smoothness=5.0, space_smoothness=0.05, time_deviation=0.05, scale_ratio=1.0, max_scale_ratio=7.5
     ),

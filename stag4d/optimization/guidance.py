@@ -5,8 +5,9 @@ The prior is an argument; this package knows none.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -16,26 +17,91 @@ from ..geometry import OrbitPose
 
 @dataclass(frozen=True, kw_only=True)
 class GuidanceConfig:
-    """Random views of one step that a prior judges.
-
-    One view is rendered of every frame of the step (official: 4).
+    """Random views of one step that a prior judges, one of every frame of the step, and how it judges them.
 
     Attributes:
-        weight: Weight of the prior's loss (official: 1).
+        weight: Weight of the prior's loss, a mean over renders and latent elements.
         max_elevation_deg: Elevations are uniform within plus and minus this (official: 30).
+        guidance_scale: Of classifier-free guidance (official: 5).
+        anchors: Which picture the prior is told of, see ``anchor_camera`` (official: ``sectors``).
+        reference_share: With sectors, chance that it is the input frame anyway (official: 0.6).
+        reference_azimuth_deg: With sectors, azimuths within which it always is (official: 30).
+        start_times: Range of diffusion times at the start, shares of the schedule (official: 0.5, 0.95).
+        end_times: The same at the end (official: 0.02, 0.5).
+        anneal_until: Progress at which the end's range is reached (official: 0.375, step 3000 of 8000).
+        max_gradient: Limit of a render's root mean square gradient in latents; None sets none (official).
     """
 
     weight: float = 1.0
     max_elevation_deg: float = 30.0
+    guidance_scale: float = 5.0
+    anchors: Literal["sectors", "nearest", "reference"] = "sectors"
+    reference_share: float = 0.6
+    reference_azimuth_deg: float = 30.0
+    start_times: tuple[float, float] = (0.5, 0.95)
+    end_times: tuple[float, float] = (0.02, 0.5)
+    anneal_until: float = 0.375
+    max_gradient: float | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges; raises ValueError with the offending value."""
         if not self.weight >= 0 or not 0 <= self.max_elevation_deg <= 89:
             raise ValueError(f"guidance: {self}; weight must not be negative, max_elevation_deg in 0 to 89.")
+        if self.anchors not in ("sectors", "nearest", "reference"):
+            raise ValueError(
+                f"guidance: unknown anchors {self.anchors!r}; expected sectors, nearest or reference."
+            )
+        for low, high in (self.start_times, self.end_times):
+            if not 0 <= low <= high <= 1:
+                raise ValueError(f"guidance: times {low:g} to {high:g}; expected 0 <= low <= high <= 1.")
+        if self.max_gradient is not None and not self.max_gradient > 0:
+            raise ValueError(f"guidance: max_gradient is {self.max_gradient:g}; expected above 0, or None.")
+        if not 0 <= self.anneal_until <= 1 or not 0 <= self.reference_share <= 1:
+            raise ValueError(f"guidance: {self}; anneal_until and reference_share must be in 0 to 1.")
+
+
+class PosedDenoiser(Protocol):
+    """A latent diffusion model that knows a clip, prepared to judge views of it.
+
+    Attributes:
+        alphas_cumprod: [T] share of the signal at each diffusion time, on the CPU.
+        poses: Cameras of the pictures that it may be told of, the input's first.
+        latent_shape: Channels, height and width of its latents.
+        key: Hash that tells one prior from another.
+    """
+
+    alphas_cumprod: Tensor
+    poses: Sequence[OrbitPose]
+    latent_shape: tuple[int, int, int]
+
+    @property
+    def key(self) -> str:
+        """See the class."""
+        ...
+
+    def encode(self, images: Tensor, draws: Tensor) -> Tensor:
+        """Return latents [B, C, h, w] of renders [B, S, S, 3], differentiably; draws sample the posterior."""
+        ...
+
+    def predict(
+        self,
+        noisy: Tensor,
+        timesteps: Tensor,
+        conditions: Sequence[tuple[int, int]],
+        poses: Sequence[OrbitPose],
+        guidance_scale: float,
+    ) -> Tensor:
+        """Return the noise in latents [B, C, h, w], told of pictures (frame, camera), seen from poses."""
+        ...
 
 
 class ImagePrior(Protocol):
     """A differentiable opinion on renders from poses that no picture shows."""
+
+    @property
+    def key(self) -> str:
+        """Return a hash of what decides its opinion, for checkpoints."""
+        ...
 
     def loss(
         self,

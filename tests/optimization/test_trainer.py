@@ -231,6 +231,8 @@ def test_preset_paper_without_a_prior_is_refused(clip):
 class Painter:
     """A prior that wants every render to be one color everywhere: the mean squared distance to it."""
 
+    key = "painter"
+
     def __init__(self, color: tuple[float, float, float]) -> None:
         self.color = torch.tensor(color)
         self.seen: list[tuple[Tensor, list[int], list[OrbitPose], float]] = []

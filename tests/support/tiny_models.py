@@ -7,13 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, EulerAncestralDiscreteScheduler, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    EulerAncestralDiscreteScheduler,
+    ModelMixin,
+    UNet2DConditionModel,
+)
 from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
     CLIPVisionConfig,
     CLIPVisionModelWithProjection,
 )
+
+from stag4d.diffusion import CameraProjection
 
 NUM_TOKENS, WIDTH = 7, 8
 TILE = 16  # pixels; the VAE halves the size once, so a grid's latent is 24 high and 16 wide
@@ -46,33 +54,16 @@ def make_multiview_folder(
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
     )  # fmt: skip
-    vae = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
-        block_out_channels=(8, 8), latent_channels=4, norm_num_groups=4, scaling_factor=0.18215,
-    )  # fmt: skip
+    vae = _vae()
     text = CLIPTextModel(
         CLIPTextConfig(
             vocab_size=4, hidden_size=WIDTH, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
             max_position_embeddings=NUM_TOKENS, bos_token_id=0, eos_token_id=1, pad_token_id=1,
         )
     )  # fmt: skip
-    vision = CLIPVisionModelWithProjection(
-        CLIPVisionConfig(
-            hidden_size=WIDTH, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
-            image_size=28, patch_size=14, projection_dim=WIDTH,
-        )
-    )  # fmt: skip
-    variant = "fp16" if half else None
-    for name, module in {"unet": unet, "vae": vae, "text_encoder": text, "vision_encoder": vision}.items():
-        stored = module.half() if half else module
-        if safe or name in ("unet", "vae"):
-            stored.save_pretrained(folder / name, safe_serialization=safe, variant=variant)
-        else:  # transformers writes safetensors only
-            stored.config.save_pretrained(folder / name)
-            torch.save(
-                stored.state_dict(),
-                folder / name / ("pytorch_model.fp16.bin" if half else "pytorch_model.bin"),
-            )
+    vision = _vision()
+    modules = {"unet": unet, "vae": vae, "text_encoder": text, "vision_encoder": vision}
+    _save_modules(folder, modules, half, safe)
     EulerAncestralDiscreteScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="linear", prediction_type="v_prediction",
     ).save_pretrained(folder / "scheduler")  # fmt: skip
@@ -87,6 +78,71 @@ def make_multiview_folder(
     }
     _write(folder / "model_index.json", index)
     return folder
+
+
+def make_guidance_folder(folder: Path, *, seed: int = 0, half: bool = False, safe: bool = True) -> Path:
+    """Write a folder as Zero123-XL is published, with latents of 8 x 8 and pictures of 16 pixels.
+
+    Args:
+        folder: Where to.
+        seed: Of the weights.
+        half: Store float16 in files of the fp16 variant.
+        safe: Safetensors, else ``.bin``.
+
+    Returns:
+        The folder.
+    """
+    torch.manual_seed(seed)
+    unet = UNet2DConditionModel(
+        sample_size=8, in_channels=8, out_channels=4, layers_per_block=1, block_out_channels=(8, 16),
+        norm_num_groups=4, cross_attention_dim=WIDTH, attention_head_dim=2,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+    )  # fmt: skip
+    modules = {
+        "unet": unet,
+        "vae": _vae(),
+        "clip_camera_projection": CameraProjection(WIDTH),
+        "image_encoder": _vision(),
+    }
+    _save_modules(folder, modules, half, safe)
+    DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear").save_pretrained(
+        folder / "scheduler"
+    )
+    _write(folder / "feature_extractor" / "preprocessor_config.json", _preparation(28, 0.45, 0.27))
+    _write(
+        folder / "model_index.json",
+        {"_class_name": "Zero123Pipeline", "clip_camera_projection": ["zero123", "CLIPCameraProjection"]},
+    )
+    return folder
+
+
+def _vae() -> AutoencoderKL:
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+        block_out_channels=(8, 8), latent_channels=4, norm_num_groups=4, scaling_factor=0.18215,
+    )  # fmt: skip
+
+
+def _vision() -> CLIPVisionModelWithProjection:
+    return CLIPVisionModelWithProjection(
+        CLIPVisionConfig(
+            hidden_size=WIDTH, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
+            image_size=28, patch_size=14, projection_dim=WIDTH,
+        )
+    )  # fmt: skip
+
+
+def _save_modules(folder: Path, modules: dict[str, Any], half: bool, safe: bool) -> None:
+    variant = "fp16" if half else None
+    for name, module in modules.items():
+        stored = module.half() if half else module
+        if safe or isinstance(module, ModelMixin):
+            stored.save_pretrained(folder / name, safe_serialization=safe, variant=variant)
+        else:  # transformers writes safetensors only
+            stored.config.save_pretrained(folder / name)
+            file = "pytorch_model.fp16.bin" if half else "pytorch_model.bin"
+            torch.save(stored.state_dict(), folder / name / file)
 
 
 def _preparation(size: int, mean: float, std: float) -> dict[str, Any]:

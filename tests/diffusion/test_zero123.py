@@ -1,0 +1,216 @@
+"""The posed prior: its folder, and its numbers against a naive twin of the published recipe."""
+
+import json
+import math
+import re
+
+import pytest
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from safetensors.torch import load_file
+from tiny_models import make_guidance_folder, make_multiview_folder
+from torch.nn.functional import interpolate
+from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
+
+from stag4d.diffusion import Zero123Prior, camera_numbers, load_guidance_model
+from stag4d.geometry import OrbitPose, zero123plus_rig
+from stag4d.types import ViewSet
+
+TARGETS = [OrbitPose(azimuth_deg=40, elevation_deg=10), OrbitPose(azimuth_deg=-100, elevation_deg=-25)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_guidance_folder(tmp_path_factory.mktemp("zero123"), seed=3)
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return load_guidance_model(folder)
+
+
+@pytest.fixture(scope="module")
+def views():
+    """Two frames of 20 pixels with six views of 12."""
+    draw = torch.Generator().manual_seed(0)
+    return ViewSet(
+        images=torch.rand(2, 20, 20, 3, generator=draw),
+        alphas=(torch.rand(2, 20, 20, generator=draw) > 0.4).float(),
+        view_images=torch.rand(2, 6, 12, 12, 3, generator=draw),
+        view_alphas=(torch.rand(2, 6, 12, 12, generator=draw) > 0.4).float(),
+        input_pose=OrbitPose(azimuth_deg=0, elevation_deg=5),
+        view_poses=zero123plus_rig("v1.1"),
+    )
+
+
+@pytest.fixture
+def prior(model, views):
+    return Zero123Prior(model, views, torch.Generator().manual_seed(1))
+
+
+@torch.no_grad()
+def naive_noise(folder, picture, draws, condition, target, noisy, timestep, scale):
+    """Return what the published recipe says, for one latent, from the folder's files alone."""
+    unet = UNet2DConditionModel.from_pretrained(folder / "unet")
+    vae = AutoencoderKL.from_pretrained(folder / "vae")
+    encoder = CLIPVisionModelWithProjection.from_pretrained(folder / "image_encoder")
+    numbers = json.loads((folder / "feature_extractor" / "preprocessor_config.json").read_text())
+    linear = load_file(folder / "clip_camera_projection" / "diffusion_pytorch_model.safetensors")
+    small = interpolate(picture.permute(2, 0, 1)[None], (16, 16), mode="bilinear")
+    pixels = (small[0] * 255).round().byte().permute(1, 2, 0).numpy()
+    embedding = encoder(
+        CLIPImageProcessorPil(**numbers)(images=[pixels], return_tensors="pt").pixel_values
+    ).image_embeds
+    posterior = vae.encode(small * 2 - 1).latent_dist
+    latent = posterior.mean + posterior.std * draws
+    polar = math.radians(condition.elevation_deg - target.elevation_deg)
+    turn = math.radians(target.azimuth_deg - condition.azimuth_deg)
+    camera = torch.tensor([[polar, math.sin(turn), math.cos(turn), 0.0]])
+    token = torch.cat([embedding, camera], dim=1) @ linear["proj.weight"].T + linear["proj.bias"]
+    cond = unet(torch.cat([noisy[None], latent], dim=1), timestep, token[None]).sample
+    blank = torch.cat([noisy[None], torch.zeros_like(latent)], dim=1)
+    uncond = unet(blank, timestep, torch.zeros_like(token[None])).sample
+    return (uncond + scale * (cond - uncond))[0]
+
+
+def test_the_noise_is_that_of_the_published_recipe(folder, prior, views):
+    generator = torch.Generator().manual_seed(2)
+    noisy = torch.randn(2, 4, 8, 8, generator=generator)
+    timesteps = torch.tensor([30, 700])
+    conditions = [(1, 0), (0, 4)]  # the second frame's input, the first frame's fourth view
+    found = prior.predict(noisy, timesteps, conditions, TARGETS, 5.0)
+    generator = torch.Generator().manual_seed(1)
+    draws = torch.cat([torch.randn(count, 4, 8, 8, generator=generator) for count in (8, 6)])  # eight at once
+    pictures = [
+        (views.images[1], views.alphas[1], views.input_pose, 7),
+        (views.view_images[0, 3], views.view_alphas[0, 3], views.view_poses[3], 4),
+    ]
+    for index, (image, alpha, condition, number) in enumerate(pictures):
+        white = image * alpha[..., None] + 1 - alpha[..., None]
+        large = interpolate(white.permute(2, 0, 1)[None], (20, 20), mode="bilinear")[0].permute(1, 2, 0)
+        expected = naive_noise(
+            folder, large, draws[[number]], condition, TARGETS[index], noisy[index], timesteps[index], 5.0
+        )
+        torch.testing.assert_close(found[index], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_latents_of_renders_are_scaled_samples_and_differentiable(folder, prior):
+    vae = AutoencoderKL.from_pretrained(folder / "vae")
+    images = torch.rand(2, 24, 24, 3, generator=torch.Generator().manual_seed(4)).requires_grad_()
+    draws = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(5))
+    found = prior.encode(images, draws)
+    small = interpolate(images.permute(0, 3, 1, 2), (16, 16), mode="bilinear")
+    posterior = vae.encode(small * 2 - 1).latent_dist
+    torch.testing.assert_close(
+        found, 0.18215 * (posterior.mean + posterior.std * draws), atol=1e-5, rtol=1e-4
+    )
+    (gradient,) = torch.autograd.grad(found.sum(), images)
+    assert gradient.abs().max() > 0
+
+
+def test_signs_of_the_camera_numbers_by_hand():
+    front, above, right = (
+        OrbitPose(azimuth_deg=azimuth, elevation_deg=elevation)
+        for azimuth, elevation in ((0, 0), (0, 30), (90, 0))
+    )
+    assert camera_numbers(front, above) == pytest.approx(
+        [-math.pi / 6, 0, 1, 0]
+    )  # up is a smaller polar angle
+    assert camera_numbers(above, front) == pytest.approx([math.pi / 6, 0, 1, 0])
+    assert camera_numbers(front, right) == pytest.approx([0, 1, 0, 0], abs=1e-9)  # to the right is positive
+    assert camera_numbers(right, front) == pytest.approx([0, -1, 0, 0], abs=1e-9)
+
+
+def test_the_noise_schedule_is_the_folders(folder, model):
+    scheduler = DDIMScheduler.from_pretrained(folder / "scheduler")
+    assert torch.equal(model.alphas_cumprod, scheduler.alphas_cumprod)
+    assert model.latent_shape == (4, 8, 8)
+    assert model.image_size == 16
+
+
+def test_half_precision_is_close_to_single(folder, model, views, prior):
+    half = Zero123Prior(
+        load_guidance_model(folder, dtype=torch.bfloat16), views, torch.Generator().manual_seed(1)
+    )
+    noisy = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(2))
+    arguments = noisy, torch.tensor([30, 700]), [(1, 0), (0, 4)], TARGETS, 5.0
+    expected, found = prior.predict(*arguments), half.predict(*arguments)
+    assert found.dtype == torch.float32
+    assert (found - expected).square().mean().sqrt() < 0.1 * expected.square().mean().sqrt()
+
+
+def test_a_clip_without_views_has_its_frames_alone(model, views):
+    none = views.view_images[:, :0], views.view_alphas[:, :0]
+    alone = ViewSet(views.images, views.alphas, *none, views.input_pose, ())
+    prior = Zero123Prior(model, alone, torch.Generator().manual_seed(1))
+    assert prior.poses == (views.input_pose,)
+    noisy = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(2))
+    assert prior.predict(noisy, torch.tensor([5]), [(1, 0)], TARGETS[:1], 5.0).shape == (1, 4, 8, 8)
+
+
+def test_the_key_tells_models_and_clips_apart(folder, model, views, prior, tmp_path):
+    other_model = load_guidance_model(make_guidance_folder(tmp_path, seed=4))
+    shifted = ViewSet(
+        views.images.flip(0),
+        views.alphas,
+        views.view_images,
+        views.view_alphas,
+        views.input_pose,
+        views.view_poses,
+    )
+    seeded = torch.Generator().manual_seed
+    keys = [
+        prior.key,
+        Zero123Prior(other_model, views, seeded(1)).key,
+        Zero123Prior(model, shifted, seeded(1)).key,
+        Zero123Prior(model, views, seeded(2)).key,
+    ]
+    assert len(set(keys)) == 4
+    assert Zero123Prior(load_guidance_model(folder), views, seeded(1)).key == prior.key
+
+
+def refusal(where, words):
+    return pytest.raises((ValueError, FileNotFoundError), match=rf"^{re.escape(str(where))}[^\n]*{words}")
+
+
+def test_folders_of_another_kind_are_refused_by_what_they_are(tmp_path):
+    multiview = make_multiview_folder(tmp_path / "multiview")
+    with refusal(multiview, "holds a Zero123PlusPipeline; expected a posed prior of the Zero123 kind"):
+        load_guidance_model(multiview)
+    with refusal(tmp_path / "none", "model_index.json: no such file"):
+        load_guidance_model(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "value", "words"),
+    [
+        (
+            "scheduler/scheduler_config.json",
+            "prediction_type",
+            "v_prediction",
+            "'v_prediction'; expected epsilon",
+        ),
+        ("clip_camera_projection/config.json", "additional_embeddings", 3, "cannot be read"),
+        ("unet/config.json", "in_channels", 4, "cannot be read"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(tmp_path, part, field, value, words):
+    folder = make_guidance_folder(tmp_path)
+    path = folder / part
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
+    with refusal(path.parent, words):
+        load_guidance_model(folder)
+
+
+def test_missing_parts_are_named(tmp_path):
+    folder = make_guidance_folder(tmp_path)
+    (folder / "clip_camera_projection" / "diffusion_pytorch_model.safetensors").unlink()
+    with refusal(folder / "clip_camera_projection", "no weights; expected a file such as"):
+        load_guidance_model(folder)
+
+
+@pytest.mark.parametrize(("half", "safe"), [(True, True), (False, False)])
+def test_other_ways_of_storing_load_too(tmp_path, model, half, safe):
+    other = load_guidance_model(make_guidance_folder(tmp_path, seed=3, half=half, safe=safe))
+    for found, expected in zip(other.parameters(), model.parameters(), strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-3 if half else 0, rtol=1e-3 if half else 0)

@@ -1,0 +1,272 @@
+"""Score distillation: its gradient, its draws and anchors by hand, and a prior whose score is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+from small_fit import small_config
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+
+from stag4d.evaluation import compare
+from stag4d.geometry import OrbitPose, zero123plus_rig
+from stag4d.mini import TEST_POSES, toy_truth, toy_views
+from stag4d.optimization import (
+    DensificationConfig,
+    GuidanceConfig,
+    LossWeights,
+    RegularizerWeights,
+    ScoreDistillation,
+    Trainer,
+    anchor_camera,
+    preset,
+)
+from stag4d.pipeline import render_views
+
+CAMERAS = (OrbitPose(azimuth_deg=0.0), *zero123plus_rig("v1.1"))
+NO_PICTURES = LossWeights(input_color=0, input_alpha=0, view_color=0, view_alpha=0)
+
+
+class Pooled:
+    """A prior whose latents are 3 x 8 x 8 averages of renders, with a little noise of their own."""
+
+    key = "pooled"
+    latent_shape = (3, 8, 8)
+    poses: Sequence[OrbitPose] = CAMERAS
+    alphas_cumprod = torch.linspace(0.999, 0.01, 1000)
+
+    def __init__(self, answer) -> None:
+        self.answer, self.asked = answer, []
+
+    def encode(self, images: Tensor, draws: Tensor) -> Tensor:
+        return adaptive_avg_pool2d(images.permute(0, 3, 1, 2), 8) * 2 - 1 + 0.1 * draws
+
+    def predict(self, noisy, timesteps, conditions, poses, guidance_scale) -> Tensor:
+        self.asked.append((noisy, timesteps, conditions, poses, guidance_scale))
+        return self.answer(noisy, timesteps, conditions, poses)
+
+
+def distillation(answer=None, **options) -> ScoreDistillation:
+    answer = answer or (lambda noisy, *_: 0.3 * noisy.roll(1, dims=2))
+    return ScoreDistillation(Pooled(answer), GuidanceConfig(**options))
+
+
+@pytest.fixture
+def images() -> Tensor:
+    return torch.rand(2, 16, 16, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
+
+
+POSES = [OrbitPose(azimuth_deg=100.0), OrbitPose(azimuth_deg=-20.0)]
+
+
+def drawn(sds: ScoreDistillation, count: int = 2, progress: float = 0.2, seed: int = 1):
+    return sds.draw(count, progress, torch.Generator().manual_seed(seed))
+
+
+def test_the_gradient_is_the_weighted_error_of_the_noise_pulled_back_through_the_encoder(images):
+    sds = distillation()
+    draws = drawn(sds)
+    (found,) = torch.autograd.grad(sds.loss_of(images, [0, 3], POSES, draws), images)
+    denoiser = sds._denoiser
+    latents = denoiser.encode(images, draws.posterior)
+    signal = denoiser.alphas_cumprod[draws.timesteps].reshape(2, 1, 1, 1)
+    noisy = signal.sqrt() * latents + (1 - signal).sqrt() * draws.noise
+    error = (1 - signal) * (denoiser.answer(noisy) - draws.noise)
+    (expected,) = torch.autograd.grad(latents, images, error.detach() / error.numel())
+    torch.testing.assert_close(found, expected, atol=1e-8, rtol=1e-5)
+    value = sds.loss_of(images, [0, 3], POSES, draws)
+    assert value.item() == pytest.approx(0.5 * error.square().mean().item(), rel=1e-5)
+
+
+def test_it_is_the_official_sum_times_its_weight_in_preset_paper():
+    weight = preset("paper").guidance.weight
+    error = torch.randn(4, 4, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert weight * 0.5 * error.square().mean() == pytest.approx(0.5 * error.square().sum().item(), rel=1e-5)
+    losses = preset("paper").losses
+    assert (losses.input_color / 4, losses.input_alpha / 4) == (
+        20_000,
+        5_000,
+    )  # four frames in the official sum
+
+
+def test_a_prediction_that_equals_the_noise_moves_nothing(images):
+    sds = distillation()
+    draws = drawn(sds)
+    sds._denoiser.answer = lambda *_: draws.noise
+    loss = sds.loss_of(images, [0, 3], POSES, draws)
+    (gradient,) = torch.autograd.grad(loss, images)
+    assert loss.item() == 0
+    assert gradient.abs().max() == 0
+
+
+def test_a_batch_and_its_double_have_the_same_gradient(images):
+    sds = distillation()
+    draws = drawn(sds)
+    shift = torch.zeros((), requires_grad=True)
+    (once,) = torch.autograd.grad(sds.loss_of(images.detach() + shift, [0, 3], POSES, draws), shift)
+    twice = type(draws)(*(torch.cat([part, part]) for part in draws[:3]), draws.wants_reference * 2)
+    doubled = torch.cat([images.detach(), images.detach()]) + shift
+    (found,) = torch.autograd.grad(sds.loss_of(doubled, [0, 3] * 2, POSES * 2, twice), shift)
+    assert found.item() == pytest.approx(once.item(), rel=1e-5)
+
+
+def test_the_size_of_renders_does_not_change_its_share_of_the_losses(images):
+    sds = distillation()
+    draws = drawn(sds)
+    ratios = []
+    for scale in (1, 2):
+        shift = torch.zeros((), requires_grad=True)
+        larger = images.detach().repeat_interleave(scale, 1).repeat_interleave(scale, 2) + shift
+        (guided,) = torch.autograd.grad(sds.loss_of(larger, [0, 3], POSES, draws), shift)
+        (photometric,) = torch.autograd.grad((larger - 2).abs().mean(), shift)
+        ratios.append((guided / photometric).item())
+    assert ratios[1] == pytest.approx(ratios[0], rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("progress", "low", "high"),
+    [(0.0, 500, 950), (0.1875, 260, 725), (0.375, 20, 500), (1.0, 20, 500)],
+)
+def test_times_fall_as_the_run_goes_on(progress, low, high):
+    sds = distillation()
+    times = sds.draw(20_000, progress, torch.Generator().manual_seed(0)).timesteps
+    assert low <= times.min() < low + 5
+    assert high - 5 < times.max() <= high
+    assert times.float().mean() == pytest.approx((low + high) / 2, abs=5)
+
+
+def test_the_same_seed_draws_the_same():
+    sds = distillation()
+    first, again, other = drawn(sds), drawn(sds), drawn(sds, seed=2)
+    assert all(torch.equal(one, same) for one, same in zip(first[:3], again[:3], strict=True))
+    assert not torch.equal(first.noise, other.noise)
+
+
+@pytest.mark.parametrize(
+    ("azimuth", "elevation", "sector", "nearest"),
+    [
+        # sectors: the input within 30 degrees of azimuth, else the view whose 60 degrees hold it
+        (0, 0, 0, 0), (29, 0, 0, 0), (-29, -10, 0, 6), (31, 0, 1, 1), (31, -30, 1, 0), (59, 0, 1, 2),
+        (61, 0, 2, 2), (100, 20, 2, 2), (130, 0, 3, 3), (179, 0, 3, 4), (-179, 0, 4, 4), (-100, 0, 5, 5),
+        (-59, 0, 6, 6), (-31, 30, 6, 0), (300.5, 0, 6, 6), (299.5, 0, 5, 6),
+    ],
+)  # fmt: skip
+def test_anchors_by_hand(azimuth, elevation, sector, nearest):
+    pose = OrbitPose(azimuth_deg=azimuth, elevation_deg=elevation)
+    assert anchor_camera(pose, CAMERAS, GuidanceConfig(), False) == sector
+    assert anchor_camera(pose, CAMERAS, GuidanceConfig(), True) == 0
+    assert anchor_camera(pose, CAMERAS, GuidanceConfig(anchors="nearest"), False) == nearest
+    assert anchor_camera(pose, CAMERAS, GuidanceConfig(anchors="reference"), False) == 0
+    assert anchor_camera(pose, CAMERAS[:1], GuidanceConfig(anchors="nearest"), False) == 0
+
+
+def test_the_prior_is_asked_once_for_the_whole_batch(images):
+    sds = distillation(reference_share=0.0, guidance_scale=7.0)
+    sds.loss_of(images, [0, 3], POSES, drawn(sds))
+    [(noisy, _, conditions, poses, scale)] = sds._denoiser.asked
+    assert noisy.shape == (2, 3, 8, 8)
+    assert conditions == [(0, 2), (3, 0)]
+    assert poses == POSES
+    assert scale == 7.0
+
+
+def test_the_coin_takes_the_reference_as_often_as_it_should():
+    wants = (
+        distillation(reference_share=0.6).draw(5000, 0.0, torch.Generator().manual_seed(0)).wants_reference
+    )
+    assert sum(wants) / 5000 == pytest.approx(0.6, abs=0.03)
+
+
+def test_what_is_not_finite_is_left_out_and_soon_an_error(images):
+    def overflow(noisy, *_):
+        answer = 0.3 * noisy
+        answer[0, 0, 0, 0] = float("inf")
+        return answer
+
+    sds = distillation(overflow)
+    (gradient,) = torch.autograd.grad(sds.loss_of(images, [0, 3], POSES, drawn(sds)), images)
+    assert gradient[0].abs().max() == 0
+    assert gradient[1].abs().max() > 0
+    sds = distillation(lambda noisy, *_: noisy * float("nan"))
+    for _ in range(9):
+        sds.loss_of(images, [0, 3], POSES, drawn(sds))
+    with pytest.raises(RuntimeError, match="not been finite for 10 steps; load it in bfloat16 or float32"):
+        sds.loss_of(images, [0, 3], POSES, drawn(sds))
+
+
+def test_gradients_are_limited_in_size_and_not_in_direction(images):
+    free, limited = distillation(), distillation(max_gradient=0.01)
+    gradients = [
+        torch.autograd.grad(sds.loss_of(images, [0, 3], POSES, drawn(free)), images)[0]
+        for sds in (free, limited)
+    ]
+    for one, other in zip(*gradients, strict=True):
+        assert other.norm() < 0.2 * one.norm()
+        assert torch.cosine_similarity(one.flatten(), other.flatten(), dim=0) > 0.999
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"anchors": "none"}, "unknown anchors 'none'; expected sectors, nearest or reference"),
+        ({"start_times": (0.9, 0.5)}, "times 0.9 to 0.5; expected 0 <= low <= high <= 1"),
+        ({"max_gradient": 0.0}, "max_gradient is 0; expected above 0, or None"),
+        ({"reference_share": 1.5}, "reference_share must be in 0 to 1"),
+    ],
+)
+def test_values_out_of_range_are_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        GuidanceConfig(**options)
+
+
+class Truth(Pooled):
+    """A prior that knows a toy: all its probability is on the true picture, on white or on black."""
+
+    def __init__(self, seed: int, num_frames: int, size: int) -> None:
+        super().__init__(self._noise)
+        self.toy = seed, num_frames, size
+
+    def encode(self, images: Tensor, draws: Tensor) -> Tensor:
+        return super().encode(images, torch.zeros_like(draws))
+
+    def _noise(self, noisy, timesteps, conditions, poses) -> Tensor:
+        """Return (x_t - sqrt(a) x) / sqrt(1 - a), the noise that makes x_t of the true x."""
+        seed, num_frames, size = self.toy
+        targets = []
+        for (frame, _), pose, latent in zip(conditions, poses, noisy, strict=True):
+            colors, alphas = toy_truth(seed, (pose,), num_frames, size)
+            color, alpha = colors[0, frame], alphas[0, frame][..., None]
+            options = [
+                self.encode((color * alpha + back * (1 - alpha))[None], latent)[0] for back in (0.0, 1.0)
+            ]
+            is_white = latent[:, [0, 0, -1, -1], [0, -1, 0, -1]].mean() > 0
+            targets.append(options[int(is_white)])
+        signal = self.alphas_cumprod[timesteps].reshape(-1, 1, 1, 1)
+        return (noisy - signal.sqrt() * torch.stack(targets)) / (1 - signal).sqrt()
+
+
+@pytest.mark.parametrize("anchors", ["sectors", "nearest"])
+def test_a_prior_that_knows_the_truth_repairs_a_scene_whose_colors_are_swapped(anchors):
+    seed, num_frames, size = 5, 2, 24
+    views = toy_views(seed, num_frames, size)
+    config = small_config(60, size)
+    good = Trainer(views, replace(config, seed=0)).run().gaussians
+    wrong = replace(good, sh0=good.sh0[..., [1, 2, 0]])
+    guided = replace(
+        config,
+        steps=120,
+        losses=NO_PICTURES,
+        regularizers=RegularizerWeights(),
+        densification=DensificationConfig(strategy=None),
+        guidance=GuidanceConfig(weight=5.0, anchors=anchors),
+    )
+    prior = ScoreDistillation(Truth(seed, num_frames, size), guided.guidance)
+    trainer = Trainer(views, guided, start=wrong, prior=prior)
+    truth = toy_truth(seed, TEST_POSES, num_frames, size)
+    frames = list(range(num_frames))
+    before = compare(*render_views(trainer.model(), list(TEST_POSES), frames, size), *truth)["psnr"]
+    after = compare(*render_views(trainer.run(), list(TEST_POSES), frames, size), *truth)["psnr"]
+    assert after > before + 3
