@@ -16,8 +16,7 @@ import json
 import sys
 import tempfile
 import types
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,9 +32,16 @@ from diffusers.schedulers import scheduling_euler_ancestral_discrete
 from PIL import Image
 from torch import Tensor
 
-from stag4d.diffusion import Anchor, MultiViewModel, SamplingConfig, denoise, load_multiview_model
+from stag4d.diffusion import (
+    Anchor,
+    MultiViewModel,
+    SamplingConfig,
+    denoise,
+    load_multiview_model,
+)
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "support"))
+from _recording import recorded
 from tiny_models import make_multiview_folder
 
 SIDE, NUM_FRAMES, NUM_STEPS = 40, 4, 5
@@ -66,28 +72,15 @@ class RecordedDraws:
     @contextmanager
     def frame(self) -> Iterator[None]:
         """Record what is drawn meanwhile as the next frame's."""
-        drawn: dict[str, list[Tensor]] = defaultdict(list)
-        self.frames.append(drawn)
-
-        def recording(name: str, draw: Callable[..., Tensor]) -> Callable[..., Tensor]:
-            def call(*arguments: Any, **options: Any) -> Tensor:
-                drawn[name].append(draw(*arguments, **options).clone())
-                return drawn[name][-1]
-
-            return call
-
         places = {
             "posterior": (vae_module, "randn_tensor"),
             "initial": (pipeline_stable_diffusion, "randn_tensor"),
             "ancestral": (scheduling_euler_ancestral_discrete, "randn_tensor"),
             "reference": (torch, "randn_like"),
         }
-        patches = [patch.object(*place, recording(name, getattr(*place))) for name, place in places.items()]
-        for one in patches:
-            one.start()
-        yield
-        for one in patches:
-            one.stop()
+        with recorded(places) as drawn:
+            self.frames.append(drawn)
+            yield
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from .camera_path import STAG4DCameraPath
 from .densification import STAG4DDensification
 from .evaluate import STAG4DEvaluate
 from .export import STAG4DExport
+from .guidance import STAG4DLoadGuidance
 from .load_multiview import STAG4DLoadMultiView
 from .load_views import STAG4DLoadViews
 from .optimize import STAG4DOptimize
@@ -34,6 +35,7 @@ class Extension(ComfyExtension):
             STAG4DLoadMultiView,
             STAG4DAnchoredMultiView,
             STAG4DViewsFromImages,
+            STAG4DLoadGuidance,
             STAG4DDensification,
             STAG4DOptimize,
             STAG4DCameraPath,

@@ -66,7 +66,7 @@ class STAG4DLoadMultiView(io.ComfyNode):
         # Modules made in inference mode could never pass gradients on to what they look at.
         with torch.inference_mode(False):
             loaded = load_multiview_model(
-                model_folders()[model], rig=None if rig == AUTO else rig, dtype=_dtype(dtype)
+                model_folders()[model], rig=None if rig == AUTO else rig, dtype=chosen_dtype(dtype)
             )
             return io.NodeOutput(managed(loaded))
 
@@ -82,7 +82,7 @@ def model_folders() -> dict[str, Path]:
     }
 
 
-def _dtype(name: str) -> torch.dtype:
+def chosen_dtype(name: str) -> torch.dtype:
     """Return the type that a widget asks for."""
     if name != AUTO:
         return DTYPES[name]

@@ -10,11 +10,12 @@ import torch
 from comfy_api.latest import Types, io
 
 from ..stag4d.export import as_picture
-from ..stag4d.optimization import DensificationConfig, ImagePrior, OptimizationConfig, preset
+from ..stag4d.optimization import DensificationConfig, OptimizationConfig, preset
 from ..stag4d.pipeline import fit
 from ..stag4d.rendering import render
 from ..stag4d.scene import GaussianModel4D, Gaussians
 from ..stag4d.types import Cameras, StepReport, ViewSet
+from .guidance import GuidanceModel
 from .host_files import temp_folder
 from .sockets import CATEGORY, Densification, Guidance, Scene, Views
 from .splats import gaussians_from
@@ -100,7 +101,7 @@ class STAG4DOptimize(io.ComfyNode):
         steps: int,
         size: int,
         seed: int,
-        guidance: ImagePrior | None = None,
+        guidance: GuidanceModel | None = None,
         densification: DensificationConfig | None = None,
         scene: GaussianModel4D | None = None,
         splat: Types.SPLAT | None = None,
@@ -119,7 +120,7 @@ class STAG4DOptimize(io.ComfyNode):
                 start=start,
                 checkpoint=temp_folder(),
                 resume=True,
-                prior=guidance,
+                make_prior=None if guidance is None else guidance.prior_maker(config, ROOM),
                 device=device,
                 on_report=watcher.on_report,
                 on_scene=watcher.on_scene,

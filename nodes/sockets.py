@@ -6,7 +6,7 @@ CATEGORY = "STAG4D"
 
 MultiView = io.Custom("STAG4D_MULTIVIEW")  # the host's handle of a stag4d.diffusion.MultiViewModel
 Views = io.Custom("STAG4D_VIEWS")  # stag4d.types.ViewSet
-Guidance = io.Custom("STAG4D_GUIDANCE")  # stag4d.optimization.ImagePrior
+Guidance = io.Custom("STAG4D_GUIDANCE")  # nodes.guidance.GuidanceModel
 Densification = io.Custom("STAG4D_DENSIFICATION")  # stag4d.optimization.DensificationConfig
 Scene = io.Custom("STAG4D_SCENE")  # stag4d.scene.GaussianModel4D
 CameraPath = io.Custom("STAG4D_CAMERAS")  # stag4d.types.Cameras

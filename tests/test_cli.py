@@ -19,6 +19,7 @@ import pytest
 import torch
 from PIL import Image
 from small_fit import small_clip, small_config
+from tiny_models import make_guidance_folder, make_multiview_folder
 
 from stag4d import cli
 from stag4d.cli import main
@@ -338,3 +339,15 @@ def test_pictures_of_other_kinds_are_taken(quick, views, tmp_path, caplog, chang
     assert main(["fit", str(folder), "-o", str(tmp_path / "out"), "--steps", "2"]) == 0
     assert (warning in caplog.text) if warning else caplog.text == ""
     assert (tmp_path / "out" / "scene.safetensors").exists()
+
+
+def test_a_guidance_model_joins_the_fit(quick, views, tmp_path, capsys):
+    model = make_guidance_folder(tmp_path / "model")
+    out = tmp_path / "out"
+    assert main(["fit", str(views), "-o", str(out), "--guidance-model", str(model)]) == 0
+    assert json.loads((out / "report.json").read_text())["losses"]["guidance"] > 0
+    capsys.readouterr()
+    other = make_multiview_folder(tmp_path / "other")
+    assert main(["fit", str(views), "-o", str(out), "--guidance-model", str(other)]) == 2
+    error = capsys.readouterr().err
+    assert "holds a Zero123PlusPipeline; expected a posed prior of the Zero123 kind" in error

@@ -36,6 +36,10 @@ def add_fitting(commands: Any) -> None:
     )
     _add_fit_options(command)
     command.add_argument(
+        "--guidance-model", metavar="DIR",
+        help="folder of a Zero123 model: unseen views are judged by it, score distillation (default: none)",
+    )  # fmt: skip
+    command.add_argument(
         "--fps", type=float, help="frames a second of the clip (default: what views.json says, else 8)"
     )
     command.add_argument(
@@ -61,6 +65,7 @@ def _fit(options: argparse.Namespace) -> int:
             "device": device(),
             "on_report": progress,
             "should_stop": stop,
+            "make_prior": _prior(options, config),
         }
         if options.hold_out_view is not None:
             model, report = pipeline.fit_without_view(views, options.hold_out_view, config, **common)
@@ -78,6 +83,17 @@ def _fit(options: argparse.Namespace) -> int:
         }
     )
     return 0 if is_done else EXIT_INTERRUPTED
+
+
+def _prior(options: argparse.Namespace, config: OptimizationConfig) -> pipeline.PriorMaker | None:
+    """Return what judges unseen views, if the options name a model."""
+    if options.guidance_model is None:
+        return None
+    from ..diffusion import load_guidance_model  # diffusers takes seconds to import
+    from ..pipeline.guidance import distilling
+
+    dtype = torch.float16 if device().type == "cuda" else torch.float32
+    return distilling(load_guidance_model(options.guidance_model, device=device(), dtype=dtype), config)
 
 
 def _demo(options: argparse.Namespace) -> int:

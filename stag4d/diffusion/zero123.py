@@ -130,7 +130,7 @@ class Zero123Prior:
 
     def __init__(self, model: Zero123Model, views: ViewSet, generator: torch.Generator) -> None:
         self.model = model
-        self.poses = (views.input_pose, *views.view_poses)
+        self.poses: Sequence[OrbitPose] = (views.input_pose, *views.view_poses)
         self.alphas_cumprod = model.alphas_cumprod.cpu()
         self.latent_shape = model.latent_shape
         embeddings, latents = [], []

@@ -31,6 +31,7 @@ SCENE_SECONDS = 1.0  # between two looks at a scene in the making
 
 ReportCallback = Callable[[StepReport], None]
 SceneCallback = Callable[[GaussianModel4D], None]
+PriorMaker = Callable[[ViewSet], ImagePrior]
 
 
 def ignore(*_: object) -> None:
@@ -81,7 +82,7 @@ def fit(
     start: Gaussians | None = None,
     checkpoint: Path | None = None,
     resume: bool = False,
-    prior: ImagePrior | None = None,
+    make_prior: PriorMaker | None = None,
     device: torch.device | str = "cpu",
     backend: str = "auto",
     on_report: ReportCallback = ignore,
@@ -98,7 +99,7 @@ def fit(
             once the scene is safe. Or a folder: the file in it is named for what decides the result, a fit
             that is stopped early leaves its scene beside it, and both are removed when it is done.
         resume: Whether to go on from that file, if it is there.
-        prior: Judge of unseen views.
+        make_prior: Makes a judge of unseen views from the views that are fitted.
         device: Where to optimise.
         backend: Rasterizer.
         on_report: Called every few steps.
@@ -115,6 +116,7 @@ def fit(
     """
     report = Report(settings=asdict(config))
     with report.stage("start"):
+        prior = None if make_prior is None else make_prior(views)
         trainer = Trainer(views, config, start=start, prior=prior, device=device, backend=backend)
         is_folder = checkpoint is not None and checkpoint.is_dir()
         if checkpoint is not None and is_folder:

@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 from host_messages import executed, of_prompt
-from tiny_models import make_multiview_folder
+from tiny_models import make_guidance_folder, make_multiview_folder
 
 pytestmark = pytest.mark.host
 
@@ -139,3 +139,20 @@ def test_mattes_from_another_node_replace_those_of_the_views(host):
     }
     entry = host.run(prompt)
     assert entry["status"]["status_str"] == "success", entry["status"]
+
+
+def test_two_fits_with_guidance_share_one_prior(host):
+    make_guidance_folder(host.base / "models" / "diffusers" / "tiny-zero123")
+    fit = {"views": ["3", 0], "preset": "fast", "steps": 8, "size": 32, "guidance": ["5", 0]}
+    prompt = graph(draw={"seed": 5}) | {
+        "5": {"class_type": "STAG4DLoadGuidance", "inputs": {"model": "tiny-zero123", "dtype": "auto"}},
+        "6": {"class_type": "STAG4DOptimize", "inputs": fit | {"seed": 0}},
+        "7": {"class_type": "STAG4DOptimize", "inputs": fit | {"seed": 1}},
+        "8": {"class_type": "STAG4DSave", "inputs": {"scene": ["6", 0], "filename_prefix": "guided"}},
+        "9": {"class_type": "STAG4DSave", "inputs": {"scene": ["7", 0], "filename_prefix": "guided"}},
+    }
+    free(host)
+    time.sleep(2)
+    before = times_loaded(host)
+    assert executed(host, prompt) >= {"5", "6", "7"}
+    assert times_loaded(host) == before + 2  # the multi-view model and the prior, each once

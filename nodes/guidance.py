@@ -1,0 +1,85 @@
+"""Posed image priors for score distillation, owned by the host's memory management."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from comfy_api.latest import io
+
+from ..stag4d.optimization import OptimizationConfig
+from ..stag4d.pipeline import PriorMaker
+from .load_multiview import AUTO, DTYPES, INDEX, chosen_dtype, model_folders
+from .managed_model import loaded, managed
+from .sockets import CATEGORY, Guidance
+
+
+class GuidanceModel(Protocol):
+    """What a STAG4D_GUIDANCE socket carries."""
+
+    def prior_maker(self, config: OptimizationConfig, work_bytes: int) -> PriorMaker:
+        """Return what makes the prior of a fit, with its networks where the fit is done."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class FolderGuidance:
+    """A prior from a folder.
+
+    Attributes:
+        patcher: The host's handle of a ``stag4d.diffusion.Zero123Model``.
+    """
+
+    patcher: Any
+
+    def prior_maker(self, config: OptimizationConfig, work_bytes: int) -> PriorMaker:
+        """See ``GuidanceModel``."""
+        from ..stag4d.pipeline.guidance import distilling  # diffusers takes seconds to import
+
+        return distilling(loaded(self.patcher, work_bytes), config)
+
+
+class STAG4DLoadGuidance(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="STAG4DLoadGuidance",
+            display_name="STAG4D Load Guidance Model",
+            category=CATEGORY,
+            description="Opens a Zero123 model, a folder in diffusers' layout, from the host's diffusers "
+            "models. It judges views of the scene that no image shows.",
+            search_aliases=["zero123", "score distillation", "sds", "novel view prior"],
+            inputs=[
+                io.Combo.Input(
+                    "model",
+                    options=list(model_folders()),
+                    tooltip="A folder in models/diffusers that holds model_index.json. Press R to see "
+                    "folders that were added meanwhile.",
+                ),
+                io.Combo.Input(
+                    "dtype",
+                    options=[AUTO, *DTYPES],
+                    default=AUTO,
+                    tooltip="Of the networks. auto: float16 where the device is good at it, else float32.",
+                ),
+            ],
+            outputs=[Guidance.Output("guidance", tooltip="For STAG4D Optimize.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, model: str) -> bool | str:
+        if model in model_folders():
+            return True
+        return (
+            f"guidance model: no folder {model!r}; expected one with a {INDEX} in models/diffusers, such as "
+            "zero123-xl-diffusers."
+        )
+
+    @classmethod
+    def execute(cls, model: str, dtype: str) -> io.NodeOutput:
+        from ..stag4d.diffusion import load_guidance_model  # diffusers takes seconds to import
+
+        with torch.inference_mode(False):  # gradients pass through its encoder
+            network = load_guidance_model(model_folders()[model], dtype=chosen_dtype(dtype))
+            return io.NodeOutput(FolderGuidance(managed(network)))

@@ -1,0 +1,45 @@
+"""STAG4DLoadGuidance: a posed prior that the host manages, and STAG4DOptimize with it."""
+
+import importlib
+import sys
+
+import pytest
+import torch
+from tiny_models import make_guidance_folder, make_multiview_folder
+
+
+@pytest.fixture
+def node(pack, host_folders):
+    def get(module, name):
+        return getattr(importlib.import_module(f"{pack.__name__}.nodes.{module}"), name)
+
+    return get
+
+
+@pytest.fixture
+def guidance(node, host_folders):
+    make_guidance_folder(host_folders / "models" / "diffusers" / "tiny")
+    return node("guidance", "STAG4DLoadGuidance").execute(model="tiny", dtype="auto").args[0]
+
+
+def test_a_folder_of_another_kind_is_refused(node, host_folders):
+    make_multiview_folder(host_folders / "models" / "diffusers" / "other")
+    loader = node("guidance", "STAG4DLoadGuidance")
+    assert loader.validate_inputs("other") is True
+    assert "no folder 'none'; expected one with a model_index.json" in loader.validate_inputs("none")
+    with pytest.raises(ValueError, match="expected a posed prior of the Zero123 kind"):
+        loader.execute(model="other", dtype="float32")
+
+
+def test_two_fits_share_one_model_which_the_host_loads(pack, node, guidance):
+    views = importlib.import_module(f"{pack.__name__}.stag4d.mini").toy_views(3, 2, 24)
+    optimize = node("optimize", "STAG4DOptimize").execute
+    settings = {"views": views, "preset": "fast", "steps": 6, "size": 24, "seed": 0}
+    management = sys.modules["comfy.model_management"]
+    management.load_models_gpu.requests.clear()
+    with torch.inference_mode():
+        plain = optimize(**settings).args[0]
+        guided, again = (optimize(**settings, guidance=guidance).args[0] for _ in range(2))
+    assert [models for models, *_ in management.load_models_gpu.requests] == [[guidance.patcher]] * 2
+    assert not torch.equal(guided.gaussians.means, plain.gaussians.means)
+    assert torch.equal(guided.gaussians.means, again.gaussians.means)
