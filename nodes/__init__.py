@@ -14,6 +14,7 @@ from .export import STAG4DExport
 from .guidance import STAG4DLoadGuidance
 from .load_multiview import STAG4DLoadMultiView
 from .load_views import STAG4DLoadViews
+from .native_guidance import STAG4DGuidanceFromModel
 from .optimize import STAG4DOptimize
 from .prepare_frames import STAG4DPrepareFrames
 from .render import STAG4DRender
@@ -36,6 +37,7 @@ class Extension(ComfyExtension):
             STAG4DAnchoredMultiView,
             STAG4DViewsFromImages,
             STAG4DLoadGuidance,
+            STAG4DGuidanceFromModel,
             STAG4DDensification,
             STAG4DOptimize,
             STAG4DCameraPath,

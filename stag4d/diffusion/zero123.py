@@ -134,7 +134,7 @@ class Zero123Prior:
         self.alphas_cumprod = model.alphas_cumprod.cpu()
         self.latent_shape = model.latent_shape
         embeddings, latents = [], []
-        for pictures in _on_white(views).split(_ENCODED_AT_ONCE):
+        for pictures in views.on_white().split(_ENCODED_AT_ONCE):
             embeddings.append(model.embed(pictures))
             with torch.no_grad():
                 mean, std = model.posterior(pictures)
@@ -257,17 +257,3 @@ def _check_fit(root: Path, model: Zero123Model) -> None:
     ):
         if found != expected:
             raise ValueError(f"{root}: {what} is {found}; expected {expected}, as its other parts have.")
-
-
-def _on_white(views: ViewSet) -> Tensor:
-    """Return all pictures on white at one size, [F * (1 + V), S, S, 3]: frame by frame, the input first."""
-    size = max(views.images.shape[1], views.view_images.shape[2] if views.num_views else 0)
-    pictures = []
-    for frame in range(views.num_frames):
-        whole = [(views.images[frame], views.alphas[frame])]
-        whole += zip(views.view_images[frame], views.view_alphas[frame], strict=True)
-        for image, alpha in whole:
-            white = image * alpha[..., None] + 1 - alpha[..., None]
-            resized = interpolate(white.permute(2, 0, 1)[None], size=(size, size), mode="bilinear")
-            pictures.append(resized[0].permute(1, 2, 0))
-    return torch.stack(pictures)

@@ -43,6 +43,9 @@ def Custom(name: str, *known: str) -> type:
 
 Image = Custom("IMAGE")
 Mask = Custom("MASK")
+Model = Custom("MODEL")
+ClipVision = Custom("CLIP_VISION")
+Vae = Custom("VAE")
 Int = Custom("INT", "default", "min", "max", "step", "control_after_generate")
 Float = Custom("FLOAT", "default", "min", "max", "step")
 Color = Custom("COLOR", "default")

@@ -1,0 +1,188 @@
+"""Stable-Zero123 as the host has loaded it, as the posed prior of a fit.
+
+The network is asked through the host's model interface, so it stays shared with the rest of the graph. Its
+pose numbers differ from those of Zero123-XL: the fourth is the polar angle of the condition.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.model_base
+import comfy.model_management
+import torch
+from comfy_api.latest import io
+
+from ..stag4d.geometry import OrbitPose
+from ..stag4d.optimization import OptimizationConfig, ScoreDistillation
+from ..stag4d.pipeline import PriorMaker
+from ..stag4d.types import ViewSet
+from .sockets import CATEGORY, Guidance
+
+SIDE, LATENT_SIDE, CHANNELS = 256, 32, 4  # Stable-Zero123's pictures and latents
+
+
+class STAG4DGuidanceFromModel(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="STAG4DGuidanceFromModel",
+            display_name="STAG4D Guidance From Model",
+            category=CATEGORY,
+            description="Takes Stable-Zero123 as Image Only Checkpoint Loader gives it. It judges views of "
+            "the scene that no image shows.",
+            search_aliases=["stable zero123", "score distillation", "sds"],
+            inputs=[
+                io.Model.Input("model", tooltip="Stable-Zero123."),
+                io.ClipVision.Input("clip_vision", tooltip="Of the same checkpoint."),
+                io.Vae.Input("vae", tooltip="Of the same checkpoint."),
+            ],
+            outputs=[Guidance.Output("guidance", tooltip="For STAG4D Optimize.")],
+        )
+
+    @classmethod
+    def execute(cls, model: Any, clip_vision: Any, vae: Any) -> io.NodeOutput:
+        kind = type(model.model).__name__
+        if not isinstance(model.model, comfy.model_base.Stable_Zero123):
+            raise ValueError(
+                f"guidance: the model is a {kind}; expected Stable_Zero123, as Image Only Checkpoint Loader "
+                "gives it for stable_zero123."
+            )
+        return io.NodeOutput(NativeGuidance(model, clip_vision, _differentiable(vae)))
+
+
+def _differentiable(vae: Any) -> Any:
+    """Return a handle of the VAE that gradients can pass: the host loaded its own in inference mode."""
+    try:
+        with torch.inference_mode(False):
+            return vae.patcher.clone(force_deepcopy=True)
+    except RuntimeError as error:
+        raise ValueError(
+            f"guidance: the VAE cannot be loaded a second time ({error}); take it from Image Only Checkpoint "
+            "Loader or Load VAE."
+        ) from error
+
+
+@dataclass(frozen=True, eq=False)
+class NativeGuidance:
+    """A prior that the host owns; see ``nodes.guidance.GuidanceModel``.
+
+    Attributes:
+        model: MODEL.
+        clip_vision: CLIP_VISION.
+        vae_patcher: The host's handle of the VAE.
+    """
+
+    model: Any
+    clip_vision: Any
+    vae_patcher: Any
+
+    def prior_maker(self, config: OptimizationConfig, work_bytes: int) -> PriorMaker:
+        """Return what makes the prior of a fit."""
+
+        def make(views: ViewSet) -> ScoreDistillation:
+            return ScoreDistillation(NativePrior(self, views, work_bytes), config.guidance)
+
+        return make
+
+
+class NativePrior:
+    """Stable-Zero123 prepared for a clip; see ``optimization.PosedDenoiser``.
+
+    Args:
+        guidance: The networks.
+        views: The clip.
+        work_bytes: Memory beside the weights that the host makes room for.
+    """
+
+    latent_shape = (CHANNELS, LATENT_SIDE, LATENT_SIDE)
+
+    def __init__(self, guidance: NativeGuidance, views: ViewSet, work_bytes: int) -> None:
+        self._patcher, self._vae = guidance.model, guidance.vae_patcher
+        self._work_bytes = work_bytes
+        self.poses: Sequence[OrbitPose] = (views.input_pose, *views.view_poses)
+        pictures = views.on_white()
+        with torch.no_grad():
+            embeddings = [guidance.clip_vision.encode_image(one[None]).image_embeds for one in pictures]
+            self._load()
+            latents = [self._moments(one[None])[0] for one in pictures]
+        self._embeddings = torch.cat(embeddings).float()  # [F * (1 + V), 768]
+        self._latents = torch.cat(latents)  # [F * (1 + V), 4, 32, 32], unscaled
+        sigmas = self._model.model_sampling.sigmas.detach().cpu().float().clone()  # [T]
+        self.alphas_cumprod = 1 / (1 + sigmas**2)
+
+    @property
+    def key(self) -> str:
+        """Return a hash of the conditions, of weights that tell checkpoints apart, and of patches on them."""
+        patches = self._patcher.patches_uuid if self._patcher.patches else ""
+        digest = hashlib.sha256(f"stable_zero123 {patches}".encode())
+        for tensor in (self._embeddings, self._latents, self._model.cc_projection.weight):
+            digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    @property
+    def _model(self) -> Any:
+        """Return the host's model."""
+        return self._patcher.model
+
+    def _load(self) -> None:
+        """Have the host bring both networks to their device."""
+        comfy.model_management.load_models_gpu(
+            [self._patcher, self._vae], memory_required=self._work_bytes, force_full_load=True
+        )
+
+    def _moments(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return mean and standard deviation of unscaled latents of pictures [B, S, S, 3], float32."""
+        encoder = self._vae.model
+        weight = encoder.quant_conv.weight
+        resized = torch.nn.functional.interpolate(
+            images.permute(0, 3, 1, 2), size=(SIDE, SIDE), mode="bilinear", align_corners=False
+        )
+        moments = encoder.quant_conv(encoder.encoder((resized * 2 - 1).to(weight.device, weight.dtype)))
+        mean, log_variance = moments.float().chunk(2, dim=1)
+        return mean, (0.5 * log_variance.clamp(-30, 20)).exp()
+
+    def encode(self, images: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
+        """See ``PosedDenoiser``."""
+        mean, deviation = self._moments(images)
+        return self._model.process_latent_in(mean + deviation * draws.to(mean))
+
+    @torch.no_grad()
+    def predict(
+        self,
+        noisy: torch.Tensor,
+        timesteps: torch.Tensor,
+        conditions: Sequence[tuple[int, int]],
+        poses: Sequence[OrbitPose],
+        guidance_scale: float,
+    ) -> torch.Tensor:
+        """See ``PosedDenoiser``; the host's network takes ``z + sigma n`` and returns ``z``."""
+        chosen = [frame * len(self.poses) + camera for frame, camera in conditions]
+        told = [self.poses[camera] for _, camera in conditions]
+        numbers = torch.tensor([camera_numbers(*pair) for pair in zip(told, poses, strict=True)])  # [B, 4]
+        joined = torch.cat([self._embeddings[chosen], numbers.to(self._embeddings)], dim=-1)[:, None]
+        tokens = self._model.cc_projection(joined.to(noisy.device))  # [B, 1, 768]
+        signal = self.alphas_cumprod[timesteps].to(noisy)  # [B]
+        sigma = ((1 - signal) / signal).sqrt()
+        latents = self._latents[chosen].to(noisy)
+        seen = noisy / signal.sqrt()[:, None, None, None]
+        clean = self._model.apply_model(
+            torch.cat([seen, seen]),
+            torch.cat([sigma, sigma]),
+            c_concat=torch.cat([latents, torch.zeros_like(latents)]),
+            c_crossattn=torch.cat([tokens, torch.zeros_like(tokens)]),
+        ).float()
+        noise = (torch.cat([seen, seen]) - clean) / torch.cat([sigma, sigma])[:, None, None, None]
+        cond, uncond = noise.chunk(2)
+        return uncond + guidance_scale * (cond - uncond)
+
+
+def camera_numbers(condition: OrbitPose, target: OrbitPose) -> list[float]:
+    """Return what Stable-Zero123 is told of two cameras: differences, and the condition's own polar angle."""
+    polar = math.radians(condition.elevation_deg - target.elevation_deg)
+    azimuth = math.radians(target.azimuth_deg - condition.azimuth_deg)
+    return [polar, math.sin(azimuth), math.cos(azimuth), math.radians(90 - condition.elevation_deg)]
