@@ -89,6 +89,23 @@ class STAG4DOptimize(io.ComfyNode):
                     tooltip="Start from this splat instead, the first of a batch. It must stand where the "
                     "views show the object.",
                 ),
+                io.Float.Input(
+                    "guidance_weight",
+                    default=0.0,
+                    min=0.0,
+                    max=1_000_000.0,
+                    step=0.01,
+                    tooltip="Weight of what the guidance says; 0 takes the preset's. Too much and the scene "
+                    "leaves the given views.",
+                ),
+                io.Combo.Input(
+                    "guidance_anchors",
+                    options=["sectors", "nearest", "reference"],
+                    default="sectors",
+                    tooltip="What the guidance is told of. sectors: the frame, or the view in the same "
+                    "sector of azimuth, as published. nearest: the image nearest by angle. "
+                    "reference: the frame.",
+                ),
             ],
             outputs=[Scene.Output("scene", tooltip="The fitted scene.")],
         )
@@ -105,11 +122,16 @@ class STAG4DOptimize(io.ComfyNode):
         densification: DensificationConfig | None = None,
         scene: GaussianModel4D | None = None,
         splat: Types.SPLAT | None = None,
+        guidance_weight: float = 0.0,
+        guidance_anchors: str = "sectors",
     ) -> io.NodeOutput:
         # Nodes run in inference mode, whose tensors no gradient can pass.
         with torch.inference_mode(False), torch.enable_grad():
             device = comfy.model_management.get_torch_device()
             config = _config(preset, steps, size, seed, densification, device)
+            told = replace(config.guidance, anchors=guidance_anchors)
+            told = replace(told, weight=guidance_weight or told.weight)
+            config = replace(config, guidance=told)
             start = _start(scene, splat)
             if device.type != "cpu":
                 comfy.model_management.free_memory(ROOM, device)

@@ -346,6 +346,10 @@ def test_a_guidance_model_joins_the_fit(quick, views, tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["fit", str(views), "-o", str(out), "--guidance-model", str(model)]) == 0
     assert json.loads((out / "report.json").read_text())["losses"]["guidance"] > 0
+    settings = ["--guidance-model", str(model), "--guidance-weight", "7", "--guidance-anchors", "nearest"]
+    assert main(["fit", str(views), "-o", str(out), *settings]) == 0
+    said_of = json.loads((out / "report.json").read_text())["settings"]["guidance"]
+    assert (said_of["weight"], said_of["anchors"]) == (7.0, "nearest")
     capsys.readouterr()
     other = make_multiview_folder(tmp_path / "other")
     assert main(["fit", str(views), "-o", str(out), "--guidance-model", str(other)]) == 2

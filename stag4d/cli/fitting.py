@@ -40,6 +40,14 @@ def add_fitting(commands: Any) -> None:
         help="folder of a Zero123 model: unseen views are judged by it, score distillation (default: none)",
     )  # fmt: skip
     command.add_argument(
+        "--guidance-weight", type=float, metavar="W", help="of score distillation (default: the preset's)"
+    )
+    command.add_argument(
+        "--guidance-anchors", choices=("sectors", "nearest", "reference"), default="sectors",
+        help="what the prior is told of: the frame or the view in the same sector of azimuth, as published; "
+        "the picture nearest by angle; or the frame alone (default: %(default)s)",
+    )  # fmt: skip
+    command.add_argument(
         "--fps", type=float, help="frames a second of the clip (default: what views.json says, else 8)"
     )
     command.add_argument(
@@ -53,6 +61,10 @@ def add_fitting(commands: Any) -> None:
 def _fit(options: argparse.Namespace) -> int:
     """Fit a scene to a folder of views."""
     config = _config(options)
+    guidance = replace(config.guidance, anchors=options.guidance_anchors)
+    if options.guidance_weight is not None:
+        guidance = replace(guidance, weight=options.guidance_weight)
+    config = replace(config, guidance=guidance)
     out = output_folder(options.out)
     checkpoint = out / "checkpoint.safetensors"
     views = read_views(options.views)

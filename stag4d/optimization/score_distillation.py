@@ -6,7 +6,7 @@ render is implausible.
 
 from __future__ import annotations
 
-import logging
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -16,10 +16,9 @@ from torch import Tensor
 from ..geometry import OrbitPose, angle_between_deg
 from .guidance import GuidanceConfig, PosedDenoiser
 
-_logger = logging.getLogger(__name__)
-
 _HALF_SCALE = 1024.0  # of gradients on their way through a half-precision encoder, where small ones vanish
 _MAX_OVERFLOWS = 10  # steps in a row
+_FRAMING_TOLERANCE = 0.05
 
 
 class SdsDraws(NamedTuple):
@@ -44,9 +43,15 @@ class ScoreDistillation:
     Args:
         denoiser: The prior, prepared for the clip.
         config: Anchors, weights, range of times.
+
+    Raises:
+        ValueError: if a picture frames the object much wider or narrower than the input: a posed prior knows
+            turns, and not zooms.
     """
 
     def __init__(self, denoiser: PosedDenoiser, config: GuidanceConfig) -> None:
+        if config.anchors != "reference":
+            _check_framing(denoiser.poses)
         self._denoiser, self._config = denoiser, config
         self._num_overflows = 0
 
@@ -160,6 +165,17 @@ def anchor_camera(
     if wants_reference or _turn(pose, cameras[0]) < config.reference_azimuth_deg:
         return 0
     return min(range(1, len(cameras)), key=lambda camera: _turn(pose, cameras[camera]))
+
+
+def _check_framing(poses: Sequence[OrbitPose]) -> None:
+    """Raise ValueError unless all cameras see as much of the object's plane as the first, within 5 %."""
+    widths = [2 * pose.radius * math.tan(math.radians(pose.fovy_deg / 2)) for pose in poses]
+    for camera, width in enumerate(widths[1:]):
+        if abs(width / widths[0] - 1) > _FRAMING_TOLERANCE:
+            raise ValueError(
+                f"guidance: view {camera} spans {width:.2f} of the scene, the input {widths[0]:.2f}; "
+                "expected the same, since the prior knows turns and not zooms. Choose anchors 'reference'."
+            )
 
 
 def _turn(pose: OrbitPose, other: OrbitPose) -> float:

@@ -43,3 +43,16 @@ def test_two_fits_share_one_model_which_the_host_loads(pack, node, guidance):
     assert [models for models, *_ in management.load_models_gpu.requests] == [[guidance.patcher]] * 2
     assert not torch.equal(guided.gaussians.means, plain.gaussians.means)
     assert torch.equal(guided.gaussians.means, again.gaussians.means)
+
+
+def test_weight_and_anchors_are_the_users(pack, node, guidance):
+    views = importlib.import_module(f"{pack.__name__}.stag4d.mini").toy_views(3, 2, 24)
+    optimize = node("optimize", "STAG4DOptimize").execute
+    settings = {"views": views, "preset": "fast", "steps": 12, "size": 24, "seed": 0, "guidance": guidance}
+    with torch.inference_mode():
+        scenes = [
+            optimize(**settings, **more).args[0].gaussians.means
+            for more in ({}, {"guidance_weight": 5.0}, {"guidance_anchors": "nearest"})
+        ]
+    assert not torch.equal(scenes[0], scenes[1])
+    assert not torch.equal(scenes[0], scenes[2])

@@ -222,6 +222,18 @@ def test_values_out_of_range_are_refused(options, words):
         GuidanceConfig(**options)
 
 
+def test_views_that_are_zoomed_are_refused():
+    denoiser = Pooled(None)
+    denoiser.poses = (CAMERAS[0], replace(CAMERAS[1], radius=3.0))
+    with pytest.raises(
+        ValueError, match=r"view 0 spans 2\.74 of the scene, the input 1\.83; expected the same"
+    ):
+        ScoreDistillation(denoiser, GuidanceConfig())
+    ScoreDistillation(denoiser, GuidanceConfig(anchors="reference"))
+    denoiser.poses = (CAMERAS[0], *zero123plus_rig("v1.2"))  # a longer lens from further away
+    ScoreDistillation(denoiser, GuidanceConfig())
+
+
 class Truth(Pooled):
     """A prior that knows a toy: all its probability is on the true picture, on white or on black."""
 
