@@ -105,11 +105,13 @@ class NativePrior:
         self._patcher, self._vae = guidance.model, guidance.vae_patcher
         self._work_bytes = work_bytes
         self.poses: Sequence[OrbitPose] = (views.input_pose, *views.view_poses)
-        pictures = views.on_white()
+        embeddings, latents = [], []
         with torch.no_grad():
-            embeddings = [guidance.clip_vision.encode_image(one[None]).image_embeds for one in pictures]
+            for frame in range(views.num_frames):
+                embeddings.append(guidance.clip_vision.encode_image(views.on_white(frame)).image_embeds)
             self._load()
-            latents = [self._moments(one[None])[0] for one in pictures]
+            for frame in range(views.num_frames):
+                latents.append(self._moments(views.on_white(frame))[0])
         self._embeddings = torch.cat(embeddings).float()  # [F * (1 + V), 768]
         self._latents = torch.cat(latents)  # [F * (1 + V), 4, 32, 32], unscaled
         sigmas = self._model.model_sampling.sigmas.detach().cpu().float().clone()  # [T]

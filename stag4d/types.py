@@ -114,20 +114,16 @@ class ViewSet:
         """Return the frames' times, [F], 0 to 1 inclusive (0 for a single frame)."""
         return frame_times(self.num_frames)
 
-    def on_white(self) -> Tensor:
-        """Return all pictures on white at the larger of both sizes, [F * (1 + V), S, S, 3].
-
-        They come frame by frame, the input first.
-        """
+    def on_white(self, frame: int) -> Tensor:
+        """Return a frame and its views on white at the larger of both sizes, [1 + V, S, S, 3]."""
         size = max(self.images.shape[1], self.view_images.shape[2] if self.num_views else 0)
         pictures = []
-        for frame in range(self.num_frames):
-            whole = [(self.images[frame], self.alphas[frame])]
-            whole += zip(self.view_images[frame], self.view_alphas[frame], strict=True)
-            for image, alpha in whole:
-                white = (image * alpha[..., None] + 1 - alpha[..., None]).permute(2, 0, 1)[None]
-                resized = interpolate(white, size=(size, size), mode="bilinear", align_corners=False)
-                pictures.append(resized[0].permute(1, 2, 0))
+        whole = [(self.images[frame], self.alphas[frame])]
+        whole += zip(self.view_images[frame], self.view_alphas[frame], strict=True)
+        for image, alpha in whole:
+            white = (image * alpha[..., None] + 1 - alpha[..., None]).permute(2, 0, 1)[None]
+            resized = interpolate(white, size=(size, size), mode="bilinear", align_corners=False)
+            pictures.append(resized[0].permute(1, 2, 0))
         return torch.stack(pictures)
 
 

@@ -26,7 +26,6 @@ from ..types import ViewSet
 from .folders import load_image_processor, load_module, read_json, reading
 
 CAMERA_NUMBERS = 4  # polar angle, sine and cosine of the azimuth, radius: differences of target and condition
-_ENCODED_AT_ONCE = 8  # pictures
 
 
 class CameraProjection(ModelMixin, ConfigMixin):
@@ -134,7 +133,8 @@ class Zero123Prior:
         self.alphas_cumprod = model.alphas_cumprod.cpu()
         self.latent_shape = model.latent_shape
         embeddings, latents = [], []
-        for pictures in views.on_white().split(_ENCODED_AT_ONCE):
+        for frame in range(views.num_frames):
+            pictures = views.on_white(frame)  # [1 + V, S, S, 3]
             embeddings.append(model.embed(pictures))
             with torch.no_grad():
                 mean, std = model.posterior(pictures)
