@@ -17,7 +17,7 @@ import comfy.model_management
 import torch
 from comfy_api.latest import io
 
-from ..stag4d.geometry import OrbitPose
+from ..stag4d.geometry import OrbitPose, turn_between
 from ..stag4d.optimization import OptimizationConfig, ScoreDistillation
 from ..stag4d.pipeline import PriorMaker
 from ..stag4d.types import ViewSet
@@ -184,7 +184,5 @@ class NativePrior:
 
 
 def camera_numbers(condition: OrbitPose, target: OrbitPose) -> list[float]:
-    """Return what Stable-Zero123 is told of two cameras: differences, and the condition's own polar angle."""
-    polar = math.radians(condition.elevation_deg - target.elevation_deg)
-    azimuth = math.radians(target.azimuth_deg - condition.azimuth_deg)
-    return [polar, math.sin(azimuth), math.cos(azimuth), math.radians(90 - condition.elevation_deg)]
+    """Return what Stable-Zero123 is told of two cameras; the last number is the condition's polar angle."""
+    return [*turn_between(condition, target), math.radians(90 - condition.elevation_deg)]

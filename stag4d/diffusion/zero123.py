@@ -8,7 +8,6 @@ numbers are those of the published ``zero123-xl-diffusers`` folder.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from operator import itemgetter
 from pathlib import Path
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from transformers import CLIPVisionModelWithProjection
 
-from ..geometry import OrbitPose
+from ..geometry import OrbitPose, turn_between
 from ..types import ViewSet
 from .folders import load_image_processor, load_module, read_json, reading
 
@@ -112,10 +111,8 @@ class Zero123Model(nn.Module):
 
 
 def camera_numbers(condition: OrbitPose, target: OrbitPose) -> list[float]:
-    """Return what Zero123-XL is told of two cameras: polar angles grow downwards, azimuths rightwards."""
-    polar = math.radians(condition.elevation_deg - target.elevation_deg)
-    azimuth = math.radians(target.azimuth_deg - condition.azimuth_deg)
-    return [polar, math.sin(azimuth), math.cos(azimuth), 0.0]
+    """Return what Zero123-XL is told of two cameras; the last number is the difference of their radii, 0."""
+    return [*turn_between(condition, target), 0.0]
 
 
 class Zero123Prior:

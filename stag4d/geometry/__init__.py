@@ -1,7 +1,15 @@
 """Cameras, paths of cameras, the Zero123++ rigs and quaternions: plain functions on tensors, no state."""
 
 from .look_at import keyframe_poses, look_at_viewmat, quat_viewmat, read_camera_info
-from .orbit import DEFAULT_FOVY_DEG, DEFAULT_RADIUS, OrbitPose, angle_between_deg, intrinsics, orbit_viewmats
+from .orbit import (
+    DEFAULT_FOVY_DEG,
+    DEFAULT_RADIUS,
+    OrbitPose,
+    angle_between_deg,
+    intrinsics,
+    orbit_viewmats,
+    turn_between,
+)
 from .quaternions import multiply_quats, quats_to_rotations
 from .rig import ZERO123PLUS_RIGS, RigName, zero123plus_rig
 from .splat_frame import flip_splat_frame
@@ -22,5 +30,6 @@ __all__ = [
     "quat_viewmat",
     "quats_to_rotations",
     "read_camera_info",
+    "turn_between",
     "zero123plus_rig",
 ]

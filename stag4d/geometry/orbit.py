@@ -51,6 +51,18 @@ class OrbitPose:
             raise ValueError(f"camera pose: fovy {self.fovy_deg:g} degrees; expected 1 to 170.")
 
 
+def turn_between(pose: OrbitPose, target: OrbitPose) -> tuple[float, float, float]:
+    """Return how a camera turns to become another, in the numbers that posed priors are told (Zero123).
+
+    Returns:
+        The difference of polar angles, radians, positive when the target is lower; sine and cosine of the
+        difference of azimuths, positive when it is further to the right.
+    """
+    polar = math.radians(pose.elevation_deg - target.elevation_deg)
+    azimuth = math.radians(target.azimuth_deg - pose.azimuth_deg)
+    return polar, math.sin(azimuth), math.cos(azimuth)
+
+
 def orbit_viewmats(poses: Sequence[OrbitPose]) -> Tensor:
     """Return world-to-camera matrices that look at the origin from each pose.
 
