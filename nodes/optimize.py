@@ -91,6 +91,7 @@ class STAG4DOptimize(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "guidance_weight",
+                    optional=True,  # prompts from before it was there
                     default=0.0,
                     min=0.0,
                     max=1_000_000.0,
@@ -100,6 +101,7 @@ class STAG4DOptimize(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "guidance_anchors",
+                    optional=True,
                     options=["sectors", "nearest", "reference"],
                     default="sectors",
                     tooltip="What the guidance is told of. sectors: the frame, or the view in the same "
