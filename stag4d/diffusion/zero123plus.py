@@ -99,12 +99,14 @@ class MultiViewModel(nn.Module):
         Returns:
             The conditions, on the model's device.
         """
+        device = self.vae.device  # a host that moves weights layer by layer may leave buffers where they were
+        uncond_states, ramp = self.uncond_states.to(device), self.ramp.to(device)
         cond_states, references = [], []
         for frame in range(len(images)):
             picture = _on_gray(images[frame], alphas[frame])
             embedding = self._pixels(self.processors[1], picture)
             embedding = self.vision_encoder(embedding).image_embeds.float()  # [1, D]
-            cond_states.append(self.uncond_states + embedding[:, None] * self.ramp[:, None])  # [1, K, D]
+            cond_states.append(uncond_states + embedding[:, None] * ramp[:, None])  # [1, K, D]
             pixels = self._pixels(self.processors[0], picture)  # [1, 3, H, W]
             halves = []
             for half, seen in ((UNCOND, torch.zeros_like(pixels)), (COND, pixels)):
@@ -113,7 +115,7 @@ class MultiViewModel(nn.Module):
                 halves.append(posterior.mean + posterior.std * drawn)  # [1, C, h, w]
             references.append(torch.cat(halves))
             on_frame(frame + 1)
-        return Conditions(self.uncond_states, torch.cat(cond_states), torch.stack(references).float())
+        return Conditions(uncond_states, torch.cat(cond_states), torch.stack(references).float())
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
