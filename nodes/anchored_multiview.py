@@ -152,8 +152,9 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
         from ..stag4d.pipeline.multiview import generate_views
 
         with torch.inference_mode(False), torch.no_grad():
-            frames = images.clone()
-            alphas = mattes_of(frames, None if mask is None else mask.clone(), subject="frames")
+            frames = images.to("cpu", torch.float32, copy=True)
+            given = None if mask is None else mask.to("cpu", torch.float32, copy=True)
+            alphas = mattes_of(frames, given, subject="frames")
             config = SamplingConfig(
                 num_steps=steps,
                 guidance_scale=cfg,
@@ -183,6 +184,7 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
                 checkpoints=temp_folder(),
                 on_stage=watcher.on_stage,
                 on_step=watcher.on_step,
+                on_batch=comfy.model_management.throw_exception_if_processing_interrupted,
             )
             pictures = on_white(views.view_images, views.view_alphas)  # [F, V, S, S, 3]
             grids = torch.stack([grid.picture_of(frame) for frame in pictures])  # [F, rows S, columns S, 3]

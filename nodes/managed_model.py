@@ -25,18 +25,22 @@ class STAG4DModel(nn.Module):
         return next(self.model.parameters()).dtype
 
 
-def managed(model: nn.Module) -> comfy.model_patcher.CoreModelPatcher:
-    """Return the host's handle of a model; nodes pass it on, since the host keeps weak references only."""
+def managed(model: nn.Module) -> comfy.model_patcher.ModelPatcher:
+    """Return the host's handle of a model; nodes pass it on, since the host keeps weak references only.
+
+    It is the plain one: the dynamic one, ``CoreModelPatcher`` on NVIDIA, cannot offload modules that are not
+    made of the host's own layers, and would upload them again at every run.
+    """
     module = STAG4DModel(model)
     comfy.model_management.archive_model_dtypes(module)
-    return comfy.model_patcher.CoreModelPatcher(
+    return comfy.model_patcher.ModelPatcher(
         module,
         load_device=comfy.model_management.get_torch_device(),
         offload_device=comfy.model_management.unet_offload_device(),
     )
 
 
-def loaded(patcher: comfy.model_patcher.CoreModelPatcher, work_bytes: int) -> nn.Module:
+def loaded(patcher: comfy.model_patcher.ModelPatcher, work_bytes: int) -> nn.Module:
     """Return the model behind a handle, its weights where the work is done.
 
     Args:

@@ -158,10 +158,13 @@ def _multiview(options: argparse.Namespace) -> int:
     model = load_multiview_model(options.model, rig=options.rig, device=device(), dtype=dtype)
     with StageBars(encode="frame", denoise="step", decode="frame") as bars, Interrupt() as stop:
 
-        def on_stage(stage: str, done: int, total: int) -> None:
-            bars(stage, done, total)
+        def on_batch() -> None:
             if stop():
                 raise KeyboardInterrupt
+
+        def on_stage(stage: str, done: int, total: int) -> None:
+            bars(stage, done, total)
+            on_batch()
 
         flicker = write_multiview(
             out,
@@ -175,6 +178,7 @@ def _multiview(options: argparse.Namespace) -> int:
             cut=cut,
             resume=options.resume,
             on_stage=on_stage,
+            on_batch=on_batch,
         )
     _logger.info("look at %s", out / "views.png")
     say(

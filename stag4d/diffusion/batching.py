@@ -10,6 +10,7 @@ import torch
 _logger = logging.getLogger(__name__)
 
 _BUSY_LATENTS = 2048  # in one call; a processor gains little from more
+_MAX_MEASURED = 8  # frames at once; more gain nothing
 _SHARE_OF_FREE = 0.8  # of the free memory that a batch may take
 
 
@@ -30,12 +31,18 @@ class AdaptiveBatches:
         self._is_measured = size is not None or device.type != "cuda"
         self.size = size or (max(_BUSY_LATENTS // latent_pixels, 1) if self._is_measured else 1)
 
-    def run(self, frames: Sequence[int], work: Callable[[list[int]], None]) -> None:
+    def run(
+        self,
+        frames: Sequence[int],
+        work: Callable[[list[int]], None],
+        on_batch: Callable[[], None] = lambda: None,
+    ) -> None:
         """Do the work on all frames, batch by batch, in order.
 
         Args:
             frames: Their numbers.
             work: Called with each batch; after running out of memory, again with half of it.
+            on_batch: Called after each.
 
         Raises:
             torch.cuda.OutOfMemoryError: if one frame alone does not fit.
@@ -57,6 +64,7 @@ class AdaptiveBatches:
                 )
             else:
                 done += len(batch)
+                on_batch()
                 continue
             if self._device.type == "cuda":  # after the handler, which still holds the failed call's tensors
                 torch.cuda.empty_cache()
@@ -69,5 +77,5 @@ class AdaptiveBatches:
         taken = torch.cuda.max_memory_allocated(self._device) - before
         idle = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
         free = torch.cuda.mem_get_info(self._device)[0] + idle
-        self.size = max(int(_SHARE_OF_FREE * free / max(taken, 1)), 1)
+        self.size = min(max(int(_SHARE_OF_FREE * free / max(taken, 1)), 1), _MAX_MEASURED)
         self._is_measured = True

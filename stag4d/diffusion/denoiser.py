@@ -42,7 +42,7 @@ class Anchor:
         """Check the strengths; raises ValueError with the values."""
         if not 0 <= self.strength <= 1:
             raise ValueError(f"anchor: strength is {self.strength:g}; expected 0 to 1.")
-        if not 0 <= self.previous_strength <= 1 - self.strength:
+        if not 0 <= self.previous_strength <= 1 - self.strength + 1e-6:
             raise ValueError(
                 f"anchor: previous_strength is {self.previous_strength:g} beside a strength of "
                 f"{self.strength:g}; expected 0 or more, and both together at most 1."
@@ -131,6 +131,7 @@ def denoise(
     grid_size: tuple[int, int],
     start: tuple[int, Tensor] | None = None,
     on_step: Callable[[Progress], None] = lambda progress: None,
+    on_batch: Callable[[], None] = lambda: None,
 ) -> Tensor:
     """Denoise the latent view grids of F frames in lockstep.
 
@@ -145,35 +146,48 @@ def denoise(
         grid_size: Height and width of the grid's latent.
         start: Steps done and latents of an interrupted call to go on from.
         on_step: Called after each step; it may raise.
+        on_batch: Called after each batch of frames within a step; it may raise, and the step is then lost.
 
     Returns:
         Latents [F, C, h, w], scaled as the UNet knows them.
 
     Raises:
         ValueError: if there is no such anchor frame, or ``start`` has another shape.
+        RuntimeError: if the network's answer is not finite.
     """
     count = len(conditions)
     shape = (unet.config.in_channels, *grid_size)
     config.check_clip(count)
-    scheduler.set_timesteps(config.num_steps)
+    num_steps = planned_steps(scheduler, config)
     if start is None:
         drawn = torch.stack([noise.initial(frame, shape) for frame in range(count)])  # [F, C, h, w]
         start = 0, drawn * float(scheduler.init_noise_sigma)
     first, latents = start[0], start[1].to(unet.device, copy=True)
-    if latents.shape != (count, *shape) or not 0 <= first <= config.num_steps:
+    if latents.shape != (count, *shape) or not 0 <= first <= num_steps:
         raise ValueError(
             f"denoiser: cannot go on from latents {list(latents.shape)} after {first} steps; expected "
-            f"{[count, *shape]}, at most {config.num_steps} steps."
+            f"{[count, *shape]}, at most {num_steps} steps."
         )
     clip = _Clip(unet, conditions, noise, config, scheduler.config.prediction_type, latents)
     batches = AdaptiveBatches(config.batch_size, math.prod(grid_size), unet.device)
     timesteps, sigmas = scheduler.timesteps.tolist(), scheduler.sigmas.tolist()
-    for step in range(first, config.num_steps):
+    for step in range(first, num_steps):
         level = _Level(step, timesteps[step], sigmas[step], sigmas[step + 1])
         with clip.step():
-            batches.run(clip.order, partial(clip.advance, level))
-        on_step(Progress(step + 1, config.num_steps, clip.latents, clip.clean))
+            batches.run(clip.order, partial(clip.advance, level), on_batch)
+        if not clip.clean.isfinite().all():
+            raise RuntimeError(
+                f"denoiser: step {step + 1} gave numbers that are not finite in {unet.dtype}; load the model "
+                "in bfloat16 or float32."
+            )
+        on_step(Progress(step + 1, num_steps, clip.latents, clip.clean))
     return clip.latents
+
+
+def planned_steps(scheduler: EulerAncestralDiscreteScheduler, config: SamplingConfig) -> int:
+    """Set a scheduler's timesteps and return their number: for some step counts diffusers makes one more."""
+    scheduler.set_timesteps(config.num_steps)
+    return len(scheduler.timesteps)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from .denoiser import Progress, SamplingConfig, denoise
+from .denoiser import Progress, SamplingConfig, denoise, planned_steps
 from .noise import SeededNoise
 from .zero123plus import MultiViewModel
 
@@ -37,6 +37,7 @@ def sample_latents(
     resume: bool = False,
     on_stage: StageCallback = lambda stage, done, total: None,
     on_step: Callable[[Progress], None] = lambda progress: None,
+    on_batch: Callable[[], None] = lambda: None,
 ) -> Tensor:
     """Encode a clip and denoise its views.
 
@@ -51,6 +52,7 @@ def sample_latents(
         resume: Whether to go on from that file, if it is there.
         on_stage: Called after each frame that is encoded and each diffusion step; it may raise.
         on_step: Called after each diffusion step with the latents; it may raise.
+        on_batch: Called after each batch of frames within a step; it may raise.
 
     Returns:
         Latents [F, C, h, w].
@@ -60,10 +62,11 @@ def sample_latents(
     """
     config.check_clip(len(images))
     shape = (len(images), model.unet.config.in_channels, *model.grid_size)
+    num_steps = planned_steps(model.scheduler, config)
     start = None
     if checkpoint is not None and resume:
-        start = _load(checkpoint, shape, config.num_steps)
-    if start is not None and start[0] == config.num_steps:
+        start = _load(checkpoint, shape, num_steps)
+    if start is not None and start[0] == num_steps:
         return start[1]
     conditions = model.condition_on(
         images, alphas, noise, on_frame=lambda done: on_stage("encode", done, len(images))
@@ -90,6 +93,7 @@ def sample_latents(
             grid_size=model.grid_size,
             start=start,
             on_step=watch,
+            on_batch=on_batch,
         )
     finally:
         if checkpoint is not None and reached is not None:
@@ -126,9 +130,11 @@ def _load(path: Path, shape: tuple[int, ...], num_steps: int) -> tuple[int, Tens
         return None
     try:
         with safe_open(path, "pt") as file:
-            step, latents = int((file.metadata() or {})["step"]), file.get_tensor("latents").float()
+            step, latents = int((file.metadata() or {})["step"]), file.get_tensor("latents").clone().float()
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise ValueError(f"{path}: damaged ({error}); delete it to start from the beginning.") from error
+    if not latents.isfinite().all():
+        raise ValueError(f"{path}: latents that are not finite; delete it to start from the beginning.")
     if latents.shape != shape or not 0 <= step <= num_steps:
         raise ValueError(
             f"{path}: latents {list(latents.shape)} after {step} steps; expected {list(shape)} after at most "

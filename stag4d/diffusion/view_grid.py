@@ -100,7 +100,8 @@ def grid_of(index: dict[str, Any], folder: Path, rig: RigName | None) -> ViewGri
             raise ValueError(f"model_index.json: {SETTINGS_KEY} has the unknown key {key!r}.")
         if isinstance(value, bool) or not isinstance(value, int if key == "tile_size" else (int, float)):
             raise ValueError(f"model_index.json: {SETTINGS_KEY}.{key} is {value!r}; expected a number.")
-    version: RigName = "v1.2" if "v1.2" in folder.resolve().name else "v1.1"
+    names = folder.absolute().name, folder.resolve().name  # a link may have the name, or what it leads to
+    version: RigName = "v1.2" if any("v1.2" in name for name in names) else "v1.1"
     said: Any = settings.get("rig", version)
     if rig is not None:
         poses = zero123plus_rig(rig)

@@ -58,7 +58,7 @@ def rembg_cutter(model: str = "u2net") -> CutOut:
     """
     try:
         import rembg
-    except ImportError as error:
+    except (ImportError, SystemExit) as error:  # it exits where onnxruntime is missing
         raise RuntimeError(
             "mattes: rembg is not installed; pip install 'rembg[cpu]', or take mattes from the plain border."
         ) from error

@@ -38,6 +38,7 @@ def generate_views(
     checkpoints: Path | None = None,
     on_stage: StageCallback = lambda stage, done, total: None,
     on_step: Callable[[Progress], None] = lambda progress: None,
+    on_batch: Callable[[], None] = lambda: None,
 ) -> ViewSet:
     """Generate the views of a prepared clip, in memory.
 
@@ -53,6 +54,7 @@ def generate_views(
         checkpoints: Folder for the state of a call that is interrupted; the same call goes on from it.
         on_stage: Called after each frame that is encoded or decoded and each diffusion step; it may raise.
         on_step: Called after each diffusion step with the latents; it may raise.
+        on_batch: Called after each batch of frames within a step; it may raise.
 
     Returns:
         The clip with its views.
@@ -67,7 +69,7 @@ def generate_views(
         checkpoint = _checkpoint(checkpoints, sampling_key(model, images, alphas, noise, config))
     latents = sample_latents(
         model, images, alphas, noise, config,
-        checkpoint=checkpoint, resume=True, on_stage=on_stage, on_step=on_step,
+        checkpoint=checkpoint, resume=True, on_stage=on_stage, on_step=on_step, on_batch=on_batch,
     )  # fmt: skip
     frames = list(_cut_views(model, latents, cut, on_stage))
     if checkpoint is not None:
@@ -93,6 +95,7 @@ def write_multiview(
     cut: CutOut = cut_out,
     resume: bool = False,
     on_stage: StageCallback = lambda stage, done, total: None,
+    on_batch: Callable[[], None] = lambda: None,
 ) -> float:
     """Generate the views of a prepared clip into a view folder, frame by frame, with a contact sheet.
 
@@ -115,8 +118,9 @@ def write_multiview(
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = _checkpoint(folder, sampling_key(model, images, alphas, noise, config))
     latents = sample_latents(
-        model, images, alphas, noise, config, checkpoint=checkpoint, resume=resume, on_stage=on_stage
-    )
+        model, images, alphas, noise, config,
+        checkpoint=checkpoint, resume=resume, on_stage=on_stage, on_batch=on_batch,
+    )  # fmt: skip
     count = len(images)
     shown = set(torch.linspace(0, count - 1, min(count, _SHEET_FRAMES)).round().int().tolist())
     tile_size = min(_SHEET_TILE, model.grid.tile_size)

@@ -24,10 +24,10 @@ GRID = (6, 4)
 STEPS = 3
 
 
-def run(unet, scheduler, conditions, noise=None, *, start=None, on_step=lambda progress: None, **options):
+def run(unet, scheduler, conditions, noise=None, **options):
+    calls = {name: options.pop(name) for name in ("start", "on_step", "on_batch") if name in options}
     config = SamplingConfig(**{"num_steps": STEPS, "anchor": None} | options)
-    noise = noise or SeededNoise(7)
-    return denoise(unet, scheduler, conditions, noise, config, grid_size=GRID, start=start, on_step=on_step)
+    return denoise(unet, scheduler, conditions, noise or SeededNoise(7), config, grid_size=GRID, **calls)
 
 
 class NaiveProcessor:
@@ -221,6 +221,41 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(
     found = run(unet, scheduler, conditions, anchor=anchor, batch_size=7)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     assert "out of memory with 7 frames at once; going on with 3." in caplog.text
+
+
+@pytest.mark.parametrize("asked", [60, 61, 103])
+def test_the_last_step_leaves_no_noise_whatever_the_count(unet, scheduler, make_conditions, asked):
+    """For some counts diffusers makes one timestep more, and stopping before it would leave noise."""
+    seen = []
+    result = run(unet, scheduler, make_conditions(1), num_steps=asked, on_step=seen.append)
+    assert seen[-1].step == seen[-1].num_steps == len(scheduler.timesteps)
+    torch.testing.assert_close(result, seen[-1].clean)
+
+
+def test_numbers_that_are_not_finite_stop_the_run_before_they_are_reported(unet, scheduler, make_conditions):
+    conditions, seen = make_conditions(2), []
+    conditions.cond_states[1] = float("nan")
+    with pytest.raises(RuntimeError, match=r"step 1 gave numbers that are not finite in torch\.float32"):
+        run(unet, scheduler, conditions, on_step=seen.append)
+    assert seen == []
+
+
+def test_a_cancel_is_heard_between_the_batches_of_a_step(unet, scheduler, make_conditions):
+    heard = []
+
+    def on_batch():
+        heard.append(None)
+        if len(heard) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(unet, scheduler, make_conditions(5), batch_size=1, on_batch=on_batch)
+    assert len(heard) == 2
+
+
+def test_strengths_may_add_up_to_one():
+    for strength in (0.1, 0.3, 0.6, 0.7, 0.8, 0.9):
+        Anchor(0, strength, round(1 - strength, 2))
 
 
 def test_one_frame_that_does_not_fit_is_an_error():

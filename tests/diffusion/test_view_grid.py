@@ -147,3 +147,10 @@ def test_a_rig_that_no_one_knows_is_refused():
 def test_a_rig_of_another_kind_is_refused(rig):
     with pytest.raises(ValueError, match="rig"):
         grid_of({"stag4d": {"rig": rig}}, HERE, None)
+
+
+def test_a_link_says_the_version_as_well_as_what_it_leads_to(tmp_path):
+    (tmp_path / "snapshot").mkdir()
+    link = tmp_path / "zero123plus-v1.2"
+    link.symlink_to(tmp_path / "snapshot", target_is_directory=True)
+    assert grid_of({}, link, None).poses[0].elevation_deg == 20

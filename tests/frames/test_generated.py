@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
 
 import pytest
@@ -116,4 +117,12 @@ def test_without_rembg_its_cutter_says_what_to_install():
     if find_spec("rembg") is not None:
         pytest.skip("rembg is installed")
     with pytest.raises(RuntimeError, match=r"mattes: rembg is not installed; pip install 'rembg\[cpu\]'"):
+        rembg_cutter()
+
+
+def test_a_rembg_that_exits_at_import_is_an_error_like_any_other(tmp_path, monkeypatch):
+    (tmp_path / "rembg.py").write_text("import sys\nsys.exit(1)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "rembg", raising=False)
+    with pytest.raises(RuntimeError, match="rembg is not installed"):
         rembg_cutter()

@@ -3,7 +3,7 @@
 import torch
 
 
-class CoreModelPatcher:
+class ModelPatcher:
     """Keeps a network and where it belongs."""
 
     def __init__(
