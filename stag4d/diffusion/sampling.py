@@ -108,7 +108,8 @@ def sampling_key(
     digest = hashlib.sha256(f"{model.fingerprint()} {sorted(said.items())}".encode())
     for tensor in (images, alphas):
         digest.update(repr(tuple(tensor.shape)).encode())
-        digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
+        for frame in tensor:  # one at a time: a long clip is not copied whole
+            digest.update(frame.detach().cpu().float().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -101,15 +101,16 @@ class MultiViewModel(nn.Module):
         device = self.vae.device  # a host that moves weights layer by layer may leave buffers where they were
         uncond_states, ramp = self.uncond_states.to(device), self.ramp.to(device)
         cond_states, references = [], []
+        blank: Any = None
         for frame in range(len(images)):
             picture = _on_gray(images[frame], alphas[frame])
             embedding = self._pixels(self.processors[1], picture)
             embedding = self.vision_encoder(embedding).image_embeds.float()  # [1, D]
             cond_states.append(uncond_states + embedding[:, None] * ramp[:, None])  # [1, K, D]
             pixels = self._pixels(self.processors[0], picture)  # [1, 3, H, W]
+            blank = blank or self.vae.encode(torch.zeros_like(pixels)).latent_dist  # the same for all frames
             halves = []
-            for half, seen in ((UNCOND, torch.zeros_like(pixels)), (COND, pixels)):
-                posterior = self.vae.encode(seen).latent_dist
+            for half, posterior in ((UNCOND, blank), (COND, self.vae.encode(pixels).latent_dist)):
                 drawn = noise.posterior(frame, half, tuple(posterior.mean.shape[1:])).to(posterior.mean)
                 halves.append(posterior.mean + posterior.std * drawn)  # [1, C, h, w]
             references.append(torch.cat(halves))
