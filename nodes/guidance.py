@@ -10,7 +10,7 @@ from comfy_api.latest import io
 
 from ..stag4d.optimization import OptimizationConfig
 from ..stag4d.pipeline import PriorMaker
-from .load_multiview import AUTO, DTYPES, INDEX, chosen_dtype, model_folders
+from .load_multiview import chosen_dtype, folder_inputs, is_folder, model_folders
 from .managed_model import loaded, managed
 from .sockets import CATEGORY, Guidance
 
@@ -50,31 +50,13 @@ class STAG4DLoadGuidance(io.ComfyNode):
             description="Opens a Zero123 model, a folder in diffusers' layout, from the host's diffusers "
             "models. It judges views of the scene that no image shows.",
             search_aliases=["zero123", "score distillation", "sds", "novel view prior"],
-            inputs=[
-                io.Combo.Input(
-                    "model",
-                    options=list(model_folders()),
-                    tooltip="A folder in models/diffusers that holds model_index.json. Press R to see "
-                    "folders that were added meanwhile.",
-                ),
-                io.Combo.Input(
-                    "dtype",
-                    options=[AUTO, *DTYPES],
-                    default=AUTO,
-                    tooltip="Of the networks. auto: float16 where the device is good at it, else float32.",
-                ),
-            ],
+            inputs=folder_inputs(),
             outputs=[Guidance.Output("guidance", tooltip="For STAG4D Optimize.")],
         )
 
     @classmethod
     def validate_inputs(cls, model: str) -> bool | str:
-        if model in model_folders():
-            return True
-        return (
-            f"guidance model: no folder {model!r}; expected one with a {INDEX} in models/diffusers, such as "
-            "zero123-xl-diffusers."
-        )
+        return is_folder(model, "guidance model", "zero123-xl-diffusers")
 
     @classmethod
     def execute(cls, model: str, dtype: str) -> io.NodeOutput:

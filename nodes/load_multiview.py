@@ -26,19 +26,7 @@ class STAG4DLoadMultiView(io.ComfyNode):
             "models. Mind the licence of the weights.",
             search_aliases=["zero123++", "zero123plus", "multi-view diffusion", "novel views"],
             inputs=[
-                io.Combo.Input(
-                    "model",
-                    options=list(model_folders()),
-                    tooltip="A folder in models/diffusers that holds model_index.json. Press R to see "
-                    "folders that were added meanwhile.",
-                ),
-                io.Combo.Input(
-                    "dtype",
-                    options=[AUTO, *DTYPES],
-                    default=AUTO,
-                    tooltip="Of the networks. auto: float16 where the device is good at it, else float32. "
-                    "Half precision takes half the memory.",
-                ),
+                *folder_inputs(),
                 io.Combo.Input(
                     "rig",
                     options=[AUTO, "v1.1", "v1.2"],
@@ -52,12 +40,7 @@ class STAG4DLoadMultiView(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, model: str) -> bool | str:
-        if model in model_folders():
-            return True
-        return (
-            f"multi-view model: no folder {model!r}; expected one with a {INDEX} in models/diffusers, such "
-            "as zero123plus-v1.1."
-        )
+        return is_folder(model, "multi-view model", "zero123plus-v1.1")
 
     @classmethod
     def execute(cls, model: str, dtype: str, rig: str) -> io.NodeOutput:
@@ -69,6 +52,32 @@ class STAG4DLoadMultiView(io.ComfyNode):
                 model_folders()[model], rig=None if rig == AUTO else rig, dtype=chosen_dtype(dtype)
             )
             return io.NodeOutput(managed(loaded))
+
+
+def folder_inputs() -> list[io.Input]:
+    """Return the widgets of a node that loads a model: its folder and the type of its weights."""
+    return [
+        io.Combo.Input(
+            "model",
+            options=list(model_folders()),
+            tooltip="A folder in models/diffusers that holds model_index.json. Press R to see folders that "
+            "were added meanwhile.",
+        ),
+        io.Combo.Input(
+            "dtype",
+            options=[AUTO, *DTYPES],
+            default=AUTO,
+            tooltip="Of the networks. auto: float16 where the device is good at it, else float32. Half "
+            "precision takes half the memory.",
+        ),
+    ]
+
+
+def is_folder(name: str, what: str, example: str) -> bool | str:
+    """Return whether a name stands for one of the host's model folders, or what is wrong with it."""
+    if name in model_folders():
+        return True
+    return f"{what}: no folder {name!r}; expected one with a {INDEX} in models/diffusers, such as {example}."
 
 
 def model_folders() -> dict[str, Path]:
