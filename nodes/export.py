@@ -1,18 +1,32 @@
 """Files of a scene that other programs open."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
 from comfy_api.latest import Types, io, ui
 
-from ..stag4d.export import write_ply, write_ply_sequence
+from ..stag4d.export import (
+    encode_ply,
+    pack_clip,
+    write_4dgs,
+    write_clip,
+    write_html,
+    write_ply,
+    write_splat_sequence,
+    write_spz,
+)
 from ..stag4d.scene import GaussianModel4D, Gaussians
 from .progress import progress_of
 from .render import MOMENT
 from .scene_files import numbered_path, output_name
 from .sockets import CATEGORY, Scene
+
+SEQUENCE = " sequence"  # what an option with a file a frame ends with
+_OF_A_MOMENT = {"ply": write_ply, "spz": write_spz}
+_SUFFIXES = {"ply": ".ply", "spz": ".spz", "4dgs": ".4dgs", "html": ".html", "clip": ".s4d"}
 
 
 class STAG4DExport(io.ComfyNode):
@@ -23,7 +37,7 @@ class STAG4DExport(io.ComfyNode):
             display_name="STAG4D Export",
             category=CATEGORY,
             description="Writes a 4D scene into the output folder in a format that other programs open.",
-            search_aliases=["export ply", "save splat", "ply sequence"],
+            search_aliases=["export ply", "save splat", "ply sequence", "export spz", "4dgs", "web page"],
             is_output_node=True,
             inputs=[
                 Scene.Input("scene", tooltip="The scene to export."),
@@ -37,13 +51,22 @@ class STAG4DExport(io.ComfyNode):
                     options=[
                         io.DynamicCombo.Option("ply", [MOMENT]),
                         io.DynamicCombo.Option("ply sequence", []),
+                        io.DynamicCombo.Option("spz", [MOMENT]),
+                        io.DynamicCombo.Option("spz sequence", []),
+                        io.DynamicCombo.Option("4dgs", []),
+                        io.DynamicCombo.Option("html", []),
+                        io.DynamicCombo.Option("clip", []),
                     ],
-                    tooltip="ply: one moment as a 3DGS file. ply sequence: a folder, one file a frame.",
+                    tooltip="ply: one moment as a 3DGS file. spz: the same in a quarter of the size, needs "
+                    "the package gsply. sequence: a folder, one file a frame. 4dgs: the motion in one file, "
+                    "needs the package fourdgs. html: a page that plays the scene. clip: what it plays.",
                 ),
             ],
             outputs=[
-                io.File3DPLY.Output(
-                    "file", tooltip="The file, or the sequence's first, for the host's 3D nodes."
+                io.File3DSplatAny.Output(
+                    "file",
+                    tooltip="For the host's 3D nodes: the ply or spz, or the sequence's first; with other "
+                    "formats the first frame as ply.",
                 ),
                 io.String.Output("name", tooltip="The file or folder, as it lies in the output folder."),
             ],
@@ -53,27 +76,32 @@ class STAG4DExport(io.ComfyNode):
     def execute(
         cls, scene: GaussianModel4D, filename_prefix: str, format: Mapping[str, Any]
     ) -> io.NodeOutput:
-        if format["format"] == "ply":
-            first = path = numbered_path(filename_prefix, ".ply")
-            with torch.no_grad():
-                write_ply(path, scene.at(torch.tensor([format["moment"]], device=scene.device))[0])
+        chosen = format["format"]
+        path = numbered_path(filename_prefix, _SUFFIXES.get(chosen, ""))
+        if chosen in _OF_A_MOMENT:
+            _OF_A_MOMENT[chosen](path, _gaussians_at(scene, format["moment"]))
+            file = Types.File3D(str(path), chosen)
+        elif chosen.endswith(SEQUENCE):
+            kind, on_frame = chosen.removesuffix(SEQUENCE), progress_of(scene.info.num_frames)
+            file = Types.File3D(str(write_splat_sequence(path, scene, kind, on_frame=on_frame)[0]), kind)
         else:
-            path = numbered_path(filename_prefix, "")
-            first = _write_sequence(path, scene)
+            _write_whole(path, scene, chosen)
+            file = Types.File3D(BytesIO(encode_ply(_gaussians_at(scene, 0.0))), "ply")
         name = output_name(path)
-        return io.NodeOutput(
-            Types.File3D(str(first), file_format="ply"), name, ui=ui.PreviewText(f"saved {name}")
-        )
+        return io.NodeOutput(file, name, ui=ui.PreviewText(f"saved {name}"))
+
+
+def _write_whole(path: Path, scene: GaussianModel4D, chosen: str) -> None:
+    """Write a scene in a format that holds all of it."""
+    if chosen == "4dgs":
+        write_4dgs(path, scene, progress_of(scene.info.num_frames))
+    elif chosen == "html":
+        write_html(path, pack_clip(scene), path.stem.rstrip("_"))
+    else:
+        write_clip(path, scene)
 
 
 @torch.no_grad()
-def _write_sequence(folder: Path, scene: GaussianModel4D) -> Path:
-    """Write one PLY a frame, cancellable after each; returns the first."""
-    on_frame = progress_of(scene.info.num_frames)
-
-    def frames() -> Iterator[Gaussians]:
-        for index in range(scene.info.num_frames):
-            yield scene.at(scene.frame_times[[index]])[0]
-            on_frame(index + 1)
-
-    return write_ply_sequence(folder, frames())[0]
+def _gaussians_at(scene: GaussianModel4D, moment: float) -> Gaussians:
+    """Return a scene's Gaussians at a time from 0 to 1."""
+    return scene.at(torch.tensor([moment], device=scene.device))[0]

@@ -39,7 +39,7 @@ MAY_IMPORT = {
 FILE_PACKAGES = {"frames", "data", "export", "evaluation"}
 LIBRARIES = {
     "diffusers": {"diffusion"},
-    "huggingface_hub": {"diffusion"},  # comes with diffusers
+    "huggingface_hub": {"diffusion"},
     "transformers": {"diffusion"},
     "safetensors": {"diffusion", "scene"},
     "PIL": FILE_PACKAGES,

@@ -44,6 +44,20 @@ def test_the_host_chooses_its_own_torch_and_torchvision_is_not_asked_for():
     assert not names & {"torchvision", "torchaudio"}
 
 
+def test_every_library_that_is_imported_is_declared():
+    extras = PROJECT["project"]["optional-dependencies"]
+    declared = [*PROJECT["project"]["dependencies"], *(line for lines in extras.values() for line in lines)]
+    names = {re.split(r"[^\w-]", line)[0] for line in declared}
+    called = {"PIL": "pillow", "llvmlite": "numba"}  # by another name; a part of another's interface
+    for path in [*(ROOT / "stag4d").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                modules = [node.module]
+            for library in {module.split(".")[0] for module in modules} - sys.stdlib_module_names:
+                assert called.get(library, library) in names, f"{path.relative_to(ROOT)}: {library}"
+
+
 def test_the_version_is_said_the_same_everywhere():
     assert re.fullmatch(r"\d+\.\d+\.\d+", VERSION)
     assert stag4d.__version__ == VERSION

@@ -1,6 +1,10 @@
 """What leaves the scene: pictures, clips and splat files."""
 
 from .atomic import replacing
+from .clip import Precision, pack_clip, write_clip
+from .clip_reading import Clip, ClipFrame, read_clip
+from .fourdgs import write_4dgs
+from .html import write_html
 from .pictures import (
     as_picture,
     render_file,
@@ -10,21 +14,33 @@ from .pictures import (
     write_render_folder,
     write_render_poses,
 )
-from .ply import read_official_ply, read_ply, write_ply, write_ply_sequence
+from .ply import encode_ply, read_official_ply, read_ply, write_ply
+from .sequence import write_splat_sequence
+from .spz import write_spz
 from .video import write_mp4
 
 __all__ = [
+    "Clip",
+    "ClipFrame",
+    "Precision",
     "as_picture",
+    "encode_ply",
+    "pack_clip",
+    "read_clip",
     "read_official_ply",
     "read_ply",
     "render_file",
     "replacing",
     "straight_colors",
+    "write_4dgs",
+    "write_clip",
     "write_contact_sheet",
+    "write_html",
     "write_mp4",
     "write_picture",
     "write_ply",
-    "write_ply_sequence",
     "write_render_folder",
     "write_render_poses",
+    "write_splat_sequence",
+    "write_spz",
 ]

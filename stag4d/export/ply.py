@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from ..geometry.splat_frame import flip_splat_frame
 from ..scene import Gaussians
-from .atomic import replacing
+from .atomic import write_whole
 
 _MEANS = ("x", "y", "z")
 _NORMALS = ("nx", "ny", "nz")  # always zero; readers expect them
@@ -24,18 +23,13 @@ _SCALES = ("scale_0", "scale_1", "scale_2")
 _QUATS = ("rot_0", "rot_1", "rot_2", "rot_3")
 _COLUMNS = _MEANS + _NORMALS + _COLORS + _OPACITY + _SCALES + _QUATS
 _READ_COLUMNS = _MEANS + _COLORS + _OPACITY + _SCALES + _QUATS
-_SEQUENCE_FILE = re.compile(r"frame_([0-9]{4,})\.ply")
 
 
-def write_ply(path: str | Path, gaussians: Gaussians) -> None:
-    """Write Gaussians as a 3DGS PLY; quaternions are normalized, as not every reader does it.
+def encode_ply(gaussians: Gaussians) -> bytes:
+    """Return Gaussians as a 3DGS PLY; quaternions are normalized, as not every reader does it.
 
     Args:
-        path: The file; its folder is made when it does not exist.
         gaussians: In our world.
-
-    Raises:
-        RuntimeError: if the file cannot be written.
     """
     means, quats = flip_splat_frame(gaussians.means, torch.nn.functional.normalize(gaussians.quats, dim=-1))
     columns = [
@@ -48,37 +42,18 @@ def write_ply(path: str | Path, gaussians: Gaussians) -> None:
     ]
     table = torch.cat([column.detach().cpu().float() for column in columns], dim=1).numpy()  # [N, 17]
     vertices = np.rec.fromarrays(list(table.T), dtype=[(name, "<f4") for name in _COLUMNS])
-    document = PlyData([PlyElement.describe(vertices, "vertex")], text=False, byte_order="<")
-    with replacing(Path(path)) as temporary, temporary.open("wb") as file:
-        document.write(file)
+    stream = io.BytesIO()
+    PlyData([PlyElement.describe(vertices, "vertex")], text=False, byte_order="<").write(stream)
+    return stream.getvalue()
 
 
-def write_ply_sequence(folder: str | Path, frames: Iterable[Gaussians]) -> list[Path]:
-    """Write one PLY a frame, ``frame_0000.ply`` and on; those of an older, longer sequence are removed.
-
-    Args:
-        folder: The folder; made when it does not exist.
-        frames: The Gaussians of each frame.
-
-    Returns:
-        The files in order.
+def write_ply(path: str | Path, gaussians: Gaussians) -> None:
+    """Write what ``encode_ply`` makes; the folder is made when it does not exist.
 
     Raises:
-        ValueError: if there are no frames.
-        RuntimeError: if a file cannot be written.
+        RuntimeError: if the file cannot be written.
     """
-    root = Path(folder)
-    paths = []
-    for index, gaussians in enumerate(frames):
-        paths.append(root / f"frame_{index:04d}.ply")
-        write_ply(paths[-1], gaussians)
-    if not paths:
-        raise ValueError(f"{root}: no frames to write; expected one or more.")
-    for entry in root.iterdir():
-        match = _SEQUENCE_FILE.fullmatch(entry.name)
-        if match and int(match[1]) >= len(paths):
-            entry.unlink()
-    return paths
+    write_whole(path, encode_ply(gaussians))
 
 
 def read_ply(path: str | Path) -> Gaussians:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from ..types import Cameras, RenderOutput
 
 TURNTABLE_FRAMES = 60
 _TURNTABLE_ELEVATION_DEG = 10.0
-_TURNTABLE_FPS = (8.0, 240.0)  # what a player can show, whatever the clip's rate
+_SHOWN_FPS = (8.0, 240.0)  # what a player can show, whatever the clip's rate
 
 
 def write_turntable(
@@ -36,18 +37,44 @@ def write_turntable(
         info.num_frames * max(round(num_frames / info.num_frames), 1) if info.num_frames > 1 else num_frames
     )
     poses = [
-        OrbitPose(
+        replace(
+            info.input_pose,
             azimuth_deg=info.input_pose.azimuth_deg + 360 * index / count,
             elevation_deg=_TURNTABLE_ELEVATION_DEG,
-            radius=info.input_pose.radius,
-            fovy_deg=info.input_pose.fovy_deg,
         )
         for index in range(count)
     ]
-    times = model.frame_times[torch.arange(count) % info.num_frames]
+    _write_clip(path, model, poses, [index % info.num_frames for index in range(count)], size)
+
+
+def write_bullet_time(path: Path, model: GaussianModel4D, size: int, frame: int) -> None:
+    """Write a clip from the input's camera that stops at a frame, where the camera turns once, and goes on.
+
+    Args:
+        path: The file; its folder is made when it does not exist.
+        model: The scene.
+        size: Pixels on a side.
+        frame: Frame of the scene, from 0.
+
+    Raises:
+        RuntimeError: if the file cannot be written.
+    """
+    info = model.info
+    turn = [360 * index / TURNTABLE_FRAMES for index in range(1, TURNTABLE_FRAMES + 1)]
+    before, after = range(frame + 1), range(frame + 1, info.num_frames)
+    angles = [0.0] * len(before) + turn + [0.0] * len(after)
+    poses = [replace(info.input_pose, azimuth_deg=info.input_pose.azimuth_deg + angle) for angle in angles]
+    _write_clip(path, model, poses, [*before, *[frame] * len(turn), *after], size)
+
+
+def _write_clip(
+    path: Path, model: GaussianModel4D, poses: list[OrbitPose], frames: list[int], size: int
+) -> None:
+    """Write a clip of the scene's frames, one pose for each, at a rate that players show."""
+    fps = min(max(model.info.fps, _SHOWN_FPS[0]), _SHOWN_FPS[1])
     cameras = Cameras.from_poses(poses, size, size)
-    fps = min(max(info.fps, _TURNTABLE_FPS[0]), _TURNTABLE_FPS[1])
-    write_mp4(path, render_sequence(model, cameras, times).images.clamp(0, 1), fps=fps)
+    images = render_sequence(model, cameras, model.frame_times[frames]).images
+    write_mp4(path, images.clamp(0, 1), fps=fps)
 
 
 def import_official(

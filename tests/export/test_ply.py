@@ -7,7 +7,7 @@ import pytest
 import torch
 from plyfile import PlyData, PlyElement
 
-from stag4d.export import read_ply, write_ply, write_ply_sequence
+from stag4d.export import read_ply, write_ply
 from stag4d.geometry import flip_splat_frame, quats_to_rotations
 from stag4d.scene import Gaussians
 
@@ -85,19 +85,16 @@ def test_columns_may_stand_in_any_order_and_others_are_left_out(tmp_path):
     assert torch.equal(loaded.log_scales, scene.log_scales)
 
 
-def test_a_sequence_is_numbered_and_replaces_a_longer_one(tmp_path):
-    write_ply_sequence(tmp_path, [gaussians(seed=seed) for seed in range(4)])
-    (tmp_path / "frame_0003.txt").write_text("mine")
-    paths = write_ply_sequence(tmp_path, (gaussians(seed=seed) for seed in (7, 8)))
-    assert paths == [tmp_path / "frame_0000.ply", tmp_path / "frame_0001.ply"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "frame_0000.ply",
-        "frame_0001.ply",
-        "frame_0003.txt",
-    ]
-    assert torch.equal(read_ply(paths[1]).means, gaussians(seed=8).means)
-    with pytest.raises(ValueError, match="no frames to write"):
-        write_ply_sequence(tmp_path, [])
+def test_gsply_reads_what_plyfile_wrote(tmp_path):
+    gsply = pytest.importorskip("gsply")
+    scene = gaussians()
+    write_ply(tmp_path / "a.ply", scene)
+    found = gsply.plyread(str(tmp_path / "a.ply"))
+    means, quats = flip_splat_frame(scene.means, torch.nn.functional.normalize(scene.quats, dim=-1))
+    expected = (means, quats, scene.log_scales, scene.logit_opacities, scene.sh0[:, 0])
+    columns = (found.means, found.quats, found.scales, found.opacities, found.sh0)
+    for column, values in zip(columns, expected, strict=True):
+        np.testing.assert_array_equal(column, values.numpy())
 
 
 def test_what_is_no_splat_file_is_refused_with_its_name(tmp_path):

@@ -62,7 +62,7 @@ def test_every_number_widget_has_a_default_within_its_range(nodes):
 
 def test_sockets_of_the_pack_carry_its_prefix(pack, nodes):
     known = {"IMAGE", "MASK", "INT", "FLOAT", "STRING", "BOOLEAN", "COLOR", "COMBO", "COMFY_DYNAMICCOMBO_V3"}
-    known |= {"SPLAT", "LOAD3D_CAMERA", "FILE_3D_PLY", "MODEL", "CLIP_VISION", "VAE"}
+    known |= {"SPLAT", "LOAD3D_CAMERA", "FILE_3D_SPLAT_ANY", "MODEL", "CLIP_VISION", "VAE"}
     for node in nodes:
         schema = node.define_schema()
         for item in [*all_inputs(schema.inputs), *schema.outputs]:

@@ -1,0 +1,111 @@
+""".4dgs files as the format's own readers see them."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from stag4d.export import write_4dgs
+from stag4d.scene import GaussianModel4D
+
+pytest.importorskip("fourdgs")
+from fourdgs.cli import main as fourdgs_command
+from fourdgs.keyframe_delta_file import DecodedSequence, decode_indexed, decode_streamed, render_at
+
+
+@pytest.fixture
+def written(tmp_path, swaying_scene) -> bytes:
+    """The file of the scene."""
+    done = []
+    write_4dgs(tmp_path / "new" / "a.4dgs", swaying_scene, done.append)
+    assert done == [1, 2, 3, 4, 5]
+    return (tmp_path / "new" / "a.4dgs").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "read", [decode_streamed, lambda data: decode_indexed(data)[0]], ids=["front to back", "by its index"]
+)
+def test_every_frame_is_the_scenes_within_the_promised_error(written, swaying_scene, read):
+    decoded: DecodedSequence = read(written)
+    spread = 0.05 * torch.cat([frame_of(swaying_scene, frame).scales for frame in range(5)]).median()
+    for frame in range(5):
+        posed = frame_of(swaying_scene, frame)
+        found = render_at(decoded, frame / 10)
+        assert found["ids"].tolist() == list(range(50))
+        np.testing.assert_allclose(found["centers"], posed.means, atol=1.05 * spread, rtol=0)
+        np.testing.assert_allclose(found["scales"], posed.scales, rtol=0.0205)
+        quats = torch.nn.functional.normalize(posed.quats, dim=-1)[:, [1, 2, 3, 0]].double()  # xyzw
+        cosines = np.abs((found["rotations"] * quats.numpy()).sum(axis=1)).clip(max=1)
+        assert np.degrees(2 * np.arccos(cosines)).max() < 1
+        np.testing.assert_allclose(found["rgb"], posed.colors.clamp(0, 1), atol=1.01 / 255, rtol=0)
+        np.testing.assert_allclose(found["opacity"], posed.opacities, atol=1.01 / 255, rtol=0)
+
+
+def frame_of(scene: GaussianModel4D, frame: int):
+    return scene.at(scene.frame_times[[frame]])[0]
+
+
+def test_centers_move_evenly_between_frames_and_rest_after_the_last(written, swaying_scene):
+    decoded = decode_streamed(written)
+    before, after = (frame_of(swaying_scene, frame).means for frame in (1, 2))
+    step = (after - before).abs().max()
+    np.testing.assert_allclose(
+        render_at(decoded, 0.125)["centers"], 0.75 * before + 0.25 * after, atol=0.1 * step, rtol=0
+    )
+    last = frame_of(swaying_scene, 4).means
+    np.testing.assert_allclose(render_at(decoded, 0.499)["centers"], last, atol=0.1 * step, rtol=0)
+
+
+def test_the_formats_own_command_finds_it_valid(tmp_path, swaying_scene, capsys):
+    write_4dgs(tmp_path / "a.4dgs", swaying_scene)
+    assert fourdgs_command(["validate", str(tmp_path / "a.4dgs")]) == 0
+    assert capsys.readouterr().out.strip() == "valid"
+
+
+def test_up_is_plus_y_in_the_file(tmp_path, swaying_scene):
+    one = swaying_scene.gaussians.map(lambda values: values[:1])
+    one.means[:] = torch.tensor([1.0, 2.0, 3.0])
+    one.quats[:] = torch.tensor([0.8, 0.6, 0.0, 0.0])
+    write_4dgs(tmp_path / "a.4dgs", GaussianModel4D(one, None, swaying_scene.info))
+    found = render_at(decode_streamed((tmp_path / "a.4dgs").read_bytes()), 0.25)
+    np.testing.assert_allclose(found["centers"], [[1, 2, 3]], atol=1e-2)
+    np.testing.assert_allclose(found["rotations"], [[0.6, 0, 0, 0.8]], atol=1e-2)  # xyzw
+
+
+@pytest.mark.parametrize("fps", [0.5, 29.97, 240.0])
+def test_fast_motion_is_where_it_should_be_at_every_frame(tmp_path, swaying_scene, fps):
+    scene = replace(swaying_scene.gaussians, means=3 * swaying_scene.gaussians.means)
+    fast = GaussianModel4D(scene, swaying_scene.deformation, replace(swaying_scene.info, fps=fps))
+    write_4dgs(tmp_path / "a.4dgs", fast)
+    decoded = decode_streamed((tmp_path / "a.4dgs").read_bytes())
+    for frame in range(5):
+        found = render_at(decoded, (frame + 1e-6) / fps)["centers"]
+        np.testing.assert_allclose(found, frame_of(fast, frame).means, atol=2.5e-3, rtol=0)
+
+
+def test_a_scene_of_one_frame_stands_still(tmp_path, swaying_scene):
+    still = GaussianModel4D(swaying_scene.gaussians, None, replace(swaying_scene.info, num_frames=1))
+    write_4dgs(tmp_path / "a.4dgs", still)
+    decoded = decode_streamed((tmp_path / "a.4dgs").read_bytes())
+    for seconds in (0.0, 0.09):
+        np.testing.assert_allclose(
+            render_at(decoded, seconds)["centers"], still.gaussians.means, atol=2e-3, rtol=0
+        )
+
+
+def test_numbers_that_are_not_finite_are_refused(tmp_path, swaying_scene):
+    swaying_scene.gaussians.log_scales[3, 1] = 1000.0  # finite, but not its exponential
+    with pytest.raises(ValueError, match="4dgs: scales at 0 s are not all finite"):
+        write_4dgs(tmp_path / "a.4dgs", swaying_scene)
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_the_package_the_error_says_what_to_install(tmp_path, swaying_scene, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fourdgs.keyframe_delta_file", None)
+    with pytest.raises(RuntimeError, match="4dgs: the package fourdgs is not installed; pip install fourdgs"):
+        write_4dgs(tmp_path / "a.4dgs", swaying_scene)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,108 @@
+"""``stag4d export``: each format by its suffix, read back by another program than the one that wrote it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from small_fit import small_clip, small_config
+from spz_reader import read_spz
+
+from stag4d.cli import main
+from stag4d.export import pack_clip, read_clip, read_ply
+from stag4d.optimization import Trainer
+from stag4d.scene import Gaussians, load_scene, save_scene
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory) -> Path:
+    """A scene of three frames."""
+    path = tmp_path_factory.mktemp("scene") / "scene.safetensors"
+    save_scene(path, Trainer(small_clip(), small_config()).model())
+    return path
+
+
+@pytest.fixture
+def export(scene, capsys):
+    """A function that exports the scene and returns what the command said."""
+
+    def run(*words: object) -> dict:
+        capsys.readouterr()
+        assert main(["export", str(scene), *map(str, words)]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    return run
+
+
+def frame_of(scene: Path, frame: int) -> Gaussians:
+    model = load_scene(scene)
+    return model.at(model.frame_times[[frame]])[0].map(torch.Tensor.detach)
+
+
+def pictures_of(path: Path) -> list[np.ndarray]:
+    """Return a video's pictures."""
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24").astype(int) for frame in container.decode(video=0)]
+
+
+def test_a_ply_file_is_one_frame(scene, export, tmp_path):
+    path = tmp_path / "new" / "cat.PLY"
+    assert export("-o", path, "--frames", "2") == {"file": str(path)}
+    torch.testing.assert_close(read_ply(path).means, frame_of(scene, 2).means)
+    assert [entry.name for entry in path.parent.iterdir()] == ["cat.PLY"]
+
+
+@pytest.mark.parametrize("file_format", ["ply", "spz"])
+def test_a_name_without_the_suffix_is_a_folder_of_frames(export, tmp_path, file_format):
+    folder = tmp_path / "cat.v2"
+    assert export("-o", folder, "--format", file_format) == {"folder": str(folder), "files": 3}
+    assert export("-o", folder, "--format", file_format, "--frames", "2,0") == {
+        "folder": str(folder), "files": 2
+    }  # fmt: skip
+    assert sorted(entry.name for entry in folder.iterdir()) == [
+        f"frame_0000.{file_format}", f"frame_0002.{file_format}"
+    ]  # fmt: skip
+
+
+def test_an_spz_file_is_one_frame_in_the_frame_of_3dgs(scene, export, tmp_path):
+    pytest.importorskip("gsply")
+    assert export("-o", tmp_path / "cat.spz", "--frames", "1") == {"file": str(tmp_path / "cat.spz")}
+    means = frame_of(scene, 1).means * torch.tensor([1, -1, -1])
+    np.testing.assert_allclose(read_spz(tmp_path / "cat.spz")[0], means, atol=2e-4, rtol=0)
+
+
+def test_a_4dgs_file_opens_in_fourdgs(scene, export, tmp_path):
+    fourdgs = pytest.importorskip("fourdgs.keyframe_delta_file")
+    assert export("-o", tmp_path / "cat.4dgs") == {"file": str(tmp_path / "cat.4dgs")}
+    decoded = fourdgs.decode_streamed((tmp_path / "cat.4dgs").read_bytes())
+    seconds = 2 / load_scene(scene).info.fps
+    means = frame_of(scene, 2).means
+    np.testing.assert_allclose(fourdgs.render_at(decoded, seconds)["centers"], means, atol=0.01, rtol=0)
+
+
+def test_bullet_time_goes_once_around_at_one_frame(export, tmp_path):
+    path = tmp_path / "cat.mp4"
+    assert export("-o", path, "--size", "48", "--bullet-time", "1") == {"file": str(path)}
+    pictures = pictures_of(path)
+    assert len(pictures) == 3 + 60
+    assert pictures[0].shape == (48, 48, 3)
+    assert np.abs(pictures[61] - pictures[1]).mean() < 1  # back where the turn began
+    assert np.abs(pictures[31] - pictures[1]).mean() > 3  # from behind
+
+
+@pytest.mark.parametrize("precision", [None, "small"])
+def test_a_clip_and_a_page_hold_the_same_scene(scene, export, tmp_path, precision):
+    asked = [] if precision is None else ["--precision", precision]
+    for name in ("cat.s4d", "my cat.html"):
+        assert export("-o", tmp_path / name, *asked) == {"file": str(tmp_path / name)}
+    clip = (tmp_path / "cat.s4d").read_bytes()
+    assert clip == pack_clip(load_scene(scene), precision=precision or "full")
+    assert read_clip(clip).num_frames == 3
+    page = (tmp_path / "my cat.html").read_text(encoding="utf-8")
+    assert "<title>my cat</title>" in page
+    assert base64.b64encode(clip).decode() in page

@@ -1,0 +1,99 @@
+"""The self-contained page in a browser: from disk, without a network, without WebGL2, with a damaged clip."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from stag4d.export import pack_clip, write_html
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory, box) -> Path:
+    """The page of the box."""
+    path = tmp_path_factory.mktemp("page") / "box.html"
+    write_html(path, pack_clip(box), "sliding box")
+    return path
+
+
+@contextmanager
+def opened(browser, path: Path, **options) -> Iterator:
+    """Yield the page, opened from disk, and the list of what the browser complained about."""
+    context = browser.new_context(viewport={"width": 700, "height": 500}, offline=True, **options)
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on(
+        "console", lambda line: complaints.append(line.text) if line.type in ("error", "warning") else None
+    )
+    page.on("request", lambda request: complaints.append(request.url) if "file:" not in request.url else None)
+    page.goto(path.as_uri())
+    yield page, complaints
+    context.close()
+
+
+CENTER = (
+    "() => { const canvas = document.querySelector('.stag4d-viewer').shadowRoot.querySelector('canvas');"
+    "return [...canvas.getContext('2d').getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data]; }"
+)
+
+
+def test_a_page_from_disk_plays_offline_and_breaks_no_rule_of_its_own(browser, file):
+    with opened(browser, file) as (page, complaints):
+        assert page.title() == "sliding box"
+        page.get_by_role("button", name="Pause (space)").wait_for()
+        assert page.evaluate(CENTER)[3] > 200
+        first = page.get_by_role("slider", name="Time").get_attribute("aria-valuetext")
+        page.wait_for_function(
+            "(first) => document.querySelector('.stag4d-viewer').shadowRoot.querySelector('[type=range]')"
+            ".getAttribute('aria-valuetext') !== first",
+            arg=first,
+        )
+        assert complaints == []
+
+
+def test_the_wheel_and_keys_work_at_once(browser, file):
+    with opened(browser, file) as (page, _):
+        page.get_by_role("button", name="Pause (space)").wait_for()
+        page.keyboard.press(" ")
+        page.get_by_role("button", name="Play (space)").wait_for()
+        page.keyboard.press("2")
+        page.get_by_role("button", name=re.compile("^View 2"), pressed=True).wait_for()
+        page.mouse.move(300, 200)
+        page.mouse.wheel(0, 200)
+        page.get_by_role("button", name=re.compile("^View 2"), pressed=False).wait_for()
+
+
+def test_less_motion_means_standing_still(browser, file):
+    with opened(browser, file, reduced_motion="reduce") as (page, _):
+        page.get_by_text("1,176 splats").wait_for()
+        assert page.get_by_role("button", name="Play (space)").is_visible()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (r'(id="clip">)[^<]{40}', r"\1", "This file is not a STAG4D clip."),
+        (r'(id="clip">)[^<]*', r"\1***", "The clip in this page is damaged."),
+        (r"[^<]{400}(</script>)", r"\1", "This clip is damaged"),
+    ],
+)
+def test_a_damaged_clip_is_explained(browser, file, tmp_path, old, new, words):
+    damaged = re.sub(old, new, file.read_text(encoding="utf-8"), count=1)
+    (tmp_path / "damaged.html").write_text(damaged, encoding="utf-8")
+    with opened(browser, tmp_path / "damaged.html") as (page, complaints):
+        page.get_by_role("status").get_by_text(words).wait_for()
+        assert complaints == []
+
+
+def test_a_browser_without_webgl2_is_told_what_is_missing(start_browser, file):
+    with start_browser("--no-sandbox", "--disable-gpu", "--disable-3d-apis") as browser:
+        with opened(browser, file) as (page, complaints):
+            page.get_by_role("status").get_by_text("no WebGL2").wait_for()
+            assert complaints == []

@@ -1,0 +1,178 @@
+// The header of a clip: everything that it says is checked here, before anything is decompressed.
+// The format is described in stag4d/export/clip.py.
+
+import { ClipError } from "./errors.mjs";
+
+/**
+ * A camera on an orbit around the origin: degrees, world units.
+ * @typedef {{azimuth: number, elevation: number, radius: number, fovy: number}} Pose
+ */
+
+/**
+ * How an attribute's codes become values, channel by channel: low + step * code.
+ * @typedef {{perFrame: boolean, low: number[], step: number[]}} Grid
+ */
+
+/**
+ * @typedef {object} Header
+ * @property {number} numGaussians
+ * @property {number} numFrames
+ * @property {number} fps frames a second
+ * @property {Pose} input camera of the video
+ * @property {Pose[]} views cameras of the posed views
+ * @property {Record<string, Grid>} grids by attribute
+ * @property {number} end where the rows begin, bytes
+ */
+
+/** The attributes in the order of the file, and how many channels each has. */
+export const CHANNELS = Object.freeze({ means: 3, quats: 4, log_scales: 3, colors: 3, opacities: 1 });
+
+const MAGIC = 0x43443453; // "S4DC"
+const VERSION = 1;
+const PRELUDE_BYTES = 12;
+const MAX_HEADER_BYTES = 2 ** 16;
+const MAX_GAUSSIANS = 2 ** 22;
+const MAX_FRAMES = 2 ** 16;
+const MAX_SAMPLES = 2 ** 24; // Gaussians times frames
+const MAX_VIEWS = 64;
+const MAX_NUMBER = 1e9;
+const STATIC = ["colors", "opacities"];
+
+/**
+ * Read and check what a file begins with.
+ * @param {Uint8Array} bytes
+ * @returns {Header}
+ * @throws {ClipError} if the file is no clip, is damaged, or is larger than a clip may be
+ */
+export function readHeader(bytes) {
+  const { value, end } = parse(bytes);
+  const numGaussians = count(value.num_gaussians, "num_gaussians", MAX_GAUSSIANS);
+  const numFrames = count(value.num_frames, "num_frames", MAX_FRAMES);
+  if (numGaussians * numFrames > MAX_SAMPLES) {
+    throw new ClipError(`This clip is too large: ${numGaussians} splats at ${numFrames} frames.`);
+  }
+  if (!Array.isArray(value.views) || value.views.length > MAX_VIEWS) {
+    throw damaged(`views must be a list of at most ${MAX_VIEWS}`);
+  }
+  const attributes = object(value.attributes, "attributes");
+  return {
+    numGaussians,
+    numFrames,
+    fps: number(value.fps, "fps", 1e-9, 1e4),
+    input: pose(value.input, "input"),
+    views: value.views.map((view, index) => pose(view, `views[${index}]`)),
+    grids: Object.fromEntries(Object.keys(CHANNELS).map((name) => [name, grid(attributes[name], name)])),
+    end,
+  };
+}
+
+/**
+ * @param {Uint8Array} bytes
+ * @returns {{value: Record<string, unknown>, end: number}} the JSON object and where the rows begin
+ */
+function parse(bytes) {
+  const data = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (bytes.length < PRELUDE_BYTES || data.getUint32(0, true) !== MAGIC) {
+    throw new ClipError("This file is not a STAG4D clip.");
+  }
+  const version = data.getUint32(4, true);
+  if (version !== VERSION) {
+    throw new ClipError(`This clip has version ${version}, this viewer reads ${VERSION}. Export it anew.`);
+  }
+  const length = data.getUint32(8, true);
+  const end = PRELUDE_BYTES + length;
+  if (length > MAX_HEADER_BYTES || end > bytes.length) throw damaged("its header is too long");
+  let value;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(PRELUDE_BYTES, end)));
+  } catch {
+    throw damaged("its header is no JSON");
+  }
+  return { value: object(value, "the header"), end };
+}
+
+/**
+ * @param {unknown} value
+ * @param {string} name
+ * @returns {Grid}
+ */
+function grid(value, name) {
+  const field = `attributes.${name}`;
+  const { per_frame: perFrame, low, step } = object(value, field);
+  if (typeof perFrame !== "boolean" || (perFrame && STATIC.includes(name))) {
+    throw damaged(`${field}.per_frame is not what it may be`);
+  }
+  return {
+    perFrame,
+    low: numbers(low, name, `${field}.low`, -MAX_NUMBER),
+    step: numbers(step, name, `${field}.step`, Number.MIN_VALUE),
+  };
+}
+
+/**
+ * @param {unknown} values
+ * @param {string} name of the attribute
+ * @param {string} field
+ * @param {number} least
+ */
+function numbers(values, name, field, least) {
+  const length = CHANNELS[/** @type {keyof typeof CHANNELS} */ (name)];
+  if (!Array.isArray(values) || values.length !== length) throw damaged(`${field} must be ${length} numbers`);
+  return values.map((value, index) => number(value, `${field}[${index}]`, least, MAX_NUMBER));
+}
+
+/**
+ * @param {unknown} value
+ * @param {string} field
+ * @returns {Pose}
+ */
+function pose(value, field) {
+  const { azimuth, elevation, radius, fovy } = object(value, field);
+  return {
+    azimuth: number(azimuth, `${field}.azimuth`, -Infinity, Infinity),
+    elevation: number(elevation, `${field}.elevation`, -89.9, 89.9),
+    radius: number(radius, `${field}.radius`, Number.MIN_VALUE, Infinity),
+    fovy: number(fovy, `${field}.fovy`, 1, 170),
+  };
+}
+
+/**
+ * @param {unknown} value
+ * @param {string} field
+ * @param {number} most
+ */
+function count(value, field, most) {
+  const found = number(value, field, 1, most);
+  if (!Number.isInteger(found)) throw damaged(`${field} is no whole number`);
+  return found;
+}
+
+/**
+ * @param {unknown} value
+ * @param {string} field
+ * @param {number} least
+ * @param {number} most
+ */
+function number(value, field, least, most) {
+  if (typeof value !== "number" || !Number.isFinite(value) || value < least || value > most) {
+    throw damaged(`${field} is not a number that it may be`);
+  }
+  return value;
+}
+
+/**
+ * @param {unknown} value
+ * @param {string} field
+ * @returns {Record<string, unknown>}
+ */
+function object(value, field) {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw damaged(`${field} is no object`);
+  }
+  return /** @type {Record<string, unknown>} */ (value);
+}
+
+/** @param {string} what */
+function damaged(what) {
+  return new ClipError(`This clip is damaged: ${what}.`);
+}
