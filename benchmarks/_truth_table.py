@@ -1,0 +1,194 @@
+"""What the cells of the benchmark against truth say together: means, and differences with their intervals."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from _truth_cells import Cell
+from _truth_rows import ROWS
+
+BASE = "full"
+DIGITS = {"psnr": 2, "ssim": 3, "iou": 3, "lpips": 3, "flicker": 3, "views_psnr": 2, "views_flicker": 3}
+HEADS = ("PSNR", "SSIM", "IoU", "LPIPS", "flicker", "views' PSNR", "views' flicker")
+CONFIDENCE = 0.95
+
+Results = dict[Cell, dict[str, Any]]
+
+
+def read_cells(out: Path) -> Results:
+    """Return the finished cells of a folder, by row, toy and seed.
+
+    Raises:
+        FileNotFoundError: if there are none.
+        ValueError: if two were made with settings that do not belong in one table.
+    """
+    found: Results = {}
+    for path in (out / "cells").glob("*-test*-seed*.json"):
+        row, toy, seed = path.stem.split("-")
+        cell = Cell(row, int(toy.removeprefix("test")), int(seed.removeprefix("seed")))
+        found[cell] = json.loads(path.read_text(encoding="utf-8"))
+    if not found:
+        raise FileNotFoundError(f"{out}: no cells yet; run the benchmark without --table and --select first.")
+    names = list(ROWS)
+    found = {cell: found[cell] for cell in sorted(found, key=lambda cell: (names.index(cell.row), *cell[1:]))}
+    first_of_row: dict[str, dict[str, Any]] = {}
+    for cell, result in found.items():
+        settings = result["settings"]
+        path = out / "cells" / f"{cell}.json"
+        check_settings(path, settings, first_of_row.setdefault(cell.row, settings))
+        shared = next(iter(first_of_row.values()))["bench"]
+        check_settings(path, {"bench": settings["bench"]}, {"bench": shared})
+    return found
+
+
+def check_settings(path: Path, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Raise ValueError that names the first setting of a cell's file that is not as expected."""
+    said, wanted = _flat(found), _flat(expected)
+    for key in sorted(said.keys() | wanted.keys()):
+        if said.get(key) != wanted.get(key):
+            raise ValueError(
+                f"{path}: made with {key} {said.get(key)}; expected {wanted.get(key)}. Choose another --out, "
+                "or delete the file to have it made again."
+            )
+
+
+def summarize(results: Results) -> dict[str, Any]:
+    """Return the table.
+
+    Returns:
+        ``settings`` that all cells share; ``rows``, by name the number of ``cells``, the mean ``seconds`` of
+        a fit and the mean of every score; ``against_full``, by name the number of ``pairs`` of a toy and a
+        seed, and of every score the ``mean`` difference to the full method's and the half width of its
+        ``interval``.
+    """
+    rows: dict[str, Any] = {}
+    against: dict[str, Any] = {}
+    for name in dict.fromkeys(cell.row for cell in results):
+        mine = {cell: result for cell, result in results.items() if cell.row == name}
+        seconds = statistics.mean(result["seconds"]["fit"] for result in mine.values())
+        rows[name] = {"cells": len(mine), "seconds": seconds}
+        pairs = [(cell, cell._replace(row=BASE)) for cell in mine if cell._replace(row=BASE) in results]
+        if name != BASE and pairs:
+            against[name] = {"pairs": len(pairs)}
+        for score in DIGITS:
+            values = [result["scores"][score] for result in mine.values()]
+            rows[name][score] = None if None in values else statistics.mean(values)
+            if name in against:
+                both = [[results[cell]["scores"][score] for cell in pair] for pair in pairs]
+                is_known = not any(None in pair for pair in both)
+                against[name][score] = _interval([a - b for a, b in both]) if is_known else None
+    settings = next(iter(results.values()))["settings"]["bench"]
+    return {"settings": settings, "rows": rows, "against_full": against}
+
+
+def as_markdown(table: Mapping[str, Any]) -> str:
+    """Return the table to read."""
+    said = table["settings"]
+    lines = [
+        f"{said['frames']} frames, {said['size']} pixels, {said['steps']} steps of a fit, "
+        f"{said['sampling_steps']} of the views.",
+        "",
+        f"| row | cells | {' | '.join(HEADS)} | fit, s |",
+        "|---" * (3 + len(HEADS)) + "|",
+    ]
+    for name, row in table["rows"].items():
+        cells = [_number(row[score], digits) for score, digits in DIGITS.items()]
+        lines.append(f"| {name} | {row['cells']} | {' | '.join(cells)} | {row['seconds']:.0f} |")
+    lines += [
+        "",
+        f"Differences to `{BASE}`, paired by toy and seed, with {CONFIDENCE:.0%} intervals (Student's t; the "
+        "n pairs are taken as independent):",
+        "",
+        f"| row | n | {' | '.join(HEADS)} |",
+        "|---" * (2 + len(HEADS)) + "|",
+    ]
+    for name, row in table["against_full"].items():
+        cells = [_difference(row[score], digits) for score, digits in DIGITS.items()]
+        lines.append(f"| {name} | {row['pairs']} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def median_toy(results: Results, count: int) -> tuple[int, dict[int, float]]:
+    """Return which of the first toys has the median PSNR of the full method, and the PSNR of each.
+
+    Args:
+        results: See ``read_cells``.
+        count: How many toys; of an even number the lower of the middle two is taken.
+
+    Raises:
+        ValueError: if the full method has not been run on one of them.
+    """
+    if count < 1:
+        raise ValueError(f"--select: {count} toys; expected at least one.")
+    scores = {}
+    for toy in range(count):
+        mine = [result["scores"]["psnr"] for cell, result in results.items() if cell[:2] == (BASE, toy)]
+        if not mine:
+            raise ValueError(
+                f"--select: row {BASE} has no cell of toy {toy} yet; run the benchmark on it first."
+            )
+        scores[toy] = statistics.mean(mine)
+    return sorted(scores, key=scores.__getitem__)[(count - 1) // 2], scores
+
+
+def t_quantile(degrees: int, confidence: float = CONFIDENCE) -> float:
+    """Return the t that Student's distribution stays within, on both sides, with a probability.
+
+    Args:
+        degrees: Of freedom, a whole number: Abramowitz and Stegun, 26.7.3 and 26.7.4.
+        confidence: The probability.
+    """
+    low, high = 0.0, math.pi / 2  # of atan(t / sqrt(degrees))
+    for _ in range(60):
+        angle = (low + high) / 2
+        low, high = (angle, high) if _within(angle, degrees) < confidence else (low, angle)
+    return math.tan(low) * math.sqrt(degrees)
+
+
+def _within(angle: float, degrees: int) -> float:
+    """Return the probability of |t| below tan(angle) sqrt(degrees)."""
+    is_odd = degrees % 2 == 1
+    term = math.cos(angle) if is_odd else 1.0
+    total = 0.0
+    for k in range(degrees // 2):
+        total += term
+        term *= math.cos(angle) ** 2 * ((2 * k + 2) / (2 * k + 3) if is_odd else (2 * k + 1) / (2 * k + 2))
+    if is_odd:
+        return 2 / math.pi * (angle + math.sin(angle) * total)
+    return math.sin(angle) * total
+
+
+def _interval(differences: list[float]) -> dict[str, float | None]:
+    """Return the mean of differences and the half width of its interval, None of a single one."""
+    count = len(differences)
+    width = None
+    if count > 1:
+        width = t_quantile(count - 1) * statistics.stdev(differences) / math.sqrt(count)
+    return {"mean": statistics.mean(differences), "interval": width}
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _difference(value: Mapping[str, float | None] | None, digits: int) -> str:
+    if value is None:
+        return "-"
+    width = "" if value["interval"] is None else f" ± {value['interval']:.{digits}f}"
+    return f"{value['mean']:+.{digits}f}{width}"
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings by dotted names."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

@@ -1,0 +1,215 @@
+"""The benchmark against truth: what a cell leaves, what is done again, and what the table says of cells."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from tiny_models import make_guidance_folder, make_multiview_folder
+
+ROOT = Path(__file__).parents[2]
+ROWS = ("full", "no_sds", "frames_alone", "true_views")
+
+
+@pytest.fixture(scope="module")
+def truth():
+    """The script with its parts beside it, as Python finds them when it is started."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "benchmarks")
+        parts = {part: importlib.import_module(f"_truth_{part}") for part in ("rows", "cells", "table")}
+        return SimpleNamespace(script=importlib.import_module("truth"), **parts)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    make_multiview_folder(folder / "multiview")
+    make_guidance_folder(folder / "guidance")
+    return ["--multiview-model", str(folder / "multiview"), "--guidance-model", str(folder / "guidance")]
+
+
+@pytest.fixture(scope="module")
+def run(truth, models):
+    """Run rows on one toy and seed, small; further arguments are added."""
+
+    def start(out, *more, rows=ROWS):
+        small = "--frames 2 --size 32 --steps 4 --sampling-steps 2 --objects 1 1 --seeds 1 1"
+        return truth.script.main(["--out", str(out), *small.split(), *models, "--rows", *rows, *more])
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def finished(run, tmp_path_factory):
+    """A folder in which all cells are done."""
+    out = tmp_path_factory.mktemp("bench")
+    assert run(out) == 0
+    return out
+
+
+def read(out, name):
+    return json.loads((out / name).read_text(encoding="utf-8"))
+
+
+def test_every_cell_is_measured_at_the_test_views(finished):
+    assert {path.stem for path in (finished / "cells").iterdir()} == {f"{row}-test0-seed0" for row in ROWS}
+    for row in ROWS:
+        scores = read(finished, f"cells/{row}-test0-seed0.json")["scores"]
+        assert 0 < scores["psnr"] < 40
+        assert 0 < scores["iou"] <= 1
+        assert scores["flicker"] > 0
+        assert (scores["views_psnr"] is None) == (row == "true_views")
+
+
+def test_true_views_are_better_than_those_of_a_random_model(finished):
+    drawn, own = (read(finished, f"cells/{row}-test0-seed0.json")["scores"] for row in ("full", "true_views"))
+    assert own["psnr"] > drawn["psnr"] + 3
+    assert own["iou"] > drawn["iou"] + 0.2
+
+
+def test_rows_that_differ_in_the_fit_share_their_views(finished):
+    assert [path.name for path in (finished / "views").iterdir()] == ["full-test0-seed0"]
+
+
+def test_the_table_is_the_cells_difference(finished):
+    table = read(finished, "table.json")
+    cells = {row: read(finished, f"cells/{row}-test0-seed0.json")["scores"] for row in ROWS}
+    assert list(table["rows"]) == list(ROWS)
+    expected = cells["no_sds"]["psnr"] - cells["full"]["psnr"]
+    assert table["against_full"]["no_sds"]["psnr"] == {"mean": pytest.approx(expected), "interval": None}
+    written = (finished / "table.md").read_text(encoding="utf-8")
+    assert f"| no_sds | 1 | {cells['no_sds']['psnr']:.2f} |" in written
+    assert f"| no_sds | 1 | {expected:+.2f} |" in written
+
+
+def test_finished_cells_are_kept_and_the_missing_one_is_made_as_before(run, finished, capsys):
+    kept, lost = (finished / "cells" / f"{row}-test0-seed0.json" for row in ("full", "no_sds"))
+    before, scores = kept.stat(), read(lost.parent, lost.name)["scores"]
+    lost.unlink()
+    assert run(finished) == 0
+    assert kept.stat() == before
+    assert read(lost.parent, lost.name)["scores"] == scores
+    assert "[1/1] no_sds-test0-seed0: PSNR" in capsys.readouterr().out
+
+
+def test_cells_made_with_other_settings_are_refused(run, finished, capsys):
+    assert run(finished, "--steps", "5") == 2
+    assert "full-test0-seed0.json: made with bench.steps 4; expected 5" in capsys.readouterr().err
+
+
+def test_cells_with_different_settings_give_no_table(run, finished, tmp_path, capsys):
+    (tmp_path / "cells").mkdir()
+    for row in ("full", "no_sds"):
+        cell = read(finished, f"cells/{row}-test0-seed0.json")
+        cell["settings"]["bench"]["size"] += row == "no_sds"
+        (tmp_path / "cells" / f"{row}-test0-seed0.json").write_text(json.dumps(cell), encoding="utf-8")
+    assert run(tmp_path, "--table") == 2
+    assert "no_sds-test0-seed0.json: made with bench.size 33; expected 32" in capsys.readouterr().err
+
+
+def test_a_cell_that_fails_does_not_stop_the_others(run, tmp_path, capsys):
+    (tmp_path / "views").mkdir()
+    (tmp_path / "views" / "full-test0-seed0").touch()  # where a folder should be
+    assert run(tmp_path, rows=("full", "true_views")) == 1
+    assert [path.stem for path in (tmp_path / "cells").iterdir()] == ["true_views-test0-seed0"]
+    assert "[1/2] full-test0-seed0: " in capsys.readouterr().err
+
+
+def test_a_folder_without_cells_has_no_table(run, tmp_path, capsys):
+    assert run(tmp_path, "--table") == 2
+    assert "no cells yet" in capsys.readouterr().err
+
+
+def test_the_first_rows_get_more_toys_and_seeds(truth):
+    options = truth.script._options(["--objects", "2", "1", "--seeds", "2", "1"])
+    planned = truth.script._planned(options)
+    assert len(planned) == len(set(planned)) == 5 * 4 + 6
+    assert not any(cell.row == "paper" for cell in planned)
+    assert sum(cell.row == "no_sds" for cell in planned) == 4
+    assert [cell for cell in planned if cell.row == "previous"] == [("previous", 0, 0)]
+
+
+def test_frames_alone_are_rendered_as_often_in_all(truth):
+    full, alone = (truth.rows.ROWS[row].fitting(500, 96, 0, 16) for row in ("full", "frames_alone"))
+    total = 16 * alone.steps * alone.batch.num_frames
+    assert abs(total / (full.steps * full.batch.num_frames) - 1) < 0.02
+
+
+def test_the_paper_row_takes_its_presets_share_of_steps(truth):
+    assert truth.rows.ROWS["paper"].fitting(750, 96, 0, 16).steps == 4000
+
+
+@pytest.mark.parametrize(
+    ("degrees", "expected"),
+    [(1, 12.7062), (2, 4.3027), (3, 3.1824), (7, 2.3646), (23, 2.0687), (120, 1.9799)],
+)
+def test_t_quantiles_are_those_of_printed_tables(truth, degrees, expected):
+    assert truth.table.t_quantile(degrees) == pytest.approx(expected, abs=6e-5)
+
+
+def test_differences_are_paired_and_have_an_interval(truth):
+    psnr = {
+        **{("full", toy, 0): value for toy, value in enumerate((20.0, 25.0, 30.0))},
+        **{("no_sds", toy, 0): value for toy, value in enumerate((19.0, 23.0, 27.0, 50.0))},
+    }
+    table = truth.table.summarize(results_of(truth, psnr))
+    assert table["rows"]["no_sds"]["psnr"] == pytest.approx(29.75)
+    found = table["against_full"]["no_sds"]
+    # differences -1, -2, -3: standard deviation 1, so 4.3027 / sqrt(3)
+    assert found["pairs"] == 3
+    assert found["psnr"] == {"mean": pytest.approx(-2), "interval": pytest.approx(2.4841, abs=1e-3)}
+    assert found["lpips"] is None
+    assert "| no_sds | 3 | -2.00 ± 2.48 |" in truth.table.as_markdown(table)
+
+
+def test_the_median_toy_is_the_lower_of_the_middle_two(truth):
+    means = {0: 24.0, 1: 20.0, 2: 26.0, 3: 31.0}
+    psnr = {("full", toy, seed): mean + seed - 0.5 for toy, mean in means.items() for seed in (0, 1)}
+    results = results_of(truth, psnr)
+    assert truth.table.median_toy(results, 4) == (0, means)
+    assert truth.table.median_toy(results, 2)[0] == 1
+    with pytest.raises(ValueError, match="no cell of toy 4"):
+        truth.table.median_toy(results, 5)
+
+
+def results_of(truth, psnr):
+    """Return results with the given PSNR and no other score but those that all share."""
+    bench = {"frames": 16, "size": 96, "steps": 500, "sampling_steps": 12}
+    rest = dict.fromkeys(truth.table.DIGITS, 0.5) | {"lpips": None}
+    return {
+        truth.cells.Cell(*cell): {
+            "settings": {"bench": bench},
+            "scores": {**rest, "psnr": value},
+            "seconds": {"fit": 1.0},
+        }
+        for cell, value in psnr.items()
+    }
+
+
+def test_lpips_is_measured_where_its_package_is(truth, monkeypatch):
+    """A stand-in for the package, whose network sees each view's frames and says their mean difference."""
+
+    class Network:
+        def __init__(self, net, verbose):
+            assert net == "vgg"
+
+        def eval(self):
+            return self
+
+        def __call__(self, images, others, normalize):
+            assert images.shape == (2, 3, 8, 8)
+            assert normalize
+            return (images - others).abs().mean(dim=(1, 2, 3), keepdim=True)
+
+    images = torch.zeros(4, 2, 8, 8, 3)
+    images[3] = 1
+    for package, expected in ((SimpleNamespace(LPIPS=Network), 0.25), (None, None)):
+        monkeypatch.setitem(sys.modules, "lpips", package)
+        truth.cells._perceptual_network.cache_clear()
+        assert truth.cells._perceptual_distance(images, torch.zeros_like(images)) == expected
+    truth.cells._perceptual_network.cache_clear()
