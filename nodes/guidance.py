@@ -47,21 +47,21 @@ class STAG4DLoadGuidance(io.ComfyNode):
             node_id="STAG4DLoadGuidance",
             display_name="STAG4D Load Guidance Model",
             category=CATEGORY,
-            description="Opens a Zero123 model, a folder in diffusers' layout, from the host's diffusers "
-            "models. It judges views of the scene that no image shows.",
+            description="Opens a Zero123 model: one that ships with this pack, or a folder in diffusers' "
+            "layout, from the host's diffusers models. It judges views of the scene that no image shows.",
             search_aliases=["zero123", "score distillation", "sds", "novel view prior"],
-            inputs=folder_inputs(),
+            inputs=folder_inputs("guidance"),
             outputs=[Guidance.Output("guidance", tooltip="For STAG4D Optimize.")],
         )
 
     @classmethod
     def validate_inputs(cls, model: str) -> bool | str:
-        return is_folder(model, "guidance model", "zero123-xl-diffusers")
+        return is_folder(model, "guidance", "zero123-xl-diffusers")
 
     @classmethod
     def execute(cls, model: str, dtype: str) -> io.NodeOutput:
         from ..stag4d.diffusion import load_guidance_model  # diffusers takes seconds to import
 
         with torch.inference_mode(False):  # gradients pass through its encoder
-            network = load_guidance_model(model_folders()[model], dtype=chosen_dtype(dtype))
+            network = load_guidance_model(model_folders("guidance")[model], dtype=chosen_dtype(dtype))
             return io.NodeOutput(FolderGuidance(managed(network)))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
+from weakref import WeakValueDictionary
+
 import comfy.model_management
 import comfy.model_patcher
 import torch
@@ -38,6 +41,22 @@ def managed(model: nn.Module) -> comfy.model_patcher.ModelPatcher:
         load_device=comfy.model_management.get_torch_device(),
         offload_device=comfy.model_management.unet_offload_device(),
     )
+
+
+_shared: WeakValueDictionary[Hashable, comfy.model_patcher.ModelPatcher] = WeakValueDictionary()
+
+
+def shared(key: Hashable, load: Callable[[], nn.Module]) -> comfy.model_patcher.ModelPatcher:
+    """Return the host's handle of a model: the one that some node still holds, else of one loaded now.
+
+    Args:
+        key: What tells models apart.
+        load: Loads it.
+    """
+    patcher = _shared.get(key)
+    if patcher is None:
+        patcher = _shared[key] = managed(load())
+    return patcher
 
 
 def loaded(patcher: comfy.model_patcher.ModelPatcher, work_bytes: int) -> nn.Module:

@@ -168,19 +168,17 @@ class NativePrior:
         numbers = torch.tensor([camera_numbers(*pair) for pair in zip(told, poses, strict=True)])  # [B, 4]
         joined = torch.cat([self._embeddings[chosen], numbers.to(self._embeddings)], dim=-1)[:, None]
         tokens = self._model.cc_projection(joined.to(noisy.device))  # [B, 1, 768]
-        signal = self.alphas_cumprod[timesteps].to(noisy)  # [B]
-        sigma = ((1 - signal) / signal).sqrt()
         latents = self._latents[chosen].to(noisy)
-        seen = noisy / signal.sqrt()[:, None, None, None]
-        clean = self._model.apply_model(
-            torch.cat([seen, seen]),
-            torch.cat([sigma, sigma]),
-            c_concat=torch.cat([latents, torch.zeros_like(latents)]),
-            c_crossattn=torch.cat([tokens, torch.zeros_like(tokens)]),
-        ).float()
-        noise = (torch.cat([seen, seen]) - clean) / torch.cat([sigma, sigma])[:, None, None, None]
-        cond, uncond = noise.chunk(2)
-        return uncond + guidance_scale * (cond - uncond)
+        num_halves = 1 if guidance_scale == 1 else 2
+        if num_halves == 2:
+            tokens = torch.cat([tokens, torch.zeros_like(tokens)])  # [2B, 1, 768]
+            latents = torch.cat([latents, torch.zeros_like(latents)])  # [2B, 4, 32, 32]
+        signal = self.alphas_cumprod[timesteps].to(noisy).repeat(num_halves)  # [HB]
+        sigma = ((1 - signal) / signal).sqrt()
+        seen = noisy.repeat(num_halves, 1, 1, 1) / signal.sqrt()[:, None, None, None]
+        clean = self._model.apply_model(seen, sigma, c_concat=latents, c_crossattn=tokens).float()
+        cond, *uncond = ((seen - clean) / sigma[:, None, None, None]).split(len(noisy))
+        return uncond[0] + guidance_scale * (cond - uncond[0]) if uncond else cond
 
 
 def camera_numbers(condition: OrbitPose, target: OrbitPose) -> list[float]:

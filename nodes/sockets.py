@@ -4,7 +4,7 @@ from comfy_api.latest import io
 
 CATEGORY = "STAG4D"
 
-MultiView = io.Custom("STAG4D_MULTIVIEW")  # the host's handle of a stag4d.diffusion.MultiViewModel
+MultiView = io.Custom("STAG4D_MULTIVIEW")  # nodes.load_multiview.ManagedMultiView
 Views = io.Custom("STAG4D_VIEWS")  # stag4d.types.ViewSet
 Guidance = io.Custom("STAG4D_GUIDANCE")  # nodes.guidance.GuidanceModel
 Densification = io.Custom("STAG4D_DENSIFICATION")  # stag4d.optimization.DensificationConfig

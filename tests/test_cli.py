@@ -21,7 +21,7 @@ from PIL import Image
 from small_fit import small_clip, small_config
 from tiny_models import make_guidance_folder, make_multiview_folder
 
-from stag4d import cli
+from stag4d import cli, pipeline
 from stag4d.cli import main
 from stag4d.cli.console import Progress
 from stag4d.data import write_views
@@ -35,7 +35,7 @@ OPTIONS = {
     "demo": ["--out", "--preset", "--steps", "--size", "--seed"],
     "fit": ["--out", "--preset", "--steps", "--size", "--seed", "--fps", "--hold-out-view", "--resume"],
     "render": ["--out", "--views", "--frames", "--size"],
-    "export": ["--out", "--format", "--size"],
+    "export": ["--out", "--format", "--frames", "--precision", "--size", "--bullet-time"],
     "evaluate": ["--truth"],
 }
 
@@ -63,7 +63,7 @@ def quick(monkeypatch) -> None:
     def preset(name: str, *, steps: int | None, size: int | None, seed: int) -> OptimizationConfig:
         return replace(small_config(steps or 4, size or 24, seed), preset=name)
 
-    monkeypatch.setattr(cli.fitting, "preset", preset)
+    monkeypatch.setattr(cli.fit_options, "preset", preset)
 
 
 def said(capsys: pytest.CaptureFixture) -> dict:
@@ -92,7 +92,9 @@ def test_help_lists_the_commands(capsys):
 
 
 def test_a_fit_leaves_a_scene_a_turntable_and_a_report(fitted):
-    assert {path.name for path in fitted.iterdir()} == {"scene.safetensors", "turntable.mp4", "report.json"}
+    assert {path.name for path in fitted.iterdir()} == {
+        "scene.safetensors", "scene.html", "turntable.mp4", "report.json"
+    }  # fmt: skip
     model = load_scene(fitted / "scene.safetensors")
     assert (model.info.num_frames, model.info.fps) == (3, 12)
     report = json.loads((fitted / "report.json").read_text())
@@ -192,8 +194,8 @@ def test_the_demo_needs_no_files(quick, tmp_path, capsys, monkeypatch):
     def small_demo(*arguments: object, **options: object) -> object:
         return real(*arguments, num_frames=2, size=16, **options)
 
-    real = cli.fitting.pipeline.demo
-    monkeypatch.setattr(cli.fitting.pipeline, "demo", small_demo)
+    real = cli.whole.pipeline.demo
+    monkeypatch.setattr(cli.whole.pipeline, "demo", small_demo)
     assert main(["demo", "-o", str(tmp_path), "--steps", "3"]) == 0
     assert said(capsys).keys() == {"scene", "psnr", "ssim", "iou", "flicker", "per_view"}
     assert (tmp_path / "unseen_views.png").exists()
@@ -220,7 +222,7 @@ def test_an_interrupted_fit_keeps_what_it_reached_and_resumes_to_the_same_scene(
         assert main([*command, str(tmp_path / "out")]) == 130
     assert "what was reached is kept" in capsys.readouterr().err
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "scene.safetensors", "turntable.mp4", "report.json", "checkpoint.safetensors"
+        "scene.safetensors", "scene.html", "turntable.mp4", "report.json", "checkpoint.safetensors"
     }  # fmt: skip
     assert json.loads((tmp_path / "out" / "report.json").read_text())["steps"] == 11
     whole = (tmp_path / "whole" / "scene.safetensors").read_bytes()
@@ -355,3 +357,15 @@ def test_a_guidance_model_joins_the_fit(quick, views, tmp_path, capsys):
     assert main(["fit", str(views), "-o", str(out), "--guidance-model", str(other)]) == 2
     error = capsys.readouterr().err
     assert "holds a Zero123PlusPipeline; expected a posed prior of the Zero123 kind" in error
+
+
+def test_a_bundled_guidance_model_goes_by_its_name(quick, views, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(pipeline.models, "_WEIGHTS", tmp_path / "weights")
+    make_guidance_folder(tmp_path / "weights" / "mini-zero123")
+    out = tmp_path / "out"
+    assert main(["fit", str(views), "-o", str(out), "--guidance-model", "bundled/mini-zero123"]) == 0
+    assert json.loads((out / "report.json").read_text())["losses"]["guidance"] > 0
+    capsys.readouterr()
+    assert main(["fit", str(views), "-o", str(out), "--guidance-model", "bundled/other"]) == 2
+    error = capsys.readouterr().err
+    assert "no such guidance model in the package; expected bundled/mini-zero123." in error

@@ -61,14 +61,26 @@ def test_the_option_accepts_in_advance(requests, tmp_path):
     assert [repository for repository, _ in requests] == ["sudo-ai/zero123plus-v1.2"]
 
 
-def test_a_hub_that_cannot_be_reached_is_one_line(tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (huggingface_hub.errors.LocalEntryNotFoundError("offline\nand more"), "offline"),
+        (huggingface_hub.errors.HTTPError("Server disconnected without sending a response."), "Server disc"),
+        (huggingface_hub.errors.HTTPError(""), "HTTPError"),  # what HTTP libraries raise may say nothing
+        (TimeoutError("timed out"), "timed out"),
+    ],
+    ids=repr,
+)
+def test_a_hub_that_cannot_be_reached_is_one_line(tmp_path, capsys, monkeypatch, error, reason):
     def fail(repository, **options):
-        raise huggingface_hub.errors.LocalEntryNotFoundError("offline\nand more")
+        raise error
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
     assert main(["download", NAME, "-o", str(tmp_path), "--accept-license"]) == 2
-    error = capsys.readouterr().err
-    assert f"sudo-ai/{NAME} could not be fetched (offline); check the connection" in error
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    assert f"sudo-ai/{NAME} could not be fetched ({reason}" in line
+    assert "check the connection" in line
 
 
 def test_unknown_names_are_refused_with_those_there_are(requests, tmp_path, capsys):

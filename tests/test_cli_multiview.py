@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from small_fit import small_config
-from tiny_models import TILE, make_multiview_folder
+from tiny_models import TILE, make_guidance_folder, make_multiview_folder
 
-from stag4d import cli
+from stag4d import cli, pipeline
 from stag4d.cli import main
 from stag4d.cli.console import StageBars
 from stag4d.data import read_views
@@ -162,7 +162,7 @@ def test_a_fit_reads_what_is_written(model, clip, tmp_path, monkeypatch):
     words = ["multiview", str(clip), "-o", str(out), "--model", str(model), "--fps", "5"]
     assert main([*words, "--frames", "2", *QUICK]) == 0
     monkeypatch.setattr(
-        cli.fitting,
+        cli.fit_options,
         "preset",
         lambda name, *, steps, size, seed: replace(small_config(steps, size, seed), preset=name),
     )
@@ -211,6 +211,50 @@ def test_an_interrupted_run_resumes_to_the_same_files(
     assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")
 
 
+def test_resuming_what_is_finished_says_so_and_does_nothing(model, clip, tmp_path, capsys, caplog):
+    caplog.set_level(logging.INFO)
+    words = ["multiview", str(clip), "-o", str(tmp_path / "out"), "--model", str(model), *QUICK]
+    assert main([*words, "--frames", "4"]) == 0
+    first, before = said(capsys), files_of(tmp_path / "out")
+    caplog.clear()
+    assert main([*words, "--frames", "4", "--resume"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == first
+    assert "finished before with the same settings; nothing is drawn again." in caplog.text
+    assert "denoise" not in captured.err
+    assert files_of(tmp_path / "out") == before
+    assert main([*words, "--frames", "4", "--mattes", "border", "--seed", "1", "--resume"]) == 0
+    assert "denoise: 100%" in capsys.readouterr().err
+    assert files_of(tmp_path / "out") != before
+
+
+@pytest.mark.parametrize("frames", ["1", "2"])
+def test_the_flicker_of_less_than_three_frames_is_null(model, clip, tmp_path, capsys, frames):
+    words = ["multiview", str(clip), "-o", str(tmp_path / "out"), "--model", str(model), *QUICK]
+    assert main([*words, "--frames", frames]) == 0
+    result = said(capsys)
+    assert (result["frames"], result["flicker"]) == (int(frames), None)
+
+
+def test_a_bundled_model_goes_by_its_name(clip, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(pipeline.models, "_WEIGHTS", tmp_path / "weights")
+    words = ["multiview", str(clip), "-o", str(tmp_path / "out"), "--frames", "1", *QUICK]
+    assert main([*words, "--model", "bundled/mini-zero123plus"]) == 2
+    error = capsys.readouterr().err
+    assert (
+        "bundled/mini-zero123plus: no such multiview model in the package; expected a folder: this" in error
+    )
+    make_multiview_folder(tmp_path / "weights" / "mini-zero123plus")
+    make_guidance_folder(tmp_path / "weights" / "mini-zero123")
+    assert main([*words, "--model", "bundled/mini-zero123"]) == 2
+    assert (
+        "no such multiview model in the package; expected bundled/mini-zero123plus."
+        in capsys.readouterr().err
+    )
+    assert main([*words, "--model", "bundled/mini-zero123plus"]) == 0
+    assert read_views(tmp_path / "out").num_frames == 1
+
+
 def test_resuming_what_never_began_begins(model, clip, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     words = ["multiview", str(clip), "-o", str(tmp_path / "out"), "--model", str(model), "--frames", "1"]
@@ -241,7 +285,8 @@ def refuses(capsys, caplog, tmp_path) -> Callable[..., str]:
 BAD_NUMBERS = {
     ("--steps", "0"): "sampling: 0 steps; expected 1 to 1000.",
     ("--steps", "1001"): "sampling: 1001 steps",
-    ("--guidance-scale", "nan"): "sampling: guidance_scale is nan; expected a finite number.",
+    ("--guidance-scale", "nan"): "sampling: guidance_scale is nan; expected 0 or more.",
+    ("--guidance-scale", "-1"): "sampling: guidance_scale is -1.0; expected 0 or more.",
     ("--batch-size", "0"): "sampling: batches of 0 frames; expected at least 1.",
     ("--anchor-strength", "2"): "anchor: strength is 2; expected 0 to 1.",
     ("--anchor-strength", "-0.5"): "anchor: strength is -0.5; expected 0 to 1.",

@@ -55,7 +55,7 @@ def quick(monkeypatch) -> None:
         preset(name, steps=steps, size=size, seed=seed)
         return replace(small_config(steps or 4, size or 24, seed), preset=name)
 
-    monkeypatch.setattr(cli.fitting, "preset", small)
+    monkeypatch.setattr(cli.fit_options, "preset", small)
 
 
 @pytest.fixture
@@ -224,6 +224,33 @@ def test_renders_that_cannot_be_made(refuses, scene, tmp_path, words):
     assert not (tmp_path / "out").exists()
 
 
+BAD_EXPORTS = {
+    ("-o", "OUT"): "out: no suffix that names a format; give --format ply|spz|",
+    ("-o", "OUT.doc"): "out.doc: no suffix that names a format",
+    ("-o", "OUT.spz", "--format", "ply"): "out.spz: its suffix names spz, --format ply; make them agree.",
+    ("-o", "OUT.ply"): "out.ply: one file holds one frame, not 3; give --frames and one number, or name a",
+    ("-o", "OUT.ply", "--frames", "0,2"): "out.ply: one file holds one frame, not 2",
+    ("-o", "OUT.ply", "--frames", "3"): "--frames: 3; the scene has frames 0 to 2.",
+    ("-o", "OUT", "--format", "spz", "--frames="): "--frames: ''; expected 'all' or numbers",
+    ("-o", "OUT.mp4", "--frames", "0"): "--frames: means nothing to mp4; expected ply or spz.",
+    ("-o", "OUT.ply", "--size", "64"): "--size: means nothing to ply; expected mp4.",
+    ("-o", "OUT.mp4", "--precision", "small"): "--precision: means nothing to mp4; expected clip or html.",
+    ("-o", "OUT.4dgs", "--bullet-time", "0"): "--bullet-time: means nothing to 4dgs; expected mp4.",
+    ("-o", "OUT.mp4", "--bullet-time", "3"): "--bullet-time: 3; the scene has frames 0 to 2.",
+    ("-o", "OUT.mp4", "--bullet-time", "-1"): "--bullet-time: -1; the scene has frames 0 to 2.",
+    ("-o", "OUT.mp4", "--size", "0"): "--size: 0 pixels; expected 1 to 4096.",
+    ("-o", "", "--format", "mp4"): ".: is a folder; expected the name of a mp4 file.",
+    (): "the following arguments are required: -o/--out",
+}
+
+
+@pytest.mark.parametrize("words", BAD_EXPORTS, ids=" ".join)
+def test_exports_that_cannot_be_made(refuses, scene, tmp_path, words):
+    named = (word.replace("OUT", str(tmp_path / "out")) for word in words)
+    assert BAD_EXPORTS[words] in refuses("export", scene, *named)
+    assert not list(tmp_path.iterdir())
+
+
 def newer(path: Path) -> None:
     """Pretend that a scene was written by a later version."""
     tensors, metadata = files.read_tensors(path, "scene")
@@ -310,7 +337,7 @@ def test_a_disk_that_is_full_leaves_what_was_there(quick, refuses, views, scene,
     words = [places.get(word, word).replace("OUT", str(out)) for word in command]
     with small_disk(4200):
         line = refuses(*words, progress=True)
-    assert f"{written}: cannot be written" in line or "failed" in line
+    assert "cannot be written" in line or "failed" in line
     assert (out / written).read_text() == "precious"
     assert [path.name for path in out.rglob("*") if "part" in path.name] == []
 
@@ -335,7 +362,7 @@ def test_a_full_disk_is_named(quick, refuses, views, tmp_path, monkeypatch):
 def test_a_fit_that_breaks_down_leaves_the_scene_that_was_there(refuses, views, tmp_path, monkeypatch):
     config = small_config(steps=20)
     exploding = replace(config.rates, means=LogLinear(start=1e38, end=1e38))
-    monkeypatch.setattr(cli.fitting, "preset", lambda *_, **__: replace(config, rates=exploding))
+    monkeypatch.setattr(cli.fit_options, "preset", lambda *_, **__: replace(config, rates=exploding))
     for name in ("scene.safetensors", "report.json"):
         (tmp_path / name).write_text("precious")
     line = refuses("fit", views, "-o", tmp_path, progress=True)

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 
 from .. import __version__
 from .console import CommandParser, UsageError, join_negative_values
+from .exporting import add_export
 from .fitting import add_fitting
 from .options import EXIT_INTERRUPTED
 from .scenes import add_scenes
 from .views import add_views
+from .whole import add_whole
 
 _USER_ERRORS = (ValueError, TypeError, OSError, RuntimeError, MemoryError)
 _EXIT_BAD_INPUT = 2
@@ -48,9 +50,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"stag4d {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add_whole(commands)
     add_fitting(commands)
     add_views(commands)
     add_scenes(commands)
+    add_export(commands)
     return parser
 
 

@@ -46,6 +46,20 @@ def frame_rate(asked: float) -> float:
     return asked
 
 
+def frame_numbers(text: str, num_frames: int) -> list[int]:
+    """Return the frame numbers of ``all`` or ``0,5,10``."""
+    if text == "all":
+        return list(range(num_frames))
+    try:
+        frames = [int(number) for number in text.split(",")]
+    except ValueError:
+        raise ValueError(f"--frames: {text!r}; expected 'all' or numbers separated by commas.") from None
+    for frame in frames:
+        if not 0 <= frame < num_frames:
+            raise ValueError(f"--frames: {frame}; the scene has frames 0 to {num_frames - 1}.")
+    return sorted(set(frames))
+
+
 def output_folder(text: str | Path) -> Path:
     """Return an output folder after trying to write there; it is made when there is something to put in."""
     folder = Path(text)
@@ -61,6 +75,14 @@ def output_folder(text: str | Path) -> Path:
             f"{folder}: cannot write there ({error.strerror}); name a folder with room that you may write."
         ) from error
     return folder
+
+
+def refuse_own_input(clip: Path, out: Path) -> None:
+    """Raise ValueError if the result would overwrite the frames that it is made of."""
+    if clip.is_dir() and out.resolve() in (clip.resolve(), clip.resolve().parent):
+        raise ValueError(
+            f"{out}: holds the clip, whose frames the views' own would replace; name another folder."
+        )
 
 
 def rounded(value: Any) -> Any:

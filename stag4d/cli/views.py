@@ -11,16 +11,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ..data import read_clip
 from ..frames import cut_out, prepare_clip, rembg_cutter
+from ..pipeline import DTYPES, model_folder
 from .console import Interrupt, StageBars
-from .options import add_command, device, frame_rate, output_folder, say
+from .options import add_command, device, frame_rate, output_folder, refuse_own_input, rounded, say
 
 _logger = logging.getLogger(__name__)
-
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def add_views(commands: Any) -> None:
@@ -35,7 +32,10 @@ def add_views(commands: Any) -> None:
         required=True,
         help="view folder to write; `stag4d fit` reads it. Gets views.png to look at",
     )
-    command.add_argument("--model", required=True, help="folder of a Zero123++ model as published")
+    command.add_argument(
+        "--model", required=True,
+        help="folder of a Zero123++ model as published, or bundled/NAME, one that ships with the package",
+    )  # fmt: skip
     command.add_argument("--frames", type=int, default=32, help="0 keeps all (default: %(default)s)")
     command.add_argument(
         "--size", type=int, default=512, help="of the prepared frames, pixels (default: %(default)s)"
@@ -58,7 +58,8 @@ def add_views(commands: Any) -> None:
         "--guidance-scale",
         type=float,
         default=4.0,
-        help="how closely views follow the frame (default: %(default)s)",
+        help="how closely views follow the frame: 0 not at all; 1 is plain, in half the time "
+        "(default: %(default)s)",
     )
     command.add_argument("--seed", type=int, default=0, help="of every random draw (default: %(default)s)")
     command.add_argument(
@@ -81,7 +82,7 @@ def add_views(commands: Any) -> None:
     )  # fmt: skip
     command.add_argument("--batch-size", type=int, help="frames at once (default: as many as fit)")
     command.add_argument(
-        "--dtype", choices=tuple(_DTYPES), help="of the networks (default: float16 on CUDA, else float32)"
+        "--dtype", choices=tuple(DTYPES), help="of the networks (default: float16 on CUDA, else float32)"
     )
     command.add_argument(
         "--mattes", choices=("border", "rembg"), default="border",
@@ -89,8 +90,9 @@ def add_views(commands: Any) -> None:
         "(default: %(default)s)",
     )  # fmt: skip
     command.add_argument(
-        "--resume", action="store_true", help="go on from what the same command left when it was interrupted"
-    )
+        "--resume", action="store_true",
+        help="go on from what the same command left when it was interrupted; if it was finished, do nothing",
+    )  # fmt: skip
 
     command = add_command(commands, "download", _download, "fetch published weights, once you have agreed")
     command.add_argument("name", choices=("zero123plus-v1.1", "zero123plus-v1.2"), help="which ones")
@@ -130,7 +132,7 @@ def _multiview(options: argparse.Namespace) -> int:
     from ..diffusion import Anchor, SamplingConfig, SeededNoise, load_multiview_model
     from ..pipeline.multiview import write_multiview
 
-    out = output_folder(options.out)
+    out, folder = output_folder(options.out), model_folder(options.model, "multiview")
     anchor = Anchor(options.anchor_frame, options.anchor_strength, options.previous_strength)
     config = SamplingConfig(
         num_steps=options.steps,
@@ -142,20 +144,14 @@ def _multiview(options: argparse.Namespace) -> int:
         options.seed, share_grid=not options.separate_noise, share_reference=options.share_reference_noise
     )
     cut = rembg_cutter() if options.mattes == "rembg" else cut_out
-    _refuse_own_input(Path(options.clip), out)
+    refuse_own_input(Path(options.clip), out)
     clip = read_clip(options.clip, options.frames)
     config.check_clip(len(clip.frames))
     fps = frame_rate(clip.fps if options.fps is None else options.fps)
     images, alphas = prepare_clip(clip.frames, size=options.size, margin=options.margin, names=clip.names)
     del clip  # a long one of large frames takes more than the rest
-    dtype = (
-        _DTYPES[options.dtype]
-        if options.dtype
-        else torch.float16
-        if device().type == "cuda"
-        else torch.float32
-    )
-    model = load_multiview_model(options.model, rig=options.rig, device=device(), dtype=dtype)
+    dtype = DTYPES[options.dtype or ("float16" if device().type == "cuda" else "float32")]
+    model = load_multiview_model(folder, rig=options.rig, device=device(), dtype=dtype)
     with StageBars(encode="frame", denoise="step", decode="frame") as bars, Interrupt() as stop:
 
         def on_batch() -> None:
@@ -186,15 +182,7 @@ def _multiview(options: argparse.Namespace) -> int:
             "folder": str(out),
             "frames": len(images),
             "views": len(model.grid.poses),
-            "flicker": round(flicker, 4),
+            "flicker": rounded(flicker),
         }
     )
     return 0
-
-
-def _refuse_own_input(clip: Path, out: Path) -> None:
-    """Raise ValueError if the result would overwrite the frames that it is made of."""
-    if clip.is_dir() and out.resolve() in (clip.resolve(), clip.resolve().parent):
-        raise ValueError(
-            f"{out}: holds the clip, whose frames the views' own would replace; name another folder."
-        )

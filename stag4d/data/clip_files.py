@@ -36,7 +36,7 @@ class Clip:
 
 
 def read_clip(path: str | Path, num_frames: int = 0) -> Clip:
-    """Read frames spread evenly over a clip, first and last included.
+    """Read frames spread evenly over a clip, first and last included, upright.
 
     Args:
         path: A video file, a picture, or a folder of pictures; in a view folder they are in ``ref``.
@@ -47,7 +47,7 @@ def read_clip(path: str | Path, num_frames: int = 0) -> Clip:
 
     Raises:
         FileNotFoundError: if there is no such file or folder, or no picture in it.
-        ValueError: if a file is damaged, or pictures differ in size or in having alpha.
+        ValueError: if a file is damaged, or frames differ in size or in having alpha.
     """
     source = Path(path)
     if num_frames < 0:
@@ -56,21 +56,18 @@ def read_clip(path: str | Path, num_frames: int = 0) -> Clip:
         files = _pictures_in(source) if source.is_dir() else [source]
         fps, count = DEFAULT_FPS, len(files)
         kept = _kept(count, num_frames)
-        frames, names = (
-            _read_pictures([files[frame] for frame in kept]),
-            [files[frame].name for frame in kept],
-        )
+        pictures, names = _pictures([files[frame] for frame in kept]), [files[frame].name for frame in kept]
     elif source.is_file():
         fps, count = _rate_and_count(source)
         kept = _kept(count, num_frames)
-        frames, names = _read_video(source, kept), [f"frame {frame} of {source.name}" for frame in kept]
+        pictures, names = _video_frames(source, kept), [f"frame {frame} of {source.name}" for frame in kept]
     else:
         raise FileNotFoundError(
             f"{source}: no such file or folder; expected a video or a folder of pictures."
         )
-    if 1 < len(frames) < count:
-        fps *= (len(frames) - 1) / (count - 1)
-    return Clip(torch.from_numpy(frames), fps, names)
+    if 1 < len(kept) < count:
+        fps *= (len(kept) - 1) / (count - 1)
+    return Clip(torch.from_numpy(_joined(len(kept), pictures)), fps, names)
 
 
 def _kept(count: int, num_frames: int) -> list[int]:
@@ -93,24 +90,29 @@ def _by_number(file: Path) -> tuple[list[tuple[str, int]], str]:
     return [(text, int(number or 0)) for text, number in _NUMBERED.findall(file.stem)], file.name
 
 
-def _read_pictures(files: list[Path]) -> np.ndarray:
-    """Return pictures of one size, uint8 [F, H, W, 3 or 4]."""
-    pictures: list[np.ndarray] = []
+def _pictures(files: list[Path]) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield names and pictures, uint8 [H, W, 3 or 4]."""
     for file in files:
         colors, alpha = read_png(file)
         if alpha is not None and alpha.min() == 1:
             alpha = None  # RGBA that is opaque throughout says nothing about the object
         pixels = colors if alpha is None else np.concatenate([colors, alpha[..., None]], axis=-1)
-        picture = np.rint(pixels * 255).astype(np.uint8)  # [H, W, 3 or 4]
-        if pictures and picture.shape[:2] != pictures[0].shape[:2]:
-            raise ValueError(
-                f"{file}: {_size(picture)} pixels; expected {_size(pictures[0])}, as {files[0]} has."
-            )
-        if pictures and picture.shape != pictures[0].shape:
-            has, expected = ("no alpha", "alpha") if alpha is None else ("alpha", "none")
-            raise ValueError(f"{file}: has {has}; expected {expected}, as {files[0]} has.")
-        pictures.append(picture)
-    return np.stack(pictures)
+        yield str(file), np.rint(pixels * 255).astype(np.uint8)
+
+
+def _joined(count: int, pictures: Iterator[tuple[str, np.ndarray]]) -> np.ndarray:
+    """Return so many pictures of one size, uint8 [F, H, W, 3 or 4], held once: a clip may fill the memory."""
+    first, picture = next(pictures)
+    joined = np.empty((count, *picture.shape), np.uint8)
+    joined[0] = picture
+    for index, (name, picture) in enumerate(pictures, start=1):
+        if picture.shape[:2] != joined.shape[1:3]:
+            raise ValueError(f"{name}: {_size(picture)} pixels; expected {_size(joined[0])}, as {first} has.")
+        if picture.shape != joined.shape[1:]:
+            has, expected = ("no alpha", "alpha") if picture.shape[-1] == 3 else ("alpha", "none")
+            raise ValueError(f"{name}: has {has}; expected {expected}, as {first} has.")
+        joined[index] = picture
+    return joined
 
 
 def _size(picture: np.ndarray) -> str:
@@ -124,6 +126,8 @@ def _decoded(path: Path) -> Iterator[av.VideoFrame]:
         with av.open(str(path)) as container:
             if not container.streams.video:
                 raise ValueError(f"{path}: has no video; expected a video file or a folder of pictures.")
+            if container.streams.video[0].codec_context is None:  # older av would crash
+                raise ValueError(f"{path}: unreadable or cut short; expected a video in a known format.")
             yield from container.decode(video=0)
     except av.FFmpegError as error:
         raise ValueError(
@@ -144,10 +148,10 @@ def _rate_and_count(path: Path) -> tuple[float, int]:
     return float(rate) if rate else DEFAULT_FPS, count
 
 
-def _read_video(path: Path, kept: list[int]) -> np.ndarray:
-    """Return frames of a video, uint8 [F, H, W, 3]."""
+def _video_frames(path: Path, kept: list[int]) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield names and frames of a video, uint8 [H, W, 3], turned as its display matrix says."""
     wanted = set(kept)
-    frames = [
-        frame.to_ndarray(format="rgb24") for index, frame in enumerate(_decoded(path)) if index in wanted
-    ]
-    return np.stack(frames)
+    for index, frame in enumerate(_decoded(path)):
+        if index in wanted:
+            pixels = frame.to_ndarray(format="rgb24")
+            yield f"frame {index} of {path}", np.rot90(pixels, round(frame.rotation / 90))

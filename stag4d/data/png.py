@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BIT_DEPTH_AT = 24  # byte of IHDR: signature 8, chunk length 4, name 4, width 4, height 4
 _CHANNELS_16 = {"gray16be": 1, "ya16be": 2, "rgb48be": 3, "rgba64be": 4}  # FFmpeg's names
+_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # EXIF's orientations; 1 is upright
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: np.rot90(pixels, -1),  # clockwise, as of a camera held upright
+    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
+    8: lambda pixels: np.rot90(pixels),
+}
 
 
 def read_png(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
@@ -23,7 +32,8 @@ def read_png(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         path: The file.
 
     Returns:
-        Colors [H, W, 3] and alpha [H, W], float32 0..1; alpha is None when the file has none.
+        Colors [H, W, 3] and alpha [H, W], float32 0..1, turned as EXIF says; alpha is None when the file has
+        none.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -36,10 +46,12 @@ def read_png(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         with Image.open(io.BytesIO(content)) as image:
             image.verify()  # checksums and the end; loading alone lets a lost end pass
         with Image.open(io.BytesIO(content)) as image:
+            image.load()  # of TIFF files this turns them already, and takes the tag away
+            upright = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1), np.asarray)
             if content.startswith(_SIGNATURE) and content[_BIT_DEPTH_AT] == 16:
-                return _split_channels(_decode_16_bits(content).astype(np.float32) / 65535)
+                return _split_channels(upright(_decode_16_bits(content)).astype(np.float32) / 65535)
             has_alpha = image.has_transparency_data
-            pixels = np.asarray(image.convert("RGBA" if has_alpha else "RGB"))  # [H, W, 3 or 4]
+            pixels = upright(np.asarray(image.convert("RGBA" if has_alpha else "RGB")))  # [H, W, 3 or 4]
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(
             f"{path}: unreadable or cut short ({error}); expected a whole image file."

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -107,9 +108,20 @@ def write_views(folder: str | Path, views: ViewSet) -> None:
 
 
 def write_view_poses(
-    folder: str | Path, input_pose: OrbitPose, view_poses: Sequence[OrbitPose], fps: float
+    folder: str | Path,
+    input_pose: OrbitPose,
+    view_poses: Sequence[OrbitPose],
+    fps: float,
+    notes: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the ``views.json`` of a set whose frames come one by one.
+
+    Args:
+        folder: The set's.
+        input_pose: Of the clip's camera.
+        view_poses: Of the V views.
+        fps: Frames a second.
+        notes: Fields that the maker of the set keeps beside; readers of the set do not look at them.
 
     Raises:
         RuntimeError: if the file cannot be written.
@@ -119,6 +131,7 @@ def write_view_poses(
         "fps": fps,
         "input": pose_to_json(input_pose),
         "views": [pose_to_json(pose) for pose in view_poses],
+        **(notes or {}),
     }
     with replacing(poses_file(Path(folder))) as temporary:
         temporary.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,6 +1,7 @@
 """Multi-view diffusion, anchored on one frame: six views of every frame that agree with each other."""
 
 from .attention import ReadTokens, WriteTokens, install_reference_attention
+from .batching import MAX_MEASURED_FRAMES
 from .denoiser import (
     Anchor,
     Conditions,
@@ -19,6 +20,7 @@ from .zero123plus import MultiViewModel, load_multiview_model
 
 __all__ = [
     "COND",
+    "MAX_MEASURED_FRAMES",
     "UNCOND",
     "Anchor",
     "CameraProjection",

@@ -22,7 +22,10 @@ class TokenExchange(Protocol):
     """What the self-attentions of one UNet call do with their input tokens."""
 
     def keys_and_values_from(self, layer: str, tokens: Tensor) -> Tensor:
-        """Return what a layer's keys and values are made of, [2B, L', C], given its tokens [2B, L, C]."""
+        """Return what a layer's keys and values are made of, [HB, L', C], given its tokens [HB, L, C].
+
+        H is 2, the halves of guidance, or 1 without.
+        """
         ...
 
 
@@ -31,7 +34,7 @@ class WriteTokens:
     """The pass over the reference: every layer keeps its tokens.
 
     Attributes:
-        tokens: Layer to [2B, R, C].
+        tokens: Layer to [HB, R, C].
     """
 
     tokens: dict[str, Tensor] = field(default_factory=dict)
@@ -47,10 +50,10 @@ class ReadTokens:
     """The pass over the grid: layers attend to their own tokens, mixed with other frames', and the reference.
 
     Attributes:
-        reference: Layer to [2B, R, C]; each is let go of once it is read.
-        anchor: Layer to [2, 1, L, C], the anchor frame's tokens of both halves at this step; filled by the
-            call whose batch begins with the anchor.
-        previous: Layer to [2, 1, L, C], those of the last frame of the batch before.
+        reference: Layer to [HB, R, C]; each is let go of once it is read.
+        anchor: Layer to [H, 1, L, C], the anchor frame's tokens at this step; filled by the call whose batch
+            begins with the anchor.
+        previous: Layer to [H, 1, L, C], those of the last frame of the batch before.
         last: The same of this batch, for the next.
         strength: Share of the anchor in the other frames, 0 to 1; at 0 nothing of it is kept or mixed.
         previous_strength: Share of the previous frame, the same; both together at most 1.
@@ -70,11 +73,11 @@ class ReadTokens:
     def keys_and_values_from(self, layer: str, tokens: Tensor) -> Tensor:
         """See ``TokenExchange``."""
         if self.strength > 0 or self.previous_strength > 0:
-            tokens = self._mixed(layer, tokens.unflatten(0, (2, -1))).flatten(0, 1)
+            tokens = self._mixed(layer, tokens.unflatten(0, (-1, len(self.batch)))).flatten(0, 1)
         return torch.cat([tokens, self.reference.pop(layer)], dim=1)
 
     def _mixed(self, layer: str, own: Tensor) -> Tensor:
-        """Return a layer's tokens [2, B, L, C] with their shares of the anchor's and the previous frame's."""
+        """Return a layer's tokens [H, B, L, C] with their shares of the anchor's and the previous frame's."""
         is_anchor_here = self.batch[0] == self.anchor_frame
         if is_anchor_here:
             self.anchor[layer] = own[:, :1].clone()

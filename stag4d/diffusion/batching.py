@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from .out_of_memory import is_out_of_memory
+
 _logger = logging.getLogger(__name__)
 
+MAX_MEASURED_FRAMES = 8  # at once; more gain nothing
 _BUSY_LATENTS = 2048  # in one call; a processor gains little from more
-_MAX_MEASURED = 8  # frames at once; more gain nothing
 _SHARE_OF_FREE = 0.8  # of the free memory that a batch may take
 
 
@@ -45,7 +47,7 @@ class AdaptiveBatches:
             on_batch: Called after each.
 
         Raises:
-            torch.cuda.OutOfMemoryError: if one frame alone does not fit.
+            RuntimeError: if one frame alone does not fit.
         """
         done = 0
         while done < len(frames):
@@ -55,8 +57,8 @@ class AdaptiveBatches:
                     work(batch)
                 else:
                     self._measure(batch, work)
-            except torch.cuda.OutOfMemoryError:
-                if len(batch) == 1:
+            except (RuntimeError, MemoryError) as error:
+                if len(batch) == 1 or not is_out_of_memory(error):
                     raise
                 self.size = len(batch) // 2
                 _logger.warning(
@@ -77,5 +79,5 @@ class AdaptiveBatches:
         taken = torch.cuda.max_memory_allocated(self._device) - before
         idle = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
         free = torch.cuda.mem_get_info(self._device)[0] + idle
-        self.size = min(max(int(_SHARE_OF_FREE * free / max(taken, 1)), 1), _MAX_MEASURED)
+        self.size = min(max(int(_SHARE_OF_FREE * free / max(taken, 1)), 1), MAX_MEASURED_FRAMES)
         self._is_measured = True

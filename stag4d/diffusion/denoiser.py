@@ -67,6 +67,12 @@ class Conditions:
         """Return F."""
         return len(self.cond_states)
 
+    def states(self, half: int, frames: list[int]) -> Tensor:
+        """Return the text states [B, K, D] of B frames for a half of guidance."""
+        if half == UNCOND:
+            return self.uncond_states.expand(len(frames), -1, -1)
+        return self.cond_states[frames]
+
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
@@ -74,7 +80,8 @@ class SamplingConfig:
 
     Attributes:
         num_steps: Diffusion steps (published: 28 to 75; official STAG4D: 75).
-        guidance_scale: Of classifier-free guidance (published: 4).
+        guidance_scale: Of classifier-free guidance (published: 4). 0 ignores the frame; 1 takes what the
+            network says of the frame as it is, which is half the work.
         anchor: The anchor frame; None denoises every frame for itself.
         batch_size: Frames per UNet call, None chooses by the memory that is free; the result does not depend
             on it.
@@ -89,10 +96,15 @@ class SamplingConfig:
         """Check the ranges; raises ValueError with the offending value."""
         if not 1 <= self.num_steps <= 1000:
             raise ValueError(f"sampling: {self.num_steps} steps; expected 1 to 1000.")
-        if not math.isfinite(self.guidance_scale):
-            raise ValueError(f"sampling: guidance_scale is {self.guidance_scale}; expected a finite number.")
+        if not 0 <= self.guidance_scale < math.inf:
+            raise ValueError(f"sampling: guidance_scale is {self.guidance_scale}; expected 0 or more.")
         if self.batch_size is not None and self.batch_size < 1:
             raise ValueError(f"sampling: batches of {self.batch_size} frames; expected at least 1.")
+
+    @property
+    def halves(self) -> tuple[int, ...]:
+        """Return which halves of guidance count: at scale 1 the unconditional one cancels out."""
+        return (COND,) if self.guidance_scale == 1 else (UNCOND, COND)
 
     def check_clip(self, num_frames: int) -> None:
         """Raise ValueError unless a clip of that many frames has the anchor frame."""
@@ -249,33 +261,32 @@ class _Clip:
 
     def _predict(self, level: _Level, batch: list[int], scaled: Tensor, read: ReadTokens) -> Tensor:
         """Return what the network says of scaled latents [B, C, h, w], guided, float32 of the same shape."""
-        conditions, dtype = self._conditions, self._unet.dtype
-        references = _noised_references(conditions, self._noise, batch, level)  # [2B, C, h', w']
-        uncond_states = conditions.uncond_states.expand(len(batch), -1, -1)
-        states = torch.cat([uncond_states, conditions.cond_states[batch]]).to(dtype)  # [2B, K, D]
+        dtype, halves = self._unet.dtype, self._config.halves
+        references = self._noised_references(level, batch)  # [HB, C, h', w']
+        states = torch.cat([self._conditions.states(half, batch) for half in halves]).to(dtype)  # [HB, K, D]
         write = WriteTokens(read.reference)
         self._unet(references.to(dtype), level.timestep, states, cross_attention_kwargs={"exchange": write})
         predicted = self._unet(
-            scaled.to(dtype).repeat(2, 1, 1, 1),
+            scaled.to(dtype).repeat(len(halves), 1, 1, 1),
             level.timestep,
             states,
             cross_attention_kwargs={"exchange": read},
         ).sample
-        uncond, cond = predicted.float().chunk(2)
-        return uncond + self._config.guidance_scale * (cond - uncond)
+        *uncond, cond = predicted.float().split(len(batch))
+        return uncond[0] + self._config.guidance_scale * (cond - uncond[0]) if uncond else cond
 
-
-def _noised_references(conditions: Conditions, noise: NoiseSource, batch: list[int], level: _Level) -> Tensor:
-    """Return a batch's references at a noise level, as the UNet takes them: [2B, C, h', w'], blank first."""
-    clean = conditions.references[batch].transpose(0, 1)  # [2, B, C, h', w']
-    shape = tuple(clean.shape[2:])
-    drawn = torch.stack(
-        [
-            torch.stack([noise.reference(frame, level.step, half, shape) for frame in batch])
-            for half in (UNCOND, COND)
-        ]
-    ).to(clean)
-    return ((clean + level.sigma * drawn) / math.sqrt(level.sigma**2 + 1)).flatten(0, 1)
+    def _noised_references(self, level: _Level, batch: list[int]) -> Tensor:
+        """Return a batch's references at a noise level, as the UNet takes them: [HB, C, h', w']."""
+        halves = self._config.halves
+        clean = self._conditions.references[batch][:, list(halves)].transpose(0, 1)  # [H, B, C, h', w']
+        shape = tuple(clean.shape[2:])
+        drawn = torch.stack(
+            [
+                torch.stack([self._noise.reference(frame, level.step, half, shape) for frame in batch])
+                for half in halves
+            ]
+        ).to(clean)
+        return ((clean + level.sigma * drawn) / math.sqrt(level.sigma**2 + 1)).flatten(0, 1)
 
 
 def clean_estimate(latents: Tensor, predicted: Tensor, sigma: float, prediction_type: str) -> Tensor:

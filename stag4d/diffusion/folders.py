@@ -18,7 +18,10 @@ import torch
 import transformers
 from diffusers import ModelMixin
 from safetensors import SafetensorError
+from torch import nn
 from transformers.utils import logging as transformers_logging
+
+from .out_of_memory import is_out_of_memory
 
 _STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")  # diffusers', transformers', its .bin
 _VARIANTS = (None, "fp16")
@@ -39,10 +42,15 @@ _REASON_LENGTH = 300
 
 @contextmanager
 def reading(place: Path, what: str) -> Iterator[None]:
-    """Turn what a library raises while it reads a folder into a ValueError that names the folder."""
+    """Turn what a library raises while it reads a folder into a ValueError that names the folder.
+
+    That memory ran out is no fault of the folder and passes as it is.
+    """
     try:
         yield
     except _LIBRARY_ERRORS as error:
+        if is_out_of_memory(error):
+            raise
         reason = " ".join(str(error).split()).split(". ")[0][:_REASON_LENGTH].rstrip(".")  # advice follows it
         raise ValueError(f"{place}: {what} cannot be read ({reason}); fetch the folder again.") from error
 
@@ -114,6 +122,11 @@ def load_image_processor(folder: Path, name: str) -> Any:
     own = {"processor_class", "feature_extractor_type", "image_processor_type"}
     with reading(folder / name, "the image preparation"):
         return kind(**{key: value for key, value in values.items() if key not in own})
+
+
+def weight_sums(*networks: nn.Module) -> list[float]:
+    """Return the sum of each weight of networks, which tells models apart without copying them."""
+    return [weight.double().sum().item() for network in networks for weight in network.parameters()]
 
 
 def _find_weights(place: Path) -> tuple[str | None, bool]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import huggingface_hub
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.errors import HFValidationError, HTTPError, LocalEntryNotFoundError
 
 _FILES = ["model_index.json", "*/*.json", "*/*.txt", "*/*.safetensors", "*/*.bin"]
 
@@ -62,8 +62,8 @@ def download_weights(name: str, root: str | Path) -> Path:
     folder = Path(root) / name
     try:
         huggingface_hub.snapshot_download(repository, local_dir=folder, allow_patterns=_FILES)
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().split("\n")[0]
+    except (HTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:  # HTTPError: httpx's
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise RuntimeError(
             f"weights: {repository} could not be fetched ({reason}); check the connection, or fetch the "
             f"folder by other means and put it at {folder}."

@@ -6,7 +6,7 @@ The views are tiles of one picture, row by row. Published: three rows of two, 32
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +74,13 @@ class ViewGrid:
         return tiles.transpose(1, 2).flatten(0, 1)
 
     def picture_of(self, views: Tensor) -> Tensor:
-        """Return the picture [rows * S, columns * S, C] of views [V, S, S, C]."""
-        tiles = views.unflatten(0, (self.num_rows, NUM_COLUMNS)).transpose(1, 2)  # [r, S, c, S, C]
-        return tiles.flatten(2, 3).flatten(0, 1)
+        """Return the picture [..., rows * S, columns * S, C] of views [..., V, S, S, C]."""
+        tiles = views.unflatten(-4, (self.num_rows, NUM_COLUMNS)).transpose(-4, -3)  # [..., r, S, c, S, C]
+        return tiles.flatten(-3, -2).flatten(-4, -3)
+
+    def with_rig(self, rig: RigName) -> ViewGrid:
+        """Return the same tiles with the cameras of a published rig."""
+        return replace(self, poses=zero123plus_rig(rig))
 
 
 def grid_of(index: dict[str, Any], folder: Path, rig: RigName | None) -> ViewGrid:
@@ -84,7 +88,8 @@ def grid_of(index: dict[str, Any], folder: Path, rig: RigName | None) -> ViewGri
 
     Args:
         index: Its ``model_index.json``; the object under "stag4d" may give ``rig`` (a name, or poses as in a
-            view folder's ``views.json``) and the fields of ``ViewGrid`` but the poses.
+            view folder's ``views.json``), the fields of ``ViewGrid`` but the poses, and ``sampling``, which
+            is not read here.
         folder: Its folder, whose name says the version where the index does not.
         rig: The user's choice, which comes first.
 
@@ -94,7 +99,7 @@ def grid_of(index: dict[str, Any], folder: Path, rig: RigName | None) -> ViewGri
     settings = index.get(SETTINGS_KEY, {})
     if not isinstance(settings, dict):
         raise ValueError(f"model_index.json: {SETTINGS_KEY} is {settings!r}; expected an object.")
-    numbers = {key: value for key, value in settings.items() if key != "rig"}
+    numbers = {key: value for key, value in settings.items() if key not in ("rig", "sampling")}
     for key, value in numbers.items():
         if key not in ("tile_size", "latent_scale", "latent_shift", "image_scale"):
             raise ValueError(f"model_index.json: {SETTINGS_KEY} has the unknown key {key!r}.")

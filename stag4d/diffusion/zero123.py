@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from transformers import CLIPVisionModelWithProjection
 
 from ..geometry import OrbitPose, turn_between
 from ..types import ViewSet
-from .folders import load_image_processor, load_module, read_json, reading
+from .folders import load_image_processor, load_module, read_json, reading, weight_sums
 
 CAMERA_NUMBERS = 4  # polar angle, sine and cosine of the azimuth, radius: differences of target and condition
 
@@ -145,10 +144,9 @@ class Zero123Prior:
     def key(self) -> str:
         """Return a hash of the model and the conditions."""
         model = self.model
-        digest = hashlib.sha256(repr(model.vae.dtype).encode())
-        networks = (model.unet, model.vae, model.camera_projection)
-        weights = [end for network in networks for end in itemgetter(0, -2, -1)(list(network.parameters()))]
-        for tensor in (self._embeddings, self._latents, model.alphas_cumprod, *weights):
+        sums = weight_sums(model.unet, model.vae, model.camera_projection)
+        digest = hashlib.sha256(repr((model.vae.dtype, sums)).encode())
+        for tensor in (self._embeddings, self._latents, model.alphas_cumprod):
             digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
@@ -173,7 +171,7 @@ class Zero123Prior:
             timesteps: [B].
             conditions: Frame and camera, 0 the input's, of the picture that each is told of.
             poses: B cameras from which the latents are seen.
-            guidance_scale: Of classifier-free guidance.
+            guidance_scale: Of classifier-free guidance; at 1 only the conditioned half is computed.
 
         Returns:
             Float32 [B, C, h, w].
@@ -187,14 +185,17 @@ class Zero123Prior:
         numbers = torch.tensor(cameras).to(self._embeddings)  # [B, 4]
         tokens = model.camera_projection(torch.cat([self._embeddings[chosen], numbers], dim=-1))[:, None]
         latents = self._latents[chosen]  # [B, C, h, w]
-        doubled = torch.cat([noisy.to(latents), noisy.to(latents)])
+        num_halves = 1 if guidance_scale == 1 else 2
+        if num_halves == 2:
+            tokens = torch.cat([tokens, torch.zeros_like(tokens)])  # [2B, 1, D]
+            latents = torch.cat([latents, torch.zeros_like(latents)])  # [2B, C, h, w]
         predicted = model.unet(
-            torch.cat([doubled, torch.cat([latents, torch.zeros_like(latents)])], dim=1).to(dtype),
-            timesteps.to(noisy.device).repeat(2),
-            torch.cat([tokens, torch.zeros_like(tokens)]).to(dtype),
-        ).sample.float()
-        cond, uncond = predicted.chunk(2)
-        return uncond + guidance_scale * (cond - uncond)
+            torch.cat([noisy.to(latents).repeat(num_halves, 1, 1, 1), latents], dim=1).to(dtype),
+            timesteps.to(noisy.device).repeat(num_halves),
+            tokens.to(dtype),
+        ).sample
+        cond, *uncond = predicted.float().split(len(noisy))
+        return uncond[0] + guidance_scale * (cond - uncond[0]) if uncond else cond
 
 
 def load_guidance_model(

@@ -6,6 +6,7 @@ let go. Numbers and order of operations are the published pipeline's (Apache-2.0
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 from collections.abc import Callable
@@ -19,10 +20,10 @@ from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjec
 
 from ..geometry import RigName
 from .attention import install_reference_attention
-from .denoiser import PREDICTION_TYPES, Conditions
-from .folders import load_image_processor, load_module, read_json, reading
+from .denoiser import PREDICTION_TYPES, Conditions, SamplingConfig
+from .folders import load_image_processor, load_module, read_json, reading, weight_sums
 from .noise import COND, UNCOND, NoiseSource
-from .view_grid import ViewGrid, grid_of
+from .view_grid import SETTINGS_KEY, ViewGrid, grid_of
 
 GRAY = 127  # of 255, behind the object
 
@@ -39,6 +40,7 @@ class MultiViewModel(nn.Module):
         scheduler: Its configuration decides noise levels and what the UNet predicts.
         processors: Of pictures for the VAE and for the vision encoder.
         grid: Where the views are.
+        sampling: What its makers advise.
     """
 
     uncond_states: Tensor
@@ -55,12 +57,13 @@ class MultiViewModel(nn.Module):
         scheduler: EulerAncestralDiscreteScheduler,
         processors: tuple[Any, Any],
         grid: ViewGrid,
+        sampling: SamplingConfig,
     ) -> None:
         super().__init__()
         self.unet, self.vae, self.vision_encoder = unet, vae, vision_encoder
         self.register_buffer("uncond_states", uncond_states, persistent=False)
         self.register_buffer("ramp", ramp, persistent=False)
-        self.scheduler, self.grid = scheduler, grid
+        self.scheduler, self.grid, self.sampling = scheduler, grid, sampling
         self.processors = processors
 
     @property
@@ -68,12 +71,17 @@ class MultiViewModel(nn.Module):
         """Return height and width of the latent of the views' picture."""
         return self.grid.latent_size(2 ** (len(self.vae.config.block_out_channels) - 1))
 
+    def with_grid(self, grid: ViewGrid) -> MultiViewModel:
+        """Return the model with its views elsewhere; both share the networks, wherever these are moved."""
+        other = copy.copy(self)
+        other.grid = grid
+        return other
+
     def fingerprint(self) -> str:
         """Return a hash that tells models apart: their numbers, and the sum of each weight."""
-        networks = (self.unet, self.vae, self.vision_encoder)
         said = [dict(self.scheduler.config), self.grid, self.unet.dtype]
         said += [processor.to_dict() for processor in self.processors]
-        said.append([weight.double().sum().item() for network in networks for weight in network.parameters()])
+        said.append(weight_sums(self.unet, self.vae, self.vision_encoder))
         digest = hashlib.sha256(repr(said).encode())
         for tensor in (self.uncond_states, self.ramp):
             digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
@@ -178,9 +186,21 @@ def load_multiview_model(
             load_image_processor(root, "feature_extractor_clip"),
         ),
         grid=grid_of(index, root, rig),
+        sampling=_sampling(index),
     )
     model.grid_size  # noqa: B018 - refuses tiles that the VAE cannot make
     return model.eval().to(device)
+
+
+def _sampling(index: dict[str, Any]) -> SamplingConfig:
+    """Return how a folder's index says to sample, else the official numbers; raises ValueError for others."""
+    said = index.get(SETTINGS_KEY, {}).get("sampling", {})
+    try:
+        return SamplingConfig(**said)
+    except TypeError as error:
+        raise ValueError(
+            f"model_index.json: {SETTINGS_KEY}.sampling is {said!r}; expected num_steps and guidance_scale."
+        ) from error
 
 
 def _scheduler(root: Path) -> EulerAncestralDiscreteScheduler:

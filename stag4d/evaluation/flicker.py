@@ -77,15 +77,17 @@ class UnrestMeter:
             self._count += 1
 
     @property
-    def mean(self) -> float:
-        """Return the mean over frames and pixels; 0 for less than three frames."""
-        return self._total / max(self._count, 1)
+    def mean(self) -> float | None:
+        """Return the mean over frames and pixels; None for less than three frames, which cannot tell."""
+        return self._total / self._count if self._count else None
 
 
-def relative_flicker(views: UnrestMeter, inputs: UnrestMeter) -> float:
-    """Return |log| of the views' unrest over the input's, where there is no truth.
+def relative_flicker(views: UnrestMeter, inputs: UnrestMeter) -> float | None:
+    """Return |log| of the views' unrest over the input's, where there is no truth; None if they cannot tell.
 
     0 when the views change as unevenly as the input; large when they flicker, and when they stand still while
     it moves.
     """
+    if views.mean is None or inputs.mean is None:
+        return None
     return abs(math.log((views.mean + _FAINTEST) / (inputs.mean + _FAINTEST)))

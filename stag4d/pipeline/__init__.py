@@ -2,17 +2,30 @@
 
 from .demo import demo
 from .fitting import PriorMaker, Report, fit, fit_without_view, write_fit
-from .scenes import evaluate, import_official, render_views, write_turntable, write_views_of
+from .models import DTYPES, ModelKind, bundled_models, model_folder
+from .scenes import (
+    evaluate,
+    import_official,
+    render_views,
+    write_bullet_time,
+    write_turntable,
+    write_views_of,
+)
 
 __all__ = [
+    "DTYPES",
+    "ModelKind",
     "PriorMaker",
     "Report",
+    "bundled_models",
     "demo",
     "evaluate",
     "fit",
     "fit_without_view",
     "import_official",
+    "model_folder",
     "render_views",
+    "write_bullet_time",
     "write_fit",
     "write_turntable",
     "write_views_of",

@@ -1,35 +1,56 @@
-"""The demonstration: a toy object whose truth is known, fitted, drawn and measured."""
+"""The demonstration: the whole method on a toy that no model was trained on, measured against its truth."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ..evaluation.metrics import compare, on_white
 from ..export import write_contact_sheet, write_render_folder
-from ..mini import TEST_POSES, toy_truth, toy_views
+from ..mini import TEST_POSES, toy_seed, toy_truth, toy_views
 from ..optimization import OptimizationConfig
 from .fitting import Report, ReportCallback, fit, ignore, write_fit
 from .scenes import render_views
 
+if TYPE_CHECKING:
+    from ..diffusion import MultiViewModel, Zero123Model  # diffusers takes seconds to import
+    from ..diffusion.sampling import StageCallback
+
+SAMPLE = 0  # number of the test object; benchmarks/truth.py --select says which has the median score
+
 
 def demo(
-    folder: Path, config: OptimizationConfig, seed: int, num_frames: int = 16, size: int = 128,
-    on_report: ReportCallback = ignore, should_stop: Callable[[], bool] = lambda: False,
-) -> Report:  # fmt: skip
-    """Fit a toy object whose truth is known, and leave the scene, a turntable, pictures, truth and metrics.
+    folder: Path,
+    multiview: MultiViewModel | None,
+    prior: Zero123Model | None,
+    config: OptimizationConfig,
+    *,
+    seed: int = toy_seed("test", SAMPLE),
+    num_frames: int = 16,
+    size: int = 128,
+    on_stage: StageCallback = lambda stage, done, total: None,
+    on_batch: Callable[[], None] = lambda: None,
+    on_report: ReportCallback = ignore,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Report:
+    """Make a scene of the sample clip; leave it with its page, turntable, pictures, truth and metrics.
 
     Args:
         folder: Where to write.
-        config: Hyper-parameters.
+        multiview: Multi-view model that knows toys; None fits the toy's true views.
+        prior: Posed prior that knows toys; None fits without.
+        config: Of the fit; its seed is that of the views, too.
         seed: Which toy.
         num_frames: Of the clip.
         size: Pixels of its pictures.
-        on_report: Called every few steps.
-        should_stop: Asked after every step.
+        on_stage: See ``run``.
+        on_batch: See ``run``.
+        on_report: See ``run``.
+        should_stop: See ``run``.
 
     Returns:
         The report, with metrics at four views that the fit never saw.
@@ -37,21 +58,32 @@ def demo(
     began = time.perf_counter()
     views = toy_views(seed, num_frames, size)
     made = time.perf_counter() - began
-    model, report = fit(views, config, on_report=on_report, should_stop=should_stop)
+    listeners: dict[str, Any] = {"on_report": on_report, "should_stop": should_stop}
+    if multiview is None:
+        model, report = fit(views, config, **listeners)
+    else:
+        from ..diffusion import SeededNoise
+        from .whole import run
+
+        model, report = run(
+            folder, views.images, views.alphas, multiview,
+            SeededNoise(config.seed), multiview.sampling, config,
+            prior=prior, device=multiview.unet.device, on_stage=on_stage, on_batch=on_batch, **listeners,
+        )  # fmt: skip
     report.seconds = {"sample": round(made, 3), **report.seconds}
     with report.stage("evaluate"):
         truth_images, truth_alphas = toy_truth(seed, TEST_POSES, num_frames, size)  # [V, F, S, S, 3]
         images, alphas = render_views(model, list(TEST_POSES), list(range(num_frames)), size)
-        report.metrics = compare(images, alphas, truth_images, truth_alphas)
+        report.metrics |= compare(images, alphas, truth_images, truth_alphas)
     pictures, truth = on_white(images, alphas), on_white(truth_images, truth_alphas)
-    chosen = sorted({0, num_frames // 2, num_frames - 1})
-    rows = torch.stack(
-        [picture[:, frame] for frame in chosen for picture in (truth, pictures)]
-    )  # [R, V, S, S, 3]
-    write_contact_sheet(folder / "unseen_views.png", rows.flatten(0, 1), columns=len(TEST_POSES))
+    shown = sorted({0, num_frames // 2, num_frames - 1})
+    rows = [picture[:, frame] for frame in shown for picture in (truth, pictures)]
+    write_contact_sheet(folder / "unseen_views.png", torch.cat(rows), columns=len(TEST_POSES))
     frames = range(num_frames)
     write_render_folder(
-        folder / "truth", truth_images, truth_alphas, TEST_POSES, frames, views.fps, num_frames
+        folder / "truth", truth_images, truth_alphas, TEST_POSES, frames, model.info.fps, num_frames
     )
     write_fit(folder, model, report, size * 2)
+    if report.steps == config.steps:
+        (folder / "checkpoint.safetensors").unlink(missing_ok=True)
     return report

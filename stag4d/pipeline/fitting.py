@@ -15,7 +15,7 @@ import torch
 
 from ..data import Targets, TrainingViews, hold_out_view
 from ..evaluation.metrics import compare_on_white, on_white, psnr
-from ..export import replacing
+from ..export import pack_clip, replacing, write_html
 from ..geometry import angle_between_deg
 from ..optimization import ImagePrior, OptimizationConfig, Trainer
 from ..optimization.checkpoint import fit_key, load_checkpoint, save_checkpoint
@@ -160,10 +160,11 @@ def fit(
 
 
 def write_fit(folder: Path, model: GaussianModel4D, report: Report, size: int) -> None:
-    """Write ``scene.safetensors``, ``turntable.mp4`` and ``report.json`` into a folder."""
+    """Write ``scene.safetensors``, ``scene.html``, ``turntable.mp4`` and ``report.json`` into a folder."""
     with report.stage("write"):
         save_scene(folder / "scene.safetensors", model)
         write_turntable(folder / "turntable.mp4", model, size)
+        write_html(folder / "scene.html", pack_clip(model), "STAG4D scene")
     report.write(folder / "report.json")
 
 

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ..data import UNFINISHED, remove_beyond, write_view_frame, write_view_poses
+from ..data.view_layout import find_frames, find_views, poses_file
 from ..diffusion import MultiViewModel, Progress, SamplingConfig, SeededNoise, sample_latents, sampling_key
 from ..diffusion.sampling import StageCallback
 from ..evaluation import UnrestMeter, on_white, relative_flicker
 from ..export import write_contact_sheet
 from ..frames import CutOut, cut_out
 from ..geometry import OrbitPose
+from ..geometry.pose_json import read_json_object
 from ..types import ViewSet
 
 _logger = logging.getLogger(__name__)
 
+_MADE = "multiview"  # field of views.json: what the call that finished a folder noted
 _SHEET_FRAMES, _SHEET_TILE = 8, 160  # rows and pixels of the contact sheet's pictures, at most
 
 
@@ -71,15 +76,14 @@ def generate_views(
         model, images, alphas, noise, config,
         checkpoint=checkpoint, resume=True, on_stage=on_stage, on_step=on_step, on_batch=on_batch,
     )  # fmt: skip
-    frames = list(_cut_views(model, latents, cut, on_stage))
+    poses, side = model.grid.poses, model.grid.tile_size
+    view_images = torch.empty(len(images), len(poses), side, side, 3)  # [F, V, s, s, 3]
+    view_alphas = torch.empty(view_images.shape[:-1])  # [F, V, s, s]
+    for frame, parts in enumerate(_cut_views(model, latents, cut, on_stage)):
+        view_images[frame], view_alphas[frame] = parts
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
-    return replace(
-        clip,
-        view_images=torch.stack([views for views, _ in frames]),  # [F, V, s, s, 3]
-        view_alphas=torch.stack([view_alphas for _, view_alphas in frames]),  # [F, V, s, s]
-        view_poses=model.grid.poses,
-    )
+    return replace(clip, view_images=view_images, view_alphas=view_alphas, view_poses=poses)
 
 
 def write_multiview(
@@ -96,15 +100,16 @@ def write_multiview(
     resume: bool = False,
     on_stage: StageCallback = lambda stage, done, total: None,
     on_batch: Callable[[], None] = lambda: None,
-) -> float:
+) -> float | None:
     """Generate the views of a prepared clip into a view folder, frame by frame, with a contact sheet.
 
-    What is interrupted leaves ``unfinished_*.latents`` in the folder. The other arguments are those of
-    ``generate_views``.
+    What is interrupted leaves ``unfinished_*.latents`` in the folder; what is finished says so in
+    ``views.json``. The other arguments are those of ``generate_views``.
 
     Args:
         folder: The view folder; made when it does not exist.
-        resume: Whether to go on from what an interrupted call with the same clip, model and settings left.
+        resume: Whether to go on from what an interrupted call with the same clip, model and settings left; of
+            one that was finished nothing is drawn again.
 
     Returns:
         The views' flicker against the clip's, see ``evaluation.relative_flicker``.
@@ -115,8 +120,14 @@ def write_multiview(
     """
     config.check_clip(len(images))
     clip = _clip(model, images, alphas, input_elevation_deg, fps)
+    sampled = sampling_key(model, images, alphas, noise, config)
+    key = _key(sampled, input_elevation_deg, fps, getattr(cut, "__qualname__", ""))
+    made = _read_made(folder, len(images), len(model.grid.poses)) if resume else {}
+    if made.get("key") == key:
+        _logger.info("%s: finished before with the same settings; nothing is drawn again.", folder)
+        return made.get("flicker")
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = _checkpoint(folder, sampling_key(model, images, alphas, noise, config))
+    checkpoint = _checkpoint(folder, sampled)
     latents = sample_latents(
         model, images, alphas, noise, config,
         checkpoint=checkpoint, resume=resume, on_stage=on_stage, on_batch=on_batch,
@@ -137,9 +148,12 @@ def write_multiview(
             rows += [_tile(*tile, tile_size) for tile in tiles]
     remove_beyond(folder, count, len(model.grid.poses))
     write_contact_sheet(folder / "views.png", torch.stack(rows), columns=1 + len(model.grid.poses))
+    flicker = relative_flicker(views_unrest, clip_unrest)
+    made = {"key": key, "flicker": flicker}
+    write_view_poses(folder, clip.input_pose, model.grid.poses, fps, {_MADE: made})
     for left in folder.glob(UNFINISHED.format("*")):
         left.unlink()
-    return relative_flicker(views_unrest, clip_unrest)
+    return flicker
 
 
 def _cut_views(
@@ -175,6 +189,22 @@ def _clip(model: MultiViewModel, images: Tensor, alphas: Tensor, elevation_deg: 
     )
     none = torch.zeros(len(images), 0, 1, 1, 3)
     return ViewSet(images, alphas, none, none[..., 0], pose, (), fps)
+
+
+def _key(*settings: object) -> str:
+    """Return a hash of all that decides the pictures of a view folder."""
+    return hashlib.sha256(repr(settings).encode()).hexdigest()
+
+
+def _read_made(folder: Path, num_frames: int, num_views: int) -> dict[str, Any]:
+    """Return what a folder says of the call that finished it; nothing if it has not every frame and view."""
+    try:
+        frames = find_frames(folder)
+        is_whole = (len(frames), len(find_views(folder, len(frames))[0])) == (num_frames, num_views)
+        made = read_json_object(poses_file(folder)).get(_MADE)
+    except (FileNotFoundError, ValueError):
+        return {}
+    return made if is_whole and isinstance(made, dict) else {}
 
 
 def _checkpoint(folder: Path, key: str) -> Path:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import struct
+import tracemalloc
 import wave
+import zlib
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -242,6 +245,98 @@ def test_one_frame_is_a_clip(tmp_path):
 
 def test_a_path_may_be_text(numbered):
     assert len(read_clip(str(numbered), 3).frames) == 3
+
+
+CORNERS = np.array([[[10, 10, 10], [90, 90, 90]], [[170, 170, 170], [250, 250, 250]]], np.uint8)
+"""Upright: 10 and 90 above 170 and 250."""
+
+
+@pytest.mark.parametrize(
+    ("orientation", "stored"),
+    [
+        # What the file holds, row by row, for each of EXIF's orientations: where row 0 and column 0 are.
+        (1, [[10, 90], [170, 250]]),  # top, left
+        (2, [[90, 10], [250, 170]]),  # top, right
+        (3, [[250, 170], [90, 10]]),  # bottom, right
+        (4, [[170, 250], [10, 90]]),  # bottom, left
+        (5, [[10, 170], [90, 250]]),  # left, top
+        (6, [[90, 250], [10, 170]]),  # right, top: a camera held upright
+        (7, [[250, 90], [170, 10]]),  # right, bottom
+        (8, [[170, 10], [250, 90]]),  # left, bottom
+    ],
+)
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+def test_pictures_are_turned_as_exif_says(tmp_path, orientation, stored, suffix):
+    pixels = np.repeat(np.array(stored, np.uint8)[..., None], 3, axis=-1)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(tmp_path / f"0{suffix}", exif=exif)
+    np.testing.assert_array_equal(read_clip(tmp_path).frames[0].numpy(), CORNERS)
+
+
+def test_pictures_of_16_bits_are_turned_too(tmp_path, save_png_16):
+    stored = np.repeat(np.array([[90, 250], [10, 170]], np.uint16)[..., None] * 257, 3, axis=-1)
+    path = save_png_16(tmp_path / "0.png", stored)
+    content = path.read_bytes()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    body = b"eXIf" + exif.tobytes().removeprefix(b"Exif\0\0")
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    path.write_bytes(content[:33] + chunk + content[33:])  # after signature and header
+    np.testing.assert_array_equal(read_clip(tmp_path).frames[0].numpy(), CORNERS)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "corner"),
+    [
+        ((1, 0, 0, 1), (0, 0)),
+        ((0, 1, -1, 0), (0, -1)),  # x becomes down, y left: clockwise, as of a phone held upright
+        ((-1, 0, 0, -1), (-1, -1)),
+        ((0, -1, 1, 0), (-1, 0)),
+    ],
+)
+def test_videos_are_turned_as_their_display_matrix_says(tmp_path, matrix, corner):
+    path = tmp_path / "clip.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=8)
+        stream.width, stream.height, stream.pix_fmt = 32, 16, "yuv420p"
+        pixels = np.full((16, 32, 3), 40, np.uint8)
+        pixels[:8, :8] = 220  # the corner at the top left
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+    content = bytearray(path.read_bytes())
+    start = content.index(b"tkhd") + 44  # ISO 14496-12: 3 x 3 numbers, a b u, c d v, x y w
+    a, b, c, d = (number * 65536 for number in matrix)
+    content[start : start + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
+    frames = read_clip(path).frames.float()
+    assert frames.shape == ((1, 32, 16, 3) if matrix[0] == 0 else (1, 16, 32, 3))
+    rows, columns = (slice(0, 8) if side == 0 else slice(-8, None) for side in corner)
+    assert frames[0, rows, columns].mean() > 200
+    assert (frames[0].mean(dim=-1) > 130).sum() <= 1.3 * 64  # and nowhere else
+
+
+def test_a_clip_is_held_in_memory_once(tmp_path):
+    for number in range(60):
+        save(tmp_path / f"{number}.png", gray(number, 48, 48))
+    read_clip(tmp_path)  # what libraries keep for themselves
+    tracemalloc.start()
+    clip = read_clip(tmp_path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert clip.frames.numel() == 60 * 48 * 48 * 3
+    assert peak < 1.5 * clip.frames.numel()
+
+
+def test_a_video_whose_frames_change_their_size_is_refused(tmp_path):
+    path = tmp_path / "clip.mjpeg"  # pictures one after the other
+    path.write_bytes(
+        b"".join(save(tmp_path / "0.jpg", gray(90, *size)).read_bytes() for size in ((32, 16), (16, 32)))
+    )
+    with pytest.raises(
+        ValueError, match=r"frame 1 of .*clip.mjpeg: 16x32 pixels; expected 32x16, as frame 0 of"
+    ):
+        read_clip(path)
 
 
 def silence(folder: Path) -> Path:

@@ -1,5 +1,6 @@
 """The anchored denoiser against a naive one, frame by frame, and its invariants."""
 
+import copy
 import math
 from dataclasses import replace
 
@@ -18,7 +19,6 @@ from stag4d.diffusion import (
     clean_estimate,
     denoise,
 )
-from stag4d.diffusion.batching import AdaptiveBatches
 
 GRID = (6, 4)
 STEPS = 3
@@ -111,6 +111,57 @@ def test_the_previous_frame_may_be_a_second_anchor(
     expected = naive(plain_unet, scheduler, conditions, noise, anchor)
     found = run(unet, scheduler, conditions, noise, anchor=anchor, batch_size=batch_size)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+@pytest.mark.parametrize("scale", [0.0, 0.5, 1.0, 7.5])
+def test_every_scale_of_guidance_is_that_of_the_naive_scheme(
+    plain_unet, unet, scheduler, make_conditions, scale, batch_size
+):
+    conditions, noise, anchor = make_conditions(3), SeededNoise(5), Anchor(1, 0.4, 0.3)
+    expected = naive(plain_unet, scheduler, conditions, noise, anchor, scale)
+    found = run(
+        unet, scheduler, conditions, noise, anchor=anchor, guidance_scale=scale, batch_size=batch_size
+    )
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_without_guidance_the_blank_half_is_not_computed_and_nothing_else_changes(
+    unet, scheduler, make_conditions, monkeypatch
+):
+    conditions, predict, sizes = make_conditions(2), type(unet).forward, []
+
+    def count(self, sample, *rest, **options):
+        sizes.append(len(sample))
+        return predict(self, sample, *rest, **options)
+
+    monkeypatch.setattr(type(unet), "forward", count)
+    seen = []
+    for scale in (1.0, 1 + 1e-9):
+        run(unet, scheduler, conditions, guidance_scale=scale, num_steps=1, on_step=seen.append)
+    assert sizes == [2, 2, 4, 4]  # reference and grid of two frames, of one half and of both
+    torch.testing.assert_close(seen[0].clean, seen[1].clean, atol=1e-6, rtol=1e-6)
+
+
+def test_at_scale_zero_the_frame_does_not_matter(unet, scheduler, make_conditions):
+    first, second = make_conditions(1, seed=1), make_conditions(1, seed=2)
+    second = replace(second, uncond_states=first.uncond_states)
+    second.references[:, UNCOND] = first.references[:, UNCOND]
+    views = [run(unet, scheduler, seen, guidance_scale=0.0) for seen in (first, second)]
+    assert torch.equal(*views)
+    views = [run(unet, scheduler, seen, guidance_scale=1.0) for seen in (first, second)]
+    assert (views[0] - views[1]).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize(("dtype", "closeness"), [(torch.float16, 0.01), (torch.bfloat16, 0.08)])
+def test_half_precision_is_close_to_single(unet, scheduler, make_conditions, dtype, closeness):
+    conditions, anchor = make_conditions(3), Anchor(1, 0.4, 0.3)
+    expected = run(unet, scheduler, conditions, anchor=anchor, batch_size=2)
+    half = copy.deepcopy(unet).to(dtype)
+    found = run(half, scheduler, conditions, anchor=anchor, batch_size=2)
+    assert found.dtype == torch.float32
+    error, size = (found - expected).square().mean().sqrt(), expected.square().mean().sqrt()
+    assert 0 < error < closeness * size
 
 
 @pytest.mark.parametrize("prediction_type", ["v_prediction", "epsilon"])
@@ -258,26 +309,15 @@ def test_strengths_may_add_up_to_one():
         Anchor(0, strength, round(1 - strength, 2))
 
 
-def test_one_frame_that_does_not_fit_is_an_error():
-    def work(batch):
-        raise torch.cuda.OutOfMemoryError("out of memory")
-
-    with pytest.raises(torch.cuda.OutOfMemoryError):
-        AdaptiveBatches(4, 1, torch.device("cpu")).run([0, 1], work)
-
-
-def test_without_a_gpu_small_grids_go_together():
-    sizes = [AdaptiveBatches(None, pixels, torch.device("cpu")).size for pixels in (384, 2048, 9600)]
-    assert sizes == [5, 1, 1]
-
-
 def test_numbers_out_of_range_are_refused(unet, scheduler, make_conditions):
     with pytest.raises(ValueError, match="anchor frame 3 of 3 frames; expected 0 to 2"):
         run(unet, scheduler, make_conditions(3), anchor=Anchor(3))
     for wrong, words in (
         ({"batch_size": 0}, "batches of 0 frames; expected at least 1"),
         ({"num_steps": 0}, "0 steps; expected 1 to 1000"),
-        ({"guidance_scale": math.nan}, "guidance_scale is nan; expected a finite number"),
+        ({"guidance_scale": math.nan}, "guidance_scale is nan; expected 0 or more"),
+        ({"guidance_scale": math.inf}, "guidance_scale is inf; expected 0 or more"),
+        ({"guidance_scale": -0.5}, r"guidance_scale is -0\.5; expected 0 or more"),
     ):
         with pytest.raises(ValueError, match=words):
             SamplingConfig(**wrong)

@@ -8,6 +8,7 @@ import socket
 
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from tiny_models import TILE, make_multiview_folder
 from transformers.utils import logging as transformers_logging
@@ -271,6 +272,20 @@ def test_code_in_a_pickle_is_refused_and_not_run(tmp_path, name, is_zip):
     assert not marker.exists()
     torch.load(folder / name, weights_only=False)
     assert marker.exists()  # the bait works where it is not refused
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError("8 GB"), torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")],
+)
+def test_too_little_memory_is_not_the_folders_fault(published, monkeypatch, error):
+    def load(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(UNet2DConditionModel, "from_pretrained", load)
+    with pytest.raises(type(error)) as caught:
+        load_multiview_model(published)
+    assert caught.value is error
 
 
 @pytest.mark.parametrize("path", [UNET, VAE, TEXT, VISION])

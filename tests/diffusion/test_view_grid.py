@@ -26,6 +26,8 @@ def test_views_are_the_tiles_row_by_row():
     grid = ViewGrid(poses=SIX, tile_size=2)
     assert torch.equal(grid.views_of(torch.cat(rows)), tiles)
     assert torch.equal(grid.picture_of(tiles), torch.cat(rows))
+    two = grid.picture_of(torch.stack([tiles, 1 - tiles]))
+    assert torch.equal(two, torch.stack([torch.cat(rows), 1 - torch.cat(rows)]))
 
 
 def test_two_rows_of_views_are_cut_in_two():

@@ -1,16 +1,18 @@
 """The posed prior: its folder, and its numbers against a naive twin of the published recipe."""
 
+import copy
 import json
 import math
 import re
 
 import pytest
 import torch
+import transformers
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from safetensors.torch import load_file
 from tiny_models import make_guidance_folder, make_multiview_folder
 from torch.nn.functional import interpolate
-from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
+from transformers import CLIPVisionModelWithProjection
 
 from stag4d.diffusion import Zero123Prior, camera_numbers, load_guidance_model
 from stag4d.geometry import OrbitPose, zero123plus_rig
@@ -58,9 +60,8 @@ def naive_noise(folder, picture, draws, condition, target, noisy, timestep, scal
     linear = load_file(folder / "clip_camera_projection" / "diffusion_pytorch_model.safetensors")
     small = interpolate(picture.permute(2, 0, 1)[None], (16, 16), mode="bilinear")
     pixels = (small[0] * 255).round().byte().permute(1, 2, 0).numpy()
-    embedding = encoder(
-        CLIPImageProcessorPil(**numbers)(images=[pixels], return_tensors="pt").pixel_values
-    ).image_embeds
+    kind = getattr(transformers, "CLIPImageProcessorPil", None) or transformers.CLIPImageProcessor
+    embedding = encoder(kind(**numbers)(images=[pixels], return_tensors="pt").pixel_values).image_embeds
     posterior = vae.encode(small * 2 - 1).latent_dist
     latent = posterior.mean + posterior.std * draws
     polar = math.radians(condition.elevation_deg - target.elevation_deg)
@@ -139,6 +140,22 @@ def test_half_precision_is_close_to_single(folder, model, views, prior):
     assert (found - expected).square().mean().sqrt() < 0.1 * expected.square().mean().sqrt()
 
 
+def test_without_guidance_the_blank_half_is_not_computed_and_nothing_else_changes(prior, monkeypatch):
+    noisy = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(2))
+    arguments = noisy, torch.tensor([30, 700]), [(1, 0), (0, 4)], TARGETS
+    predict, sizes = type(prior.model.unet).forward, []
+
+    def count(self, sample, *rest, **options):
+        sizes.append(len(sample))
+        return predict(self, sample, *rest, **options)
+
+    monkeypatch.setattr(type(prior.model.unet), "forward", count)
+    once, nearly, blank = (prior.predict(*arguments, scale) for scale in (1.0, 1 + 1e-9, 0.0))
+    assert sizes == [2, 4, 4]
+    assert (once - nearly).abs().max() <= 1e-6 * nearly.abs().max()
+    assert (once - blank).abs().max() > 1e-2
+
+
 def test_a_clip_without_views_has_its_frames_alone(model, views):
     none = views.view_images[:, :0], views.view_alphas[:, :0]
     alone = ViewSet(views.images, views.alphas, *none, views.input_pose, ())
@@ -166,6 +183,25 @@ def test_the_key_tells_models_and_clips_apart(folder, model, views, prior, tmp_p
         Zero123Prior(model, views, seeded(2)).key,
     ]
     assert len(set(keys)) == 4
+
+
+@pytest.mark.parametrize(
+    "find",
+    [
+        lambda model: model.unet.conv_in.weight,
+        lambda model: model.unet.mid_block.resnets[0].conv1.weight,
+        lambda model: model.vae.encoder.mid_block.resnets[1].conv2.bias,
+        lambda model: model.camera_projection.proj.bias,
+    ],
+)
+def test_the_key_knows_every_weight(model, views, prior, find):
+    other = copy.deepcopy(model)
+    find(other).view(-1)[1] += 0.1
+    assert Zero123Prior(other, views, torch.Generator().manual_seed(1)).key != prior.key
+
+
+def test_the_key_of_the_same_model_and_clip_is_the_same(folder, views, prior):
+    seeded = torch.Generator().manual_seed
     assert Zero123Prior(load_guidance_model(folder), views, seeded(1)).key == prior.key
 
 

@@ -1,6 +1,7 @@
 """Conditions and decoding against the published recipe, word by word."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 from transformers import CLIPTextModel, CLIPVisionModelWithProjection
 
 from stag4d.diffusion import COND, UNCOND, SeededNoise
+from stag4d.geometry import zero123plus_rig
 
 RAMP = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
 EMPTY_PROMPT = [[0, 1, 1, 1, 1, 1, 1]]  # its start, its end, and padding, which is the end again
@@ -111,6 +113,31 @@ def test_every_frame_is_reported_when_it_is_done_and_a_cancel_gets_through(model
     with pytest.raises(KeyboardInterrupt):
         model.condition_on(images, alphas, NOISE, on_frame=cancel)
     assert reported == [1, 2, 3, 1]
+
+
+def test_conditions_are_made_where_the_networks_are_though_buffers_are_elsewhere(model):
+    """The meta device stands for a GPU: a host that moves weights may leave buffers where they were."""
+    moved = copy.deepcopy(model)
+    for network in (moved.unet, moved.vae, moved.vision_encoder):
+        network.to("meta")
+    assert moved.uncond_states.device == moved.ramp.device == torch.device("cpu")
+    found = moved.condition_on(*frames(20), NOISE)
+    assert {part.device.type for part in vars(found).values()} == {"meta"}
+    expected = model.condition_on(*frames(20), NOISE)
+    assert {name: part.shape for name, part in vars(found).items()} == {
+        name: part.shape for name, part in vars(expected).items()
+    }
+
+
+def test_a_model_with_another_grid_has_the_same_networks_wherever_they_go(model):
+    first = copy.deepcopy(model)
+    second = first.with_grid(first.grid.with_rig("v1.2"))
+    assert (first.grid.poses, second.grid.poses) == (zero123plus_rig("v1.1"), zero123plus_rig("v1.2"))
+    assert second.grid == replace(first.grid, poses=second.grid.poses)
+    first.half()
+    assert second.unet is first.unet
+    assert second.uncond_states.dtype == torch.float16
+    assert first.fingerprint() != second.fingerprint()
 
 
 @torch.no_grad()

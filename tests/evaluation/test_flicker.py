@@ -51,7 +51,14 @@ def test_without_truth_it_is_the_ratio_of_second_differences():
     doubled = clip(0.0, 0.2, 0.0, 0.2)
     assert relative_flicker(unrest(doubled), unrest(uneven)) == pytest.approx(math.log(0.401 / 0.201))
     assert relative_flicker(unrest(uneven), unrest(doubled)) == pytest.approx(math.log(0.401 / 0.201))
-    assert unrest(even[:2]).mean == 0
+
+
+def test_less_than_three_frames_cannot_tell():
+    meters = [unrest(clip(*levels)) for levels in ((), (0.0,), (0.0, 0.5), (0.0, 0.5, 0.5))]
+    assert [meter.mean is None for meter in meters] == [True, True, True, False]
+    assert [relative_flicker(meter, meters[-1]) for meter in meters[:3]] == [None] * 3
+    assert relative_flicker(meters[-1], meters[0]) is None
+    assert relative_flicker(meters[-1], meters[-1]) == 0
 
 
 def test_shapes_that_do_not_fit_are_refused():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from host_messages import executed
 from tiny_models import make_guidance_folder
 
+ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.host, pytest.mark.slow]
 
 SAMPLE = {"name": "fish", "seed": 5, "num_frames": 2, "size": 48}
@@ -17,11 +19,11 @@ FIT = {"views": ["1", 2], "preset": "fast", "steps": 6, "size": 48}
 
 @pytest.fixture(scope="module")
 def checkpoint(host):
-    """A checkpoint of 0.8 GB in the native format."""
+    """The name of a checkpoint of 0.8 GB in the native format."""
     path = host.base / "models" / "checkpoints" / "stable_zero123_random.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     script = Path(__file__).with_name("make_native_checkpoint.py")
-    subprocess.run([host.python, script, path], cwd=host.folder, check=True, capture_output=True, timeout=120)
+    subprocess.run([host.python, script, path], cwd=host.folder, check=True, capture_output=True, timeout=600)
     yield path.name
     path.unlink()
 
@@ -47,3 +49,17 @@ def test_the_native_prior_and_the_folders_serve_the_same_fit(host, checkpoint):
     scenes = sorted((host.base / "output").glob("native_*.safetensors"))
     assert len(scenes) == 2
     assert scenes[0].read_bytes() != scenes[1].read_bytes()
+
+
+def test_the_native_priors_noise_is_what_the_hosts_own_sampler_sees(host, checkpoint):
+    path = host.base / "models" / "checkpoints" / checkpoint
+    script = Path(__file__).with_name("compare_native_prior.py")
+    result = subprocess.run(
+        [host.python, script, path, ROOT], cwd=host.folder, capture_output=True, text=True, timeout=600,
+        check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout.splitlines()[-1])
+    assert len(found["errors"]) == 4
+    assert max(found["errors"]) < 1e-4
+    assert min(found["effects"]) > 3e-2  # of a turn to the other side

@@ -1,11 +1,13 @@
 """STAG4DLoadMultiView and STAG4DAnchoredMultiView: what they offer, and that the host is in charge."""
 
+import gc
 import importlib
 import sys
+import weakref
 
 import pytest
 import torch
-from tiny_models import TILE, make_multiview_folder
+from tiny_models import TILE, make_guidance_folder, make_multiview_folder
 
 SETTINGS = {
     "steps": 3, "cfg": 4.0, "seed": 1, "anchor_strength": 0.5, "anchor_frame": 0, "input_elevation": 10.0,
@@ -47,9 +49,8 @@ def generate(node, load):
     def call(images, mask=None, **settings):
         with torch.inference_mode():
             connected = {} if mask is None else {"mask": mask}
-            return anchored.execute(
-                multiview=handle, images=images, **{**SETTINGS, **settings}, **connected
-            ).args
+            settings = {"multiview": handle, **SETTINGS, **settings}
+            return anchored.execute(images=images, **settings, **connected).args
 
     call.handle = handle
     return call
@@ -66,17 +67,58 @@ def clip():
 
 def test_folders_with_an_index_are_offered(node, models):
     make_multiview_folder(models / "author" / "nested")
-    assert list(node("load_multiview", "model_folders")()) == ["tiny", "author/nested"]
+    folders = node("load_multiview", "model_folders")("multiview")
+    assert [name for name in folders if not name.startswith("bundled/")] == ["tiny", "author/nested"]
     loader = node("load_multiview", "STAG4DLoadMultiView")
     assert loader.validate_inputs("tiny") is True
     assert "no folder '../tiny'; expected one with a model_index.json" in loader.validate_inputs("../tiny")
 
 
 def test_type_and_rig_are_the_users(load):
-    assert load().model.get_dtype() == torch.float32  # a processor is not good at half precision
+    assert load().patcher.model.get_dtype() == torch.float32  # a processor is not good at half precision
     handle = load(dtype="bfloat16", rig="v1.2")
-    assert handle.model.get_dtype() == torch.bfloat16
-    assert handle.model.model.grid.poses[0].elevation_deg == 20
+    assert handle.patcher.model.get_dtype() == torch.bfloat16
+    assert handle.grid.poses[0].elevation_deg == 20
+
+
+def test_another_rig_has_the_networks_that_are_there_and_its_own_cameras(load, generate, clip, node):
+    first = generate.handle
+    second, half = load(rig="v1.2"), load(dtype="bfloat16")
+    assert second.patcher is first.patcher
+    assert half.patcher is not first.patcher
+    elevations = []
+    for handle in (first, second, first):
+        views, _, _ = generate(*clip, multiview=handle)
+        elevations.append([pose.elevation_deg for pose in views.view_poses[:2]])
+    assert elevations == [[30, -20], [20, -10], [30, -20]]
+    assert (second.grid.tile_size, second.grid.latent_scale) == (TILE, first.grid.latent_scale)
+
+
+def test_networks_that_nobody_holds_any_more_are_let_go(load):
+    alive = weakref.ref(load(dtype="bfloat16").patcher)
+    gc.collect()
+    assert alive() is None
+    assert load(dtype="bfloat16").patcher is not None
+
+
+def test_models_that_ship_with_the_pack_come_first_each_with_its_loader(node, models, tmp_path, monkeypatch):
+    weights = tmp_path / "weights"
+    make_multiview_folder(weights / "mini-zero123plus", seed=1)
+    make_guidance_folder(weights / "mini-zero123")
+    folders = node("load_multiview", "model_folders")
+    monkeypatch.setitem(folders.__globals__["bundled_models"].__globals__, "_WEIGHTS", weights)
+    make_multiview_folder(
+        models / "bundled" / "mini-zero123plus"
+    )  # a folder of the same name does not hide it
+    assert list(folders("multiview")) == ["bundled/mini-zero123plus", "tiny"]
+    assert list(folders("guidance")) == ["bundled/mini-zero123", "tiny", "bundled/mini-zero123plus"]
+    assert folders("multiview")["bundled/mini-zero123plus"] == weights / "mini-zero123plus"
+    loader = node("load_multiview", "STAG4DLoadMultiView")
+    assert loader.define_schema().inputs[0].options["options"][0] == "bundled/mini-zero123plus"
+    assert loader.validate_inputs("bundled/mini-zero123plus") is True
+    assert "no folder 'bundled/mini-zero123'" in loader.validate_inputs("bundled/mini-zero123")
+    handle = loader.execute(model="bundled/mini-zero123plus", dtype="auto", rig="auto").args[0]
+    assert handle.patcher.model.model.grid.tile_size == TILE
 
 
 def test_a_folder_of_another_kind_is_refused(load, models):
@@ -101,9 +143,22 @@ def test_the_host_brings_the_model_to_its_device_before_the_work(generate, clip)
     requests.clear()
     generate(*clip)
     [(models, memory, is_full)] = requests
-    assert models == [generate.handle]
-    assert memory > 0
+    assert models == [generate.handle.patcher]
     assert is_full
+    one_frame = (
+        (3 * TILE // 2) * (2 * TILE // 2) * 4 * 100_000
+    )  # its latent in float32, the UNet's work on it
+    assert memory == 3 * one_frame  # all three frames go at once
+
+
+@pytest.mark.parametrize(("frames", "at_once"), [(1, 1), (7, 7), (8, 8), (200, 8)])
+def test_room_is_asked_for_as_many_frames_as_go_at_once(generate, frames, at_once):
+    requests = sys.modules["comfy.model_management"].load_models_gpu.requests
+    requests.clear()
+    generate.handle.loaded(1)
+    generate.handle.loaded(frames)
+    (_, one, _), (_, many, _) = requests
+    assert many == at_once * one
 
 
 def test_widgets_reach_the_sampler(generate, clip):

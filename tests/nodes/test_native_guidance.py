@@ -6,8 +6,10 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from stag4d.geometry import OrbitPose
+from stag4d.mini import toy_views
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +63,45 @@ def test_pose_numbers_by_hand(native, condition, target, expected):
         OrbitPose(azimuth_deg=azimuth, elevation_deg=elevation) for azimuth, elevation in (condition, target)
     ]
     assert native.camera_numbers(*poses) == pytest.approx(expected, abs=1e-9)
+
+
+class Host:
+    """The host's model: scales what it sees by its conditions, and notes the sizes of its calls."""
+
+    def __init__(self):
+        self.cc_projection = torch.nn.Linear(772, 768)
+        self.model_sampling = SimpleNamespace(sigmas=torch.linspace(0.03, 14.6, 1000))
+        self.sizes = []
+
+    def apply_model(self, x, sigma, c_concat, c_crossattn):
+        self.sizes.append(len(x))
+        return x * (c_crossattn.mean(dim=(1, 2)) * sigma)[:, None, None, None] + c_concat
+
+    def process_latent_in(self, latents):
+        return 0.18215 * latents
+
+
+class Pictures:
+    """Encoder of pictures, and the first half of a VAE, both random."""
+
+    def __init__(self):
+        self.encoder = torch.nn.Conv2d(3, 8, 8, stride=8)
+        self.quant_conv = torch.nn.Conv2d(8, 8, 1)
+
+    def encode_image(self, images):
+        return SimpleNamespace(image_embeds=images.mean(dim=(1, 2)).repeat(1, 256))
+
+
+def test_without_guidance_the_blank_half_is_not_computed_and_nothing_else_changes(native):
+    torch.manual_seed(0)
+    host, pictures = Host(), Pictures()
+    guidance = native.NativeGuidance(
+        SimpleNamespace(model=host, patches={}), pictures, SimpleNamespace(model=pictures)
+    )
+    prior = native.NativePrior(guidance, toy_views(5, 1, 24), 0)
+    poses = [OrbitPose(azimuth_deg=40), OrbitPose(azimuth_deg=-90, elevation_deg=20)]
+    arguments = torch.randn(2, 4, 32, 32), torch.tensor([100, 600]), [(0, 0), (0, 3)], poses
+    once, nearly, blank = (prior.predict(*arguments, scale) for scale in (1.0, 1 + 1e-9, 0.0))
+    assert host.sizes == [2, 4, 4]
+    torch.testing.assert_close(once, nearly, atol=1e-6, rtol=1e-6)
+    assert (once - blank).abs().max() > 1e-2

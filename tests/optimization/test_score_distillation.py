@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small_fit import small_config
+from small_fit import small_clip, small_config
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
@@ -15,8 +15,10 @@ from stag4d.evaluation import compare
 from stag4d.geometry import OrbitPose, zero123plus_rig
 from stag4d.mini import TEST_POSES, toy_truth, toy_views
 from stag4d.optimization import (
+    AdaptivePercentile,
     DensificationConfig,
     GuidanceConfig,
+    LogLinear,
     LossWeights,
     RegularizerWeights,
     ScoreDistillation,
@@ -25,6 +27,7 @@ from stag4d.optimization import (
     preset,
 )
 from stag4d.pipeline import render_views
+from stag4d.scene import GaussianModel4D, Gaussians
 
 CAMERAS = (OrbitPose(azimuth_deg=0.0), *zero123plus_rig("v1.1"))
 NO_PICTURES = LossWeights(input_color=0, input_alpha=0, view_color=0, view_alpha=0)
@@ -260,25 +263,88 @@ class Truth(Pooled):
         return (noisy - signal.sqrt() * torch.stack(targets)) / (1 - signal).sqrt()
 
 
+def swapped_colors(scene: Gaussians) -> Gaussians:
+    """Return a scene with red for blue, green for red, blue for green."""
+    return replace(scene, sh0=scene.sh0[..., [1, 2, 0]])
+
+
+def moved_limb(scene: Gaussians) -> Gaussians:
+    """Return a scene whose right side is half a unit too high: 0.5 of the 0.9 that the toy is wide."""
+    is_limb = scene.means[:, 0] > scene.means[:, 0].quantile(0.6)
+    return replace(scene, means=scene.means + is_limb[:, None] * torch.tensor([0.0, 0.5, 0.0]))
+
+
+TOY = 5, 2, 24
+"""Seed, frames, pixels."""
+
+
+@pytest.fixture(scope="module")
+def whole() -> GaussianModel4D:
+    """A short fit of the toy, which nobody has damaged."""
+    return Trainer(toy_views(*TOY), small_config(60, TOY[-1])).run()
+
+
 @pytest.mark.parametrize("anchors", ["sectors", "nearest"])
-def test_a_prior_that_knows_the_truth_repairs_a_scene_whose_colors_are_swapped(anchors):
-    seed, num_frames, size = 5, 2, 24
-    views = toy_views(seed, num_frames, size)
-    config = small_config(60, size)
-    good = Trainer(views, replace(config, seed=0)).run().gaussians
-    wrong = replace(good, sh0=good.sh0[..., [1, 2, 0]])
-    guided = replace(
-        config,
-        steps=120,
+@pytest.mark.parametrize(("damage", "steps", "weight"), [(swapped_colors, 120, 5.0), (moved_limb, 100, 20.0)])
+def test_a_prior_that_knows_the_truth_repairs_a_damaged_scene(whole, damage, steps, weight, anchors):
+    _, num_frames, size = TOY
+    config = small_config(
+        steps,
+        size,
         losses=NO_PICTURES,
         regularizers=RegularizerWeights(),
-        densification=DensificationConfig(strategy=None),
-        guidance=GuidanceConfig(weight=5.0, anchors=anchors),
+        guidance=GuidanceConfig(weight=weight, anchors=anchors),
     )
-    prior = ScoreDistillation(Truth(seed, num_frames, size), guided.guidance)
-    trainer = Trainer(views, guided, start=wrong, prior=prior)
-    truth = toy_truth(seed, TEST_POSES, num_frames, size)
-    frames = list(range(num_frames))
-    before = compare(*render_views(trainer.model(), list(TEST_POSES), frames, size), *truth)["psnr"]
-    after = compare(*render_views(trainer.run(), list(TEST_POSES), frames, size), *truth)["psnr"]
-    assert after > before + 3
+    if damage is moved_limb:  # by geometry alone
+        config = replace(config, rates=replace(config.rates, colors=LogLinear(start=1e-12, end=1e-12)))
+    prior = ScoreDistillation(Truth(*TOY), config.guidance)
+    truth = toy_truth(TOY[0], TEST_POSES, num_frames, size)
+
+    def scores(model: GaussianModel4D) -> dict:
+        return compare(*render_views(model, list(TEST_POSES), list(range(num_frames)), size), *truth)
+
+    trainer = Trainer(toy_views(*TOY), config, start=damage(whole.gaussians), prior=prior)
+    before, after = scores(trainer.model()), scores(trainer.run())
+    assert after["psnr"] > before["psnr"] + 3
+    assert after["iou"] > scores(whole)["iou"] >= before["iou"]
+
+
+class NoRed:
+    """A judge that wants red to be as strong as blue, and has nothing to say where it is."""
+
+    key = "no red"
+
+    def loss(self, images: Tensor, frames, poses, progress, generator) -> Tensor:
+        return (images[..., 0] - images[..., 2]).square().mean()
+
+
+def test_densification_adds_gaussians_where_the_prior_alone_pushes():
+    draw = torch.Generator().manual_seed(0)
+    is_red = torch.arange(40) < 20
+    heights = torch.where(is_red, 0.4, -0.4)  # apart as seen from every side
+    start = Gaussians(
+        means=0.05 * torch.randn(40, 3, generator=draw) + heights[:, None] * torch.tensor([0.0, 1.0, 0.0]),
+        log_scales=torch.full((40, 3), -3.0),
+        quats=torch.tensor([[1.0, 0.0, 0.0, 0.0]]).repeat(40, 1),
+        logit_opacities=torch.full((40,), 2.0),
+        sh0=torch.where(is_red[:, None, None], torch.tensor([1.0, -1.0, -1.0]), torch.tensor(0.0)),
+    )
+    densification = DensificationConfig(
+        strategy=AdaptivePercentile(top_share=0.5),
+        start=0.0,
+        stop=1.0,
+        every=4,
+        clone_scale=1.0,
+        max_scale=1.0,
+    )
+    config = small_config(
+        4, losses=NO_PICTURES, regularizers=RegularizerWeights(), densification=densification
+    )
+
+    def heights_after(prior: NoRed | None) -> Tensor:
+        return Trainer(small_clip(), config, start=start, prior=prior).run().gaussians.means[:, 1]
+
+    assert len(heights_after(None)) == 40
+    found = heights_after(NoRed())
+    assert (found < 0).sum() == 20
+    assert (found > 0).sum() == 30  # half of the red ones have a copy

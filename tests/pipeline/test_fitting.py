@@ -12,12 +12,10 @@ import av
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from small_fit import small_clip, small_config
 
 from stag4d import pipeline
 from stag4d.geometry import OrbitPose
-from stag4d.mini import TEST_POSES, toy_truth
 from stag4d.scene import GaussianModel4D, load_scene
 from stag4d.types import ViewSet
 
@@ -54,7 +52,7 @@ def test_what_is_written_is_what_was_fitted(fitted, tmp_path):
     model, report = fitted
     pipeline.write_fit(tmp_path, model, report, 32)
     assert {path.name for path in tmp_path.iterdir()} == {
-        "scene.safetensors", "turntable.mp4", "report.json"
+        "scene.safetensors", "scene.html", "turntable.mp4", "report.json"
     }  # fmt: skip
     loaded = load_scene(tmp_path / "scene.safetensors")
     for name, value in model.gaussians.as_dict().items():
@@ -218,22 +216,3 @@ def test_a_fit_says_what_it_does(caplog):
     caplog.set_level(logging.INFO)
     pipeline.fit(small_clip(), small_config(steps=2, size=16))
     assert "preset fast: 2 steps on 3 frames and 6 posed views, 16 pixels, " in caplog.text
-
-
-def test_the_demo_leaves_a_scene_pictures_and_metrics(tmp_path):
-    report = pipeline.demo(tmp_path / "demo", small_config(steps=10), seed=3, num_frames=2, size=16)
-    assert {path.name for path in (tmp_path / "demo").iterdir()} == {
-        "scene.safetensors", "turntable.mp4", "report.json", "unseen_views.png", "truth"
-    }  # fmt: skip
-    again = pipeline.evaluate(load_scene(tmp_path / "demo/scene.safetensors"), tmp_path / "demo/truth")
-    assert again["psnr"] == pytest.approx(report.metrics["psnr"], abs=0.05)  # the truth's files have 8 bits
-    document = json.loads((tmp_path / "demo" / "report.json").read_text())
-    assert document["metrics"] == report.metrics
-    assert document["metrics"].keys() == {"psnr", "ssim", "iou", "flicker", "per_view"}
-    assert document["seconds"].keys() == {"sample", "start", "optimize", "evaluate", "write"}
-    with Image.open(tmp_path / "demo" / "unseen_views.png") as sheet:
-        pixels = np.asarray(sheet.convert("RGB")) / 255
-    assert pixels.shape == (4 * 18 - 2, 4 * 18 - 2, 3)  # two frames, truth above fit, of four unseen views
-    images, alphas = toy_truth(3, TEST_POSES, 2, 16)
-    expected = on_white(images[1, 0], alphas[1, 0]).numpy()
-    np.testing.assert_allclose(pixels[:16, 18:34], expected, atol=1 / 255)

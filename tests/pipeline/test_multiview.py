@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import math
@@ -194,6 +195,87 @@ def test_without_resume_all_is_drawn_anew(model, written, tmp_path):
     assert files_of(tmp_path) == files_of(written)
 
 
+def refuse_to_draw(stage: str, done: int, total: int) -> None:
+    raise AssertionError(f"{stage} {done} of {total}")
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_what_is_finished_is_not_drawn_again(model, tmp_path, caplog, count):
+    flicker = write_multiview(tmp_path, model, *clip(count), NOISE, CONFIG)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    caplog.set_level(logging.INFO)
+    again = write_multiview(
+        tmp_path, model, *clip(count), NOISE, CONFIG, resume=True, on_stage=refuse_to_draw
+    )
+    assert again == flicker
+    assert (flicker is None) == (count == 1)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+    said = f"{tmp_path}: finished before with the same settings; nothing is drawn again."
+    assert caplog.messages[-1] == said
+
+
+def other_cut(view: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, bool]:
+    return view, torch.ones(view.shape[:2]), True
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"noise": SeededNoise(4)},
+        {"config": replace(CONFIG, guidance_scale=2.0)},
+        {"frames": clip(4)},
+        {"fps": 9.0},
+        {"input_elevation_deg": 5.0},
+        {"cut": other_cut},
+    ],
+    ids=str,
+)
+def test_what_was_finished_otherwise_is_drawn_again(model, tmp_path, change):
+    def write(out: Path, **options) -> None:
+        settings = {"frames": clip(), "noise": NOISE, "config": CONFIG, **options}
+        frames, noise, config = (settings.pop(name) for name in ("frames", "noise", "config"))
+        write_multiview(out, model, *frames, noise, config, **settings)
+
+    heard = StopAt()
+    write(tmp_path / "found")
+    write(tmp_path / "found", resume=True, on_stage=heard, **change)
+    assert heard.heard[0][:2] == ("encode", 1)
+    write(tmp_path / "expected", **change)
+    assert files_of(tmp_path / "found") == files_of(tmp_path / "expected")
+
+
+@pytest.mark.parametrize("lost", ["ref/2_rgba.png", "zero123/1_rgba/5.png", "views.json"])
+def test_what_has_lost_a_file_since_is_drawn_again(model, written, tmp_path, lost):
+    write_multiview(tmp_path, model, *clip(), NOISE, CONFIG)
+    (tmp_path / lost).unlink()
+    write_multiview(tmp_path, model, *clip(), NOISE, CONFIG, resume=True)
+    assert files_of(tmp_path) == files_of(written)
+
+
+def test_what_was_begun_anew_and_interrupted_is_not_finished(model, written, tmp_path):
+    write_multiview(tmp_path, model, *clip(), NOISE, CONFIG)
+    with pytest.raises(KeyboardInterrupt):
+        write_multiview(tmp_path, model, *clip(), NOISE, CONFIG, on_stage=StopAt("decode", 1))
+    heard = StopAt()
+    write_multiview(tmp_path, model, *clip(), NOISE, CONFIG, resume=True, on_stage=heard)
+    assert heard.heard == [("decode", frame, 3) for frame in (1, 2, 3)]
+    assert files_of(tmp_path) == files_of(written)
+
+
+def test_views_in_memory_are_held_once(model):
+    """No list of all frames' views beside the set that they become."""
+    held = []
+
+    def count(stage: str, done: int, total: int) -> None:
+        gc.collect()
+        kept = [item for item in gc.get_objects() if type(item) is torch.Tensor]
+        held.append(sum(item.shape == (6, TILE, TILE, 3) for item in kept))
+
+    generate_views(model, *clip(5), NOISE, replace(CONFIG, num_steps=1), on_stage=count)
+    decoded = held[-5:]
+    assert max(decoded) == min(decoded) <= 2
+
+
 def test_what_another_call_left_is_not_gone_on_from_and_stays(model, tmp_path):
     for seed in (3, 4):
         heard = StopAt("denoise", 1)
@@ -336,7 +418,7 @@ def test_the_flicker_is_that_of_the_pictures(model, tmp_path):
         unrest(views.images, views.alphas) + 0.001
     )
     assert found == pytest.approx(abs(math.log(ratio)), abs=0.02)  # 8 bits
-    assert write_multiview(tmp_path, model, *clip(2), NOISE, CONFIG) == 0  # too short to tell
+    assert write_multiview(tmp_path, model, *clip(2), NOISE, CONFIG) is None  # too short to tell
 
 
 def test_an_anchor_beyond_the_clip_is_refused(model, tmp_path):

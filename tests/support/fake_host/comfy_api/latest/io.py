@@ -54,7 +54,7 @@ Boolean = Custom("BOOLEAN", "default")
 String = Custom("STRING", "default", "multiline", "placeholder")
 Load3DCamera = Custom("LOAD3D_CAMERA")
 Splat = Custom("SPLAT")
-File3DPLY = Custom("FILE_3D_PLY")
+File3DSplatAny = Custom("FILE_3D_SPLAT_ANY")
 
 
 class DynamicCombo:

@@ -1,0 +1,161 @@
+"""``stag4d run``: the whole method on a clip; ``stag4d demo``: on a bundled toy whose truth is known.
+
+diffusers takes seconds to import, so only the commands themselves do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from .. import pipeline
+from ..data import read_clip
+from ..frames import prepare_clip
+from ..optimization import OptimizationConfig
+from .console import Interrupt, Progress, StageBars
+from .fit_options import add_fit_options, fit_config
+from .options import (
+    EXIT_INTERRUPTED,
+    add_command,
+    device,
+    frame_rate,
+    output_folder,
+    refuse_own_input,
+    rounded,
+    say,
+)
+
+if TYPE_CHECKING:
+    from ..diffusion import MultiViewModel, Zero123Model
+
+_logger = logging.getLogger(__name__)
+
+BUNDLED_MULTIVIEW, BUNDLED_GUIDANCE = "bundled/mini-zero123plus", "bundled/mini-zero123"
+
+
+def add_whole(commands: Any) -> None:
+    """Add the commands."""
+    command = add_command(
+        commands, "demo", _demo, "make a scene of a bundled toy by the bundled models; compare with its truth"
+    )
+    command.add_argument("-o", "--out", default="demo_out", help="folder to write (default: %(default)s)")
+    add_fit_options(command)
+
+    command = add_command(commands, "run", _run, "make a scene of the object in a clip")
+    command.add_argument(
+        "clip", help="video file, or folder of pictures; alpha, or one plain background color"
+    )
+    command.add_argument(
+        "-o", "--out", required=True,
+        help="folder for scene.safetensors, scene.html, turntable.mp4, report.json and views/",
+    )  # fmt: skip
+    command.add_argument(
+        "--multiview-model", required=True, metavar="DIR",
+        help=f"folder of a Zero123++ model as published; {BUNDLED_MULTIVIEW} knows toys only",
+    )  # fmt: skip
+    command.add_argument(
+        "--guidance-model", metavar="DIR",
+        help=f"folder of a Zero123 model, which judges unseen views; {BUNDLED_GUIDANCE} knows toys only "
+        "(default: none)",
+    )  # fmt: skip
+    command.add_argument("--frames", type=int, default=32, help="0 keeps all (default: %(default)s)")
+    command.add_argument(
+        "--margin", type=float, default=0.1,
+        help="free space on each side of the object's motion, a share of the frame (default: %(default)s)",
+    )  # fmt: skip
+    command.add_argument("--fps", type=float, help="frames a second (default: the video's; 8 for a folder)")
+    command.add_argument(
+        "--input-elevation", type=float, default=0.0, metavar="DEGREES",
+        help="of the camera that took the clip, positive when it looks down (default: %(default)s)",
+    )  # fmt: skip
+    command.add_argument(
+        "--view-steps", type=int, help="diffusion steps (default: what the model's folder says, else 75)"
+    )
+    add_fit_options(command)
+    command.add_argument(
+        "--resume", action="store_true", help="go on from what the same command left when it was interrupted"
+    )
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Run the whole method on a clip."""
+    from ..diffusion import SeededNoise
+    from ..pipeline.whole import CHECKPOINT, run
+
+    out, config = output_folder(options.out), fit_config(options)
+    folder = pipeline.model_folder(options.multiview_model, "multiview")
+    guidance = options.guidance_model and pipeline.model_folder(options.guidance_model, "guidance")
+    refuse_own_input(Path(options.clip), out)
+    clip = read_clip(options.clip, options.frames)
+    fps = frame_rate(clip.fps if options.fps is None else options.fps)
+    images, alphas = prepare_clip(clip.frames, size=config.size, margin=options.margin, names=clip.names)
+    del clip  # a long one of large frames takes more than the rest
+    model, prior = _load(folder, guidance)
+    sampling = model.sampling
+    if options.view_steps is not None:
+        sampling = replace(sampling, num_steps=options.view_steps)
+    with _watching(config) as callbacks:
+        scene, report = run(
+            out, images, alphas, model, SeededNoise(options.seed), sampling, config, prior=prior,
+            input_elevation_deg=options.input_elevation, fps=fps, resume=options.resume, device=device(),
+            **callbacks,
+        )  # fmt: skip
+    pipeline.write_fit(out, scene, report, config.size)
+    if report.steps == config.steps:
+        (out / CHECKPOINT).unlink(missing_ok=True)
+    return _finish(out, report, config)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    """Run the whole method on a toy whose truth is known."""
+    config = fit_config(options)
+    out = output_folder(options.out)
+    model = prior = None
+    if BUNDLED_MULTIVIEW in pipeline.bundled_models("multiview"):
+        folder = pipeline.model_folder(BUNDLED_MULTIVIEW, "multiview")
+        model, prior = _load(folder, pipeline.model_folder(BUNDLED_GUIDANCE, "guidance"))
+    else:
+        _logger.info("this copy of the package has no models; the demonstration fits the toy's true views.")
+    with _watching(config) as callbacks:
+        report = pipeline.demo(out, model, prior, config, **callbacks)
+    return _finish(out, report, config)
+
+
+def _load(multiview: Path, guidance: Path | None) -> tuple[MultiViewModel, Zero123Model | None]:
+    """Return the models in two folders, on the fastest device."""
+    from ..diffusion import load_guidance_model, load_multiview_model
+
+    dtype = torch.float16 if device().type == "cuda" else torch.float32
+    model = load_multiview_model(multiview, device=device(), dtype=dtype)
+    return model, None if guidance is None else load_guidance_model(guidance, device=device(), dtype=dtype)
+
+
+@contextmanager
+def _watching(config: OptimizationConfig) -> Iterator[dict[str, Any]]:
+    """Give what the stages call: bars, and the question whether Ctrl-C was pressed."""
+    bars = StageBars(encode="frame", denoise="step", decode="frame")
+    with Interrupt() as stop, bars, Progress(config.steps) as progress:
+
+        def on_batch() -> None:
+            if stop():
+                raise KeyboardInterrupt
+
+        def on_stage(stage: str, done: int, total: int) -> None:
+            bars(stage, done, total)
+            on_batch()
+
+        yield {"on_stage": on_stage, "on_batch": on_batch, "on_report": progress, "should_stop": stop}
+
+
+def _finish(out: Path, report: pipeline.Report, config: OptimizationConfig) -> int:
+    """Say where the result is; returns the exit status."""
+    _logger.info("open %s, or look at %s", out / "scene.html", out / "turntable.mp4")
+    say({"scene": str(out / "scene.safetensors"), **rounded(report.metrics)})
+    return 0 if report.steps == config.steps else EXIT_INTERRUPTED

@@ -1,0 +1,87 @@
+"""The whole method: six views of every frame, and a scene fitted to them, guided where no view looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..data import read_views
+from ..diffusion import MultiViewModel, SamplingConfig, SeededNoise, Zero123Model
+from ..diffusion.sampling import StageCallback
+from ..optimization import OptimizationConfig
+from ..scene import GaussianModel4D
+from .fitting import Report, ReportCallback, fit, ignore
+from .guidance import distilling
+from .multiview import write_multiview
+
+VIEWS = "views"  # folder of the views within the result
+CHECKPOINT = "checkpoint.safetensors"  # of an unfinished fit; the caller removes it once the scene is safe
+
+
+def run(
+    folder: Path,
+    images: Tensor,
+    alphas: Tensor,
+    model: MultiViewModel,
+    noise: SeededNoise,
+    sampling: SamplingConfig,
+    config: OptimizationConfig,
+    *,
+    prior: Zero123Model | None = None,
+    input_elevation_deg: float = 0.0,
+    fps: float = 8.0,
+    resume: bool = False,
+    device: torch.device | str = "cpu",
+    on_stage: StageCallback = lambda stage, done, total: None,
+    on_batch: Callable[[], None] = lambda: None,
+    on_report: ReportCallback = ignore,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> tuple[GaussianModel4D, Report]:
+    """Turn a prepared clip into a scene.
+
+    Args:
+        folder: Gets the views in ``views``, and, while unfinished, what a call with ``resume`` goes on from.
+        images: [F, S, S, 3] straight colors.
+        alphas: [F, S, S].
+        model: Multi-view model.
+        noise: Source of all draws of the views.
+        sampling: Steps, guidance, anchor of the views.
+        config: Of the fit.
+        prior: Judges views that no image shows, where there is one.
+        input_elevation_deg: Of the camera that took the clip, degrees, positive above.
+        fps: Frames a second.
+        resume: Whether to go on from what an interrupted call left.
+        device: Where to fit.
+        on_stage: See ``write_multiview``.
+        on_batch: See ``write_multiview``.
+        on_report: Called every few steps of the fit.
+        should_stop: Asked after every step of the fit.
+
+    Returns:
+        The scene and the report, whose metrics have ``views_flicker``.
+
+    Raises:
+        ValueError: if a number is out of range, frames are not square, or what was left is damaged.
+        RuntimeError: if a file cannot be written or a stage breaks down.
+    """
+    made = Report()
+    with made.stage("views"):
+        flicker = write_multiview(
+            folder / VIEWS, model, images, alphas, noise, sampling,
+            input_elevation_deg=input_elevation_deg, fps=fps, resume=resume,
+            on_stage=on_stage, on_batch=on_batch,
+        )  # fmt: skip
+    views = read_views(folder / VIEWS)
+    checkpoint = folder / CHECKPOINT
+    scene, report = fit(
+        views, config,
+        checkpoint=checkpoint, resume=resume and checkpoint.exists(),
+        make_prior=None if prior is None else distilling(prior, config),
+        device=device, on_report=on_report, should_stop=should_stop,
+    )  # fmt: skip
+    report.seconds = {**made.seconds, **report.seconds}
+    report.metrics = {"views_flicker": flicker}
+    return scene, report

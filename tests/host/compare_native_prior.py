@@ -1,0 +1,101 @@
+"""Print as JSON how far the native prior's noise is from that of the host's own sampler, and what it is told.
+
+The host's Python runs it in the host's folder: ``compare_native_prior.py CHECKPOINT PACK``.
+"""
+
+import importlib.util
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+checkpoint, root = sys.argv[1], Path(sys.argv[2])
+sys.path.insert(0, str(Path.cwd()))
+sys.argv = [sys.argv[0], "--cpu"]
+import comfy.options  # noqa: E402
+
+comfy.options.enable_args_parsing()
+import comfy.sample  # noqa: E402
+import comfy.samplers  # noqa: E402
+import comfy.sd  # noqa: E402
+from comfy_extras.nodes_stable3d import StableZero123_Conditioning  # noqa: E402
+
+SCALES = (1.0, 3.0)
+TIMES = (100, 600)
+TARGETS = ((40.0, 20.0), (-110.0, -25.0))  # azimuth and elevation, degrees; both APIs know only turns
+
+
+def pack():
+    """Return the pack as the host loads it."""
+    spec = importlib.util.spec_from_file_location(
+        "native_pack", root / "__init__.py", submodule_search_locations=[str(root)]
+    )
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def host_noise(model, latents, noise, sigma, positive, negative, scale):
+    """Return the noise that the host's guider sees at one noise level."""
+    seen = {}
+
+    def ask(guider, x, sigmas, extra_args, callback, disable):
+        clean = guider(x, sigmas[:1].expand(len(x)), **extra_args)
+        seen["noise"] = (x - clean) / sigmas[0]
+        return clean
+
+    levels = torch.tensor([sigma, 0.0])
+    sampler = comfy.samplers.KSAMPLER(ask)
+    comfy.sample.sample_custom(
+        model, noise, scale, sampler, levels, positive, negative, latents, disable_pbar=True, seed=0
+    )
+    return seen["noise"].float()
+
+
+def main():
+    """Compare at two noise levels, from two poses, with and without guidance."""
+    pack()
+    native = importlib.import_module("native_pack.nodes.native_guidance")
+    geometry = importlib.import_module("native_pack.stag4d.geometry")
+    toy = importlib.import_module("native_pack.stag4d.mini").toy_views(5, 1, 48)
+    # Its frame alone, encoded in a batch of one as the host does it: random weights make much of rounding.
+    views = replace(
+        toy, view_images=toy.view_images[:, :0], view_alphas=toy.view_alphas[:, :0], view_poses=()
+    )
+    with torch.inference_mode():
+        model, _, vae, clip_vision = comfy.sd.load_checkpoint_guess_config(
+            checkpoint, output_vae=True, output_clip=False, output_clipvision=True
+        )
+        guidance = native.STAG4DGuidanceFromModel.execute(model, clip_vision, vae).args[0]
+    with torch.inference_mode(False):
+        prior = native.NativePrior(guidance, views, 0)
+    generator = torch.Generator().manual_seed(0)
+    unscaled, noise = torch.randn(2, 1, 4, 32, 32, generator=generator)
+    signals = prior.alphas_cumprod[list(TIMES)]
+    found = {"errors": [], "effects": []}
+    for signal, time, (azimuth, elevation) in zip(signals, TIMES, TARGETS, strict=True):
+        with torch.inference_mode():
+            positive, negative, _ = StableZero123_Conditioning.execute(
+                clip_vision, views.on_white(0), vae, 256, 256, 1, elevation, azimuth
+            ).args
+        latents = model.model.process_latent_in(unscaled)
+        noisy = signal.sqrt() * latents + (1 - signal).sqrt() * noise
+        target = geometry.OrbitPose(azimuth_deg=azimuth, elevation_deg=elevation)
+        away = geometry.OrbitPose(azimuth_deg=-azimuth, elevation_deg=elevation)
+        for scale in SCALES:
+            with torch.inference_mode():
+                sigma = float(((1 - signal) / signal).sqrt())
+                expected = host_noise(model, unscaled, noise, sigma, positive, negative, scale)
+            ours, other = (
+                prior.predict(noisy, torch.tensor([time]), [(0, 0)], [pose], scale) for pose in (target, away)
+            )
+            size = expected.square().mean().sqrt()
+            found["errors"].append(((ours - expected).square().mean().sqrt() / size).item())
+            found["effects"].append(((other - expected).square().mean().sqrt() / size).item())
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+main()

@@ -1,0 +1,66 @@
+"""What model arguments stand for: folders, and models that ship with the package."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from stag4d import mini
+from stag4d.pipeline import DTYPES, bundled_models, model_folder, models
+
+
+@pytest.fixture
+def weights(tmp_path, monkeypatch) -> Path:
+    """The package's weights: two of a kind, one of the other, and what is no model."""
+    indices = {
+        "tiny-b": {"ramping_coefficients": [0.0]},
+        "tiny-a": {"ramping_coefficients": [1.0]},
+        "prior": {"clip_camera_projection": ["zero123", "CLIPCameraProjection"]},
+    }
+    for name, index in indices.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model_index.json").write_text(json.dumps(index))
+    (tmp_path / "notes").mkdir()
+    monkeypatch.setattr(models, "_WEIGHTS", tmp_path)
+    return tmp_path
+
+
+def test_bundled_models_are_listed_by_kind(weights):
+    assert bundled_models("multiview") == {
+        "bundled/tiny-a": weights / "tiny-a", "bundled/tiny-b": weights / "tiny-b"
+    }  # fmt: skip
+    assert bundled_models("guidance") == {"bundled/prior": weights / "prior"}
+
+
+def test_they_lie_beside_the_toys_and_every_one_that_is_there_is_of_a_kind():
+    place = Path(mini.__file__).parent / "weights"
+    assert place == models._WEIGHTS
+    found = [*bundled_models("multiview").values(), *bundled_models("guidance").values()]
+    assert sorted(found) == sorted(index.parent for index in place.glob("*/model_index.json"))
+
+
+def test_a_name_stands_for_a_bundled_model_and_all_else_for_a_folder(weights):
+    assert model_folder("bundled/tiny-b", "multiview") == weights / "tiny-b"
+    assert model_folder("models/zero123plus", "multiview") == Path("models/zero123plus")
+    assert model_folder("./bundled/tiny-b", "multiview") == Path("bundled/tiny-b")
+
+
+@pytest.mark.parametrize("name", ["bundled/none", "bundled/", "bundled/prior", "bundled/../tiny-a"])
+def test_a_name_that_is_not_there_is_refused_with_those_that_are(weights, name):
+    with pytest.raises(ValueError) as caught:
+        model_folder(name, "multiview")
+    assert str(caught.value) == (
+        f"{name}: no such multiview model in the package; expected bundled/tiny-a, bundled/tiny-b."
+    )
+
+
+def test_a_package_without_models_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(models, "_WEIGHTS", tmp_path / "none")
+    assert bundled_models("guidance") == {}
+    with pytest.raises(ValueError, match="expected a folder: this copy of the package has none"):
+        model_folder("bundled/prior", "guidance")
+
+
+def test_types_are_called_as_torch_calls_them():
+    assert {name: getattr(torch, name) for name in DTYPES} == DTYPES

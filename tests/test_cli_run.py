@@ -1,0 +1,117 @@
+"""``stag4d run`` as users type it: from a clip on disk to a scene, its page and its turntable."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_fit import small_config
+from tiny_models import TILE, make_guidance_folder, make_multiview_folder
+
+from stag4d import cli
+from stag4d.cli import main
+from stag4d.data import read_views
+from stag4d.scene import load_scene
+
+LEFT = {"scene.safetensors", "scene.html", "turntable.mp4", "report.json", "views"}
+OPTIONS = {
+    "--out", "--multiview-model", "--guidance-model", "--frames", "--margin", "--fps", "--input-elevation",
+    "--view-steps", "--preset", "--steps", "--size", "--seed", "--resume", "--help",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory) -> tuple[Path, Path]:
+    """Folders of a multi-view model and a prior, both random."""
+    place = tmp_path_factory.mktemp("models")
+    return make_multiview_folder(place / "multiview"), make_guidance_folder(place / "guidance")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> Path:
+    """A folder of four pictures of a square that moves, with alpha."""
+    folder = tmp_path_factory.mktemp("clip")
+    for frame in range(4):
+        pixels = np.zeros((24, 24, 4), np.uint8)
+        pixels[6:18, 2 + 2 * frame : 14 + 2 * frame] = (220, 40 * frame, 30, 255)
+        Image.fromarray(pixels).save(folder / f"{frame}.png")
+    return folder
+
+
+@pytest.fixture
+def quick(monkeypatch) -> None:
+    """Fits that take no longer than they have steps."""
+
+    def small(name: str, *, steps: int | None, size: int | None, seed: int) -> object:
+        return small_config(steps=steps or 4, size=size or 24, seed=seed)
+
+    monkeypatch.setattr(cli.fit_options, "preset", small)
+
+
+def command(clip: Path, out: Path, models: tuple[Path, Path], *more: str) -> list[str]:
+    """Return a short run."""
+    words = ["run", str(clip), "-o", str(out), "--multiview-model", str(models[0]), "--view-steps", "2"]
+    return [*words, "--steps", "4", "--size", "24", *more]
+
+
+def test_help_explains_every_option(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["run", "--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert set(re.findall(r"--[a-z][a-z-]+", text[text.index("options:") :])) == OPTIONS
+
+
+def test_a_run_leaves_all_that_it_made(quick, clip, models, tmp_path, capsys):
+    guidance = ["--guidance-model", str(models[1])]
+    assert main(command(clip, tmp_path / "out", models, *guidance, "--frames", "3", "--fps", "12")) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == LEFT
+    said = json.loads(capsys.readouterr().out)
+    assert said.keys() == {"scene", "views_flicker"}
+    assert said["scene"] == str(tmp_path / "out" / "scene.safetensors")
+    scene = load_scene(tmp_path / "out" / "scene.safetensors")
+    assert (scene.info.num_frames, scene.info.fps) == (3, 12)
+    views = read_views(tmp_path / "out" / "views")
+    assert views.view_images.shape == (3, 6, TILE, TILE, 3)
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert "guidance" in report["losses"]
+    assert report["seconds"].keys() == {"views", "start", "optimize", "write"}
+
+
+def test_a_run_resumes(quick, clip, models, tmp_path, capsys):
+    assert main(command(clip, tmp_path / "a", models)) == 0
+    assert main(command(clip, tmp_path / "b", models)) == 0
+    for left in LEFT - {"views"}:
+        (tmp_path / "b" / left).unlink()
+    capsys.readouterr()
+    assert main(command(clip, tmp_path / "b", models, "--resume")) == 0
+    assert "frame" not in capsys.readouterr().err.split("preset")[0]  # no view was drawn again
+    same = [(tmp_path / run / "scene.safetensors").read_bytes() for run in "ab"]
+    assert same[0] == same[1]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--multiview-model", "bundled/none"], "bundled/none: no such multiview model in the package"),
+        (["--guidance-model", "bundled/none"], "bundled/none: no such guidance model in the package"),
+        (["--view-steps", "0"], "0 steps; expected 1 to 1000"),
+        (["--margin", "0.5"], "margin is 0.5"),
+        (["--fps", "0"], "--fps: 0 frames a second"),
+    ],
+)
+def test_bad_input_is_one_clear_line(quick, clip, models, tmp_path, capfd, more, message):
+    assert main(command(clip, tmp_path / "out", models, *more)) == 2
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert message in said.err.splitlines()[-1]
+    assert not (tmp_path / "out" / "scene.safetensors").exists()
+
+
+def test_the_clip_is_not_overwritten(quick, clip, models, capfd):
+    assert main(command(clip, clip, models)) == 2
+    assert "holds the clip" in capfd.readouterr().err

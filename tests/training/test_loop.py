@@ -1,0 +1,71 @@
+"""The training loop: an interrupted run ends where an uninterrupted one does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from training import loop
+from training.loop import Plan, train
+
+STEPS = 12
+
+
+class Stop(Exception):
+    """What interrupts."""
+
+
+def plan(folder: Path) -> Plan:
+    """Return a short run in a folder."""
+    return Plan(
+        folder=folder, num_steps=STEPS, learning_rate=0.05, ema_decay=0.9, seed=3, device=torch.device("cpu")
+    )
+
+
+def module() -> nn.Module:
+    """Return a small network."""
+    torch.manual_seed(0)
+    return nn.Linear(4, 1)
+
+
+def losses_of(network: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
+    """Return how far the network is from a sum, on a random batch."""
+    given = torch.randn(8, 4, generator=generator)
+    return {"error": (network(given)[:, 0] - given.sum(dim=-1)).square().mean()}
+
+
+def sheet(network: nn.Module, path: Path) -> None:
+    """Draw nothing that matters."""
+    path.write_text("drawn")
+
+
+def test_a_run_learns_and_leaves_its_curve_and_a_sheet(tmp_path):
+    averaged = train(module(), losses_of, plan(tmp_path), sheet)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [STEPS]
+    assert (
+        losses_of(averaged, torch.Generator().manual_seed(9))["error"]
+        < losses_of(module(), torch.Generator().manual_seed(9))["error"]
+    )
+    assert (tmp_path / f"sheet_{STEPS:06d}.png").read_text() == "drawn"
+
+
+def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "SAVE_SECONDS", -1.0)  # after every step
+    whole = train(module(), losses_of, plan(tmp_path / "whole"), sheet)
+
+    def until_the_seventh(network: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
+        if generator.initial_seed() % 1_000_003 == 7:
+            raise Stop
+        return losses_of(network, generator)
+
+    with pytest.raises(Stop):
+        train(module(), until_the_seventh, plan(tmp_path / "parts"), sheet)
+    resumed = train(nn.Linear(4, 1), losses_of, plan(tmp_path / "parts"), sheet)
+    assert all(
+        torch.equal(one, other) for one, other in zip(whole.parameters(), resumed.parameters(), strict=True)
+    )

@@ -1,0 +1,37 @@
+"""Training pictures: of the training split only, and seen from where they say."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from stag4d.geometry import OrbitPose
+from stag4d.mini import raycast, toy_object, toy_seed
+from stag4d.types import Cameras
+from training.toys import RIG, SIZE, draw_toys, on_background, read_toys
+
+
+def test_free_cameras_stand_where_they_say():
+    toys = draw_toys("val", 5, 1)
+    generator = torch.Generator().manual_seed(toy_seed("val", 5))
+    time = torch.rand((), generator=generator).item()
+    for free, (azimuth, elevation) in enumerate(toys.free_poses_deg[0].tolist()):
+        pose = OrbitPose(azimuth_deg=azimuth, elevation_deg=elevation)
+        images, alphas, _ = raycast(
+            toy_object(toy_seed("val", 5)), time, Cameras.from_poses([pose], SIZE, SIZE)
+        )
+        expected = (torch.cat([images, alphas[..., None]], dim=-1)[0] * 255).round().to(torch.uint8)
+        assert torch.equal(toys.pictures[0, len(RIG) + free], expected)
+
+
+def test_a_background_shows_where_the_toy_is_not():
+    picture = torch.tensor([[[[200, 100, 0, 255], [9, 9, 9, 0], [200, 100, 0, 51]]]], dtype=torch.uint8)
+    found = on_background(picture, 0.5)[0]  # [3, 1, 3]
+    opaque, share = torch.tensor([200, 100, 0]) / 255, 51 / 255
+    expected = torch.stack([opaque, torch.full((3,), 0.5), opaque * share + 0.5 * (1 - share)], dim=-1)
+    torch.testing.assert_close(found[:, 0], expected * 2 - 1)
+
+
+def test_a_missing_shard_says_how_to_draw_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"toys_000\.npz: no such shard; .*python -m training\.toys"):
+        read_toys(tmp_path, 1)

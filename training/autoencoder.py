@@ -1,0 +1,200 @@
+"""The autoencoder between pictures of toys and latents, which both models use.
+
+    python -m training.autoencoder --toys DIR --out RUN
+
+Its encoder is not learned: it is set to the leading principal components of 8 x 8 patches, so pictures can be
+encoded, and the models trained, while the decoder still learns to draw them; see ``set_linear_encoder``. The
+result is ``RUN/vae``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from itertools import product
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+from torch.nn.functional import conv2d
+
+from stag4d.diffusion.zero123plus import GRAY
+from stag4d.export import write_contact_sheet
+
+from .loop import add_plan_arguments, autocast, plan_of, train
+from .toys import RIG, Toys, on_background, read_toys
+
+BATCH = 16
+PATCH = 8
+CHANNELS = 24  # of a latent
+WIDTHS, NUM_GROUPS = (12, 48, 48, 64), 4
+BACKGROUNDS = (0.0, GRAY / 255, 1.0)  # those that the models see
+LATENT_NOISE = 0.1  # standard deviation: latents that a model draws are not exact
+LOG_VARIANCE = -6.0  # of the posterior
+PCA_TOYS = 512
+STEADY = 512.0  # of the channels that make group normalization a constant factor
+
+
+def make_autoencoder() -> AutoencoderKL:
+    """Return an untrained autoencoder: 64 x 64 pixels to 24 x 8 x 8."""
+    return AutoencoderKL(
+        sample_size=64, block_out_channels=WIDTHS, layers_per_block=1, latent_channels=CHANNELS,
+        norm_num_groups=NUM_GROUPS, down_block_types=("DownEncoderBlock2D",) * len(WIDTHS),
+        up_block_types=("UpDecoderBlock2D",) * len(WIDTHS), mid_block_add_attention=False, scaling_factor=1.0,
+    )  # fmt: skip
+
+
+def basis_of(toys: Toys) -> Tensor:
+    """Return the basis [C, 3, 8, 8] that the encoder is made of."""
+    return patch_basis(on_background(toys.pictures[:PCA_TOYS, : len(RIG)].flatten(0, 1), GRAY / 255))
+
+
+def patch_basis(pictures: Tensor) -> Tensor:
+    """Return the leading principal components of the patches of pictures [N, 3, H, W] in front of gray.
+
+    Gray is 0 in -1..1, and stays 0. The components keep their variances: errors of latents are errors of
+    pixels.
+
+    Returns:
+        [C, 3, 8, 8]; latents have a mean square of 1 over all channels.
+    """
+    patches = pictures.unfold(2, PATCH, PATCH).unfold(3, PATCH, PATCH)  # [N, 3, h, w, 4, 4]
+    rows = patches.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(0, 2).double()  # [K, 192]
+    _, vectors = torch.linalg.eigh(rows.T @ rows)  # ascending
+    basis = vectors[:, -CHANNELS:].flip(1).T  # [C, 192]
+    basis /= (rows @ basis.T).square().mean().sqrt()
+    return basis.reshape(CHANNELS, 3, PATCH, PATCH).float()
+
+
+@torch.no_grad()
+def set_linear_encoder(vae: AutoencoderKL, basis: Tensor) -> None:
+    """Make an autoencoder's encoder compute the products of patches with a basis, and nothing else.
+
+    The residual branches are zero, and the strided convolutions sort the pixels of a patch into channels.
+    What is left is one group normalization and one SiLU. Two large opposite channels in every group make the
+    first a constant factor, to a thousandth. For the second every value x is kept as x and -x, since
+    silu(x) - silu(-x) = x.
+
+    Args:
+        vae: As ``make_autoencoder`` gives it.
+        basis: [C, 3, 8, 8].
+    """
+    encoder = vae.encoder
+    for module in encoder.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.zeros_(module.weight)
+            nn.init.zeros_(module.bias)
+    identity = torch.eye(max(WIDTHS))
+    encoder.conv_in.weight[:3, :, 1, 1] = identity[:3, :3]
+    halvings = len(WIDTHS) - 1
+    # A patch's row number in binary is its halves' numbers, coarsest first; so is its column number.
+    bits = basis.reshape(CHANNELS, 3, *(2,) * (2 * halvings))
+    order = [axis for bit in range(halvings) for axis in (2 + bit, 2 + halvings + bit)]
+    taps = bits.permute(*order[:2], 0, *order[2:], 1).flatten(3)  # [2, 2, C, what was sorted before]
+    used = 3  # channels that hold something
+    for level, block in enumerate(encoder.down_blocks[:-1]):
+        shortcut = block.resnets[0].conv_shortcut
+        if shortcut is not None:
+            shortcut.weight[:used, :used, 0, 0] = identity[:used, :used]
+        weight = block.downsamplers[0].conv.weight
+        for row, column in product(range(2), repeat=2):
+            if level == halvings - 1:
+                weight[:CHANNELS, :used, row, column] = taps[row, column]
+            else:
+                start = used * (2 * row + column)
+                weight[start : start + used, :used, row, column] = identity[:used, :used]
+        used *= 4
+    pairs, steady = _places()
+    widen = encoder.down_blocks[-1].resnets[0].conv_shortcut
+    for channel, (plus, minus) in enumerate(pairs):
+        widen.weight[plus, channel, 0, 0] = 1.0
+        widen.weight[minus, channel, 0, 0] = -1.0
+        encoder.conv_out.weight[channel, plus, 1, 1] = 1.0
+        encoder.conv_out.weight[channel, minus, 1, 1] = -1.0
+    for plus, minus in steady:
+        widen.bias[plus], widen.bias[minus] = STEADY, -STEADY
+    encoder.conv_norm_out.weight.fill_(STEADY * (2 / (WIDTHS[-1] // NUM_GROUPS)) ** 0.5)
+    encoder.conv_out.bias[CHANNELS:] = LOG_VARIANCE
+    assert vae.quant_conv is not None
+    vae.quant_conv.weight[:, :, 0, 0] = identity[: 2 * CHANNELS, : 2 * CHANNELS]
+    vae.quant_conv.bias.zero_()
+
+
+def _places() -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Return the last level's channels for each value and its opposite, and each group's two steady ones."""
+    size, values = WIDTHS[-1] // NUM_GROUPS, CHANNELS // NUM_GROUPS
+    pairs = [
+        (size * group + 2 * value, size * group + 2 * value + 1)
+        for group in range(NUM_GROUPS)
+        for value in range(values)
+    ]
+    return pairs, [(size * group + size - 2, size * group + size - 1) for group in range(NUM_GROUPS)]
+
+
+def random_pictures(toys: Toys, count: int, generator: torch.Generator) -> Tensor:
+    """Return pictures of random toys from random cameras on random backgrounds, [B, 3, 64, 64] in -1..1."""
+    rows = torch.randint(len(toys), (count,), generator=generator)
+    cameras = torch.randint(toys.pictures.shape[1], (count,), generator=generator)
+    levels = torch.tensor(BACKGROUNDS)[torch.randint(len(BACKGROUNDS), (count,), generator=generator)]
+    return on_background(toys.pictures[rows, cameras], levels[:, None, None, None])
+
+
+def latents_of(basis: Tensor, pictures: Tensor, levels: Tensor) -> Tensor:
+    """Return what the encoder makes of pictures on gray backgrounds, by a tenth of the work.
+
+    Args:
+        basis: [C, 3, 8, 8].
+        pictures: [N, V, S, S, 4] uint8.
+        levels: [N, V] of the backgrounds, 0..1.
+
+    Returns:
+        Float16 [N, V, C, h, w].
+    """
+    found = []
+    for batch, level in zip(pictures.flatten(0, 1).split(256), levels.flatten().split(256), strict=True):
+        pixels = on_background(batch, level[:, None, None, None])
+        found.append(conv2d(pixels, basis, stride=PATCH).half())
+    return torch.cat(found).unflatten(0, pictures.shape[:2])
+
+
+def main() -> None:
+    """Train."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_plan_arguments(parser, num_steps=3000, learning_rate=2e-3)
+    arguments = parser.parse_args()
+    plan = plan_of(arguments, ema_decay=0.995)
+    toys = read_toys(arguments.toys, arguments.shards)
+    vae = make_autoencoder()
+    set_linear_encoder(vae, basis_of(toys))
+    vae.encoder.requires_grad_(False)
+    vae.quant_conv.requires_grad_(False)
+    vae.to(plan.device).save_pretrained(plan.folder / "vae")  # what encodes is ready
+
+    def losses_of(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
+        assert isinstance(module, AutoencoderKL)
+        pictures = random_pictures(toys, BATCH, generator).to(plan.device)
+        with torch.no_grad():
+            latents = module.encode(pictures).latent_dist.mean
+        latents = latents + LATENT_NOISE * torch.randn(latents.shape, generator=generator).to(plan.device)
+        with autocast(plan.device):
+            decoded = module.decode(latents).sample.float()
+        error = decoded - pictures
+        return {"l1": error.abs().mean(), "l2": error.square().mean()}
+
+    fixed = random_pictures(toys, 16, torch.Generator().manual_seed(0)).to(plan.device)
+
+    def draw_sheet(module: nn.Module, path: Path) -> None:
+        assert isinstance(module, AutoencoderKL)
+        with torch.no_grad():
+            decoded = module.decode(module.encode(fixed).latent_dist.mean).sample
+        rows = torch.cat([fixed[:8], decoded[:8], fixed[8:], decoded[8:]])
+        write_contact_sheet(path, (rows / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).cpu(), columns=8)
+        module.save_pretrained(plan.folder / "vae")
+
+    train(vae, losses_of, plan, draw_sheet)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Small files of a model folder that no training changes."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from .toys import SIZE
+
+_MEAN, _STD = 0.5, 0.5  # of pixels, 0..1, as networks take them
+_START, _END = "<|startoftext|>", "<|endoftext|>"
+
+
+def save_modules(folder: Path, modules: Mapping[str, nn.Module]) -> None:
+    """Write networks of diffusers and transformers in half precision, one subfolder each."""
+    for name, module in modules.items():
+        stored: Any = copy.deepcopy(module).to("cpu", torch.float16)
+        stored.save_pretrained(folder / name)
+
+
+def write_image_processor(folder: Path) -> None:
+    """Write the settings of an image processor that only resizes and normalizes."""
+    settings = {
+        "crop_size": {"height": SIZE, "width": SIZE}, "do_center_crop": True, "do_convert_rgb": True,
+        "do_normalize": True, "do_rescale": True, "do_resize": True, "image_mean": [_MEAN] * 3,
+        "image_processor_type": "CLIPImageProcessor", "image_std": [_STD] * 3, "resample": 3,
+        "rescale_factor": 1 / 255, "size": {"shortest_edge": SIZE},
+    }  # fmt: skip
+    write_json(folder / "preprocessor_config.json", settings)
+
+
+def write_tokenizer(folder: Path, num_tokens: int) -> None:
+    """Write a tokenizer that knows one word besides the two ends of a text."""
+    special = {"bos_token": _START, "eos_token": _END, "pad_token": _END, "unk_token": _END}
+    write_json(folder / "vocab.json", {_START: 0, _END: 1, "toy": 2, "toy</w>": 3})
+    (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
+    write_json(folder / "special_tokens_map.json", special)
+    settings = {"tokenizer_class": "CLIPTokenizer", "model_max_length": num_tokens, **special}
+    write_json(folder / "tokenizer_config.json", settings)
+
+
+def write_json(path: Path, document: object) -> None:
+    """Write a JSON file, and its folder where there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

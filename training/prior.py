@@ -1,0 +1,207 @@
+"""The small posed prior: a toy from anywhere, given one picture of it, in the layout of Zero123.
+
+    python -m training.prior --toys DIR --vae RUN/vae --out RUN
+
+Image encoder, camera projection and UNet learn together. The condition is the input or one of the six views,
+on white; the target is any camera's, on white or black, as score distillation renders. The result is
+the folder ``RUN/mini-zero123``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from torch import Tensor, nn
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from stag4d.diffusion import CameraProjection, camera_numbers
+from stag4d.export import write_contact_sheet
+from stag4d.geometry import OrbitPose
+
+from .autoencoder import CHANNELS, basis_of, latents_of
+from .folders import save_modules, write_image_processor, write_json
+from .loop import add_plan_arguments, autocast, plan_of, train
+from .toys import NUM_FREE, RIG, SIZE, Toys, draw_toys, on_background, read_toys
+
+BATCH = 48
+WIDTH = 128  # of image embeddings and of the camera projection's token
+UNCONDITIONAL_SHARE = 0.1
+FREE_SHARE = 0.75  # of targets; the others are the rig's cameras
+SCALING_FACTOR = 0.5  # of noisy latents, whose backgrounds are far from gray
+MOST_WEIGHT = 10.0  # of a timestep, see Learner.loss
+SHEET_TOYS = 6
+SHEET_STEPS = 20
+
+
+class Learner(nn.Module):
+    """The networks that learn."""
+
+    alphas_cumprod: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unet = UNet2DConditionModel(
+            sample_size=8, in_channels=2 * CHANNELS, out_channels=CHANNELS, layers_per_block=1,
+            block_out_channels=(48, 64), attention_head_dim=(2, 2), norm_num_groups=4,
+            cross_attention_dim=WIDTH,
+            down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        )  # fmt: skip
+        self.image_encoder = CLIPVisionModelWithProjection(
+            CLIPVisionConfig(
+                hidden_size=112, intermediate_size=224, num_hidden_layers=4, num_attention_heads=4,
+                image_size=SIZE, patch_size=8, projection_dim=WIDTH, hidden_act="gelu",
+            )
+        )  # fmt: skip
+        self.clip_camera_projection = CameraProjection(WIDTH)
+        self.register_buffer("alphas_cumprod", make_scheduler().alphas_cumprod, persistent=False)
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, conditions: Tensor, tokens: Tensor) -> Tensor:
+        """Return the noise in latents [B, C, h, w], given condition latents and tokens [B, D]."""
+        return self.unet(torch.cat([noisy, conditions], dim=1), timesteps, tokens[:, None]).sample.float()
+
+    def tokens(self, pictures: Tensor, cameras: Tensor) -> Tensor:
+        """Return tokens [B, D] of condition pictures [B, 3, S, S] in -1..1 and camera numbers [B, 4]."""
+        embeddings = self.image_encoder(pictures).image_embeds.float()
+        return self.clip_camera_projection(torch.cat([embeddings, cameras], dim=-1)).float()
+
+    def loss(
+        self,
+        pictures: Tensor,
+        cameras: Tensor,
+        conditions: Tensor,
+        targets: Tensor,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Return the weighted squared error of the noise of a batch.
+
+        Where there is little signal, noise is easy to tell and its error small: a timestep is weighted by the
+        inverse of its share of signal, which makes it the error of the velocity, up to a limit.
+
+        Args:
+            pictures: [B, 3, S, S] conditions, -1..1.
+            cameras: [B, 4] what ``camera_numbers`` gives.
+            conditions: [B, C, h, w] latents of the conditions.
+            targets: [B, C, h, w], scaled.
+            generator: Source of the draws, on the CPU.
+        """
+        count, device = len(targets), targets.device
+        timesteps = torch.randint(len(self.alphas_cumprod), (count,), generator=generator)
+        keeps = (torch.rand(count, generator=generator) >= UNCONDITIONAL_SHARE).float().to(device)
+        noise = torch.randn(targets.shape, generator=generator).to(device)
+        timesteps = timesteps.to(device)
+        alpha = self.alphas_cumprod[timesteps][:, None, None, None]
+        with autocast(device):
+            tokens = self.tokens(pictures, cameras) * keeps[:, None]
+            noisy = alpha.sqrt() * targets + (1 - alpha).sqrt() * noise
+            predicted = self.predict(noisy, timesteps, conditions * keeps[:, None, None, None], tokens)
+        return ((predicted - noise).square() * (1 / alpha).clamp_max(MOST_WEIGHT)).mean()
+
+
+def make_scheduler() -> DDIMScheduler:
+    """Return the noise schedule, that of Zero123-XL."""
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+    )
+
+
+def write_folder(folder: Path, learner: Learner, vae: AutoencoderKL) -> None:
+    """Write a model in the layout of Zero123-XL."""
+    names = ("unet", "image_encoder", "clip_camera_projection")
+    save_modules(folder, {**{name: getattr(learner, name) for name in names}, "vae": vae})
+    make_scheduler().save_pretrained(folder / "scheduler")
+    write_image_processor(folder / "feature_extractor")
+    projection = ["zero123", "CLIPCameraProjection"]
+    write_json(
+        folder / "model_index.json", {"_class_name": "Zero123Pipeline", "clip_camera_projection": projection}
+    )
+
+
+def free_poses(toys: Toys, row: int) -> list[OrbitPose]:
+    """Return a toy's free cameras."""
+    return [
+        OrbitPose(azimuth_deg=azimuth, elevation_deg=up) for azimuth, up in toys.free_poses_deg[row].tolist()
+    ]
+
+
+@torch.no_grad()
+def draw_views(learner: Learner, vae: AutoencoderKL, toys: Toys, path: Path) -> None:
+    """Draw toys from their free cameras, given the input: input, then truth and result for each."""
+    scheduler = make_scheduler()
+    scheduler.set_timesteps(SHEET_STEPS)
+    inputs = on_background(toys.pictures[:, 0], 1.0).to(vae.device)
+    # Even the noisiest latents show whether what is behind the toy is white or black: say which.
+    blank = vae.encode(torch.ones_like(inputs)).latent_dist.mean * SCALING_FACTOR
+    truth = on_background(toys.pictures[:, len(RIG) :], 1.0)  # [N, 3, 3, S, S]
+    columns = [inputs.cpu()]
+    for free in range(NUM_FREE):
+        numbers = [camera_numbers(RIG[0], free_poses(toys, row)[free]) for row in range(len(toys))]
+        tokens = learner.tokens(inputs, torch.tensor(numbers, device=vae.device))
+        conditions = vae.encode(inputs).latent_dist.mean
+        drawn = torch.randn(conditions.shape, generator=torch.Generator().manual_seed(free)).to(vae.device)
+        latents = scheduler.add_noise(blank, drawn, scheduler.timesteps[:1])
+        for timestep in scheduler.timesteps:
+            noise = learner.predict(latents, timestep, conditions, tokens)
+            latents = scheduler.step(noise, timestep, latents).prev_sample
+        columns += [truth[:, free], vae.decode(latents / SCALING_FACTOR).sample.cpu()]
+    pictures = torch.stack(columns, dim=1).flatten(0, 1).permute(0, 2, 3, 1)
+    write_contact_sheet(path, (pictures / 2 + 0.5).clamp(0, 1), columns=1 + 2 * NUM_FREE)
+
+
+def main() -> None:
+    """Train."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_plan_arguments(parser, num_steps=5000, learning_rate=1e-3)
+    parser.add_argument("--vae", type=Path, required=True, help="result of training.autoencoder")
+    arguments = parser.parse_args()
+    plan = plan_of(arguments, ema_decay=0.998)
+    toys = read_toys(arguments.toys, arguments.shards)
+    vae = AutoencoderKL.from_pretrained(arguments.vae).to(plan.device)
+    vae.register_to_config(scaling_factor=SCALING_FACTOR)
+    learner = Learner().to(plan.device)
+    levels = torch.ones(len(toys), len(RIG) + NUM_FREE)
+    coins = torch.rand(len(toys), NUM_FREE, generator=torch.Generator().manual_seed(plan.seed))
+    levels[:, len(RIG) :] = (coins < 0.5).float()
+    latents = latents_of(basis_of(toys), toys.pictures, levels)  # [N, 10, C, h, w]
+    unseen = draw_toys("val", 0, SHEET_TOYS)
+
+    def losses_of(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
+        assert isinstance(module, Learner)
+        rows = torch.randint(len(toys), (BATCH,), generator=generator)
+        given = torch.randint(len(RIG), (BATCH,), generator=generator)
+        is_free = torch.rand(BATCH, generator=generator) < FREE_SHARE
+        free = len(RIG) + torch.randint(NUM_FREE, (BATCH,), generator=generator)
+        wanted = torch.where(is_free, free, torch.randint(len(RIG), (BATCH,), generator=generator))
+        numbers = []
+        for row, condition, target in zip(rows.tolist(), given.tolist(), wanted.tolist(), strict=True):
+            pose = RIG[target] if target < len(RIG) else free_poses(toys, row)[target - len(RIG)]
+            numbers.append(camera_numbers(RIG[condition], pose))
+        return {
+            "noise": module.loss(
+                on_background(toys.pictures[rows, given], 1.0).to(plan.device),
+                torch.tensor(numbers, device=plan.device),
+                latents[rows, given].float().to(plan.device),
+                latents[rows, wanted].float().to(plan.device) * SCALING_FACTOR,
+                generator,
+            )
+        }
+
+    def draw_sheet(module: nn.Module, path: Path) -> None:
+        assert isinstance(module, Learner)
+        write_folder(plan.folder / "mini-zero123", module, vae)
+        draw_views(module, vae, unseen, path)
+
+    train(learner, losses_of, plan, draw_sheet)
+
+
+if __name__ == "__main__":
+    main()

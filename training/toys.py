@@ -1,0 +1,118 @@
+"""Pictures to train from: shards of toys of the training split, each at one time, seen by ten cameras.
+
+    python -m training.toys --out DIR --shards 20 [--first 0]
+
+A shard is drawn by its number alone, so shards may be drawn by several processes, in any order.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stag4d.geometry import OrbitPose, zero123plus_rig
+from stag4d.mini import raycast, toy_object, toy_seed
+from stag4d.mini.objects import Split
+from stag4d.types import Cameras
+
+SIZE = 64  # pixels along each side
+TOYS_PER_SHARD = 512
+RIG = (OrbitPose(azimuth_deg=0.0), *zero123plus_rig("v1.1"))  # the input and the six views
+NUM_FREE = 3  # further cameras, anywhere that score distillation may look from
+FREE_ELEVATION_DEG = 32.0  # either way: a little more than is asked for
+
+
+@dataclass(frozen=True, eq=False)
+class Toys:
+    """N toys.
+
+    Attributes:
+        pictures: [N, 10, 64, 64, 4] uint8, straight colors and alpha: the rig's cameras, then the free ones.
+        free_poses_deg: [N, 3, 2] azimuth and elevation of the free ones.
+    """
+
+    pictures: Tensor
+    free_poses_deg: Tensor
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self.pictures)
+
+
+def draw_toys(split: Split, first: int, count: int) -> Toys:
+    """Return some toys of a split, each at a time and with free cameras of its own."""
+    pictures = torch.empty(count, len(RIG) + NUM_FREE, SIZE, SIZE, 4, dtype=torch.uint8)
+    free_poses_deg = torch.empty(count, NUM_FREE, 2)
+    for row in range(count):
+        seed = toy_seed(split, first + row)
+        generator = torch.Generator().manual_seed(seed)
+        time = torch.rand((), generator=generator).item()
+        spread = torch.rand(NUM_FREE, 2, generator=generator) * 2 - 1
+        free_poses_deg[row] = spread * torch.tensor([180.0, FREE_ELEVATION_DEG])
+        free = [
+            OrbitPose(azimuth_deg=azimuth, elevation_deg=up) for azimuth, up in free_poses_deg[row].tolist()
+        ]
+        images, alphas, _ = raycast(toy_object(seed), time, Cameras.from_poses([*RIG, *free], SIZE, SIZE))
+        pictures[row] = (torch.cat([images, alphas[..., None]], dim=-1) * 255).round().to(torch.uint8)
+    return Toys(pictures, free_poses_deg)
+
+
+def write_shard(folder: Path, number: int) -> Path:
+    """Draw a shard into a folder unless it is there, and return its file."""
+    path = folder / f"toys_{number:03d}.npz"
+    if not path.exists():
+        toys = draw_toys("train", number * TOYS_PER_SHARD, TOYS_PER_SHARD)
+        partial = path.with_suffix(".part.npz")
+        np.savez(partial, pictures=toys.pictures.numpy(), free_poses_deg=toys.free_poses_deg.numpy())
+        partial.replace(path)
+    return path
+
+
+def read_toys(folder: Path, num_shards: int) -> Toys:
+    """Return the first shards of a folder; raises FileNotFoundError with the command that makes them."""
+    parts = []
+    for number in range(num_shards):
+        path = folder / f"toys_{number:03d}.npz"
+        if not path.exists():
+            raise FileNotFoundError(
+                f"{path}: no such shard; draw it with python -m training.toys --out {folder}."
+            )
+        with np.load(path) as arrays:
+            parts.append(
+                Toys(torch.from_numpy(arrays["pictures"]), torch.from_numpy(arrays["free_poses_deg"]))
+            )
+    return Toys(
+        torch.cat([part.pictures for part in parts]), torch.cat([part.free_poses_deg for part in parts])
+    )
+
+
+def on_background(pictures: Tensor, level: float | Tensor) -> Tensor:
+    """Return pictures [..., H, W, 4] uint8 in front of a gray level 0..1: [..., 3, H, W] in -1..1."""
+    values = pictures.float() / 255
+    alphas = values[..., 3:]
+    mixed = values[..., :3] * alphas + level * (1 - alphas)
+    return (mixed * 2 - 1).movedim(-1, -3).contiguous()  # in another order of memory, convolutions are slow
+
+
+def main() -> None:
+    """Draw shards."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of the shards")
+    parser.add_argument("--shards", type=int, default=20, help="how many, 512 toys each")
+    parser.add_argument("--first", type=int, default=0, help="number of the first")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)  # a toy is too small to share; start several processes instead
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for number in range(arguments.first, arguments.first + arguments.shards):
+        print(write_shard(arguments.out, number), flush=True)
+
+
+if __name__ == "__main__":
+    main()
