@@ -181,6 +181,7 @@ def test_camera_buttons_say_where_they_look_from_and_which_is_chosen(viewer):
     watch_changes(viewer)
     page.get_by_role("button", name="View 3: azimuth 150°, elevation 30°").click()
     assert (view(viewer)["azimuth"], view(viewer)["elevation"]) == (150, 30)
+    page.evaluate("settled()")  # the bar follows with the next picture
     pressed = page.get_by_role("group", name="Cameras").get_by_role("button", pressed=True)
     assert pressed.all_text_contents() == ["3"]
     page.get_by_role("button", name="The input camera (0)").click()
