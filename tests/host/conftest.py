@@ -21,7 +21,7 @@ from websockets.sync.client import connect
 ROOT = Path(__file__).parents[2]
 PACK = "stag4d-pack"
 CLIENT = "stag4d-tests"  # progress and pictures go to the client that queued the prompt
-START_SECONDS, RUN_SECONDS = 180, 300
+START_SECONDS, RUN_SECONDS = 180, 900
 
 
 @dataclass(frozen=True)
