@@ -17,6 +17,7 @@ from .load_views import STAG4DLoadViews
 from .native_guidance import STAG4DGuidanceFromModel
 from .optimize import STAG4DOptimize
 from .prepare_frames import STAG4DPrepareFrames
+from .preview import STAG4DPreview
 from .render import STAG4DRender
 from .sample_object import STAG4DSampleObject
 from .scene_files import STAG4DLoad, STAG4DSave
@@ -41,6 +42,7 @@ class Extension(ComfyExtension):
             STAG4DDensification,
             STAG4DOptimize,
             STAG4DCameraPath,
+            STAG4DPreview,
             STAG4DRender,
             STAG4DToSplat,
             STAG4DSave,

@@ -12,6 +12,7 @@ from .orbit import (
 )
 from .quaternions import multiply_quats, quats_to_rotations
 from .rig import ZERO123PLUS_RIGS, RigName, zero123plus_rig
+from .saved_view import SavedView, read_saved_view
 from .splat_frame import flip_splat_frame
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "ZERO123PLUS_RIGS",
     "OrbitPose",
     "RigName",
+    "SavedView",
     "angle_between_deg",
     "flip_splat_frame",
     "intrinsics",
@@ -30,6 +32,7 @@ __all__ = [
     "quat_viewmat",
     "quats_to_rotations",
     "read_camera_info",
+    "read_saved_view",
     "turn_between",
     "zero123plus_rig",
 ]

@@ -11,7 +11,9 @@ class Input:
     known: ClassVar[set[str]]
 
     def __init__(self, id: str, **options: Any) -> None:
-        unknown = options.keys() - self.known - {"display_name", "optional", "tooltip", "advanced"}
+        unknown = (
+            options.keys() - self.known - {"display_name", "optional", "tooltip", "advanced", "extra_dict"}
+        )
         if unknown:
             raise TypeError(f"{self.io_type} input {id}: the host does not know {sorted(unknown)}")
         self.id, self.options, self.tooltip = id, options, options.get("tooltip")

@@ -1,0 +1,92 @@
+"""The viewer on a node: what it plays, and the camera that the user has chosen in it."""
+
+import hashlib
+from weakref import WeakKeyDictionary
+
+from comfy_api.latest import io
+
+from ..stag4d.export import pack_clip, replacing
+from ..stag4d.geometry import OrbitPose, intrinsics, read_camera_info, read_saved_view
+from ..stag4d.scene import GaussianModel4D
+from ..stag4d.types import Cameras
+from .host_files import TEMP_FOLDER, temp_folder
+from .sockets import CATEGORY, CameraPath, Scene
+
+View = io.Custom("STAG4D_VIEW")  # str: the viewer's JSON
+UI_KEY = "stag4d_clip"  # web/js/stag4d.js reads it
+
+_names: WeakKeyDictionary[GaussianModel4D, str] = WeakKeyDictionary()  # of the files of scenes that are alive
+
+
+class STAG4DPreview(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="STAG4DPreview",
+            display_name="STAG4D Preview",
+            category=CATEGORY,
+            description="Plays a 4D scene on the node. Orbit, scrub, and render what you see: the camera "
+            "that you choose is an output.",
+            search_aliases=["view 4d scene", "gaussian splat viewer", "play 4d", "choose camera"],
+            is_output_node=True,
+            inputs=[
+                Scene.Input("scene", tooltip="The scene to play."),
+                io.Int.Input(
+                    "width",
+                    default=512,
+                    min=16,
+                    max=4096,
+                    step=8,
+                    tooltip="Image width of the cameras, pixels. The viewer's picture has the same shape.",
+                ),
+                io.Int.Input(
+                    "height",
+                    default=512,
+                    min=16,
+                    max=4096,
+                    step=8,
+                    tooltip="Image height of the cameras, pixels.",
+                ),
+                View.Input(
+                    "view",
+                    optional=True,
+                    extra_dict={"socketless": True},  # no node puts one out
+                    tooltip="The viewer. Its camera and moment are saved with the workflow; until one is "
+                    "chosen they are the input camera and the first frame.",
+                ),
+            ],
+            outputs=[
+                io.Load3DCamera.Output("camera_info", tooltip="The viewer's camera for the host's 3D nodes."),
+                CameraPath.Output("cameras", tooltip="The viewer's camera for STAG4D Render."),
+                io.Float.Output("moment", tooltip="The viewer's moment, 0 to 1, for STAG4D Render."),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, view: str = "") -> bool | str:
+        try:
+            read_saved_view(view, OrbitPose(azimuth_deg=0.0))
+        except ValueError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(cls, scene: GaussianModel4D, width: int, height: int, view: str = "") -> io.NodeOutput:
+        chosen = read_saved_view(view, scene.info.input_pose)
+        camera = chosen.camera_info(width / height)
+        viewmat, fovy_deg = read_camera_info(camera, chosen.pose.fovy_deg)
+        cameras = Cameras(viewmat[None], intrinsics([fovy_deg], width, height), width, height)
+        clip = {"filename": clip_name(scene), "subfolder": TEMP_FOLDER, "type": "temp"}
+        return io.NodeOutput(camera, cameras, chosen.time, ui={UI_KEY: [clip]})
+
+
+def clip_name(scene: GaussianModel4D) -> str:
+    """Return the name, made from its content, of a scene's clip in the temp folder, where it is then."""
+    folder, name = temp_folder(), _names.get(scene)
+    if name is None or not (folder / name).is_file():
+        content = pack_clip(scene)
+        name = f"{hashlib.sha256(content).hexdigest()[:32]}.s4d"
+        with replacing(folder / name) as temporary:
+            temporary.write_bytes(content)
+        _names[scene] = name
+    return name

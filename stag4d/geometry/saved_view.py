@@ -1,0 +1,83 @@
+"""What a user of the viewer sees, as the viewer saves it: a camera that looks at a point, and a moment."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .orbit import OrbitPose
+from .pose_json import check_version, finite_number, pose_from_json
+
+VIEW_VERSION = 1
+
+Point = tuple[float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedView:
+    """A camera on an orbit around a point, and a time.
+
+    Attributes:
+        pose: Direction, distance and field of view of the camera, as seen from the target.
+        target: The point that it looks at, world xyz.
+        time: Video time, 0 to 1.
+    """
+
+    pose: OrbitPose
+    target: Point = (0.0, 0.0, 0.0)
+    time: float = 0.0
+
+    def camera_info(self, aspect: float) -> dict[str, Any]:
+        """Return the camera as a LOAD3D_CAMERA value; ``aspect`` is the picture's width by its height."""
+        azimuth, elevation = math.radians(self.pose.azimuth_deg), math.radians(self.pose.elevation_deg)
+        level = math.cos(elevation)
+        direction = (level * math.sin(azimuth), math.sin(elevation), level * math.cos(azimuth))
+        steps = (self.pose.radius * part for part in direction)
+        position = [point + step for point, step in zip(self.target, steps, strict=True)]
+        return {
+            "position": dict(zip("xyz", position, strict=True)),
+            "target": dict(zip("xyz", self.target, strict=True)),
+            "zoom": 1.0,
+            "cameraType": "perspective",
+            "fov": self.pose.fovy_deg,
+            "aspect": aspect,
+        }
+
+
+def read_saved_view(text: str, input_pose: OrbitPose) -> SavedView:
+    """Return the view in the viewer's JSON; without any it is the input camera at the clip's beginning.
+
+    Args:
+        text: ``{"version": 1, "azimuth", "elevation", "radius", "target": [x, y, z], "fovy", "time"}``, in
+            degrees and world units, or nothing.
+        input_pose: Camera of the clip.
+
+    Raises:
+        ValueError: if it is no such JSON, of another version, or a number is not finite or out of range.
+    """
+    if not text:
+        return SavedView(pose=input_pose)
+    try:
+        value = json.loads(text)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"view: is no JSON ({error}); expected what the viewer saved.") from error
+    if not isinstance(value, Mapping):
+        raise ValueError(f"view: holds a {type(value).__name__}; expected what the viewer saved.")
+    check_version(value, VIEW_VERSION, "view")
+    for name in ("radius", "fovy"):  # a pose in JSON may leave them out, a view may not
+        finite_number(value.get(name), f"view.{name}")
+    pose, time = pose_from_json(value, "view"), finite_number(value.get("time"), "view.time")
+    if not 0 <= time <= 1:
+        raise ValueError(f"view.time: {time:g}; expected 0 to 1.")
+    return SavedView(pose=pose, target=_point(value.get("target")), time=time)
+
+
+def _point(value: object) -> Point:
+    """Return a JSON array of three finite numbers."""
+    if not isinstance(value, list) or len(value) != 3:
+        raise ValueError(f"view.target: {value!r}; expected three numbers.")
+    x, y, z = (finite_number(number, f"view.target[{axis}]") for axis, number in enumerate(value))
+    return x, y, z

@@ -1,0 +1,190 @@
+"""STAG4DPreview in a real ComfyUI in Chromium, in classic and Vue nodes."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from host_page import open_host_page
+from needed import missing, program
+from PIL import Image
+
+try:
+    from playwright.sync_api import sync_playwright
+except ImportError:
+    sync_playwright = None
+
+pytestmark = [pytest.mark.host, pytest.mark.browser]
+
+FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
+SAMPLE = {"name": "fish", "seed": 5, "num_frames": 4, "size": 48}
+FIT = {"preset": "fast", "steps": 120, "size": 48, "seed": 11}
+SIZE = 384
+CANVAS, SLIDER = ".stag4d-viewer canvas", ".stag4d-viewer input[type=range]"
+LIT = "isLit(viewers()[0])"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium that draws WebGL in software."""
+    if sync_playwright is None:
+        missing("the Python package playwright")
+    executable = program("chromium", "chromium-browser", "google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=[False, True], ids=["classic", "vue"])
+def page(host, browser, request):
+    with open_host_page(browser, host.url, vue_nodes=request.param) as page:
+        yield page
+
+
+@pytest.fixture
+def graph(page):
+    """The workflow as JSON, loaded and run; ``mask`` is the node that shows the render's mask."""
+    built = page.run("([s, f, w]) => build(s, f, w, w)", [SAMPLE, FIT, SIZE])
+    page.run("(workflow) => app.loadGraphData(workflow)", built["workflow"])
+    page.execute()
+    page.wait(LIT)
+    return built
+
+
+def view(page):
+    """Return the view that would be saved now."""
+    text = page.run("view()")
+    return json.loads(text) if text else None
+
+
+def iou(first, second):
+    return (first & second).sum() / (first | second).sum()
+
+
+def differ(first, second):
+    """Return whether a visible share of two pictures' pixels differs."""
+    return (np.abs(first.astype(int) - second).max(axis=-1) > 40).mean() > 0.003
+
+
+def test_what_the_user_sees_is_saved_and_rendered(page, graph):
+    assert view(page) is None  # looking does not change the workflow
+    first = page.picture()
+    page.drag(CANVAS, (0.5, 0.5), (0.3, 0.6))
+    page.wait("view()")
+    orbited = view(page)
+    assert orbited["azimuth"] > 20
+    assert orbited["elevation"] > 10
+    second = page.picture()
+    assert differ(first, second)
+    page.drag(SLIDER, (0.02, 0.5), (0.6, 0.5))
+    scrubbed = view(page)
+    assert 0.4 < scrubbed["time"] < 0.8
+    assert scrubbed["azimuth"] == orbited["azimuth"]
+    third = page.picture()
+    assert differ(second, third)
+    page.wait("app.extensionManager.workflow.activeWorkflow.isModified")
+
+    ran = page.execute()
+    assert {"STAG4DPreview", "STAG4DRender"} <= ran
+    assert not {"STAG4DSampleObject", "STAG4DOptimize"} & ran
+    drawn = page.image(graph["mask"])[..., 0] > 127
+    assert drawn.shape == (SIZE, SIZE)
+    canvas = Image.fromarray(page.picture()[..., 3])
+    assert abs(canvas.width - canvas.height) <= 1  # the shape of the node's cameras
+    seen = np.asarray(canvas.resize((SIZE, SIZE), Image.Resampling.BILINEAR)) > 127
+    assert seen.mean() > 0.02
+    assert iou(seen, drawn) >= 0.98
+
+
+def test_the_picture_and_the_view_come_back_after_another_workflow(page, graph):
+    page.drag(CANVAS, (0.5, 0.5), (0.7, 0.5))
+    page.wait("view()")
+    saved, picture = view(page), page.picture()
+    page.run("app.extensionManager.command.execute('Comfy.NewBlankWorkflow')")
+    page.wait("app.graph.nodes.length === 0 && viewers().length === 0")
+    page.run("app.extensionManager.command.execute('Workspace.PreviousOpenedWorkflow')")
+    page.wait(LIT)
+    assert view(page) == saved
+    assert not differ(picture, page.picture())
+
+
+def test_a_saved_workflow_shows_its_scene_without_a_run_and_says_when_it_is_gone(page, graph, host):
+    page.drag(CANVAS, (0.5, 0.5), (0.7, 0.5))
+    page.wait("view()")
+    saved, workflow = view(page), page.run("app.graph.serialize()")
+    page.run("(workflow) => app.loadGraphData(workflow)", workflow)
+    page.wait(LIT)
+    assert view(page) == saved
+    name = page.run("node('STAG4DPreview').properties.stag4d_clip")
+    (host.base / "temp" / "stag4d" / name).unlink()
+    page.run("(workflow) => app.loadGraphData(workflow)", workflow)
+    page.wait("viewers()[0] && messageOf(viewers()[0]).includes('no longer in the temp folder')")
+    page.drag(CANVAS, (0.5, 0.5), (0.6, 0.5))
+    assert view(page) is not None
+    page.run("node('STAG4DPreview').widgets.find(({name}) => name === 'height').value += 8")
+    page.execute()
+    page.wait(LIT)
+
+
+def test_a_copy_shows_the_same_and_leaves_when_it_is_removed(page, graph):
+    page.drag(CANVAS, (0.5, 0.5), (0.7, 0.4))
+    page.wait("view()")
+    page.run(
+        "() => { const copy = node('STAG4DPreview').clone(); copy.pos = [900, 500]; app.graph.add(copy);"
+        "window.copy = copy; }"
+    )
+    page.wait("viewers().length === 2 && viewers().every(isLit)")
+    assert page.run("copy.widgets.find(({name}) => name === 'view').value") == page.run("view()")
+    page.run("app.graph.remove(copy)")
+    page.wait("viewers().length === 1")
+    page.run("app.graph.remove(node('STAG4DPreview'))")
+    page.wait("viewers().length === 0")
+
+
+def test_it_survives_collapsing_and_another_size(page, graph):
+    collapse = "node('STAG4DPreview').collapse(); app.canvas.setDirty(true, true)"
+    page.run(collapse)
+    page.wait("!viewers()[0]?.checkVisibility()")
+    page.run(collapse)
+    page.wait(f"viewers()[0]?.checkVisibility() && {LIT}")
+    width = page.run("pictureOf(viewers()[0]).width")
+    page.run("node('STAG4DPreview').setSize([600, 820]); app.canvas.setDirty(true, true)")
+    page.wait(f"pictureOf(viewers()[0]).width > {width} + 50 && {LIT}")
+
+
+def test_the_wheel_zooms_the_picture_once_it_was_clicked_and_the_graph_before(page, graph):
+    box = page.page.locator(CANVAS).bounding_box()
+    page.page.mouse.move(box["x"] + 150, box["y"] + 150)
+    scale = page.run("app.canvas.ds.scale")
+    page.page.mouse.wheel(0, 120)
+    page.wait(f"app.canvas.ds.scale < {scale}")
+    assert view(page) is None
+    page.drag(CANVAS, (0.5, 0.5), (0.55, 0.5))
+    page.wait("view()")
+    radius, scale = view(page)["radius"], page.run("app.canvas.ds.scale")
+    page.page.mouse.wheel(0, 120)
+    page.wait(f"JSON.parse(view()).radius > {radius}")
+    assert page.run("app.canvas.ds.scale") == scale
+
+
+def test_the_middle_button_moves_the_graph_and_not_the_camera(page, graph):
+    box, before = page.page.locator(CANVAS).bounding_box(), page.run("[...app.canvas.ds.offset]")
+    page.page.mouse.move(box["x"] + 150, box["y"] + 150)
+    page.page.mouse.down(button="middle")
+    page.page.mouse.move(box["x"] + 210, box["y"] + 150, steps=4)
+    page.page.mouse.up(button="middle")
+    page.wait(f"app.canvas.ds.offset[0] > {before[0]} + 30")
+    assert view(page) is None
+
+
+def test_keys_move_the_camera_and_not_the_graph(page, graph):
+    page.drag(CANVAS, (0.5, 0.5), (0.55, 0.5))
+    page.wait("view()")
+    azimuth, nodes = view(page)["azimuth"], page.run("app.graph.nodes.map((one) => [...one.pos])")
+    page.page.keyboard.press("ArrowRight")
+    assert view(page)["azimuth"] == pytest.approx(azimuth + 5)
+    page.page.keyboard.press(".")
+    assert view(page)["time"] == pytest.approx(1 / 3)
+    assert page.run("app.graph.nodes.map((one) => [...one.pos])") == nodes
