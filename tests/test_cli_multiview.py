@@ -30,7 +30,7 @@ from stag4d.scene import load_scene
 
 QUICK = ["--steps", "2", "--size", "16"]
 OPTIONS = [
-    "--out", "--model", "--frames", "--size", "--margin", "--fps", "--input-elevation", "--rig", "--steps",
+    "--out", "--model", "--frames", "--margin", "--fps", "--input-elevation", "--size", "--rig", "--steps",
     "--guidance-scale", "--seed", "--anchor-frame", "--anchor-strength", "--previous-strength",
     "--separate-noise", "--share-reference-noise", "--batch-size", "--dtype", "--mattes", "--resume",
 ]  # fmt: skip

@@ -26,6 +26,23 @@ def add_command(
     return parser
 
 
+def add_clip_options(command: argparse.ArgumentParser) -> None:
+    """Add a clip and what is said of it."""
+    command.add_argument(
+        "clip", help="video file, or folder of pictures; alpha, or one plain background color"
+    )
+    command.add_argument("--frames", type=int, default=32, help="0 keeps all (default: %(default)s)")
+    command.add_argument(
+        "--margin", type=float, default=0.1,
+        help="free space on each side of the object's motion, a share of the frame (default: %(default)s)",
+    )  # fmt: skip
+    command.add_argument("--fps", type=float, help="frames a second (default: the video's; 8 for a folder)")
+    command.add_argument(
+        "--input-elevation", type=float, default=0.0, metavar="DEGREES",
+        help="of the camera that took the clip, positive when it looks down (default: %(default)s)",
+    )  # fmt: skip
+
+
 def device() -> torch.device:
     """Return the fastest device at hand."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

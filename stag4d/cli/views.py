@@ -15,7 +15,16 @@ from ..data import read_clip
 from ..frames import cut_out, prepare_clip, rembg_cutter
 from ..pipeline import DTYPES, model_folder
 from .console import Interrupt, StageBars
-from .options import add_command, device, frame_rate, output_folder, refuse_own_input, rounded, say
+from .options import (
+    add_clip_options,
+    add_command,
+    device,
+    frame_rate,
+    output_folder,
+    refuse_own_input,
+    rounded,
+    say,
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -23,9 +32,6 @@ _logger = logging.getLogger(__name__)
 def add_views(commands: Any) -> None:
     """Add the commands."""
     command = add_command(commands, "multiview", _multiview, "draw six posed views of every frame of a clip")
-    command.add_argument(
-        "clip", help="video file, or folder of pictures; alpha, or one plain background color"
-    )
     command.add_argument(
         "-o",
         "--out",
@@ -36,19 +42,10 @@ def add_views(commands: Any) -> None:
         "--model", required=True,
         help="folder of a Zero123++ model as published, or bundled/NAME, one that ships with the package",
     )  # fmt: skip
-    command.add_argument("--frames", type=int, default=32, help="0 keeps all (default: %(default)s)")
+    add_clip_options(command)
     command.add_argument(
         "--size", type=int, default=512, help="of the prepared frames, pixels (default: %(default)s)"
     )
-    command.add_argument(
-        "--margin", type=float, default=0.1,
-        help="free space on each side of the object's motion, a share of the frame (default: %(default)s)",
-    )  # fmt: skip
-    command.add_argument("--fps", type=float, help="frames a second (default: the video's; 8 for a folder)")
-    command.add_argument(
-        "--input-elevation", type=float, default=0.0, metavar="DEGREES",
-        help="of the camera that took the clip, positive when it looks down (default: %(default)s)",
-    )  # fmt: skip
     command.add_argument(
         "--rig", choices=("v1.1", "v1.2"),
         help="where the model puts its views (default: what its folder says, or its name, or v1.1)",

@@ -23,6 +23,7 @@ from .console import Interrupt, Progress, StageBars
 from .fit_options import add_fit_options, fit_config
 from .options import (
     EXIT_INTERRUPTED,
+    add_clip_options,
     add_command,
     device,
     frame_rate,
@@ -50,9 +51,6 @@ def add_whole(commands: Any) -> None:
 
     command = add_command(commands, "run", _run, "make a scene of the object in a clip")
     command.add_argument(
-        "clip", help="video file, or folder of pictures; alpha, or one plain background color"
-    )
-    command.add_argument(
         "-o", "--out", required=True,
         help="folder for scene.safetensors, scene.html, turntable.mp4, report.json and views/",
     )  # fmt: skip
@@ -65,16 +63,7 @@ def add_whole(commands: Any) -> None:
         help=f"folder of a Zero123 model, which judges unseen views; {BUNDLED_GUIDANCE} knows toys only "
         "(default: none)",
     )  # fmt: skip
-    command.add_argument("--frames", type=int, default=32, help="0 keeps all (default: %(default)s)")
-    command.add_argument(
-        "--margin", type=float, default=0.1,
-        help="free space on each side of the object's motion, a share of the frame (default: %(default)s)",
-    )  # fmt: skip
-    command.add_argument("--fps", type=float, help="frames a second (default: the video's; 8 for a folder)")
-    command.add_argument(
-        "--input-elevation", type=float, default=0.0, metavar="DEGREES",
-        help="of the camera that took the clip, positive when it looks down (default: %(default)s)",
-    )  # fmt: skip
+    add_clip_options(command)
     command.add_argument(
         "--view-steps", type=int, help="diffusion steps (default: what the model's folder says, else 75)"
     )
