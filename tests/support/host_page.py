@@ -106,8 +106,8 @@ class HostPage:
 
     def execute(self) -> set[str]:
         """Press Run, wait for the end, and return the types of the nodes that ran."""
-        self.run("() => { ran.length = 0; return app.queuePrompt(0, 1); }".replace("return", "return void"))
         before = self.run("ends")
+        self.run("() => { ran.length = 0; app.queuePrompt(0, 1); }")
         self.wait(f"ends > {before}", SECONDS)
         return set(self.run("ran"))
 

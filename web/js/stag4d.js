@@ -16,7 +16,8 @@ const GONE = "This clip is no longer in the temp folder. Run the workflow to see
 // The picture has the shape of the node's cameras, in the middle of what space there is.
 const FRAME = `
 .picture { container-type: size; display: grid; place-items: center; }
-canvas { position: static; width: min(100cqw, 100cqh * var(--aspect)); height: auto; aspect-ratio: var(--aspect); }
+canvas { position: static; height: auto; aspect-ratio: var(--aspect); }
+canvas { width: min(100cqw, 100cqh * var(--aspect)); }
 `;
 
 /** Widgets of nodes that are in a graph. */
