@@ -134,3 +134,17 @@ class Interrupt:
             raise KeyboardInterrupt
         self.is_asked = True
         sys.stderr.write("\nstopping; what was reached is kept (again to stop at once)\n")
+
+
+def stage_listeners(bars: StageBars, stop: Interrupt) -> dict[str, Any]:
+    """Return the listeners of the multi-view stage: they show how far it is and end it at Ctrl-C."""
+
+    def on_batch() -> None:
+        if stop():
+            raise KeyboardInterrupt
+
+    def on_stage(stage: str, done: int, total: int) -> None:
+        bars(stage, done, total)
+        on_batch()
+
+    return {"on_stage": on_stage, "on_batch": on_batch}

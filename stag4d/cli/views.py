@@ -14,7 +14,7 @@ from typing import Any
 from ..data import read_clip
 from ..frames import cut_out, prepare_clip, rembg_cutter
 from ..pipeline import DTYPES, model_folder
-from .console import Interrupt, StageBars
+from .console import Interrupt, StageBars, stage_listeners
 from .options import (
     add_clip_options,
     add_command,
@@ -150,15 +150,6 @@ def _multiview(options: argparse.Namespace) -> int:
     dtype = DTYPES[options.dtype or ("float16" if device().type == "cuda" else "float32")]
     model = load_multiview_model(folder, rig=options.rig, device=device(), dtype=dtype)
     with StageBars(encode="frame", denoise="step", decode="frame") as bars, Interrupt() as stop:
-
-        def on_batch() -> None:
-            if stop():
-                raise KeyboardInterrupt
-
-        def on_stage(stage: str, done: int, total: int) -> None:
-            bars(stage, done, total)
-            on_batch()
-
         flicker = write_multiview(
             out,
             model,
@@ -170,8 +161,7 @@ def _multiview(options: argparse.Namespace) -> int:
             fps=fps,
             cut=cut,
             resume=options.resume,
-            on_stage=on_stage,
-            on_batch=on_batch,
+            **stage_listeners(bars, stop),
         )
     _logger.info("look at %s", out / "views.png")
     say(

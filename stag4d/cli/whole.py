@@ -19,7 +19,7 @@ from .. import pipeline
 from ..data import read_clip
 from ..frames import prepare_clip
 from ..optimization import OptimizationConfig
-from .console import Interrupt, Progress, StageBars
+from .console import Interrupt, Progress, StageBars, stage_listeners
 from .fit_options import add_fit_options, fit_config
 from .options import (
     EXIT_INTERRUPTED,
@@ -131,16 +131,7 @@ def _watching(config: OptimizationConfig) -> Iterator[dict[str, Any]]:
     """Give what the stages call: bars, and the question whether Ctrl-C was pressed."""
     bars = StageBars(encode="frame", denoise="step", decode="frame")
     with Interrupt() as stop, bars, Progress(config.steps) as progress:
-
-        def on_batch() -> None:
-            if stop():
-                raise KeyboardInterrupt
-
-        def on_stage(stage: str, done: int, total: int) -> None:
-            bars(stage, done, total)
-            on_batch()
-
-        yield {"on_stage": on_stage, "on_batch": on_batch, "on_report": progress, "should_stop": stop}
+        yield {**stage_listeners(bars, stop), "on_report": progress, "should_stop": stop}
 
 
 def _finish(out: Path, report: pipeline.Report, config: OptimizationConfig) -> int:
