@@ -29,8 +29,9 @@ PATCH = 8
 CHANNELS = 24  # of a latent
 WIDTHS, NUM_GROUPS = (12, 48, 48, 64), 4
 BACKGROUNDS = (0.0, GRAY / 255, 1.0)  # those that the models see
-LATENT_NOISE = 0.1  # standard deviation: latents that a model draws are not exact
-LOG_VARIANCE = -6.0  # of the posterior
+STRENGTH = 6.0  # root mean square of latents; a UNet gets its own divided by it, its reference as it is
+LATENT_NOISE = 0.1 * STRENGTH  # standard deviation: latents that a model draws are not exact
+LOG_VARIANCE = -4.0  # of the posterior
 PCA_TOYS = 512
 STEADY = 512.0  # of the channels that make group normalization a constant factor
 
@@ -40,7 +41,8 @@ def make_autoencoder() -> AutoencoderKL:
     return AutoencoderKL(
         sample_size=64, block_out_channels=WIDTHS, layers_per_block=1, latent_channels=CHANNELS,
         norm_num_groups=NUM_GROUPS, down_block_types=("DownEncoderBlock2D",) * len(WIDTHS),
-        up_block_types=("UpDecoderBlock2D",) * len(WIDTHS), mid_block_add_attention=False, scaling_factor=1.0,
+        up_block_types=("UpDecoderBlock2D",) * len(WIDTHS), mid_block_add_attention=False,
+        scaling_factor=1 / STRENGTH,
     )  # fmt: skip
 
 
@@ -56,7 +58,7 @@ def patch_basis(pictures: Tensor) -> Tensor:
     pixels.
 
     Returns:
-        [C, 3, 8, 8]; latents have a mean square of 1 over all channels.
+        [C, 3, 8, 8]; products have a mean square of 1 over all channels.
     """
     patches = pictures.unfold(2, PATCH, PATCH).unfold(3, PATCH, PATCH)  # [N, 3, h, w, 4, 4]
     rows = patches.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(0, 2).double()  # [K, 192]
@@ -68,7 +70,7 @@ def patch_basis(pictures: Tensor) -> Tensor:
 
 @torch.no_grad()
 def set_linear_encoder(vae: AutoencoderKL, basis: Tensor) -> None:
-    """Make an autoencoder's encoder compute the products of patches with a basis, and nothing else.
+    """Make an autoencoder's encoder compute ``STRENGTH`` times the products of patches with a basis.
 
     The residual branches are zero, and the strided convolutions sort the pixels of a patch into channels.
     What is left is one group normalization and one SiLU. Two large opposite channels in every group make the
@@ -117,6 +119,7 @@ def set_linear_encoder(vae: AutoencoderKL, basis: Tensor) -> None:
     encoder.conv_out.bias[CHANNELS:] = LOG_VARIANCE
     assert vae.quant_conv is not None
     vae.quant_conv.weight[:, :, 0, 0] = identity[: 2 * CHANNELS, : 2 * CHANNELS]
+    vae.quant_conv.weight[:CHANNELS] *= STRENGTH
     vae.quant_conv.bias.zero_()
 
 
@@ -139,22 +142,17 @@ def random_pictures(toys: Toys, count: int, generator: torch.Generator) -> Tenso
     return on_background(toys.pictures[rows, cameras], levels[:, None, None, None])
 
 
-def latents_of(basis: Tensor, pictures: Tensor, levels: Tensor) -> Tensor:
-    """Return what the encoder makes of pictures on gray backgrounds, by a tenth of the work.
+def latents_of(basis: Tensor, pictures: Tensor) -> Tensor:
+    """Return what the encoder makes of pictures, over ``STRENGTH``, by a tenth of the work.
 
     Args:
         basis: [C, 3, 8, 8].
-        pictures: [N, V, S, S, 4] uint8.
-        levels: [N, V] of the backgrounds, 0..1.
+        pictures: [..., 3, S, S] in -1..1.
 
     Returns:
-        Float16 [N, V, C, h, w].
+        [..., C, h, w] with a mean square of 1.
     """
-    found = []
-    for batch, level in zip(pictures.flatten(0, 1).split(256), levels.flatten().split(256), strict=True):
-        pixels = on_background(batch, level[:, None, None, None])
-        found.append(conv2d(pixels, basis, stride=PATCH).half())
-    return torch.cat(found).unflatten(0, pictures.shape[:2])
+    return conv2d(pictures.flatten(0, -4), basis, stride=PATCH).unflatten(0, pictures.shape[:-3])
 
 
 def main() -> None:

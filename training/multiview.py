@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, EulerAncestralDiscreteScheduler, UNet2DConditionModel
+from diffusers.models.attention import BasicTransformerBlock
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d
+from torch.nn.functional import one_hot
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from stag4d.diffusion import SeededNoise, load_multiview_model, sample_latents
@@ -24,17 +27,19 @@ from stag4d.diffusion.attention import ReadTokens, WriteTokens, install_referenc
 from stag4d.diffusion.zero123plus import GRAY
 from stag4d.export import write_contact_sheet
 
-from .autoencoder import CHANNELS, basis_of, latents_of
+from .autoencoder import CHANNELS, STRENGTH, basis_of, latents_of
 from .folders import save_modules, write_image_processor, write_json, write_tokenizer
 from .loop import add_plan_arguments, autocast, plan_of, train
-from .toys import RIG, SIZE, Toys, draw_toys, on_background, read_toys
+from .parallel import NUM_PROCESSES
+from .toys import RIG, SIZE, Toys, draw_toys, on_background, read_toys, recolored
 
 BATCH = 16
-WIDTH = 160  # of text states and image embeddings
+WIDTH = 128  # of text states and image embeddings
 NUM_TOKENS = 8
 RAMP = tuple(round(token / (NUM_TOKENS - 1), 4) for token in range(NUM_TOKENS))
-UNCONDITIONAL_SHARE = 0.1
-OUTLINE, OUTLINE_WEIGHT = (12, 8), 0.5  # of latents that the embedding alone has to tell
+UNCONDITIONAL_SHARE = 0.05
+START_SHARE = 0.2  # of a batch that is at the first step of sampling, where views are noise and nothing else
+PLACE_WEIGHT = 0.1  # of the loss that has every token know where it is
 SHEET_TOYS = 8
 SAMPLING = {"num_steps": 12, "guidance_scale": 1.0}  # what the folder advises
 
@@ -46,11 +51,9 @@ class Learner(nn.Module):
         unet: With reference attention installed.
         vision_encoder: Embeds the input.
         uncond_states: [1, K, D].
-        blank: [1, C, h, w] latent of the blank reference.
     """
 
     uncond_states: Tensor
-    blank: Tensor
     ramp: Tensor
     alphas_cumprod: Tensor
 
@@ -59,13 +62,11 @@ class Learner(nn.Module):
         unet: UNet2DConditionModel,
         vision_encoder: CLIPVisionModelWithProjection,
         uncond_states: Tensor,
-        blank: Tensor,
     ) -> None:
         super().__init__()
         self.unet, self.vision_encoder = unet, vision_encoder
-        self.outline = nn.Linear(WIDTH, CHANNELS * math.prod(OUTLINE))
+        self.places = Places(unet)
         self.register_buffer("uncond_states", uncond_states, persistent=False)
-        self.register_buffer("blank", blank, persistent=False)
         self.register_buffer("ramp", torch.tensor(RAMP), persistent=False)
         self.register_buffer("alphas_cumprod", make_scheduler().alphas_cumprod, persistent=False)
 
@@ -78,38 +79,96 @@ class Learner(nn.Module):
     ) -> dict[str, Tensor]:
         """Return the mean squared error of the velocity (Salimans and Ho 2022) of a batch.
 
-        At high noise levels the input is known by its embedding only: its reference is as noisy as the
-        views. So that it soon says what the views look like, a linear layer that is not kept has to
-        tell their coarse latents from it.
+        A share of the batch is where sampling starts, see ``noised``.
 
         Args:
             inputs: [B, 3, S, S] pictures on gray, -1..1.
-            references: [B, C, h, w] their latents.
-            grids: [B, C, 3h, 2w] latents of the six views.
+            references: [B, C, h, w] their latents, with a mean square of 1.
+            grids: [B, C, 3h, 2w] latents of the six views, the same.
             generator: Source of the draws, on the CPU.
         """
         count, device = len(grids), grids.device
-        timesteps = torch.randint(len(self.alphas_cumprod), (count,), generator=generator)
-        is_blank = torch.rand(count, generator=generator) < UNCONDITIONAL_SHARE
+        last = len(self.alphas_cumprod) - 1
+        timesteps = torch.randint(last + 1, (count,), generator=generator)
+        is_blank = (torch.rand(count, generator=generator) < UNCONDITIONAL_SHARE).to(device)
+        is_start = torch.rand(count, generator=generator) < START_SHARE
+        timesteps = timesteps.masked_fill(is_start, last).to(device)
         noises = [
             torch.randn(latents.shape, generator=generator).to(device) for latents in (references, grids)
         ]
-        timesteps, is_blank = timesteps.to(device), is_blank.to(device)
-        alpha = self.alphas_cumprod[timesteps][:, None, None, None]
-        signal, sigma = alpha.sqrt(), (1 - alpha).sqrt()
-        references = torch.where(is_blank[:, None, None, None], self.blank, references)
+        is_blank, is_start = is_blank[:, None, None, None], is_start.to(device)[:, None, None, None]
+        alphas = self.alphas_cumprod[timesteps][:, None, None, None]
+        noisy, wanted = noised(grids, noises[1], alphas, is_start)
+        references = STRENGTH * references.masked_fill(is_blank, 0.0)
+        noisy_references, _ = noised(references, noises[0], alphas, torch.zeros_like(is_start))
         with autocast(device):
             embeddings = self.vision_encoder(inputs).image_embeds.float()
-            outlines = self.outline(embeddings).float()
-            embeddings = embeddings.masked_fill(is_blank[:, None], 0.0)
+            embeddings = embeddings.masked_fill(is_blank.flatten(1), 0.0)
             states = self.uncond_states + embeddings[:, None] * self.ramp[:, None]
-            noisy = signal * references + sigma * noises[0], signal * grids + sigma * noises[1]
-            predicted = predict_velocity(self.unet, *noisy, timesteps, states).float()
-        wanted = adaptive_avg_pool2d(grids, OUTLINE).flatten(1)
+            with self.places.watching() as misplaced:
+                predicted = predict_velocity(self.unet, noisy_references, noisy, timesteps, states).float()
         return {
-            "velocity": (predicted - (signal * noises[1] - sigma * grids)).square().mean(),
-            "outline": OUTLINE_WEIGHT * (outlines - wanted).square().mean(),
+            "velocity": (predicted - wanted).square().mean(),
+            "place": PLACE_WEIGHT * torch.stack(misplaced).mean(),
         }
+
+
+def noised(latents: Tensor, noise: Tensor, alphas: Tensor, is_start: Tensor) -> tuple[Tensor, Tensor]:
+    """Return noisy latents and their velocity, the shape of the latents.
+
+    Sampling starts from noise alone, though the last timestep's level would leave a trace of the picture.
+    Where ``is_start`` says so, no trace is left, and the velocity is the one whose clean estimate is right.
+
+    Args:
+        latents: [B, C, h, w].
+        noise: The same shape.
+        alphas: [B, 1, 1, 1] products of the schedule's alphas.
+        is_start: [B, 1, 1, 1] bool.
+    """
+    signal, sigma = alphas.sqrt(), (1 - alphas).sqrt()
+    noisy = signal * latents.masked_fill(is_start, 0.0) + sigma * noise
+    return noisy, signal * noise - torch.where(is_start, 1 / sigma, sigma) * latents
+
+
+class Places(nn.Module):
+    """Linear layers that have to tell from a token, at each self-attention, where in the grid it is.
+
+    The UNet knows places by the padding of its convolutions only, and is slow to find that out for itself.
+    The layers are not kept.
+    """
+
+    def __init__(self, unet: UNet2DConditionModel) -> None:
+        super().__init__()
+        self._blocks = [block for block in unet.modules() if isinstance(block, BasicTransformerBlock)]
+        self.readers = nn.ModuleList(nn.Linear(block.dim, 7) for block in self._blocks)
+
+    @contextmanager
+    def watching(self) -> Iterator[list[Tensor]]:
+        """Collect the mean squared error of every block's tokens, those of references left out."""
+        errors: list[Tensor] = []
+
+        def hook(reader: nn.Module, tokens: Tensor) -> None:
+            side = math.isqrt(tokens.shape[1] // 6)
+            if 6 * side * side == tokens.shape[1]:
+                errors.append((reader(tokens).float() - _places(side, tokens.device)).square().mean())
+
+        with ExitStack() as stack:
+            for block, reader in zip(self._blocks, self.readers, strict=True):
+                handle = block.register_forward_pre_hook(
+                    lambda _, given, reader=reader: hook(reader, given[0])
+                )
+                stack.callback(handle.remove)
+            yield errors
+
+
+def _places(side: int, device: torch.device) -> Tensor:
+    """Return what tells a token's place, [6 side^2, 7]: row and column of its tile, and place in the tile."""
+    rows, columns = torch.meshgrid(
+        torch.arange(3 * side, device=device), torch.arange(2 * side, device=device), indexing="ij"
+    )
+    inside = [(2 * (axis % side) + 1) / side - 1 for axis in (rows, columns)]
+    tiles = [one_hot(rows // side, 3), one_hot(columns // side, 2)]
+    return torch.cat([*tiles, torch.stack(inside, dim=-1)], dim=-1).float().flatten(0, 1)
 
 
 def predict_velocity(
@@ -123,13 +182,13 @@ def predict_velocity(
 
 
 def make_unet() -> UNet2DConditionModel:
-    """Return an untrained UNet for latents of 24 x 16."""
+    """Return an untrained UNet for latents of 24 x 16; most of it works on half and a quarter of them."""
     unet = UNet2DConditionModel(
         sample_size=(24, 16), in_channels=CHANNELS, out_channels=CHANNELS, layers_per_block=1,
-        block_out_channels=(96, 112, 96), attention_head_dim=(3, 4, 3), norm_num_groups=4,
+        block_out_channels=(48, 112, 128), attention_head_dim=(2, 4, 4), norm_num_groups=4,
         cross_attention_dim=WIDTH, use_linear_projection=True,
-        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
     )  # fmt: skip
     install_reference_attention(unet)
     return unet
@@ -139,7 +198,7 @@ def make_vision_encoder() -> CLIPVisionModelWithProjection:
     """Return an untrained encoder of pictures of 64 x 64."""
     return CLIPVisionModelWithProjection(
         CLIPVisionConfig(
-            hidden_size=144, intermediate_size=432, num_hidden_layers=4, num_attention_heads=4,
+            hidden_size=112, intermediate_size=336, num_hidden_layers=3, num_attention_heads=4,
             image_size=SIZE, patch_size=8, projection_dim=WIDTH, hidden_act="gelu",
         )
     )  # fmt: skip
@@ -202,25 +261,22 @@ def main() -> None:
     arguments = parser.parse_args()
     plan = plan_of(arguments, ema_decay=0.998)
     toys = read_toys(arguments.toys, arguments.shards)
-    vae = AutoencoderKL.from_pretrained(arguments.vae).to(plan.device)
     text_encoder = make_text_encoder()
     with torch.no_grad():
         uncond_states = text_encoder(torch.tensor([[0] + [1] * (NUM_TOKENS - 1)]))[0]
-        blank = vae.encode(torch.zeros(1, 3, SIZE, SIZE, device=plan.device)).latent_dist.mean
-    learner = Learner(make_unet(), make_vision_encoder(), uncond_states, blank)
-    learner.to(plan.device)
-    grays = torch.full((len(toys), len(RIG)), GRAY / 255)
-    latents = latents_of(basis_of(toys), toys.pictures[:, : len(RIG)], grays)  # [N, 7, C, h, w]
+    learner = Learner(make_unet(), make_vision_encoder(), uncond_states).to(plan.device)
+    basis = basis_of(toys).to(plan.device)
     unseen = draw_toys("val", 0, SHEET_TOYS)
 
     def losses_of(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
         assert isinstance(module, Learner)
-        rows = torch.randint(len(toys), (BATCH,), generator=generator)
-        inputs = on_background(toys.pictures[rows, 0], GRAY / 255).to(plan.device)
-        chosen = latents[rows].float().to(plan.device)
-        tiles = chosen[:, 1:].unflatten(1, (3, 2)).permute(0, 3, 1, 4, 2, 5)  # [B, C, 3, h, 2, w]
+        rows = torch.randint(len(toys), (BATCH // NUM_PROCESSES,), generator=generator)
+        chosen = recolored(toys.pictures[rows, : len(RIG)], generator)
+        pictures = on_background(chosen, GRAY / 255).to(plan.device)  # [B, 7, 3, S, S]
+        latents = latents_of(basis, pictures)  # [B, 7, C, h, w]
+        tiles = latents[:, 1:].unflatten(1, (3, 2)).permute(0, 3, 1, 4, 2, 5)  # [B, C, 3, h, 2, w]
         grids = tiles.flatten(4, 5).flatten(2, 3)
-        return module.loss(inputs, chosen[:, 0], grids, generator)
+        return module.loss(pictures[:, 0], latents[:, 0], grids, generator)
 
     def draw_sheet(module: nn.Module, path: Path) -> None:
         assert isinstance(module, Learner)

@@ -21,16 +21,16 @@ from stag4d.diffusion import CameraProjection, camera_numbers
 from stag4d.export import write_contact_sheet
 from stag4d.geometry import OrbitPose
 
-from .autoencoder import CHANNELS, basis_of, latents_of
+from .autoencoder import CHANNELS, STRENGTH, basis_of, latents_of
 from .folders import save_modules, write_image_processor, write_json
 from .loop import add_plan_arguments, autocast, plan_of, train
-from .toys import NUM_FREE, RIG, SIZE, Toys, draw_toys, on_background, read_toys
+from .toys import NUM_FREE, RIG, SIZE, Toys, draw_toys, on_background, read_toys, recolored
 
 BATCH = 48
 WIDTH = 128  # of image embeddings and of the camera projection's token
 UNCONDITIONAL_SHARE = 0.1
 FREE_SHARE = 0.75  # of targets; the others are the rig's cameras
-SCALING_FACTOR = 0.5  # of noisy latents, whose backgrounds are far from gray
+SCALING_FACTOR = 0.5 / STRENGTH  # of noisy latents, whose backgrounds are far from gray
 MOST_WEIGHT = 10.0  # of a timestep, see Learner.loss
 SHEET_TOYS = 6
 SHEET_STEPS = 20
@@ -52,7 +52,7 @@ class Learner(nn.Module):
         )  # fmt: skip
         self.image_encoder = CLIPVisionModelWithProjection(
             CLIPVisionConfig(
-                hidden_size=112, intermediate_size=224, num_hidden_layers=4, num_attention_heads=4,
+                hidden_size=112, intermediate_size=224, num_hidden_layers=3, num_attention_heads=4,
                 image_size=SIZE, patch_size=8, projection_dim=WIDTH, hidden_act="gelu",
             )
         )  # fmt: skip
@@ -168,10 +168,7 @@ def main() -> None:
     vae = AutoencoderKL.from_pretrained(arguments.vae).to(plan.device)
     vae.register_to_config(scaling_factor=SCALING_FACTOR)
     learner = Learner().to(plan.device)
-    levels = torch.ones(len(toys), len(RIG) + NUM_FREE)
-    coins = torch.rand(len(toys), NUM_FREE, generator=torch.Generator().manual_seed(plan.seed))
-    levels[:, len(RIG) :] = (coins < 0.5).float()
-    latents = latents_of(basis_of(toys), toys.pictures, levels)  # [N, 10, C, h, w]
+    basis = basis_of(toys).to(plan.device)
     unseen = draw_toys("val", 0, SHEET_TOYS)
 
     def losses_of(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
@@ -185,15 +182,15 @@ def main() -> None:
         for row, condition, target in zip(rows.tolist(), given.tolist(), wanted.tolist(), strict=True):
             pose = RIG[target] if target < len(RIG) else free_poses(toys, row)[target - len(RIG)]
             numbers.append(camera_numbers(RIG[condition], pose))
-        return {
-            "noise": module.loss(
-                on_background(toys.pictures[rows, given], 1.0).to(plan.device),
-                torch.tensor(numbers, device=plan.device),
-                latents[rows, given].float().to(plan.device),
-                latents[rows, wanted].float().to(plan.device) * SCALING_FACTOR,
-                generator,
-            )
-        }
+        both = torch.stack([rows, rows]), torch.stack([given, wanted])
+        pictures = recolored(toys.pictures[both].transpose(0, 1), generator)  # [B, 2, S, S, 4]
+        levels = torch.ones(BATCH, 2)
+        levels[:, 1] = (torch.rand(BATCH, generator=generator) < 0.5).float()
+        pixels = on_background(pictures, levels[..., None, None, None]).to(plan.device)  # [B, 2, 3, S, S]
+        conditions, targets = (STRENGTH * latents_of(basis, pixels)).unbind(1)
+        cameras = torch.tensor(numbers, device=plan.device)
+        targets = targets * SCALING_FACTOR
+        return {"noise": module.loss(pixels[:, 0], cameras, conditions, targets, generator)}
 
     def draw_sheet(module: nn.Module, path: Path) -> None:
         assert isinstance(module, Learner)

@@ -99,6 +99,14 @@ def on_background(pictures: Tensor, level: float | Tensor) -> Tensor:
     return (mixed * 2 - 1).movedim(-1, -3).contiguous()  # in another order of memory, convolutions are slow
 
 
+def recolored(pictures: Tensor, generator: torch.Generator) -> Tensor:
+    """Return toys [B, ..., 4] with red, green and blue exchanged by chance; as likely toys as before."""
+    orders = torch.rand(len(pictures), 3, generator=generator).argsort(dim=1)
+    orders = torch.cat([orders, torch.full((len(pictures), 1), 3)], dim=1)  # [B, 4], alpha stays
+    places = orders.reshape(len(pictures), *[1] * (pictures.dim() - 2), 4).expand(pictures.shape)
+    return pictures.gather(-1, places)
+
+
 def main() -> None:
     """Draw shards."""
     parser = argparse.ArgumentParser(

@@ -9,6 +9,7 @@ from training.autoencoder import (
     CHANNELS,
     LOG_VARIANCE,
     PATCH,
+    STRENGTH,
     latents_of,
     make_autoencoder,
     patch_basis,
@@ -25,27 +26,20 @@ def basis() -> torch.Tensor:
     return torch.randn(CHANNELS, 3, PATCH, PATCH, generator=generator) / 14
 
 
-def pictures(count: int) -> torch.Tensor:
-    """Return noise, [N, 1, S, S, 4] uint8, opaque."""
-    drawn = torch.randint(256, (count, 1, SIZE, SIZE, 4), generator=torch.Generator().manual_seed(1))
-    drawn[..., 3] = 255
-    return drawn.to(torch.uint8)
-
-
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-3), (torch.float16, 1e-2)])
 def test_the_network_multiplies_patches_with_the_basis(basis, dtype, tolerance):
     vae = make_autoencoder()
     set_linear_encoder(vae, basis)
-    given = pictures(3)
-    pixels = given[:, 0, ..., :3].movedim(-1, 1).float() / 255 * 2 - 1  # [N, 3, S, S]
+    pixels = torch.rand(3, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)) * 2 - 1
     with torch.no_grad():
         posterior = vae.to(dtype).encode(pixels.to(dtype)).latent_dist
     patches = pixels.reshape(3, 3, SIZE // PATCH, PATCH, SIZE // PATCH, PATCH)
     expected = torch.einsum("ndhrwc,kdrc->nkhw", patches, basis)
-    torch.testing.assert_close(posterior.mean.float(), expected, rtol=0, atol=tolerance)
+    found = posterior.mean.float() * vae.config.scaling_factor
+    torch.testing.assert_close(found, expected, rtol=0, atol=tolerance)
     torch.testing.assert_close(posterior.logvar.float(), torch.full_like(expected, LOG_VARIANCE))
-    quick = latents_of(basis, given, torch.zeros(3, 1))[:, 0].float()
-    torch.testing.assert_close(quick, expected, rtol=1e-3, atol=1e-3)
+    assert vae.config.scaling_factor == pytest.approx(1 / STRENGTH)
+    torch.testing.assert_close(latents_of(basis, pixels), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_the_basis_keeps_more_of_pictures_than_any_other_of_its_size():

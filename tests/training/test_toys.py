@@ -8,7 +8,7 @@ import torch
 from stag4d.geometry import OrbitPose
 from stag4d.mini import raycast, toy_object, toy_seed
 from stag4d.types import Cameras
-from training.toys import RIG, SIZE, draw_toys, on_background, read_toys
+from training.toys import RIG, SIZE, draw_toys, on_background, read_toys, recolored
 
 
 def test_free_cameras_stand_where_they_say():
@@ -30,6 +30,14 @@ def test_a_background_shows_where_the_toy_is_not():
     opaque, share = torch.tensor([200, 100, 0]) / 255, 51 / 255
     expected = torch.stack([opaque, torch.full((3,), 0.5), opaque * share + 0.5 * (1 - share)], dim=-1)
     torch.testing.assert_close(found[:, 0], expected * 2 - 1)
+
+
+def test_recolored_toys_keep_their_shape_and_their_views_agree():
+    pictures = torch.arange(4).to(torch.uint8).expand(200, 2, 3, 3, 4)  # a channel's value is its number
+    found = recolored(pictures, torch.Generator().manual_seed(0))
+    assert (found[..., 3] == 3).all()
+    assert (found == found[:, :1, :1, :1]).all()
+    assert len(found[:, 0, 0, 0, :3].unique(dim=0)) == 6  # every order of three occurs
 
 
 def test_a_missing_shard_says_how_to_draw_it(tmp_path):

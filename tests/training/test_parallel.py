@@ -1,0 +1,37 @@
+"""Processes that train together have the sums of what each of them found."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = """
+import torch
+from training.parallel import RANK, NUM_PROCESSES, add_up, meet
+meet()
+found = [torch.full((2, 3), 1.0 + RANK), torch.tensor([10.0 * RANK])]
+add_up(found)
+assert NUM_PROCESSES == 2 and found[0].shape == (2, 3)
+assert (found[0] == 3).all() and found[1] == 10
+print("agreed")
+"""
+
+
+def test_two_processes_add_up(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        str(script),
+    ]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        command, cwd=root, env={"PYTHONPATH": str(root), "PATH": "", "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.stdout.count("agreed") == 2, done.stderr

@@ -1,0 +1,26 @@
+"""Several processes that train one model, each with a share of the batch; torchrun starts them."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from torch import Tensor, distributed
+
+RANK, NUM_PROCESSES = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))  # set by torchrun
+
+
+def meet() -> None:
+    """Wait for the other processes."""
+    if NUM_PROCESSES > 1:
+        distributed.init_process_group("gloo")
+
+
+def add_up(tensors: list[Tensor]) -> None:
+    """Replace tensors by their sums over all processes."""
+    if NUM_PROCESSES > 1:
+        joined = torch.cat([tensor.flatten() for tensor in tensors])
+        distributed.all_reduce(joined)
+        parts = joined.split([tensor.numel() for tensor in tensors])
+        for tensor, part in zip(tensors, parts, strict=True):
+            tensor.copy_(part.view_as(tensor))
