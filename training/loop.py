@@ -22,11 +22,11 @@ from .parallel import NUM_PROCESSES, RANK, add_up, meet
 
 SAVE_SECONDS = 120.0
 SHEET_STEPS = 500  # between two sample sheets
-LOG_STEPS = 50
+LOG_STEPS = 25
 WARMUP_STEPS = 200
 GRADIENT_NORM = 1.0
 BETAS = (0.9, 0.99)
-MUON_RATE = 20.0  # Muon's learning rate over AdamW's
+MUON_RATE = 30.0  # Muon's learning rate over AdamW's
 ADAMW_PARTS = ("conv_in", "conv_out", "embed", "places")  # of names: weights beside pictures, and embeddings
 
 

@@ -19,7 +19,7 @@ import torch
 from diffusers import AutoencoderKL, EulerAncestralDiscreteScheduler, UNet2DConditionModel
 from diffusers.models.attention import BasicTransformerBlock
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
+from torch.nn.functional import adaptive_avg_pool2d, one_hot
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from stag4d.diffusion import SeededNoise, load_multiview_model, sample_latents
@@ -38,8 +38,9 @@ WIDTH = 128  # of text states and image embeddings
 NUM_TOKENS = 8
 RAMP = tuple(round(token / (NUM_TOKENS - 1), 4) for token in range(NUM_TOKENS))
 UNCONDITIONAL_SHARE = 0.05
-START_SHARE = 0.2  # of a batch that is at the first step of sampling, where views are noise and nothing else
+START_SHARE = 0.5  # of a batch that is at the first step of sampling, where views are noise and nothing else
 PLACE_WEIGHT = 0.1  # of the loss that has every token know where it is
+OUTLINE, OUTLINE_WEIGHT = (12, 8), 0.5  # of the views' latents, which the embedding alone has to tell
 SHEET_TOYS = 8
 SAMPLING = {"num_steps": 12, "guidance_scale": 1.0}  # what the folder advises
 
@@ -65,6 +66,7 @@ class Learner(nn.Module):
     ) -> None:
         super().__init__()
         self.unet, self.vision_encoder = unet, vision_encoder
+        self.outline = nn.Linear(WIDTH, CHANNELS * math.prod(OUTLINE))
         self.places = Places(unet)
         self.register_buffer("uncond_states", uncond_states, persistent=False)
         self.register_buffer("ramp", torch.tensor(RAMP), persistent=False)
@@ -79,7 +81,8 @@ class Learner(nn.Module):
     ) -> dict[str, Tensor]:
         """Return the mean squared error of the velocity (Salimans and Ho 2022) of a batch.
 
-        A share of the batch is where sampling starts, see ``noised``.
+        A share of the batch is where sampling starts, see ``noised``. So that the embedding soon says what
+        the views look like, a linear layer that is not kept has to tell their coarse latents from it.
 
         Args:
             inputs: [B, 3, S, S] pictures on gray, -1..1.
@@ -103,12 +106,15 @@ class Learner(nn.Module):
         noisy_references, _ = noised(references, noises[0], alphas, torch.zeros_like(is_start))
         with autocast(device):
             embeddings = self.vision_encoder(inputs).image_embeds.float()
+            outlines = self.outline(embeddings).float()
             embeddings = embeddings.masked_fill(is_blank.flatten(1), 0.0)
             states = self.uncond_states + embeddings[:, None] * self.ramp[:, None]
             with self.places.watching() as misplaced:
                 predicted = predict_velocity(self.unet, noisy_references, noisy, timesteps, states).float()
+        coarse = adaptive_avg_pool2d(grids, OUTLINE).flatten(1)
         return {
             "velocity": (predicted - wanted).square().mean(),
+            "outline": OUTLINE_WEIGHT * (outlines - coarse).square().mean(),
             "place": PLACE_WEIGHT * torch.stack(misplaced).mean(),
         }
 
@@ -144,13 +150,11 @@ class Places(nn.Module):
 
     @contextmanager
     def watching(self) -> Iterator[list[Tensor]]:
-        """Collect the mean squared error of every block's tokens, those of references left out."""
+        """Collect the mean squared error of every block's tokens, of the reference and then of the views."""
         errors: list[Tensor] = []
 
         def hook(reader: nn.Module, tokens: Tensor) -> None:
-            side = math.isqrt(tokens.shape[1] // 6)
-            if 6 * side * side == tokens.shape[1]:
-                errors.append((reader(tokens).float() - _places(side, tokens.device)).square().mean())
+            errors.append((reader(tokens).float() - _places(tokens.shape[1], tokens.device)).square().mean())
 
         with ExitStack() as stack:
             for block, reader in zip(self._blocks, self.readers, strict=True):
@@ -161,14 +165,26 @@ class Places(nn.Module):
             yield errors
 
 
-def _places(side: int, device: torch.device) -> Tensor:
-    """Return what tells a token's place, [6 side^2, 7]: row and column of its tile, and place in the tile."""
+def _places(num_tokens: int, device: torch.device) -> Tensor:
+    """Return what tells tokens' places, [L, 7]: row and column of the tile, and row and column in the tile.
+
+    The reference, which is one tile by itself, has zeros for the first five.
+    """
+    side = math.isqrt(num_tokens)
+    is_reference = side**2 == num_tokens
+    side = side if is_reference else math.isqrt(num_tokens // 6)
+    heights, widths = (1, 1) if is_reference else (3, 2)
     rows, columns = torch.meshgrid(
-        torch.arange(3 * side, device=device), torch.arange(2 * side, device=device), indexing="ij"
+        torch.arange(heights * side, device=device), torch.arange(widths * side, device=device), indexing="ij"
     )
     inside = [(2 * (axis % side) + 1) / side - 1 for axis in (rows, columns)]
     tiles = [one_hot(rows // side, 3), one_hot(columns // side, 2)]
-    return torch.cat([*tiles, torch.stack(inside, dim=-1)], dim=-1).float().flatten(0, 1)
+    known = 0 if is_reference else 1
+    return (
+        torch.cat([known * tiles[0], known * tiles[1], torch.stack(inside, dim=-1)], dim=-1)
+        .float()
+        .flatten(0, 1)
+    )
 
 
 def predict_velocity(
@@ -185,7 +201,7 @@ def make_unet() -> UNet2DConditionModel:
     """Return an untrained UNet for latents of 24 x 16; most of it works on half and a quarter of them."""
     unet = UNet2DConditionModel(
         sample_size=(24, 16), in_channels=CHANNELS, out_channels=CHANNELS, layers_per_block=1,
-        block_out_channels=(48, 112, 128), attention_head_dim=(2, 4, 4), norm_num_groups=4,
+        block_out_channels=(48, 112, 112), attention_head_dim=(2, 4, 4), norm_num_groups=4,
         cross_attention_dim=WIDTH, use_linear_projection=True,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
@@ -198,7 +214,7 @@ def make_vision_encoder() -> CLIPVisionModelWithProjection:
     """Return an untrained encoder of pictures of 64 x 64."""
     return CLIPVisionModelWithProjection(
         CLIPVisionConfig(
-            hidden_size=112, intermediate_size=336, num_hidden_layers=3, num_attention_heads=4,
+            hidden_size=144, intermediate_size=432, num_hidden_layers=5, num_attention_heads=4,
             image_size=SIZE, patch_size=8, projection_dim=WIDTH, hidden_act="gelu",
         )
     )  # fmt: skip
@@ -259,7 +275,7 @@ def main() -> None:
     add_plan_arguments(parser, num_steps=5000, learning_rate=8e-4)
     parser.add_argument("--vae", type=Path, required=True, help="result of training.autoencoder")
     arguments = parser.parse_args()
-    plan = plan_of(arguments, ema_decay=0.998)
+    plan = plan_of(arguments, ema_decay=0.995)
     toys = read_toys(arguments.toys, arguments.shards)
     text_encoder = make_text_encoder()
     with torch.no_grad():

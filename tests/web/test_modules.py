@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from needed import missing, program
+from needed import node_modules, program
 
 HERE = Path(__file__).parent
 VIEWER = HERE.parents[1] / "web" / "viewer"
@@ -18,13 +18,7 @@ MODULES = sorted(VIEWER.glob("*.mjs"))
 @pytest.fixture(scope="module")
 def type_checker() -> list[str]:
     """The command that runs TypeScript's compiler, installed by npm where it is not there yet."""
-    npm = program("npm")
-    if not (HERE / "node_modules" / "typescript").is_dir():
-        install = [npm, "ci", "--no-audit", "--no-fund", "--prefix", str(HERE)]
-        done = subprocess.run(install, capture_output=True, text=True, check=False)
-        if done.returncode:
-            missing(f"TypeScript (npm says: {done.stderr.strip()[-300:]})")
-    return [program("node"), str(HERE / "node_modules" / "typescript" / "bin" / "tsc")]
+    return [program("node"), str(node_modules(HERE) / "typescript" / "bin" / "tsc")]
 
 
 def run(command: list[str]) -> None:
