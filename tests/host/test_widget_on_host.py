@@ -6,18 +6,12 @@ import json
 
 import numpy as np
 import pytest
+from chromium import chromium
 from host_page import open_host_page
-from needed import missing, program
 from PIL import Image
-
-try:
-    from playwright.sync_api import sync_playwright
-except ImportError:
-    sync_playwright = None
 
 pytestmark = [pytest.mark.host, pytest.mark.browser]
 
-FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
 SAMPLE = {"name": "fish", "seed": 5, "num_frames": 4, "size": 48}
 FIT = {"preset": "fast", "steps": 120, "size": 48, "seed": 11}
 SIZE = 384
@@ -28,13 +22,8 @@ LIT = "isLit(viewers()[0])"
 @pytest.fixture(scope="module")
 def browser():
     """Chromium that draws WebGL in software."""
-    if sync_playwright is None:
-        missing("the Python package playwright")
-    executable = program("chromium", "chromium-browser", "google-chrome")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(params=[False, True], ids=["classic", "vue"])

@@ -4,38 +4,25 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 import pytest
-from needed import missing, program
+from chromium import FLAGS, launcher
 from solid_scene import solid_scene
 from viewer_page import Viewer, open_page
 
 from stag4d.export import pack_clip
 from stag4d.scene import GaussianModel4D
 
-try:
-    from playwright.sync_api import Browser, Page, sync_playwright
-except ImportError:
-    sync_playwright = None
-
-FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 
 @pytest.fixture(scope="module")  # no longer: while it is open, no other test can run an event loop
 def start_browser() -> Iterator[Callable[..., AbstractContextManager[Browser]]]:
     """What starts Chromium with flags."""
-    if sync_playwright is None:
-        missing("the Python package playwright")
-    executable = program("chromium", "chromium-browser", "google-chrome")
-    with sync_playwright() as playwright:
-
-        @contextmanager
-        def start(*flags: str) -> Iterator[Browser]:
-            browser = playwright.chromium.launch(executable_path=executable, args=flags)
-            yield browser
-            browser.close()
-
+    with launcher() as start:
         yield start
 
 
