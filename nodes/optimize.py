@@ -15,6 +15,7 @@ from ..stag4d.pipeline import fit
 from ..stag4d.rendering import render
 from ..stag4d.scene import GaussianModel4D, Gaussians
 from ..stag4d.types import Cameras, StepReport, ViewSet
+from .growing import GrowingScene
 from .guidance import GuidanceModel
 from .host_files import temp_folder
 from .sockets import CATEGORY, Densification, Guidance, Scene, Views
@@ -110,6 +111,7 @@ class STAG4DOptimize(io.ComfyNode):
                 ),
             ],
             outputs=[Scene.Output("scene", tooltip="The fitted scene.")],
+            hidden=[io.Hidden.prompt, io.Hidden.unique_id],
         )
 
     @classmethod
@@ -137,7 +139,8 @@ class STAG4DOptimize(io.ComfyNode):
             start = _start(scene, splat)
             if device.type != "cpu":
                 comfy.model_management.free_memory(ROOM, device)
-            watcher = _Watcher(views, config.steps, device)
+            growing = GrowingScene(cls.hidden.prompt, cls.hidden.unique_id)
+            watcher = _Watcher(views, config.steps, device, growing)
             model, report = fit(
                 views,
                 config,
@@ -150,6 +153,7 @@ class STAG4DOptimize(io.ComfyNode):
                 on_scene=watcher.on_scene,
                 should_stop=watcher.is_cancelled,
             )
+            growing.close()
             if report.steps < config.steps:
                 _logger.info("STAG4D Optimize was cancelled; the same prompt goes on from there.")
                 raise comfy.model_management.InterruptProcessingException
@@ -191,10 +195,11 @@ class _Watcher:
     ends between two steps with its state saved.
     """
 
-    def __init__(self, views: ViewSet, num_steps: int, device: torch.device) -> None:
+    def __init__(self, views: ViewSet, num_steps: int, device: torch.device, growing: GrowingScene) -> None:
         self._progress = comfy.utils.ProgressBar(num_steps)
         self._num_steps = num_steps
         self._device = device
+        self._growing = growing
         self._poses = (views.input_pose, *views.view_poses)
         self._was_cancelled = False
         self._step = 0
@@ -222,6 +227,7 @@ class _Watcher:
         self._ask(
             self._progress.update_absolute, self._step, self._num_steps, ("JPEG", picture, PREVIEW_SIZE)
         )
+        self._growing.show(model)
 
     def _ask(self, call: Any, *arguments: Any) -> None:
         """Call the host; a cancel that comes back is remembered."""

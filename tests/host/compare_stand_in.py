@@ -55,6 +55,10 @@ def missing():
                 elif inspect.isfunction(call) or "__init__" in vars(call):
                     given = parameters(call) - parameters(getattr(real, function))
                     yield from (f"comfy.{name}.{function}: {option}" for option in given)
+    hidden = {name for name in vars(fake.Hidden) if not name.startswith("_")}
+    yield from (f"io.Hidden: {name}" for name in hidden - set(io.Hidden.__members__))
+    told = stand_in(root / "server.py").PromptServer.send_sync
+    yield from (f"send_sync: {name}" for name in parameters(told) - parameters(server.PromptServer.send_sync))
     folders = stand_in(root / "folder_paths.py")
     for function, call in vars(folders).items():
         if inspect.isfunction(call) and not parameters(call) <= parameters(getattr(folder_paths, function)):
@@ -70,6 +74,7 @@ import comfy.model_management  # noqa: E402
 import comfy.model_patcher  # noqa: E402
 import comfy.utils  # noqa: E402
 import folder_paths  # noqa: E402
+import server  # noqa: E402
 from comfy_api.latest import Types, io  # noqa: E402
 
 sys.argv = arguments

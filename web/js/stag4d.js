@@ -5,6 +5,7 @@ import { app } from "../../../scripts/app.js";
 
 const NODE = "STAG4DPreview";
 const OUTPUT = "stag4d_clip"; // nodes/preview.py names it
+const GROWING = "stag4d.growing"; // and nodes/growing.py this
 const FOLDER = "stag4d"; // under the host's temp
 const NAME = /^[0-9a-f]{32}\.s4d$/;
 const PROPERTY = "stag4d_clip"; // the clip's name, so that a reloaded workflow shows it
@@ -204,6 +205,15 @@ app.registerExtension({
   nodeCreated(node) {
     if (node.constructor.comfyClass !== NODE) return;
     node.setSize(SIZE.map((length, side) => Math.max(length, node.size[side])));
+  },
+
+  /** A scene is being fitted: its viewers show how far it is. */
+  setup() {
+    api.addEventListener(GROWING, ({ detail }) => {
+      for (const preview of widgets) {
+        if (detail.viewers.includes(preview.outputName)) preview.show(detail.filename);
+      }
+    });
   },
 
   /** The host sends outputs again, as after another workflow was shown. */

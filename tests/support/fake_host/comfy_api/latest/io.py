@@ -1,6 +1,7 @@
 """Schemas that remember what they were given and refuse an option that the host does not know."""
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 
@@ -72,6 +73,13 @@ class DynamicCombo:
         inputs: list[Input]
 
 
+class Hidden:
+    """What a node can ask the host for besides its inputs."""
+
+    unique_id = "UNIQUE_ID"
+    prompt = "PROMPT"
+
+
 @dataclass
 class Schema:
     node_id: str
@@ -82,10 +90,13 @@ class Schema:
     outputs: list[Output]
     search_aliases: list[str] = field(default_factory=list)
     is_output_node: bool = False
+    hidden: list[str] = field(default_factory=list)
 
 
 class ComfyNode:
     """The base class of nodes."""
+
+    hidden = SimpleNamespace(unique_id=None, prompt=None)  # outside an execution
 
 
 class NodeOutput:
