@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chromium import chromium
+from host_page import open_host_page
 from websockets.sync.client import connect
 
 ROOT = Path(__file__).parents[2]
@@ -132,3 +134,23 @@ def wait_until_ready(server: Host, process: subprocess.Popen) -> None:
         except (urllib.error.URLError, ConnectionError):
             time.sleep(0.5)
     raise RuntimeError(f"ComfyUI did not start:\n{server.log.read_text(encoding='utf-8')[-4000:]}")
+
+
+@pytest.fixture(scope="module")  # no longer: while it is open, no other test can run an event loop
+def browser():
+    """Chromium that draws WebGL in software."""
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(params=[False, True], ids=["classic", "vue"])
+def page(host, browser, request):
+    """The host's page, with nodes of either kind."""
+    with open_host_page(browser, host.url, vue_nodes=request.param) as page:
+        yield page
+
+
+@pytest.fixture
+def graph(page):
+    """A workflow with a scene in STAG4D Preview, loaded and run; see ``HostPage.build_and_run``."""
+    return page.build_and_run()

@@ -6,40 +6,12 @@ import json
 
 import numpy as np
 import pytest
-from chromium import chromium
-from host_page import open_host_page
+from host_page import FIT, LIT, SAMPLE, SIZE
 from PIL import Image
 
 pytestmark = [pytest.mark.host, pytest.mark.browser]
 
-SAMPLE = {"name": "fish", "seed": 5, "num_frames": 4, "size": 48}
-FIT = {"preset": "fast", "steps": 120, "size": 48, "seed": 11}
-SIZE = 384
 CANVAS, SLIDER = ".stag4d-viewer canvas", ".stag4d-viewer input[type=range]"
-LIT = "isLit(viewers()[0])"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Chromium that draws WebGL in software."""
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(params=[False, True], ids=["classic", "vue"])
-def page(host, browser, request):
-    with open_host_page(browser, host.url, vue_nodes=request.param) as page:
-        yield page
-
-
-@pytest.fixture
-def graph(page):
-    """The workflow as JSON, loaded and run; ``mask`` is the node that shows the render's mask."""
-    built = page.run("([s, f, w]) => build(s, f, w, w)", [SAMPLE, FIT, SIZE])
-    page.run("(workflow) => app.loadGraphData(workflow)", built["workflow"])
-    page.execute()
-    page.wait(LIT)
-    return built
 
 
 def view(page):
@@ -177,3 +149,18 @@ def test_keys_move_the_camera_and_not_the_graph(page, graph):
     page.page.keyboard.press(".")
     assert view(page)["time"] == pytest.approx(1 / 3)
     assert page.run("app.graph.nodes.map((one) => [...one.pos])") == nodes
+
+
+def test_the_scene_is_shown_while_it_grows_and_stays_when_the_fit_is_cancelled(page):
+    fit = FIT | {"steps": 100_000, "seed": 21 + page.run("LiteGraph.vueNodesMode ? 1 : 0")}
+    built = page.run("([s, f, w]) => build(s, f, w, w)", [SAMPLE, fit, SIZE])
+    page.run("(workflow) => app.loadGraphData(workflow)", built["workflow"])
+    before = page.run("ends")
+    page.run("() => { app.queuePrompt(0, 1); }")
+    page.wait(LIT, seconds=90)
+    first = page.run("pictureOf(viewers()[0]).toDataURL()")
+    page.wait(f"pictureOf(viewers()[0]).toDataURL() !== {json.dumps(first)}", seconds=60)
+    assert page.run("ends") == before  # it is still at work
+    page.run("window.comfyAPI.api.api.interrupt()")
+    page.wait(f"ends > {before}")
+    assert page.run(LIT)

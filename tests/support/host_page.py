@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 SECONDS = 120
+SAMPLE = {"name": "fish", "seed": 5, "num_frames": 4, "size": 48}
+FIT = {"preset": "fast", "steps": 120, "size": 48, "seed": 11}
+SIZE = 384  # of the cameras, pixels
+LIT = "isLit(viewers()[0])"
 SETTINGS = {
     "Comfy.TutorialCompleted": True,  # or a window with templates opens
     "Comfy.Workflow.Persist": False,
@@ -78,7 +82,8 @@ HELPERS = """Object.assign(window, {
     const {api} = window.comfyAPI.api;
     api.addEventListener("executing", ({detail}) => detail && ran.push(app.graph.getNodeById(detail).type));
     api.addEventListener("executed", ({detail}) => (outputs[detail.node] = detail.output));
-    for (const end of ["execution_success", "execution_error"]) api.addEventListener(end, () => ends++);
+    const kinds = ["execution_success", "execution_error", "execution_interrupted"];
+    for (const end of kinds) api.addEventListener(end, () => ends++);
   },
   outputs: {},
 });"""
@@ -99,6 +104,21 @@ class HostPage:
     def run(self, script: str, value: Any = None) -> Any:
         """Return what a JavaScript expression or function gives."""
         return self.page.evaluate(script, value)
+
+    def wait_for_app(self) -> None:
+        """Return when the page can be used."""
+        names = "Object.keys(window.LiteGraph?.registered_node_types ?? {})"
+        self.wait(f"window.app?.graph && {names}.length > 100", SECONDS)
+        self.wait("app.extensionManager?.workflow?.activeWorkflow", SECONDS)
+        self.run("listen()")
+
+    def build_and_run(self) -> dict[str, Any]:
+        """Show a small scene; return the workflow, and as ``mask`` the node that shows the render's mask."""
+        built = self.run("([s, f, w]) => build(s, f, w, w)", [SAMPLE, FIT, SIZE])
+        self.run("(workflow) => app.loadGraphData(workflow)", built["workflow"])
+        self.execute()
+        self.wait(LIT)
+        return built
 
     def wait(self, condition: str, seconds: float = 30) -> None:
         """Return when a JavaScript expression has become true."""
@@ -147,10 +167,8 @@ def open_host_page(browser: Browser, url: str, *, vue_nodes: bool, **options: An
     page.on("pageerror", lambda error: errors.append(f"{error} {error.stack}"))
     page.add_init_script(HELPERS)
     page.goto(url)
-    names = "Object.keys(window.LiteGraph?.registered_node_types ?? {})"
-    page.wait_for_function(f"window.app?.graph && {names}.length > 100", timeout=1000 * SECONDS)
-    page.wait_for_function("app.extensionManager?.workflow?.activeWorkflow", timeout=1000 * SECONDS)
-    page.evaluate("listen()")
-    yield HostPage(page, url)
+    shown = HostPage(page, url)
+    shown.wait_for_app()
+    yield shown
     context.close()
     assert [error for error in errors if "stag4d" in error] == []
