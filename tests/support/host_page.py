@@ -18,7 +18,7 @@ from PIL import Image
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-SECONDS = 120
+SECONDS = 240
 SAMPLE = {"name": "fish", "seed": 5, "num_frames": 4, "size": 48}
 FIT = {"preset": "fast", "steps": 120, "size": 48, "seed": 11}
 SIZE = 384  # of the cameras, pixels

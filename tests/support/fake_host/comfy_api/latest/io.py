@@ -25,7 +25,8 @@ class Input:
 
     @property
     def is_widget(self) -> bool:
-        return "default" in self.known or self.io_type == "COMFY_DYNAMICCOMBO_V3"
+        is_own = self.options.get("extra_dict", {}).get("socketless", False)  # drawn by the pack's JavaScript
+        return is_own or "default" in self.known or self.io_type == "COMFY_DYNAMICCOMBO_V3"
 
 
 class Output:
