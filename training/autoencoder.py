@@ -22,6 +22,7 @@ from stag4d.diffusion.zero123plus import GRAY
 from stag4d.export import write_contact_sheet
 
 from .loop import add_plan_arguments, autocast, plan_of, train
+from .parallel import NUM_PROCESSES
 from .toys import RIG, Toys, on_background, read_toys
 
 BATCH = 16
@@ -172,7 +173,7 @@ def main() -> None:
 
     def losses_of(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
         assert isinstance(module, AutoencoderKL)
-        pictures = random_pictures(toys, BATCH, generator).to(plan.device)
+        pictures = random_pictures(toys, BATCH // NUM_PROCESSES, generator).to(plan.device)
         with torch.no_grad():
             latents = module.encode(pictures).latent_dist.mean
         latents = latents + LATENT_NOISE * torch.randn(latents.shape, generator=generator).to(plan.device)

@@ -154,7 +154,9 @@ class Places(nn.Module):
         errors: list[Tensor] = []
 
         def hook(reader: nn.Module, tokens: Tensor) -> None:
-            errors.append((reader(tokens).float() - _places(tokens.shape[1], tokens.device)).square().mean())
+            errors.append(
+                (reader(tokens).float() - places_of(tokens.shape[1], tokens.device)).square().mean()
+            )
 
         with ExitStack() as stack:
             for block, reader in zip(self._blocks, self.readers, strict=True):
@@ -165,26 +167,21 @@ class Places(nn.Module):
             yield errors
 
 
-def _places(num_tokens: int, device: torch.device) -> Tensor:
+def places_of(num_tokens: int, device: torch.device) -> Tensor:
     """Return what tells tokens' places, [L, 7]: row and column of the tile, and row and column in the tile.
 
     The reference, which is one tile by itself, has zeros for the first five.
     """
-    side = math.isqrt(num_tokens)
-    is_reference = side**2 == num_tokens
-    side = side if is_reference else math.isqrt(num_tokens // 6)
+    is_reference = math.isqrt(num_tokens) ** 2 == num_tokens
+    side = math.isqrt(num_tokens if is_reference else num_tokens // 6)
     heights, widths = (1, 1) if is_reference else (3, 2)
     rows, columns = torch.meshgrid(
         torch.arange(heights * side, device=device), torch.arange(widths * side, device=device), indexing="ij"
     )
     inside = [(2 * (axis % side) + 1) / side - 1 for axis in (rows, columns)]
     tiles = [one_hot(rows // side, 3), one_hot(columns // side, 2)]
-    known = 0 if is_reference else 1
-    return (
-        torch.cat([known * tiles[0], known * tiles[1], torch.stack(inside, dim=-1)], dim=-1)
-        .float()
-        .flatten(0, 1)
-    )
+    tile = torch.cat(tiles, dim=-1) * (0 if is_reference else 1)
+    return torch.cat([tile, torch.stack(inside, dim=-1)], dim=-1).flatten(0, 1)
 
 
 def predict_velocity(

@@ -24,6 +24,7 @@ from stag4d.geometry import OrbitPose
 from .autoencoder import CHANNELS, STRENGTH, basis_of, latents_of
 from .folders import save_modules, write_image_processor, write_json
 from .loop import add_plan_arguments, autocast, plan_of, train
+from .parallel import NUM_PROCESSES
 from .toys import NUM_FREE, RIG, SIZE, Toys, draw_toys, on_background, read_toys, recolored
 
 BATCH = 48
@@ -173,19 +174,20 @@ def main() -> None:
 
     def losses_of(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
         assert isinstance(module, Learner)
-        rows = torch.randint(len(toys), (BATCH,), generator=generator)
-        given = torch.randint(len(RIG), (BATCH,), generator=generator)
-        is_free = torch.rand(BATCH, generator=generator) < FREE_SHARE
-        free = len(RIG) + torch.randint(NUM_FREE, (BATCH,), generator=generator)
-        wanted = torch.where(is_free, free, torch.randint(len(RIG), (BATCH,), generator=generator))
+        count = BATCH // NUM_PROCESSES
+        rows = torch.randint(len(toys), (count,), generator=generator)
+        given = torch.randint(len(RIG), (count,), generator=generator)
+        is_free = torch.rand(count, generator=generator) < FREE_SHARE
+        free = len(RIG) + torch.randint(NUM_FREE, (count,), generator=generator)
+        wanted = torch.where(is_free, free, torch.randint(len(RIG), (count,), generator=generator))
         numbers = []
         for row, condition, target in zip(rows.tolist(), given.tolist(), wanted.tolist(), strict=True):
             pose = RIG[target] if target < len(RIG) else free_poses(toys, row)[target - len(RIG)]
             numbers.append(camera_numbers(RIG[condition], pose))
         both = torch.stack([rows, rows]), torch.stack([given, wanted])
         pictures = recolored(toys.pictures[both].transpose(0, 1), generator)  # [B, 2, S, S, 4]
-        levels = torch.ones(BATCH, 2)
-        levels[:, 1] = (torch.rand(BATCH, generator=generator) < 0.5).float()
+        levels = torch.ones(count, 2)
+        levels[:, 1] = (torch.rand(count, generator=generator) < 0.5).float()
         pixels = on_background(pictures, levels[..., None, None, None]).to(plan.device)  # [B, 2, 3, S, S]
         conditions, targets = (STRENGTH * latents_of(basis, pixels)).unbind(1)
         cameras = torch.tensor(numbers, device=plan.device)
