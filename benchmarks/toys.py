@@ -45,6 +45,7 @@ VARIANTS: dict[str, Variant] = {
     "fixed densification": _with("densification", strategy=FixedThreshold()),
     "no time smoothness": _with("regularizers", time_smoothness=0.0),
     "no scale cap": _with("regularizers", scale_cap=0.0),
+    "no silhouette area": _with("regularizers", silhouette_area=0.0),
     "scale ratio": _with("regularizers", scale_ratio=0.01),
     "time deviation": _with("regularizers", time_deviation=0.001),
     "white background": _with("batch", background="white"),

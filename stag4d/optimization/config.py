@@ -157,7 +157,9 @@ _FAST = OptimizationConfig(
         mlp=LogLinear(start=4e-3, end=2e-4),
     ),
     losses=LossWeights(input_color=2.0, input_alpha=1.0),
-    regularizers=RegularizerWeights(time_smoothness=0.01, scale_cap=1.0, max_scale=0.04),
+    regularizers=RegularizerWeights(
+        time_smoothness=0.01, scale_cap=1.0, max_scale=0.04, silhouette_area=0.05
+    ),
     batch=BatchConfig(),
     densification=DensificationConfig(
         strategy=AdaptivePercentile(top_share=0.05),

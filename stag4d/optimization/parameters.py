@@ -76,10 +76,16 @@ class TrainableScene:
         return [value for group in self.optimizer.param_groups for value in group["params"]]
 
     def add_gradients(self, gradients: Sequence[Tensor | None]) -> None:
-        """Add to the parameters' gradients, in the order of ``parameters``; None adds nothing."""
+        """Add to the parameters' gradients, in the order of ``parameters``; None adds nothing.
+
+        Gradients may lie in memory in another order than their parameters. torch's fused Adam takes no notice
+        of that on a CPU and would move the wrong numbers, so each is laid out like its parameter.
+        """
         for parameter, gradient in zip(self.parameters(), gradients, strict=True):
             if gradient is not None:
-                parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
+                parameter.grad += gradient
 
     def replace_gaussians(self, kept: Tensor, added: Gaussians) -> None:
         """Keep some Gaussians with their moments and append others whose moments start at zero.

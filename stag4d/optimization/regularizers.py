@@ -1,4 +1,4 @@
-"""Priors on the field and the Gaussians that no picture gives: smooth planes, round and small splats."""
+"""Priors that no picture gives: smooth planes, round and small splats, lean shapes (see the trainer)."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ class RegularizerWeights:
         max_scale_ratio: See ``scale_ratio`` (official: 7.5).
         scale_cap: Excess of standard deviations over ``max_scale``, per world unit (ours).
         max_scale: World units (ours).
+        silhouette_area: Share of a picture from anywhere that is covered. Between the given views the visual
+            hull is fatter than the object; of the shapes that explain them the leanest is nearest (ours).
     """
 
     time_smoothness: float = 0.0
@@ -33,6 +35,7 @@ class RegularizerWeights:
     max_scale_ratio: float = 7.5
     scale_cap: float = 0.0
     max_scale: float = 0.04
+    silhouette_area: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the ranges; raises ValueError with the offending value."""

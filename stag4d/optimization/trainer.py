@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..data import TrainingViews
+from ..geometry import OrbitPose
 from ..rendering import render
 from ..scene import (
     Deformation,
@@ -36,12 +37,16 @@ _REPORT_EVERY = 10  # steps between reports and checks for numbers that are not 
 
 
 class _Draw(NamedTuple):
-    """What one of ``num_frames`` frames is compared with: C cameras and their backgrounds [C, 3]."""
+    """What one of ``num_frames`` frames is compared with: C cameras and their backgrounds [C, 3].
+
+    ``elsewhere`` is where its silhouette is measured, None where it is not.
+    """
 
     frame: int
     cameras: Tensor
     backgrounds: Tensor
     num_frames: int
+    elsewhere: OrbitPose | None
 
 
 class _Compared(NamedTuple):
@@ -179,8 +184,12 @@ class Trainer:
         frames = torch.randperm(num_frames, generator=self.generator)[: batch.num_frames].tolist()
         if progress < batch.static_until:
             frames = [num_frames // 2] * batch.num_frames
+        elsewhere: list[OrbitPose | None] = [None] * len(frames)
+        if self.config.regularizers.silhouette_area > 0:
+            guidance, like = self.config.guidance, self.info.input_pose
+            elsewhere = [*random_poses(guidance, len(frames), like, self.generator)]
         draws = []
-        for frame in frames:
+        for frame, pose in zip(frames, elsewhere, strict=True):
             drawn = (
                 torch.randperm(self.views.num_cameras - 1, generator=self.generator)[: batch.num_views] + 1
             )
@@ -188,7 +197,8 @@ class Trainer:
             backgrounds = torch.ones(len(cameras), 3)
             if batch.background == "random":
                 backgrounds = torch.rand(len(cameras), 3, generator=self.generator)
-            draws.append(_Draw(frame, cameras.to(self.device), backgrounds.to(self.device), len(frames)))
+            cameras, backgrounds = cameras.to(self.device), backgrounds.to(self.device)
+            draws.append(_Draw(frame, cameras, backgrounds, len(frames), pose))
         return draws
 
     def _compare(self, draw: _Draw, progress: float) -> _Compared:
@@ -200,6 +210,10 @@ class Trainer:
         targets = self.views.targets(draw.frame, draw.cameras, draw.backgrounds, size)
         sums = view_losses(output, targets, draw.cameras == 0, self.config.losses, progress)
         losses = {name: value / (len(draw.cameras) * draw.num_frames) for name, value in sums.items()}
+        if draw.elsewhere is not None:
+            camera = Cameras.from_poses([draw.elsewhere], size, size).to(self.device)
+            area = render(gaussians, camera, backend=self.backend).alphas.mean()
+            losses["silhouette"] = self.config.regularizers.silhouette_area * area / draw.num_frames
         means2d = output.meta["means2d"]
         total = torch.stack(list(losses.values())).sum()
         *gradients, means2d.grad = torch.autograd.grad(

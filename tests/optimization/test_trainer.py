@@ -26,7 +26,7 @@ from stag4d.optimization import (
 )
 from stag4d.rendering import render
 from stag4d.scene import GaussianModel4D
-from stag4d.types import StepReport, ViewSet
+from stag4d.types import Cameras, StepReport, ViewSet
 
 NO_PICTURES = LossWeights(input_color=0, input_alpha=0, view_color=0, view_alpha=0)
 
@@ -142,6 +142,27 @@ def test_a_hull_start_has_the_asked_number_inside_its_cube(clip, make_config):
     assert means.shape == (130, 3)
     assert means.abs().max() <= 0.81
     assert means.std(dim=0).min() > 0.01
+
+
+def test_leaner_shapes_are_preferred_where_no_picture_looks(clip, make_config):
+    """Between the given views a fit covers less of pictures from elsewhere, and as much of the given ones."""
+    elsewhere = Cameras.from_poses([OrbitPose(azimuth_deg=angle) for angle in (60, 120, 180, 240)], 32, 32)
+    areas, given = [], []
+    for weight in (0.0, 0.1):
+        regularizers = RegularizerWeights(silhouette_area=weight)
+        model = Trainer(clip, make_config(steps=200, regularizers=regularizers)).run()
+        gaussians = model.at(model.frame_times[[0]])[0]
+        areas.append(render(gaussians, elsewhere).alphas.mean().item())
+        given.append(mean_psnr(model, clip, 32))
+    assert areas[1] < 0.97 * areas[0]
+    assert given[1] > given[0] - 1.5
+
+
+def test_the_report_has_the_silhouettes_share_of_the_loss(clip, make_config):
+    reports: list[StepReport] = []
+    regularizers = RegularizerWeights(silhouette_area=0.1)
+    Trainer(clip, make_config(steps=10, regularizers=regularizers)).run(reports.append)
+    assert 0 < reports[-1].losses["silhouette"] < 0.1
 
 
 def test_reports_come_every_ten_steps_and_after_the_last(clip, make_config):
