@@ -161,7 +161,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add_plan_arguments(parser, num_steps=5000, learning_rate=1e-3)
+    add_plan_arguments(parser, num_steps=5000, learning_rate=4e-4)
     parser.add_argument("--vae", type=Path, required=True, help="result of training.autoencoder")
     arguments = parser.parse_args()
     plan = plan_of(arguments, ema_decay=0.998)

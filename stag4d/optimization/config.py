@@ -158,7 +158,7 @@ _FAST = OptimizationConfig(
     ),
     losses=LossWeights(input_color=2.0, input_alpha=1.0),
     regularizers=RegularizerWeights(
-        time_smoothness=0.01, scale_cap=1.0, max_scale=0.04, silhouette_area=0.05
+        time_smoothness=0.01, scale_cap=1.0, max_scale=0.04, silhouette_area=0.03
     ),
     batch=BatchConfig(),
     densification=DensificationConfig(
