@@ -1,6 +1,7 @@
 """The fit: from posed views to a 4D scene, watched, cancelled and resumed as the host does it."""
 
 import logging
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -139,21 +140,20 @@ class STAG4DOptimize(io.ComfyNode):
             start = _start(scene, splat)
             if device.type != "cpu":
                 comfy.model_management.free_memory(ROOM, device)
-            growing = GrowingScene(cls.hidden.prompt, cls.hidden.unique_id)
-            watcher = _Watcher(views, config.steps, device, growing)
-            model, report = fit(
-                views,
-                config,
-                start=start,
-                checkpoint=temp_folder(),
-                resume=True,
-                make_prior=None if guidance is None else guidance.prior_maker(config, ROOM),
-                device=device,
-                on_report=watcher.on_report,
-                on_scene=watcher.on_scene,
-                should_stop=watcher.is_cancelled,
-            )
-            growing.close()
+            with closing(GrowingScene(cls.hidden.prompt, cls.hidden.unique_id)) as growing:
+                watcher = _Watcher(views, config.steps, device, growing)
+                model, report = fit(
+                    views,
+                    config,
+                    start=start,
+                    checkpoint=temp_folder(),
+                    resume=True,
+                    make_prior=None if guidance is None else guidance.prior_maker(config, ROOM),
+                    device=device,
+                    on_report=watcher.on_report,
+                    on_scene=watcher.on_scene,
+                    should_stop=watcher.is_cancelled,
+                )
             if report.steps < config.steps:
                 _logger.info("STAG4D Optimize was cancelled; the same prompt goes on from there.")
                 raise comfy.model_management.InterruptProcessingException

@@ -90,7 +90,7 @@ class OptimizationConfig:
         regularizers: Weights of the priors.
         batch: What a step renders.
         densification: How the number of Gaussians changes.
-        guidance: Where a prior looks, when there is one.
+        guidance: Where a prior looks, when there is one, and where silhouettes are measured.
     """
 
     preset: PresetName

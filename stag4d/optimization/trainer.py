@@ -184,10 +184,9 @@ class Trainer:
         frames = torch.randperm(num_frames, generator=self.generator)[: batch.num_frames].tolist()
         if progress < batch.static_until:
             frames = [num_frames // 2] * batch.num_frames
-        elsewhere: list[OrbitPose | None] = [None] * len(frames)
+        elsewhere: Sequence[OrbitPose | None] = [None] * len(frames)
         if self.config.regularizers.silhouette_area > 0:
-            guidance, like = self.config.guidance, self.info.input_pose
-            elsewhere = [*random_poses(guidance, len(frames), like, self.generator)]
+            elsewhere = random_poses(self.config.guidance, len(frames), self.info.input_pose, self.generator)
         draws = []
         for frame, pose in zip(frames, elsewhere, strict=True):
             drawn = (

@@ -93,8 +93,9 @@ def test_a_copy_shows_the_same_and_leaves_when_it_is_removed(page, graph):
     page.drag(CANVAS, (0.5, 0.5), (0.7, 0.4))
     page.wait("view()")
     page.run(
-        "() => { const copy = node('STAG4DPreview').clone(); copy.pos = [900, 500]; app.graph.add(copy);"
-        "window.copy = copy; }"
+        "() => { app.canvas.selectItems([node('STAG4DPreview')]); app.canvas.copyToClipboard();"
+        "app.canvas.pasteFromClipboard({ position: [900, 500] });"
+        "window.copy = app.graph.nodes.at(-1); }"
     )
     page.wait("viewers().length === 2 && viewers().every(isLit)")
     assert page.run("copy.widgets.find(({name}) => name === 'view').value") == page.run("view()")
