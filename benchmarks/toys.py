@@ -5,6 +5,7 @@ cells are skipped, so an interrupted run goes on.
 
     python3 tasks.py bench toys                     8 validation toys, preset fast
     python3 tasks.py bench toys --ablation --toys 4
+    python3 tasks.py bench toys --ablation "no silhouette area" --toys 3
 """
 
 from __future__ import annotations
@@ -58,7 +59,9 @@ def main() -> None:
     if options.cell is not None:
         _run_cell(options)
         return
-    variants = list(VARIANTS) if options.ablation else ["preset"]
+    variants = ["preset"]
+    if options.ablation is not None:
+        variants += options.ablation or list(VARIANTS)[1:]
     rows = {}
     for variant in variants:
         cells = [_cell(options, variant, index) for index in range(options.toys)]
@@ -146,7 +149,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--preset", choices=("fast", "quality"), default="fast")
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--ablation", action="store_true", help="every variant, not the preset alone")
+    parser.add_argument(
+        "--ablation", nargs="*", choices=list(VARIANTS)[1:], metavar="VARIANT",
+        help=f"these variants beside the preset, or all: {', '.join(list(VARIANTS)[1:])}",
+    )  # fmt: skip
     parser.add_argument("--cache", default="out/toys", help="folder of the cells' files")
     parser.add_argument("--cell", nargs=3, metavar=("VARIANT", "INDEX", "FILE"), help=argparse.SUPPRESS)
     return parser.parse_args()
