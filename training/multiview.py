@@ -1,46 +1,44 @@
 """The small multi-view model: six views of a toy from one, in the layout of Zero123++.
 
-    python -m training.multiview --toys DIR --vae RUN/vae --out RUN
+    python -m training.multiview --toys DIR --vae RUN/vae --vision RUN --out RUN
 
-Vision encoder and UNet learn together. The text encoder stays as it was drawn: the prompt is always empty, so
-its states are constants. The result is the folder ``RUN/mini-zero123plus``.
+Vision encoder and UNet learn together; the encoder has learned alone before, see ``training.vision``. The
+text encoder stays as it was drawn: the prompt is always empty, so its states are constants. The result is the
+folder ``RUN/mini-zero123plus``.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, EulerAncestralDiscreteScheduler, UNet2DConditionModel
-from diffusers.models.attention import BasicTransformerBlock
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, one_hot
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionConfig, CLIPVisionModelWithProjection
+from torch.nn.functional import mse_loss
+from transformers import CLIPTextConfig, CLIPTextModel
 
 from stag4d.diffusion import SeededNoise, load_multiview_model, sample_latents
 from stag4d.diffusion.attention import ReadTokens, WriteTokens, install_reference_attention
 from stag4d.diffusion.zero123plus import GRAY
 from stag4d.export import write_contact_sheet
 
-from .autoencoder import CHANNELS, STRENGTH, basis_of, latents_of
+from .autoencoder import CHANNELS, STRENGTH, basis_of
 from .folders import save_modules, write_image_processor, write_json, write_tokenizer
 from .loop import add_plan_arguments, autocast, plan_of, train
 from .parallel import NUM_PROCESSES
-from .toys import RIG, SIZE, Toys, draw_toys, on_background, read_toys, recolored
+from .side_tasks import Mattes, Places
+from .toys import SIZE, Toys, draw_toys, on_background, read_toys
+from .vision import MATTE_WEIGHT, WIDTH, Examples, Outliner, draw_examples, read_outliner
 
-BATCH = 16
-WIDTH = 128  # of text states and image embeddings
+BATCH = 32
 NUM_TOKENS = 8
 RAMP = tuple(round(token / (NUM_TOKENS - 1), 4) for token in range(NUM_TOKENS))
 UNCONDITIONAL_SHARE = 0.05
 START_SHARE = 0.5  # of a batch that is at the first step of sampling, where views are noise and nothing else
 PLACE_WEIGHT = 0.1  # of the loss that has every token know where it is
-OUTLINE, OUTLINE_WEIGHT = (12, 8), 0.5  # of the views' latents, which the embedding alone has to tell
+OUTLINE_WEIGHT = 0.5  # of what the embedding alone has to tell
 SHEET_TOYS = 8
 SAMPLING = {"num_steps": 12, "guidance_scale": 1.0}  # what the folder advises
 
@@ -50,7 +48,7 @@ class Learner(nn.Module):
 
     Args:
         unet: With reference attention installed.
-        vision_encoder: Embeds the input.
+        outliner: Embeds the input.
         uncond_states: [1, K, D].
     """
 
@@ -61,61 +59,53 @@ class Learner(nn.Module):
     def __init__(
         self,
         unet: UNet2DConditionModel,
-        vision_encoder: CLIPVisionModelWithProjection,
+        outliner: Outliner,
         uncond_states: Tensor,
     ) -> None:
         super().__init__()
-        self.unet, self.vision_encoder = unet, vision_encoder
-        self.outline = nn.Linear(WIDTH, CHANNELS * math.prod(OUTLINE))
-        self.places = Places(unet)
+        self.unet, self.outliner = unet, outliner
+        self.places, self.mattes = Places(unet), Mattes(unet)
         self.register_buffer("uncond_states", uncond_states, persistent=False)
         self.register_buffer("ramp", torch.tensor(RAMP), persistent=False)
         self.register_buffer("alphas_cumprod", make_scheduler().alphas_cumprod, persistent=False)
 
-    def loss(
-        self,
-        inputs: Tensor,
-        references: Tensor,
-        grids: Tensor,
-        generator: torch.Generator,
-    ) -> dict[str, Tensor]:
+    def loss(self, examples: Examples, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the mean squared error of the velocity (Salimans and Ho 2022) of a batch.
 
-        A share of the batch is where sampling starts, see ``noised``. So that the embedding soon says what
-        the views look like, a linear layer that is not kept has to tell their coarse latents from it.
+        A share of the batch is where sampling starts, see ``noised``. Beside it stand the errors of layers
+        that are not kept: they have to tell how the views look from the embedding alone, and places and
+        mattes from what the UNet has on its way.
 
         Args:
-            inputs: [B, 3, S, S] pictures on gray, -1..1.
-            references: [B, C, h, w] their latents, with a mean square of 1.
-            grids: [B, C, 3h, 2w] latents of the six views, the same.
+            examples: A batch.
             generator: Source of the draws, on the CPU.
         """
-        count, device = len(grids), grids.device
+        count, device = len(examples.grids), examples.grids.device
         last = len(self.alphas_cumprod) - 1
         timesteps = torch.randint(last + 1, (count,), generator=generator)
         is_blank = (torch.rand(count, generator=generator) < UNCONDITIONAL_SHARE).to(device)
         is_start = torch.rand(count, generator=generator) < START_SHARE
         timesteps = timesteps.masked_fill(is_start, last).to(device)
         noises = [
-            torch.randn(latents.shape, generator=generator).to(device) for latents in (references, grids)
+            torch.randn(latents.shape, generator=generator).to(device)
+            for latents in (examples.references, examples.grids)
         ]
         is_blank, is_start = is_blank[:, None, None, None], is_start.to(device)[:, None, None, None]
         alphas = self.alphas_cumprod[timesteps][:, None, None, None]
-        noisy, wanted = noised(grids, noises[1], alphas, is_start)
-        references = STRENGTH * references.masked_fill(is_blank, 0.0)
+        noisy, wanted = noised(examples.grids, noises[1], alphas, is_start)
+        references = STRENGTH * examples.references.masked_fill(is_blank, 0.0)
         noisy_references, _ = noised(references, noises[0], alphas, torch.zeros_like(is_start))
         with autocast(device):
-            embeddings = self.vision_encoder(inputs).image_embeds.float()
-            outlines = self.outline(embeddings).float()
+            embeddings, outline_error = self.outliner(examples)
             embeddings = embeddings.masked_fill(is_blank.flatten(1), 0.0)
             states = self.uncond_states + embeddings[:, None] * self.ramp[:, None]
-            with self.places.watching() as misplaced:
+            with self.places.watching() as misplaced, self.mattes.watching() as told:
                 predicted = predict_velocity(self.unet, noisy_references, noisy, timesteps, states).float()
-        coarse = adaptive_avg_pool2d(grids, OUTLINE).flatten(1)
         return {
-            "velocity": (predicted - wanted).square().mean(),
-            "outline": OUTLINE_WEIGHT * (outlines - coarse).square().mean(),
+            "velocity": mse_loss(predicted, wanted),
+            "outline": OUTLINE_WEIGHT * outline_error,
             "place": PLACE_WEIGHT * torch.stack(misplaced).mean(),
+            "matte": MATTE_WEIGHT * self.mattes.error(told[-1], examples.mattes),
         }
 
 
@@ -134,54 +124,6 @@ def noised(latents: Tensor, noise: Tensor, alphas: Tensor, is_start: Tensor) -> 
     signal, sigma = alphas.sqrt(), (1 - alphas).sqrt()
     noisy = signal * latents.masked_fill(is_start, 0.0) + sigma * noise
     return noisy, signal * noise - torch.where(is_start, 1 / sigma, sigma) * latents
-
-
-class Places(nn.Module):
-    """Linear layers that have to tell from a token, at each self-attention, where in the grid it is.
-
-    The UNet knows places by the padding of its convolutions only, and is slow to find that out for itself.
-    The layers are not kept.
-    """
-
-    def __init__(self, unet: UNet2DConditionModel) -> None:
-        super().__init__()
-        self._blocks = [block for block in unet.modules() if isinstance(block, BasicTransformerBlock)]
-        self.readers = nn.ModuleList(nn.Linear(block.dim, 7) for block in self._blocks)
-
-    @contextmanager
-    def watching(self) -> Iterator[list[Tensor]]:
-        """Collect the mean squared error of every block's tokens, of the reference and then of the views."""
-        errors: list[Tensor] = []
-
-        def hook(reader: nn.Module, tokens: Tensor) -> None:
-            errors.append(
-                (reader(tokens).float() - places_of(tokens.shape[1], tokens.device)).square().mean()
-            )
-
-        with ExitStack() as stack:
-            for block, reader in zip(self._blocks, self.readers, strict=True):
-                handle = block.register_forward_pre_hook(
-                    lambda _, given, reader=reader: hook(reader, given[0])
-                )
-                stack.callback(handle.remove)
-            yield errors
-
-
-def places_of(num_tokens: int, device: torch.device) -> Tensor:
-    """Return what tells tokens' places, [L, 7]: row and column of the tile, and row and column in the tile.
-
-    The reference, which is one tile by itself, has zeros for the first five.
-    """
-    is_reference = math.isqrt(num_tokens) ** 2 == num_tokens
-    side = math.isqrt(num_tokens if is_reference else num_tokens // 6)
-    heights, widths = (1, 1) if is_reference else (3, 2)
-    rows, columns = torch.meshgrid(
-        torch.arange(heights * side, device=device), torch.arange(widths * side, device=device), indexing="ij"
-    )
-    inside = [(2 * (axis % side) + 1) / side - 1 for axis in (rows, columns)]
-    tiles = [one_hot(rows // side, 3), one_hot(columns // side, 2)]
-    tile = torch.cat(tiles, dim=-1) * (0 if is_reference else 1)
-    return torch.cat([tile, torch.stack(inside, dim=-1)], dim=-1).flatten(0, 1)
 
 
 def predict_velocity(
@@ -207,16 +149,6 @@ def make_unet() -> UNet2DConditionModel:
     return unet
 
 
-def make_vision_encoder() -> CLIPVisionModelWithProjection:
-    """Return an untrained encoder of pictures of 64 x 64."""
-    return CLIPVisionModelWithProjection(
-        CLIPVisionConfig(
-            hidden_size=144, intermediate_size=432, num_hidden_layers=5, num_attention_heads=4,
-            image_size=SIZE, patch_size=8, projection_dim=WIDTH, hidden_act="gelu",
-        )
-    )  # fmt: skip
-
-
 def make_text_encoder() -> CLIPTextModel:
     """Return an untrained text encoder that knows two words."""
     return CLIPTextModel(
@@ -236,7 +168,7 @@ def make_scheduler() -> EulerAncestralDiscreteScheduler:
 
 def write_folder(folder: Path, learner: Learner, vae: AutoencoderKL, text_encoder: CLIPTextModel) -> None:
     """Write a model in the layout of Zero123++."""
-    learned = {"unet": learner.unet, "vision_encoder": learner.vision_encoder}
+    learned = {"unet": learner.unet, "vision_encoder": learner.outliner.encoder}
     save_modules(folder, {**learned, "vae": vae, "text_encoder": text_encoder})
     make_scheduler().save_pretrained(folder / "scheduler")
     for name in ("feature_extractor_clip", "feature_extractor_vae"):
@@ -271,25 +203,23 @@ def main() -> None:
     )
     add_plan_arguments(parser, num_steps=12_000, learning_rate=4e-4)
     parser.add_argument("--vae", type=Path, required=True, help="result of training.autoencoder")
+    parser.add_argument("--vision", type=Path, required=True, help="folder of a run of training.vision")
     arguments = parser.parse_args()
     plan = plan_of(arguments, ema_decay=0.995)
     toys = read_toys(arguments.toys, arguments.shards)
     text_encoder = make_text_encoder()
     with torch.no_grad():
         uncond_states = text_encoder(torch.tensor([[0] + [1] * (NUM_TOKENS - 1)]))[0]
-    learner = Learner(make_unet(), make_vision_encoder(), uncond_states).to(plan.device)
+    outliner = Outliner()
+    outliner.load_state_dict(read_outliner(arguments.vision))
+    learner = Learner(make_unet(), outliner, uncond_states).to(plan.device)
     basis = basis_of(toys).to(plan.device)
     unseen = draw_toys("val", 0, SHEET_TOYS)
 
     def losses_of(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
         assert isinstance(module, Learner)
-        rows = torch.randint(len(toys), (BATCH // NUM_PROCESSES,), generator=generator)
-        chosen = recolored(toys.pictures[rows, : len(RIG)], generator)
-        pictures = on_background(chosen, GRAY / 255).to(plan.device)  # [B, 7, 3, S, S]
-        latents = latents_of(basis, pictures)  # [B, 7, C, h, w]
-        tiles = latents[:, 1:].unflatten(1, (3, 2)).permute(0, 3, 1, 4, 2, 5)  # [B, C, 3, h, 2, w]
-        grids = tiles.flatten(4, 5).flatten(2, 3)
-        return module.loss(pictures[:, 0], latents[:, 0], grids, generator)
+        examples = draw_examples(toys, basis, BATCH // NUM_PROCESSES, generator, plan.device)
+        return module.loss(examples, generator)
 
     def draw_sheet(module: nn.Module, path: Path) -> None:
         assert isinstance(module, Learner)

@@ -1,0 +1,101 @@
+"""The bundled multi-view model's six views of new toys, against the toys' own.
+
+    python3 tasks.py bench bundled_views
+    python3 tasks.py bench bundled_views --model DIR --split val --sampling-steps 4 8 12
+
+Every toy is a frame that is denoised for itself. Its views are cut out as everywhere and compared on white,
+at their own size. Beside them stand two guesses that any model has to beat: the input copied six times, and
+the mean of toys of the training split, the same six views for all. OUT gets a sheet, in pairs of rows: truth
+above, ours below, the input first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stag4d.diffusion import SeededNoise, load_multiview_model
+from stag4d.evaluation import compare, compare_on_white, on_white
+from stag4d.export import write_contact_sheet
+from stag4d.geometry import OrbitPose
+from stag4d.mini import raycast, toy_object, toy_seed
+from stag4d.mini.objects import SPLITS, Split
+from stag4d.pipeline import model_folder
+from stag4d.pipeline.multiview import generate_views
+from stag4d.types import Cameras
+
+INPUT = OrbitPose(azimuth_deg=0.0)
+SHEET_TOYS = 8
+
+
+def main() -> None:
+    """Draw, measure and print."""
+    options = _options()
+    model = load_multiview_model(model_folder(options.model, "multiview"))
+    poses, size = (INPUT, *model.grid.poses), model.grid.tile_size
+    images, alphas = _draw_toys(options.split, options.toys, poses, size)  # [7, N, S, S, 3]
+    truth = images[1:], alphas[1:]
+    _say("the input copied", compare(*(part[:1].expand_as(part[1:]) for part in (images, alphas)), *truth))
+    known, known_alphas = _draw_toys("train", options.toys * 4, poses, size)
+    pictures = on_white(known, known_alphas)[1:].mean(dim=1, keepdim=True)
+    mean_alphas = known_alphas[1:].mean(dim=1, keepdim=True)
+    white = on_white(*truth)
+    mean = compare_on_white(pictures.expand_as(white), mean_alphas.expand_as(truth[1]), white, truth[1])
+    _say("the mean of training toys", mean)
+    for num_steps in options.sampling_steps or [model.sampling.num_steps]:
+        began = time.perf_counter()
+        config = replace(model.sampling, anchor=None, num_steps=num_steps)
+        views = generate_views(model, images[0], alphas[0], SeededNoise(options.seed), config)
+        drawn = views.view_images.transpose(0, 1), views.view_alphas.transpose(0, 1)  # [6, N, S, S, 3]
+        seconds = (time.perf_counter() - began) / options.toys
+        _say(f"{num_steps} steps, {seconds:.2f} s a toy", compare(*drawn, *truth))
+        pairs = [
+            torch.cat([on_white(images[0, toy], alphas[0, toy])[None], on_white(*shown)[:, toy]])
+            for toy in range(min(SHEET_TOYS, options.toys))
+            for shown in (truth, drawn)
+        ]
+        path = options.out / f"{options.split}_{num_steps}.png"
+        write_contact_sheet(path, torch.cat(pairs), columns=len(poses))
+        print(f"  {path}")
+
+
+def _draw_toys(split: Split, count: int, poses: tuple[OrbitPose, ...], size: int) -> tuple[Tensor, Tensor]:
+    """Return toys of a split, each at a time of its own: [V, N, S, S, 3] straight colors and alphas."""
+    cameras = Cameras.from_poses(poses, size, size)
+    shots = []
+    for index in range(count):
+        moment = (index * 0.618) % 1  # spread evenly, not in step with anything
+        shots.append(raycast(toy_object(toy_seed(split, index)), moment, cameras)[:2])
+    images, alphas = (torch.stack(parts, dim=1) for parts in zip(*shots, strict=True))
+    return images, alphas
+
+
+def _say(what: str, scores: dict[str, Any]) -> None:
+    """Print one line."""
+    print(
+        f"{what:28} PSNR {scores['psnr']:6.2f} dB, SSIM {scores['ssim']:.3f}, IoU {scores['iou']:.3f}",
+        flush=True,
+    )
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", default="bundled/mini-zero123plus", help="default: %(default)s")
+    parser.add_argument("--split", choices=SPLITS, default="test", help="default: %(default)s")
+    parser.add_argument("--toys", type=int, default=32, help="how many (default: %(default)s)")
+    parser.add_argument("--sampling-steps", type=int, nargs="+", help="default: as the model says")
+    parser.add_argument("--seed", type=int, default=0, help="of the noise (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("bench_views"), help="default: %(default)s")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""The vision encoder of the multi-view model, taught alone first: how six views of a toy look, coarsely.
+
+    python -m training.vision --toys DIR --out RUN
+
+Alone, the encoder sees several times as many toys in the same time as within the whole model. A linear layer
+has to tell the views' coarse latents and mattes from its embeddings. The result is
+``RUN/vision.safetensors``, the weights of both; ``training.multiview`` goes on from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d, mse_loss
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from stag4d.diffusion.zero123plus import GRAY
+
+from .autoencoder import CHANNELS, basis_of, latents_of
+from .loop import add_plan_arguments, autocast, plan_of, train
+from .parallel import NUM_PROCESSES
+from .toys import RIG, SIZE, Toys, on_background, read_toys, recolored
+
+BATCH = 32
+WIDTH = 128  # of the embedding
+COARSE = (12, 8)  # of the six views' latents, 24 x 16
+COARSE_MATTE = (48, 32)  # of their mattes, 192 x 128
+MATTE_STRENGTH = 0.42  # root mean square of a matte: the root of the share that toys cover
+MATTE_WEIGHT = 0.5  # on white, what a wrong outline costs is far more than on gray
+
+
+class Examples(NamedTuple):
+    """Some toys, as the model sees them and as it has to draw them.
+
+    Attributes:
+        inputs: [B, 3, S, S] pictures on gray, -1..1.
+        references: [B, C, h, w] their latents, with a mean square of 1.
+        grids: [B, C, 3h, 2w] latents of their six views, the same.
+        mattes: [B, 1, 3S, 2S] of the views, over ``MATTE_STRENGTH``.
+    """
+
+    inputs: Tensor
+    references: Tensor
+    grids: Tensor
+    mattes: Tensor
+
+
+class Outliner(nn.Module):
+    """The vision encoder, and the layer that tells coarse latents and mattes from its embeddings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = CLIPVisionModelWithProjection(
+            CLIPVisionConfig(
+                hidden_size=144, intermediate_size=432, num_hidden_layers=5, num_attention_heads=4,
+                image_size=SIZE, patch_size=8, projection_dim=WIDTH, hidden_act="gelu",
+            )
+        )  # fmt: skip
+        self.layer = nn.Linear(WIDTH, CHANNELS * math.prod(COARSE) + math.prod(COARSE_MATTE))
+
+    def forward(self, examples: Examples) -> tuple[Tensor, Tensor]:
+        """Return embeddings [B, D], and the mean squared error of what they tell."""
+        with autocast(examples.inputs.device):
+            embeddings = self.encoder(examples.inputs).image_embeds.float()
+            told = self.layer(embeddings).float()
+        latents = adaptive_avg_pool2d(examples.grids, COARSE).flatten(1)
+        mattes = adaptive_avg_pool2d(examples.mattes, COARSE_MATTE).flatten(1)
+        parts = told.split([latents.shape[1], mattes.shape[1]], dim=1)
+        return embeddings, mse_loss(parts[0], latents) + MATTE_WEIGHT * mse_loss(parts[1], mattes)
+
+
+def draw_examples(
+    toys: Toys, basis: Tensor, count: int, generator: torch.Generator, device: torch.device
+) -> Examples:
+    """Draw some toys and recolor them."""
+    rows = torch.randint(len(toys), (count,), generator=generator)
+    chosen = recolored(toys.pictures[rows, : len(RIG)], generator).to(device)
+    pictures = on_background(chosen, GRAY / 255)  # [B, 7, 3, S, S]
+    latents = latents_of(basis, pictures)  # [B, 7, C, h, w]
+    mattes = chosen[:, 1:, ..., 3].float()[:, :, None] / (255 * MATTE_STRENGTH)  # [B, 6, 1, S, S]
+    return Examples(pictures[:, 0], latents[:, 0], grid_of_views(latents[:, 1:]), grid_of_views(mattes))
+
+
+def grid_of_views(views: Tensor) -> Tensor:
+    """Return six views [B, 6, C, h, w] as grids of three rows and two columns, [B, C, 3h, 2w]."""
+    return views.unflatten(1, (3, 2)).permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
+
+
+def read_outliner(folder: Path) -> dict[str, Tensor]:
+    """Return the weights that a run wrote."""
+    return load_file(folder / "vision.safetensors")
+
+
+def main() -> None:
+    """Train."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_plan_arguments(parser, num_steps=4_000, learning_rate=4e-4)
+    arguments = parser.parse_args()
+    plan = plan_of(arguments, ema_decay=0.99)
+    toys = read_toys(arguments.toys, arguments.shards)
+    basis = basis_of(toys).to(plan.device)
+
+    def losses_of(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
+        examples = draw_examples(toys, basis, BATCH // NUM_PROCESSES, generator, plan.device)
+        return {"outline": module(examples)[1]}
+
+    def keep(module: nn.Module, path: Path) -> None:
+        save_file(module.state_dict(), path.parent / "vision.safetensors")
+
+    train(Outliner().to(plan.device), losses_of, plan, keep)
+
+
+if __name__ == "__main__":
+    main()
