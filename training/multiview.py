@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, EulerAncestralDiscreteScheduler, UNet2DConditionModel
+from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 from transformers import CLIPTextConfig, CLIPTextModel
@@ -142,11 +143,22 @@ def make_unet() -> UNet2DConditionModel:
         sample_size=(24, 16), in_channels=CHANNELS, out_channels=CHANNELS, layers_per_block=1,
         block_out_channels=(48, 112, 112), attention_head_dim=(2, 4, 4), norm_num_groups=4,
         cross_attention_dim=WIDTH, use_linear_projection=True,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        down_block_types=("CrossAttnDownBlock2D",) * 3, up_block_types=("CrossAttnUpBlock2D",) * 3,
     )  # fmt: skip
     install_reference_attention(unet)
     return unet
+
+
+@torch.no_grad()
+def start_from(learner: Learner, run: Path) -> None:
+    """Take over the averaged weights of another run; attentions that it lacks begin by adding nothing."""
+    found = torch.load(run / "state.pt", map_location="cpu", weights_only=True)["averaged"]
+    known = {name: value for name, value in found.items() if not name.startswith("places.")}
+    learner.load_state_dict(known, strict=False)
+    for name, module in learner.unet.named_modules():
+        if isinstance(module, Transformer2DModel) and f"unet.{name}.proj_out.weight" not in found:
+            nn.init.zeros_(module.proj_out.weight)
+            nn.init.zeros_(module.proj_out.bias)
 
 
 def make_text_encoder() -> CLIPTextModel:
@@ -204,6 +216,9 @@ def main() -> None:
     add_plan_arguments(parser, num_steps=12_000, learning_rate=4e-4)
     parser.add_argument("--vae", type=Path, required=True, help="result of training.autoencoder")
     parser.add_argument("--vision", type=Path, required=True, help="folder of a run of training.vision")
+    parser.add_argument(
+        "--begin-with", type=Path, help="folder of another run of this command, to begin where it is"
+    )
     arguments = parser.parse_args()
     plan = plan_of(arguments, ema_decay=0.995)
     toys = read_toys(arguments.toys, arguments.shards)
@@ -212,7 +227,10 @@ def main() -> None:
         uncond_states = text_encoder(torch.tensor([[0] + [1] * (NUM_TOKENS - 1)]))[0]
     outliner = Outliner()
     outliner.load_state_dict(read_outliner(arguments.vision))
-    learner = Learner(make_unet(), outliner, uncond_states).to(plan.device)
+    learner = Learner(make_unet(), outliner, uncond_states)
+    if arguments.begin_with is not None:
+        start_from(learner, arguments.begin_with)
+    learner.to(plan.device)
     basis = basis_of(toys).to(plan.device)
     unseen = draw_toys("val", 0, SHEET_TOYS)
 

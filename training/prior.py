@@ -53,7 +53,7 @@ class Learner(nn.Module):
         )  # fmt: skip
         self.image_encoder = CLIPVisionModelWithProjection(
             CLIPVisionConfig(
-                hidden_size=112, intermediate_size=224, num_hidden_layers=3, num_attention_heads=4,
+                hidden_size=88, intermediate_size=176, num_hidden_layers=3, num_attention_heads=4,
                 image_size=SIZE, patch_size=8, projection_dim=WIDTH, hidden_act="gelu",
             )
         )  # fmt: skip
