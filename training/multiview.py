@@ -2,9 +2,9 @@
 
     python -m training.multiview --toys DIR --vae RUN/vae --vision RUN --out RUN
 
-Vision encoder and UNet learn together; the encoder has learned alone before, see ``training.vision``. The
-text encoder stays as it was drawn: the prompt is always empty, so its states are constants. The result is the
-folder ``RUN/mini-zero123plus``.
+Only the UNet learns here: the vision encoder is taken as ``training.vision`` left it, and the text encoder
+stays as it was drawn, since the prompt is always empty and its states are constants. The result is the folder
+``RUN/mini-zero123plus``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from diffusers import AutoencoderKL, EulerAncestralDiscreteScheduler, UNet2DCond
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionModelWithProjection
 
 from stag4d.diffusion import SeededNoise, load_multiview_model, sample_latents
 from stag4d.diffusion.attention import ReadTokens, WriteTokens, install_reference_attention
@@ -31,7 +31,7 @@ from .loop import add_plan_arguments, autocast, plan_of, train
 from .parallel import NUM_PROCESSES
 from .side_tasks import Mattes, Places
 from .toys import SIZE, Toys, draw_toys, on_background, read_toys
-from .vision import MATTE_WEIGHT, WIDTH, Examples, Outliner, draw_examples, read_outliner
+from .vision import MATTE_WEIGHT, WIDTH, Examples, draw_examples, read_encoder
 
 BATCH = 32
 NUM_TOKENS = 8
@@ -39,17 +39,16 @@ RAMP = tuple(round(token / (NUM_TOKENS - 1), 4) for token in range(NUM_TOKENS))
 UNCONDITIONAL_SHARE = 0.05
 START_SHARE = 0.5  # of a batch that is at the first step of sampling, where views are noise and nothing else
 PLACE_WEIGHT = 0.1  # of the loss that has every token know where it is
-OUTLINE_WEIGHT = 0.5  # of what the embedding alone has to tell
 SHEET_TOYS = 8
 SAMPLING = {"num_steps": 12, "guidance_scale": 1.0}  # what the folder advises
 
 
 class Learner(nn.Module):
-    """The networks that learn, and the constants that they are given.
+    """The UNet, the layers that have it learn on the side, and what they are given.
 
     Args:
         unet: With reference attention installed.
-        outliner: Embeds the input.
+        vision_encoder: Embeds the input; it stays as it is.
         uncond_states: [1, K, D].
     """
 
@@ -60,11 +59,11 @@ class Learner(nn.Module):
     def __init__(
         self,
         unet: UNet2DConditionModel,
-        outliner: Outliner,
+        vision_encoder: CLIPVisionModelWithProjection,
         uncond_states: Tensor,
     ) -> None:
         super().__init__()
-        self.unet, self.outliner = unet, outliner
+        self.unet, self.vision_encoder = unet, vision_encoder.requires_grad_(False)
         self.places, self.mattes = Places(unet), Mattes(unet)
         self.register_buffer("uncond_states", uncond_states, persistent=False)
         self.register_buffer("ramp", torch.tensor(RAMP), persistent=False)
@@ -73,9 +72,8 @@ class Learner(nn.Module):
     def loss(self, examples: Examples, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the mean squared error of the velocity (Salimans and Ho 2022) of a batch.
 
-        A share of the batch is where sampling starts, see ``noised``. Beside it stand the errors of layers
-        that are not kept: they have to tell how the views look from the embedding alone, and places and
-        mattes from what the UNet has on its way.
+        A share of the batch is where sampling starts, see ``noised``. Beside it stand the errors of the side
+        tasks.
 
         Args:
             examples: A batch.
@@ -97,14 +95,13 @@ class Learner(nn.Module):
         references = STRENGTH * examples.references.masked_fill(is_blank, 0.0)
         noisy_references, _ = noised(references, noises[0], alphas, torch.zeros_like(is_start))
         with autocast(device):
-            embeddings, outline_error = self.outliner(examples)
+            embeddings = self.vision_encoder(examples.inputs).image_embeds.float()
             embeddings = embeddings.masked_fill(is_blank.flatten(1), 0.0)
             states = self.uncond_states + embeddings[:, None] * self.ramp[:, None]
             with self.places.watching() as misplaced, self.mattes.watching() as told:
                 predicted = predict_velocity(self.unet, noisy_references, noisy, timesteps, states).float()
         return {
             "velocity": mse_loss(predicted, wanted),
-            "outline": OUTLINE_WEIGHT * outline_error,
             "place": PLACE_WEIGHT * torch.stack(misplaced).mean(),
             "matte": MATTE_WEIGHT * self.mattes.error(told[-1], examples.mattes),
         }
@@ -151,9 +148,9 @@ def make_unet() -> UNet2DConditionModel:
 
 @torch.no_grad()
 def start_from(learner: Learner, run: Path) -> None:
-    """Take over the averaged weights of another run; attentions that it lacks begin by adding nothing."""
+    """Take over the UNet that another run averaged; attentions that it lacks begin by adding nothing."""
     found = torch.load(run / "state.pt", map_location="cpu", weights_only=True)["averaged"]
-    known = {name: value for name, value in found.items() if not name.startswith("places.")}
+    known = {name: value for name, value in found.items() if name.startswith(("unet.", "mattes."))}
     learner.load_state_dict(known, strict=False)
     for name, module in learner.unet.named_modules():
         if isinstance(module, Transformer2DModel) and f"unet.{name}.proj_out.weight" not in found:
@@ -180,8 +177,8 @@ def make_scheduler() -> EulerAncestralDiscreteScheduler:
 
 def write_folder(folder: Path, learner: Learner, vae: AutoencoderKL, text_encoder: CLIPTextModel) -> None:
     """Write a model in the layout of Zero123++."""
-    learned = {"unet": learner.unet, "vision_encoder": learner.outliner.encoder}
-    save_modules(folder, {**learned, "vae": vae, "text_encoder": text_encoder})
+    networks = {"unet": learner.unet, "vision_encoder": learner.vision_encoder}
+    save_modules(folder, {**networks, "vae": vae, "text_encoder": text_encoder})
     make_scheduler().save_pretrained(folder / "scheduler")
     for name in ("feature_extractor_clip", "feature_extractor_vae"):
         write_image_processor(folder / name)
@@ -225,9 +222,7 @@ def main() -> None:
     text_encoder = make_text_encoder()
     with torch.no_grad():
         uncond_states = text_encoder(torch.tensor([[0] + [1] * (NUM_TOKENS - 1)]))[0]
-    outliner = Outliner()
-    outliner.load_state_dict(read_outliner(arguments.vision))
-    learner = Learner(make_unet(), outliner, uncond_states)
+    learner = Learner(make_unet(), read_encoder(arguments.vision), uncond_states)
     if arguments.begin_with is not None:
         start_from(learner, arguments.begin_with)
     learner.to(plan.device)

@@ -4,7 +4,7 @@
 
 Alone, the encoder sees several times as many toys in the same time as within the whole model. A linear layer
 has to tell the views' coarse latents and mattes from its embeddings. The result is
-``RUN/vision.safetensors``, the weights of both; ``training.multiview`` goes on from it.
+``RUN/vision.safetensors``, the weights of both; ``training.multiview`` takes the encoder from it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .loop import add_plan_arguments, autocast, plan_of, train
 from .parallel import NUM_PROCESSES
 from .toys import RIG, SIZE, Toys, on_background, read_toys, recolored
 
-BATCH = 32
+BATCH = 64
 WIDTH = 128  # of the embedding
 COARSE = (12, 8)  # of the six views' latents, 24 x 16
 COARSE_MATTE = (48, 32)  # of their mattes, 192 x 128
@@ -64,15 +64,14 @@ class Outliner(nn.Module):
         )  # fmt: skip
         self.layer = nn.Linear(WIDTH, CHANNELS * math.prod(COARSE) + math.prod(COARSE_MATTE))
 
-    def forward(self, examples: Examples) -> tuple[Tensor, Tensor]:
-        """Return embeddings [B, D], and the mean squared error of what they tell."""
+    def loss(self, examples: Examples) -> Tensor:
+        """Return the mean squared error of what the embeddings of a batch tell."""
         with autocast(examples.inputs.device):
-            embeddings = self.encoder(examples.inputs).image_embeds.float()
-            told = self.layer(embeddings).float()
+            told = self.layer(self.encoder(examples.inputs).image_embeds).float()
         latents = adaptive_avg_pool2d(examples.grids, COARSE).flatten(1)
         mattes = adaptive_avg_pool2d(examples.mattes, COARSE_MATTE).flatten(1)
         parts = told.split([latents.shape[1], mattes.shape[1]], dim=1)
-        return embeddings, mse_loss(parts[0], latents) + MATTE_WEIGHT * mse_loss(parts[1], mattes)
+        return mse_loss(parts[0], latents) + MATTE_WEIGHT * mse_loss(parts[1], mattes)
 
 
 def draw_examples(
@@ -92,9 +91,11 @@ def grid_of_views(views: Tensor) -> Tensor:
     return views.unflatten(1, (3, 2)).permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
 
 
-def read_outliner(folder: Path) -> dict[str, Tensor]:
-    """Return the weights that a run wrote."""
-    return load_file(folder / "vision.safetensors")
+def read_encoder(folder: Path) -> CLIPVisionModelWithProjection:
+    """Return the vision encoder of a run."""
+    outliner = Outliner()
+    outliner.load_state_dict(load_file(folder / "vision.safetensors"))
+    return outliner.encoder
 
 
 def main() -> None:
@@ -109,8 +110,9 @@ def main() -> None:
     basis = basis_of(toys).to(plan.device)
 
     def losses_of(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
+        assert isinstance(module, Outliner)
         examples = draw_examples(toys, basis, BATCH // NUM_PROCESSES, generator, plan.device)
-        return {"outline": module(examples)[1]}
+        return {"outline": module.loss(examples)}
 
     def keep(module: nn.Module, path: Path) -> None:
         save_file(module.state_dict(), path.parent / "vision.safetensors")

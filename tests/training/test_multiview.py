@@ -27,7 +27,7 @@ def test_the_sampler_makes_the_views_of_their_velocity(is_start):
 def test_a_run_goes_on_where_a_smaller_one_was(tmp_path):
     """A run without the attentions at full resolution gives all it has; what it lacks changes nothing yet."""
     torch.manual_seed(0)
-    small, large = (Learner(make_unet(), Outliner(), torch.zeros(1, 8, WIDTH)) for _ in range(2))
+    small, large = (Learner(make_unet(), Outliner().encoder, torch.zeros(1, 8, WIDTH)) for _ in range(2))
     for blocks in (small.unet.down_blocks[:1], small.unet.up_blocks[-1:]):
         for block in blocks:
             for attention in block.attentions:
@@ -45,4 +45,4 @@ def test_a_run_goes_on_where_a_smaller_one_was(tmp_path):
     )  # fmt: skip
     with torch.no_grad():
         torch.testing.assert_close(predict_velocity(large.unet, *given), predict_velocity(small.unet, *given))
-    assert torch.equal(large.outliner.layer.weight, small.outliner.layer.weight)
+    assert torch.equal(large.mattes.reader.weight, small.mattes.reader.weight)
