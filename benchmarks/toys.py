@@ -27,7 +27,7 @@ from stag4d.data import TrainingViews
 from stag4d.evaluation import compare, on_white, psnr
 from stag4d.geometry import angle_between_deg
 from stag4d.mini import TEST_POSES, toy_seed, toy_truth, toy_views
-from stag4d.optimization import AdaptivePercentile, FixedThreshold, OptimizationConfig, preset
+from stag4d.optimization import AdaptivePercentile, OptimizationConfig, preset
 from stag4d.pipeline import fit, render_views
 from stag4d.types import ViewSet
 
@@ -43,10 +43,11 @@ VARIANTS: dict[str, Variant] = {
     "ball start": _with("start", kind="ball", bound=0.5),
     "no densification": _with("densification", strategy=None),
     "adaptive densification": _with("densification", strategy=AdaptivePercentile()),
-    "fixed densification": _with("densification", strategy=FixedThreshold()),
+    "adaptive densification, top 5 %": _with("densification", strategy=AdaptivePercentile(top_share=0.05)),
     "no time smoothness": _with("regularizers", time_smoothness=0.0),
     "no scale cap": _with("regularizers", scale_cap=0.0),
     "no silhouette area": _with("regularizers", silhouette_area=0.0),
+    "no depth roughness": _with("regularizers", depth_roughness=0.0),
     "scale ratio": _with("regularizers", scale_ratio=0.01),
     "time deviation": _with("regularizers", time_deviation=0.001),
     "white background": _with("batch", background="white"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..scene import SH_C0, FieldConfig
-from .densification import AdaptivePercentile, DensificationConfig
+from .densification import DensificationConfig, FixedThreshold
 from .guidance import GuidanceConfig
 from .losses import LossWeights
 from .parameters import LearningRates
@@ -158,11 +158,11 @@ _FAST = OptimizationConfig(
     ),
     losses=LossWeights(input_color=2.0, input_alpha=1.0),
     regularizers=RegularizerWeights(
-        time_smoothness=0.01, scale_cap=1.0, max_scale=0.04, silhouette_area=0.03
+        time_smoothness=0.01, scale_cap=1.0, max_scale=0.04, silhouette_area=0.03, depth_roughness=1.0
     ),
     batch=BatchConfig(),
     densification=DensificationConfig(
-        strategy=AdaptivePercentile(top_share=0.05),
+        strategy=FixedThreshold(),
         start=0.1,
         stop=0.6,
         every=50,

@@ -1,4 +1,4 @@
-"""Priors that no picture gives: smooth planes, round and small splats, lean shapes (see the trainer)."""
+"""Priors that no picture gives: smooth planes, round and small splats, lean and smooth shapes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import torch
 from torch import Tensor
 
 from ..scene import Gaussians, HexPlane
+from ..types import RenderOutput
+
+_EDGE = 0.05  # world units
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +29,7 @@ class RegularizerWeights:
         max_scale: World units (ours).
         silhouette_area: Share of a picture from anywhere that is covered. Between the given views the visual
             hull is fatter than the object; of the shapes that explain them the leanest is nearest (ours).
+        depth_roughness: Bends of the depth seen from anywhere, see ``depth_roughness`` (ours, after RegNeRF).
     """
 
     time_smoothness: float = 0.0
@@ -36,6 +40,12 @@ class RegularizerWeights:
     scale_cap: float = 0.0
     max_scale: float = 0.04
     silhouette_area: float = 0.0
+    depth_roughness: float = 0.0
+
+    @property
+    def looks_elsewhere(self) -> bool:
+        """Return whether a term needs renders from anywhere."""
+        return self.silhouette_area > 0 or self.depth_roughness > 0
 
     def __post_init__(self) -> None:
         """Check the ranges; raises ValueError with the offending value."""
@@ -73,6 +83,40 @@ def field_penalties(hexplane: HexPlane, weights: RegularizerWeights) -> dict[str
         deviations = [3 * (1 - planes).abs().mean() for planes in hexplane.time_planes]
         penalties["time_deviation"] = weights.time_deviation * torch.stack(deviations).sum()
     return penalties
+
+
+def elsewhere_penalties(output: RenderOutput, weights: RegularizerWeights) -> dict[str, Tensor]:
+    """Return the weighted penalties on renders from anywhere; ValueError if depths count and are missing."""
+    penalties = {}
+    if weights.silhouette_area > 0:
+        penalties["silhouette_area"] = weights.silhouette_area * output.alphas.mean()
+    if weights.depth_roughness > 0:
+        if output.depths is None:
+            raise ValueError("depth_roughness: the renders have no depths; expected some.")
+        penalties["depth_roughness"] = weights.depth_roughness * depth_roughness(output.depths, output.alphas)
+    return penalties
+
+
+def depth_roughness(depths: Tensor, alphas: Tensor) -> Tensor:
+    """Return how far seen surfaces are from flat: sizes of the depth's second differences, along both axes.
+
+    They count where three neighbors in a row are covered, and only up to ``_EDGE``: beyond, one surface ends
+    and another is seen behind it. RegNeRF (Niemeyer et al. 2022) smooths first differences of patches.
+
+    Args:
+        depths: [C, H, W].
+        alphas: [C, H, W].
+
+    Returns:
+        The mean over pixels, summed over the axes, world units.
+    """
+    is_covered = alphas > 0.5
+    sums = depths.new_zeros(())
+    for dim in (1, 2):
+        bends = depths.diff(n=2, dim=dim).abs().clamp_max(_EDGE)
+        places = [is_covered.narrow(dim, offset, bends.shape[dim]) for offset in range(3)]
+        sums = sums + (bends * (places[0] & places[1] & places[2])).sum()
+    return sums / depths.numel()
 
 
 def _second_difference(planes: Tensor, dim: int) -> Tensor:

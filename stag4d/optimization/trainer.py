@@ -30,7 +30,7 @@ from .frame_pool import FrameMap, frame_pool
 from .guidance import ImagePrior, random_poses
 from .losses import view_losses
 from .parameters import TrainableScene
-from .regularizers import field_penalties, gaussian_penalties
+from .regularizers import elsewhere_penalties, field_penalties, gaussian_penalties
 from .schedules import size_at
 
 _REPORT_EVERY = 10  # steps between reports and checks for numbers that are not finite
@@ -39,7 +39,7 @@ _REPORT_EVERY = 10  # steps between reports and checks for numbers that are not 
 class _Draw(NamedTuple):
     """What one of ``num_frames`` frames is compared with: C cameras and their backgrounds [C, 3].
 
-    ``elsewhere`` is where its silhouette is measured, None where it is not.
+    ``elsewhere`` is a camera anywhere, from which its shape is judged, None where it is not.
     """
 
     frame: int
@@ -185,7 +185,7 @@ class Trainer:
         if progress < batch.static_until:
             frames = [num_frames // 2] * batch.num_frames
         elsewhere: Sequence[OrbitPose | None] = [None] * len(frames)
-        if self.config.regularizers.silhouette_area > 0:
+        if self.config.regularizers.looks_elsewhere:
             elsewhere = random_poses(self.config.guidance, len(frames), self.info.input_pose, self.generator)
         draws = []
         for frame, pose in zip(frames, elsewhere, strict=True):
@@ -211,8 +211,10 @@ class Trainer:
         losses = {name: value / (len(draw.cameras) * draw.num_frames) for name, value in sums.items()}
         if draw.elsewhere is not None:
             camera = Cameras.from_poses([draw.elsewhere], size, size).to(self.device)
-            area = render(gaussians, camera, backend=self.backend).alphas.mean()
-            losses["silhouette"] = self.config.regularizers.silhouette_area * area / draw.num_frames
+            weights = self.config.regularizers
+            seen = render(gaussians, camera, with_depth=weights.depth_roughness > 0, backend=self.backend)
+            for name, value in elsewhere_penalties(seen, weights).items():
+                losses[name] = value / draw.num_frames
         means2d = output.meta["means2d"]
         total = torch.stack(list(losses.values())).sum()
         *gradients, means2d.grad = torch.autograd.grad(

@@ -10,8 +10,14 @@ import torch
 from torch import Tensor
 
 from stag4d.optimization import RegularizerWeights
-from stag4d.optimization.regularizers import field_penalties, gaussian_penalties
+from stag4d.optimization.regularizers import (
+    depth_roughness,
+    elsewhere_penalties,
+    field_penalties,
+    gaussian_penalties,
+)
 from stag4d.scene import Gaussians, HexPlane
+from stag4d.types import RenderOutput
 
 TIMES, WIDTH, LEVELS = 5, 4, 2
 
@@ -99,3 +105,49 @@ def test_a_zero_weight_switches_a_term_off(make_field):
 def test_a_negative_weight_is_refused():
     with pytest.raises(ValueError, match="no weight may be negative"):
         RegularizerWeights(scale_cap=-math.pi)
+
+
+def test_a_tilted_plane_has_no_rough_depth():
+    rows, columns = torch.meshgrid(torch.arange(6.0), torch.arange(5.0), indexing="ij")
+    depths = (2 + 0.3 * rows - 0.1 * columns)[None]
+    assert depth_roughness(depths, torch.ones_like(depths)).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_a_bend_counts_and_an_edge_counts_no_more_than_its_limit():
+    depths = torch.full((1, 3, 3), 2.0)
+    depths[0, 1, 1] += 0.01  # bends the middle row and the middle column by 0.02 each
+    assert depth_roughness(depths, torch.ones_like(depths)).item() == pytest.approx(2 * 0.02 / 9, rel=1e-4)
+    depths[0, 1, 1] += 5
+    assert depth_roughness(depths, torch.ones_like(depths)).item() == pytest.approx(2 * 0.05 / 9)
+
+
+def test_depth_counts_only_where_three_neighbors_are_covered():
+    depths = torch.full((1, 3, 3), 2.0)
+    depths[0, 1, 1] += 0.01
+    alphas = torch.ones(1, 3, 3)
+    alphas[0, 1, 0] = 0.4  # spoils the row, and not the column
+    assert depth_roughness(depths, alphas).item() == pytest.approx(0.02 / 9, rel=1e-4)
+
+
+def test_the_gradient_smooths_and_leaves_edges_alone():
+    depths = torch.full((1, 3, 3), 2.0)
+    depths[0, 1, 1] += 0.01
+    depths.requires_grad_(True)
+    depth_roughness(depths, torch.ones(1, 3, 3)).backward()
+    assert depths.grad[0, 1, 1] > 0
+    steep = torch.tensor([[[2.0, 2.0, 3.0]] * 3], requires_grad=True)
+    depth_roughness(steep, torch.ones(1, 3, 3)).backward()
+    assert not steep.grad.any()
+
+
+def test_renders_from_elsewhere_are_judged_by_what_has_a_weight():
+    alphas = torch.full((1, 3, 3), 0.75)
+    depths = torch.full((1, 3, 3), 2.0)
+    depths[0, 1, 1] += 0.01
+    output = RenderOutput(torch.ones(1, 3, 3, 3), alphas, depths)
+    weights = RegularizerWeights(silhouette_area=0.1, depth_roughness=3.0)
+    found = {name: value.item() for name, value in elsewhere_penalties(output, weights).items()}
+    assert found == pytest.approx({"silhouette_area": 0.075, "depth_roughness": 3 * 0.04 / 9}, rel=1e-4)
+    assert elsewhere_penalties(output, RegularizerWeights()) == {}
+    assert RegularizerWeights(depth_roughness=1.0).looks_elsewhere
+    assert not RegularizerWeights(time_smoothness=1.0).looks_elsewhere

@@ -158,11 +158,12 @@ def test_leaner_shapes_are_preferred_where_no_picture_looks(clip, make_config):
     assert given[1] > given[0] - 1.5
 
 
-def test_the_report_has_the_silhouettes_share_of_the_loss(clip, make_config):
+def test_the_report_has_the_shares_of_what_is_judged_from_elsewhere(clip, make_config):
     reports: list[StepReport] = []
-    regularizers = RegularizerWeights(silhouette_area=0.1)
+    regularizers = RegularizerWeights(silhouette_area=0.1, depth_roughness=1.0)
     Trainer(clip, make_config(steps=10, regularizers=regularizers)).run(reports.append)
-    assert 0 < reports[-1].losses["silhouette"] < 0.1
+    assert 0 < reports[-1].losses["silhouette_area"] < 0.1
+    assert 0 < reports[-1].losses["depth_roughness"] < 0.1
 
 
 def test_reports_come_every_ten_steps_and_after_the_last(clip, make_config):
