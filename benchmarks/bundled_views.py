@@ -32,6 +32,7 @@ from stag4d.types import Cameras
 
 INPUT = OrbitPose(azimuth_deg=0.0)
 SHEET_TOYS = 8
+KNOWN = 4  # training toys in the mean, for each toy that is measured
 
 
 def main() -> None:
@@ -42,7 +43,7 @@ def main() -> None:
     images, alphas = _draw_toys(options.split, options.toys, poses, size)  # [7, N, S, S, 3]
     truth = images[1:], alphas[1:]
     _say("the input copied", compare(*(part[:1].expand_as(part[1:]) for part in (images, alphas)), *truth))
-    known, known_alphas = _draw_toys("train", options.toys * 4, poses, size)
+    known, known_alphas = _draw_toys("train", options.toys * KNOWN, poses, size)
     pictures = on_white(known, known_alphas)[1:].mean(dim=1, keepdim=True)
     mean_alphas = known_alphas[1:].mean(dim=1, keepdim=True)
     white = on_white(*truth)

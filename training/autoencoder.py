@@ -9,7 +9,6 @@ result is ``RUN/vae``.
 
 from __future__ import annotations
 
-import argparse
 from itertools import product
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from torch.nn.functional import conv2d
 from stag4d.diffusion.zero123plus import GRAY
 from stag4d.export import write_contact_sheet
 
-from .loop import add_plan_arguments, autocast, plan_of, train
+from .loop import autocast, plan_of, plan_parser, train
 from .parallel import NUM_PROCESSES
 from .toys import RIG, Toys, on_background, read_toys
 
@@ -158,10 +157,7 @@ def latents_of(basis: Tensor, pictures: Tensor) -> Tensor:
 
 def main() -> None:
     """Train."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add_plan_arguments(parser, num_steps=3000, learning_rate=2e-3)
+    parser = plan_parser(__doc__, num_steps=3000, learning_rate=2e-3)
     arguments = parser.parse_args()
     plan = plan_of(arguments, ema_decay=0.995)
     toys = read_toys(arguments.toys, arguments.shards)

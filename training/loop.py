@@ -132,8 +132,11 @@ def autocast(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=is_fast)
 
 
-def add_plan_arguments(parser: argparse.ArgumentParser, *, num_steps: int, learning_rate: float) -> None:
-    """Add the options that all training commands share."""
+def plan_parser(description: str | None, *, num_steps: int, learning_rate: float) -> argparse.ArgumentParser:
+    """Return a command's parser, with the options that all training commands share."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--toys", type=Path, required=True, help="folder of shards, see training.toys")
     parser.add_argument("--shards", type=int, default=20, help="how many of them to use")
     parser.add_argument(
@@ -143,6 +146,7 @@ def add_plan_arguments(parser: argparse.ArgumentParser, *, num_steps: int, learn
     parser.add_argument("--learning-rate", type=float, default=learning_rate)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
+    return parser
 
 
 def plan_of(arguments: argparse.Namespace, *, ema_decay: float) -> Plan:

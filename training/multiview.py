@@ -9,7 +9,6 @@ stays as it was drawn, since the prompt is always empty and its states are const
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from stag4d.export import write_contact_sheet
 
 from .autoencoder import CHANNELS, STRENGTH, basis_of
 from .folders import save_modules, write_image_processor, write_json, write_tokenizer
-from .loop import add_plan_arguments, autocast, plan_of, train
+from .loop import autocast, plan_of, plan_parser, train
 from .parallel import NUM_PROCESSES
 from .side_tasks import Mattes, Places
 from .toys import SIZE, Toys, draw_toys, on_background, read_toys
@@ -207,10 +206,7 @@ def draw_views(folder: Path, toys: Toys, path: Path) -> None:
 
 def main() -> None:
     """Train."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add_plan_arguments(parser, num_steps=12_000, learning_rate=4e-4)
+    parser = plan_parser(__doc__, num_steps=12_000, learning_rate=4e-4)
     parser.add_argument("--vae", type=Path, required=True, help="result of training.autoencoder")
     parser.add_argument("--vision", type=Path, required=True, help="folder of a run of training.vision")
     parser.add_argument(

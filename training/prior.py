@@ -9,7 +9,6 @@ the folder ``RUN/mini-zero123``.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import torch
@@ -23,7 +22,7 @@ from stag4d.geometry import OrbitPose
 
 from .autoencoder import CHANNELS, STRENGTH, basis_of, latents_of
 from .folders import save_modules, write_image_processor, write_json
-from .loop import add_plan_arguments, autocast, plan_of, train
+from .loop import autocast, plan_of, plan_parser, train
 from .parallel import NUM_PROCESSES
 from .toys import NUM_FREE, RIG, SIZE, Toys, draw_toys, on_background, read_toys, recolored
 
@@ -158,10 +157,7 @@ def draw_views(learner: Learner, vae: AutoencoderKL, toys: Toys, path: Path) -> 
 
 def main() -> None:
     """Train."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add_plan_arguments(parser, num_steps=5000, learning_rate=4e-4)
+    parser = plan_parser(__doc__, num_steps=5000, learning_rate=4e-4)
     parser.add_argument("--vae", type=Path, required=True, help="result of training.autoencoder")
     arguments = parser.parse_args()
     plan = plan_of(arguments, ema_decay=0.998)

@@ -68,7 +68,7 @@ class Mattes(nn.Module):
 
     def __init__(self, unet: UNet2DConditionModel) -> None:
         super().__init__()
-        self._last = [unet.conv_out]  # in a list: it is not a part of this module
+        self._last = [unet.conv_out]  # in a list: not a part of this module
         self.reader = nn.Conv2d(unet.conv_out.in_channels, _MATTE_CELLS**2, 3, padding=1)
 
     @contextmanager

@@ -9,7 +9,6 @@ has to tell the views' coarse latents and mattes from its embeddings. The result
 
 from __future__ import annotations
 
-import argparse
 import math
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +22,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from stag4d.diffusion.zero123plus import GRAY
 
 from .autoencoder import CHANNELS, basis_of, latents_of
-from .loop import add_plan_arguments, autocast, plan_of, train
+from .loop import autocast, plan_of, plan_parser, train
 from .parallel import NUM_PROCESSES
 from .toys import RIG, SIZE, Toys, on_background, read_toys, recolored
 
@@ -100,10 +99,7 @@ def read_encoder(folder: Path) -> CLIPVisionModelWithProjection:
 
 def main() -> None:
     """Train."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add_plan_arguments(parser, num_steps=4_000, learning_rate=4e-4)
+    parser = plan_parser(__doc__, num_steps=4_000, learning_rate=4e-4)
     arguments = parser.parse_args()
     plan = plan_of(arguments, ema_decay=0.99)
     toys = read_toys(arguments.toys, arguments.shards)
