@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, mse_loss
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from stag4d.diffusion import ViewGrid
 from stag4d.diffusion.zero123plus import GRAY
 
 from .autoencoder import CHANNELS, basis_of, latents_of
@@ -27,6 +28,7 @@ from .parallel import NUM_PROCESSES
 from .toys import RIG, SIZE, Toys, on_background, read_toys, recolored
 
 BATCH = 64
+GRID = ViewGrid(poses=RIG[1:], tile_size=SIZE)
 WIDTH = 128  # of the embedding
 COARSE = (12, 8)  # of the six views' latents, 24 x 16
 COARSE_MATTE = (48, 32)  # of their mattes, 192 x 128
@@ -87,7 +89,7 @@ def draw_examples(
 
 def grid_of_views(views: Tensor) -> Tensor:
     """Return six views [B, 6, C, h, w] as grids of three rows and two columns, [B, C, 3h, 2w]."""
-    return views.unflatten(1, (3, 2)).permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
+    return GRID.picture_of(views.movedim(2, -1)).movedim(-1, 1).contiguous()
 
 
 def read_encoder(folder: Path) -> CLIPVisionModelWithProjection:
