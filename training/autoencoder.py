@@ -1,14 +1,18 @@
 """The autoencoder between pictures of toys and latents, which both models use.
 
-    python -m training.autoencoder --toys DIR --out RUN
+    python -m training.autoencoder --toys DIR --out RUN [--multiview FOLDER]
 
 Its encoder is not learned: it is set to the leading principal components of 8 x 8 patches, so pictures can be
 encoded, and the models trained, while the decoder still learns to draw them; see ``set_linear_encoder``. The
 result is ``RUN/vae``.
+
+Views that a multi-view model draws are less sharp than pictures. Given one, the decoder learns half of the
+time from its latents, and draws outlines where they most likely are.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -17,6 +21,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
+from stag4d.diffusion import MultiViewModel, SeededNoise, load_multiview_model, sample_latents
 from stag4d.diffusion.zero123plus import GRAY
 from stag4d.export import write_contact_sheet
 
@@ -33,6 +38,7 @@ STRENGTH = 6.0  # root mean square of latents; a UNet gets its own divided by it
 LATENT_NOISE = 0.1 * STRENGTH  # standard deviation: latents that a model draws are not exact
 LOG_VARIANCE = -4.0  # of the posterior
 PCA_TOYS = 512
+DRAWN_TOYS = 2048
 STEADY = 512.0  # of the channels that make group normalization a constant factor
 
 
@@ -142,6 +148,20 @@ def random_pictures(toys: Toys, count: int, generator: torch.Generator) -> Tenso
     return on_background(toys.pictures[rows, cameras], levels[:, None, None, None])
 
 
+def views_of(model: MultiViewModel, toys: Toys, count: int) -> tuple[Tensor, Tensor]:
+    """Return what a multi-view model makes of the first pictures of some toys, and what it should make.
+
+    Returns:
+        Latents [6 N, C, h, w] as the decoder takes them, and pictures [6 N, 3, S, S] in -1..1.
+    """
+    inputs = toys.pictures[:count, 0].float() / 255  # [N, S, S, 4]
+    config = replace(model.sampling, anchor=None)
+    latents = sample_latents(model, inputs[..., :3], inputs[..., 3], SeededNoise(0), config)
+    latents = model.grid.unscaled(latents) / model.vae.config.scaling_factor
+    tiles = torch.cat([model.grid.views_of(grid.movedim(0, -1)).movedim(-1, 1) for grid in latents])
+    return tiles, on_background(toys.pictures[:count, 1 : len(RIG)], GRAY / 255).flatten(0, 1)
+
+
 def latents_of(basis: Tensor, pictures: Tensor) -> Tensor:
     """Return what the encoder makes of pictures, over ``STRENGTH``, by a tenth of the work.
 
@@ -158,9 +178,14 @@ def latents_of(basis: Tensor, pictures: Tensor) -> Tensor:
 def main() -> None:
     """Train."""
     parser = plan_parser(__doc__, num_steps=3000, learning_rate=2e-3)
+    parser.add_argument("--multiview", type=Path, help="folder of a multi-view model, mini-zero123plus")
     arguments = parser.parse_args()
     plan = plan_of(arguments, ema_decay=0.995)
     toys = read_toys(arguments.toys, arguments.shards)
+    drawn = None
+    if arguments.multiview is not None:
+        model = load_multiview_model(arguments.multiview, device=plan.device)
+        drawn = views_of(model, toys, DRAWN_TOYS)
     vae = make_autoencoder()
     set_linear_encoder(vae, basis_of(toys))
     vae.encoder.requires_grad_(False)
@@ -169,10 +194,15 @@ def main() -> None:
 
     def losses_of(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
         assert isinstance(module, AutoencoderKL)
-        pictures = random_pictures(toys, BATCH // NUM_PROCESSES, generator).to(plan.device)
+        count = BATCH // NUM_PROCESSES
+        pictures = random_pictures(toys, count // 2 if drawn else count, generator).to(plan.device)
         with torch.no_grad():
             latents = module.encode(pictures).latent_dist.mean
         latents = latents + LATENT_NOISE * torch.randn(latents.shape, generator=generator).to(plan.device)
+        if drawn is not None:
+            rows = torch.randint(len(drawn[0]), (count // 2,), generator=generator)
+            latents = torch.cat([latents, drawn[0][rows].to(plan.device)])
+            pictures = torch.cat([pictures, drawn[1][rows].to(plan.device)])
         with autocast(plan.device):
             decoded = module.decode(latents).sample.float()
         error = decoded - pictures

@@ -1,10 +1,11 @@
 """The small multi-view model: six views of a toy from one, in the layout of Zero123++.
 
     python -m training.multiview --toys DIR --vae RUN/vae --vision RUN --out RUN
+    python -m training.multiview --toys DIR --vae RUN/vae --begin-with FOLDER --out RUN
 
 Only the UNet learns here: the vision encoder is taken as ``training.vision`` left it, and the text encoder
-stays as it was drawn, since the prompt is always empty and its states are constants. The result is the folder
-``RUN/mini-zero123plus``.
+stays as it was drawn, since the prompt is always empty and its states are constants. The second form goes on
+with a model that is there. The result is the folder ``RUN/mini-zero123plus``.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, EulerAncestralDiscreteScheduler, UNet2DConditionModel
-from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionModelWithProjection
@@ -30,13 +31,13 @@ from .loop import autocast, plan_of, plan_parser, train
 from .parallel import NUM_PROCESSES
 from .side_tasks import Mattes, Places
 from .toys import SIZE, Toys, draw_toys, on_background, read_toys
-from .vision import MATTE_WEIGHT, WIDTH, Examples, draw_examples, read_encoder
+from .vision import MATTE_WEIGHT, TOLD_EVERYWHERE, WIDTH, Examples, draw_examples, read_encoder
 
-BATCH = 32
+BATCH = 16
 NUM_TOKENS = 8
 RAMP = tuple(round(token / (NUM_TOKENS - 1), 4) for token in range(NUM_TOKENS))
 UNCONDITIONAL_SHARE = 0.05
-START_SHARE = 0.5  # of a batch that is at the first step of sampling, where views are noise and nothing else
+START_SHARE = 0.6  # of a batch that is at the first step of sampling, where views are noise and nothing else
 PLACE_WEIGHT = 0.1  # of the loss that has every token know where it is
 SHEET_TOYS = 8
 SAMPLING = {"num_steps": 12, "guidance_scale": 1.0}  # what the folder advises
@@ -134,27 +135,28 @@ def predict_velocity(
 
 
 def make_unet() -> UNet2DConditionModel:
-    """Return an untrained UNet for latents of 24 x 16; most of it works on half and a quarter of them."""
+    """Return an untrained UNet for latents of 24 x 16; most of it works on half and a quarter of them.
+
+    Attention is written out: on CPUs, the fused kernel's backward pass takes longer.
+    """
     unet = UNet2DConditionModel(
         sample_size=(24, 16), in_channels=CHANNELS, out_channels=CHANNELS, layers_per_block=1,
-        block_out_channels=(48, 112, 112), attention_head_dim=(2, 4, 4), norm_num_groups=4,
-        cross_attention_dim=WIDTH, use_linear_projection=True,
+        block_out_channels=(48, 96, 96), attention_head_dim=(1, 6, 6), norm_num_groups=4,
+        cross_attention_dim=WIDTH, use_linear_projection=True, **TOLD_EVERYWHERE,
         down_block_types=("CrossAttnDownBlock2D",) * 3, up_block_types=("CrossAttnUpBlock2D",) * 3,
     )  # fmt: skip
-    install_reference_attention(unet)
+    install_reference_attention(unet, AttnProcessor())
     return unet
 
 
-@torch.no_grad()
-def start_from(learner: Learner, run: Path) -> None:
-    """Take over the UNet that another run averaged; attentions that it lacks begin by adding nothing."""
-    found = torch.load(run / "state.pt", map_location="cpu", weights_only=True)["averaged"]
-    known = {name: value for name, value in found.items() if name.startswith(("unet.", "mattes."))}
-    learner.load_state_dict(known, strict=False)
-    for name, module in learner.unet.named_modules():
-        if isinstance(module, Transformer2DModel) and f"unet.{name}.proj_out.weight" not in found:
-            nn.init.zeros_(module.proj_out.weight)
-            nn.init.zeros_(module.proj_out.bias)
+def read_networks(folder: Path) -> tuple[UNet2DConditionModel, CLIPVisionModelWithProjection, CLIPTextModel]:
+    """Return UNet, vision encoder and text encoder of a folder that ``write_folder`` wrote."""
+    unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32)
+    install_reference_attention(unet, AttnProcessor())
+    encoder = CLIPVisionModelWithProjection.from_pretrained(
+        folder / "vision_encoder", dtype=torch.float32, attn_implementation="eager"
+    )
+    return unet, encoder, CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
 
 
 def make_text_encoder() -> CLIPTextModel:
@@ -208,19 +210,19 @@ def main() -> None:
     """Train."""
     parser = plan_parser(__doc__, num_steps=12_000, learning_rate=4e-4)
     parser.add_argument("--vae", type=Path, required=True, help="result of training.autoencoder")
-    parser.add_argument("--vision", type=Path, required=True, help="folder of a run of training.vision")
-    parser.add_argument(
-        "--begin-with", type=Path, help="folder of another run of this command, to begin where it is"
-    )
+    beginning = parser.add_mutually_exclusive_group(required=True)
+    beginning.add_argument("--vision", type=Path, help="folder of a run of training.vision")
+    beginning.add_argument("--begin-with", type=Path, help="result of this command, to go on with")
     arguments = parser.parse_args()
     plan = plan_of(arguments, ema_decay=0.995)
     toys = read_toys(arguments.toys, arguments.shards)
-    text_encoder = make_text_encoder()
+    if arguments.begin_with is None:
+        unet, encoder, text_encoder = make_unet(), read_encoder(arguments.vision), make_text_encoder()
+    else:
+        unet, encoder, text_encoder = read_networks(arguments.begin_with)
     with torch.no_grad():
         uncond_states = text_encoder(torch.tensor([[0] + [1] * (NUM_TOKENS - 1)]))[0]
-    learner = Learner(make_unet(), read_encoder(arguments.vision), uncond_states)
-    if arguments.begin_with is not None:
-        start_from(learner, arguments.begin_with)
+    learner = Learner(unet, encoder, uncond_states)
     learner.to(plan.device)
     basis = basis_of(toys).to(plan.device)
     unseen = draw_toys("val", 0, SHEET_TOYS)

@@ -1,10 +1,10 @@
 """The small posed prior: a toy from anywhere, given one picture of it, in the layout of Zero123.
 
-    python -m training.prior --toys DIR --vae RUN/vae --out RUN
+    python -m training.prior --toys DIR --vae RUN/vae --vision RUN --out RUN
 
-Image encoder, camera projection and UNet learn together. The condition is the input or one of the six views,
-on white; the target is any camera's, on white or black, as score distillation renders. The result is
-the folder ``RUN/mini-zero123``.
+Camera projection and UNet learn together with the image encoder, which begins as ``training.vision`` left it.
+The condition is the input or one of the six views, on white; the target is any camera's, on white or black,
+as score distillation renders. The result is the folder ``RUN/mini-zero123``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
-from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+from transformers import CLIPVisionModelWithProjection
 
 from stag4d.diffusion import CameraProjection, camera_numbers
 from stag4d.export import write_contact_sheet
@@ -24,10 +24,10 @@ from .autoencoder import CHANNELS, STRENGTH, basis_of, latents_of
 from .folders import save_modules, write_image_processor, write_json
 from .loop import autocast, plan_of, plan_parser, train
 from .parallel import NUM_PROCESSES
-from .toys import NUM_FREE, RIG, SIZE, Toys, draw_toys, on_background, read_toys, recolored
+from .toys import NUM_FREE, RIG, Toys, draw_toys, on_background, read_toys, recolored
+from .vision import TOLD_EVERYWHERE, WIDTH, read_encoder
 
 BATCH = 48
-WIDTH = 128  # of image embeddings and of the camera projection's token
 UNCONDITIONAL_SHARE = 0.1
 FREE_SHARE = 0.75  # of targets; the others are the rig's cameras
 SCALING_FACTOR = 0.5 / STRENGTH  # of noisy latents, whose backgrounds are far from gray
@@ -37,25 +37,24 @@ SHEET_STEPS = 20
 
 
 class Learner(nn.Module):
-    """The networks that learn."""
+    """The networks that learn.
+
+    Args:
+        image_encoder: Embeds conditions.
+    """
 
     alphas_cumprod: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, image_encoder: CLIPVisionModelWithProjection) -> None:
         super().__init__()
         self.unet = UNet2DConditionModel(
             sample_size=8, in_channels=2 * CHANNELS, out_channels=CHANNELS, layers_per_block=1,
-            block_out_channels=(48, 64), attention_head_dim=(2, 2), norm_num_groups=4,
-            cross_attention_dim=WIDTH,
+            block_out_channels=(40, 64), attention_head_dim=(2, 2), norm_num_groups=4,
+            cross_attention_dim=WIDTH, **TOLD_EVERYWHERE,
             down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
             up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
         )  # fmt: skip
-        self.image_encoder = CLIPVisionModelWithProjection(
-            CLIPVisionConfig(
-                hidden_size=88, intermediate_size=176, num_hidden_layers=3, num_attention_heads=4,
-                image_size=SIZE, patch_size=8, projection_dim=WIDTH, hidden_act="gelu",
-            )
-        )  # fmt: skip
+        self.image_encoder = image_encoder
         self.clip_camera_projection = CameraProjection(WIDTH)
         self.register_buffer("alphas_cumprod", make_scheduler().alphas_cumprod, persistent=False)
 
@@ -159,12 +158,13 @@ def main() -> None:
     """Train."""
     parser = plan_parser(__doc__, num_steps=5000, learning_rate=4e-4)
     parser.add_argument("--vae", type=Path, required=True, help="result of training.autoencoder")
+    parser.add_argument("--vision", type=Path, required=True, help="folder of a run of training.vision")
     arguments = parser.parse_args()
     plan = plan_of(arguments, ema_decay=0.998)
     toys = read_toys(arguments.toys, arguments.shards)
     vae = AutoencoderKL.from_pretrained(arguments.vae).to(plan.device)
     vae.register_to_config(scaling_factor=SCALING_FACTOR)
-    learner = Learner().to(plan.device)
+    learner = Learner(read_encoder(arguments.vision)).to(plan.device)
     basis = basis_of(toys).to(plan.device)
     unseen = draw_toys("val", 0, SHEET_TOYS)
 

@@ -85,4 +85,4 @@ class Mattes(nn.Module):
         """Return the mean squared error of what features [B, C, h, w] tell of mattes [B, 1, 8h, 8w]."""
         side = mattes.shape[-1] // features.shape[-1] // _MATTE_CELLS
         cells = pixel_unshuffle(avg_pool2d(mattes, side), _MATTE_CELLS)  # [B, 16, h, w]
-        return mse_loss(self.reader(features).float(), cells)
+        return mse_loss(self.reader(features.float()), cells)

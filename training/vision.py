@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -27,9 +27,14 @@ from .loop import autocast, plan_of, plan_parser, train
 from .parallel import NUM_PROCESSES
 from .toys import RIG, SIZE, Toys, on_background, read_toys, recolored
 
-BATCH = 64
+BATCH = 32
 GRID = ViewGrid(poses=RIG[1:], tile_size=SIZE)
 WIDTH = 128  # of the embedding
+TOLD_EVERYWHERE: dict[str, Any] = {  # of a UNet: every block is scaled and shifted by what the tokens say
+    "addition_embed_type": "text",
+    "addition_embed_type_num_heads": 4,
+    "resnet_time_scale_shift": "scale_shift",
+}
 COARSE = (12, 8)  # of the six views' latents, 24 x 16
 COARSE_MATTE = (48, 32)  # of their mattes, 192 x 128
 MATTE_STRENGTH = 0.42  # root mean square of a matte: the root of the share that toys cover
@@ -61,6 +66,7 @@ class Outliner(nn.Module):
             CLIPVisionConfig(
                 hidden_size=144, intermediate_size=432, num_hidden_layers=5, num_attention_heads=4,
                 image_size=SIZE, patch_size=8, projection_dim=WIDTH, hidden_act="gelu",
+                attn_implementation="eager",  # the fused kernel's backward pass is slow on CPUs
             )
         )  # fmt: skip
         self.layer = nn.Linear(WIDTH, CHANNELS * math.prod(COARSE) + math.prod(COARSE_MATTE))
@@ -101,7 +107,7 @@ def read_encoder(folder: Path) -> CLIPVisionModelWithProjection:
 
 def main() -> None:
     """Train."""
-    parser = plan_parser(__doc__, num_steps=4_000, learning_rate=4e-4)
+    parser = plan_parser(__doc__, num_steps=10_000, learning_rate=3e-4)
     arguments = parser.parse_args()
     plan = plan_of(arguments, ema_decay=0.99)
     toys = read_toys(arguments.toys, arguments.shards)

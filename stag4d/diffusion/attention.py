@@ -14,8 +14,11 @@ from typing import Protocol
 
 import torch
 from diffusers import UNet2DConditionModel
-from diffusers.models.attention_processor import Attention, AttnProcessor2_0
+from diffusers.models.attention_processor import Attention, AttnProcessor, AttnProcessor2_0
 from torch import Tensor, nn
+
+Attend = AttnProcessor | AttnProcessor2_0
+"""One of diffusers' processors."""
 
 
 class TokenExchange(Protocol):
@@ -106,12 +109,16 @@ class ReadTokens:
 
 
 class ReferenceAttention(nn.Module):
-    """A processor for every attention: diffusers' own, self-attention over what the exchange chooses."""
+    """A processor for every attention: diffusers' own, self-attention over what the exchange chooses.
 
-    def __init__(self, layer: str) -> None:
+    Args:
+        layer: Its name, for the exchange.
+        attend: Computes it.
+    """
+
+    def __init__(self, layer: str, attend: Attend) -> None:
         super().__init__()
-        self._layer = layer
-        self._attend = AttnProcessor2_0()
+        self._layer, self._attend = layer, attend
 
     def __call__(
         self,
@@ -129,6 +136,12 @@ class ReferenceAttention(nn.Module):
         return self._attend(attn, hidden_states, encoder_hidden_states, attention_mask, temb)
 
 
-def install_reference_attention(unet: UNet2DConditionModel) -> None:
-    """Make a UNet's self-attentions read references; each call then needs an ``exchange``."""
-    unet.set_attn_processor({name: ReferenceAttention(name) for name in unet.attn_processors})
+def install_reference_attention(unet: UNet2DConditionModel, attend: Attend | None = None) -> None:
+    """Make a UNet's self-attentions read references; each call then needs an ``exchange``.
+
+    Args:
+        unet: Changed in place.
+        attend: Computes every attention; by default PyTorch's fused one.
+    """
+    attend = attend or AttnProcessor2_0()
+    unet.set_attn_processor({name: ReferenceAttention(name, attend) for name in unet.attn_processors})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from stag4d.diffusion import load_multiview_model
+from stag4d.diffusion.zero123plus import GRAY
 from training.autoencoder import (
     CHANNELS,
     LOG_VARIANCE,
@@ -14,7 +16,11 @@ from training.autoencoder import (
     make_autoencoder,
     patch_basis,
     set_linear_encoder,
+    views_of,
 )
+from training.multiview import Learner, make_text_encoder, make_unet, write_folder
+from training.toys import RIG, draw_toys, on_background
+from training.vision import WIDTH, Outliner, grid_of_views
 
 SIZE = 24
 
@@ -58,3 +64,15 @@ def test_the_basis_keeps_more_of_pictures_than_any_other_of_its_size():
     *_, vectors = torch.linalg.svd(rows)
     best = rows @ vectors[:CHANNELS].T @ vectors[:CHANNELS]
     assert (rows - kept).square().mean() == pytest.approx((rows - best).square().mean().item(), rel=1e-3)
+
+
+def test_a_models_views_are_cut_into_the_latents_of_its_tiles(basis, monkeypatch, tmp_path):
+    toys = draw_toys("val", 0, 2)
+    pictures = on_background(toys.pictures[:, 1 : len(RIG)], GRAY / 255)  # [2, 6, 3, S, S]
+    perfect = grid_of_views(latents_of(basis, pictures))
+    learner = Learner(make_unet(), Outliner().encoder, torch.zeros(1, 8, WIDTH))
+    write_folder(tmp_path, learner, make_autoencoder(), make_text_encoder())
+    monkeypatch.setattr("training.autoencoder.sample_latents", lambda *given: perfect)
+    latents, truth = views_of(load_multiview_model(tmp_path), toys, 2)
+    torch.testing.assert_close(truth, pictures.flatten(0, 1))
+    torch.testing.assert_close(latents, STRENGTH * latents_of(basis, truth))

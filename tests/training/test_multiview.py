@@ -6,7 +6,18 @@ import pytest
 import torch
 
 from stag4d.diffusion.denoiser import clean_estimate
-from training.multiview import Learner, make_scheduler, make_unet, noised, predict_velocity, start_from
+from training.autoencoder import make_autoencoder
+from training.multiview import (
+    Learner,
+    make_scheduler,
+    make_text_encoder,
+    make_unet,
+    noised,
+    predict_velocity,
+    read_networks,
+    write_folder,
+)
+from training.toys import SIZE
 from training.vision import WIDTH, Outliner
 
 
@@ -24,25 +35,23 @@ def test_the_sampler_makes_the_views_of_their_velocity(is_start):
     torch.testing.assert_close(found, latents, rtol=1e-4, atol=1e-4)
 
 
-def test_a_run_goes_on_where_a_smaller_one_was(tmp_path):
-    """A run without the attentions at full resolution gives all it has; what it lacks changes nothing yet."""
+def test_a_run_goes_on_with_the_networks_of_a_folder(tmp_path):
     torch.manual_seed(0)
-    small, large = (Learner(make_unet(), Outliner().encoder, torch.zeros(1, 8, WIDTH)) for _ in range(2))
-    for blocks in (small.unet.down_blocks[:1], small.unet.up_blocks[-1:]):
-        for block in blocks:
-            for attention in block.attentions:
-                torch.nn.init.zeros_(attention.proj_out.weight)
-                torch.nn.init.zeros_(attention.proj_out.bias)
-    kept = {
-        name: value
-        for name, value in small.state_dict().items()
-        if not name.startswith(("unet.down_blocks.0.attentions", "unet.up_blocks.2.attentions"))
-    }
-    torch.save({"averaged": kept}, tmp_path / "state.pt")
-    start_from(large, tmp_path)
+    learner = Learner(make_unet(), Outliner().encoder, torch.zeros(1, 8, WIDTH))
+    text_encoder = make_text_encoder()
+    write_folder(tmp_path, learner, make_autoencoder(), text_encoder)
+    unet, encoder, read_text_encoder = read_networks(tmp_path)
+    tokens = torch.tensor([[0, 1, 1]])
     given = (
         torch.randn(1, 24, 8, 8), torch.randn(1, 24, 24, 16), torch.tensor([9]), torch.randn(1, 8, WIDTH)
     )  # fmt: skip
+    picture = torch.randn(1, 3, SIZE, SIZE)
+    half = {"rtol": 5e-2, "atol": 5e-3}  # a folder holds half precision
     with torch.no_grad():
-        torch.testing.assert_close(predict_velocity(large.unet, *given), predict_velocity(small.unet, *given))
-    assert torch.equal(large.mattes.reader.weight, small.mattes.reader.weight)
+        torch.testing.assert_close(
+            predict_velocity(unet, *given), predict_velocity(learner.unet, *given), **half
+        )
+        torch.testing.assert_close(
+            encoder(picture).image_embeds, learner.vision_encoder(picture).image_embeds, **half
+        )
+        torch.testing.assert_close(read_text_encoder(tokens)[0], text_encoder(tokens)[0], **half)
