@@ -128,7 +128,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--steps", type=int, default=500, help="of a fit (default: %(default)s, a third of preset fast's)"
     )
-    parser.add_argument("--sampling-steps", type=int, default=12, help="of the views (default: %(default)s)")
+    parser.add_argument("--sampling-steps", type=int, default=1, help="of the views (default: %(default)s)")
     parser.add_argument(
         "--guidance-scale", type=float, default=1.0, help="of the views (default: %(default)s)"
     )

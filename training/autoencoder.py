@@ -7,7 +7,7 @@ encoded, and the models trained, while the decoder still learns to draw them; se
 result is ``RUN/vae``.
 
 Views that a multi-view model draws are less sharp than pictures. Given one, the decoder learns half of the
-time from its latents, and draws outlines where they most likely are.
+time from its latents, and draws outlines where they most likely are. The model's folder gets the result, too.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from stag4d.diffusion import MultiViewModel, SeededNoise, load_multiview_model, 
 from stag4d.diffusion.zero123plus import GRAY
 from stag4d.export import write_contact_sheet
 
+from .folders import save_modules
 from .loop import autocast, plan_of, plan_parser, train
 from .parallel import NUM_PROCESSES
 from .toys import RIG, Toys, on_background, read_toys
@@ -217,6 +218,8 @@ def main() -> None:
         rows = torch.cat([fixed[:8], decoded[:8], fixed[8:], decoded[8:]])
         write_contact_sheet(path, (rows / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).cpu(), columns=8)
         module.save_pretrained(plan.folder / "vae")
+        if arguments.multiview is not None:
+            save_modules(arguments.multiview, {"vae": module})
 
     train(vae, losses_of, plan, draw_sheet)
 

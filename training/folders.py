@@ -22,6 +22,10 @@ def save_modules(folder: Path, modules: Mapping[str, nn.Module]) -> None:
     for name, module in modules.items():
         stored: Any = copy.deepcopy(module).to("cpu", torch.float16)
         stored.save_pretrained(folder / name)
+        config = folder / name / "config.json"
+        said = json.loads(config.read_text(encoding="utf-8"))
+        said.pop("_name_or_path", None)  # where it was read from, on this machine
+        write_json(config, said)
 
 
 def write_image_processor(folder: Path) -> None:

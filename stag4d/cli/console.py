@@ -107,6 +107,8 @@ class StageBars:
                 dynamic_ncols=True,
             )
         self._bar.update(done - self._bar.n)
+        if done == total:
+            self._bar.close()
 
 
 class Interrupt:

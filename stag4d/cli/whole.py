@@ -86,7 +86,7 @@ def _run(options: argparse.Namespace) -> int:
     fps = frame_rate(clip.fps if options.fps is None else options.fps)
     images, alphas = prepare_clip(clip.frames, size=config.size, margin=options.margin, names=clip.names)
     del clip  # a long one of large frames takes more than the rest
-    model, prior = _load(folder, guidance)
+    model, prior = _load_multiview(folder), None if guidance is None else _load_prior(guidance)
     sampling = model.sampling
     if options.view_steps is not None:
         sampling = replace(sampling, num_steps=options.view_steps)
@@ -106,24 +106,34 @@ def _demo(options: argparse.Namespace) -> int:
     """Run the whole method on a toy whose truth is known."""
     config = fit_config(options)
     out = output_folder(options.out)
-    model = prior = None
-    if BUNDLED_MULTIVIEW in pipeline.bundled_models("multiview"):
-        folder = pipeline.model_folder(BUNDLED_MULTIVIEW, "multiview")
-        model, prior = _load(folder, pipeline.model_folder(BUNDLED_GUIDANCE, "guidance"))
+    model = _load_multiview(pipeline.model_folder(BUNDLED_MULTIVIEW, "multiview"))
+    prior = None
+    if BUNDLED_GUIDANCE in pipeline.bundled_models("guidance"):
+        prior = _load_prior(pipeline.model_folder(BUNDLED_GUIDANCE, "guidance"))
     else:
-        _logger.info("this copy of the package has no models; the demonstration fits the toy's true views.")
+        _logger.info("this copy of the package has no guidance model; the scene is fitted without.")
     with _watching(config) as callbacks:
         report = pipeline.demo(out, model, prior, config, **callbacks)
     return _finish(out, report, config)
 
 
-def _load(multiview: Path, guidance: Path | None) -> tuple[MultiViewModel, Zero123Model | None]:
-    """Return the models in two folders, on the fastest device."""
-    from ..diffusion import load_guidance_model, load_multiview_model
+def _load_multiview(folder: Path) -> MultiViewModel:
+    """Return the model in a folder, on the fastest device."""
+    from ..diffusion import load_multiview_model
 
-    dtype = torch.float16 if device().type == "cuda" else torch.float32
-    model = load_multiview_model(multiview, device=device(), dtype=dtype)
-    return model, None if guidance is None else load_guidance_model(guidance, device=device(), dtype=dtype)
+    return load_multiview_model(folder, device=device(), dtype=_dtype())
+
+
+def _load_prior(folder: Path) -> Zero123Model:
+    """Return the prior in a folder, on the fastest device."""
+    from ..diffusion import load_guidance_model
+
+    return load_guidance_model(folder, device=device(), dtype=_dtype())
+
+
+def _dtype() -> torch.dtype:
+    """Return the type of networks that the fastest device is best at."""
+    return torch.float16 if device().type == "cuda" else torch.float32
 
 
 @contextmanager

@@ -8,17 +8,17 @@ mixes keys and values, which are linear in them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 from diffusers import UNet2DConditionModel
-from diffusers.models.attention_processor import Attention, AttnProcessor, AttnProcessor2_0
+from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from torch import Tensor, nn
 
-Attend = AttnProcessor | AttnProcessor2_0
-"""One of diffusers' processors."""
+Attend = Callable[..., Tensor]
+"""Computes attention, called as diffusers calls its processors."""
 
 
 class TokenExchange(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -13,7 +13,7 @@ from ..evaluation.metrics import compare, on_white
 from ..export import write_contact_sheet, write_render_folder
 from ..mini import TEST_POSES, toy_seed, toy_truth, toy_views
 from ..optimization import OptimizationConfig
-from .fitting import Report, ReportCallback, fit, ignore, write_fit
+from .fitting import Report, ReportCallback, ignore, write_fit
 from .scenes import render_views
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ SAMPLE = 0  # number of the test object; benchmarks/truth.py --select says which
 
 def demo(
     folder: Path,
-    multiview: MultiViewModel | None,
+    multiview: MultiViewModel,
     prior: Zero123Model | None,
     config: OptimizationConfig,
     *,
@@ -41,7 +41,7 @@ def demo(
 
     Args:
         folder: Where to write.
-        multiview: Multi-view model that knows toys; None fits the toy's true views.
+        multiview: Multi-view model that knows toys.
         prior: Posed prior that knows toys; None fits without.
         config: Of the fit; its seed is that of the views, too.
         seed: Which toy.
@@ -55,21 +55,18 @@ def demo(
     Returns:
         The report, with metrics at four views that the fit never saw.
     """
+    from ..diffusion import SeededNoise
+    from .whole import run
+
     began = time.perf_counter()
     views = toy_views(seed, num_frames, size)
     made = time.perf_counter() - began
-    listeners: dict[str, Any] = {"on_report": on_report, "should_stop": should_stop}
-    if multiview is None:
-        model, report = fit(views, config, **listeners)
-    else:
-        from ..diffusion import SeededNoise
-        from .whole import run
-
-        model, report = run(
-            folder, views.images, views.alphas, multiview,
-            SeededNoise(config.seed), multiview.sampling, config,
-            prior=prior, device=multiview.unet.device, on_stage=on_stage, on_batch=on_batch, **listeners,
-        )  # fmt: skip
+    model, report = run(
+        folder, views.images, views.alphas, multiview,
+        SeededNoise(config.seed), multiview.sampling, config,
+        prior=prior, device=multiview.unet.device,
+        on_stage=on_stage, on_batch=on_batch, on_report=on_report, should_stop=should_stop,
+    )  # fmt: skip
     report.seconds = {"sample": round(made, 3), **report.seconds}
     with report.stage("evaluate"):
         truth_images, truth_alphas = toy_truth(seed, TEST_POSES, num_frames, size)  # [V, F, S, S, 3]

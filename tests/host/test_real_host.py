@@ -62,6 +62,7 @@ def test_help_pages_and_templates_are_served(host):
 SMALL = {
     "STAG4DCameraPath": {"width": 64, "height": 64, "num_cameras": 5},
     "STAG4DSampleObject": {"num_frames": 5, "size": 48},
+    "STAG4DPrepareFrames": {"num_frames": 5, "size": 48},
     "STAG4DOptimize": {"steps": 40, "size": 48},
     "RenderSplat": {"width": 64, "height": 64},
 }

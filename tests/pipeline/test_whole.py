@@ -115,10 +115,3 @@ def test_the_demo_leaves_a_scene_pictures_and_metrics(model, prior, tmp_path):
     images, alphas = toy_truth(3, TEST_POSES, 2, 16)
     expected = on_white(images[1, 0], alphas[1, 0]).numpy()
     np.testing.assert_allclose(pixels[:16, 18:34], expected, atol=1 / 255)
-
-
-def test_without_models_the_demo_fits_the_true_views(tmp_path):
-    report = pipeline.demo(tmp_path, None, None, small_config(steps=10), seed=3, num_frames=2, size=16)
-    assert not (tmp_path / "views").exists()
-    assert report.metrics.keys() == {"psnr", "ssim", "iou", "flicker", "per_view"}
-    assert report.seconds.keys() == {"sample", "start", "optimize", "evaluate", "write"}

@@ -55,3 +55,7 @@ def test_a_run_goes_on_with_the_networks_of_a_folder(tmp_path):
             encoder(picture).image_embeds, learner.vision_encoder(picture).image_embeds, **half
         )
         torch.testing.assert_close(read_text_encoder(tokens)[0], text_encoder(tokens)[0], **half)
+    again = Learner(unet, encoder, learner.uncond_states)
+    write_folder(tmp_path / "next", again, make_autoencoder(), text_encoder)
+    for config in (tmp_path / "next").rglob("config.json"):  # a folder does not say where it came from
+        assert str(tmp_path) not in config.read_text(encoding="utf-8")

@@ -13,6 +13,7 @@ TEMPLATES = sorted(FOLDER.glob("*.json"))
 SMALL = {
     "STAG4DCameraPath": {"width": 32, "height": 32, "num_cameras": 3},
     "STAG4DSampleObject": {"num_frames": 2, "size": 32},
+    "STAG4DPrepareFrames": {"num_frames": 2, "size": 32},
     "STAG4DOptimize": {"steps": 3, "size": 32},
 }
 HOST_NODES = {"CreateVideo", "SaveVideo", "CreateCameraInfo", "RenderSplat", "PreviewImage"}
