@@ -47,7 +47,8 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
                     default=75,
                     min=1,
                     max=1000,
-                    tooltip="Diffusion steps. 75 is STAG4D's, 28 is enough for a look; the bundled model wants 1.",
+                    tooltip="Diffusion steps. 75 is STAG4D's, 28 is enough for a look; the bundled model "
+                    "wants 1.",
                 ),
                 io.Float.Input(
                     "cfg",
