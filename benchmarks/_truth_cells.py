@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,8 +76,9 @@ class Bench:
         """Check the numbers; raises ValueError with the offending one."""
         if self.frames < 2:
             raise ValueError(f"--frames: {self.frames}; expected at least 2, or nothing moves.")
-        for name in ROWS:
-            self.settings(name)
+        for row in ROWS.values():
+            row.sampling(self.sampling_steps, self.guidance_scale)
+            self.fitting(row, 0)
 
     def file(self, cell: Cell) -> Path:
         """Return where a cell's result is."""
@@ -91,6 +93,8 @@ class Bench:
             views = {**sampling, "noise_is_shared": row.shares_noise}
         config = {**asdict(self.fitting(row, 0)), "has_prior": row.told_of is not None}
         del config["seed"]
+        if row.told_of is not None:
+            config["prior"] = self._guidance_hash
         return json.loads(json.dumps({"bench": self._common, "views": views, "fit": config}))
 
     def fitting(self, row: Row, seed: int) -> OptimizationConfig:
@@ -100,25 +104,31 @@ class Bench:
     @functools.cached_property
     def _common(self) -> dict[str, Any]:
         """Return what the settings of all cells share, the models by their content."""
-        said = {key: value for key, value in asdict(self).items() if key != "out"}
+        said = {key: value for key, value in asdict(self).items() if key not in ("out", "guidance_model")}
         said["multiview_model"] = _content_hash(model_folder(self.multiview_model, "multiview"))
-        said["guidance_model"] = _content_hash(model_folder(self.guidance_model, "guidance"))
         return said
+
+    @functools.cached_property
+    def _guidance_hash(self) -> str:
+        """Return what tells the prior's content; rows that ask no prior need none."""
+        return _content_hash(model_folder(self.guidance_model, "guidance"))
 
 
 class Models(NamedTuple):
     """The networks."""
 
     multiview: MultiViewModel
-    guidance: Zero123Model
+    guidance: Zero123Model | None
 
 
-def load_models(bench: Bench) -> Models:
-    """Load the networks onto the fastest device at hand."""
+def load_models(bench: Bench, cells: Sequence[Cell]) -> Models:
+    """Load the networks onto the fastest device at hand; the prior only where a cell asks it."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return Models(
         load_multiview_model(model_folder(bench.multiview_model, "multiview"), device=device),
-        load_guidance_model(model_folder(bench.guidance_model, "guidance"), device=device),
+        load_guidance_model(model_folder(bench.guidance_model, "guidance"), device=device)
+        if any(ROWS[cell.row].told_of is not None for cell in cells)
+        else None,
     )
 
 
@@ -157,7 +167,7 @@ def run_cell(bench: Bench, models: Models, cell: Cell) -> dict[str, Any]:
         found = compare(*drawn, *own_views)
         scores = {"views_psnr": found["psnr"], "views_flicker": found["flicker"]}
     lap("views")
-    rendered = _fitted(bench, row, models.guidance, views, cell.seed)
+    rendered = _fitted(bench, row, models, views, cell.seed)
     lap("fit")
     found = compare(*rendered, *truth)
     scores = {**{name: found[name] for name in ("psnr", "ssim", "iou", "flicker")}, **scores}
@@ -169,11 +179,12 @@ def run_cell(bench: Bench, models: Models, cell: Cell) -> dict[str, Any]:
     return result
 
 
-def _fitted(bench: Bench, row: Row, prior: Zero123Model, views: ViewSet, seed: int) -> tuple[Tensor, Tensor]:
+def _fitted(bench: Bench, row: Row, models: Models, views: ViewSet, seed: int) -> tuple[Tensor, Tensor]:
     """Return what a row's scene looks like from the test views: [V, F, S, S, 3] straight, and alphas."""
     config = bench.fitting(row, seed)
-    make_prior = None if row.told_of is None else distilling(prior, config)
-    device = next(prior.parameters()).device
+    prior = models.guidance if row.told_of is not None else None
+    make_prior = None if prior is None else distilling(prior, config)
+    device = models.multiview.unet.device
     clips = [_frame(views, frame) for frame in range(views.num_frames)] if row.is_alone else [views]
     shots = []
     for clip in clips:

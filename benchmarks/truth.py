@@ -60,7 +60,7 @@ def _run_missing(options: argparse.Namespace) -> int:
             missing.append(cell)
     if not missing:
         return 0
-    models, num_failed = load_models(bench), 0
+    models, num_failed = load_models(bench, missing), 0
     for number, cell in enumerate(missing, start=1):
         try:
             result = run_cell(bench, models, cell)

@@ -178,7 +178,7 @@ def latents_of(basis: Tensor, pictures: Tensor) -> Tensor:
 
 def main() -> None:
     """Train."""
-    parser = plan_parser(__doc__, num_steps=3000, learning_rate=2e-3)
+    parser = plan_parser(__doc__, num_steps=1_200, learning_rate=2e-3)
     parser.add_argument("--multiview", type=Path, help="folder of a multi-view model, mini-zero123plus")
     arguments = parser.parse_args()
     plan = plan_of(arguments, ema_decay=0.995)

@@ -208,7 +208,7 @@ def draw_views(folder: Path, toys: Toys, path: Path) -> None:
 
 def main() -> None:
     """Train."""
-    parser = plan_parser(__doc__, num_steps=12_000, learning_rate=4e-4)
+    parser = plan_parser(__doc__, num_steps=7_800, learning_rate=3e-4)
     parser.add_argument("--vae", type=Path, required=True, help="result of training.autoencoder")
     beginning = parser.add_mutually_exclusive_group(required=True)
     beginning.add_argument("--vision", type=Path, help="folder of a run of training.vision")

@@ -156,7 +156,7 @@ def draw_views(learner: Learner, vae: AutoencoderKL, toys: Toys, path: Path) -> 
 
 def main() -> None:
     """Train."""
-    parser = plan_parser(__doc__, num_steps=5000, learning_rate=4e-4)
+    parser = plan_parser(__doc__, num_steps=3_000, learning_rate=4e-4)
     parser.add_argument("--vae", type=Path, required=True, help="result of training.autoencoder")
     parser.add_argument("--vision", type=Path, required=True, help="folder of a run of training.vision")
     arguments = parser.parse_args()
