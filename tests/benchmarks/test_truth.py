@@ -72,6 +72,13 @@ def test_true_views_are_better_than_those_of_a_random_model(finished):
     assert own["iou"] > drawn["iou"] + 0.2
 
 
+def test_only_rows_that_ask_the_prior_need_one(run, tmp_path, capsys):
+    absent = ["--guidance-model", "bundled/none"]
+    assert run(tmp_path, *absent, rows=["no_sds"]) == 0
+    assert run(tmp_path, *absent, rows=["full"]) == 2
+    assert "bundled/none: no such guidance model in the package" in capsys.readouterr().err
+
+
 def test_rows_that_differ_in_the_fit_share_their_views(finished):
     assert [path.name for path in (finished / "views").iterdir()] == ["full-test0-seed0"]
 
