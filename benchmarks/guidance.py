@@ -151,6 +151,7 @@ def _model(name: str) -> Zero123Model:
         image_encoder=_FlatEncoder(width),
         camera_projection=CameraProjection(width),
         alphas_cumprod=torch.linspace(0.999, 0.01, 1000),
+        prediction_type="epsilon",
         processor=lambda images, return_tensors: SimpleNamespace(pixel_values=torch.zeros(len(images), 3)),
     )
     return model.eval().requires_grad_(False)

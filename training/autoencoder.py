@@ -149,18 +149,22 @@ def random_pictures(toys: Toys, count: int, generator: torch.Generator) -> Tenso
     return on_background(toys.pictures[rows, cameras], levels[:, None, None, None])
 
 
-def views_of(model: MultiViewModel, toys: Toys, count: int) -> tuple[Tensor, Tensor]:
-    """Return what a multi-view model makes of the first pictures of some toys, and what it should make.
+def sample_grids(model: MultiViewModel, toys: Toys) -> Tensor:
+    """Return the latents of the grids that a multi-view model draws of toys' first pictures, each alone."""
+    inputs = toys.pictures[:, 0].float() / 255  # [N, S, S, 4]
+    config = replace(model.sampling, anchor=None)
+    return sample_latents(model, inputs[..., :3], inputs[..., 3], SeededNoise(0), config)
+
+
+def views_of(model: MultiViewModel, toys: Toys) -> tuple[Tensor, Tensor]:
+    """Return what a multi-view model makes of the first pictures of N toys, and what it should make.
 
     Returns:
         Latents [6 N, C, h, w] as the decoder takes them, and pictures [6 N, 3, S, S] in -1..1.
     """
-    inputs = toys.pictures[:count, 0].float() / 255  # [N, S, S, 4]
-    config = replace(model.sampling, anchor=None)
-    latents = sample_latents(model, inputs[..., :3], inputs[..., 3], SeededNoise(0), config)
-    latents = model.grid.unscaled(latents) / model.vae.config.scaling_factor
+    latents = model.grid.unscaled(sample_grids(model, toys)) / model.vae.config.scaling_factor
     tiles = torch.cat([model.grid.views_of(grid.movedim(0, -1)).movedim(-1, 1) for grid in latents])
-    return tiles, on_background(toys.pictures[:count, 1 : len(RIG)], GRAY / 255).flatten(0, 1)
+    return tiles, on_background(toys.pictures[:, 1 : len(RIG)], GRAY / 255).flatten(0, 1)
 
 
 def latents_of(basis: Tensor, pictures: Tensor) -> Tensor:
@@ -186,7 +190,7 @@ def main() -> None:
     drawn = None
     if arguments.multiview is not None:
         model = load_multiview_model(arguments.multiview, device=plan.device)
-        drawn = views_of(model, toys, DRAWN_TOYS)
+        drawn = views_of(model, toys.first(DRAWN_TOYS))
     vae = make_autoencoder()
     set_linear_encoder(vae, basis_of(toys))
     vae.encoder.requires_grad_(False)

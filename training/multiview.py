@@ -10,7 +10,6 @@ with a model that is there. The result is the folder ``RUN/mini-zero123plus``.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -20,12 +19,12 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionModelWithProjection
 
-from stag4d.diffusion import SeededNoise, load_multiview_model, sample_latents
+from stag4d.diffusion import load_multiview_model
 from stag4d.diffusion.attention import ReadTokens, WriteTokens, install_reference_attention
 from stag4d.diffusion.zero123plus import GRAY
 from stag4d.export import write_contact_sheet
 
-from .autoencoder import CHANNELS, STRENGTH, basis_of
+from .autoencoder import CHANNELS, STRENGTH, basis_of, sample_grids
 from .folders import save_modules, write_image_processor, write_json, write_tokenizer
 from .loop import autocast, plan_of, plan_parser, train
 from .parallel import NUM_PROCESSES
@@ -196,11 +195,8 @@ def write_folder(folder: Path, learner: Learner, vae: AutoencoderKL, text_encode
 def draw_views(folder: Path, toys: Toys, path: Path) -> None:
     """Draw the six views of some toys' first camera, truth above, by the model in a folder."""
     model = load_multiview_model(folder)
-    inputs = toys.pictures[:, 0].float() / 255  # [N, S, S, 4]
-    config = replace(model.sampling, anchor=None)
-    latents = sample_latents(model, inputs[..., :3], inputs[..., 3], SeededNoise(0), config)
     rows = []
-    for index, latent in enumerate(latents):
+    for index, latent in enumerate(sample_grids(model, toys)):
         truth = on_background(toys.pictures[index, :7], GRAY / 255).movedim(1, -1) / 2 + 0.5
         rows += [truth, torch.cat([truth[:1], model.decode(latent)])]
     write_contact_sheet(path, torch.cat(rows), columns=7)

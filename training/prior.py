@@ -1,43 +1,71 @@
 """The small posed prior: a toy from anywhere, given one picture of it, in the layout of Zero123.
 
-    python -m training.prior --toys DIR --vae RUN/vae --vision RUN --out RUN
+    python -m training.prior --toys DIR --vae RUN/vae --outlines RUN --out RUN
 
-Camera projection and UNet learn together with the image encoder, which begins as ``training.vision`` left it.
-The condition is the input or one of the six views, on white; the target is any camera's, on white or black,
-as score distillation renders. The result is the folder ``RUN/mini-zero123``.
+Camera projection and UNet learn; the image encoder is taken as ``training.outlines`` left it. Targets are of
+any camera, on white or black, as score distillation renders; conditions, on white, are those that it would
+choose. The result is the folder ``RUN/mini-zero123``.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
+from torch.nn.functional import mse_loss
 from transformers import CLIPVisionModelWithProjection
 
 from stag4d.diffusion import CameraProjection, camera_numbers
 from stag4d.export import write_contact_sheet
-from stag4d.geometry import OrbitPose
+from stag4d.optimization import GuidanceConfig, anchor_camera
 
 from .autoencoder import CHANNELS, STRENGTH, basis_of, latents_of
 from .folders import save_modules, write_image_processor, write_json
 from .loop import autocast, plan_of, plan_parser, train
+from .outlines import poses_of, read_posed_encoder
 from .parallel import NUM_PROCESSES
+from .side_tasks import Mattes, Places
 from .toys import NUM_FREE, RIG, Toys, draw_toys, on_background, read_toys, recolored
-from .vision import TOLD_EVERYWHERE, WIDTH, read_encoder
+from .vision import MATTE_STRENGTH, MATTE_WEIGHT, TOLD_EVERYWHERE, WIDTH
 
 BATCH = 48
 UNCONDITIONAL_SHARE = 0.1
+GUIDANCE = GuidanceConfig()  # how score distillation chooses a condition
+VELOCITY_WEIGHT = 4.0  # scaled latents have a mean square of a quarter on gray
+PLACE_WEIGHT = 0.1
 FREE_SHARE = 0.75  # of targets; the others are the rig's cameras
+NOISY_SHARE = 0.5  # of a batch, in the noisy part of the schedule, where only what it is told helps
+NOISY_FROM = 0.6
 SCALING_FACTOR = 0.5 / STRENGTH  # of noisy latents, whose backgrounds are far from gray
-MOST_WEIGHT = 10.0  # of a timestep, see Learner.loss
+CAMERA_GAIN = 4.0  # at first, of the camera numbers in the token: the embedding is about as much longer
 SHEET_TOYS = 6
 SHEET_STEPS = 20
 
 
+class Examples(NamedTuple):
+    """Some pairs of pictures.
+
+    Attributes:
+        conditions: [B, 3, S, S] on white, -1..1.
+        references: [B, C, h, w] their latents.
+        cameras: [B, 4] what ``camera_numbers`` gives.
+        targets: [B, C, h, w] scaled latents.
+        mattes: [B, 1, S, S] of the targets, over ``MATTE_STRENGTH``.
+    """
+
+    conditions: Tensor
+    references: Tensor
+    cameras: Tensor
+    targets: Tensor
+    mattes: Tensor
+
+
 class Learner(nn.Module):
-    """The networks that learn.
+    """The networks that learn, the encoder that stays, and the layers that have the UNet learn on the side.
 
     Args:
         image_encoder: Embeds conditions.
@@ -54,60 +82,63 @@ class Learner(nn.Module):
             down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
             up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
         )  # fmt: skip
-        self.image_encoder = image_encoder
+        self.unet.set_attn_processor(AttnProcessor())  # written out: on CPUs, the fused kernel's is slow
+        self.image_encoder = image_encoder.requires_grad_(False)
         self.clip_camera_projection = CameraProjection(WIDTH)
+        with torch.no_grad():
+            self.clip_camera_projection.proj.weight[:, WIDTH:] *= CAMERA_GAIN
+        self.places, self.mattes = Places(self.unet), Mattes(self.unet)
         self.register_buffer("alphas_cumprod", make_scheduler().alphas_cumprod, persistent=False)
 
-    def predict(self, noisy: Tensor, timesteps: Tensor, conditions: Tensor, tokens: Tensor) -> Tensor:
-        """Return the noise in latents [B, C, h, w], given condition latents and tokens [B, D]."""
-        return self.unet(torch.cat([noisy, conditions], dim=1), timesteps, tokens[:, None]).sample.float()
+    def predict(self, noisy: Tensor, timesteps: Tensor, references: Tensor, tokens: Tensor) -> Tensor:
+        """Return the velocity in latents [B, C, h, w], given condition latents and tokens [B, D]."""
+        return self.unet(torch.cat([noisy, references], dim=1), timesteps, tokens[:, None]).sample.float()
 
-    def tokens(self, pictures: Tensor, cameras: Tensor) -> Tensor:
+    def tokens(self, conditions: Tensor, cameras: Tensor) -> Tensor:
         """Return tokens [B, D] of condition pictures [B, 3, S, S] in -1..1 and camera numbers [B, 4]."""
-        embeddings = self.image_encoder(pictures).image_embeds.float()
+        with torch.no_grad():
+            embeddings = self.image_encoder(conditions).image_embeds.float()
         return self.clip_camera_projection(torch.cat([embeddings, cameras], dim=-1)).float()
 
-    def loss(
-        self,
-        pictures: Tensor,
-        cameras: Tensor,
-        conditions: Tensor,
-        targets: Tensor,
-        generator: torch.Generator,
-    ) -> Tensor:
-        """Return the weighted squared error of the noise of a batch.
-
-        Where there is little signal, noise is easy to tell and its error small: a timestep is weighted by the
-        inverse of its share of signal, which makes it the error of the velocity, up to a limit.
+    def loss(self, examples: Examples, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return the mean squared error of the velocity (Salimans and Ho 2022), and of the side tasks.
 
         Args:
-            pictures: [B, 3, S, S] conditions, -1..1.
-            cameras: [B, 4] what ``camera_numbers`` gives.
-            conditions: [B, C, h, w] latents of the conditions.
-            targets: [B, C, h, w], scaled.
+            examples: A batch.
             generator: Source of the draws, on the CPU.
         """
-        count, device = len(targets), targets.device
-        timesteps = torch.randint(len(self.alphas_cumprod), (count,), generator=generator)
+        targets = examples.targets
+        count, device, last = len(targets), targets.device, len(self.alphas_cumprod) - 1
+        times = torch.rand(count, generator=generator)
+        is_noisy = torch.rand(count, generator=generator) < NOISY_SHARE
+        times = torch.where(is_noisy, NOISY_FROM + (1 - NOISY_FROM) * times, times)
+        timesteps = (times * last).round().long().to(device)
         keeps = (torch.rand(count, generator=generator) >= UNCONDITIONAL_SHARE).float().to(device)
         noise = torch.randn(targets.shape, generator=generator).to(device)
-        timesteps = timesteps.to(device)
         alpha = self.alphas_cumprod[timesteps][:, None, None, None]
+        noisy = alpha.sqrt() * targets + (1 - alpha).sqrt() * noise
+        velocity = alpha.sqrt() * noise - (1 - alpha).sqrt() * targets
+        references = examples.references * keeps[:, None, None, None]
         with autocast(device):
-            tokens = self.tokens(pictures, cameras) * keeps[:, None]
-            noisy = alpha.sqrt() * targets + (1 - alpha).sqrt() * noise
-            predicted = self.predict(noisy, timesteps, conditions * keeps[:, None, None, None], tokens)
-        return ((predicted - noise).square() * (1 / alpha).clamp_max(MOST_WEIGHT)).mean()
+            tokens = self.tokens(examples.conditions, examples.cameras) * keeps[:, None]
+            with self.places.watching() as misplaced, self.mattes.watching() as told:
+                predicted = self.predict(noisy, timesteps, references, tokens)
+        return {
+            "velocity": VELOCITY_WEIGHT * mse_loss(predicted, velocity),
+            "place": PLACE_WEIGHT * torch.stack(misplaced).mean(),
+            "matte": MATTE_WEIGHT * self.mattes.error(told[-1], examples.mattes),
+        }
 
 
 def make_scheduler() -> DDIMScheduler:
-    """Return the noise schedule, that of Zero123-XL."""
+    """Return the noise schedule, that of Zero123-XL; but the UNet tells velocities, easier to learn."""
     return DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,
         beta_schedule="scaled_linear",
         clip_sample=False,
         set_alpha_to_one=False,
+        prediction_type="v_prediction",
     )
 
 
@@ -123,11 +154,34 @@ def write_folder(folder: Path, learner: Learner, vae: AutoencoderKL) -> None:
     )
 
 
-def free_poses(toys: Toys, row: int) -> list[OrbitPose]:
-    """Return a toy's free cameras."""
-    return [
-        OrbitPose(azimuth_deg=azimuth, elevation_deg=up) for azimuth, up in toys.free_poses_deg[row].tolist()
+def draw_examples(
+    toys: Toys, basis: Tensor, count: int, generator: torch.Generator, device: torch.device
+) -> Examples:
+    """Draw some toys and cameras, and recolor the toys."""
+    rows = torch.randint(len(toys), (count,), generator=generator)
+    is_free = torch.rand(count, generator=generator) < FREE_SHARE
+    free = len(RIG) + torch.randint(NUM_FREE, (count,), generator=generator)
+    wanted = torch.where(is_free, free, torch.randint(len(RIG), (count,), generator=generator))
+    wants_reference = torch.rand(count, generator=generator) < GUIDANCE.reference_share
+    poses = [poses_of(toys, row)[camera] for row, camera in zip(rows.tolist(), wanted.tolist(), strict=True)]
+    given = [
+        anchor_camera(pose, RIG, GUIDANCE, wants)
+        for pose, wants in zip(poses, wants_reference.tolist(), strict=True)
     ]
+    numbers = [camera_numbers(RIG[camera], pose) for camera, pose in zip(given, poses, strict=True)]
+    chosen = toys.pictures[torch.stack([rows, rows]), torch.stack([torch.tensor(given), wanted])]
+    pictures = recolored(chosen.transpose(0, 1), generator)  # [B, 2, S, S, 4]
+    levels = torch.ones(count, 2)
+    levels[:, 1] = (torch.rand(count, generator=generator) < 0.5).float()
+    pixels = on_background(pictures, levels[..., None, None, None]).to(device)  # [B, 2, 3, S, S]
+    references, targets = (STRENGTH * latents_of(basis, pixels)).unbind(1)
+    return Examples(
+        conditions=pixels[:, 0],
+        references=references,
+        cameras=torch.tensor(numbers, device=device),
+        targets=targets * SCALING_FACTOR,
+        mattes=pictures[:, 1, None, ..., 3].to(device).float() / (255 * MATTE_STRENGTH),
+    )
 
 
 @torch.no_grad()
@@ -141,14 +195,14 @@ def draw_views(learner: Learner, vae: AutoencoderKL, toys: Toys, path: Path) -> 
     truth = on_background(toys.pictures[:, len(RIG) :], 1.0)  # [N, 3, 3, S, S]
     columns = [inputs.cpu()]
     for free in range(NUM_FREE):
-        numbers = [camera_numbers(RIG[0], free_poses(toys, row)[free]) for row in range(len(toys))]
+        numbers = [camera_numbers(RIG[0], poses_of(toys, row)[len(RIG) + free]) for row in range(len(toys))]
         tokens = learner.tokens(inputs, torch.tensor(numbers, device=vae.device))
-        conditions = vae.encode(inputs).latent_dist.mean
-        drawn = torch.randn(conditions.shape, generator=torch.Generator().manual_seed(free)).to(vae.device)
+        references = vae.encode(inputs).latent_dist.mean
+        drawn = torch.randn(references.shape, generator=torch.Generator().manual_seed(free)).to(vae.device)
         latents = scheduler.add_noise(blank, drawn, scheduler.timesteps[:1])
         for timestep in scheduler.timesteps:
-            noise = learner.predict(latents, timestep, conditions, tokens)
-            latents = scheduler.step(noise, timestep, latents).prev_sample
+            velocity = learner.predict(latents, timestep, references, tokens)
+            latents = scheduler.step(velocity, timestep, latents).prev_sample
         columns += [truth[:, free], vae.decode(latents / SCALING_FACTOR).sample.cpu()]
     pictures = torch.stack(columns, dim=1).flatten(0, 1).permute(0, 2, 3, 1)
     write_contact_sheet(path, (pictures / 2 + 0.5).clamp(0, 1), columns=1 + 2 * NUM_FREE)
@@ -158,37 +212,20 @@ def main() -> None:
     """Train."""
     parser = plan_parser(__doc__, num_steps=3_000, learning_rate=4e-4)
     parser.add_argument("--vae", type=Path, required=True, help="result of training.autoencoder")
-    parser.add_argument("--vision", type=Path, required=True, help="folder of a run of training.vision")
+    parser.add_argument("--outlines", type=Path, required=True, help="folder of a run of training.outlines")
     arguments = parser.parse_args()
     plan = plan_of(arguments, ema_decay=0.998)
     toys = read_toys(arguments.toys, arguments.shards)
     vae = AutoencoderKL.from_pretrained(arguments.vae).to(plan.device)
     vae.register_to_config(scaling_factor=SCALING_FACTOR)
-    learner = Learner(read_encoder(arguments.vision)).to(plan.device)
+    learner = Learner(read_posed_encoder(arguments.outlines)).to(plan.device)
     basis = basis_of(toys).to(plan.device)
     unseen = draw_toys("val", 0, SHEET_TOYS)
 
     def losses_of(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
         assert isinstance(module, Learner)
-        count = BATCH // NUM_PROCESSES
-        rows = torch.randint(len(toys), (count,), generator=generator)
-        given = torch.randint(len(RIG), (count,), generator=generator)
-        is_free = torch.rand(count, generator=generator) < FREE_SHARE
-        free = len(RIG) + torch.randint(NUM_FREE, (count,), generator=generator)
-        wanted = torch.where(is_free, free, torch.randint(len(RIG), (count,), generator=generator))
-        numbers = []
-        for row, condition, target in zip(rows.tolist(), given.tolist(), wanted.tolist(), strict=True):
-            pose = RIG[target] if target < len(RIG) else free_poses(toys, row)[target - len(RIG)]
-            numbers.append(camera_numbers(RIG[condition], pose))
-        both = torch.stack([rows, rows]), torch.stack([given, wanted])
-        pictures = recolored(toys.pictures[both].transpose(0, 1), generator)  # [B, 2, S, S, 4]
-        levels = torch.ones(count, 2)
-        levels[:, 1] = (torch.rand(count, generator=generator) < 0.5).float()
-        pixels = on_background(pictures, levels[..., None, None, None]).to(plan.device)  # [B, 2, 3, S, S]
-        conditions, targets = (STRENGTH * latents_of(basis, pixels)).unbind(1)
-        cameras = torch.tensor(numbers, device=plan.device)
-        targets = targets * SCALING_FACTOR
-        return {"noise": module.loss(pixels[:, 0], cameras, conditions, targets, generator)}
+        examples = draw_examples(toys, basis, BATCH // NUM_PROCESSES, generator, plan.device)
+        return module.loss(examples, generator)
 
     def draw_sheet(module: nn.Module, path: Path) -> None:
         assert isinstance(module, Learner)

@@ -43,6 +43,10 @@ class Toys:
         """Return N."""
         return len(self.pictures)
 
+    def first(self, count: int) -> Toys:
+        """Return the first of them."""
+        return Toys(self.pictures[:count], self.free_poses_deg[:count])
+
 
 def draw_toys(split: Split, first: int, count: int) -> Toys:
     """Return some toys of a split, each at a time and with free cameras of its own."""

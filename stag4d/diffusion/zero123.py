@@ -21,6 +21,7 @@ from transformers import CLIPVisionModelWithProjection
 
 from ..geometry import OrbitPose, turn_between
 from ..types import ViewSet
+from .denoiser import PREDICTION_TYPES
 from .folders import load_image_processor, load_module, read_json, reading, weight_sums
 
 CAMERA_NUMBERS = 4  # polar angle, sine and cosine of the azimuth, radius: differences of target and condition
@@ -53,6 +54,7 @@ class Zero123Model(nn.Module):
         image_encoder: Embeds the condition.
         camera_projection: See its class.
         alphas_cumprod: [T] share of the signal at each timestep.
+        prediction_type: What the UNet says of noisy latents, ``epsilon`` or ``v_prediction``.
         processor: Of pictures for the image encoder.
     """
 
@@ -66,11 +68,13 @@ class Zero123Model(nn.Module):
         image_encoder: CLIPVisionModelWithProjection,
         camera_projection: CameraProjection,
         alphas_cumprod: Tensor,
+        prediction_type: str,
         processor: Any,
     ) -> None:
         super().__init__()
         self.unet, self.vae, self.image_encoder = unet, vae, image_encoder
         self.camera_projection, self.processor = camera_projection, processor
+        self.prediction_type = prediction_type
         self.register_buffer("alphas_cumprod", alphas_cumprod, persistent=False)
 
     @property
@@ -195,7 +199,11 @@ class Zero123Prior:
             tokens.to(dtype),
         ).sample
         cond, *uncond = predicted.float().split(len(noisy))
-        return uncond[0] + guidance_scale * (cond - uncond[0]) if uncond else cond
+        told = uncond[0] + guidance_scale * (cond - uncond[0]) if uncond else cond
+        if model.prediction_type == "epsilon":
+            return told
+        signal = self.alphas_cumprod[timesteps.cpu()].to(told)[:, None, None, None]
+        return signal.sqrt() * told + (1 - signal).sqrt() * noisy.to(told)  # Salimans and Ho 2022
 
 
 def load_guidance_model(
@@ -219,27 +227,31 @@ def load_guidance_model(
             f"{root}: holds a {index.get('_class_name')}; expected a posed prior of the Zero123 kind, which "
             "has a clip_camera_projection."
         )
+    alphas_cumprod, prediction_type = _noise_schedule(root)
     model = Zero123Model(
         unet=load_module(UNet2DConditionModel, root, "unet", dtype),
         vae=load_module(AutoencoderKL, root, "vae", dtype),
         image_encoder=load_module(CLIPVisionModelWithProjection, root, "image_encoder", dtype),
         camera_projection=load_module(CameraProjection, root, "clip_camera_projection", dtype),
-        alphas_cumprod=_alphas_cumprod(root),
+        alphas_cumprod=alphas_cumprod,
+        prediction_type=prediction_type,
         processor=load_image_processor(root, "feature_extractor"),
     )
     _check_fit(root, model)
     return model.eval().to(device)
 
 
-def _alphas_cumprod(root: Path) -> Tensor:
-    """Return the noise schedule of a folder, float32 [T]."""
+def _noise_schedule(root: Path) -> tuple[Tensor, str]:
+    """Return the noise schedule of a folder, float32 [T], and what its UNet says of noisy latents."""
     place = root / "scheduler"
     values = read_json(place / "scheduler_config.json", "the noise schedule")
     kind = values.get("prediction_type", "epsilon")
-    if kind != "epsilon":
-        raise ValueError(f"{place}: prediction_type is {kind!r}; expected epsilon.")
+    if kind not in PREDICTION_TYPES:
+        raise ValueError(
+            f"{place}: prediction_type is {kind!r}; expected one of {', '.join(PREDICTION_TYPES)}."
+        )
     with reading(place, "the noise schedule"):
-        return DDIMScheduler.from_config(values).alphas_cumprod
+        return DDIMScheduler.from_config(values).alphas_cumprod, kind
 
 
 def _check_fit(root: Path, model: Zero123Model) -> None:

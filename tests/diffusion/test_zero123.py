@@ -95,6 +95,22 @@ def test_the_noise_is_that_of_the_published_recipe(folder, prior, views):
         torch.testing.assert_close(found[index], expected, atol=1e-4, rtol=1e-4)
 
 
+def test_a_velocity_is_told_as_noise(folder, model, prior, views):
+    """With eps = sqrt(a) v + sqrt(1 - a) x, guidance among velocities is guidance among noises."""
+    noisy = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(2))
+    timesteps, conditions = torch.tensor([30, 700]), [(1, 0), (0, 4)]
+    velocity = prior.predict(noisy, timesteps, conditions, TARGETS, 5.0)  # what this UNet says, taken as one
+    telling = copy.copy(model)
+    telling.prediction_type = "v_prediction"
+    retold = Zero123Prior(telling, views, torch.Generator().manual_seed(1))
+    found = retold.predict(noisy, timesteps, conditions, TARGETS, 5.0)
+    shares = DDIMScheduler.from_pretrained(folder / "scheduler").alphas_cumprod
+    for row, timestep in enumerate(timesteps):
+        share = shares[timestep].item()
+        expected = math.sqrt(share) * velocity[row] + math.sqrt(1 - share) * noisy[row]
+        torch.testing.assert_close(found[row], expected, atol=1e-5, rtol=1e-5)
+
+
 def test_latents_of_renders_are_scaled_samples_and_differentiable(folder, prior):
     vae = AutoencoderKL.from_pretrained(folder / "vae")
     images = torch.rand(2, 24, 24, 3, generator=torch.Generator().manual_seed(4)).requires_grad_()
@@ -223,8 +239,8 @@ def test_folders_of_another_kind_are_refused_by_what_they_are(tmp_path):
         (
             "scheduler/scheduler_config.json",
             "prediction_type",
-            "v_prediction",
-            "'v_prediction'; expected epsilon",
+            "sample",
+            "'sample'; expected one of epsilon, v_prediction",
         ),
         ("clip_camera_projection/config.json", "additional_embeddings", 3, "cannot be read"),
         ("unet/config.json", "in_channels", 4, "cannot be read"),

@@ -1,0 +1,53 @@
+"""What the prior's image encoder learns from: one picture of a toy, asked for all its cameras."""
+
+from __future__ import annotations
+
+import torch
+from safetensors.torch import save_file
+
+from training.autoencoder import CHANNELS
+from training.outlines import PosedOutliner, poses_of, read_posed_encoder
+from training.toys import RIG, SIZE, draw_toys
+from training.vision import Outliner
+
+
+def test_the_cameras_of_a_toy_are_the_rigs_and_then_its_own():
+    toys = draw_toys("val", 0, 2)
+    poses = poses_of(toys, 1)
+    assert poses[: len(RIG)] == list(RIG)
+    assert [[pose.azimuth_deg, pose.elevation_deg] for pose in poses[len(RIG) :]] == toys.free_poses_deg[
+        1
+    ].tolist()
+
+
+def test_the_error_falls_as_it_learns_and_needs_the_cameras():
+    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(1)
+    batch = (
+        torch.randn(3, 3, SIZE, SIZE, generator=generator),
+        torch.randn(3, 5, 4, generator=generator),
+        torch.randn(3, 5, CHANNELS, 8, 8, generator=generator),
+        (torch.rand(3, 5, SIZE, SIZE, generator=generator) < 0.3).float(),
+    )
+    outliner = PosedOutliner(Outliner().encoder)
+    optimizer = torch.optim.AdamW(outliner.parameters(), lr=1e-3)
+    errors = []
+    for _ in range(60):
+        error = outliner.loss(*batch)
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+        errors.append(error.item())
+    assert errors[-1] < 0.5 * errors[0]
+    with torch.no_grad():
+        blind = outliner.loss(batch[0], batch[1].roll(1, dims=1), *batch[2:]).item()
+    assert blind > 1.5 * errors[-1]
+
+
+def test_the_encoder_is_taken_from_a_run(tmp_path):
+    outliner = PosedOutliner(Outliner().encoder)
+    save_file(outliner.state_dict(), tmp_path / "outlines.safetensors")
+    picture = torch.randn(1, 3, SIZE, SIZE)
+    with torch.no_grad():
+        found = read_posed_encoder(tmp_path)(picture).image_embeds
+        assert torch.equal(found, outliner.encoder(picture).image_embeds)
