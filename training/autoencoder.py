@@ -27,8 +27,8 @@ from stag4d.export import write_contact_sheet
 
 from .folders import save_modules
 from .loop import autocast, plan_of, plan_parser, train
-from .parallel import NUM_PROCESSES
-from .toys import RIG, Toys, on_background, read_toys
+from .parallel import NUM_PROCESSES, RANK
+from .toys import RIG, Toys, draw_toys, on_background, read_toys
 
 BATCH = 16
 PATCH = 8
@@ -40,6 +40,7 @@ LATENT_NOISE = 0.1 * STRENGTH  # standard deviation: latents that a model draws 
 LOG_VARIANCE = -4.0  # of the posterior
 PCA_TOYS = 512
 DRAWN_TOYS = 2048
+SHEET_TOYS = 8
 STEADY = 512.0  # of the channels that make group normalization a constant factor
 
 
@@ -67,7 +68,7 @@ def patch_basis(pictures: Tensor) -> Tensor:
     Returns:
         [C, 3, 8, 8]; products have a mean square of 1 over all channels.
     """
-    patches = pictures.unfold(2, PATCH, PATCH).unfold(3, PATCH, PATCH)  # [N, 3, h, w, 4, 4]
+    patches = pictures.unfold(2, PATCH, PATCH).unfold(3, PATCH, PATCH)  # [N, 3, h, w, 8, 8]
     rows = patches.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(0, 2).double()  # [K, 192]
     _, vectors = torch.linalg.eigh(rows.T @ rows)  # ascending
     basis = vectors[:, -CHANNELS:].flip(1).T  # [C, 192]
@@ -167,6 +168,13 @@ def views_of(model: MultiViewModel, toys: Toys) -> tuple[Tensor, Tensor]:
     return tiles, on_background(toys.pictures[:, 1 : len(RIG)], GRAY / 255).flatten(0, 1)
 
 
+@torch.no_grad()
+def basis_of_encoder(vae: AutoencoderKL) -> Tensor:
+    """Return the basis [C, 3, 8, 8] that ``set_linear_encoder`` made an encoder of, to a thousandth."""
+    pixels = torch.eye(3 * PATCH**2, device=vae.device).reshape(-1, 3, PATCH, PATCH)  # one lit in each
+    return vae.encode(pixels).latent_dist.mean.flatten(1).T.reshape(CHANNELS, 3, PATCH, PATCH) / STRENGTH
+
+
 def latents_of(basis: Tensor, pictures: Tensor) -> Tensor:
     """Return what the encoder makes of pictures, over ``STRENGTH``, by a tenth of the work.
 
@@ -195,7 +203,9 @@ def main() -> None:
     set_linear_encoder(vae, basis_of(toys))
     vae.encoder.requires_grad_(False)
     vae.quant_conv.requires_grad_(False)
-    vae.to(plan.device).save_pretrained(plan.folder / "vae")  # what encodes is ready
+    vae.to(plan.device)
+    if RANK == 0 and not (plan.folder / "vae").exists():
+        vae.save_pretrained(plan.folder / "vae")  # what encodes is ready
 
     def losses_of(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
         assert isinstance(module, AutoencoderKL)
@@ -213,7 +223,8 @@ def main() -> None:
         error = decoded - pictures
         return {"l1": error.abs().mean(), "l2": error.square().mean()}
 
-    fixed = random_pictures(toys, 16, torch.Generator().manual_seed(0)).to(plan.device)
+    unseen = draw_toys("val", 0, SHEET_TOYS)
+    fixed = random_pictures(unseen, 16, torch.Generator().manual_seed(0)).to(plan.device)
 
     def draw_sheet(module: nn.Module, path: Path) -> None:
         assert isinstance(module, AutoencoderKL)

@@ -28,6 +28,19 @@ def save_modules(folder: Path, modules: Mapping[str, nn.Module]) -> None:
         write_json(config, said)
 
 
+def write_index(folder: Path, pipeline: str, parts: Mapping[str, tuple[str, str]], **more: object) -> None:
+    """Write a folder's ``model_index.json``.
+
+    Args:
+        folder: Of the model.
+        pipeline: Class that it was published for.
+        parts: Library and class of each subfolder.
+        more: Fields beside them.
+    """
+    listed = {name: list(part) for name, part in sorted(parts.items())}
+    write_json(folder / "model_index.json", {"_class_name": pipeline, **listed, **more})
+
+
 def write_image_processor(folder: Path) -> None:
     """Write the settings of an image processor that only resizes and normalizes."""
     settings = {

@@ -102,7 +102,7 @@ def train(
             share = 1.0 if name == "adamw" else MUON_RATE
             for group in optimizer.param_groups:
                 group["lr"] = share * plan.learning_rate * _rate(step, plan.num_steps)
-        generator = torch.Generator().manual_seed(plan.seed * 1_000_003 + step + (RANK << 40))
+        generator = torch.Generator().manual_seed(batch_seed(plan.seed, step))
         losses = losses_of(module, generator)
         module.zero_grad()
         (sum(losses.values()) / NUM_PROCESSES).backward()  # type: ignore[union-attr]
@@ -118,12 +118,17 @@ def train(
         is_last = done == plan.num_steps
         if done % LOG_STEPS == 0 or is_last:
             _log(plan, done, seconds + now - began, averages.take())
-        if now - saved > SAVE_SECONDS or is_last:
-            _save(plan.folder / "state.pt", parts, done, seconds + now - began)
-            saved = now
         if done % SHEET_STEPS == 0 or is_last:
             draw_sheet(averaged, plan.folder / f"sheet_{done:06d}.png")
+        if now - saved > SAVE_SECONDS or is_last:  # after the result: a run that says it is done has one
+            _save(plan.folder / "state.pt", parts, done, seconds + now - began)
+            saved = now
     return averaged
+
+
+def batch_seed(seed: int, step: int) -> int:
+    """Return the seed of this process's part of a step's batch; a CPU's generator heeds 32 bits of it."""
+    return ((seed * 1_000_003 + step) * NUM_PROCESSES + RANK) % 2**32
 
 
 def autocast(device: torch.device) -> torch.autocast:

@@ -24,8 +24,8 @@ from stag4d.diffusion.attention import ReadTokens, WriteTokens, install_referenc
 from stag4d.diffusion.zero123plus import GRAY
 from stag4d.export import write_contact_sheet
 
-from .autoencoder import CHANNELS, STRENGTH, basis_of, sample_grids
-from .folders import save_modules, write_image_processor, write_json, write_tokenizer
+from .autoencoder import CHANNELS, STRENGTH, basis_of_encoder, sample_grids
+from .folders import save_modules, write_image_processor, write_index, write_tokenizer
 from .loop import autocast, plan_of, plan_parser, train
 from .parallel import NUM_PROCESSES
 from .side_tasks import Mattes, Places
@@ -39,6 +39,16 @@ UNCONDITIONAL_SHARE = 0.05
 START_SHARE = 0.6  # of a batch that is at the first step of sampling, where views are noise and nothing else
 PLACE_WEIGHT = 0.1  # of the loss that has every token know where it is
 SHEET_TOYS = 8
+PARTS = {
+    "feature_extractor_clip": ("transformers", "CLIPImageProcessor"),
+    "feature_extractor_vae": ("transformers", "CLIPImageProcessor"),
+    "scheduler": ("diffusers", "EulerAncestralDiscreteScheduler"),
+    "text_encoder": ("transformers", "CLIPTextModel"),
+    "tokenizer": ("transformers", "CLIPTokenizer"),
+    "unet": ("diffusers", "UNet2DConditionModel"),
+    "vae": ("diffusers", "AutoencoderKL"),
+    "vision_encoder": ("transformers", "CLIPVisionModelWithProjection"),
+}
 SAMPLING = {"num_steps": 1, "guidance_scale": 1.0}  # what the folder advises: the mean of what views may be
 
 
@@ -184,12 +194,10 @@ def write_folder(folder: Path, learner: Learner, vae: AutoencoderKL, text_encode
         write_image_processor(folder / name)
     write_tokenizer(folder / "tokenizer", NUM_TOKENS)
     scales = {"latent_scale": 1.0, "latent_shift": 0.0, "image_scale": 1.0}
-    index = {
-        "_class_name": "Zero123PlusPipeline",
-        "ramping_coefficients": RAMP,
-        "stag4d": {"tile_size": SIZE, "rig": "v1.1", **scales, "sampling": SAMPLING},
-    }
-    write_json(folder / "model_index.json", index)
+    write_index(
+        folder, "Zero123PlusPipeline", PARTS, ramping_coefficients=RAMP,
+        stag4d={"tile_size": SIZE, "rig": "v1.1", **scales, "sampling": SAMPLING},
+    )  # fmt: skip
 
 
 def draw_views(folder: Path, toys: Toys, path: Path) -> None:
@@ -220,7 +228,7 @@ def main() -> None:
         uncond_states = text_encoder(torch.tensor([[0] + [1] * (NUM_TOKENS - 1)]))[0]
     learner = Learner(unet, encoder, uncond_states)
     learner.to(plan.device)
-    basis = basis_of(toys).to(plan.device)
+    basis = basis_of_encoder(AutoencoderKL.from_pretrained(arguments.vae)).to(plan.device)
     unseen = draw_toys("val", 0, SHEET_TOYS)
 
     def losses_of(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:

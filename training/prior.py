@@ -23,8 +23,8 @@ from stag4d.diffusion import CameraProjection, camera_numbers
 from stag4d.export import write_contact_sheet
 from stag4d.optimization import GuidanceConfig, anchor_camera
 
-from .autoencoder import CHANNELS, STRENGTH, basis_of, latents_of
-from .folders import save_modules, write_image_processor, write_json
+from .autoencoder import CHANNELS, STRENGTH, basis_of_encoder, latents_of
+from .folders import save_modules, write_image_processor, write_index
 from .loop import autocast, plan_of, plan_parser, train
 from .outlines import poses_of, read_posed_encoder
 from .parallel import NUM_PROCESSES
@@ -44,6 +44,14 @@ SCALING_FACTOR = 0.5 / STRENGTH  # of noisy latents, whose backgrounds are far f
 CAMERA_GAIN = 4.0  # at first, of the camera numbers in the token: the embedding is about as much longer
 SHEET_TOYS = 6
 SHEET_STEPS = 20
+PARTS = {
+    "clip_camera_projection": ("zero123", "CLIPCameraProjection"),
+    "feature_extractor": ("transformers", "CLIPImageProcessor"),
+    "image_encoder": ("transformers", "CLIPVisionModelWithProjection"),
+    "scheduler": ("diffusers", "DDIMScheduler"),
+    "unet": ("diffusers", "UNet2DConditionModel"),
+    "vae": ("diffusers", "AutoencoderKL"),
+}
 
 
 class Examples(NamedTuple):
@@ -148,10 +156,7 @@ def write_folder(folder: Path, learner: Learner, vae: AutoencoderKL) -> None:
     save_modules(folder, {**{name: getattr(learner, name) for name in names}, "vae": vae})
     make_scheduler().save_pretrained(folder / "scheduler")
     write_image_processor(folder / "feature_extractor")
-    projection = ["zero123", "CLIPCameraProjection"]
-    write_json(
-        folder / "model_index.json", {"_class_name": "Zero123Pipeline", "clip_camera_projection": projection}
-    )
+    write_index(folder, "Zero123Pipeline", PARTS)
 
 
 def draw_examples(
@@ -219,7 +224,7 @@ def main() -> None:
     vae = AutoencoderKL.from_pretrained(arguments.vae).to(plan.device)
     vae.register_to_config(scaling_factor=SCALING_FACTOR)
     learner = Learner(read_posed_encoder(arguments.outlines)).to(plan.device)
-    basis = basis_of(toys).to(plan.device)
+    basis = basis_of_encoder(vae)
     unseen = draw_toys("val", 0, SHEET_TOYS)
 
     def losses_of(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:

@@ -24,6 +24,7 @@ SIZE = 64  # pixels along each side
 TOYS_PER_SHARD = 512
 RIG = (OrbitPose(azimuth_deg=0.0), *zero123plus_rig("v1.1"))  # the input and the six views
 NUM_FREE = 3  # further cameras, anywhere that score distillation may look from
+OTHER_DRAWS = 1 << 31  # a toy's own seed would tie times and cameras to its body plan
 FREE_ELEVATION_DEG = 32.0  # either way: a little more than is asked for
 
 
@@ -54,7 +55,7 @@ def draw_toys(split: Split, first: int, count: int) -> Toys:
     free_poses_deg = torch.empty(count, NUM_FREE, 2)
     for row in range(count):
         seed = toy_seed(split, first + row)
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(seed + OTHER_DRAWS)
         time = torch.rand((), generator=generator).item()
         spread = torch.rand(NUM_FREE, 2, generator=generator) * 2 - 1
         free_poses_deg[row] = spread * torch.tensor([180.0, FREE_ELEVATION_DEG])

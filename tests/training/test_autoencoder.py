@@ -12,6 +12,7 @@ from training.autoencoder import (
     LOG_VARIANCE,
     PATCH,
     STRENGTH,
+    basis_of_encoder,
     latents_of,
     make_autoencoder,
     patch_basis,
@@ -46,6 +47,12 @@ def test_the_network_multiplies_patches_with_the_basis(basis, dtype, tolerance):
     torch.testing.assert_close(posterior.logvar.float(), torch.full_like(expected, LOG_VARIANCE))
     assert vae.config.scaling_factor == pytest.approx(1 / STRENGTH)
     torch.testing.assert_close(latents_of(basis, pixels), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_basis_is_read_back_from_the_encoder(basis):
+    vae = make_autoencoder()
+    set_linear_encoder(vae, basis)
+    torch.testing.assert_close(basis_of_encoder(vae), basis, rtol=0, atol=1e-3)
 
 
 def test_the_basis_keeps_more_of_pictures_than_any_other_of_its_size():

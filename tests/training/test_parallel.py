@@ -1,4 +1,4 @@
-"""Processes that train together have the sums of what each of them found."""
+"""Processes that train together draw different parts of a batch, and have the sums of what each found."""
 
 from __future__ import annotations
 
@@ -8,8 +8,15 @@ from pathlib import Path
 
 SCRIPT = """
 import torch
+from training.loop import batch_seed
 from training.parallel import RANK, NUM_PROCESSES, add_up, meet
 meet()
+seeds = torch.zeros(2, 3, dtype=torch.int64)
+seeds[RANK] = torch.tensor([batch_seed(seed, step) for seed, step in ((0, 0), (0, 1), (7000, 5000))])
+add_up([seeds])
+draw = torch.Generator()
+draws = [torch.rand((), generator=draw.manual_seed(seed)).item() for seed in seeds.flatten().tolist()]
+assert len(set(draws)) == 6  # no two parts of batches are the same
 found = [torch.full((2, 3), 1.0 + RANK), torch.tensor([10.0 * RANK])]
 add_up(found)
 assert NUM_PROCESSES == 2 and found[0].shape == (2, 3)

@@ -8,12 +8,12 @@ import torch
 from stag4d.geometry import OrbitPose
 from stag4d.mini import raycast, toy_object, toy_seed
 from stag4d.types import Cameras
-from training.toys import RIG, SIZE, draw_toys, on_background, read_toys, recolored
+from training.toys import OTHER_DRAWS, RIG, SIZE, draw_toys, on_background, read_toys, recolored
 
 
 def test_free_cameras_stand_where_they_say():
     toys = draw_toys("val", 5, 1)
-    generator = torch.Generator().manual_seed(toy_seed("val", 5))
+    generator = torch.Generator().manual_seed(toy_seed("val", 5) + OTHER_DRAWS)
     time = torch.rand((), generator=generator).item()
     for free, (azimuth, elevation) in enumerate(toys.free_poses_deg[0].tolist()):
         pose = OrbitPose(azimuth_deg=azimuth, elevation_deg=elevation)
@@ -22,6 +22,17 @@ def test_free_cameras_stand_where_they_say():
         )
         expected = (torch.cat([images, alphas[..., None]], dim=-1)[0] * 255).round().to(torch.uint8)
         assert torch.equal(toys.pictures[0, len(RIG) + free], expected)
+
+
+def test_the_time_says_nothing_about_the_body_plan():
+    """The first double from a toy's own seed picks its plan; eight times the first float goes on with it."""
+    times: dict[str, list[float]] = {}
+    for index in range(40):
+        seed = toy_seed("train", index)
+        time = torch.rand((), generator=torch.Generator().manual_seed(seed + OTHER_DRAWS)).item()
+        times.setdefault(toy_object(seed).plan, []).append(time * 8 % 1)
+    assert len(times) > 4
+    assert all(max(drawn) - min(drawn) > 0.3 for drawn in times.values() if len(drawn) > 3)
 
 
 def test_a_background_shows_where_the_toy_is_not():
