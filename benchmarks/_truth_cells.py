@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import logging
+import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -138,7 +139,8 @@ def run_cell(bench: Bench, models: Models, cell: Cell) -> dict[str, Any]:
     Returns:
         What the file says: ``settings``; ``scores`` at the test views (``psnr``, ``ssim``, ``iou``,
         ``lpips``, ``flicker``) and of the drawn views against the toy's own (``views_psnr``,
-        ``views_flicker``), None where there are none; ``seconds`` of each stage.
+        ``views_flicker``), None where there are none; ``num_gaussians`` of the scene, of frames that are
+        alone in the mean; ``seconds`` of each stage.
     """
     row, seconds, began = ROWS[cell.row], {}, time.perf_counter()
 
@@ -167,31 +169,39 @@ def run_cell(bench: Bench, models: Models, cell: Cell) -> dict[str, Any]:
         found = compare(*drawn, *own_views)
         scores = {"views_psnr": found["psnr"], "views_flicker": found["flicker"]}
     lap("views")
-    rendered = _fitted(bench, row, models, views, cell.seed)
+    rendered, num_gaussians = _fitted(bench, row, models, views, cell.seed)
     lap("fit")
     found = compare(*rendered, *truth)
     scores = {**{name: found[name] for name in ("psnr", "ssim", "iou", "flicker")}, **scores}
     scores["lpips"] = _perceptual_distance(on_white(*rendered), on_white(*truth))
     lap("measure")
-    result = {"settings": bench.settings(cell.row), "scores": scores, "seconds": seconds}
+    result = {
+        "settings": bench.settings(cell.row),
+        "scores": scores,
+        "num_gaussians": num_gaussians,
+        "seconds": seconds,
+    }
     with replacing(bench.file(cell)) as temporary:
         temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return result
 
 
-def _fitted(bench: Bench, row: Row, models: Models, views: ViewSet, seed: int) -> tuple[Tensor, Tensor]:
-    """Return what a row's scene looks like from the test views: [V, F, S, S, 3] straight, and alphas."""
+def _fitted(
+    bench: Bench, row: Row, models: Models, views: ViewSet, seed: int
+) -> tuple[tuple[Tensor, Tensor], float]:
+    """Return a row's scene from the test views, [V, F, S, S, 3] straight and alphas, and its Gaussians."""
     config = bench.fitting(row, seed)
     prior = models.guidance if row.told_of is not None else None
     make_prior = None if prior is None else distilling(prior, config)
     device = models.multiview.unet.device
     clips = [_frame(views, frame) for frame in range(views.num_frames)] if row.is_alone else [views]
-    shots = []
+    shots, counts = [], []
     for clip in clips:
-        model, _ = fit(clip, config, make_prior=make_prior, device=device)
+        model, report = fit(clip, config, make_prior=make_prior, device=device)
+        counts.append(report.num_gaussians)
         shots.append(render_views(model, list(TEST_POSES), list(range(clip.num_frames)), bench.size))
     images, alphas = (torch.cat(parts, dim=1) for parts in zip(*shots, strict=True))
-    return images, alphas
+    return (images, alphas), statistics.mean(counts)
 
 
 def _frame(views: ViewSet, frame: int) -> ViewSet:

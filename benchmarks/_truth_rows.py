@@ -74,7 +74,9 @@ class Row:
         if self.is_alone:
             share = max(steps * config.batch.num_frames // num_frames, 1)
             batch = replace(config.batch, num_frames=1, static_until=0.0)
-            config = replace(config, steps=share, batch=batch)
+            every = max(config.densification.every * share // steps, 1)  # as often in a fit as the others
+            densification = replace(config.densification, every=every)
+            config = replace(config, steps=share, batch=batch, densification=densification)
         return config
 
 

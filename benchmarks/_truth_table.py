@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,26 +62,27 @@ def summarize(results: Results) -> dict[str, Any]:
 
     Returns:
         ``settings`` that all cells share; ``rows``, by name the number of ``cells``, the mean ``seconds`` of
-        a fit and the mean of every score; ``against_full``, by name the number of ``pairs`` of a toy and a
-        seed, and of every score the ``mean`` difference to the full method's and the half width of its
-        ``interval``.
+        a fit, ``num_gaussians`` and scores; ``against_full``, by name the number of ``pairs`` of a toy and a
+        seed and of ``toys``, and of every score the ``mean`` difference to the full method's and the half
+        width of its ``interval``. Seeds of one toy are alike, so a toy's pairs count once, as their mean.
     """
     rows: dict[str, Any] = {}
     against: dict[str, Any] = {}
     for name in dict.fromkeys(cell.row for cell in results):
         mine = {cell: result for cell, result in results.items() if cell.row == name}
         seconds = statistics.mean(result["seconds"]["fit"] for result in mine.values())
-        rows[name] = {"cells": len(mine), "seconds": seconds}
+        count = statistics.mean(result["num_gaussians"] for result in mine.values())
+        rows[name] = {"cells": len(mine), "num_gaussians": count, "seconds": seconds}
         pairs = [(cell, cell._replace(row=BASE)) for cell in mine if cell._replace(row=BASE) in results]
         if name != BASE and pairs:
-            against[name] = {"pairs": len(pairs)}
+            against[name] = {"pairs": len(pairs), "toys": len({cell.toy for cell, _ in pairs})}
         for score in DIGITS:
             values = [result["scores"][score] for result in mine.values()]
             rows[name][score] = None if None in values else statistics.mean(values)
             if name in against:
                 both = [[results[cell]["scores"][score] for cell in pair] for pair in pairs]
                 is_known = not any(None in pair for pair in both)
-                against[name][score] = _interval([a - b for a, b in both]) if is_known else None
+                against[name][score] = _interval(_per_toy(pairs, both)) if is_known else None
     settings = next(iter(results.values()))["settings"]["bench"]
     return {"settings": settings, "rows": rows, "against_full": against}
 
@@ -93,23 +94,24 @@ def as_markdown(table: Mapping[str, Any]) -> str:
         f"{said['frames']} frames, {said['size']} pixels, {said['steps']} steps of a fit, "
         f"{said['sampling_steps']} of the views.",
         "",
-        f"| row | cells | {' | '.join(HEADS)} | fit, s |",
-        "|---" * (3 + len(HEADS)) + "|",
+        f"| row | cells | {' | '.join(HEADS)} | Gaussians | fit, s |",
+        "|---" * (4 + len(HEADS)) + "|",
     ]
     for name, row in table["rows"].items():
         cells = [_number(row[score], digits) for score, digits in DIGITS.items()]
-        lines.append(f"| {name} | {row['cells']} | {' | '.join(cells)} | {row['seconds']:.0f} |")
+        cells += [f"{row['num_gaussians']:.0f}", f"{row['seconds']:.0f}"]
+        lines.append(f"| {name} | {row['cells']} | {' | '.join(cells)} |")
     lines += [
         "",
-        f"Differences to `{BASE}`, paired by toy and seed, with {CONFIDENCE:.0%} intervals (Student's t; the "
-        "n pairs are taken as independent):",
+        f"Differences to `{BASE}` on the same toys and seeds, with {CONFIDENCE:.0%} intervals (Student's t "
+        "over toys, each the mean of its seeds):",
         "",
-        f"| row | n | {' | '.join(HEADS)} |",
-        "|---" * (2 + len(HEADS)) + "|",
+        f"| row | toys | pairs | {' | '.join(HEADS)} |",
+        "|---" * (3 + len(HEADS)) + "|",
     ]
     for name, row in table["against_full"].items():
         cells = [_difference(row[score], digits) for score, digits in DIGITS.items()]
-        lines.append(f"| {name} | {row['pairs']} | {' | '.join(cells)} |")
+        lines.append(f"| {name} | {row['toys']} | {row['pairs']} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -161,6 +163,14 @@ def _within(angle: float, degrees: int) -> float:
     if is_odd:
         return 2 / math.pi * (angle + math.sin(angle) * total)
     return math.sin(angle) * total
+
+
+def _per_toy(pairs: Sequence[tuple[Cell, Cell]], both: Sequence[Sequence[float]]) -> list[float]:
+    """Return the mean difference of each toy's pairs."""
+    by_toy: dict[int, list[float]] = {}
+    for (cell, _), (mine, base) in zip(pairs, both, strict=True):
+        by_toy.setdefault(cell.toy, []).append(mine - base)
+    return [statistics.mean(differences) for differences in by_toy.values()]
 
 
 def _interval(differences: list[float]) -> dict[str, float | None]:

@@ -11,13 +11,14 @@ cells are skipped, so an interrupted run goes on.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,12 +93,19 @@ def main() -> None:
 def _cell(options: argparse.Namespace, variant: str, index: int) -> dict[str, Any]:
     """Return a cell's result, from its file or from a fresh process."""
     toy = f"{options.split}{index}-{options.frames}x{options.size}"
-    path = Path(options.cache) / f"{options.preset}-{variant.replace(' ', '_')}-{toy}.json"
+    settings = json.dumps(asdict(_config(options, variant)), sort_keys=True, default=str)
+    key = hashlib.sha256(settings.encode()).hexdigest()[:8]  # a preset that has changed has other files
+    path = Path(options.cache) / f"{options.preset}-{variant.replace(' ', '_')}-{toy}-{key}.json"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, __file__, *sys.argv[1:], "--cell", variant, str(index), str(path)]
         subprocess.run(command, check=True)
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _config(options: argparse.Namespace, variant: str) -> OptimizationConfig:
+    """Return a variant's configuration."""
+    return VARIANTS[variant](preset(options.preset, size=options.size))
 
 
 def _run_cell(options: argparse.Namespace) -> None:
@@ -107,7 +115,7 @@ def _run_cell(options: argparse.Namespace) -> None:
     views = toy_views(seed, options.frames, options.size)
     truth = toy_truth(seed, TEST_POSES, options.frames, options.size)
     began = time.perf_counter()
-    model, report = fit(views, VARIANTS[variant](preset(options.preset, size=options.size)))
+    model, report = fit(views, _config(options, variant))
     seconds = time.perf_counter() - began
     images, alphas = render_views(model, list(TEST_POSES), list(range(options.frames)), options.size)
     scores = compare(images, alphas, *truth)

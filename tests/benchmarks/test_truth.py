@@ -91,7 +91,7 @@ def test_the_table_is_the_cells_difference(finished):
     assert table["against_full"]["no_sds"]["psnr"] == {"mean": pytest.approx(expected), "interval": None}
     written = (finished / "table.md").read_text(encoding="utf-8")
     assert f"| no_sds | 1 | {cells['no_sds']['psnr']:.2f} |" in written
-    assert f"| no_sds | 1 | {expected:+.2f} |" in written
+    assert f"| no_sds | 1 | 1 | {expected:+.2f} |" in written
 
 
 def test_finished_cells_are_kept_and_the_missing_one_is_made_as_before(run, finished, capsys):
@@ -147,6 +147,16 @@ def test_frames_alone_are_rendered_as_often_in_all(truth):
     assert abs(total / (full.steps * full.batch.num_frames) - 1) < 0.02
 
 
+def test_frames_alone_are_densified_as_often(truth):
+    full, alone = (truth.rows.ROWS[row].fitting(500, 96, 0, 16) for row in ("full", "frames_alone"))
+    times = [
+        sum(config.densification.is_due(step, config.steps) for step in range(1, config.steps + 1))
+        for config in (full, alone)
+    ]
+    assert times[0] > 3
+    assert abs(times[0] - times[1]) <= 1
+
+
 def test_the_paper_row_takes_its_presets_share_of_steps(truth):
     assert truth.rows.ROWS["paper"].fitting(750, 96, 0, 16).steps == 4000
 
@@ -171,7 +181,16 @@ def test_differences_are_paired_and_have_an_interval(truth):
     assert found["pairs"] == 3
     assert found["psnr"] == {"mean": pytest.approx(-2), "interval": pytest.approx(2.4841, abs=1e-3)}
     assert found["lpips"] is None
-    assert "| no_sds | 3 | -2.00 ± 2.48 |" in truth.table.as_markdown(table)
+    assert "| no_sds | 3 | 3 | -2.00 ± 2.48 |" in truth.table.as_markdown(table)
+
+
+def test_seeds_of_one_toy_are_not_independent(truth):
+    full = {("full", toy, seed): 20.0 for toy in range(2) for seed in range(3)}
+    other = {("no_sds", toy, seed): 19.0 - 2 * toy + seed for toy in range(2) for seed in range(3)}
+    found = truth.table.summarize(results_of(truth, full | other))["against_full"]["no_sds"]
+    assert (found["pairs"], found["toys"]) == (6, 2)
+    # the toys' differences are 0 and -2: standard deviation sqrt(2), so 12.7062 / sqrt(2) of that
+    assert found["psnr"] == {"mean": pytest.approx(-1), "interval": pytest.approx(12.7062, abs=1e-3)}
 
 
 def test_the_median_toy_is_the_lower_of_the_middle_two(truth):
@@ -192,6 +211,7 @@ def results_of(truth, psnr):
         truth.cells.Cell(*cell): {
             "settings": {"bench": bench},
             "scores": {**rest, "psnr": value},
+            "num_gaussians": 100,
             "seconds": {"fit": 1.0},
         }
         for cell, value in psnr.items()
