@@ -92,7 +92,7 @@ class Bench:
         if not row.has_true_views:
             sampling = asdict(row.sampling(self.sampling_steps, self.guidance_scale))
             views = {**sampling, "noise_is_shared": row.shares_noise}
-        config = {**asdict(self.fitting(row, 0)), "has_prior": row.told_of is not None}
+        config = {**self.fitting(row, 0).as_json(), "has_prior": row.told_of is not None}
         del config["seed"]
         if row.told_of is not None:
             config["prior"] = self._guidance_hash

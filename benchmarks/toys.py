@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,7 @@ def main() -> None:
 def _cell(options: argparse.Namespace, variant: str, index: int) -> dict[str, Any]:
     """Return a cell's result, from its file or from a fresh process."""
     toy = f"{options.split}{index}-{options.frames}x{options.size}"
-    settings = json.dumps(asdict(_config(options, variant)), sort_keys=True, default=str)
+    settings = json.dumps(_config(options, variant).as_json(), sort_keys=True)
     key = hashlib.sha256(settings.encode()).hexdigest()[:8]  # a preset that has changed has other files
     path = Path(options.cache) / f"{options.preset}-{variant.replace(' ', '_')}-{toy}-{key}.json"
     if not path.is_file():

@@ -125,7 +125,7 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
                 ),
                 io.Image.Output(
                     "view_images",
-                    tooltip="Every view by itself, frame by frame, on white: for STAG4D Views From Images, "
+                    tooltip="Every view by itself, frame by frame, on white: for STAG4D Views from Images, "
                     "with mattes of your own.",
                 ),
             ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -33,11 +34,14 @@ from stag4d.types import StepReport
 ROOT = Path(__file__).parents[1]
 OPTIONS = {
     "demo": ["--out", "--preset", "--steps", "--size", "--seed"],
-    "fit": ["--out", "--preset", "--steps", "--size", "--seed", "--fps", "--hold-out-view", "--resume"],
+    "fit": [
+        "--out", "--preset", "--steps", "--size", "--seed", "--guidance-model", "--guidance-weight",
+        "--guidance-anchors", "--fps", "--hold-out-view", "--resume",
+    ],
     "render": ["--out", "--views", "--frames", "--size"],
     "export": ["--out", "--format", "--frames", "--precision", "--size", "--bullet-time"],
     "evaluate": ["--truth"],
-}
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +82,7 @@ def test_help_explains_every_option(command, capsys):
     assert stop.value.code == 0
     words = " ".join(capsys.readouterr().out.split())
     explained = words[words.index("options:") :]
+    assert set(re.findall(r"--[a-z][a-z-]+", explained)) == {*OPTIONS[command], "--help"}
     for option, following in zip(OPTIONS[command], [*OPTIONS[command][1:], ""], strict=True):
         text = explained[explained.index(option) : explained.index(following) if following else None]
         assert len(text.split()) > 4, f"{option} has no explanation"
@@ -113,7 +118,7 @@ def test_results_go_to_stdout_as_json_and_progress_to_stderr(quick, views, tmp_p
     assert json.loads(captured.out) == {
         "scene": str(tmp_path / "scene.safetensors"), "num_gaussians": 100
     }  # fmt: skip
-    assert "20/20" in captured.err
+    assert re.search(r"20/20 \[\d\d:\d\d<\d\d:\d\d", captured.err)  # minutes gone by, and left
     assert "loss=" in captured.err
 
 
@@ -137,7 +142,9 @@ def test_seeds_make_fits_repeatable(quick, views, tmp_path):
 def test_renders_are_named_by_view_and_frame(fitted, tmp_path, capsys, spelling):
     command = ["render", str(fitted / "scene.safetensors"), "-o", str(tmp_path / "r"), *spelling]
     assert main([*command, "--frames", "2,0", "--size", "32"]) == 0
-    assert said(capsys) == {"folder": str(tmp_path / "r"), "views": 2, "frames": 2, "size": 32}
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == {"folder": str(tmp_path / "r"), "views": 2, "frames": 2, "size": 32}
+    assert re.search(r"render: 100%.* 2/2 ", captured.err)
     assert {path.name for path in (tmp_path / "r").iterdir()} == {
         "views.json", *(f"view{view}_frame{frame:04d}.png" for view in (0, 1) for frame in (0, 2))
     }  # fmt: skip
@@ -156,12 +163,23 @@ def test_all_frames_at_the_size_of_the_fit_are_the_default(fitted, tmp_path, cap
     assert len(list(tmp_path.glob("view0_frame*.png"))) == 3
 
 
+def test_views_smaller_than_asked_for_decide_the_default_size(quick, views, tmp_path, capsys):
+    """The clip's pictures are no larger than 24 pixels: so is the fit, and what is rendered of it."""
+    assert main(["fit", str(views), "-o", str(tmp_path), "--size", "40"]) == 0
+    scene = str(tmp_path / "scene.safetensors")
+    capsys.readouterr()
+    assert main(["render", scene, "-o", str(tmp_path / "r"), "--views", "0,0"]) == 0
+    assert said(capsys)["size"] == load_scene(scene).info.settings["size"] < 40
+
+
 def test_a_scene_is_measured_against_a_folder_of_renders(fitted, tmp_path, capsys):
     scene = str(fitted / "scene.safetensors")
     assert main(["render", scene, "-o", str(tmp_path), "--views", "-75,0;15,0", "--size", "32"]) == 0
     capsys.readouterr()
     assert main(["evaluate", scene, "--truth", str(tmp_path)]) == 0
-    metrics = said(capsys)
+    captured = capsys.readouterr()
+    metrics = json.loads(captured.out)
+    assert re.search(r"evaluate: 100%.* 3/3 ", captured.err)
     assert metrics.keys() == {"psnr", "ssim", "iou", "flicker", "per_view"}
     assert metrics["psnr"] > 40
     assert len(metrics["per_view"]["iou"]) == 2

@@ -132,6 +132,20 @@ def test_options_reach_what_is_written(model, clip, tmp_path, capsys):
     assert capsys.readouterr().out.count("\n") == 11
 
 
+def test_a_model_samples_as_its_folder_says(model, clip, tmp_path, capsys):
+    own = shutil.copytree(model, tmp_path / "own")
+    index = json.loads((own / "model_index.json").read_text())
+    index.setdefault("stag4d", {})["sampling"] = {"num_steps": 3, "guidance_scale": 1.0}
+    (own / "model_index.json").write_text(json.dumps(index))
+    words = ["multiview", str(clip), "--model", str(own), "--frames", "2", "--size", "16"]
+    assert main([*words, "-o", str(tmp_path / "a")]) == 0
+    assert re.search(r"denoise: 100%.* 3/3 ", capsys.readouterr().err)
+    assert main([*words, "-o", str(tmp_path / "b"), "--steps", "3", "--guidance-scale", "1"]) == 0
+    assert main([*words, "-o", str(tmp_path / "c"), "--steps", "2", "--guidance-scale", "4"]) == 0
+    drawn = [files_of(tmp_path / name)["zero123/1_rgba/0.png"] for name in "abc"]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
 def test_a_video_before_one_plain_color_becomes_a_set_of_views(model, tmp_path, capsys):
     with av.open(str(tmp_path / "clip.mp4"), "w") as container:
         stream = container.add_stream("mpeg4", rate=Fraction(20), options={"qscale": "2"})

@@ -20,7 +20,8 @@ from stag4d.scene import load_scene
 LEFT = {"scene.safetensors", "scene.html", "turntable.mp4", "report.json", "views"}
 OPTIONS = {
     "--out", "--multiview-model", "--guidance-model", "--frames", "--margin", "--fps", "--input-elevation",
-    "--view-steps", "--preset", "--steps", "--size", "--seed", "--resume", "--help",
+    "--view-steps", "--preset", "--steps", "--size", "--seed", "--guidance-weight", "--guidance-anchors",
+    "--resume", "--help",
 }  # fmt: skip
 
 
@@ -92,6 +93,12 @@ def test_a_run_resumes(quick, clip, models, tmp_path, capsys):
     assert "frame" not in capsys.readouterr().err.split("preset")[0]  # no view was drawn again
     same = [(tmp_path / run / "scene.safetensors").read_bytes() for run in "ab"]
     assert same[0] == same[1]
+
+
+def test_a_preset_that_needs_a_prior_is_refused_before_a_view_is_drawn(clip, models, tmp_path, capsys):
+    assert main(command(clip, tmp_path / "out", models, "--preset", "paper")) == 2
+    assert "preset paper: it supervises unseen views by a prior alone" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

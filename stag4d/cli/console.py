@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -109,6 +111,13 @@ class StageBars:
         self._bar.update(done - self._bar.n)
         if done == total:
             self._bar.close()
+
+
+@contextmanager
+def frame_bar(work: str) -> Iterator[Callable[[int, int], None]]:
+    """Give what shows a bar of one work's frames: done, and of how many."""
+    with StageBars(**{work: "frame"}) as bars:
+        yield functools.partial(bars, work)
 
 
 class Interrupt:

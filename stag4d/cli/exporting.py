@@ -19,6 +19,7 @@ from ..export import (
     write_spz,
 )
 from ..scene import GaussianModel4D, load_scene
+from .console import frame_bar
 from .options import add_command, device, frame_numbers, output_folder, picture_size, say
 
 _SUFFIXES = {"ply": ".ply", "spz": ".spz", "clip": ".s4d", "4dgs": ".4dgs", "html": ".html", "mp4": ".mp4"}
@@ -132,11 +133,13 @@ def _write_mp4(path: Path, model: GaussianModel4D, options: argparse.Namespace) 
     """Write a turntable or bullet time; raises ValueError if the scene has no such frame."""
     size, stop = picture_size(options.size, model.info.settings), options.bullet_time
     if stop is None:
-        pipeline.write_turntable(path, model.to(device()), size)
+        with frame_bar("render") as on_frame:
+            pipeline.write_turntable(path, model.to(device()), size, on_frame=on_frame)
         return
     if not 0 <= stop < model.info.num_frames:
         raise ValueError(f"--bullet-time: {stop}; the scene has frames 0 to {model.info.num_frames - 1}.")
-    pipeline.write_bullet_time(path, model.to(device()), size, stop)
+    with frame_bar("render") as on_frame:
+        pipeline.write_bullet_time(path, model.to(device()), size, stop, on_frame)
 
 
 _WRITERS = {

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
-
-import torch
 
 from .. import pipeline
 from ..data import read_views
 from ..optimization import OptimizationConfig
 from .console import Interrupt, Progress
-from .fit_options import add_fit_options, fit_config
+from .fit_options import add_fit_options, add_guidance_options, guided_config
+from .networks import load_prior
 from .options import EXIT_INTERRUPTED, add_command, device, frame_rate, output_folder, rounded, say
+
+_logger = logging.getLogger(__name__)
 
 
 def add_fitting(commands: Any) -> None:
@@ -23,22 +26,11 @@ def add_fitting(commands: Any) -> None:
         "views", help="ViewSet folder: ref/{f}_rgba.png, zero123/{f}_rgba/{v}.png, optional views.json"
     )
     command.add_argument(
-        "-o", "--out", required=True, help="folder for scene.safetensors, turntable.mp4 and report.json"
-    )
+        "-o", "--out", required=True,
+        help="folder for scene.safetensors, scene.html, turntable.mp4 and report.json",
+    )  # fmt: skip
     add_fit_options(command)
-    command.add_argument(
-        "--guidance-model", metavar="DIR",
-        help="folder of a Zero123 model, or bundled/NAME, one that ships with the package: unseen views are "
-        "judged by it, score distillation (default: none)",
-    )  # fmt: skip
-    command.add_argument(
-        "--guidance-weight", type=float, metavar="W", help="of score distillation (default: the preset's)"
-    )
-    command.add_argument(
-        "--guidance-anchors", choices=("sectors", "nearest", "reference"), default="sectors",
-        help="what the prior is told of: the frame or the view in the same sector of azimuth, as published; "
-        "the picture nearest by angle; or the frame alone (default: %(default)s)",
-    )  # fmt: skip
+    add_guidance_options(command)
     command.add_argument(
         "--fps", type=float, help="frames a second of the clip (default: what views.json says, else 8)"
     )
@@ -52,13 +44,9 @@ def add_fitting(commands: Any) -> None:
 
 def _fit(options: argparse.Namespace) -> int:
     """Fit a scene to a folder of views."""
-    config = fit_config(options)
-    guidance = replace(config.guidance, anchors=options.guidance_anchors)
-    if options.guidance_weight is not None:
-        guidance = replace(guidance, weight=options.guidance_weight)
-    config = replace(config, guidance=guidance)
+    config = guided_config(options)
     out = output_folder(options.out)
-    checkpoint = out / "checkpoint.safetensors"
+    checkpoint = out / pipeline.CHECKPOINT
     views = read_views(options.views)
     if options.fps is not None:
         views = replace(views, fps=frame_rate(options.fps))
@@ -75,10 +63,8 @@ def _fit(options: argparse.Namespace) -> int:
             model, report = pipeline.fit_without_view(views, options.hold_out_view, config, **common)
         else:
             model, report = pipeline.fit(views, config, **common)
-    pipeline.write_fit(out, model, report, min(config.size, max(views.images.shape[1], 64)))
-    is_done = report.steps == config.steps
-    if is_done:
-        checkpoint.unlink(missing_ok=True)
+    pipeline.write_fit(out, model, report)
+    is_done = finish_checkpoint(checkpoint, report, config)
     say(
         {
             "scene": str(out / "scene.safetensors"),
@@ -89,13 +75,20 @@ def _fit(options: argparse.Namespace) -> int:
     return 0 if is_done else EXIT_INTERRUPTED
 
 
+def finish_checkpoint(checkpoint: Path, report: pipeline.Report, config: OptimizationConfig) -> bool:
+    """Remove the checkpoint of a fit that is done, or say what it is for; returns which."""
+    is_done = report.steps == config.steps
+    if is_done:
+        checkpoint.unlink(missing_ok=True)
+    else:
+        _logger.info("stopped at step %d of %d; --resume goes on from there.", report.steps, config.steps)
+    return is_done
+
+
 def _prior(options: argparse.Namespace, config: OptimizationConfig) -> pipeline.PriorMaker | None:
     """Return what judges unseen views, if the options name a model."""
     if options.guidance_model is None:
         return None
-    from ..diffusion import load_guidance_model  # diffusers takes seconds to import
-    from ..pipeline.guidance import distilling
+    from ..pipeline.guidance import distilling  # diffusers takes seconds to import
 
-    folder = pipeline.model_folder(options.guidance_model, "guidance")
-    dtype = torch.float16 if device().type == "cuda" else torch.float32
-    return distilling(load_guidance_model(folder, device=device(), dtype=dtype), config)
+    return distilling(load_prior(options.guidance_model), config)

@@ -9,6 +9,7 @@ from typing import Any
 from .. import pipeline
 from ..geometry import OrbitPose
 from ..scene import load_scene
+from .console import frame_bar
 from .options import add_command, device, frame_numbers, output_folder, picture_size, rounded, say
 
 
@@ -42,14 +43,17 @@ def _render(options: argparse.Namespace) -> int:
         for azimuth, elevation in options.views
     ]
     size = picture_size(options.size, model.info.settings)
-    pipeline.write_views_of(out, model.to(device()), poses, frames, size)
+    with frame_bar("render") as on_frame:
+        pipeline.write_views_of(out, model.to(device()), poses, frames, size, on_frame)
     say({"folder": str(out), "views": len(poses), "frames": len(frames), "size": size})
     return 0
 
 
 def _evaluate(options: argparse.Namespace) -> int:
     """Measure a scene against true pictures."""
-    metrics = pipeline.evaluate(load_scene(options.scene).to(device()), Path(options.truth))
+    model = load_scene(options.scene).to(device())
+    with frame_bar("evaluate") as on_frame:
+        metrics = pipeline.evaluate(model, Path(options.truth), on_frame)
     say(rounded(metrics))
     return 0
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ from ..data import read_clip
 from ..frames import cut_out, prepare_clip, rembg_cutter
 from ..pipeline import DTYPES, model_folder
 from .console import Interrupt, StageBars, stage_listeners
+from .networks import load_multiview
 from .options import (
     add_clip_options,
     add_command,
-    device,
     frame_rate,
     output_folder,
     refuse_own_input,
@@ -50,14 +51,14 @@ def add_views(commands: Any) -> None:
         "--rig", choices=("v1.1", "v1.2"),
         help="where the model puts its views (default: what its folder says, or its name, or v1.1)",
     )  # fmt: skip
-    command.add_argument("--steps", type=int, default=75, help="diffusion steps (default: %(default)s)")
     command.add_argument(
-        "--guidance-scale",
-        type=float,
-        default=4.0,
-        help="how closely views follow the frame: 0 not at all; 1 is plain, in half the time "
-        "(default: %(default)s)",
+        "--steps", type=int, help="diffusion steps (default: what the model's folder says, else 75)"
     )
+    command.add_argument(
+        "--guidance-scale", type=float,
+        help="how closely views follow the frame: 0 not at all; 1 is plain, in half the time (default: what "
+        "the model's folder says, else 4)",
+    )  # fmt: skip
     command.add_argument("--seed", type=int, default=0, help="of every random draw (default: %(default)s)")
     command.add_argument(
         "--anchor-frame", type=int, default=0, help="the frame that the others follow (default: %(default)s)"
@@ -126,17 +127,18 @@ def _is_agreed() -> bool:
 
 def _multiview(options: argparse.Namespace) -> int:
     """Draw the views of a clip."""
-    from ..diffusion import Anchor, SamplingConfig, SeededNoise, load_multiview_model
+    from ..diffusion import Anchor, SamplingConfig, SeededNoise
     from ..pipeline.multiview import write_multiview
 
-    out, folder = output_folder(options.out), model_folder(options.model, "multiview")
-    anchor = Anchor(options.anchor_frame, options.anchor_strength, options.previous_strength)
-    config = SamplingConfig(
-        num_steps=options.steps,
-        guidance_scale=options.guidance_scale,
-        anchor=anchor,
-        batch_size=options.batch_size,
-    )
+    out = output_folder(options.out)
+    model_folder(options.model, "multiview")  # a wrong name is told before the clip is read; so are numbers
+    asked: dict[str, Any] = {
+        "anchor": Anchor(options.anchor_frame, options.anchor_strength, options.previous_strength),
+        "batch_size": options.batch_size,
+    }
+    numbers = {"num_steps": options.steps, "guidance_scale": options.guidance_scale}
+    asked |= {name: number for name, number in numbers.items() if number is not None}
+    config = SamplingConfig(**asked)
     noise = SeededNoise(
         options.seed, share_grid=not options.separate_noise, share_reference=options.share_reference_noise
     )
@@ -147,8 +149,7 @@ def _multiview(options: argparse.Namespace) -> int:
     fps = frame_rate(clip.fps if options.fps is None else options.fps)
     images, alphas = prepare_clip(clip.frames, size=options.size, margin=options.margin, names=clip.names)
     del clip  # a long one of large frames takes more than the rest
-    dtype = DTYPES[options.dtype or ("float16" if device().type == "cuda" else "float32")]
-    model = load_multiview_model(folder, rig=options.rig, device=device(), dtype=dtype)
+    model = load_multiview(options.model, rig=options.rig, dtype=options.dtype)
     with StageBars(encode="frame", denoise="step", decode="frame") as bars, Interrupt() as stop:
         flicker = write_multiview(
             out,
@@ -156,7 +157,7 @@ def _multiview(options: argparse.Namespace) -> int:
             images,
             alphas,
             noise,
-            config,
+            replace(model.sampling, **asked),
             input_elevation_deg=options.input_elevation,
             fps=fps,
             cut=cut,

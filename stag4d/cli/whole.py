@@ -11,16 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import torch
+from typing import Any
 
 from .. import pipeline
 from ..data import read_clip
 from ..frames import prepare_clip
 from ..optimization import OptimizationConfig
 from .console import Interrupt, Progress, StageBars, stage_listeners
-from .fit_options import add_fit_options, fit_config
+from .fit_options import add_fit_options, add_guidance_options, fit_config, guided_config
+from .fitting import finish_checkpoint
+from .networks import load_multiview, load_prior
 from .options import (
     EXIT_INTERRUPTED,
     add_clip_options,
@@ -32,9 +32,6 @@ from .options import (
     rounded,
     say,
 )
-
-if TYPE_CHECKING:
-    from ..diffusion import MultiViewModel, Zero123Model
 
 _logger = logging.getLogger(__name__)
 
@@ -58,16 +55,12 @@ def add_whole(commands: Any) -> None:
         "--multiview-model", required=True, metavar="DIR",
         help=f"folder of a Zero123++ model as published; {BUNDLED_MULTIVIEW} knows toys only",
     )  # fmt: skip
-    command.add_argument(
-        "--guidance-model", metavar="DIR",
-        help=f"folder of a Zero123 model, which judges unseen views; {BUNDLED_GUIDANCE} knows toys only "
-        "(default: none)",
-    )  # fmt: skip
     add_clip_options(command)
     command.add_argument(
         "--view-steps", type=int, help="diffusion steps (default: what the model's folder says, else 75)"
     )
     add_fit_options(command)
+    add_guidance_options(command)
     command.add_argument(
         "--resume", action="store_true", help="go on from what the same command left when it was interrupted"
     )
@@ -76,17 +69,19 @@ def add_whole(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> int:
     """Run the whole method on a clip."""
     from ..diffusion import SeededNoise
-    from ..pipeline.whole import CHECKPOINT, run
+    from ..pipeline.whole import run
 
-    out, config = output_folder(options.out), fit_config(options)
-    folder = pipeline.model_folder(options.multiview_model, "multiview")
-    guidance = options.guidance_model and pipeline.model_folder(options.guidance_model, "guidance")
+    out, config = output_folder(options.out), guided_config(options)
+    pipeline.model_folder(options.multiview_model, "multiview")  # a wrong name is told before any work
+    if options.guidance_model is not None:
+        pipeline.model_folder(options.guidance_model, "guidance")
     refuse_own_input(Path(options.clip), out)
     clip = read_clip(options.clip, options.frames)
     fps = frame_rate(clip.fps if options.fps is None else options.fps)
     images, alphas = prepare_clip(clip.frames, size=config.size, margin=options.margin, names=clip.names)
     del clip  # a long one of large frames takes more than the rest
-    model, prior = _load_multiview(folder), None if guidance is None else _load_prior(guidance)
+    model = load_multiview(options.multiview_model)
+    prior = None if options.guidance_model is None else load_prior(options.guidance_model)
     sampling = model.sampling
     if options.view_steps is not None:
         sampling = replace(sampling, num_steps=options.view_steps)
@@ -96,9 +91,8 @@ def _run(options: argparse.Namespace) -> int:
             input_elevation_deg=options.input_elevation, fps=fps, resume=options.resume, device=device(),
             **callbacks,
         )  # fmt: skip
-    pipeline.write_fit(out, scene, report, config.size)
-    if report.steps == config.steps:
-        (out / CHECKPOINT).unlink(missing_ok=True)
+    pipeline.write_fit(out, scene, report)
+    finish_checkpoint(out / pipeline.CHECKPOINT, report, config)
     return _finish(out, report, config)
 
 
@@ -106,34 +100,10 @@ def _demo(options: argparse.Namespace) -> int:
     """Run the whole method on a toy whose truth is known."""
     config = fit_config(options)
     out = output_folder(options.out)
-    model = _load_multiview(pipeline.model_folder(BUNDLED_MULTIVIEW, "multiview"))
-    prior = None
-    if BUNDLED_GUIDANCE in pipeline.bundled_models("guidance"):
-        prior = _load_prior(pipeline.model_folder(BUNDLED_GUIDANCE, "guidance"))
-    else:
-        _logger.info("this copy of the package has no guidance model; the scene is fitted without.")
+    multiview, prior = load_multiview(BUNDLED_MULTIVIEW), load_prior(BUNDLED_GUIDANCE)
     with _watching(config) as callbacks:
-        report = pipeline.demo(out, model, prior, config, **callbacks)
+        report = pipeline.demo(out, multiview, prior, config, **callbacks)
     return _finish(out, report, config)
-
-
-def _load_multiview(folder: Path) -> MultiViewModel:
-    """Return the model in a folder, on the fastest device."""
-    from ..diffusion import load_multiview_model
-
-    return load_multiview_model(folder, device=device(), dtype=_dtype())
-
-
-def _load_prior(folder: Path) -> Zero123Model:
-    """Return the prior in a folder, on the fastest device."""
-    from ..diffusion import load_guidance_model
-
-    return load_guidance_model(folder, device=device(), dtype=_dtype())
-
-
-def _dtype() -> torch.dtype:
-    """Return the type of networks that the fastest device is best at."""
-    return torch.float16 if device().type == "cuda" else torch.float32
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ _HEADER_KEY = "stag4d_checkpoint"
 
 def fit_key(trainer: Trainer) -> str:
     """Return a hash of what decides a fit's result: views, cameras, configuration, prior, a given start."""
-    digest = hashlib.sha256(json.dumps(asdict(trainer.config), sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(trainer.config.as_json(), sort_keys=True).encode())
     views = trainer.views
     for tensor in (views.premultiplied, views.cameras.viewmats, views.cameras.Ks):
         digest.update(tensor.cpu().contiguous().numpy().tobytes())

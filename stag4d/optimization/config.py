@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from ..scene import SH_C0, FieldConfig
 from .densification import DensificationConfig, FixedThreshold
@@ -72,6 +72,9 @@ class BatchConfig:
             raise ValueError(f"batch: static_until is {self.static_until}; expected a progress in 0 to 1.")
         if not all(0 < scale <= 1 for _, scale in self.sizes):
             raise ValueError(f"batch: sizes are {self.sizes}; expected scales above 0, at most 1.")
+        ends = [0.0, *(until for until, _ in self.sizes), 1.0]
+        if ends != sorted(ends):
+            raise ValueError(f"batch: sizes are {self.sizes}; expected them to end one after the other.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +117,22 @@ class OptimizationConfig:
             raise ValueError(f"size: {self.size} pixels; expected 16 to {MAX_SIZE}.")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed: {self.seed}; expected 0 to 2^63 - 1.")
+
+    def check_prior(self, is_given: bool) -> None:
+        """Raise ValueError if the preset needs a prior and none is given."""
+        if self.preset == "paper" and not is_given:
+            raise ValueError(
+                "preset paper: it supervises unseen views by a prior alone; give a guidance model or use "
+                "another preset."
+            )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all values as JSON has them; of the densification's strategy also what ``kind`` it is."""
+        values = dataclasses.asdict(self)
+        strategy = self.densification.strategy
+        if strategy is not None:
+            values["densification"]["strategy"] = {"kind": type(strategy).__name__, **vars(strategy)}
+        return values
 
 
 def preset(

@@ -168,12 +168,14 @@ def densify(
     Args:
         scene: Changed in place; new Gaussians start with zero moments.
         statistics: Of the steps since the last time.
-        config: Limits and the strategy, which must not be None.
+        config: Limits and the strategy; None changes nothing.
         generator: Source of the positions of split Gaussians.
     """
+    if config.strategy is None:
+        return
     gaussians = scene.gaussians
     longest = gaussians.scales.amax(dim=-1)  # [N]
-    is_growing = config.strategy.select(statistics.means()) if config.strategy is not None else longest < 0
+    is_growing = config.strategy.select(statistics.means())
     is_growing &= _largest(statistics.means(), is_growing, config.max_gaussians - len(gaussians))
     is_split = is_growing & (longest > config.clone_scale)
     is_clone = is_growing & ~is_split

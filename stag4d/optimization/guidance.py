@@ -5,6 +5,7 @@ The prior is an argument; this package knows none.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -17,7 +18,7 @@ from ..geometry import OrbitPose
 
 @dataclass(frozen=True, kw_only=True)
 class GuidanceConfig:
-    """Random views of one step that a prior judges, one of every frame of the step, and how it judges them.
+    """Random views of one step, one of every frame: where shapes are judged, and how a prior judges them.
 
     Attributes:
         weight: Weight of the prior's loss, a mean over renders and latent elements.
@@ -45,8 +46,11 @@ class GuidanceConfig:
 
     def __post_init__(self) -> None:
         """Check the ranges; raises ValueError with the offending value."""
-        if not self.weight >= 0 or not 0 <= self.max_elevation_deg <= 89:
-            raise ValueError(f"guidance: {self}; weight must not be negative, max_elevation_deg in 0 to 89.")
+        if not 0 <= self.weight < math.inf or not 0 <= self.max_elevation_deg <= 89:
+            raise ValueError(
+                f"guidance: weight {self.weight:g}, max_elevation_deg {self.max_elevation_deg:g}; expected a "
+                "finite weight of at least 0, and 0 to 89 degrees."
+            )
         if self.anchors not in ("sectors", "nearest", "reference"):
             raise ValueError(
                 f"guidance: unknown anchors {self.anchors!r}; expected sectors, nearest or reference."

@@ -152,7 +152,7 @@ def anchor_camera(
     Args:
         pose: Of the render.
         cameras: Of the given pictures, the input's first.
-        config: ``anchors`` decides: ``sectors`` takes the input within 30 degrees of azimuth or when a coin
+        config: ``anchors`` decides: ``sectors`` takes the input near its azimuth or when a coin
             says so, else the posed view nearest in azimuth (official); ``nearest`` the one nearest by angle;
             ``reference`` always the input.
         wants_reference: The coin.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -61,7 +61,7 @@ class Trainer:
     """A fit in progress: hyper-parameters, data, and the running state that a checkpoint holds.
 
     Args:
-        views: What is given; cloned to ``device``.
+        views: What is given; a copy at the size of the fit goes to ``device``.
         config: Hyper-parameters.
         start: Gaussians to start from instead of the configured start.
         prior: Judge of views that no picture shows; preset ``paper`` needs one.
@@ -82,11 +82,7 @@ class Trainer:
         device: torch.device | str = "cpu",
         backend: str = "auto",
     ) -> None:
-        if config.preset == "paper" and prior is None:
-            raise ValueError(
-                "preset paper: it supervises unseen views by a prior alone; give a guidance model or use "
-                "another preset."
-            )
+        config.check_prior(prior is not None)
         self.config, self.prior, self.device, self.backend = config, prior, torch.device(device), backend
         self.given_start = start
         size = min(
@@ -94,7 +90,10 @@ class Trainer:
         )
         self.views = TrainingViews.from_views(views, size).to(self.device)
         self.info = SceneInfo(
-            num_frames=views.num_frames, fps=views.fps, input_pose=views.input_pose, settings=asdict(config)
+            num_frames=views.num_frames,
+            fps=views.fps,
+            input_pose=views.input_pose,
+            settings={**config.as_json(), "size": size},
         )
         self.frame_times = views.frame_times.to(self.device)
         self.generator = torch.Generator().manual_seed(config.seed)

@@ -1,7 +1,7 @@
 """The method end to end, as plain calls: what the commands, the nodes and the tests run."""
 
 from .demo import demo
-from .fitting import PriorMaker, Report, fit, fit_without_view, write_fit
+from .fitting import CHECKPOINT, PriorMaker, Report, fit, fit_without_view, write_fit
 from .models import DTYPES, ModelKind, bundled_models, model_folder
 from .scenes import (
     evaluate,
@@ -13,6 +13,7 @@ from .scenes import (
 )
 
 __all__ = [
+    "CHECKPOINT",
     "DTYPES",
     "ModelKind",
     "PriorMaker",

@@ -13,7 +13,7 @@ from ..evaluation.metrics import compare, on_white
 from ..export import write_contact_sheet, write_render_folder
 from ..mini import TEST_POSES, toy_seed, toy_truth, toy_views
 from ..optimization import OptimizationConfig
-from .fitting import Report, ReportCallback, ignore, write_fit
+from .fitting import CHECKPOINT, Report, ReportCallback, ignore, write_fit
 from .scenes import render_views
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ SAMPLE = 0  # number of the test object; benchmarks/truth.py --select says which
 def demo(
     folder: Path,
     multiview: MultiViewModel,
-    prior: Zero123Model | None,
+    prior: Zero123Model,
     config: OptimizationConfig,
     *,
     seed: int = toy_seed("test", SAMPLE),
@@ -42,7 +42,7 @@ def demo(
     Args:
         folder: Where to write.
         multiview: Multi-view model that knows toys.
-        prior: Posed prior that knows toys; None fits without.
+        prior: Posed prior that knows toys.
         config: Of the fit; its seed is that of the views, too.
         seed: Which toy.
         num_frames: Of the clip.
@@ -81,6 +81,5 @@ def demo(
         folder / "truth", truth_images, truth_alphas, TEST_POSES, frames, model.info.fps, num_frames
     )
     write_fit(folder, model, report, size * 2)
-    if report.steps == config.steps:
-        (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
     return report

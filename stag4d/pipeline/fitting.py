@@ -28,6 +28,8 @@ _logger = logging.getLogger(__name__)
 
 CHECKPOINT_SECONDS = 30.0
 SCENE_SECONDS = 1.0  # between two looks at a scene in the making
+CHECKPOINT = "checkpoint.safetensors"  # of an unfinished fit; the caller removes it once the scene is safe
+_LEAST_TURNTABLE = 64  # pixels
 
 ReportCallback = Callable[[StepReport], None]
 SceneCallback = Callable[[GaussianModel4D], None]
@@ -114,7 +116,7 @@ def fit(
         RuntimeError: if the optimisation breaks down.
         OSError: if the checkpoint cannot be written.
     """
-    report = Report(settings=asdict(config))
+    report = Report(settings=config.as_json())
     with report.stage("start"):
         prior = None if make_prior is None else make_prior(views)
         trainer = Trainer(views, config, start=start, prior=prior, device=device, backend=backend)
@@ -124,7 +126,7 @@ def fit(
         if checkpoint is not None and resume and checkpoint.exists():
             load_checkpoint(checkpoint, trainer)
             _logger.info("resumed at step %d of %d.", trainer.step, config.steps)
-        elif resume and not is_folder:
+        elif resume and checkpoint is not None and not is_folder:
             _logger.warning("%s: no such checkpoint; the fit starts from the beginning.", checkpoint)
     report.backend = select_backend(device, backend)
     _logger.info(
@@ -151,7 +153,7 @@ def fit(
         save_checkpoint(checkpoint, trainer)
         if is_folder:
             save_scene(checkpoint.with_suffix(".safetensors"), model)
-        _logger.info("stopped at step %d of %d; --resume goes on from there.", trainer.step, config.steps)
+        _logger.info("stopped at step %d of %d.", trainer.step, config.steps)
     elif checkpoint is not None and is_folder:
         for suffix in (".checkpoint", ".safetensors"):
             checkpoint.with_suffix(suffix).unlink(missing_ok=True)
@@ -159,8 +161,17 @@ def fit(
     return model, report
 
 
-def write_fit(folder: Path, model: GaussianModel4D, report: Report, size: int) -> None:
-    """Write ``scene.safetensors``, ``scene.html``, ``turntable.mp4`` and ``report.json`` into a folder."""
+def write_fit(folder: Path, model: GaussianModel4D, report: Report, size: int | None = None) -> None:
+    """Write ``scene.safetensors``, ``scene.html``, ``turntable.mp4`` and ``report.json`` into a folder.
+
+    Args:
+        folder: Where to.
+        model: The scene.
+        report: Of the fit.
+        size: Of the turntable, pixels; None is that of the fit, or a little more where that is tiny.
+    """
+    if size is None:
+        size = max(int(model.info.settings["size"]), _LEAST_TURNTABLE)
     with report.stage("write"):
         save_scene(folder / "scene.safetensors", model)
         write_turntable(folder / "turntable.mp4", model, size)

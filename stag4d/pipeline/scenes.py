@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,19 @@ _TURNTABLE_ELEVATION_DEG = 10.0
 _SHOWN_FPS = (8.0, 240.0)  # what a player can show, whatever the clip's rate
 
 
+FrameCallback = Callable[[int, int], None]  # frames done, and of how many
+
+
+def _ignore(done: int, total: int) -> None:
+    """Take how far a work is and do nothing."""
+
+
 def write_turntable(
-    path: Path, model: GaussianModel4D, size: int, num_frames: int = TURNTABLE_FRAMES
+    path: Path,
+    model: GaussianModel4D,
+    size: int,
+    num_frames: int = TURNTABLE_FRAMES,
+    on_frame: FrameCallback = _ignore,
 ) -> None:
     """Write a clip of one turn around the scene at a slight elevation while the clip plays over and over."""
     info = model.info
@@ -44,10 +56,12 @@ def write_turntable(
         )
         for index in range(count)
     ]
-    _write_clip(path, model, poses, [index % info.num_frames for index in range(count)], size)
+    _write_clip(path, model, poses, [index % info.num_frames for index in range(count)], size, on_frame)
 
 
-def write_bullet_time(path: Path, model: GaussianModel4D, size: int, frame: int) -> None:
+def write_bullet_time(
+    path: Path, model: GaussianModel4D, size: int, frame: int, on_frame: FrameCallback = _ignore
+) -> None:
     """Write a clip from the input's camera that stops at a frame, where the camera turns once, and goes on.
 
     Args:
@@ -55,6 +69,7 @@ def write_bullet_time(path: Path, model: GaussianModel4D, size: int, frame: int)
         model: The scene.
         size: Pixels on a side.
         frame: Frame of the scene, from 0.
+        on_frame: Called after each frame of the clip.
 
     Raises:
         RuntimeError: if the file cannot be written.
@@ -64,16 +79,23 @@ def write_bullet_time(path: Path, model: GaussianModel4D, size: int, frame: int)
     before, after = range(frame + 1), range(frame + 1, info.num_frames)
     angles = [0.0] * len(before) + turn + [0.0] * len(after)
     poses = [replace(info.input_pose, azimuth_deg=info.input_pose.azimuth_deg + angle) for angle in angles]
-    _write_clip(path, model, poses, [*before, *[frame] * len(turn), *after], size)
+    _write_clip(path, model, poses, [*before, *[frame] * len(turn), *after], size, on_frame)
 
 
 def _write_clip(
-    path: Path, model: GaussianModel4D, poses: list[OrbitPose], frames: list[int], size: int
+    path: Path,
+    model: GaussianModel4D,
+    poses: list[OrbitPose],
+    frames: list[int],
+    size: int,
+    on_frame: FrameCallback,
 ) -> None:
     """Write a clip of the scene's frames, one pose for each, at a rate that players show."""
     fps = min(max(model.info.fps, _SHOWN_FPS[0]), _SHOWN_FPS[1])
     cameras = Cameras.from_poses(poses, size, size)
-    images = render_sequence(model, cameras, model.frame_times[frames]).images
+    images = render_sequence(
+        model, cameras, model.frame_times[frames], on_frame=lambda done: on_frame(done, len(poses))
+    ).images
     write_mp4(path, images.clamp(0, 1), fps=fps)
 
 
@@ -119,17 +141,23 @@ def render_views(
 
 
 def write_views_of(
-    folder: Path, model: GaussianModel4D, poses: list[OrbitPose], frames: list[int], size: int
+    folder: Path,
+    model: GaussianModel4D,
+    poses: list[OrbitPose],
+    frames: list[int],
+    size: int,
+    on_frame: FrameCallback = _ignore,
 ) -> None:
     """Render views of frames into a folder, as ``stag4d render`` does."""
-    for frame in frames:  # one at a time: a long clip of many views need not fit in memory
+    for done, frame in enumerate(frames, start=1):  # one at a time: a long clip need not fit in memory
         images, alphas = render_views(model, poses, [frame], size)  # [V, 1, S, S, 3], [V, 1, S, S]
         for view in range(len(poses)):
             write_picture(render_file(folder, view, frame), images[view, 0], alphas[view, 0])
+        on_frame(done, len(frames))
     write_render_poses(folder, size, poses, frames, model.info.fps, model.info.num_frames)
 
 
-def evaluate(model: GaussianModel4D, truth: Path) -> dict[str, Any]:
+def evaluate(model: GaussianModel4D, truth: Path, on_frame: FrameCallback = _ignore) -> dict[str, Any]:
     """Measure a scene against a folder of true pictures: ``psnr``, ``ssim``, ``iou`` and ``per_view``."""
 
     @torch.no_grad()
@@ -137,4 +165,4 @@ def evaluate(model: GaussianModel4D, truth: Path) -> dict[str, Any]:
         posed = model.at(torch.tensor([frame_time], device=model.device))[0]
         return render(posed, cameras.to(model.device))
 
-    return evaluate_folder(draw, truth, num_frames=model.info.num_frames)
+    return evaluate_folder(draw, truth, num_frames=model.info.num_frames, on_frame=on_frame)

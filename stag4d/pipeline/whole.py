@@ -13,12 +13,11 @@ from ..diffusion import MultiViewModel, SamplingConfig, SeededNoise, Zero123Mode
 from ..diffusion.sampling import StageCallback
 from ..optimization import OptimizationConfig
 from ..scene import GaussianModel4D
-from .fitting import Report, ReportCallback, fit, ignore
+from .fitting import CHECKPOINT, Report, ReportCallback, fit, ignore
 from .guidance import distilling
 from .multiview import write_multiview
 
 VIEWS = "views"  # folder of the views within the result
-CHECKPOINT = "checkpoint.safetensors"  # of an unfinished fit; the caller removes it once the scene is safe
 
 
 def run(
@@ -67,6 +66,7 @@ def run(
         ValueError: if a number is out of range, frames are not square, or what was left is damaged.
         RuntimeError: if a file cannot be written or a stage breaks down.
     """
+    config.check_prior(prior is not None)
     made = Report()
     with made.stage("views"):
         flicker = write_multiview(

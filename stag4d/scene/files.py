@@ -152,6 +152,8 @@ def _checked_header(path: str | Path, metadata: dict[str, str]) -> dict[str, Any
     try:
         header = json.loads(metadata[_HEADER_KEY])
         version = int(header["format_version"])
+        if version < 1:
+            raise ValueError(f"format version {version}")
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"scene {path}: no scene header; expected a file that `stag4d fit` wrote."

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from stag4d.data import TrainingViews
-from stag4d.evaluation.metrics import psnr
+from stag4d.evaluation.metrics import on_white, psnr
 from stag4d.geometry import OrbitPose
+from stag4d.mini import TEST_POSES, toy_seed, toy_truth, toy_views
 from stag4d.optimization import (
     AdaptivePercentile,
     BatchConfig,
@@ -236,6 +237,21 @@ def test_what_is_not_finite_is_not_kept_when_stopped_either(clip, make_config):
     trainer = Trainer(clip, config)
     with pytest.raises(RuntimeError, match="means are no longer finite"):
         trainer.run(should_stop=lambda: trainer.step == 5)
+
+
+def test_a_fit_from_the_visual_hull_beats_one_from_a_ball():
+    """At views that no picture shows, after the same short time."""
+    seed = toy_seed("val", 1)
+    truth = toy_truth(seed, TEST_POSES, 1, 48)
+    config = preset("fast", steps=60, size=48)
+    scores = []
+    for kind in ("hull", "ball"):
+        start = StartConfig(kind=kind, num_points=1000, bound=1.0 if kind == "hull" else 0.5)
+        model = Trainer(toy_views(seed, 1, 48), replace(config, start=start)).run()
+        cameras = Cameras.from_poses(TEST_POSES, 48, 48)
+        images = render(model.at(model.frame_times)[0], cameras).images  # on white
+        scores.append(psnr(images, on_white(truth[0][:, 0], truth[1][:, 0])).mean().item())
+    assert scores[0] > scores[1] + 1
 
 
 def test_pixels_that_are_not_numbers_are_refused(clip):

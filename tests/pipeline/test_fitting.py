@@ -173,7 +173,7 @@ def test_a_stopped_fit_goes_on_from_its_checkpoint(tmp_path, caplog):
     assert report.steps == 6
     assert report.losses["total"] > 0
     assert not torch.equal(stopped.gaussians.means, whole.gaussians.means)
-    assert "stopped at step 6 of 20; --resume goes on from there" in caplog.text
+    assert "stopped at step 6 of 20." in caplog.text
     resumed, later = pipeline.fit(views, config, checkpoint=tmp_path / "c.safetensors", resume=True)
     assert "resumed at step 6 of 20" in caplog.text
     assert torch.equal(resumed.gaussians.means, whole.gaussians.means)

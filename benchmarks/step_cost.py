@@ -1,0 +1,67 @@
+"""What a step of preset fast costs beside rendering: the field, its regularisers and the optimiser.
+
+    python3 tasks.py bench step_cost [--steps 600]
+
+A fit of a validation toy is taken to its middle. Then whole steps and the rendering of such draws alone take
+turns: forward and backward with the losses, of Gaussians that stand where the field put them. The rest of a
+step is the difference of the medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import statistics
+import time
+
+import torch
+
+from stag4d.mini import toy_seed, toy_views
+from stag4d.optimization import Trainer, preset
+from stag4d.optimization.frame_pool import frame_pool
+from stag4d.optimization.parameters import TrainableScene
+
+
+def main() -> None:
+    """Print the medians and their ratio."""
+    options = _options()
+    config = preset("fast", size=options.size)
+    trainer = Trainer(toy_views(toy_seed("val", 0), 16, options.size), config)
+    trainer.run(should_stop=lambda: trainer.step >= options.steps)
+    whole, rendering = [], []
+    with frame_pool(trainer.device) as map_frames:
+        for _ in range(options.repeats):
+            began = time.perf_counter()
+            trainer._advance(map_frames)
+            whole.append(time.perf_counter() - began)
+            draws = trainer._draw(trainer.step / config.steps)
+            standing = [_standing(trainer, draw.frame) for draw in draws]
+            began = time.perf_counter()
+            map_frames(lambda pair: pair[0]._compare(pair[1], 1.0), zip(standing, draws, strict=True))
+            rendering.append(time.perf_counter() - began)
+    step, render = (1000 * statistics.median(seconds) for seconds in (whole, rendering))
+    print(f"{len(trainer.scene.gaussians)} Gaussians, {options.size} pixels, {options.repeats} steps")
+    print(f"step {step:.1f} ms, rendering {render:.1f} ms, the rest {step - render:.1f} ms")
+    print(f"the rest over rendering: {(step - render) / render:.2f}")
+
+
+@torch.no_grad()
+def _standing(trainer: Trainer, frame: int) -> Trainer:
+    """Return a trainer whose scene does not move: the Gaussians where the field puts them at a frame."""
+    other = copy.copy(trainer)
+    other.scene = TrainableScene(trainer._posed([frame], 1.0)[0], None)
+    return other
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--steps", type=int, default=600, help="of the fit before (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=40, help="steps that are timed (default: %(default)s)")
+    parser.add_argument("--size", type=int, default=128, help="pixels (default: %(default)s)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
