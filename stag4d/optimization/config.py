@@ -50,7 +50,7 @@ class BatchConfig:
 
     Attributes:
         num_frames: Frames per step (official: 4).
-        num_views: Posed views of each, drawn without replacement; the input view comes on top.
+        num_views: Posed views of each, drawn without replacement (official: 0); the input view comes on top.
         static_until: Progress until which only the middle frame is seen and nothing moves (official: 0.0875).
         background: ``random`` colour per render (ours), or ``white``.
         sizes: Coarse to fine: (until, scale) pairs of progress and share of the full render size.
@@ -158,6 +158,7 @@ def preset(
     return replace(config, steps=steps, size=size, seed=seed)
 
 
+# Ours: the fields' documentation says what the official number is.
 _FAST = OptimizationConfig(
     preset="fast",
     steps=1500,
@@ -180,6 +181,9 @@ _FAST = OptimizationConfig(
         time_smoothness=0.01, scale_cap=1.0, max_scale=0.04, silhouette_area=0.03, depth_roughness=1.0
     ),
     batch=BatchConfig(),
+    guidance=GuidanceConfig(  # see docs/decisions/2026-11-28-a-little-guidance.md
+        weight=0.3, guidance_scale=3.0, start_times=(0.6, 0.95), end_times=(0.6, 0.95)
+    ),
     densification=DensificationConfig(
         strategy=FixedThreshold(),
         start=0.1,
@@ -200,6 +204,7 @@ _QUALITY = replace(
     densification=replace(_FAST.densification, max_gaussians=10_000, every=200),
 )
 
+# The published code's, its accidents repaired.
 _PAPER = OptimizationConfig(
     preset="paper",
     steps=8000,

@@ -85,7 +85,7 @@ class DensificationConfig:
         start: Progress from which it acts (official: 0.15, step 1200 of 8000).
         stop: Progress until which it acts (official: 0.75).
         every: Steps between two times (official: 100).
-        max_gaussians: Cap on the number.
+        max_gaussians: Cap on the number (ours; the official code has none).
         clone_scale: A Gaussian whose longest standard deviation is at most this is cloned, a longer one is
             split in two, world units (official: 0.1).
         min_opacity: Fainter ones are removed (official: 0.01).

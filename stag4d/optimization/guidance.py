@@ -21,7 +21,7 @@ class GuidanceConfig:
     """Random views of one step, one of every frame: where shapes are judged, and how a prior judges them.
 
     Attributes:
-        weight: Weight of the prior's loss, a mean over renders and latent elements.
+        weight: Weight of the prior's loss, a mean over renders and latent elements (official: 1, of a sum).
         max_elevation_deg: Elevations are uniform within plus and minus this (official: 30).
         guidance_scale: Of classifier-free guidance (official: 5); 1 is half the work of any other.
         anchors: Which picture the prior is told of, see ``anchor_camera`` (official: ``sectors``).

@@ -17,8 +17,8 @@ class LossWeights:
 
     Attributes:
         kind: ``l1`` tolerates views that disagree (ours), ``mse`` is the official code's.
-        input_color: Weight of the input view's colour.
-        input_alpha: Weight of its matte.
+        input_color: Weight of the input view's colour (official: 20,000 times the sum over four frames).
+        input_alpha: Weight of its matte (official: 5,000 times that sum).
         view_color: Weight of the posed views' colour (official: 0).
         view_alpha: Weight of their mattes (official: 0).
         ramp: Progress over which all of them rise from 0 (official: 0.25, 2000 of 8000 steps).
