@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..diffusion import MultiViewModel, Zero123Model  # diffusers takes seconds to import
     from ..diffusion.sampling import StageCallback
 
-SAMPLE = 0  # number of the test object; benchmarks/truth.py --select says which has the median score
+SAMPLE = 7  # number of the test object; benchmarks/truth.py --select says which has the median score
 
 
 def demo(
