@@ -1,6 +1,6 @@
 """The whole method on toys whose truth is known, and what each of its parts is worth there.
 
-    python3 tasks.py bench truth                            144 cells, about three hours on two cores
+    python3 tasks.py bench truth                            144 cells, most of a minute on one core
     python3 tasks.py bench truth --rows full no_anchor --objects 2 2 --seeds 1 1
     python3 tasks.py bench truth --table                    what the finished cells say
     python3 tasks.py bench truth --select 8                 which toy has the median score
