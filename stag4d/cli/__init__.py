@@ -16,7 +16,7 @@ from .scenes import add_scenes
 from .views import add_views
 from .whole import add_whole
 
-_USER_ERRORS = (ValueError, TypeError, OSError, RuntimeError, MemoryError)
+_USER_ERRORS = (ValueError, OSError, RuntimeError, MemoryError)  # any other is a bug, with its traceback
 _EXIT_BAD_INPUT = 2
 
 
