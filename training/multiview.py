@@ -28,7 +28,7 @@ from .autoencoder import CHANNELS, STRENGTH, basis_of_encoder, sample_grids
 from .folders import save_modules, write_image_processor, write_index, write_tokenizer
 from .loop import autocast, plan_of, plan_parser, train
 from .parallel import NUM_PROCESSES
-from .side_tasks import Mattes, Places
+from .side_tasks import PLACE_WEIGHT, Mattes, Places
 from .toys import SIZE, Toys, draw_toys, on_background, read_toys
 from .vision import MATTE_WEIGHT, TOLD_EVERYWHERE, WIDTH, Examples, draw_examples, read_encoder
 
@@ -37,7 +37,6 @@ NUM_TOKENS = 8
 RAMP = tuple(round(token / (NUM_TOKENS - 1), 4) for token in range(NUM_TOKENS))
 UNCONDITIONAL_SHARE = 0.05
 START_SHARE = 0.6  # of a batch that is at the first step of sampling, where views are noise and nothing else
-PLACE_WEIGHT = 0.1  # of the loss that has every token know where it is
 SHEET_TOYS = 8
 PARTS = {
     "feature_extractor_clip": ("transformers", "CLIPImageProcessor"),

@@ -16,10 +16,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, mse_loss
 from transformers import CLIPVisionModelWithProjection
 
 from stag4d.diffusion import camera_numbers
+from stag4d.diffusion.zero123 import CAMERA_NUMBERS
 from stag4d.diffusion.zero123plus import GRAY
 from stag4d.geometry import OrbitPose
 
@@ -27,11 +27,10 @@ from .autoencoder import CHANNELS, basis_of, latents_of
 from .loop import autocast, plan_of, plan_parser, train
 from .parallel import NUM_PROCESSES
 from .toys import RIG, Toys, on_background, read_toys, recolored
-from .vision import MATTE_STRENGTH, MATTE_WEIGHT, WIDTH, Outliner, read_encoder
+from .vision import MATTE_STRENGTH, WIDTH, Outliner, outline_error, read_encoder
 
 BATCH = 32
 HIDDEN = 512
-NUM_NUMBERS = 4  # of a pair of cameras
 COARSE = (4, 4)  # of the target's latents, 8 x 8
 COARSE_MATTE = (16, 16)
 
@@ -47,7 +46,7 @@ class PosedOutliner(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.layers = nn.Sequential(
-            nn.Linear(WIDTH + NUM_NUMBERS, HIDDEN),
+            nn.Linear(WIDTH + CAMERA_NUMBERS, HIDDEN),
             nn.SiLU(),
             nn.Linear(HIDDEN, HIDDEN),
             nn.SiLU(),
@@ -67,10 +66,8 @@ class PosedOutliner(nn.Module):
             embeddings = self.encoder(pictures).image_embeds.float()
             embeddings = embeddings[:, None].expand(-1, cameras.shape[1], -1)
             told = self.layers(torch.cat([embeddings, cameras], dim=-1)).float().flatten(0, 1)
-        coarse = adaptive_avg_pool2d(latents.flatten(0, 1), COARSE).flatten(1)
-        outlines = adaptive_avg_pool2d(mattes.flatten(0, 1), COARSE_MATTE).flatten(1)
-        parts = told.split([coarse.shape[1], outlines.shape[1]], dim=1)
-        return mse_loss(parts[0], coarse) + MATTE_WEIGHT * mse_loss(parts[1], outlines)
+        targets = latents.flatten(0, 1), mattes.flatten(0, 1)[:, None]
+        return outline_error(told, *targets, COARSE, COARSE_MATTE)
 
 
 def poses_of(toys: Toys, row: int) -> list[OrbitPose]:

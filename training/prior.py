@@ -28,7 +28,7 @@ from .folders import save_modules, write_image_processor, write_index
 from .loop import autocast, plan_of, plan_parser, train
 from .outlines import poses_of, read_posed_encoder
 from .parallel import NUM_PROCESSES
-from .side_tasks import Mattes, Places
+from .side_tasks import PLACE_WEIGHT, Mattes, Places
 from .toys import NUM_FREE, RIG, Toys, draw_toys, on_background, read_toys, recolored
 from .vision import MATTE_STRENGTH, MATTE_WEIGHT, TOLD_EVERYWHERE, WIDTH
 
@@ -36,7 +36,6 @@ BATCH = 48
 UNCONDITIONAL_SHARE = 0.1
 GUIDANCE = GuidanceConfig()  # how score distillation chooses a condition
 VELOCITY_WEIGHT = 4.0  # scaled latents have a mean square of a quarter on gray
-PLACE_WEIGHT = 0.1
 FREE_SHARE = 0.75  # of targets; the others are the rig's cameras
 NOISY_SHARE = 0.5  # of a batch, in the noisy part of the schedule, where only what it is told helps
 NOISY_FROM = 0.6

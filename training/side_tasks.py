@@ -16,6 +16,7 @@ from diffusers.models.attention import BasicTransformerBlock
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, mse_loss, one_hot, pixel_unshuffle
 
+PLACE_WEIGHT = 0.1  # of the loss that has every token know where it is
 _MATTE_CELLS = 4  # along each side of a latent's square of 8 x 8 pixels
 
 

@@ -75,10 +75,26 @@ class Outliner(nn.Module):
         """Return the mean squared error of what the embeddings of a batch tell."""
         with autocast(examples.inputs.device):
             told = self.layer(self.encoder(examples.inputs).image_embeds).float()
-        latents = adaptive_avg_pool2d(examples.grids, COARSE).flatten(1)
-        mattes = adaptive_avg_pool2d(examples.mattes, COARSE_MATTE).flatten(1)
-        parts = told.split([latents.shape[1], mattes.shape[1]], dim=1)
-        return mse_loss(parts[0], latents) + MATTE_WEIGHT * mse_loss(parts[1], mattes)
+        return outline_error(told, examples.grids, examples.mattes, COARSE, COARSE_MATTE)
+
+
+def outline_error(
+    told: Tensor, latents: Tensor, mattes: Tensor, cells: tuple[int, int], matte_cells: tuple[int, int]
+) -> Tensor:
+    """Return the weighted squared error of what is told of coarse latents and mattes.
+
+    Args:
+        told: [B, K], the coarse latents' values and then the mattes'.
+        latents: [B, C, h, w].
+        mattes: [B, 1, H, W].
+        cells: Rows and columns of the coarse latents.
+        matte_cells: Of the coarse mattes.
+    """
+    wanted = [
+        adaptive_avg_pool2d(latents, cells).flatten(1), adaptive_avg_pool2d(mattes, matte_cells).flatten(1)
+    ]  # fmt: skip
+    parts = told.split([part.shape[1] for part in wanted], dim=1)
+    return mse_loss(parts[0], wanted[0]) + MATTE_WEIGHT * mse_loss(parts[1], wanted[1])
 
 
 def draw_examples(

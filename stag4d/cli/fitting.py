@@ -81,7 +81,7 @@ def finish_checkpoint(checkpoint: Path, report: pipeline.Report, config: Optimiz
     if is_done:
         checkpoint.unlink(missing_ok=True)
     else:
-        _logger.info("stopped at step %d of %d; --resume goes on from there.", report.steps, config.steps)
+        _logger.info("--resume goes on from there.")
     return is_done
 
 

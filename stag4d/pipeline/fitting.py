@@ -22,7 +22,7 @@ from ..optimization.checkpoint import fit_key, load_checkpoint, save_checkpoint
 from ..rendering import select_backend
 from ..scene import GaussianModel4D, Gaussians, save_scene
 from ..types import StepReport, ViewSet
-from .scenes import render_views, write_turntable
+from .scenes import ignore, render_views, write_turntable
 
 _logger = logging.getLogger(__name__)
 
@@ -34,10 +34,6 @@ _LEAST_TURNTABLE = 64  # pixels
 ReportCallback = Callable[[StepReport], None]
 SceneCallback = Callable[[GaussianModel4D], None]
 PriorMaker = Callable[[ViewSet], ImagePrior]
-
-
-def ignore(*_: object) -> None:
-    """Take a report and do nothing."""
 
 
 @dataclass

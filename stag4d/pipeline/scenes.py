@@ -32,7 +32,7 @@ _SHOWN_FPS = (8.0, 240.0)  # what a player can show, whatever the clip's rate
 FrameCallback = Callable[[int, int], None]  # frames done, and of how many
 
 
-def _ignore(done: int, total: int) -> None:
+def ignore(*_: object) -> None:
     """Take how far a work is and do nothing."""
 
 
@@ -41,7 +41,7 @@ def write_turntable(
     model: GaussianModel4D,
     size: int,
     num_frames: int = TURNTABLE_FRAMES,
-    on_frame: FrameCallback = _ignore,
+    on_frame: FrameCallback = ignore,
 ) -> None:
     """Write a clip of one turn around the scene at a slight elevation while the clip plays over and over."""
     info = model.info
@@ -60,7 +60,7 @@ def write_turntable(
 
 
 def write_bullet_time(
-    path: Path, model: GaussianModel4D, size: int, frame: int, on_frame: FrameCallback = _ignore
+    path: Path, model: GaussianModel4D, size: int, frame: int, on_frame: FrameCallback = ignore
 ) -> None:
     """Write a clip from the input's camera that stops at a frame, where the camera turns once, and goes on.
 
@@ -146,7 +146,7 @@ def write_views_of(
     poses: list[OrbitPose],
     frames: list[int],
     size: int,
-    on_frame: FrameCallback = _ignore,
+    on_frame: FrameCallback = ignore,
 ) -> None:
     """Render views of frames into a folder, as ``stag4d render`` does."""
     for done, frame in enumerate(frames, start=1):  # one at a time: a long clip need not fit in memory
@@ -157,7 +157,7 @@ def write_views_of(
     write_render_poses(folder, size, poses, frames, model.info.fps, model.info.num_frames)
 
 
-def evaluate(model: GaussianModel4D, truth: Path, on_frame: FrameCallback = _ignore) -> dict[str, Any]:
+def evaluate(model: GaussianModel4D, truth: Path, on_frame: FrameCallback = ignore) -> dict[str, Any]:
     """Measure a scene against a folder of true pictures: ``psnr``, ``ssim``, ``iou`` and ``per_view``."""
 
     @torch.no_grad()
