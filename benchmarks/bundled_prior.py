@@ -15,13 +15,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from stag4d.diffusion import Zero123Prior, load_guidance_model
+from stag4d.diffusion import Zero123Model, Zero123Prior, load_guidance_model
 from stag4d.evaluation import on_white
 from stag4d.geometry import OrbitPose, zero123plus_rig
-from stag4d.mini import raycast, toy_object, toy_seed
 from stag4d.mini.objects import SPLITS
 from stag4d.pipeline import model_folder
-from stag4d.types import Cameras, ViewSet
+from stag4d.types import ViewSet
+
+from .bundled_views import draw_toys
 
 INPUT, RIG = OrbitPose(azimuth_deg=0.0), zero123plus_rig("v1.1")
 TIMESTEPS = (300, 500, 700, 850, 950)
@@ -33,51 +34,58 @@ def main() -> None:
     """Measure and print."""
     options = _options()
     model = load_guidance_model(model_folder(options.model, "guidance"))
-    cameras = Cameras.from_poses([INPUT, *RIG], model.image_size, model.image_size)
-    shots = [
-        raycast(toy_object(toy_seed(options.split, toy)), (0.37 * toy) % 1, cameras)[:2]
-        for toy in range(options.toys)
-    ]
-    images, alphas = (
-        torch.stack(parts) for parts in zip(*shots, strict=True)
-    )  # [N, 7, S, S, 3], [N, 7, S, S]
-    views = ViewSet(images[:, 0], alphas[:, 0], images[:, 1:], alphas[:, 1:], INPUT, RIG)  # a toy a frame
+    images, alphas = draw_toys(options.split, options.toys, (INPUT, *RIG), model.image_size)
     generator = torch.Generator().manual_seed(options.seed)
-    prior = Zero123Prior(model, views, generator)
+    prior = told_of_toys(model, images, alphas, generator)
     print(f"{'timestep':>8} {'signal':>7} " + " ".join(f"{name:>15}" for name in TOLD))
     for timestep in TIMESTEPS:
-        errors = torch.stack(
-            [
-                _errors(
-                    prior, on_white(images[toy, 1:], alphas[toy, 1:]), toy, options.toys, timestep, generator
-                )
-                for toy in range(options.toys)
-            ]
-        ).mean(dim=0)
+        errors = denoising_errors(prior, images, alphas, timestep, generator)
         share = prior.alphas_cumprod[timestep].item()
-        print(f"{timestep:>8} {share:7.4f} " + " ".join(f"{error:15.4f}" for error in errors.tolist()))
+        print(f"{timestep:>8} {share:7.4f} " + " ".join(f"{error:15.4f}" for error in errors.values()))
 
 
-def _errors(
-    prior: Zero123Prior, pictures: Tensor, toy: int, num_toys: int, timestep: int, generator: torch.Generator
-) -> Tensor:
-    """Return the errors on one toy's views [6, S, S, 3], in the order of ``TOLD``."""
-    latents = prior.encode(pictures, torch.zeros(len(RIG), *prior.latent_shape)).detach()
-    noise = torch.randn(latents.shape, generator=generator)
+def told_of_toys(
+    model: Zero123Model, images: Tensor, alphas: Tensor, generator: torch.Generator
+) -> Zero123Prior:
+    """Return the prior of N toys, each a frame; inputs and six views are [7, N, S, S, 3] and alphas."""
+    views = ViewSet(
+        images[0], alphas[0], images[1:].transpose(0, 1), alphas[1:].transpose(0, 1), INPUT, RIG
+    )  # fmt: skip
+    return Zero123Prior(model, views, generator)
+
+
+def denoising_errors(
+    prior: Zero123Prior, images: Tensor, alphas: Tensor, timestep: int, generator: torch.Generator
+) -> dict[str, float]:
+    """Return the mean errors on the toys that a prior was told of, by what it is told.
+
+    Args:
+        prior: Result of ``told_of_toys``.
+        images: [7, N, S, S, 3] the same toys; N is at least 2.
+        alphas: [7, N, S, S].
+        timestep: How much noise.
+        generator: Of the noise.
+    """
+    sums = dict.fromkeys(TOLD, 0.0)
+    num_toys = images.shape[1]
     share = prior.alphas_cumprod[timestep]
-    noisy = share.sqrt() * latents + (1 - share).sqrt() * noise
-    told: Sequence[tuple[int, Sequence[OrbitPose], float]] = (
-        (toy, RIG, 1.0),
-        (toy, OPPOSITE, 1.0),
-        ((toy + 1) % num_toys, RIG, 1.0),
-        (toy, RIG, 0.0),
-    )
-    errors = []
-    for frame, poses, scale in told:
-        steps = torch.full((len(RIG),), timestep)
-        predicted = prior.predict(noisy, steps, [(frame, 0)] * len(RIG), poses, scale)
-        errors.append((predicted - noise).square().mean() * (1 - share) / share / latents.square().mean())
-    return torch.stack(errors)
+    steps = torch.full((len(RIG),), timestep)
+    for toy in range(num_toys):
+        pictures = on_white(images[1:, toy], alphas[1:, toy])
+        latents = prior.encode(pictures, torch.zeros(len(RIG), *prior.latent_shape)).detach()
+        noise = torch.randn(latents.shape, generator=generator)
+        noisy = share.sqrt() * latents + (1 - share).sqrt() * noise
+        told: dict[str, tuple[int, Sequence[OrbitPose], float]] = {  # condition's frame, cameras, guidance
+            "right": (toy, RIG, 1.0),
+            "another camera": (toy, OPPOSITE, 1.0),
+            "another toy": ((toy + 1) % num_toys, RIG, 1.0),
+            "nothing": (toy, RIG, 0.0),
+        }
+        for name, (frame, poses, scale) in told.items():
+            predicted = prior.predict(noisy, steps, [(frame, 0)] * len(RIG), poses, scale)
+            error = (predicted - noise).square().mean() * (1 - share) / share / latents.square().mean()
+            sums[name] += error.item() / num_toys
+    return sums
 
 
 def _options() -> argparse.Namespace:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stag4d.diffusion import SeededNoise, load_multiview_model
+from stag4d.diffusion import MultiViewModel, SeededNoise, load_multiview_model
 from stag4d.evaluation import compare, compare_on_white, on_white
 from stag4d.export import write_contact_sheet
 from stag4d.geometry import OrbitPose
@@ -40,20 +41,13 @@ def main() -> None:
     options = _options()
     model = load_multiview_model(model_folder(options.model, "multiview"))
     poses, size = (INPUT, *model.grid.poses), model.grid.tile_size
-    images, alphas = _draw_toys(options.split, options.toys, poses, size)  # [7, N, S, S, 3]
+    toys = images, alphas = draw_toys(options.split, options.toys, poses, size)  # [7, N, S, S, 3]
     truth = images[1:], alphas[1:]
-    _say("the input copied", compare(*(part[:1].expand_as(part[1:]) for part in (images, alphas)), *truth))
-    known, known_alphas = _draw_toys("train", options.toys * KNOWN, poses, size)
-    pictures = on_white(known, known_alphas)[1:].mean(dim=1, keepdim=True)
-    mean_alphas = known_alphas[1:].mean(dim=1, keepdim=True)
-    white = on_white(*truth)
-    mean = compare_on_white(pictures.expand_as(white), mean_alphas.expand_as(truth[1]), white, truth[1])
-    _say("the mean of training toys", mean)
+    _say("the input copied", copied(*toys))
+    _say("the mean of training toys", mean(*toys, draw_toys("train", options.toys * KNOWN, poses, size)))
     for num_steps in options.sampling_steps or [model.sampling.num_steps]:
         began = time.perf_counter()
-        config = replace(model.sampling, anchor=None, num_steps=num_steps)
-        views = generate_views(model, images[0], alphas[0], SeededNoise(options.seed), config)
-        drawn = views.view_images.transpose(0, 1), views.view_alphas.transpose(0, 1)  # [6, N, S, S, 3]
+        drawn = draw_views(model, images[0], alphas[0], SeededNoise(options.seed), num_steps)
         seconds = (time.perf_counter() - began) / options.toys
         _say(f"{num_steps} steps, {seconds:.2f} s a toy", compare(*drawn, *truth))
         pairs = [
@@ -66,7 +60,7 @@ def main() -> None:
         print(f"  {path}")
 
 
-def _draw_toys(split: Split, count: int, poses: tuple[OrbitPose, ...], size: int) -> tuple[Tensor, Tensor]:
+def draw_toys(split: Split, count: int, poses: Sequence[OrbitPose], size: int) -> tuple[Tensor, Tensor]:
     """Return toys of a split, each at a time of its own: [V, N, S, S, 3] straight colors and alphas."""
     cameras = Cameras.from_poses(poses, size, size)
     shots = []
@@ -75,6 +69,27 @@ def _draw_toys(split: Split, count: int, poses: tuple[OrbitPose, ...], size: int
         shots.append(raycast(toy_object(toy_seed(split, index)), moment, cameras)[:2])
     images, alphas = (torch.stack(parts, dim=1) for parts in zip(*shots, strict=True))
     return images, alphas
+
+
+def draw_views(
+    model: MultiViewModel, images: Tensor, alphas: Tensor, noise: SeededNoise, num_steps: int
+) -> tuple[Tensor, Tensor]:
+    """Return the model's six views of N inputs, each for itself: [6, N, S, S, 3] colors and alphas."""
+    config = replace(model.sampling, anchor=None, num_steps=num_steps)
+    views = generate_views(model, images, alphas, noise, config)
+    return views.view_images.transpose(0, 1), views.view_alphas.transpose(0, 1)
+
+
+def copied(images: Tensor, alphas: Tensor) -> dict[str, Any]:
+    """Return the scores of the first picture [V, N, S, S, 3] as a guess of all others."""
+    return compare(*(part[:1].expand_as(part[1:]) for part in (images, alphas)), images[1:], alphas[1:])
+
+
+def mean(images: Tensor, alphas: Tensor, known: tuple[Tensor, Tensor]) -> dict[str, Any]:
+    """Return the scores of the mean of known toys, on white, as a guess of every toy's views."""
+    pictures, mattes = (part[1:].mean(dim=1, keepdim=True) for part in (on_white(*known), known[1]))
+    truth, true_mattes = on_white(images, alphas)[1:], alphas[1:]
+    return compare_on_white(pictures.expand_as(truth), mattes.expand_as(true_mattes), truth, true_mattes)
 
 
 def _say(what: str, scores: dict[str, Any]) -> None:
