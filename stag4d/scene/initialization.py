@@ -10,7 +10,7 @@ from ..types import Cameras
 from .gaussians import SH_C0, Gaussians, logit
 
 _HULL_RESOLUTION = 96  # voxels along the cube's edge: about a pixel at 128
-_HULL_COVERAGE = 0.9  # share of every matte that the hull must explain before a view may be outvoted
+_HULL_COVERAGE = 0.9  # share of a matte that the hull must cover to explain it
 _SCALE_CHUNK = 1024  # points per block of the nearest-neighbour search
 
 
@@ -66,7 +66,8 @@ def visual_hull(
     """Return Gaussians on the surface of the visual hull, coloured by the views that face them.
 
     A voxel is kept when it projects into every matte. Generated views disagree: when the hull then fails to
-    explain 90 % of some matte, voxels that one view alone rejects are kept too, then two, and so on.
+    explain 90 % of some matte, voxels that one view alone rejects are kept too, and one matte may stay
+    unexplained, as that view may show something else; then two, and so on.
 
     Args:
         images: One [H, W, 3] straight-colour image per camera; sizes may differ.
@@ -94,7 +95,8 @@ def visual_hull(
     occupied = votes == len(cameras)
     for tolerated in range(len(cameras) - 1):
         occupied = votes >= len(cameras) - tolerated
-        if occupied.any() and _explained(occupied, voxels, alphas, cameras) >= _HULL_COVERAGE:
+        shares = _covered_shares(occupied, voxels, alphas, cameras)
+        if occupied.any() and sorted(shares)[tolerated] >= _HULL_COVERAGE:
             break
     if not occupied.any():
         raise ValueError(
@@ -135,12 +137,15 @@ def sample_image(image: Tensor, camera: Cameras, points: Tensor) -> Tensor:
     return values * (in_camera[:, 2:] > 1e-6)
 
 
-def _explained(occupied: Tensor, voxels: Tensor, alphas: list[Tensor], cameras: list[Cameras]) -> float:
-    """Return the smallest share of any matte that the occupied voxels cover, at a coarse image size."""
+def _covered_shares(
+    occupied: Tensor, voxels: Tensor, alphas: list[Tensor], cameras: list[Cameras]
+) -> list[float]:
+    """Return the share of each matte that the occupied voxels cover, at a coarse image size."""
     shares = []
     for alpha, camera in zip(alphas, cameras, strict=True):
         coarse = F.adaptive_avg_pool2d(alpha[None], 32)[0] > 0.5  # [32, 32]
         if not coarse.any():  # an empty matte, or an object too small to tell
+            shares.append(1.0)
             continue
         in_camera = voxels[occupied] @ camera.viewmats[0, :3, :3].T + camera.viewmats[0, :3, 3]
         pixels = in_camera[:, :2] / in_camera[:, 2:] * camera.Ks[0].diagonal()[:2] + camera.Ks[0, :2, 2]
@@ -148,7 +153,7 @@ def _explained(occupied: Tensor, voxels: Tensor, alphas: list[Tensor], cameras: 
         covered = torch.zeros_like(coarse)
         covered[cells[:, 1], cells[:, 0]] = True
         shares.append(((covered & coarse).sum() / coarse.sum()).item())
-    return min(shares, default=1.0)
+    return shares
 
 
 def _outward_normals(grid: Tensor, points: Tensor, bound: float) -> Tensor:

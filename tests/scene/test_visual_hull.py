@@ -128,6 +128,16 @@ def test_a_view_that_lost_part_of_the_object_or_all_of_it_is_outvoted(lost):
     assert votes(views, means).min() == 3  # but whatever a second view rejects is
 
 
+def test_a_view_that_shows_something_else_is_outvoted():
+    views = [sphere_view(camera) for camera in CAMERAS[:5]]
+    alpha = torch.zeros(SIZE, SIZE)
+    alpha[: SIZE // 3] = 1  # above the ball, touching it
+    views[2] = views[2][0], alpha
+    means = hull_of(views).means
+    assert excess(means).min() > -3 * VOXEL
+    assert votes(views, means).min() == 4
+
+
 def test_more_points_than_surface_voxels_share_voxels_but_not_places():
     means = hull_of([sphere_view(camera, 0.03) for camera in CAMERAS[:3]], 1000).means
     assert means.norm(dim=1).max() < 0.03 + 4 * VOXEL
