@@ -68,7 +68,6 @@ def add_whole(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     """Run the whole method on a clip."""
-    from ..diffusion import SeededNoise
     from ..pipeline.whole import run
 
     out, config = output_folder(options.out), guided_config(options)
@@ -87,7 +86,7 @@ def _run(options: argparse.Namespace) -> int:
         sampling = replace(sampling, num_steps=options.view_steps)
     with _watching(config) as callbacks:
         scene, report = run(
-            out, images, alphas, model, SeededNoise(options.seed), sampling, config, prior=prior,
+            out, images, alphas, model, sampling, config, prior=prior,
             input_elevation_deg=options.input_elevation, fps=fps, resume=options.resume, device=device(),
             **callbacks,
         )  # fmt: skip

@@ -5,7 +5,6 @@ The file holds the parameters too, so that they can never disagree with the opti
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -22,20 +21,6 @@ CHECKPOINT_VERSION = 1
 _HEADER_KEY = "stag4d_checkpoint"
 
 
-def fit_key(trainer: Trainer) -> str:
-    """Return a hash of what decides a fit's result: views, cameras, configuration, prior, a given start."""
-    digest = hashlib.sha256(json.dumps(trainer.config.as_json(), sort_keys=True).encode())
-    views = trainer.views
-    for tensor in (views.premultiplied, views.cameras.viewmats, views.cameras.Ks):
-        digest.update(tensor.cpu().contiguous().numpy().tobytes())
-    if trainer.prior is not None:
-        digest.update(trainer.prior.key.encode())
-    if trainer.given_start is not None:
-        for tensor in trainer.given_start.as_dict().values():
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def save_checkpoint(path: str | Path, trainer: Trainer) -> None:
     """Write a trainer's state atomically; raises OSError if it cannot be written."""
     scene = trainer.scene
@@ -50,7 +35,7 @@ def save_checkpoint(path: str | Path, trainer: Trainer) -> None:
         "version": CHECKPOINT_VERSION,
         "step": trainer.step,
         "seconds": trainer.seconds,
-        "key": fit_key(trainer),
+        "key": trainer.key,
     }
     write_tensors(path, tensors, {_HEADER_KEY: json.dumps(header)})
 
@@ -68,7 +53,7 @@ def load_checkpoint(path: str | Path, trainer: Trainer) -> None:
     """
     tensors, metadata = read_tensors(path, "checkpoint")
     header = _checked_header(path, metadata)
-    if header.get("key") != fit_key(trainer):
+    if header.get("key") != trainer.key:
         raise ValueError(
             f"checkpoint {path}: it belongs to other views or settings; resume with the same ones, or leave "
             "out --resume."

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -108,6 +111,19 @@ class Trainer:
             deformation = Deformation(sizes, self.generator).to(self.device)
         self.scene = TrainableScene(gaussians.map(lambda value: value.to(self.device)), deformation)
         self.statistics = GradientStatistics.zeros(len(gaussians), self.device)
+
+    @cached_property
+    def key(self) -> str:
+        """A hash of what decides the result: views, cameras, configuration, prior, a given start."""
+        digest = hashlib.sha256(json.dumps(self.config.as_json(), sort_keys=True).encode())
+        given = [self.views.premultiplied, self.views.cameras.viewmats, self.views.cameras.Ks]
+        if self.given_start is not None:
+            given += self.given_start.as_dict().values()
+        for tensor in given:
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        if self.prior is not None:
+            digest.update(self.prior.key.encode())
+        return digest.hexdigest()
 
     def run(
         self,

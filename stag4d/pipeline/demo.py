@@ -55,15 +55,13 @@ def demo(
     Returns:
         The report, with metrics at four views that the fit never saw.
     """
-    from ..diffusion import SeededNoise
     from .whole import run
 
     began = time.perf_counter()
     views = toy_views(seed, num_frames, size)
     made = time.perf_counter() - began
     model, report = run(
-        folder, views.images, views.alphas, multiview,
-        SeededNoise(config.seed), multiview.sampling, config,
+        folder, views.images, views.alphas, multiview, multiview.sampling, config,
         prior=prior, device=multiview.unet.device,
         on_stage=on_stage, on_batch=on_batch, on_report=on_report, should_stop=should_stop,
     )  # fmt: skip

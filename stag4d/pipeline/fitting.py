@@ -18,7 +18,7 @@ from ..evaluation.metrics import compare_on_white, on_white, psnr
 from ..export import pack_clip, replacing, write_html
 from ..geometry import angle_between_deg
 from ..optimization import ImagePrior, OptimizationConfig, Trainer
-from ..optimization.checkpoint import fit_key, load_checkpoint, save_checkpoint
+from ..optimization.checkpoint import load_checkpoint, save_checkpoint
 from ..rendering import select_backend
 from ..scene import GaussianModel4D, Gaussians, save_scene
 from ..types import StepReport, ViewSet
@@ -118,7 +118,7 @@ def fit(
         trainer = Trainer(views, config, start=start, prior=prior, device=device, backend=backend)
         is_folder = checkpoint is not None and checkpoint.is_dir()
         if checkpoint is not None and is_folder:
-            checkpoint = checkpoint / f"unfinished_{fit_key(trainer)[:16]}.checkpoint"
+            checkpoint = checkpoint / f"unfinished_{trainer.key[:16]}.checkpoint"
         if checkpoint is not None and resume and checkpoint.exists():
             load_checkpoint(checkpoint, trainer)
             _logger.info("resumed at step %d of %d.", trainer.step, config.steps)

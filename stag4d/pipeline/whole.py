@@ -25,7 +25,6 @@ def run(
     images: Tensor,
     alphas: Tensor,
     model: MultiViewModel,
-    noise: SeededNoise,
     sampling: SamplingConfig,
     config: OptimizationConfig,
     *,
@@ -46,9 +45,8 @@ def run(
         images: [F, S, S, 3] straight colors.
         alphas: [F, S, S].
         model: Multi-view model.
-        noise: Source of all draws of the views.
         sampling: Steps, guidance, anchor of the views.
-        config: Of the fit.
+        config: Of the fit; its seed is that of the views, too.
         prior: Judges views that no image shows, where there is one.
         input_elevation_deg: Of the camera that took the clip, degrees, positive above.
         fps: Frames a second.
@@ -70,7 +68,7 @@ def run(
     made = Report()
     with made.stage("views"):
         flicker = write_multiview(
-            folder / VIEWS, model, images, alphas, noise, sampling,
+            folder / VIEWS, model, images, alphas, SeededNoise(config.seed), sampling,
             input_elevation_deg=input_elevation_deg, fps=fps, resume=resume,
             on_stage=on_stage, on_batch=on_batch,
         )  # fmt: skip

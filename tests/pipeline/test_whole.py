@@ -17,7 +17,6 @@ from stag4d.data import read_views
 from stag4d.diffusion import (
     MultiViewModel,
     SamplingConfig,
-    SeededNoise,
     Zero123Model,
     load_guidance_model,
     load_multiview_model,
@@ -58,7 +57,7 @@ def scene_bytes(model: object, path: Path) -> bytes:
 
 
 def test_a_run_fits_the_views_that_it_leaves(model, clip, tmp_path):
-    scene, report = run(tmp_path, *clip, model, SeededNoise(1), SAMPLING, small_config(steps=4), fps=12.0)
+    scene, report = run(tmp_path, *clip, model, SAMPLING, small_config(steps=4), fps=12.0)
     views = read_views(tmp_path / "views")
     assert (views.num_frames, views.num_views, views.fps) == (3, 6, 12.0)
     alone, _ = pipeline.fit(views, small_config(steps=4))
@@ -70,25 +69,25 @@ def test_a_run_fits_the_views_that_it_leaves(model, clip, tmp_path):
 
 def test_the_prior_judges_the_fit(model, prior, clip, tmp_path):
     config = small_config(steps=4)
-    plain, _ = run(tmp_path, *clip, model, SeededNoise(1), SAMPLING, config)
-    guided, report = run(tmp_path, *clip, model, SeededNoise(1), SAMPLING, config, prior=prior)
+    plain, _ = run(tmp_path, *clip, model, SAMPLING, config)
+    guided, report = run(tmp_path, *clip, model, SAMPLING, config, prior=prior)
     assert "guidance" in report.losses
     assert scene_bytes(plain, tmp_path / "a") != scene_bytes(guided, tmp_path / "b")
 
 
 def test_a_run_that_stopped_early_resumes_to_the_same_scene(model, prior, clip, tmp_path):
     config = small_config(steps=12)
-    whole, _ = run(tmp_path / "whole", *clip, model, SeededNoise(1), SAMPLING, config, prior=prior)
+    whole, _ = run(tmp_path / "whole", *clip, model, SAMPLING, config, prior=prior)
     asked = iter([False] * 5)
     _, report = run(
-        tmp_path / "parts", *clip, model, SeededNoise(1), SAMPLING, config,
+        tmp_path / "parts", *clip, model, SAMPLING, config,
         prior=prior, should_stop=lambda: next(asked, True),
     )  # fmt: skip
     assert report.steps < 12
     assert (tmp_path / "parts" / CHECKPOINT).exists()
     drawn = []
     resumed, report = run(
-        tmp_path / "parts", *clip, model, SeededNoise(1), SAMPLING, config,
+        tmp_path / "parts", *clip, model, SAMPLING, config,
         prior=prior, resume=True, on_stage=lambda *stage: drawn.append(stage),
     )  # fmt: skip
     assert not drawn  # the views were finished
