@@ -119,11 +119,8 @@ def fit(
         is_folder = checkpoint is not None and checkpoint.is_dir()
         if checkpoint is not None and is_folder:
             checkpoint = checkpoint / f"unfinished_{trainer.key[:16]}.checkpoint"
-        if checkpoint is not None and resume and checkpoint.exists():
-            load_checkpoint(checkpoint, trainer)
-            _logger.info("resumed at step %d of %d.", trainer.step, config.steps)
-        elif resume and checkpoint is not None and not is_folder:
-            _logger.warning("%s: no such checkpoint; the fit starts from the beginning.", checkpoint)
+        if checkpoint is not None and resume:
+            _go_on(trainer, checkpoint, expected=not is_folder)
     report.backend = select_backend(device, backend)
     _logger.info(
         "preset %s: %d steps on %d frames and %d posed views, %d pixels, %s on %s.",
@@ -155,6 +152,15 @@ def fit(
             checkpoint.with_suffix(suffix).unlink(missing_ok=True)
     report.steps, report.num_gaussians = trainer.step, len(model.gaussians)
     return model, report
+
+
+def _go_on(trainer: Trainer, checkpoint: Path, expected: bool) -> None:
+    """Load a checkpoint if it is there; if it is not, say so where it was expected."""
+    if checkpoint.exists():
+        load_checkpoint(checkpoint, trainer)
+        _logger.info("resumed at step %d of %d.", trainer.step, trainer.config.steps)
+    elif expected:
+        _logger.warning("%s: no such checkpoint; the fit starts from the beginning.", checkpoint)
 
 
 def write_fit(folder: Path, model: GaussianModel4D, report: Report, size: int | None = None) -> None:
