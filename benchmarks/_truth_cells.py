@@ -28,7 +28,7 @@ from stag4d.evaluation import compare, on_white
 from stag4d.export import replacing
 from stag4d.geometry import OrbitPose
 from stag4d.mini import TEST_POSES, toy_seed, toy_truth
-from stag4d.optimization import OptimizationConfig
+from stag4d.optimization import OptimizationConfig, preset
 from stag4d.pipeline import fit, model_folder, render_views
 from stag4d.pipeline.guidance import distilling
 from stag4d.pipeline.multiview import write_multiview
@@ -107,6 +107,9 @@ class Bench:
         """Return what the settings of all cells share, the models by their content."""
         said = {key: value for key, value in asdict(self).items() if key not in ("out", "guidance_model")}
         said["multiview_model"] = _content_hash(model_folder(self.multiview_model, "multiview"))
+        usual = json.dumps(preset("fast").as_json(), sort_keys=True)  # what all rows but paper derive from
+        said["preset_fast"] = hashlib.sha256(usual.encode()).hexdigest()[:16]
+        said["device"] = _device().type
         return said
 
     @functools.cached_property
@@ -122,9 +125,13 @@ class Models(NamedTuple):
     guidance: Zero123Model | None
 
 
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def load_models(bench: Bench, cells: Sequence[Cell]) -> Models:
-    """Load the networks onto the fastest device at hand; the prior only where a cell asks it."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Load the networks; the prior only where a cell asks it."""
+    device = _device()
     return Models(
         load_multiview_model(model_folder(bench.multiview_model, "multiview"), device=device),
         load_guidance_model(model_folder(bench.guidance_model, "guidance"), device=device)

@@ -30,6 +30,8 @@ def read_cells(out: Path) -> Results:
     found: Results = {}
     for path in (out / "cells").glob("*-test*-seed*.json"):
         row, toy, seed = path.stem.split("-")
+        if row not in ROWS:
+            raise ValueError(f"{path}: there is no row {row}; expected one of {', '.join(ROWS)}.")
         cell = Cell(row, int(toy.removeprefix("test")), int(seed.removeprefix("seed")))
         found[cell] = json.loads(path.read_text(encoding="utf-8"))
     if not found:
@@ -37,12 +39,15 @@ def read_cells(out: Path) -> Results:
     names = list(ROWS)
     found = {cell: found[cell] for cell in sorted(found, key=lambda cell: (names.index(cell.row), *cell[1:]))}
     first_of_row: dict[str, dict[str, Any]] = {}
+    first_of_all: dict[str, Any] = {}
     for cell, result in found.items():
         settings = result["settings"]
         path = out / "cells" / f"{cell}.json"
         check_settings(path, settings, first_of_row.setdefault(cell.row, settings))
-        shared = next(iter(first_of_row.values()))["bench"]
-        check_settings(path, {"bench": settings["bench"]}, {"bench": shared})
+        shared = {"bench": settings["bench"]}
+        if "prior" in settings["fit"]:
+            shared["prior"] = settings["fit"]["prior"]
+        check_settings(path, shared, {name: first_of_all.setdefault(name, shared[name]) for name in shared})
     return found
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,11 +24,10 @@ from stag4d.diffusion import MultiViewModel, SeededNoise, load_multiview_model
 from stag4d.evaluation import compare, compare_on_white, on_white
 from stag4d.export import write_contact_sheet
 from stag4d.geometry import OrbitPose
-from stag4d.mini import raycast, toy_object, toy_seed
-from stag4d.mini.objects import SPLITS, Split
+from stag4d.mini import many_toys
+from stag4d.mini.objects import SPLITS
 from stag4d.pipeline import model_folder
 from stag4d.pipeline.multiview import generate_views
-from stag4d.types import Cameras
 
 INPUT = OrbitPose(azimuth_deg=0.0)
 SHEET_TOYS = 8
@@ -41,10 +39,10 @@ def main() -> None:
     options = _options()
     model = load_multiview_model(model_folder(options.model, "multiview"))
     poses, size = (INPUT, *model.grid.poses), model.grid.tile_size
-    toys = images, alphas = draw_toys(options.split, options.toys, poses, size)  # [7, N, S, S, 3]
+    toys = images, alphas = many_toys(options.split, options.toys, poses, size)  # [7, N, S, S, 3]
     truth = images[1:], alphas[1:]
     _say("the input copied", copied(*toys))
-    _say("the mean of training toys", mean(*toys, draw_toys("train", options.toys * KNOWN, poses, size)))
+    _say("the mean of training toys", mean(*toys, many_toys("train", options.toys * KNOWN, poses, size)))
     for num_steps in options.sampling_steps or [model.sampling.num_steps]:
         began = time.perf_counter()
         drawn = draw_views(model, images[0], alphas[0], SeededNoise(options.seed), num_steps)
@@ -58,17 +56,6 @@ def main() -> None:
         path = options.out / f"{options.split}_{num_steps}.png"
         write_contact_sheet(path, torch.cat(pairs), columns=len(poses))
         print(f"  {path}")
-
-
-def draw_toys(split: Split, count: int, poses: Sequence[OrbitPose], size: int) -> tuple[Tensor, Tensor]:
-    """Return toys of a split, each at a time of its own: [V, N, S, S, 3] straight colors and alphas."""
-    cameras = Cameras.from_poses(poses, size, size)
-    shots = []
-    for index in range(count):
-        moment = (index * 0.618) % 1  # spread evenly, not in step with anything
-        shots.append(raycast(toy_object(toy_seed(split, index)), moment, cameras)[:2])
-    images, alphas = (torch.stack(parts, dim=1) for parts in zip(*shots, strict=True))
-    return images, alphas
 
 
 def draw_views(

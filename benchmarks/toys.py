@@ -1,7 +1,8 @@
 """Fit toys whose truth is known and measure unseen views; with --ablation, switch one part off at a time.
 
 Every cell (variant, toy) is a fresh process and leaves one JSON in the cache folder; finished
-cells are skipped, so an interrupted run goes on.
+cells are skipped, so an interrupted run goes on. A preset or a toy that has changed has other files; after a
+change of the code choose another --cache.
 
     python3 tasks.py bench toys                     8 validation toys, preset fast
     python3 tasks.py bench toys --ablation --toys 4
@@ -26,6 +27,7 @@ import torch
 
 from stag4d.data import TrainingViews
 from stag4d.evaluation import compare, on_white, psnr
+from stag4d.export import replacing
 from stag4d.geometry import angle_between_deg
 from stag4d.mini import TEST_POSES, toy_seed, toy_truth, toy_views
 from stag4d.optimization import AdaptivePercentile, OptimizationConfig, preset
@@ -94,7 +96,8 @@ def _cell(options: argparse.Namespace, variant: str, index: int) -> dict[str, An
     """Return a cell's result, from its file or from a fresh process."""
     toy = f"{options.split}{index}-{options.frames}x{options.size}"
     settings = json.dumps(_config(options, variant).as_json(), sort_keys=True)
-    key = hashlib.sha256(settings.encode()).hexdigest()[:8]  # a preset that has changed has other files
+    picture = toy_views(toy_seed(options.split, index), 1, 32).images.numpy()
+    key = hashlib.sha256(settings.encode() + picture.tobytes()).hexdigest()[:8]
     path = Path(options.cache) / f"{options.preset}-{variant.replace(' ', '_')}-{toy}-{key}.json"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -127,7 +130,8 @@ def _run_cell(options: argparse.Namespace) -> None:
         "num_gaussians": report.num_gaussians,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
-    Path(path).write_text(json.dumps(cell), encoding="utf-8")
+    with replacing(Path(path)) as temporary:
+        temporary.write_text(json.dumps(cell), encoding="utf-8")
 
 
 def _baselines(views: ViewSet, images: torch.Tensor, alphas: torch.Tensor) -> dict[str, float]:

@@ -125,6 +125,11 @@ def test_nodes_import_the_host_and_public_names_of_the_package(path):
             assert module.split(".")[0] in FREE | HOST, f"{place(path, node)}: {module}"
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.name)
+def test_benchmarks_are_scripts_and_import_nothing_relative(path):
+    assert not any(level for _, level, _, _ in imports(path))
+
+
 def test_the_entry_imports_nothing_heavy_itself():
     found = [(level, module) for _, level, module, _ in imports(ROOT / "__init__.py")]
     assert found == [(0, "importlib.util"), (1, "nodes")]

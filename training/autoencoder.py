@@ -27,7 +27,7 @@ from stag4d.export import write_contact_sheet
 
 from .folders import save_modules
 from .loop import autocast, plan_of, plan_parser, train
-from .parallel import NUM_PROCESSES, RANK
+from .parallel import RANK, share_of
 from .toys import RIG, Toys, draw_toys, on_background, read_toys
 
 BATCH = 16
@@ -194,7 +194,7 @@ def main() -> None:
     parser.add_argument("--multiview", type=Path, help="folder of a multi-view model, mini-zero123plus")
     arguments = parser.parse_args()
     plan = plan_of(arguments, ema_decay=0.995)
-    toys = read_toys(arguments.toys, arguments.shards)
+    toys = read_toys(arguments.toys, arguments.shards, arguments.first)
     drawn = None
     if arguments.multiview is not None:
         model = load_multiview_model(arguments.multiview, device=plan.device)
@@ -209,13 +209,13 @@ def main() -> None:
 
     def losses_of(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
         assert isinstance(module, AutoencoderKL)
-        count = BATCH // NUM_PROCESSES
-        pictures = random_pictures(toys, count // 2 if drawn else count, generator).to(plan.device)
+        count = share_of(BATCH) if drawn is None else share_of(BATCH // 2)  # half are drawn
+        pictures = random_pictures(toys, count, generator).to(plan.device)
         with torch.no_grad():
             latents = module.encode(pictures).latent_dist.mean
         latents = latents + LATENT_NOISE * torch.randn(latents.shape, generator=generator).to(plan.device)
         if drawn is not None:
-            rows = torch.randint(len(drawn[0]), (count // 2,), generator=generator)
+            rows = torch.randint(len(drawn[0]), (count,), generator=generator)
             latents = torch.cat([latents, drawn[0][rows].to(plan.device)])
             pictures = torch.cat([pictures, drawn[1][rows].to(plan.device)])
         with autocast(plan.device):

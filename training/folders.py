@@ -1,4 +1,4 @@
-"""Small files of a model folder that no training changes."""
+"""A model folder's files: the networks in half precision, and the small ones beside them."""
 
 from __future__ import annotations
 

@@ -50,6 +50,16 @@ class Plan:
     seed: int
     device: torch.device
 
+    def decides(self) -> dict[str, float]:
+        """Return what decides the result, by name."""
+        return {
+            "steps": self.num_steps,
+            "learning rate": self.learning_rate,
+            "EMA decay": self.ema_decay,
+            "seed": self.seed,
+            "processes": NUM_PROCESSES,
+        }
+
 
 @dataclass
 class Averages:
@@ -88,13 +98,17 @@ def train(
 
     Returns:
         The module with averaged weights.
+
+    Raises:
+        ValueError: if the folder holds another plan's run.
+        RuntimeError: if a weight is no longer finite; what was saved last stays.
     """
     plan.folder.mkdir(parents=True, exist_ok=True)
     averaged = copy.deepcopy(module).requires_grad_(False).eval()
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     optimizers = _optimizers(module)
     parts = {"module": module, "averaged": averaged, **optimizers}
-    first, seconds = _resume(plan.folder / "state.pt", parts)
+    first, seconds = _resume(plan, parts)
     began = saved = time.monotonic()
     averages = Averages()
     for step in range(first, plan.num_steps):
@@ -116,12 +130,15 @@ def train(
         if RANK > 0:
             continue
         is_last = done == plan.num_steps
+        is_due = now - saved > SAVE_SECONDS or is_last
+        if done % LOG_STEPS == 0 or is_due:
+            _check_finite(done, module)
         if done % LOG_STEPS == 0 or is_last:
             _log(plan, done, seconds + now - began, averages.take())
         if done % SHEET_STEPS == 0 or is_last:
             draw_sheet(averaged, plan.folder / f"sheet_{done:06d}.png")
-        if now - saved > SAVE_SECONDS or is_last:  # after the result: a run that says it is done has one
-            _save(plan.folder / "state.pt", parts, done, seconds + now - began)
+        if is_due:  # after the result: a run that says it is done has one
+            _save(plan, parts, done, seconds + now - began)
             saved = now
     return averaged
 
@@ -143,7 +160,10 @@ def plan_parser(description: str | None, *, num_steps: int, learning_rate: float
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--toys", type=Path, required=True, help="folder of shards, see training.toys")
-    parser.add_argument("--shards", type=int, default=20, help="how many of them to use")
+    parser.add_argument(
+        "--shards", type=int, default=26, help="how many of them to use (default: %(default)s)"
+    )
+    parser.add_argument("--first", type=int, default=0, help="number of the first (default: %(default)s)")
     parser.add_argument(
         "--out", type=Path, required=True, help="folder of the run; an interrupted one goes on"
     )
@@ -206,21 +226,43 @@ def _log(plan: Plan, step: int, seconds: float, means: dict[str, float]) -> None
     print(f"{json.dumps(line)} of {plan.num_steps}, {left / 60:.0f} min left", flush=True)
 
 
+def _check_finite(step: int, module: nn.Module) -> None:
+    """Raise RuntimeError with the first weight that is not finite, if one is not."""
+    for name, weight in module.named_parameters():
+        if not torch.isfinite(weight).all():
+            raise RuntimeError(f"step {step}: {name} is no longer finite; lower the learning rate.")
+
+
 def _save(
-    path: Path, parts: Mapping[str, nn.Module | torch.optim.Optimizer], step: int, seconds: float
+    plan: Plan, parts: Mapping[str, nn.Module | torch.optim.Optimizer], step: int, seconds: float
 ) -> None:
     state = {name: part.state_dict() for name, part in parts.items()}
+    path = plan.folder / "state.pt"
     partial = path.with_suffix(".part")
-    torch.save({**state, "step": step, "seconds": seconds}, partial)
+    torch.save({**state, "step": step, "seconds": seconds, "plan": plan.decides()}, partial)
     partial.replace(path)
 
 
-def _resume(path: Path, parts: Mapping[str, nn.Module | torch.optim.Optimizer]) -> tuple[int, float]:
-    """Load a run's state; return the steps done and the seconds that they took."""
-    if not path.exists():
-        return 0, 0.0
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
-    print(f"going on from step {state['step']}", flush=True)
-    return state["step"], state["seconds"]
+def _resume(plan: Plan, parts: Mapping[str, nn.Module | torch.optim.Optimizer]) -> tuple[int, float]:
+    """Load a run's state, if there is one; return the steps done and the seconds that they took.
+
+    Lines of the log that come after it, of steps that will be done again, are taken out.
+    """
+    path, log = plan.folder / "state.pt", plan.folder / "log.jsonl"
+    step, seconds = 0, 0.0
+    if path.exists():
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        for name, value in plan.decides().items():
+            if state["plan"][name] != value:
+                raise ValueError(
+                    f"{plan.folder}: a run with {name} {state['plan'][name]} is there, this one has {value}; "
+                    "go on with the same, or choose another folder."
+                )
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        step, seconds = state["step"], state["seconds"]
+        print(f"going on from step {step}", flush=True)
+    if RANK == 0 and log.exists():
+        lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+        log.write_text("".join(line for line in lines if json.loads(line)["step"] <= step), encoding="utf-8")
+    return step, seconds

@@ -27,7 +27,7 @@ from stag4d.export import write_contact_sheet
 from .autoencoder import CHANNELS, STRENGTH, basis_of_encoder, sample_grids
 from .folders import save_modules, write_image_processor, write_index, write_tokenizer
 from .loop import autocast, plan_of, plan_parser, train
-from .parallel import NUM_PROCESSES
+from .parallel import share_of
 from .side_tasks import PLACE_WEIGHT, Mattes, Places
 from .toys import SIZE, Toys, draw_toys, on_background, read_toys
 from .vision import MATTE_WEIGHT, TOLD_EVERYWHERE, WIDTH, Examples, draw_examples, read_encoder
@@ -178,7 +178,10 @@ def make_text_encoder() -> CLIPTextModel:
 
 
 def make_scheduler() -> EulerAncestralDiscreteScheduler:
-    """Return the noise schedule: that of Zero123++, which ends where the reference can just be made out."""
+    """Return the noise schedule: linear as Zero123++'s, but it ends at 0.005 and not 0.012.
+
+    That leaves 5 % of the signal at the last step and not 0.2 %.
+    """
     return EulerAncestralDiscreteScheduler(
         beta_start=0.00085, beta_end=0.005, beta_schedule="linear", prediction_type="v_prediction"
     )
@@ -218,7 +221,7 @@ def main() -> None:
     beginning.add_argument("--begin-with", type=Path, help="result of this command, to go on with")
     arguments = parser.parse_args()
     plan = plan_of(arguments, ema_decay=0.995)
-    toys = read_toys(arguments.toys, arguments.shards)
+    toys = read_toys(arguments.toys, arguments.shards, arguments.first)
     if arguments.begin_with is None:
         unet, encoder, text_encoder = make_unet(), read_encoder(arguments.vision), make_text_encoder()
     else:
@@ -232,7 +235,7 @@ def main() -> None:
 
     def losses_of(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
         assert isinstance(module, Learner)
-        examples = draw_examples(toys, basis, BATCH // NUM_PROCESSES, generator, plan.device)
+        examples = draw_examples(toys, basis, share_of(BATCH), generator, plan.device)
         return module.loss(examples, generator)
 
     def draw_sheet(module: nn.Module, path: Path) -> None:

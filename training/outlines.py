@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -25,7 +26,7 @@ from stag4d.geometry import OrbitPose
 
 from .autoencoder import CHANNELS, basis_of, latents_of
 from .loop import autocast, plan_of, plan_parser, train
-from .parallel import NUM_PROCESSES
+from .parallel import share_of
 from .toys import RIG, Toys, on_background, read_toys, recolored
 from .vision import MATTE_STRENGTH, WIDTH, Outliner, outline_error, read_encoder
 
@@ -33,6 +34,22 @@ BATCH = 32
 HIDDEN = 512
 COARSE = (4, 4)  # of the target's latents, 8 x 8
 COARSE_MATTE = (16, 16)
+
+
+class Examples(NamedTuple):
+    """Some toys, each shown by one of the rig's cameras, and what all K of its cameras see.
+
+    Attributes:
+        conditions: [B, 3, S, S] pictures on white, -1..1.
+        cameras: [B, K, 4] what ``camera_numbers`` gives.
+        latents: [B, K, C, h, w] of the targets on gray, with a mean square of 1.
+        mattes: [B, K, S, S] of the targets, over ``MATTE_STRENGTH``.
+    """
+
+    conditions: Tensor
+    cameras: Tensor
+    latents: Tensor
+    mattes: Tensor
 
 
 class PosedOutliner(nn.Module):
@@ -53,21 +70,33 @@ class PosedOutliner(nn.Module):
             nn.Linear(HIDDEN, CHANNELS * math.prod(COARSE) + math.prod(COARSE_MATTE)),
         )
 
-    def loss(self, pictures: Tensor, cameras: Tensor, latents: Tensor, mattes: Tensor) -> Tensor:
-        """Return the mean squared error of what is told of a batch.
-
-        Args:
-            pictures: [B, 3, S, S] conditions, -1..1.
-            cameras: [B, K, 4] what ``camera_numbers`` gives.
-            latents: [B, K, C, h, w] of the targets on gray, with a mean square of 1.
-            mattes: [B, K, S, S] of the targets, over ``MATTE_STRENGTH``.
-        """
-        with autocast(pictures.device):
-            embeddings = self.encoder(pictures).image_embeds.float()
-            embeddings = embeddings[:, None].expand(-1, cameras.shape[1], -1)
-            told = self.layers(torch.cat([embeddings, cameras], dim=-1)).float().flatten(0, 1)
-        targets = latents.flatten(0, 1), mattes.flatten(0, 1)[:, None]
+    def loss(self, examples: Examples) -> Tensor:
+        """Return the mean squared error of what is told of a batch."""
+        with autocast(examples.conditions.device):
+            embeddings = self.encoder(examples.conditions).image_embeds.float()
+            embeddings = embeddings[:, None].expand(-1, examples.cameras.shape[1], -1)
+            told = self.layers(torch.cat([embeddings, examples.cameras], dim=-1)).float().flatten(0, 1)
+        targets = examples.latents.flatten(0, 1), examples.mattes.flatten(0, 1)[:, None]
         return outline_error(told, *targets, COARSE, COARSE_MATTE)
+
+
+def draw_examples(
+    toys: Toys, basis: Tensor, count: int, generator: torch.Generator, device: torch.device
+) -> Examples:
+    """Draw some toys and the cameras that show them, and recolor the toys."""
+    rows = torch.randint(len(toys), (count,), generator=generator)
+    given = torch.randint(len(RIG), (count,), generator=generator)
+    cameras = [
+        [camera_numbers(RIG[condition], target) for target in poses_of(toys, row)]
+        for row, condition in zip(rows.tolist(), given.tolist(), strict=True)
+    ]
+    pictures = recolored(toys.pictures[rows], generator).to(device)  # [B, K, S, S, 4]
+    return Examples(
+        conditions=on_background(pictures[torch.arange(count), given.to(device)], 1.0),
+        cameras=torch.tensor(cameras, device=device),
+        latents=latents_of(basis, on_background(pictures, GRAY / 255)),
+        mattes=pictures[..., 3].float() / (255 * MATTE_STRENGTH),
+    )
 
 
 def poses_of(toys: Toys, row: int) -> list[OrbitPose]:
@@ -89,25 +118,12 @@ def main() -> None:
     parser.add_argument("--vision", type=Path, required=True, help="folder of a run of training.vision")
     arguments = parser.parse_args()
     plan = plan_of(arguments, ema_decay=0.99)
-    toys = read_toys(arguments.toys, arguments.shards)
+    toys = read_toys(arguments.toys, arguments.shards, arguments.first)
     basis = basis_of(toys).to(plan.device)
 
     def losses_of(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
         assert isinstance(module, PosedOutliner)
-        count = BATCH // NUM_PROCESSES
-        rows = torch.randint(len(toys), (count,), generator=generator)
-        given = torch.randint(len(RIG), (count,), generator=generator)
-        cameras = torch.tensor(
-            [
-                [camera_numbers(RIG[condition], target) for target in poses_of(toys, row)]
-                for row, condition in zip(rows.tolist(), given.tolist(), strict=True)
-            ]
-        ).to(plan.device)
-        pictures = recolored(toys.pictures[rows], generator).to(plan.device)  # [B, K, S, S, 4]
-        conditions = on_background(pictures[torch.arange(count), given.to(plan.device)], 1.0)
-        latents = latents_of(basis, on_background(pictures, GRAY / 255))
-        mattes = pictures[..., 3].float() / (255 * MATTE_STRENGTH)
-        return {"outline": module.loss(conditions, cameras, latents, mattes)}
+        return {"outline": module.loss(draw_examples(toys, basis, share_of(BATCH), generator, plan.device))}
 
     def keep(module: nn.Module, path: Path) -> None:
         save_file(module.state_dict(), path.parent / "outlines.safetensors")

@@ -10,6 +10,13 @@ from torch import Tensor, distributed
 RANK, NUM_PROCESSES = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))  # set by torchrun
 
 
+def share_of(batch: int) -> int:
+    """Return how many of a batch's examples are this process's; raises ValueError if there is a rest."""
+    if batch % NUM_PROCESSES:
+        raise ValueError(f"{NUM_PROCESSES} processes cannot share a batch of {batch}; start a divisor of it.")
+    return batch // NUM_PROCESSES
+
+
 def meet() -> None:
     """Wait for the other processes."""
     if NUM_PROCESSES > 1:

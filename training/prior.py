@@ -27,7 +27,7 @@ from .autoencoder import CHANNELS, STRENGTH, basis_of_encoder, latents_of
 from .folders import save_modules, write_image_processor, write_index
 from .loop import autocast, plan_of, plan_parser, train
 from .outlines import poses_of, read_posed_encoder
-from .parallel import NUM_PROCESSES
+from .parallel import share_of
 from .side_tasks import PLACE_WEIGHT, Mattes, Places
 from .toys import NUM_FREE, RIG, Toys, draw_toys, on_background, read_toys, recolored
 from .vision import MATTE_STRENGTH, MATTE_WEIGHT, TOLD_EVERYWHERE, WIDTH
@@ -214,12 +214,12 @@ def draw_views(learner: Learner, vae: AutoencoderKL, toys: Toys, path: Path) -> 
 
 def main() -> None:
     """Train."""
-    parser = plan_parser(__doc__, num_steps=3_000, learning_rate=4e-4)
+    parser = plan_parser(__doc__, num_steps=14_000, learning_rate=4e-4)
     parser.add_argument("--vae", type=Path, required=True, help="result of training.autoencoder")
     parser.add_argument("--outlines", type=Path, required=True, help="folder of a run of training.outlines")
     arguments = parser.parse_args()
     plan = plan_of(arguments, ema_decay=0.998)
-    toys = read_toys(arguments.toys, arguments.shards)
+    toys = read_toys(arguments.toys, arguments.shards, arguments.first)
     vae = AutoencoderKL.from_pretrained(arguments.vae).to(plan.device)
     vae.register_to_config(scaling_factor=SCALING_FACTOR)
     learner = Learner(read_posed_encoder(arguments.outlines)).to(plan.device)
@@ -228,7 +228,7 @@ def main() -> None:
 
     def losses_of(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
         assert isinstance(module, Learner)
-        examples = draw_examples(toys, basis, BATCH // NUM_PROCESSES, generator, plan.device)
+        examples = draw_examples(toys, basis, share_of(BATCH), generator, plan.device)
         return module.loss(examples, generator)
 
     def draw_sheet(module: nn.Module, path: Path) -> None:

@@ -1,6 +1,6 @@
 """Pictures to train from: shards of toys of the training split, each at one time, seen by ten cameras.
 
-    python -m training.toys --out DIR --shards 20 [--first 0]
+    python -m training.toys --out DIR --shards 26 [--first 0]
 
 A shard is drawn by its number alone, so shards may be drawn by several processes, in any order.
 """
@@ -78,22 +78,23 @@ def write_shard(folder: Path, number: int) -> Path:
     return path
 
 
-def read_toys(folder: Path, num_shards: int) -> Toys:
-    """Return the first shards of a folder; raises FileNotFoundError with the command that makes them."""
-    parts = []
-    for number in range(num_shards):
+def read_toys(folder: Path, num_shards: int, first: int = 0) -> Toys:
+    """Return some shards of a folder; raises FileNotFoundError with the command that makes them."""
+    count = num_shards * TOYS_PER_SHARD
+    pictures = torch.empty(count, len(RIG) + NUM_FREE, SIZE, SIZE, 4, dtype=torch.uint8)
+    free_poses_deg = torch.empty(count, NUM_FREE, 2)
+    for shard in range(num_shards):
+        number = first + shard
         path = folder / f"toys_{number:03d}.npz"
         if not path.exists():
             raise FileNotFoundError(
-                f"{path}: no such shard; draw it with python -m training.toys --out {folder}."
+                f"{path}: no such shard; python -m training.toys --out {folder} --first {number} draws it."
             )
-        with np.load(path) as arrays:
-            parts.append(
-                Toys(torch.from_numpy(arrays["pictures"]), torch.from_numpy(arrays["free_poses_deg"]))
-            )
-    return Toys(
-        torch.cat([part.pictures for part in parts]), torch.cat([part.free_poses_deg for part in parts])
-    )
+        rows = slice(shard * TOYS_PER_SHARD, (shard + 1) * TOYS_PER_SHARD)
+        with np.load(path) as arrays:  # straight into place: they are gigabytes
+            pictures[rows] = torch.from_numpy(arrays["pictures"])
+            free_poses_deg[rows] = torch.from_numpy(arrays["free_poses_deg"])
+    return Toys(pictures, free_poses_deg)
 
 
 def on_background(pictures: Tensor, level: float | Tensor) -> Tensor:
@@ -118,7 +119,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the shards")
-    parser.add_argument("--shards", type=int, default=20, help="how many, 512 toys each")
+    parser.add_argument("--shards", type=int, default=26, help="how many, 512 toys each")
     parser.add_argument("--first", type=int, default=0, help="number of the first")
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # a toy is too small to share; start several processes instead

@@ -24,7 +24,7 @@ from stag4d.diffusion.zero123plus import GRAY
 
 from .autoencoder import CHANNELS, basis_of, latents_of
 from .loop import autocast, plan_of, plan_parser, train
-from .parallel import NUM_PROCESSES
+from .parallel import share_of
 from .toys import RIG, SIZE, Toys, on_background, read_toys, recolored
 
 BATCH = 32
@@ -126,12 +126,12 @@ def main() -> None:
     parser = plan_parser(__doc__, num_steps=10_500, learning_rate=3e-4)
     arguments = parser.parse_args()
     plan = plan_of(arguments, ema_decay=0.99)
-    toys = read_toys(arguments.toys, arguments.shards)
+    toys = read_toys(arguments.toys, arguments.shards, arguments.first)
     basis = basis_of(toys).to(plan.device)
 
     def losses_of(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
         assert isinstance(module, Outliner)
-        examples = draw_examples(toys, basis, BATCH // NUM_PROCESSES, generator, plan.device)
+        examples = draw_examples(toys, basis, share_of(BATCH), generator, plan.device)
         return {"outline": module.loss(examples)}
 
     def keep(module: nn.Module, path: Path) -> None:

@@ -45,6 +45,7 @@ class FlickerMeter:
         self._last: tuple[Tensor, Tensor] | None = None
         self._errors: Tensor | float = 0.0
         self._changes: Tensor | float = 0.0
+        self._count = 0
 
     def add(self, images: Tensor, truth: Tensor) -> None:
         """Take the next frame of clips and of their truth, [..., H, W, 3] each."""
@@ -52,12 +53,13 @@ class FlickerMeter:
             change, true_change = images - self._last[0], truth - self._last[1]
             self._errors = self._errors + (change - true_change).abs().double().mean(dim=(-3, -2, -1))
             self._changes = self._changes + true_change.abs().double().mean(dim=(-3, -2, -1))
+            self._count += 1
         self._last = images, truth
 
     def values(self) -> Tensor:
         """Return the flicker of each clip, [...]; where the truth hardly moves, over the faintest change."""
         errors, changes = torch.as_tensor(self._errors), torch.as_tensor(self._changes)
-        return errors / changes.clamp_min(_FAINTEST)
+        return errors / changes.clamp_min(_FAINTEST * self._count)
 
 
 class UnrestMeter:

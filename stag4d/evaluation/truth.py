@@ -78,15 +78,6 @@ class RenderFolder:
             )
         return pixels[..., :3], pixels[..., 3]
 
-    def read_all(self) -> tuple[Tensor, Tensor]:
-        """Return all pictures: straight colors [V, T, S, S, 3], alphas [V, T, S, S]; raises as ``read``."""
-        images = torch.empty(len(self.poses), len(self.frames), self.size, self.size, 3)
-        alphas = torch.empty(images.shape[:-1])
-        for view in range(len(self.poses)):
-            for index, frame in enumerate(self.frames):
-                images[view, index], alphas[view, index] = self.read(view, frame)
-        return images, alphas
-
 
 def read_render_folder(folder: str | Path, num_frames: int | None = None) -> RenderFolder:
     """Find the renders in a folder; the pictures themselves are read when asked for.

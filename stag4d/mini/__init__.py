@@ -3,7 +3,7 @@
 from .bodies import PLANS
 from .objects import REACH, SPLITS, ToyObject, toy_object, toy_seed
 from .raycast import raycast
-from .samples import TEST_AZIMUTHS_DEG, TEST_POSES, toy_truth, toy_views
+from .samples import TEST_AZIMUTHS_DEG, TEST_POSES, many_toys, toy_truth, toy_views
 
 __all__ = [
     "PLANS",
@@ -12,6 +12,7 @@ __all__ = [
     "TEST_AZIMUTHS_DEG",
     "TEST_POSES",
     "ToyObject",
+    "many_toys",
     "raycast",
     "toy_object",
     "toy_seed",

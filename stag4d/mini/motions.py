@@ -17,19 +17,19 @@ _X, _Y, _Z = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 
 @dataclass(frozen=True)
 class Move:
-    """One swing of a role before the toy's rhythm is applied: degrees, cycles per rhythm, lag in cycles."""
+    """One swing of a role before the toy's rhythm is applied: degrees, cycles per rhythm, lead in cycles."""
 
     axis: Vector
     amplitude_deg: float
     bias_deg: float = 0.0
-    lag: float = 0.0
+    phase: float = 0.0
     tempo: float = 1.0
     spin_deg: float = 0.0
 
 
 _IDLE = {
     "tail": (Move(_Y, 26),),
-    "head": (Move(_X, 7), Move(_Y, 9, lag=0.3)),
+    "head": (Move(_X, 7), Move(_Y, 9, phase=0.3)),
     "shoulder": (Move(_Z, 8, 18), Move(_X, 12)),
     "wing": (Move(_Z, 14, -10),),
     "fin": (Move(_Z, 16, -15),),
@@ -40,19 +40,19 @@ _IDLE = {
     "turret": (Move(_Y, 18),),
     "ear": (Move(_Z, 9),),
 }
-_WALK_LEGS = {"hip": (Move(_X, 34),), "knee": (Move(_X, 24, 24, lag=0.3),)}
+_WALK_LEGS = {"hip": (Move(_X, 34),), "knee": (Move(_X, 24, 24, phase=0.3),)}
 
 MOTIONS: dict[str, dict[str, tuple[Move, ...]]] = {
     "walk": {
         **_WALK_LEGS,
         "body": (Move(_Z, 4), Move(_Y, 7)),
-        "shoulder": (Move(_Z, 0, 14), Move(_X, 40, lag=0.5)),
+        "shoulder": (Move(_Z, 0, 14), Move(_X, 40, phase=0.5)),
         "elbow": (Move(_X, 14, -30),),
         "neck": (Move(_X, 7, tempo=2),),
     },
     "wave": {
         "lead shoulder": (Move(_Z, 26, 128),),
-        "lead elbow": (Move(_Z, 28, 20, lag=-0.15),),
+        "lead elbow": (Move(_Z, 28, 20, phase=-0.15),),
         "lead front hip": (Move(_X, 24, -72),),
         "body": (Move(_Z, 7),),
         "head": (Move(_Z, 14),),
@@ -66,21 +66,21 @@ MOTIONS: dict[str, dict[str, tuple[Move, ...]]] = {
     "turn": {
         "body": (Move(_Y, 26),),
         "neck": (Move(_Y, 20),),
-        "head": (Move(_Y, 36, lag=-0.08),),
+        "head": (Move(_Y, 36, phase=-0.08),),
         "turret": (Move(_Y, 60),),
         "shoulder": (Move(_Z, 12, 35),),
     },
     "hop": {
-        "hip": (Move(_X, 22, -22, lag=-0.25),),
-        "knee": (Move(_X, 36, 36, lag=-0.25),),
-        "shoulder": (Move(_Z, 32, 50, lag=-0.25),),
-        "wing": (Move(_Z, 28, lag=-0.25),),
-        "head": (Move(_X, 12, lag=-0.25),),
-        "ear": (Move(_Z, 18, 8, lag=-0.1),),
+        "hip": (Move(_X, 22, -22, phase=-0.25),),
+        "knee": (Move(_X, 36, 36, phase=-0.25),),
+        "shoulder": (Move(_Z, 32, 50, phase=-0.25),),
+        "wing": (Move(_Z, 28, phase=-0.25),),
+        "head": (Move(_X, 12, phase=-0.25),),
+        "ear": (Move(_Z, 18, 8, phase=-0.1),),
     },
     "flap": {
         "wing": (Move(_Z, 44, 8),),
-        "wingtip": (Move(_Z, 30, 4, lag=-0.2),),
+        "wingtip": (Move(_Z, 30, 4, phase=-0.2),),
         "fin": (Move(_Z, 40, -5),),
         "body": (Move(_X, 5),),
         "hip": (Move(_X, 14, 30),),
@@ -125,7 +125,7 @@ def animate(joints: list[Joint], kind: str, dice: Dice) -> tuple[bool, tuple[flo
         led.add(joint.role)
         names = [f"lead {joint.role}"] if lead else []
         chosen = next((moves[name] for name in (*names, joint.role, base) if name in moves), ())
-        lag = 0.0 if kind == "hop" else joint.phase  # both sides jump together
+        phase = 0.0 if kind == "hop" else joint.phase  # both sides jump together
         for move in chosen:
             mirror = 1 if move.axis == _X else joint.side
             half_turns = move.spin_deg / 180  # after each of them, a wheel looks the same
@@ -134,7 +134,7 @@ def animate(joints: list[Joint], kind: str, dice: Dice) -> tuple[bool, tuple[flo
                     axis=move.axis,
                     amplitude_deg=mirror * strength * move.amplitude_deg,
                     cycles=cycles * move.tempo,
-                    phase=start + move.lag + lag,
+                    phase=start + move.phase + phase,
                     bias_deg=mirror * move.bias_deg,
                     spin_deg=180 * (round(half_turns) if loops else half_turns),
                 )

@@ -7,6 +7,7 @@ from .shapes import Vector
 from .sketch import Sketch
 
 SIDES = (1, -1)  # the toy's left (+x), then its right
+_TAIL_PARTS = 3
 
 
 def head(
@@ -131,12 +132,11 @@ def tail(
     length: float,
     radius: float,
     coats: tuple[Coat, Coat],
-    segments: int = 3,
 ) -> None:
     """Add a tapering tail along -z, raised by ``lift_deg``, the tip in the second coat."""
-    step, at, tilt = length / segments, root, (lift_deg, 0.0, 0.0)
-    for segment in range(segments):
+    step, at, tilt = length / _TAIL_PARTS, root, (lift_deg, 0.0, 0.0)
+    for segment in range(_TAIL_PARTS):
         parent = sketch.joint("tail", parent, at, tilt, phase=-0.12 * segment)
         radii = (radius * (1 - 0.18 * segment), radius * (1 - 0.18 * (segment + 1)))
         at, tilt = (0, 0, -step), (0.3 * lift_deg, 0.0, 0.0)
-        sketch.limb(parent, (0, 0, 0), at, radii, coats[segment == segments - 1])
+        sketch.limb(parent, (0, 0, 0), at, radii, coats[segment == _TAIL_PARTS - 1])

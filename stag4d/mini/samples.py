@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..geometry import OrbitPose, zero123plus_rig
 from ..types import Cameras, ViewSet, frame_times
-from .objects import toy_object
+from .objects import Split, toy_object, toy_seed
 from .raycast import raycast
 
 TEST_AZIMUTHS_DEG = (-75.0, 15.0, 105.0, 195.0)  # Consistent4D's test views, elevation 0
@@ -89,4 +89,25 @@ def toy_truth(
         shots.append(raycast(toy, time, cameras, supersample))
         on_frame(len(shots))
     images, alphas = (torch.stack([shot[part] for shot in shots], dim=1) for part in (0, 1))
+    return images, alphas
+
+
+def many_toys(split: Split, count: int, poses: Sequence[OrbitPose], size: int) -> tuple[Tensor, Tensor]:
+    """Return what V cameras see of the first N toys of a split, each at a time of its own.
+
+    Args:
+        split: Whose toys.
+        count: N, at least 1.
+        poses: V cameras, at least one.
+        size: S, pixels along each side.
+
+    Returns:
+        Straight colors [V, N, S, S, 3], white where nothing is seen, and alphas [V, N, S, S].
+    """
+    cameras = Cameras.from_poses(poses, size, size)
+    shots = []
+    for index in range(count):
+        moment = (index * 0.618) % 1  # spread evenly, not in step with anything
+        shots.append(raycast(toy_object(toy_seed(split, index)), moment, cameras)[:2])
+    images, alphas = (torch.stack(parts, dim=1) for parts in zip(*shots, strict=True))
     return images, alphas

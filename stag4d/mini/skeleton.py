@@ -42,7 +42,7 @@ class Joint:
         parent: Index of the parent joint; -1 for the root.
         offset: In the parent's frame.
         tilt_deg: Rest angles, see ``tilt_rotations``.
-        phase: Lag behind the toy's rhythm, cycles.
+        phase: Lead over the toy's rhythm, cycles.
         side: +1 on the toy's left and in the middle, -1 on its right.
         swings: Its motion.
     """

@@ -49,9 +49,9 @@ class Sketch:
         """Add a sphere."""
         self.ellipsoid(joint, center, (radius, radius, radius), coat)
 
-    def box(self, joint: int, center: Vector, half: Vector, coat: Coat, tilt_deg: Vector = (0, 0, 0)) -> None:
+    def box(self, joint: int, center: Vector, half: Vector, coat: Coat) -> None:
         """Add a box by its half sides."""
-        self._add(BOX, joint, center, half, coat, tilt_deg=tilt_deg)
+        self._add(BOX, joint, center, half, coat)
 
     def limb(self, joint: int, start: Vector, end: Vector, radii: tuple[float, float], coat: Coat) -> None:
         """Add the hull of two spheres, which must be farther apart than their radii differ."""

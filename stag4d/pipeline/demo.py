@@ -11,7 +11,8 @@ import torch
 
 from ..evaluation.metrics import compare, on_white
 from ..export import write_contact_sheet, write_render_folder
-from ..mini import TEST_POSES, toy_seed, toy_truth, toy_views
+from ..geometry import OrbitPose
+from ..mini import TEST_POSES, toy_seed, toy_truth
 from ..optimization import OptimizationConfig
 from .fitting import CHECKPOINT, Report, ReportCallback, ignore, write_fit
 from .scenes import render_views
@@ -29,7 +30,7 @@ def demo(
     prior: Zero123Model,
     config: OptimizationConfig,
     *,
-    seed: int = toy_seed("test", SAMPLE),
+    toy: int = toy_seed("test", SAMPLE),
     num_frames: int = 16,
     size: int = 128,
     on_stage: StageCallback = lambda stage, done, total: None,
@@ -44,7 +45,7 @@ def demo(
         multiview: Multi-view model that knows toys.
         prior: Posed prior that knows toys.
         config: Of the fit; its seed is that of the views, too.
-        seed: Which toy.
+        toy: Which, by its seed.
         num_frames: Of the clip.
         size: Pixels of its pictures.
         on_stage: See ``run``.
@@ -58,16 +59,16 @@ def demo(
     from .whole import run
 
     began = time.perf_counter()
-    views = toy_views(seed, num_frames, size)
+    clip = toy_truth(toy, (OrbitPose(azimuth_deg=0.0),), num_frames, size)  # of one camera
     made = time.perf_counter() - began
     model, report = run(
-        folder, views.images, views.alphas, multiview, multiview.sampling, config,
+        folder, clip[0][0], clip[1][0], multiview, multiview.sampling, config,
         prior=prior, device=multiview.unet.device,
         on_stage=on_stage, on_batch=on_batch, on_report=on_report, should_stop=should_stop,
     )  # fmt: skip
     report.seconds = {"sample": round(made, 3), **report.seconds}
     with report.stage("evaluate"):
-        truth_images, truth_alphas = toy_truth(seed, TEST_POSES, num_frames, size)  # [V, F, S, S, 3]
+        truth_images, truth_alphas = toy_truth(toy, TEST_POSES, num_frames, size)  # [V, F, S, S, 3]
         images, alphas = render_views(model, list(TEST_POSES), list(range(num_frames)), size)
         report.metrics |= compare(images, alphas, truth_images, truth_alphas)
     pictures, truth = on_white(images, alphas), on_white(truth_images, truth_alphas)

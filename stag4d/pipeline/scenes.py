@@ -122,7 +122,7 @@ def import_official(
 
 
 def render_views(
-    model: GaussianModel4D, poses: list[OrbitPose], frames: list[int], size: int, backend: str = "auto"
+    model: GaussianModel4D, poses: list[OrbitPose], frames: list[int], size: int
 ) -> tuple[Tensor, Tensor]:
     """Render V views of T frames.
 
@@ -134,7 +134,7 @@ def render_views(
     with torch.no_grad():
         for frame in frames:
             posed = model.at(model.frame_times[[frame]])[0]
-            output = render(posed, cameras, background=(0.0, 0.0, 0.0), backend=backend)
+            output = render(posed, cameras, background=(0.0, 0.0, 0.0))
             images.append(straight_colors(output.images, output.alphas).cpu())
             alphas.append(output.alphas.cpu())
     return torch.stack(images, dim=1), torch.stack(alphas, dim=1)
@@ -158,7 +158,7 @@ def write_views_of(
 
 
 def evaluate(model: GaussianModel4D, truth: Path, on_frame: FrameCallback = ignore) -> dict[str, Any]:
-    """Measure a scene against a folder of true pictures: ``psnr``, ``ssim``, ``iou`` and ``per_view``."""
+    """Measure a scene against a folder of true pictures, see ``evaluate_folder``."""
 
     @torch.no_grad()
     def draw(cameras: Cameras, frame_time: float) -> RenderOutput:

@@ -119,6 +119,24 @@ def test_cells_with_different_settings_give_no_table(run, finished, tmp_path, ca
     assert "no_sds-test0-seed0.json: made with bench.size 33; expected 32" in capsys.readouterr().err
 
 
+def test_cells_of_two_priors_give_no_table(run, finished, tmp_path, capsys):
+    (tmp_path / "cells").mkdir()
+    cell = read(finished, "cells/full-test0-seed0.json")
+    for row, prior in (("full", "one"), ("no_anchor", "another")):
+        cell["settings"]["fit"]["prior"] = prior
+        (tmp_path / "cells" / f"{row}-test0-seed0.json").write_text(json.dumps(cell), encoding="utf-8")
+    assert run(tmp_path, "--table") == 2
+    assert "no_anchor-test0-seed0.json: made with prior another; expected one" in capsys.readouterr().err
+
+
+def test_a_row_that_is_no_longer_known_is_named(run, finished, tmp_path, capsys):
+    (tmp_path / "cells").mkdir()
+    cell = (finished / "cells" / "full-test0-seed0.json").read_text(encoding="utf-8")
+    (tmp_path / "cells" / "fuller-test0-seed0.json").write_text(cell, encoding="utf-8")
+    assert run(tmp_path, "--table") == 2
+    assert "there is no row fuller; expected one of full, no_anchor" in capsys.readouterr().err
+
+
 def test_a_cell_that_fails_does_not_stop_the_others(run, tmp_path, capsys):
     (tmp_path / "views").mkdir()
     (tmp_path / "views" / "full-test0-seed0").touch()  # where a folder should be

@@ -27,6 +27,13 @@ def test_it_is_the_error_of_the_changes_over_the_true_changes():
     assert flicker(truth + 0.1, truth).item() == pytest.approx(0, abs=1e-5)  # a constant error is none
 
 
+@pytest.mark.parametrize("num_frames", [2, 32])
+def test_where_the_truth_stands_still_the_error_is_over_the_faintest_change(num_frames):
+    still = torch.zeros(num_frames, 2, 2, 3)
+    trembling = clip(*[0.002 * (frame % 2) for frame in range(num_frames)])
+    assert flicker(trembling, still).item() == pytest.approx(0.002 / 1e-3)
+
+
 def test_every_clip_of_a_batch_has_its_own():
     truth = torch.stack([clip(0.0, 0.2, 0.4), clip(0.0, 0.4, 0.0)])
     found = torch.stack([clip(0.0, 0.2, 0.4), clip(0.0, 0.2, 0.0)])

@@ -52,7 +52,10 @@ def test_what_render_writes_is_read(folder, pictures):
         SIZE,
     )
     assert truth.frame_times.tolist() == [0.0, 0.5, 1.0]
-    images, alphas = truth.read_all()
+    read = [[truth.read(view, frame) for frame in FRAMES] for view in range(len(POSES))]
+    images, alphas = (
+        torch.stack([torch.stack([pair[part] for pair in row]) for row in read]) for part in (0, 1)
+    )
     assert (alphas - pictures[1]).abs().max() < 0.51 / 255
     assert (images - pictures[0])[alphas > 0].abs().max() < 0.51 / 255
 
@@ -163,7 +166,7 @@ def test_pictures_that_do_not_fit_are_named(folder):
     truth = read_render_folder(folder)
     Image.new("RGBA", (SIZE + 1, SIZE + 1)).save(second)
     with pytest.raises(ValueError, match=r"view1_frame0010\.png: 17x17 pixels; expected 16x16"):
-        truth.read_all()
+        truth.read(1, 10)
     Image.new("RGB", (SIZE, SIZE)).save(second)
     with pytest.raises(ValueError, match=r"view1_frame0010\.png: no alpha; expected RGBA"):
         truth.read(1, 10)

@@ -9,7 +9,17 @@ import torch
 from torch import Tensor
 
 from stag4d.geometry import OrbitPose, angle_between_deg, zero123plus_rig
-from stag4d.mini import TEST_AZIMUTHS_DEG, TEST_POSES, toy_seed, toy_truth, toy_views
+from stag4d.mini import (
+    TEST_AZIMUTHS_DEG,
+    TEST_POSES,
+    many_toys,
+    raycast,
+    toy_object,
+    toy_seed,
+    toy_truth,
+    toy_views,
+)
+from stag4d.types import Cameras
 
 SEEDS = tuple(toy_seed("test", index) for index in range(6))
 FRAMES, SIZE = 2, 40
@@ -45,6 +55,16 @@ def test_the_same_seed_gives_the_same_pictures():
     first, second = (toy_views(5, num_frames=2, size=24) for _ in range(2))
     assert first.images.numpy().tobytes() == second.images.numpy().tobytes()
     assert first.view_images.numpy().tobytes() == second.view_images.numpy().tobytes()
+
+
+def test_many_toys_are_the_first_of_their_split_each_at_its_time():
+    images, alphas = many_toys("val", 3, TEST_POSES[:2], SIZE)
+    shots = [
+        raycast(toy_object(toy_seed("val", toy)), time, Cameras.from_poses(TEST_POSES[:2], SIZE, SIZE))
+        for toy, time in enumerate((0.0, 0.618, 2 * 0.618 % 1))
+    ]
+    torch.testing.assert_close(images, torch.stack([shot[0] for shot in shots], dim=1))
+    torch.testing.assert_close(alphas, torch.stack([shot[1] for shot in shots], dim=1))
 
 
 def test_the_test_views_are_those_of_consistent4d():

@@ -97,7 +97,7 @@ def test_a_run_that_stopped_early_resumes_to_the_same_scene(model, prior, clip, 
 
 def test_the_demo_leaves_a_scene_pictures_and_metrics(model, prior, tmp_path):
     out = tmp_path / "demo"
-    report = pipeline.demo(out, model, prior, small_config(steps=10), seed=3, num_frames=2, size=16)
+    report = pipeline.demo(out, model, prior, small_config(steps=10), toy=3, num_frames=2, size=16)
     assert {path.name for path in out.iterdir()} == {
         "scene.safetensors", "scene.html", "turntable.mp4", "report.json", "unseen_views.png", "truth",
         "views",

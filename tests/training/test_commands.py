@@ -16,8 +16,11 @@ COMMANDS = re.findall(
 )
 
 
+STEPS = dict(re.findall(r"^\| (\w+) \| ([\d,]+) of \d", README.read_text(), re.MULTILINE))
+
+
 class ParsedError(Exception):
-    """The command line was understood."""
+    """The command line was understood; its argument is what it says."""
 
 
 @pytest.mark.parametrize(("module", "words"), COMMANDS, ids=[module for module, _ in COMMANDS])
@@ -25,12 +28,19 @@ def test_the_script_takes_the_command(module, words, monkeypatch):
     parse = argparse.ArgumentParser.parse_args
 
     def parse_only(parser, arguments=None, namespace=None):
-        parse(parser, shlex.split(words), namespace)
-        raise ParsedError
+        raise ParsedError(parse(parser, shlex.split(words), namespace))
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_only)
-    with pytest.raises(ParsedError):
+    with pytest.raises(ParsedError) as parsed:
         importlib.import_module(module).main()
+    (options,) = parsed.value.args
+    name = module.removeprefix("training.")
+    if name in STEPS and options.steps > 2:  # two steps only write an encoder
+        assert f"{options.steps:,}" == STEPS[name]
+
+
+def test_the_table_has_the_steps_of_all_that_learn():
+    assert set(STEPS) == {"autoencoder", "vision", "multiview", "outlines", "prior"}
 
 
 def test_every_run_has_its_command():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,8 +55,31 @@ def test_a_run_learns_and_leaves_its_curve_and_a_sheet(tmp_path):
     assert (tmp_path / f"sheet_{STEPS:06d}.png").read_text() == "drawn"
 
 
+def test_weights_that_are_not_finite_end_the_run_and_keeps_what_was_saved(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "SAVE_SECONDS", -1.0)
+
+    def from_the_sixth(network: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
+        is_late = generator.initial_seed() % 1_000_003 >= 6
+        return {"error": losses_of(network, generator)["error"] * (float("nan") if is_late else 1.0)}
+
+    with pytest.raises(RuntimeError, match="step 7: weight is no longer finite; lower the learning rate"):
+        train(module(), from_the_sixth, plan(tmp_path), sheet)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert all(torch.isfinite(value).all() for value in state["module"].values())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"), [({"seed": 4}, "seed 3 .* has 4"), ({"num_steps": 99}, "steps 12 .* has 99")]
+)
+def test_another_plans_run_is_not_gone_on_with(tmp_path, change, words):
+    train(module(), losses_of, plan(tmp_path), sheet)
+    with pytest.raises(ValueError, match=f"a run with {words}; go on with the same"):
+        train(module(), losses_of, replace(plan(tmp_path), **change), sheet)
+
+
 def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "SAVE_SECONDS", -1.0)  # after every step
+    monkeypatch.setattr(loop, "LOG_STEPS", 2)
     whole = train(module(), losses_of, plan(tmp_path / "whole"), sheet)
 
     def until_the_seventh(network: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
@@ -69,3 +93,5 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path, monke
     assert all(
         torch.equal(one, other) for one, other in zip(whole.parameters(), resumed.parameters(), strict=True)
     )
+    logs = [(tmp_path / folder / "log.jsonl").read_text().splitlines() for folder in ("whole", "parts")]
+    assert all([json.loads(line)["step"] for line in log] == list(range(2, STEPS + 1, 2)) for log in logs)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from safetensors.torch import save_file
 
-from training.autoencoder import CHANNELS
-from training.outlines import PosedOutliner, poses_of, read_posed_encoder
-from training.toys import RIG, SIZE, draw_toys
-from training.vision import Outliner
+from stag4d.diffusion import camera_numbers
+from stag4d.diffusion.zero123plus import GRAY
+from training.autoencoder import CHANNELS, latents_of, patch_basis
+from training.outlines import Examples, PosedOutliner, draw_examples, poses_of, read_posed_encoder
+from training.toys import RIG, SIZE, draw_toys, on_background
+from training.vision import MATTE_STRENGTH, Outliner
 
 
 def test_the_cameras_of_a_toy_are_the_rigs_and_then_its_own():
@@ -20,10 +22,32 @@ def test_the_cameras_of_a_toy_are_the_rigs_and_then_its_own():
     ].tolist()
 
 
+def test_an_example_is_one_toy_and_its_cameras_lead_from_the_condition():
+    toys = draw_toys("val", 0, 3)
+    basis = patch_basis(on_background(toys.pictures[:, : len(RIG)].flatten(0, 1), 0.5))
+    batch = draw_examples(toys, basis, 12, torch.Generator().manual_seed(2), torch.device("cpu"))
+    truth = toys.pictures[..., 3].float() / 255  # [N, 10, S, S]
+    for condition, cameras, latents, mattes in zip(*batch, strict=True):
+        errors = (truth - mattes * MATTE_STRENGTH).abs().amax(dim=(1, 2, 3))
+        ((toy,),) = (errors < 1e-4).nonzero().tolist()
+        leading = [
+            torch.tensor([camera_numbers(start, target) for target in poses_of(toys, toy)]) for start in RIG
+        ]
+        ((shown,),) = torch.tensor([torch.allclose(lead, cameras) for lead in leading]).nonzero().tolist()
+        on_gray = condition.where(
+            truth[toy, shown] == 1, torch.tensor(GRAY / 255 * 2 - 1)
+        )  # but for soft edges
+        error = (latents_of(basis, on_gray[None])[0] - latents[shown]).square().mean()
+        assert (
+            error
+            < 0.2 * (latents_of(basis, on_gray[None].roll(8, dims=3))[0] - latents[shown]).square().mean()
+        )
+
+
 def test_the_error_falls_as_it_learns_and_needs_the_cameras():
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(1)
-    batch = (
+    batch = Examples(
         torch.randn(3, 3, SIZE, SIZE, generator=generator),
         torch.randn(3, 5, 4, generator=generator),
         torch.randn(3, 5, CHANNELS, 8, 8, generator=generator),
@@ -33,14 +57,14 @@ def test_the_error_falls_as_it_learns_and_needs_the_cameras():
     optimizer = torch.optim.AdamW(outliner.parameters(), lr=1e-3)
     errors = []
     for _ in range(60):
-        error = outliner.loss(*batch)
+        error = outliner.loss(batch)
         optimizer.zero_grad()
         error.backward()
         optimizer.step()
         errors.append(error.item())
     assert errors[-1] < 0.5 * errors[0]
     with torch.no_grad():
-        blind = outliner.loss(batch[0], batch[1].roll(1, dims=1), *batch[2:]).item()
+        blind = outliner.loss(batch._replace(cameras=batch.cameras.roll(1, dims=1))).item()
     assert blind > 1.5 * errors[-1]
 
 

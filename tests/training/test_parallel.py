@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from training import parallel
+
 SCRIPT = """
 import torch
 from training.loop import batch_seed
@@ -42,3 +46,10 @@ def test_two_processes_add_up(tmp_path):
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.stdout.count("agreed") == 2, done.stderr
+
+
+def test_a_batch_is_shared_evenly_or_not_at_all(monkeypatch):
+    monkeypatch.setattr(parallel, "NUM_PROCESSES", 3)
+    assert parallel.share_of(12) == 4
+    with pytest.raises(ValueError, match="3 processes cannot share a batch of 16"):
+        parallel.share_of(16)

@@ -8,20 +8,30 @@ import torch
 from stag4d.geometry import OrbitPose
 from stag4d.mini import raycast, toy_object, toy_seed
 from stag4d.types import Cameras
-from training.toys import OTHER_DRAWS, RIG, SIZE, draw_toys, on_background, read_toys, recolored
+from training import toys
+from training.toys import (
+    OTHER_DRAWS,
+    RIG,
+    SIZE,
+    draw_toys,
+    on_background,
+    read_toys,
+    recolored,
+    write_shard,
+)
 
 
 def test_free_cameras_stand_where_they_say():
-    toys = draw_toys("val", 5, 1)
+    drawn = draw_toys("val", 5, 1)
     generator = torch.Generator().manual_seed(toy_seed("val", 5) + OTHER_DRAWS)
     time = torch.rand((), generator=generator).item()
-    for free, (azimuth, elevation) in enumerate(toys.free_poses_deg[0].tolist()):
+    for free, (azimuth, elevation) in enumerate(drawn.free_poses_deg[0].tolist()):
         pose = OrbitPose(azimuth_deg=azimuth, elevation_deg=elevation)
         images, alphas, _ = raycast(
             toy_object(toy_seed("val", 5)), time, Cameras.from_poses([pose], SIZE, SIZE)
         )
         expected = (torch.cat([images, alphas[..., None]], dim=-1)[0] * 255).round().to(torch.uint8)
-        assert torch.equal(toys.pictures[0, len(RIG) + free], expected)
+        assert torch.equal(drawn.pictures[0, len(RIG) + free], expected)
 
 
 def test_the_time_says_nothing_about_the_body_plan():
@@ -52,5 +62,17 @@ def test_recolored_toys_keep_their_shape_and_their_views_agree():
 
 
 def test_a_missing_shard_says_how_to_draw_it(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"toys_000\.npz: no such shard; .*python -m training\.toys"):
-        read_toys(tmp_path, 1)
+    with pytest.raises(
+        FileNotFoundError, match=r"toys_003\.npz: no such shard; python -m training\.toys .*3"
+    ):
+        read_toys(tmp_path, 1, first=3)
+
+
+def test_a_shard_has_its_own_toys_of_the_training_split_and_is_drawn_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(toys, "TOYS_PER_SHARD", 2)
+    paths = [write_shard(tmp_path, number) for number in (1, 2)]
+    written = paths[0].stat().st_mtime_ns
+    assert write_shard(tmp_path, 1).stat().st_mtime_ns == written
+    found, expected = read_toys(tmp_path, 2, first=1), draw_toys("train", 2, 4)
+    assert torch.equal(found.pictures, expected.pictures)
+    assert torch.equal(found.free_poses_deg, expected.free_poses_deg)
