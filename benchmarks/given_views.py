@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 
-import torch
 import torch.nn.functional as F
 
 from stag4d.data import TrainingViews, read_views
@@ -33,10 +32,7 @@ def main() -> None:
     print(f"{'view':>5} {'PSNR':>6} {'alpha outside':>14}")
     for index, pose in enumerate((views.input_pose, *views.view_poses)):
         images, alphas = render_views(load_scene(options.scene), [pose], frames, options.size)
-        camera, white = torch.tensor([index]), torch.ones(1, 3)
-        targets = [given.targets(frame, camera, white, options.size) for frame in frames]
-        truth = torch.cat([target.images for target in targets])  # [F, S, S, 3]
-        mattes = torch.cat([target.alphas for target in targets])  # [F, S, S]
+        truth, mattes = given.on_white(index)  # [F, S, S, 3], [F, S, S]
         dilated = F.max_pool2d((mattes > 0.5).float(), 2 * MARGIN + 1, stride=1, padding=MARGIN)
         outside = (alphas[0] * (1 - dilated)).sum() / (1 - dilated).sum()
         score = psnr(on_white(images[0], alphas[0]), truth).mean()

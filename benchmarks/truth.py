@@ -40,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             _print_selection(options)
             return 0
         num_failed = 0 if options.table else _run_missing(options)
+        if num_failed == len(_planned(options)):
+            return 1  # each has said why
         _write_table(options.out)
     except _ERRORS as error:
         print(f"error: {error}", file=sys.stderr)

@@ -95,6 +95,12 @@ class TrainingViews:
         images = rgba[..., :3] + (1 - alphas[..., None]) * backgrounds[:, None, None]
         return Targets(images, alphas)
 
+    def on_white(self, camera: int) -> Targets:
+        """Return one camera's pictures of all frames, [F, S, S, 3] on white, and their mattes."""
+        white, chosen = torch.ones(1, 3), torch.tensor([camera])
+        frames = [self.targets(frame, chosen, white, self.size) for frame in range(self.num_frames)]
+        return Targets(torch.cat([one.images for one in frames]), torch.cat([one.alphas for one in frames]))
+
 
 def _premultiplied_bytes(image: Tensor, alpha: Tensor, size: int) -> Tensor:
     """Return [size, size, 4] uint8, colour times alpha, of an image [H, W, 3] and its matte [H, W]."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ..data import Targets, TrainingViews, hold_out_view
+from ..data import TrainingViews, hold_out_view
 from ..evaluation.metrics import compare_on_white, on_white, psnr
 from ..export import pack_clip, replacing, write_html
 from ..geometry import angle_between_deg
@@ -205,10 +205,10 @@ def fit_without_view(
     remaining, (pose, images, _) = hold_out_view(views, index)
     model, report = fit(remaining, config, **options)
     given = TrainingViews.from_views(views, min(images.shape[1], config.size))
-    truth = _on_white(given, 1 + index)
+    truth = given.on_white(1 + index)
     rendered, alphas = render_views(model, [pose], list(range(views.num_frames)), given.size)
     scores = compare_on_white(on_white(rendered, alphas), alphas, truth.images[None], truth.alphas[None])
-    nearest = [_on_white(given, camera).images for camera in _nearest_cameras(views, index)]
+    nearest = [given.on_white(camera).images for camera in _nearest_cameras(views, index)]
     baseline = max(psnr(pictures, truth.images).mean().item() for pictures in nearest)
     report.metrics = {
         "view": index,
@@ -229,10 +229,3 @@ def _nearest_cameras(views: ViewSet, index: int) -> list[int]:
         if camera != 1 + index
     }
     return [camera for camera, angle in angles.items() if angle <= min(angles.values()) + 0.01]
-
-
-def _on_white(given: TrainingViews, camera: int) -> Targets:
-    """Return one camera's pictures of all frames on white, [F, S, S, 3], and their mattes."""
-    white, chosen = torch.ones(1, 3), torch.tensor([camera])
-    frames = [given.targets(frame, chosen, white, given.size) for frame in range(given.num_frames)]
-    return Targets(torch.cat([one.images for one in frames]), torch.cat([one.alphas for one in frames]))
