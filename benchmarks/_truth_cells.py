@@ -27,14 +27,12 @@ from stag4d.diffusion import (
 from stag4d.evaluation import compare, on_white
 from stag4d.export import replacing
 from stag4d.geometry import OrbitPose
-from stag4d.mini import TEST_POSES, toy_seed, toy_truth
+from stag4d.mini import INPUT_POSE, TEST_POSES, toy_seed, toy_truth
 from stag4d.optimization import OptimizationConfig, preset
 from stag4d.pipeline import fit, model_folder, render_views
 from stag4d.pipeline.guidance import distilling
 from stag4d.pipeline.multiview import write_multiview
 from stag4d.types import ViewSet
-
-INPUT = (OrbitPose(azimuth_deg=0.0),)
 
 
 class Cell(NamedTuple):
@@ -156,7 +154,7 @@ def run_cell(bench: Bench, models: Models, cell: Cell) -> dict[str, Any]:
         seconds[stage] = round(time.perf_counter() - began, 2)
         began = time.perf_counter()
 
-    clip = _truth(cell.toy, INPUT, bench.frames, bench.size)
+    clip = _truth(cell.toy, (INPUT_POSE,), bench.frames, bench.size)
     grid = models.multiview.grid
     own_views = _truth(cell.toy, grid.poses, bench.frames, grid.tile_size)
     truth = _truth(cell.toy, TEST_POSES, bench.frames, bench.size)
@@ -165,7 +163,7 @@ def run_cell(bench: Bench, models: Models, cell: Cell) -> dict[str, Any]:
     scores: dict[str, float | None] = {"views_psnr": None, "views_flicker": None}
     if row.has_true_views:
         own_images, own_alphas = (part.transpose(0, 1).contiguous() for part in own_views)  # frames first
-        views = ViewSet(images, alphas, own_images, own_alphas, INPUT[0], grid.poses)
+        views = ViewSet(images, alphas, own_images, own_alphas, INPUT_POSE, grid.poses)
     else:
         folder = bench.out / "views" / str(cell._replace(row=row.views_name))
         sampling = row.sampling(bench.sampling_steps, bench.guidance_scale)

@@ -18,12 +18,12 @@ from torch import Tensor
 from stag4d.diffusion import Zero123Model, Zero123Prior, load_guidance_model
 from stag4d.evaluation import on_white
 from stag4d.geometry import OrbitPose, zero123plus_rig
-from stag4d.mini import many_toys
+from stag4d.mini import INPUT_POSE, many_toys
 from stag4d.mini.objects import SPLITS
 from stag4d.pipeline import model_folder
 from stag4d.types import ViewSet
 
-INPUT, RIG = OrbitPose(azimuth_deg=0.0), zero123plus_rig("v1.1")
+RIG = zero123plus_rig("v1.1")
 TIMESTEPS = (300, 500, 700, 850, 950)
 TOLD = ("right", "another camera", "another toy", "nothing")
 OPPOSITE = (*RIG[3:], *RIG[:3])
@@ -33,7 +33,7 @@ def main() -> None:
     """Measure and print."""
     options = _options()
     model = load_guidance_model(model_folder(options.model, "guidance"))
-    images, alphas = many_toys(options.split, options.toys, (INPUT, *RIG), model.image_size)
+    images, alphas = many_toys(options.split, options.toys, (INPUT_POSE, *RIG), model.image_size)
     generator = torch.Generator().manual_seed(options.seed)
     prior = told_of_toys(model, images, alphas, generator)
     print(f"{'timestep':>8} {'signal':>7} " + " ".join(f"{name:>15}" for name in TOLD))
@@ -48,7 +48,7 @@ def told_of_toys(
 ) -> Zero123Prior:
     """Return the prior of N toys, each a frame; inputs and six views are [7, N, S, S, 3] and alphas."""
     views = ViewSet(
-        images[0], alphas[0], images[1:].transpose(0, 1), alphas[1:].transpose(0, 1), INPUT, RIG
+        images[0], alphas[0], images[1:].transpose(0, 1), alphas[1:].transpose(0, 1), INPUT_POSE, RIG
     )  # fmt: skip
     return Zero123Prior(model, views, generator)
 

@@ -23,13 +23,11 @@ from torch import Tensor
 from stag4d.diffusion import MultiViewModel, SeededNoise, load_multiview_model
 from stag4d.evaluation import compare, compare_on_white, on_white
 from stag4d.export import write_contact_sheet
-from stag4d.geometry import OrbitPose
-from stag4d.mini import many_toys
+from stag4d.mini import INPUT_POSE, many_toys
 from stag4d.mini.objects import SPLITS
 from stag4d.pipeline import model_folder
 from stag4d.pipeline.multiview import generate_views
 
-INPUT = OrbitPose(azimuth_deg=0.0)
 SHEET_TOYS = 8
 KNOWN = 4  # training toys in the mean, for each toy that is measured
 
@@ -38,7 +36,7 @@ def main() -> None:
     """Draw, measure and print."""
     options = _options()
     model = load_multiview_model(model_folder(options.model, "multiview"))
-    poses, size = (INPUT, *model.grid.poses), model.grid.tile_size
+    poses, size = (INPUT_POSE, *model.grid.poses), model.grid.tile_size
     toys = images, alphas = many_toys(options.split, options.toys, poses, size)  # [7, N, S, S, 3]
     truth = images[1:], alphas[1:]
     _say("the input copied", copied(*toys))

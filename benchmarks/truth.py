@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _print_selection(options)
             return 0
         num_failed = 0 if options.table else _run_missing(options)
-        if num_failed == len(_planned(options)):
+        if num_failed > 0 and num_failed == len(_planned(options)):
             return 1  # each has said why
         _write_table(options.out)
     except _ERRORS as error:

@@ -13,7 +13,9 @@ RANK, NUM_PROCESSES = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_
 def share_of(batch: int) -> int:
     """Return how many of a batch's examples are this process's; raises ValueError if there is a rest."""
     if batch % NUM_PROCESSES:
-        raise ValueError(f"{NUM_PROCESSES} processes cannot share a batch of {batch}; start a divisor of it.")
+        raise ValueError(
+            f"{NUM_PROCESSES} processes cannot share a batch of {batch}; start as many as divide it."
+        )
     return batch // NUM_PROCESSES
 
 

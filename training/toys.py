@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from stag4d.geometry import OrbitPose, zero123plus_rig
-from stag4d.mini import raycast, toy_object, toy_seed
+from stag4d.mini import INPUT_POSE, raycast, toy_object, toy_seed
 from stag4d.mini.objects import Split
 from stag4d.types import Cameras
 
 SIZE = 64  # pixels along each side
 TOYS_PER_SHARD = 512
-RIG = (OrbitPose(azimuth_deg=0.0), *zero123plus_rig("v1.1"))  # the input and the six views
+RIG = (INPUT_POSE, *zero123plus_rig("v1.1"))  # the input and the six views
 NUM_FREE = 3  # further cameras, anywhere that score distillation may look from
 OTHER_DRAWS = 1 << 31  # a toy's own seed would tie times and cameras to its body plan
 FREE_ELEVATION_DEG = 32.0  # either way: a little more than is asked for

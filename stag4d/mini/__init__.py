@@ -3,9 +3,10 @@
 from .bodies import PLANS
 from .objects import REACH, SPLITS, ToyObject, toy_object, toy_seed
 from .raycast import raycast
-from .samples import TEST_AZIMUTHS_DEG, TEST_POSES, many_toys, toy_truth, toy_views
+from .samples import INPUT_POSE, TEST_AZIMUTHS_DEG, TEST_POSES, many_toys, toy_truth, toy_views
 
 __all__ = [
+    "INPUT_POSE",
     "PLANS",
     "REACH",
     "SPLITS",

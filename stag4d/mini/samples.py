@@ -13,6 +13,7 @@ from .objects import Split, toy_object, toy_seed
 from .raycast import raycast
 
 TEST_AZIMUTHS_DEG = (-75.0, 15.0, 105.0, 195.0)  # Consistent4D's test views, elevation 0
+INPUT_POSE = OrbitPose(azimuth_deg=0.0)  # of the clip's camera
 TEST_POSES = tuple(OrbitPose(azimuth_deg=azimuth) for azimuth in TEST_AZIMUTHS_DEG)
 
 
@@ -40,7 +41,7 @@ def toy_views(
     Raises:
         ValueError: if a number is out of range or the plan unknown.
     """
-    poses = (OrbitPose(azimuth_deg=0.0), *zero123plus_rig("v1.1"))
+    poses = (INPUT_POSE, *zero123plus_rig("v1.1"))
     images, alphas = toy_truth(seed, poses, num_frames, size, supersample, plan, on_frame)
     return ViewSet(
         images=images[0],

@@ -11,8 +11,7 @@ import torch
 
 from ..evaluation.metrics import compare, on_white
 from ..export import write_contact_sheet, write_render_folder
-from ..geometry import OrbitPose
-from ..mini import TEST_POSES, toy_seed, toy_truth
+from ..mini import INPUT_POSE, TEST_POSES, toy_seed, toy_truth
 from ..optimization import OptimizationConfig
 from .fitting import CHECKPOINT, Report, ReportCallback, ignore, write_fit
 from .scenes import render_views
@@ -59,7 +58,7 @@ def demo(
     from .whole import run
 
     began = time.perf_counter()
-    clip = toy_truth(toy, (OrbitPose(azimuth_deg=0.0),), num_frames, size)  # of one camera
+    clip = toy_truth(toy, (INPUT_POSE,), num_frames, size)  # of one camera
     made = time.perf_counter() - began
     model, report = run(
         folder, clip[0][0], clip[1][0], multiview, multiview.sampling, config,

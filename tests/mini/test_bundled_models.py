@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from benchmarks.bundled_prior import denoising_errors, told_of_toys
-from benchmarks.bundled_views import INPUT, copied, draw_views, mean
+from benchmarks.bundled_views import copied, draw_views, mean
 from stag4d.diffusion import SeededNoise, load_guidance_model, load_multiview_model
 from stag4d.evaluation import compare, on_white
-from stag4d.mini import many_toys
+from stag4d.mini import INPUT_POSE, many_toys
 from stag4d.pipeline import bundled_models, model_folder
 
 NUM_TOYS = 12
@@ -31,7 +31,7 @@ def multiview():
 @pytest.fixture(scope="module")
 def toys(multiview):
     """Straight colors [7, N, S, S, 3] and alphas of test toys: the input and the six views."""
-    return many_toys("test", NUM_TOYS, (INPUT, *multiview.grid.poses), multiview.grid.tile_size)
+    return many_toys("test", NUM_TOYS, (INPUT_POSE, *multiview.grid.poses), multiview.grid.tile_size)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_bundled_models_are_small():
 
 
 def test_the_views_beat_the_input_copied_and_the_mean_view(multiview, toys, drawn):
-    known = many_toys("train", NUM_KNOWN, (INPUT, *multiview.grid.poses), multiview.grid.tile_size)
+    known = many_toys("train", NUM_KNOWN, (INPUT_POSE, *multiview.grid.poses), multiview.grid.tile_size)
     found = compare(*drawn, *(part[1:] for part in toys))
     guesses = copied(*toys), mean(*toys, known)
     assert found["psnr"] > max(guess["psnr"] for guess in guesses) + LEAST_GAIN_DB

@@ -259,7 +259,7 @@ def test_a_fit_from_the_visual_hull_beats_one_from_a_ball():
 
 
 def test_one_view_of_something_else_spoils_a_scene_only_in_part():
-    """Another toy's picture is the last of the six views; a hull that has to explain it costs 7 dB."""
+    """Another toy's picture is the last of the six views; the hull need not explain it."""
     seed, other = toy_seed("val", 0), toy_seed("val", 2)
     views, wrong = toy_views(seed, 1, 48), toy_views(other, 1, 48)
     mixed = replace(
