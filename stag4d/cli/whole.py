@@ -25,7 +25,6 @@ from .options import (
     EXIT_INTERRUPTED,
     add_clip_options,
     add_command,
-    device,
     frame_rate,
     output_folder,
     refuse_own_input,
@@ -84,11 +83,11 @@ def _run(options: argparse.Namespace) -> int:
     sampling = model.sampling
     if options.view_steps is not None:
         sampling = replace(sampling, num_steps=options.view_steps)
-    with _watching(config) as callbacks:
+    with _watching(config) as listeners:
         scene, report = run(
             out, images, alphas, model, sampling, config, prior=prior,
-            input_elevation_deg=options.input_elevation, fps=fps, resume=options.resume, device=device(),
-            **callbacks,
+            input_elevation_deg=options.input_elevation, fps=fps, resume=options.resume,
+            listeners=listeners,
         )  # fmt: skip
     pipeline.write_fit(out, scene, report)
     finish_checkpoint(out / pipeline.CHECKPOINT, report, config)
@@ -100,17 +99,17 @@ def _demo(options: argparse.Namespace) -> int:
     config = fit_config(options)
     out = output_folder(options.out)
     multiview, prior = load_multiview(BUNDLED_MULTIVIEW), load_prior(BUNDLED_GUIDANCE)
-    with _watching(config) as callbacks:
-        report = pipeline.demo(out, multiview, prior, config, **callbacks)
+    with _watching(config) as listeners:
+        report = pipeline.demo(out, multiview, prior, config, listeners=listeners)
     return _finish(out, report, config)
 
 
 @contextmanager
-def _watching(config: OptimizationConfig) -> Iterator[dict[str, Any]]:
+def _watching(config: OptimizationConfig) -> Iterator[pipeline.Listeners]:
     """Give what the stages call: bars, and the question whether Ctrl-C was pressed."""
     bars = StageBars(encode="frame", denoise="step", decode="frame")
     with Interrupt() as stop, bars, Progress(config.steps) as progress:
-        yield {**stage_listeners(bars, stop), "on_report": progress, "should_stop": stop}
+        yield pipeline.Listeners(**stage_listeners(bars, stop), on_report=progress, should_stop=stop)
 
 
 def _finish(out: Path, report: pipeline.Report, config: OptimizationConfig) -> int:

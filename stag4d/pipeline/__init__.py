@@ -2,6 +2,7 @@
 
 from .demo import demo
 from .fitting import CHECKPOINT, PriorMaker, Report, fit, fit_without_view, write_fit
+from .listeners import Listeners
 from .models import DTYPES, ModelKind, bundled_models, model_folder
 from .scenes import (
     evaluate,
@@ -15,6 +16,7 @@ from .scenes import (
 __all__ = [
     "CHECKPOINT",
     "DTYPES",
+    "Listeners",
     "ModelKind",
     "PriorMaker",
     "Report",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +12,12 @@ from ..evaluation.metrics import compare, on_white
 from ..export import write_contact_sheet, write_render_folder
 from ..mini import INPUT_POSE, TEST_POSES, toy_seed, toy_truth
 from ..optimization import OptimizationConfig
-from .fitting import CHECKPOINT, Report, ReportCallback, ignore, write_fit
+from .fitting import CHECKPOINT, Report, write_fit
+from .listeners import NOBODY, Listeners
 from .scenes import render_views
 
 if TYPE_CHECKING:
     from ..diffusion import MultiViewModel, Zero123Model  # diffusers takes seconds to import
-    from ..diffusion.sampling import StageCallback
 
 SAMPLE = 7  # number of the test object; benchmarks/truth.py --select says which has the median score
 
@@ -32,10 +31,7 @@ def demo(
     toy: int = toy_seed("test", SAMPLE),
     num_frames: int = 16,
     size: int = 128,
-    on_stage: StageCallback = lambda stage, done, total: None,
-    on_batch: Callable[[], None] = lambda: None,
-    on_report: ReportCallback = ignore,
-    should_stop: Callable[[], bool] = lambda: False,
+    listeners: Listeners = NOBODY,
 ) -> Report:
     """Make a scene of the sample clip; leave it with its page, turntable, pictures, truth and metrics.
 
@@ -47,10 +43,7 @@ def demo(
         toy: Which, by its seed.
         num_frames: Of the clip.
         size: Pixels of its pictures.
-        on_stage: See ``run``.
-        on_batch: See ``run``.
-        on_report: See ``run``.
-        should_stop: See ``run``.
+        listeners: Who hears how far it is.
 
     Returns:
         The report, with metrics at four views that the fit never saw.
@@ -62,8 +55,7 @@ def demo(
     made = time.perf_counter() - began
     model, report = run(
         folder, clip[0][0], clip[1][0], multiview, multiview.sampling, config,
-        prior=prior, device=multiview.unet.device,
-        on_stage=on_stage, on_batch=on_batch, on_report=on_report, should_stop=should_stop,
+        prior=prior, listeners=listeners,
     )  # fmt: skip
     report.seconds = {"sample": round(made, 3), **report.seconds}
     with report.stage("evaluate"):

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from ..data import read_views
 from ..diffusion import MultiViewModel, SamplingConfig, SeededNoise, Zero123Model
-from ..diffusion.sampling import StageCallback
 from ..optimization import OptimizationConfig
 from ..scene import GaussianModel4D
-from .fitting import CHECKPOINT, Report, ReportCallback, fit, ignore
+from .fitting import CHECKPOINT, Report, fit
 from .guidance import distilling
+from .listeners import NOBODY, Listeners
 from .multiview import write_multiview
 
 VIEWS = "views"  # folder of the views within the result
@@ -32,11 +30,7 @@ def run(
     input_elevation_deg: float = 0.0,
     fps: float = 8.0,
     resume: bool = False,
-    device: torch.device | str = "cpu",
-    on_stage: StageCallback = lambda stage, done, total: None,
-    on_batch: Callable[[], None] = lambda: None,
-    on_report: ReportCallback = ignore,
-    should_stop: Callable[[], bool] = lambda: False,
+    listeners: Listeners = NOBODY,
 ) -> tuple[GaussianModel4D, Report]:
     """Turn a prepared clip into a scene.
 
@@ -44,18 +38,14 @@ def run(
         folder: Gets the views in ``views``, and, while unfinished, what a call with ``resume`` goes on from.
         images: [F, S, S, 3] straight colors.
         alphas: [F, S, S].
-        model: Multi-view model.
+        model: Multi-view model; the fit is on its device.
         sampling: Steps, guidance, anchor of the views.
         config: Of the fit; its seed is that of the views, too.
         prior: Judges views that no image shows, where there is one.
         input_elevation_deg: Of the camera that took the clip, degrees, positive above.
         fps: Frames a second.
         resume: Whether to go on from what an interrupted call left.
-        device: Where to fit.
-        on_stage: See ``write_multiview``.
-        on_batch: See ``write_multiview``.
-        on_report: Called every few steps of the fit.
-        should_stop: Asked after every step of the fit.
+        listeners: Who hears how far it is.
 
     Returns:
         The scene and the report, whose metrics have ``views_flicker``.
@@ -70,7 +60,7 @@ def run(
         flicker = write_multiview(
             folder / VIEWS, model, images, alphas, SeededNoise(config.seed), sampling,
             input_elevation_deg=input_elevation_deg, fps=fps, resume=resume,
-            on_stage=on_stage, on_batch=on_batch,
+            on_stage=listeners.on_stage, on_batch=listeners.on_batch,
         )  # fmt: skip
     views = read_views(folder / VIEWS)
     checkpoint = folder / CHECKPOINT
@@ -78,7 +68,7 @@ def run(
         views, config,
         checkpoint=checkpoint, resume=resume and checkpoint.exists(),
         make_prior=None if prior is None else distilling(prior, config),
-        device=device, on_report=on_report, should_stop=should_stop,
+        device=model.unet.device, on_report=listeners.on_report, should_stop=listeners.should_stop,
     )  # fmt: skip
     report.seconds = {**made.seconds, **report.seconds}
     report.metrics = {"views_flicker": flicker}

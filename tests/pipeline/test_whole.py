@@ -81,14 +81,15 @@ def test_a_run_that_stopped_early_resumes_to_the_same_scene(model, prior, clip, 
     asked = iter([False] * 5)
     _, report = run(
         tmp_path / "parts", *clip, model, SAMPLING, config,
-        prior=prior, should_stop=lambda: next(asked, True),
+        prior=prior, listeners=pipeline.Listeners(should_stop=lambda: next(asked, True)),
     )  # fmt: skip
     assert report.steps < 12
     assert (tmp_path / "parts" / CHECKPOINT).exists()
     drawn = []
     resumed, report = run(
         tmp_path / "parts", *clip, model, SAMPLING, config,
-        prior=prior, resume=True, on_stage=lambda *stage: drawn.append(stage),
+        prior=prior, resume=True,
+        listeners=pipeline.Listeners(on_stage=lambda *stage: drawn.append(stage)),
     )  # fmt: skip
     assert not drawn  # the views were finished
     assert report.steps == 12
