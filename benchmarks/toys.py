@@ -28,7 +28,7 @@ import torch
 from stag4d.data import TrainingViews
 from stag4d.evaluation import compare, on_white, psnr
 from stag4d.export import replacing
-from stag4d.geometry import angle_between_deg
+from stag4d.geometry import nearest_poses
 from stag4d.mini import TEST_POSES, toy_seed, toy_truth, toy_views
 from stag4d.optimization import AdaptivePercentile, OptimizationConfig, preset
 from stag4d.pipeline import fit, render_views
@@ -140,9 +140,10 @@ def _baselines(views: ViewSet, images: torch.Tensor, alphas: torch.Tensor) -> di
     given = TrainingViews.from_views(views, truth.shape[2])
     nearest = []
     for index, pose in enumerate(TEST_POSES):
-        angles = [angle_between_deg(pose, other) for other in (views.input_pose, *views.view_poses)]
-        pictures = given.on_white(min(range(len(angles)), key=angles.__getitem__)).images
-        nearest.append(psnr(pictures, truth[index]).mean().item())
+        cameras = nearest_poses(pose, (views.input_pose, *views.view_poses))
+        nearest.append(
+            max(psnr(given.on_white(camera).images, truth[index]).mean().item() for camera in cameras)
+        )
     return {
         "blank": psnr(torch.ones_like(truth), truth).mean().item(),
         "nearest": sum(nearest) / len(nearest),

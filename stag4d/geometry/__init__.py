@@ -7,6 +7,7 @@ from .orbit import (
     OrbitPose,
     angle_between_deg,
     intrinsics,
+    nearest_poses,
     orbit_viewmats,
     turn_between,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "keyframe_poses",
     "look_at_viewmat",
     "multiply_quats",
+    "nearest_poses",
     "orbit_viewmats",
     "quat_viewmat",
     "quats_to_rotations",

@@ -112,3 +112,9 @@ def angle_between_deg(first: OrbitPose, second: OrbitPose) -> float:
     forwards = orbit_viewmats([first, second])[:, 2, :3].double()  # [2, 3]
     return math.degrees(math.atan2(torch.linalg.cross(forwards[0], forwards[1]).norm().item(),
                                    (forwards[0] @ forwards[1]).item()))  # fmt: skip
+
+
+def nearest_poses(pose: OrbitPose, others: Sequence[OrbitPose]) -> list[int]:
+    """Return which of the others look most nearly as ``pose`` does: all that tie within 0.01 degrees."""
+    angles = [angle_between_deg(pose, other) for other in others]
+    return [index for index, angle in enumerate(angles) if angle <= min(angles) + 0.01]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..geometry import OrbitPose, angle_between_deg
+from ..geometry import OrbitPose, nearest_poses
 from .guidance import GuidanceConfig, PosedDenoiser
 
 _HALF_SCALE = 1024.0  # of gradients on their way through a half-precision encoder, where small ones vanish
@@ -160,8 +160,7 @@ def anchor_camera(
     if config.anchors == "reference" or len(cameras) == 1:
         return 0
     if config.anchors == "nearest":
-        angles = [angle_between_deg(pose, camera) for camera in cameras]
-        return min(range(len(cameras)), key=angles.__getitem__)
+        return nearest_poses(pose, cameras)[0]
     if wants_reference or _turn(pose, cameras[0]) < config.reference_azimuth_deg:
         return 0
     return min(range(1, len(cameras)), key=lambda camera: _turn(pose, cameras[camera]))

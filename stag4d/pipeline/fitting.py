@@ -16,7 +16,7 @@ import torch
 from ..data import TrainingViews, hold_out_view
 from ..evaluation.metrics import compare_on_white, on_white, psnr
 from ..export import pack_clip, replacing, write_html
-from ..geometry import angle_between_deg
+from ..geometry import nearest_poses
 from ..optimization import ImagePrior, OptimizationConfig, Trainer
 from ..optimization.checkpoint import load_checkpoint, save_checkpoint
 from ..rendering import select_backend
@@ -208,8 +208,10 @@ def fit_without_view(
     truth = given.on_white(1 + index)
     rendered, alphas = render_views(model, [pose], list(range(views.num_frames)), given.size)
     scores = compare_on_white(on_white(rendered, alphas), alphas, truth.images[None], truth.alphas[None])
-    nearest = [given.on_white(camera).images for camera in _nearest_cameras(views, index)]
-    baseline = max(psnr(pictures, truth.images).mean().item() for pictures in nearest)
+    others = [camera for camera in range(1 + views.num_views) if camera != 1 + index]  # 0 is the input
+    poses = (views.input_pose, *views.view_poses)
+    nearest = [others[camera] for camera in nearest_poses(pose, [poses[other] for other in others])]
+    baseline = max(psnr(given.on_white(camera).images, truth.images).mean().item() for camera in nearest)
     report.metrics = {
         "view": index,
         "psnr": scores["psnr"],
@@ -219,13 +221,3 @@ def fit_without_view(
         "gain_db": scores["psnr"] - baseline,
     }
     return model, report
-
-
-def _nearest_cameras(views: ViewSet, index: int) -> list[int]:
-    """Return the cameras, 0 the input's, that look most nearly as posed view ``index`` does, all that tie."""
-    angles = {
-        camera: angle_between_deg(views.view_poses[index], pose)
-        for camera, pose in enumerate((views.input_pose, *views.view_poses))
-        if camera != 1 + index
-    }
-    return [camera for camera, angle in angles.items() if angle <= min(angles.values()) + 0.01]

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from stag4d.geometry import OrbitPose, angle_between_deg, intrinsics, orbit_viewmats
+from stag4d.geometry import OrbitPose, angle_between_deg, intrinsics, nearest_poses, orbit_viewmats
 
 HALF_SQRT3 = math.sqrt(3) / 2
 
@@ -100,6 +100,12 @@ def test_the_input_camera_sees_the_world_upright(point, pixel):
 def test_angles_between_viewing_directions(first, second, angle):
     assert angle_between_deg(pose(*first), pose(*second)) == pytest.approx(angle, abs=1e-4)
     assert angle_between_deg(pose(*second), pose(*first)) == pytest.approx(angle, abs=1e-4)
+
+
+def test_of_poses_equally_near_all_are_named():
+    others = [pose(90, 0), pose(20, 0), pose(0, 50), pose(340, 0)]
+    assert nearest_poses(pose(0, 0), others) == [1, 3]
+    assert nearest_poses(pose(5, 0), others) == [1]
 
 
 @pytest.mark.parametrize(
