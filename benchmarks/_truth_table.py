@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,28 +66,31 @@ def summarize(results: Results) -> dict[str, Any]:
     """Return the table.
 
     Returns:
-        ``settings`` that all cells share; ``rows``, by name the number of ``cells``, the mean ``seconds`` of
-        a fit, ``num_gaussians`` and scores; ``against_full``, by name the number of ``pairs`` of a toy and a
-        seed and of ``toys``, and of every score the ``mean`` difference to the full method's and the half
-        width of its ``interval``. Seeds of one toy are alike, so a toy's pairs count once, as their mean.
+        ``settings`` that all cells share; ``rows``, by name the number of ``toys`` and of ``cells``, the mean
+        ``seconds`` of a fit, ``num_gaussians`` and scores; ``against_full``, by name the number of ``toys``
+        and of ``pairs`` of a toy and a seed, and of every score the ``mean`` difference to the full method's
+        and the half width of its ``interval``, over toys and for these seeds. Seeds of one toy are alike:
+        everywhere a toy counts once, as the mean of its seeds.
     """
     rows: dict[str, Any] = {}
     against: dict[str, Any] = {}
     for name in dict.fromkeys(cell.row for cell in results):
         mine = {cell: result for cell, result in results.items() if cell.row == name}
+        toys = len({cell.toy for cell in mine})
         seconds = statistics.mean(result["seconds"]["fit"] for result in mine.values())
         count = statistics.mean(result["num_gaussians"] for result in mine.values())
-        rows[name] = {"cells": len(mine), "num_gaussians": count, "seconds": seconds}
+        rows[name] = {"toys": toys, "cells": len(mine), "num_gaussians": count, "seconds": seconds}
         pairs = [(cell, cell._replace(row=BASE)) for cell in mine if cell._replace(row=BASE) in results]
         if name != BASE and pairs:
             against[name] = {"pairs": len(pairs), "toys": len({cell.toy for cell, _ in pairs})}
         for score in DIGITS:
-            values = [result["scores"][score] for result in mine.values()]
-            rows[name][score] = None if None in values else statistics.mean(values)
+            values = {cell: result["scores"][score] for cell, result in mine.items()}
+            rows[name][score] = None if None in values.values() else statistics.mean(_per_toy(values))
             if name in against:
-                both = [[results[cell]["scores"][score] for cell in pair] for pair in pairs]
-                is_known = not any(None in pair for pair in both)
-                against[name][score] = _interval(_per_toy(pairs, both)) if is_known else None
+                both = {cell: (values[cell], results[base]["scores"][score]) for cell, base in pairs}
+                is_known = not any(None in pair for pair in both.values())
+                differences = {cell: mine - base for cell, (mine, base) in both.items()} if is_known else None
+                against[name][score] = None if differences is None else _interval(_per_toy(differences))
     settings = next(iter(results.values()))["settings"]["bench"]
     return {"settings": settings, "rows": rows, "against_full": against}
 
@@ -99,17 +102,17 @@ def as_markdown(table: Mapping[str, Any]) -> str:
         f"{said['frames']} frames, {said['size']} pixels, {said['steps']} steps of a fit, "
         f"{said['sampling_steps']} of the views.",
         "",
-        f"| row | cells | {' | '.join(HEADS)} | Gaussians | fit, s |",
-        "|---" * (4 + len(HEADS)) + "|",
+        f"| row | toys | cells | {' | '.join(HEADS)} | Gaussians | fit, s |",
+        "|---" * (5 + len(HEADS)) + "|",
     ]
     for name, row in table["rows"].items():
         cells = [_number(row[score], digits) for score, digits in DIGITS.items()]
         cells += [f"{row['num_gaussians']:.0f}", f"{row['seconds']:.0f}"]
-        lines.append(f"| {name} | {row['cells']} | {' | '.join(cells)} |")
+        lines.append(f"| {name} | {row['toys']} | {row['cells']} | {' | '.join(cells)} |")
     lines += [
         "",
         f"Differences to `{BASE}` on the same toys and seeds, with {CONFIDENCE:.0%} intervals (Student's t "
-        "over toys, each the mean of its seeds):",
+        "over toys, each the mean of its seeds; for other toys and these seeds):",
         "",
         f"| row | toys | pairs | {' | '.join(HEADS)} |",
         "|---" * (3 + len(HEADS)) + "|",
@@ -170,12 +173,12 @@ def _within(angle: float, degrees: int) -> float:
     return math.sin(angle) * total
 
 
-def _per_toy(pairs: Sequence[tuple[Cell, Cell]], both: Sequence[Sequence[float]]) -> list[float]:
-    """Return the mean difference of each toy's pairs."""
+def _per_toy(values: Mapping[Cell, float]) -> list[float]:
+    """Return each toy's mean over its seeds."""
     by_toy: dict[int, list[float]] = {}
-    for (cell, _), (mine, base) in zip(pairs, both, strict=True):
-        by_toy.setdefault(cell.toy, []).append(mine - base)
-    return [statistics.mean(differences) for differences in by_toy.values()]
+    for cell, value in values.items():
+        by_toy.setdefault(cell.toy, []).append(value)
+    return [statistics.mean(of_toy) for of_toy in by_toy.values()]
 
 
 def _interval(differences: list[float]) -> dict[str, float | None]:

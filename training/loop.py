@@ -41,6 +41,7 @@ class Plan:
         ema_decay: Of the averaged weights, which are the result.
         seed: Of weights, batches and noise.
         device: Where to.
+        shards: Of toys: the first, and how many.
     """
 
     folder: Path
@@ -49,6 +50,7 @@ class Plan:
     ema_decay: float
     seed: int
     device: torch.device
+    shards: tuple[int, int]
 
     def decides(self) -> dict[str, float]:
         """Return what decides the result, by name."""
@@ -57,6 +59,8 @@ class Plan:
             "learning rate": self.learning_rate,
             "EMA decay": self.ema_decay,
             "seed": self.seed,
+            "first shard": self.shards[0],
+            "shards": self.shards[1],
             "processes": NUM_PROCESSES,
         }
 
@@ -185,6 +189,7 @@ def plan_of(arguments: argparse.Namespace, *, ema_decay: float) -> Plan:
         ema_decay=ema_decay,
         seed=arguments.seed,
         device=arguments.device,
+        shards=(arguments.first, arguments.shards),
     )
 
 
@@ -253,9 +258,10 @@ def _resume(plan: Plan, parts: Mapping[str, nn.Module | torch.optim.Optimizer]) 
     if path.exists():
         state = torch.load(path, map_location="cpu", weights_only=True)
         for name, value in plan.decides().items():
-            if state["plan"][name] != value:
+            found = state["plan"].get(name)
+            if found != value:
                 raise ValueError(
-                    f"{plan.folder}: a run with {name} {state['plan'][name]} is there, this one has {value}; "
+                    f"{plan.folder}: a run with {name} {found} is there, this one has {value}; "
                     "go on with the same, or choose another folder."
                 )
         for name, part in parts.items():

@@ -90,7 +90,7 @@ def test_the_table_is_the_cells_difference(finished):
     expected = cells["no_sds"]["psnr"] - cells["full"]["psnr"]
     assert table["against_full"]["no_sds"]["psnr"] == {"mean": pytest.approx(expected), "interval": None}
     written = (finished / "table.md").read_text(encoding="utf-8")
-    assert f"| no_sds | 1 | {cells['no_sds']['psnr']:.2f} |" in written
+    assert f"| no_sds | 1 | 1 | {cells['no_sds']['psnr']:.2f} |" in written
     assert f"| no_sds | 1 | 1 | {expected:+.2f} |" in written
 
 
@@ -209,6 +209,14 @@ def test_seeds_of_one_toy_are_not_independent(truth):
     assert (found["pairs"], found["toys"]) == (6, 2)
     # the toys' differences are 0 and -2: standard deviation sqrt(2), so 12.7062 / sqrt(2) of that
     assert found["psnr"] == {"mean": pytest.approx(-1), "interval": pytest.approx(12.7062, abs=1e-3)}
+
+
+def test_a_toy_with_more_seeds_counts_no_more(truth):
+    full = {("full", 0, 0): 29.0, ("full", 0, 1): 30.0, ("full", 0, 2): 31.0, ("full", 1, 0): 20.0}
+    other = {("no_sds", 0, 0): 30.0, ("no_sds", 1, 0): 21.0}
+    table = truth.table.summarize(results_of(truth, full | other))
+    assert [table["rows"][row]["psnr"] for row in ("full", "no_sds")] == [25.0, 25.5]
+    assert "| full | 2 | 4 | 25.00 |" in truth.table.as_markdown(table)
 
 
 def test_the_median_toy_is_the_lower_of_the_middle_two(truth):

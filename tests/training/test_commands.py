@@ -1,4 +1,4 @@
-"""The commands that training/README.md gives are such as the scripts take."""
+"""The commands that training/README.md gives are such as the scripts take, and lead to models that load."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
+
+from stag4d.diffusion import load_guidance_model, load_multiview_model
+from training import toys
 
 README = Path(__file__).parents[2] / "training" / "README.md"
 COMMANDS = re.findall(
@@ -46,3 +50,22 @@ def test_the_table_has_the_steps_of_all_that_learn():
 def test_every_run_has_its_command():
     scripts = {path.stem for path in README.parent.glob("*.py") if "def main()" in path.read_text()}
     assert {f"training.{script}" for script in scripts} == {module for module, _ in COMMANDS}
+
+
+def test_the_commands_lead_to_models_that_load(tmp_path, monkeypatch):
+    monkeypatch.setattr(toys, "TOYS_PER_SHARD", 2)
+    multiview = next(words for module, words in COMMANDS if module == "training.multiview")
+    going_on = multiview.replace("--vision work/vision", "--begin-with work/multiview/mini-zero123plus")
+    commands = [*COMMANDS, ("training.multiview", f"{going_on}_again")]
+    for module, words in commands:
+        words = re.sub(r" --steps \d+", "", words.replace("work/", f"{tmp_path.as_posix()}/"))
+        steps = [] if module == "training.toys" else ["--steps", "1"]
+        monkeypatch.setattr("sys.argv", [module, *shlex.split(words), *steps])
+        importlib.import_module(module).main()
+    for folder in ("multiview", "multiview_again"):
+        model = load_multiview_model(tmp_path / folder / "mini-zero123plus")
+        assert model.grid.tile_size == 64
+        assert all(torch.isfinite(value).all() for value in model.unet.state_dict().values())
+    load_guidance_model(tmp_path / "prior" / "mini-zero123")
+    sheets = {path.parent.name for path in tmp_path.glob("*/sheet_000001.png")}
+    assert sheets == {"encoder", "multiview", "multiview_again", "autoencoder", "prior"}

@@ -23,8 +23,9 @@ class Stop(Exception):
 def plan(folder: Path) -> Plan:
     """Return a short run in a folder."""
     return Plan(
-        folder=folder, num_steps=STEPS, learning_rate=0.05, ema_decay=0.9, seed=3, device=torch.device("cpu")
-    )
+        folder=folder, num_steps=STEPS, learning_rate=0.05, ema_decay=0.6, seed=3, device=torch.device("cpu"),
+        shards=(0, 26),
+    )  # fmt: skip
 
 
 def module() -> nn.Module:
@@ -55,6 +56,24 @@ def test_a_run_learns_and_leaves_its_curve_and_a_sheet(tmp_path):
     assert (tmp_path / f"sheet_{STEPS:06d}.png").read_text() == "drawn"
 
 
+def test_the_result_is_the_moving_average_of_the_weights(tmp_path):
+    weights = []  # before each step, and after the last
+
+    def watched(network: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
+        weights.append(network.weight.detach().clone())
+        return losses_of(network, generator)
+
+    trained = module()
+    averaged = train(trained, watched, plan(tmp_path), sheet)
+    weights.append(trained.weight.detach())
+    expected = weights[0]
+    for step, weight in enumerate(weights[1:]):
+        decay = min(0.6, (1 + step) / (10 + step))  # it follows closely at first
+        expected = decay * expected + (1 - decay) * weight
+    torch.testing.assert_close(averaged.weight, expected)
+    assert not torch.allclose(averaged.weight, trained.weight, atol=1e-3)
+
+
 def test_weights_that_are_not_finite_end_the_run_and_keeps_what_was_saved(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "SAVE_SECONDS", -1.0)
 
@@ -69,7 +88,12 @@ def test_weights_that_are_not_finite_end_the_run_and_keeps_what_was_saved(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("change", "words"), [({"seed": 4}, "seed 3 .* has 4"), ({"num_steps": 99}, "steps 12 .* has 99")]
+    ("change", "words"),
+    [
+        ({"seed": 4}, "seed 3 .* has 4"),
+        ({"num_steps": 99}, "steps 12 .* has 99"),
+        ({"shards": (26, 26)}, "first shard 0 .* has 26"),
+    ],
 )
 def test_another_plans_run_is_not_gone_on_with(tmp_path, change, words):
     train(module(), losses_of, plan(tmp_path), sheet)
