@@ -288,6 +288,13 @@ def test_scenes_that_cannot_be_read(refuses, scene, tmp_path, command, case):
     assert not (tmp_path / "out").exists()
 
 
+def test_pictures_do_not_replace_the_poses_of_a_view_folder(refuses, scene, views):
+    before = {path: path.read_bytes() for path in views.rglob("*") if path.is_file()}
+    line = refuses("render", scene, "--views=0,0", "-o", views)
+    assert f"{views}: holds views to fit to, whose views.json the pictures' own would replace" in line
+    assert {path: path.read_bytes() for path in views.rglob("*") if path.is_file()} == before
+
+
 def test_a_truth_that_is_not_there(refuses, scene, tmp_path):
     line = refuses("evaluate", scene, "--truth", tmp_path / "truth")
     assert "truth does not exist; expected a folder as `stag4d render` writes it." in line

@@ -35,6 +35,11 @@ def add_scenes(commands: Any) -> None:
 def _render(options: argparse.Namespace) -> int:
     """Render views of a scene as pictures."""
     out = output_folder(options.out)
+    if (out / "ref").is_dir():
+        raise ValueError(
+            f"{out}: holds views to fit to, whose views.json the pictures' own would replace; name another "
+            "folder."
+        )
     model = load_scene(options.scene)
     frames = frame_numbers(options.frames, model.info.num_frames)
     pose = model.info.input_pose

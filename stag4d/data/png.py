@@ -52,7 +52,7 @@ def read_png(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
                 return _split_channels(upright(_decode_16_bits(content)).astype(np.float32) / 65535)
             has_alpha = image.has_transparency_data
             pixels = upright(np.asarray(image.convert("RGBA" if has_alpha else "RGB")))  # [H, W, 3 or 4]
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, IndexError, Image.DecompressionBombError) as error:
         raise ValueError(
             f"{path}: unreadable or cut short ({error}); expected a whole image file."
         ) from error

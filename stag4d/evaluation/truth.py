@@ -198,7 +198,7 @@ def _read_rgba(path: Path) -> Tensor:
         with Image.open(path) as image:
             has_alpha = image.has_transparency_data
             pixels = np.asarray(image.convert("RGBA"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, IndexError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path}: unreadable or cut short ({error}); expected a whole PNG file.") from error
     if not has_alpha:
         raise ValueError(f"{path}: no alpha; expected RGBA with straight alpha.")

@@ -247,7 +247,8 @@ class Trainer:
         return model.at(self.frame_times[frames])
 
     def _densify(self) -> None:
-        """Add and remove Gaussians; raises RuntimeError if none is left."""
+        """Add and remove Gaussians; raises RuntimeError if none is left or numbers are not finite."""
+        self._check_finite()  # first: what is not finite would be pruned
         densify(self.scene, self.statistics, self.config.densification, self.generator)
         self.statistics = GradientStatistics.zeros(len(self.scene.gaussians), self.device)
         if len(self.scene.gaussians) == 0:
@@ -285,14 +286,17 @@ class Trainer:
         for name, value in values.items():
             if not math.isfinite(value):
                 raise RuntimeError(f"step {self.step}: the {name} loss is {value}; lower the learning rates.")
-        # parameters can break while culling keeps the losses finite
+        self._check_finite()  # parameters can break while culling keeps the losses finite
+        values["total"] = sum(values.values())
+        return StepReport(self.step, self.config.steps, values, len(self.scene.gaussians), self.seconds)
+
+    def _check_finite(self) -> None:
+        """Raise RuntimeError with the first kind of parameter that is not finite, if one is not."""
         for group in self.scene.optimizer.param_groups:
             if not all(torch.isfinite(value).all() for value in group["params"]):
                 raise RuntimeError(
                     f"step {self.step}: {group['name']} are no longer finite; lower their learning rate."
                 )
-        values["total"] = sum(values.values())
-        return StepReport(self.step, self.config.steps, values, len(self.scene.gaussians), self.seconds)
 
 
 def _start(views: TrainingViews, config: OptimizationConfig, generator: torch.Generator) -> Gaussians:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from contextlib import suppress
 from dataclasses import asdict
@@ -64,13 +65,18 @@ def load_scene(path: str | Path) -> GaussianModel4D:
     """
     tensors, metadata = read_tensors(path, "scene")
     header = _checked_header(path, metadata)
+    for name, value in tensors.items():
+        if value.dtype != torch.float32:
+            raise ValueError(f"scene {path}: {name} is {value.dtype}; expected torch.float32.")
     try:
         gaussians = Gaussians(**{name: tensors[f"gaussians.{name}"] for name in Gaussians.names()})
         info = SceneInfo(
-            num_frames=header["num_frames"],
-            fps=header["fps"],
-            input_pose=OrbitPose(**header["input_pose"]),
-            settings=header["settings"],
+            num_frames=_number(header, "num_frames", whole=True),
+            fps=_number(header, "fps"),
+            input_pose=OrbitPose(
+                **{name: _number(header["input_pose"], name) for name in header["input_pose"]}
+            ),
+            settings=_settings(header),
         )
         deformation = _load_deformation(header["field"], tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -139,7 +145,8 @@ def _load_deformation(header: dict[str, Any] | None, tensors: dict[str, Tensor])
         return None
     sizes = header["config"] | {"resolutions": tuple(header["config"]["resolutions"])}
     config = FieldConfig(**sizes)
-    field = Deformation(config, torch.Generator(), header["time_scale"], header["time_offset"])
+    time_map = _number(header, "time_scale"), _number(header, "time_offset")
+    field = Deformation(config, torch.Generator(), *time_map)
     prefix = "deformation."
     field.load_state_dict(
         {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
@@ -154,7 +161,7 @@ def _checked_header(path: str | Path, metadata: dict[str, str]) -> dict[str, Any
         version = int(header["format_version"])
         if version < 1:
             raise ValueError(f"format version {version}")
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             f"scene {path}: no scene header; expected a file that `stag4d fit` wrote."
         ) from error
@@ -164,3 +171,22 @@ def _checked_header(path: str | Path, metadata: dict[str, str]) -> dict[str, Any
             "STAG4D."
         )
     return header
+
+
+def _number(header: dict[str, Any], name: str, *, whole: bool = False) -> Any:
+    """Return a number of a header; raises TypeError with its name unless it is one, and finite."""
+    value = header[name]
+    is_number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value):
+        raise TypeError(f"{name} is {value!r}; expected a {'whole' if whole else 'finite'} number")
+    return value
+
+
+def _settings(header: dict[str, Any]) -> dict[str, Any]:
+    """Return a header's settings; raises TypeError unless they have names and their size is whole pixels."""
+    settings = header["settings"]
+    if not isinstance(settings, dict):
+        raise TypeError(f"settings are {settings!r}; expected names and values")
+    if "size" in settings:
+        _number(settings, "size", whole=True)
+    return settings

@@ -47,6 +47,14 @@ def test_palettes_with_and_without_transparency(tmp_path):
     assert read_png(tmp_path / "clear.png")[1].tolist() == [[0, 1], [1, 0]]
 
 
+def test_a_png_without_pixels_is_refused_with_its_name(tmp_path, save_png):
+    path = save_png(tmp_path / "bare.png", np.zeros((4, 4, 4), np.uint8))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:33] + whole[-12:])  # signature and header, and the end
+    with pytest.raises(ValueError, match=r"bare\.png: unreadable or cut short"):
+        read_png(path)
+
+
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("end", [0, 20, 500, -400, -20, -12])
 def test_a_file_cut_short_is_refused_with_its_name(tmp_path, save_png, save_png_16, bits, end):

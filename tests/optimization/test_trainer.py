@@ -238,6 +238,13 @@ def test_an_exploding_learning_rate_stops_the_fit(clip, make_config, group, rate
         Trainer(clip, replace(config, rates=rates)).run()
 
 
+def test_what_is_not_finite_is_named_and_not_pruned(clip, make_config):
+    config = make_config(densification=DensificationConfig(start=0, stop=1, every=3))
+    rates = replace(config.rates, log_scales=LogLinear(start=1e38, end=1e38))
+    with pytest.raises(RuntimeError, match=r"^step 3: log_scales are no longer finite"):
+        Trainer(clip, replace(config, rates=rates)).run()
+
+
 def test_what_is_not_finite_is_not_kept_when_stopped_either(clip, make_config):
     config = make_config()
     config = replace(config, rates=replace(config.rates, means=LogLinear(start=1e38, end=1e38)))

@@ -170,6 +170,48 @@ def test_a_scene_with_a_fault_is_refused(scene_file, change, message):
         load_scene(scene_file)
 
 
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        (("num_frames",), 2.5),
+        (("num_frames",), True),
+        (("fps",), float("nan")),
+        (("settings",), None),
+        (("settings",), ["size"]),
+        (("settings", "size"), None),
+        (("field", "time_scale"), None),
+        (("field", "time_offset"), float("nan")),
+        (("input_pose", "radius"), "far"),
+    ],
+    ids=str,
+)
+def test_a_header_with_a_value_of_the_wrong_kind_is_refused(scene_file, where, value):
+    def spoil(tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+        *parents, name = where
+        for parent in parents:
+            header = header[parent]
+        header[name] = value
+
+    rewrite(scene_file, spoil)
+    with pytest.raises(ValueError, match=rf"wrong form \(.*{where[-1]}.*\); write it anew"):
+        load_scene(scene_file)
+
+
+def test_an_endless_version_is_no_version(scene_file):
+    rewrite(scene_file, lambda tensors, header: header.update(format_version=float("inf")))
+    with pytest.raises(ValueError, match="no scene header"):
+        load_scene(scene_file)
+
+
+def test_a_scene_of_other_numbers_than_float32_is_refused(scene_file):
+    rewrite(
+        scene_file,
+        lambda tensors, header: tensors.update({"gaussians.means": tensors["gaussians.means"].half()}),
+    )
+    with pytest.raises(ValueError, match=r"gaussians\.means is torch\.float16; expected torch\.float32"):
+        load_scene(scene_file)
+
+
 def test_what_is_no_scene_is_refused(scene_file, tmp_path):
     whole, path = scene_file.read_bytes(), tmp_path / "bad.safetensors"
     with pytest.raises(
