@@ -252,6 +252,16 @@ def test_an_interrupted_fit_keeps_what_it_reached_and_resumes_to_the_same_scene(
     assert not (tmp_path / "out" / "checkpoint.safetensors").exists()
 
 
+def test_a_fit_says_that_it_replaces_an_interrupted_one(quick, views, tmp_path, monkeypatch, caplog):
+    command = ["fit", str(views), "--steps", "16", "-o", str(tmp_path)]
+    with monkeypatch.context() as patch:
+        patch.setattr(cli.fitting, "Progress", Impatient)
+        assert main(command) == 130
+    assert "this one replaces it" not in caplog.text
+    assert main(command) == 0
+    assert "interrupted; this one replaces it, --resume goes on" in caplog.text
+
+
 def test_a_second_interrupt_leaves_at_once(quick, views, tmp_path, monkeypatch):
     monkeypatch.setattr(cli.fitting, "Progress", type("Hasty", (Impatient,), {"presses": 2}))
     before = signal.getsignal(signal.SIGINT)

@@ -48,6 +48,10 @@ def _fit(options: argparse.Namespace) -> int:
     out = output_folder(options.out)
     checkpoint = out / pipeline.CHECKPOINT
     views = read_views(options.views)
+    if checkpoint.exists() and not options.resume:
+        _logger.warning(
+            "%s: of a fit that was interrupted; this one replaces it, --resume goes on.", checkpoint
+        )
     if options.fps is not None:
         views = replace(views, fps=frame_rate(options.fps))
     with Progress(config.steps) as progress, Interrupt() as stop:

@@ -100,8 +100,7 @@ def visual_hull(
             break
     if not occupied.any():
         raise ValueError(
-            "visual hull: no point in space projects into the mattes; check that the cameras fit the views, "
-            "or start from a ball."
+            "visual hull: no point in space projects into the mattes; check that the cameras fit the views."
         )
     grid = occupied.reshape(1, 1, *[_HULL_RESOLUTION] * 3).float()
     eroded = -F.max_pool3d(F.pad(-grid, (1,) * 6), kernel_size=3, stride=1)

@@ -37,7 +37,7 @@ class SceneInfo:
         if self.num_frames < 1:
             raise ValueError(f"scene: {self.num_frames} frames; expected at least one.")
         if not 0 < self.fps < 1e4:
-            raise ValueError(f"scene: {self.fps} frames a second; expected a positive number.")
+            raise ValueError(f"scene: {self.fps} frames a second; expected above 0 and below 10000.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -142,6 +142,12 @@ def test_a_held_out_view_is_measured_at_the_size_of_the_fit():
     assert report.metrics["nearest_psnr"] == pytest.approx(expected, abs=0.02)
 
 
+def test_a_view_too_small_to_measure_on_is_refused_before_the_fit(monkeypatch):
+    monkeypatch.setattr(pipeline.fitting, "fit", lambda *args, **options: pytest.fail("it was fitted"))
+    with pytest.raises(ValueError, match="expected 11 pixels or more"):
+        pipeline.fit_without_view(small_clip(2, 8), 0, small_config(steps=2, size=16))
+
+
 def test_a_fit_does_not_see_the_view_that_is_held_out():
     views, config = small_clip(), small_config(steps=10)
     changed = replace(views, view_images=views.view_images.clone())
