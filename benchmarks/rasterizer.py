@@ -5,7 +5,7 @@ machine slows all of them alike; printed are medians and their ratios. Then, eac
 memory that the first render and backward pass add to the peak, and the time of the first call, compiled anew
 and from the cache.
 
-    python -m benchmarks.rasterizer [--repeats 15] [--scene scene.safetensors] [--baseline prototype.py]
+    python3 tasks.py bench rasterizer [--repeats 15] [--scene scene.safetensors] [--baseline prototype.py]
 
 A baseline is a Python file with ``render(parameters, viewmat, K, background, width, height)``, which returns
 the image [H, W, 3] first; parameters are means, quats, log_scales, logit and colors.
@@ -164,7 +164,9 @@ def _in_process(code: str, *arguments: object, **environment: str) -> str:
     """Run code in a process of its own and return what it prints."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
     environment = {**os.environ, **environment}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+    root = Path(__file__).resolve().parents[1]  # whose benchmarks the code may import
+    done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def measure_extra_memory(count: int, size: int) -> int:
