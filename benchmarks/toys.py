@@ -6,7 +6,7 @@ change of the code choose another --cache.
 
     python3 tasks.py bench toys                     8 validation toys, preset fast
     python3 tasks.py bench toys --ablation --toys 4
-    python3 tasks.py bench toys --ablation "no silhouette area" --toys 3
+    python3 tasks.py bench toys --ablation "ball start" --toys 3 --steps 300
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _cell(options: argparse.Namespace, variant: str, index: int) -> dict[str, An
 
 def _config(options: argparse.Namespace, variant: str) -> OptimizationConfig:
     """Return a variant's configuration."""
-    return VARIANTS[variant](preset(options.preset, size=options.size))
+    return VARIANTS[variant](preset(options.preset, size=options.size, steps=options.steps))
 
 
 def _run_cell(options: argparse.Namespace) -> None:
@@ -159,6 +159,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--preset", choices=("fast", "quality"), default="fast")
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--steps", type=int, help="of a fit (default: the preset's)")
     parser.add_argument(
         "--ablation", nargs="*", choices=list(VARIANTS)[1:], metavar="VARIANT",
         help=f"these variants beside the preset, or all: {', '.join(list(VARIANTS)[1:])}",
