@@ -35,7 +35,6 @@ from stag4d.rendering import numba_backend, torch_backend
 from stag4d.scene import load_scene, random_ball
 
 SIZES = ((5_000, 128), (20_000, 256), (50_000, 512))  # Gaussians, pixels a side
-TORCH_SIZES = SIZES[:2]  # at the third the reference takes most of a minute
 SPLAT_SIZE = 0.02  # world units; the orbit's radius is 2
 FIRST_CALL = """
 import time
@@ -228,8 +227,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         scenes += [(f"{Path(options.scene).name} {len(scene['means'])}", scene, size) for _, size in SIZES]
     for title, scene, size in scenes:
         print(f"{title}, {size} pixels a side")
-        with_torch = not options.no_torch and (len(scene["means"]), size) in TORCH_SIZES
-        extra = {"torch": _contestant(torch_backend)} if with_torch else {}
+        extra = {} if options.no_torch else {"torch": _contestant(torch_backend)}
         compare(scene, size, contestants | extra, options.repeats)
     if not options.no_costs:
         print_costs()
