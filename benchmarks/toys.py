@@ -54,6 +54,8 @@ VARIANTS: dict[str, Variant] = {
     "scale ratio": _with("regularizers", scale_ratio=0.01),
     "time deviation": _with("regularizers", time_deviation=0.001),
     "white background": _with("batch", background="white"),
+    "four frames, six views": _with("batch", num_frames=4, num_views=6),
+    "another seed": lambda config: replace(config, seed=1),
 }
 
 

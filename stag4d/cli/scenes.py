@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import pipeline
+from ..data.view_layout import frame_file
 from ..geometry import OrbitPose
 from ..scene import load_scene
 from .console import frame_bar
@@ -35,7 +36,7 @@ def add_scenes(commands: Any) -> None:
 def _render(options: argparse.Namespace) -> int:
     """Render views of a scene as pictures."""
     out = output_folder(options.out)
-    if (out / "ref").is_dir():
+    if frame_file(out, 0).exists():
         raise ValueError(
             f"{out}: holds views to fit to, whose views.json the pictures' own would replace; name another "
             "folder."

@@ -35,6 +35,12 @@ def psnr(images: Tensor, truth: Tensor) -> Tensor:
     return -10 * torch.log10(errors.clamp_min(10 ** (-MAX_PSNR_DB / 10)))
 
 
+def check_measurable(height: int, width: int) -> None:
+    """Raise ValueError if pictures of a size are too small for ``ssim``."""
+    if min(height, width) < _WINDOW:
+        raise ValueError(f"SSIM: pictures of {width}x{height} pixels; expected {_WINDOW} pixels or more.")
+
+
 def ssim(images: Tensor, truth: Tensor) -> Tensor:
     """Return the structural similarity of pictures 0..1.
 
@@ -52,8 +58,7 @@ def ssim(images: Tensor, truth: Tensor) -> Tensor:
         ValueError: if the shapes differ or the pictures are smaller than the window.
     """
     _check_pictures("SSIM", images, truth)
-    if min(images.shape[-3:-1]) < _WINDOW:
-        raise ValueError(f"SSIM: pictures of shape {list(images.shape)}; expected {_WINDOW} pixels or more.")
+    check_measurable(*images.shape[-3:-1])
     lead, picture = images.shape[:-3], images.shape[-3:]
     pairs = zip(images.reshape(-1, *picture), truth.reshape(-1, *picture), strict=True)
     # one at a time: a batch would need twenty times its own memory

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..geometry import OrbitPose
-from ..geometry.pose_json import check_version, finite_number, poses_from_json, read_json_object
+from ..geometry.pose_json import check_version, finite_number, poses_from_json, read_json_object, whole_number
 from ..types import Cameras, RenderOutput, frame_times
 from .flicker import FlickerMeter
 from .metrics import on_white, psnr, silhouette_iou, ssim, summarize
@@ -106,7 +106,7 @@ def read_render_folder(folder: str | Path, num_frames: int | None = None) -> Ren
         raise ValueError(f"views.json: {len(poses)} views, fps {fps:g}; expected both above zero.")
     found, frames = _find_pictures(root, len(poses), document)
     last = frames[-1]
-    clip_length = _whole_number(document.get("num_frames", num_frames or last + 1), "views.json: num_frames")
+    clip_length = whole_number(document.get("num_frames", num_frames or last + 1), "views.json: num_frames")
     if clip_length <= last:
         raise ValueError(f"truth: {root} has frame {last}, the clip {clip_length} frames; expected more.")
     first = found[0, frames[0]]
@@ -171,7 +171,7 @@ def _find_pictures(
     if listed is None:
         numbers = {frame for _, frame in found}
     elif isinstance(listed, list) and listed:
-        numbers = {_whole_number(frame, f"views.json: frames[{i}]") for i, frame in enumerate(listed)}
+        numbers = {whole_number(frame, f"views.json: frames[{i}]") for i, frame in enumerate(listed)}
     else:
         raise ValueError("views.json: frames must be an array of one frame number or more.")
     frames = tuple(sorted(numbers))
@@ -180,14 +180,6 @@ def _find_pictures(
             path = root / f"view{view}_frame{frame:04d}.png"
             raise FileNotFoundError(f"truth: {path} is missing; expected every frame from every view.")
     return found, frames
-
-
-def _whole_number(value: object, field: str) -> int:
-    """Return a JSON number as an integer; raises ValueError naming the field unless it is one from 0."""
-    number = finite_number(value, field)
-    if number < 0 or not number.is_integer():
-        raise ValueError(f"{field} must be a whole number from 0, not {number:g}.")
-    return int(number)
 
 
 def _read_rgba(path: Path) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..geometry import OrbitPose
-from ..geometry.pose_json import finite_number, pose_from_json, poses_from_json
+from ..geometry.pose_json import finite_number, pose_from_json, poses_from_json, whole_number
 from .clip import CHANNELS, FORMAT_VERSION, MAGIC, MAX_HEADER_BYTES, STATIC, check_counts
 from .clip_rows import decompress_rows
 
@@ -98,7 +98,8 @@ def read_clip(source: bytes | str | Path) -> Clip:
             raise FileNotFoundError(f"{source}: no such file; expected a clip.")
         source = Path(source).read_bytes()
     header, begin = _read_header(source)
-    count, num_frames = _whole_number(header, "num_gaussians"), _whole_number(header, "num_frames")
+    count = whole_number(header.get("num_gaussians"), "clip: num_gaussians")
+    num_frames = whole_number(header.get("num_frames"), "clip: num_frames")
     views = poses_from_json(header.get("views"), "clip: views")
     check_counts(count, num_frames, len(views))
     fps = finite_number(header.get("fps"), "clip: fps")
@@ -135,14 +136,6 @@ def _read_header(data: bytes) -> tuple[dict[str, Any], int]:
     if not isinstance(header, dict):
         raise ValueError("clip: its header is no JSON object; the file is damaged.")
     return header, end
-
-
-def _whole_number(header: dict[str, Any], key: str) -> int:
-    """Return a count of the header; raises ValueError unless it is a whole number."""
-    number = header.get(key)
-    if isinstance(number, bool) or not isinstance(number, int):
-        raise ValueError(f"clip: {key} is {number!r:.40}; expected a whole number.")
-    return number
 
 
 def _read_grid(header: dict[str, Any], name: str) -> tuple[bool, np.ndarray, np.ndarray]:

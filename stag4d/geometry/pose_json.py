@@ -1,4 +1,4 @@
-"""Orbit poses as JSON values, degrees and world units, with errors that carry the path of the field."""
+"""Numbers and orbit poses as JSON values; degrees and world units; errors carry the path of the field."""
 
 from __future__ import annotations
 
@@ -47,6 +47,14 @@ def finite_number(value: object, field: str) -> float:
         if math.isfinite(number):
             return number
     raise ValueError(f"{field} must be a finite number, not {_describe(value)}.")
+
+
+def whole_number(value: object, field: str) -> int:
+    """Return a JSON number as an integer; raises ValueError that names the field unless it is one from 0."""
+    number = finite_number(value, field)
+    if number < 0 or not number.is_integer():
+        raise ValueError(f"{field} must be a whole number from 0, not {number:g}.")
+    return int(number)
 
 
 def pose_from_json(value: object, field: str, defaults: Mapping[str, float] | None = None) -> OrbitPose:

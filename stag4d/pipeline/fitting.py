@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from ..data import TrainingViews, hold_out_view
-from ..evaluation.metrics import compare_on_white, on_white, psnr, ssim
+from ..evaluation.metrics import check_measurable, compare_on_white, on_white, psnr
 from ..export import pack_clip, replacing, write_html
 from ..geometry import nearest_poses
 from ..optimization import ImagePrior, OptimizationConfig, Trainer
@@ -203,10 +203,11 @@ def fit_without_view(
         ValueError: if there is no such view, or its pictures are too small to measure; the rest see ``fit``.
     """
     remaining, (pose, images, _) = hold_out_view(views, index)
-    given = TrainingViews.from_views(views, min(images.shape[1], config.size))
-    truth = given.on_white(1 + index)
-    ssim(truth.images[:1], truth.images[:1])  # pictures too small for it are refused before the fit
+    size = min(images.shape[1], config.size)
+    check_measurable(size, size)
     model, report = fit(remaining, config, **options)
+    given = TrainingViews.from_views(views, size)
+    truth = given.on_white(1 + index)
     rendered, alphas = render_views(model, [pose], list(range(views.num_frames)), given.size)
     scores = compare_on_white(on_white(rendered, alphas), alphas, truth.images[None], truth.alphas[None])
     others = [camera for camera in range(1 + views.num_views) if camera != 1 + index]  # 0 is the input

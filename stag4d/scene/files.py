@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from contextlib import suppress
 from dataclasses import asdict
@@ -16,6 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ..geometry import OrbitPose
+from ..geometry.pose_json import finite_number, whole_number
 from .deformation import Deformation, FieldConfig
 from .gaussians import Gaussians
 from .model import GaussianModel4D, SceneInfo
@@ -71,10 +71,10 @@ def load_scene(path: str | Path) -> GaussianModel4D:
     try:
         gaussians = Gaussians(**{name: tensors[f"gaussians.{name}"] for name in Gaussians.names()})
         info = SceneInfo(
-            num_frames=_number(header, "num_frames", whole=True),
-            fps=_number(header, "fps"),
+            num_frames=whole_number(header["num_frames"], "num_frames"),
+            fps=finite_number(header["fps"], "fps"),
             input_pose=OrbitPose(
-                **{name: _number(header["input_pose"], name) for name in header["input_pose"]}
+                **{name: finite_number(value, name) for name, value in header["input_pose"].items()}
             ),
             settings=_settings(header),
         )
@@ -145,8 +145,8 @@ def _load_deformation(header: dict[str, Any] | None, tensors: dict[str, Tensor])
         return None
     sizes = header["config"] | {"resolutions": tuple(header["config"]["resolutions"])}
     config = FieldConfig(**sizes)
-    time_map = _number(header, "time_scale"), _number(header, "time_offset")
-    field = Deformation(config, torch.Generator(), *time_map)
+    time_map = {name: finite_number(header[name], name) for name in ("time_scale", "time_offset")}
+    field = Deformation(config, torch.Generator(), **time_map)
     prefix = "deformation."
     field.load_state_dict(
         {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
@@ -173,20 +173,11 @@ def _checked_header(path: str | Path, metadata: dict[str, str]) -> dict[str, Any
     return header
 
 
-def _number(header: dict[str, Any], name: str, *, whole: bool = False) -> Any:
-    """Return a number of a header; raises TypeError with its name unless it is one, and finite."""
-    value = header[name]
-    is_number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value):
-        raise TypeError(f"{name} is {value!r}; expected a {'whole' if whole else 'finite'} number")
-    return value
-
-
 def _settings(header: dict[str, Any]) -> dict[str, Any]:
-    """Return a header's settings; raises TypeError unless they have names and their size is whole pixels."""
+    """Return a header's settings; raises an error unless they have names and their size is whole pixels."""
     settings = header["settings"]
     if not isinstance(settings, dict):
         raise TypeError(f"settings are {settings!r}; expected names and values")
     if "size" in settings:
-        _number(settings, "size", whole=True)
+        whole_number(settings["size"], "size")
     return settings
