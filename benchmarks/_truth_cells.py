@@ -17,6 +17,7 @@ import torch
 from _truth_rows import ROWS, Row
 from torch import Tensor
 
+from stag4d.atomic import replacing
 from stag4d.data import read_views
 from stag4d.diffusion import (
     MultiViewModel,
@@ -25,7 +26,6 @@ from stag4d.diffusion import (
     load_multiview_model,
 )
 from stag4d.evaluation import compare, on_white
-from stag4d.export import replacing
 from stag4d.geometry import OrbitPose
 from stag4d.mini import INPUT_POSE, TEST_POSES, toy_seed, toy_truth
 from stag4d.optimization import OptimizationConfig, preset

@@ -69,8 +69,9 @@ def summarize(results: Results) -> dict[str, Any]:
         ``settings`` that all cells share; ``rows``, by name the number of ``toys`` and of ``cells``, the mean
         ``seconds`` of a fit, ``num_gaussians`` and scores; ``against_full``, by name the number of ``toys``
         and of ``pairs`` of a toy and a seed, and of every score the ``mean`` difference to the full method's
-        and the half width of its ``interval``, over toys and for these seeds. Seeds of one toy are alike:
-        everywhere a toy counts once, as the mean of its seeds.
+        and the half width of its ``interval``, over toys and for these seeds; beside them ``base``, the full
+        method's own scores on these pairs, and ``seeds``, the mean differences of each seed. Seeds of one toy
+        are alike: everywhere a toy counts once, as the mean of its seeds.
     """
     rows: dict[str, Any] = {}
     against: dict[str, Any] = {}
@@ -81,18 +82,29 @@ def summarize(results: Results) -> dict[str, Any]:
         count = statistics.mean(result["num_gaussians"] for result in mine.values())
         rows[name] = {"toys": toys, "cells": len(mine), "num_gaussians": count, "seconds": seconds}
         pairs = [(cell, cell._replace(row=BASE)) for cell in mine if cell._replace(row=BASE) in results]
-        if name != BASE and pairs:
-            against[name] = {"pairs": len(pairs), "toys": len({cell.toy for cell, _ in pairs})}
         for score in DIGITS:
-            values = {cell: result["scores"][score] for cell, result in mine.items()}
-            rows[name][score] = None if None in values.values() else statistics.mean(_per_toy(values))
-            if name in against:
-                both = {cell: (values[cell], results[base]["scores"][score]) for cell, base in pairs}
-                is_known = not any(None in pair for pair in both.values())
-                differences = {cell: mine - base for cell, (mine, base) in both.items()} if is_known else None
-                against[name][score] = None if differences is None else _interval(_per_toy(differences))
+            rows[name][score] = _mean({cell: result["scores"][score] for cell, result in mine.items()})
+        if name != BASE and pairs:
+            against[name] = _against(results, pairs)
     settings = next(iter(results.values()))["settings"]["bench"]
     return {"settings": settings, "rows": rows, "against_full": against}
+
+
+def _against(results: Results, pairs: list[tuple[Cell, Cell]]) -> dict[str, Any]:
+    """Return how cells differ from others with the same toy and seed; see ``summarize``."""
+    found: dict[str, Any] = {"pairs": len(pairs), "toys": len({cell.toy for cell, _ in pairs}), "base": {}}
+    found["seeds"] = {seed: {} for seed in sorted({cell.seed for cell, _ in pairs})}
+    for score in DIGITS:
+        base = {cell: results[other]["scores"][score] for cell, other in pairs}
+        differences: dict[Cell, Any] = {}
+        for cell, known in base.items():
+            mine = results[cell]["scores"][score]
+            differences[cell] = None if None in (mine, known) else mine - known
+        found[score] = None if None in differences.values() else _interval(_per_toy(differences))
+        found["base"][score] = _mean(base)
+        for seed, means in found["seeds"].items():
+            means[score] = _mean({cell: value for cell, value in differences.items() if cell.seed == seed})
+    return found
 
 
 def as_markdown(table: Mapping[str, Any]) -> str:
@@ -120,6 +132,19 @@ def as_markdown(table: Mapping[str, Any]) -> str:
     for name, row in table["against_full"].items():
         cells = [_difference(row[score], digits) for score, digits in DIGITS.items()]
         lines.append(f"| {name} | {row['toys']} | {row['pairs']} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        f"`{BASE}` itself on each row's toys and seeds, and the mean differences seed by seed:",
+        "",
+        f"| row | what | {' | '.join(HEADS)} |",
+        "|---" * (2 + len(HEADS)) + "|",
+    ]
+    for name, row in table["against_full"].items():
+        cells = [_number(row["base"][score], digits) for score, digits in DIGITS.items()]
+        lines.append(f"| {name} | {BASE} | {' | '.join(cells)} |")
+        for seed, means in row["seeds"].items() if len(row["seeds"]) > 1 else ():
+            cells = [_number(means[score], digits, "+") for score, digits in DIGITS.items()]
+            lines.append(f"| {name} | seed {seed} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -181,6 +206,12 @@ def _per_toy(values: Mapping[Cell, float]) -> list[float]:
     return [statistics.mean(of_toy) for of_toy in by_toy.values()]
 
 
+def _mean(values: Mapping[Cell, float | None]) -> float | None:
+    """Return the mean over toys, None if a value is not known."""
+    known = {cell: value for cell, value in values.items() if value is not None}
+    return statistics.mean(_per_toy(known)) if len(known) == len(values) else None
+
+
 def _interval(differences: list[float]) -> dict[str, float | None]:
     """Return the mean of differences and the half width of its interval, None of a single one."""
     count = len(differences)
@@ -190,8 +221,8 @@ def _interval(differences: list[float]) -> dict[str, float | None]:
     return {"mean": statistics.mean(differences), "interval": width}
 
 
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+def _number(value: float | None, digits: int, sign: str = "") -> str:
+    return "-" if value is None else f"{value:{sign}.{digits}f}"
 
 
 def _difference(value: Mapping[str, float | None] | None, digits: int) -> str:

@@ -32,6 +32,8 @@ OPPOSITE = (*RIG[3:], *RIG[:3])
 def main() -> None:
     """Measure and print."""
     options = _options()
+    if options.toys < 2:
+        raise ValueError(f"--toys: {options.toys}; expected at least two, as a toy is told of another.")
     model = load_guidance_model(model_folder(options.model, "guidance"))
     images, alphas = many_toys(options.split, options.toys, (INPUT_POSE, *RIG), model.image_size)
     generator = torch.Generator().manual_seed(options.seed)

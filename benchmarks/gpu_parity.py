@@ -4,7 +4,7 @@ On CUDA that is gsplat, without a GPU Numba at small sizes. For each size the sc
 differences of images, alphas, depths and gradients, and the median milliseconds of a forward pass and of a
 forward and backward pass. Opacities stay below 0.95, for gsplat releases clamp alpha at different values.
 
-    python -m benchmarks.gpu_parity [--repeats 5]
+    python3 tasks.py bench gpu_parity [--repeats 5]
 """
 
 from __future__ import annotations

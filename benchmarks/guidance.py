@@ -80,12 +80,12 @@ def _step(prior: Zero123Prior, trainer: Trainer) -> dict[str, float]:
     latents = prior.encode(pixels, draws)
     clock.lap("encode")
     noisy, timesteps = latents.detach() + draws.to(latents), torch.full((BATCH,), 300)
-    conditions = [(frame, 0) for frame in frames]
-    predicted = prior.predict(noisy, timesteps, conditions, poses, GuidanceConfig().guidance_scale)
+    conditions, scale = [(frame, 0) for frame in frames], GuidanceConfig().guidance_scale
+    predicted = prior.predict(noisy, timesteps, conditions, poses, scale)
     clock.lap("network, at once")
     for index in frames:
         one = slice(index, index + 1)
-        prior.predict(noisy[one], timesteps[one], conditions[one], poses[one], 5.0)
+        prior.predict(noisy[one], timesteps[one], conditions[one], poses[one], scale)
     clock.lap("network, one by one")
     (pulled,) = torch.autograd.grad(latents, pixels, predicted)
     clock.lap("backward, encoder")

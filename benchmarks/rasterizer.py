@@ -1,7 +1,8 @@
 """Time the CPU rasterizer, compiled by Numba, against the torch reference and any baseline, in one run.
 
 Each pair of a scene and a size is rendered forward and backward by all contestants in turns, so that a busy
-machine slows all of them alike; printed are medians and their ratios. Then, each in a process of its own: the
+machine slows all of them alike; printed are medians and their ratios. Of torch, which is slow, a fifth as
+many runs are counted, and of each contestant the first is not. Then, each in a process of its own: the
 memory that the first render and backward pass add to the peak, and the time of the first call, compiled anew
 and from the cache.
 
@@ -143,7 +144,14 @@ def _load_baseline(path: str) -> Contestant:
 
 
 def compare(scene: Scene, size: int, contestants: dict[str, Contestant], repeats: int) -> None:
-    """Print medians of interleaved runs, and the ratios of Numba's to the others'."""
+    """Print medians of interleaved runs, and the ratios of Numba's to the others'.
+
+    Args:
+        scene: What to render.
+        size: Pixels a side.
+        contestants: By name.
+        repeats: Runs that are counted, one more is made first; of torch a fifth, at least one.
+    """
     camera = make_camera(size)
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in contestants}
     for repeat in range(repeats + 1):
@@ -210,7 +218,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the comparison that the command line asks for."""
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
-    parser.add_argument("--repeats", type=int, default=15, help="interleaved runs of each contestant")
+    parser.add_argument("--repeats", type=int, default=15, help="interleaved runs of each, of torch a fifth")
     parser.add_argument("--scene", help="a fitted scene.safetensors to render, too")
     parser.add_argument("--baseline", help="a Python file with a render function to compare with")
     parser.add_argument("--no-torch", action="store_true", help="leave out the slow reference")

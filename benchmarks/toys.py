@@ -25,9 +25,9 @@ from typing import Any
 
 import torch
 
+from stag4d.atomic import replacing
 from stag4d.data import TrainingViews
 from stag4d.evaluation import compare, on_white, psnr
-from stag4d.export import replacing
 from stag4d.geometry import nearest_poses
 from stag4d.mini import TEST_POSES, toy_seed, toy_truth, toy_views
 from stag4d.optimization import AdaptivePercentile, OptimizationConfig, preset
@@ -81,16 +81,21 @@ def main() -> None:
                     f"{index:>4} {cell['blank']:6.2f} {cell['nearest']:6.2f} {cell['psnr']:6.2f} "
                     f"{cell['ssim']:6.3f} {cell['iou']:6.3f} {cell['seconds']:6.0f} {cell['peak_mib']:6.0f}"
                 )
-    print(f"\n{'variant':<24} {'PSNR':>6} {'SSIM':>6} {'IoU':>6} {'s':>6} {'vs preset':>10}")
+    width = max(map(len, rows))
+    print(
+        f"\n{'variant':<{width}} {'PSNR':>6} {'SSIM':>6} {'IoU':>6} {'s':>6} {'vs preset':>10}   "
+        "PSNR toy by toy"
+    )
     for variant, cells in rows.items():
         means = {
             name: sum(cell[name] for cell in cells) / len(cells)
             for name in ("psnr", "ssim", "iou", "seconds")
         }
         base = sum(cell["psnr"] for cell in rows["preset"]) / len(rows["preset"])
+        each = " ".join(f"{cell['psnr']:.2f}" for cell in cells)
         print(
-            f"{variant:<24} {means['psnr']:6.2f} {means['ssim']:6.3f} {means['iou']:6.3f} "
-            f"{means['seconds']:6.0f} {means['psnr'] - base:+10.2f}"
+            f"{variant:<{width}} {means['psnr']:6.2f} {means['ssim']:6.3f} {means['iou']:6.3f} "
+            f"{means['seconds']:6.0f} {means['psnr'] - base:+10.2f}   {each}"
         )
 
 

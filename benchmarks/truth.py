@@ -27,7 +27,7 @@ from _truth_cells import Bench, Cell, load_models, run_cell
 from _truth_rows import CENTRAL, ONLY_WHEN_NAMED, ROWS
 from _truth_table import as_markdown, check_settings, median_toy, read_cells, summarize
 
-from stag4d.export import replacing
+from stag4d.atomic import replacing
 
 _ERRORS = (ValueError, OSError, RuntimeError)
 

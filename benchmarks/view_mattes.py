@@ -26,8 +26,11 @@ def main() -> None:
     )
     parser.add_argument("views", type=Path, help="ViewSet folder")
     options = parser.parse_args()
+    paths = sorted(options.views.glob("zero123/*_rgba/*.png"))
+    if not paths:
+        raise ValueError(f"{options.views}: no views; expected a folder that holds zero123/0_rgba/0.png, ...")
     overlaps, num_guesses = [], 0
-    for path in sorted(options.views.glob("zero123/*_rgba/*.png")):
+    for path in paths:
         pixels = torch.from_numpy(np.array(Image.open(path).convert("RGBA"))).float() / 255
         _, alpha, is_plain = cut_out(pixels[..., :3])
         overlaps.append(silhouette_iou(alpha, pixels[..., 3]).item())

@@ -112,7 +112,12 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
                     "which downloads its weights. none: whole images, to cut out by other nodes.",
                 ),
                 io.Float.Input(
-                    "fps", default=8.0, min=0.1, max=1000.0, tooltip="Frames a second of the clip."
+                    "fps",
+                    default=8.0,
+                    min=0.1,
+                    max=1000.0,
+                    tooltip="Frames a second of these images: connect that of STAG4D Prepare Frames, which "
+                    "knows how many were left out.",
                 ),
                 io.Mask.Input(
                     "mask", optional=True, tooltip="Mattes of the frames. Without: their plain background."

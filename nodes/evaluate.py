@@ -81,10 +81,16 @@ def _report(scores: dict[str, list[float]], means: dict[str, float]) -> str:
 
 
 def _check_match(name: str, first: torch.Tensor, other_name: str, second: torch.Tensor) -> None:
-    """Raise ValueError unless both batches have the same count and size, and any at all."""
+    """Raise ValueError unless both batches have the same count and size, any at all, and no alpha."""
     (count, height, width), (other_count, other_height, other_width) = first.shape[:3], second.shape[:3]
     if first.shape[:3] != second.shape[:3] or not count:
         raise ValueError(
             f"evaluation: {name} has {count} of {width}x{height} pixels, {other_name} {other_count} of "
             f"{other_width}x{other_height}; expected the same count and size, at least one."
         )
+    for part, batch in ((name, first), (other_name, second)):
+        if batch.ndim == 4 and batch.shape[-1] != 3:
+            raise ValueError(
+                f"evaluation: {part} has {batch.shape[-1]} channels; expected 3: put images with alpha on a "
+                "background, and their alpha into the mask."
+            )

@@ -93,12 +93,13 @@ class STAG4DExport(io.ComfyNode):
 
 def _write_whole(path: Path, scene: GaussianModel4D, chosen: str) -> None:
     """Write a scene in a format that holds all of it."""
+    on_frame = progress_of(scene.info.num_frames)
     if chosen == "4dgs":
-        write_4dgs(path, scene, progress_of(scene.info.num_frames))
+        write_4dgs(path, scene, on_frame)
     elif chosen == "html":
-        write_html(path, pack_clip(scene), path.stem.rstrip("_"))
+        write_html(path, pack_clip(scene, on_frame=on_frame), path.stem.rstrip("_"))
     else:
-        write_clip(path, scene)
+        write_clip(path, scene, on_frame=on_frame)
 
 
 @torch.no_grad()

@@ -10,8 +10,9 @@ from comfy_api.latest import io
 
 from ..stag4d.optimization import OptimizationConfig
 from ..stag4d.pipeline import PriorMaker
-from .load_multiview import chosen_dtype, folder_inputs, is_folder, model_folders
-from .managed_model import loaded, managed
+from .managed_model import loaded, shared
+from .model_files import check_folder, chosen_dtype, folder_inputs, model_folders
+from .progress import check_cancel
 from .sockets import CATEGORY, Guidance
 
 
@@ -37,7 +38,7 @@ class FolderGuidance:
         """See ``GuidanceModel``."""
         from ..stag4d.pipeline.guidance import distilling  # diffusers takes seconds to import
 
-        return distilling(loaded(self.patcher, work_bytes), config)
+        return distilling(loaded(self.patcher, work_bytes), config, check_cancel)
 
 
 class STAG4DLoadGuidance(io.ComfyNode):
@@ -56,12 +57,15 @@ class STAG4DLoadGuidance(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, model: str) -> bool | str:
-        return is_folder(model, "guidance", "zero123-xl-diffusers")
+        return check_folder(model, "guidance", "zero123-xl-diffusers")
 
     @classmethod
     def execute(cls, model: str, dtype: str) -> io.NodeOutput:
         from ..stag4d.diffusion import load_guidance_model  # diffusers takes seconds to import
 
+        folder, weights = model_folders("guidance")[model], chosen_dtype(dtype)
+        key = "guidance", folder, weights
         with torch.inference_mode(False):  # gradients pass through its encoder
-            network = load_guidance_model(model_folders("guidance")[model], dtype=chosen_dtype(dtype))
-            return io.NodeOutput(FolderGuidance(managed(network)))
+            return io.NodeOutput(
+                FolderGuidance(shared(key, lambda: load_guidance_model(folder, dtype=weights)))
+            )

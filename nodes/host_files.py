@@ -6,10 +6,14 @@ A name that comes with a workflow is untrusted: it is resolved and compared with
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+from time import monotonic
 
 import folder_paths
 
 TEMP_FOLDER = "stag4d"  # ours, under the host's temp
+WALK_SECONDS = 2.0
+
+_walks: dict[tuple[Path, str], tuple[float, list[Path]]] = {}
 
 
 def host_roots() -> dict[str, Path]:
@@ -33,6 +37,19 @@ def resolved(name: str, what: str) -> Path:
     if not path.is_relative_to(folder):
         raise ValueError(f"{what}: {name!r} lies outside the host's folders; choose one inside.")
     return path
+
+
+def paths_named(pattern: str, root: Path) -> list[Path]:
+    """Return the paths anywhere below a folder whose name has a pattern, in order.
+
+    The host asks for a schema, and so for this, many times a request: the answer stands for a moment.
+    """
+    now = monotonic()
+    began, paths = _walks.get((root, pattern), (-WALK_SECONDS, []))
+    if now - began >= WALK_SECONDS:
+        paths = sorted(root.rglob(pattern))
+        _walks[root, pattern] = now, paths
+    return paths
 
 
 def content_hash(files: Iterable[Path], root: Path) -> str:

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 
 from ..stag4d.data import read_views
 from ..stag4d.evaluation import on_white
-from .host_files import content_hash, host_roots, resolved
+from .host_files import content_hash, host_roots, paths_named, resolved
 from .sockets import CATEGORY, Views
 
 FIRST_FRAMES = "ref"  # the folder that makes another one a view folder
@@ -64,7 +64,7 @@ def folder_names() -> list[str]:
         f"{path.parent.relative_to(root).as_posix()}{mark}"
         for mark, root in host_roots().items()
         if mark != " [temp]"
-        for path in sorted(root.rglob(FIRST_FRAMES))
+        for path in paths_named(FIRST_FRAMES, root)
         if path.is_dir()
     ]
 

@@ -21,6 +21,7 @@ from ..stag4d.geometry import OrbitPose, turn_between
 from ..stag4d.optimization import OptimizationConfig, ScoreDistillation
 from ..stag4d.pipeline import PriorMaker
 from ..stag4d.types import ViewSet
+from .progress import check_cancel
 from .sockets import CATEGORY, Guidance
 
 SIDE, LATENT_SIDE, CHANNELS = 256, 32, 4  # Stable-Zero123's pictures and latents
@@ -108,9 +109,11 @@ class NativePrior:
         embeddings, latents = [], []
         with torch.no_grad():
             for frame in range(views.num_frames):
+                check_cancel(frame)
                 embeddings.append(guidance.clip_vision.encode_image(views.on_white(frame)).image_embeds)
             self._load()
             for frame in range(views.num_frames):
+                check_cancel(frame)
                 latents.append(self._moments(views.on_white(frame))[0])
         self._embeddings = torch.cat(embeddings).float()  # [F * (1 + V), 768]
         self._latents = torch.cat(latents)  # [F * (1 + V), 4, 32, 32], unscaled
@@ -151,7 +154,7 @@ class NativePrior:
     def encode(self, images: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
         """See ``PosedDenoiser``."""
         mean, deviation = self._moments(images)
-        return self._model.process_latent_in(mean + deviation * draws.to(mean))
+        return self._model.process_latent_in(mean + deviation * draws.to(mean)).to(images.device)
 
     @torch.no_grad()
     def predict(
@@ -167,8 +170,9 @@ class NativePrior:
         told = [self.poses[camera] for _, camera in conditions]
         numbers = torch.tensor([camera_numbers(*pair) for pair in zip(told, poses, strict=True)])  # [B, 4]
         joined = torch.cat([self._embeddings[chosen], numbers.to(self._embeddings)], dim=-1)[:, None]
-        tokens = self._model.cc_projection(joined.to(noisy.device))  # [B, 1, 768]
+        home, noisy = noisy.device, noisy.to(self._patcher.load_device)  # the fit may be elsewhere
         latents = self._latents[chosen].to(noisy)
+        tokens = self._model.cc_projection(joined.to(noisy.device))  # [B, 1, 768]
         num_halves = 1 if guidance_scale == 1 else 2
         if num_halves == 2:
             tokens = torch.cat([tokens, torch.zeros_like(tokens)])  # [2B, 1, 768]
@@ -178,7 +182,7 @@ class NativePrior:
         seen = noisy.repeat(num_halves, 1, 1, 1) / signal.sqrt()[:, None, None, None]
         clean = self._model.apply_model(seen, sigma, c_concat=latents, c_crossattn=tokens).float()
         cond, *uncond = ((seen - clean) / sigma[:, None, None, None]).split(len(noisy))
-        return uncond[0] + guidance_scale * (cond - uncond[0]) if uncond else cond
+        return (uncond[0] + guidance_scale * (cond - uncond[0]) if uncond else cond).to(home)
 
 
 def camera_numbers(condition: OrbitPose, target: OrbitPose) -> list[float]:

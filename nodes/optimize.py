@@ -13,7 +13,7 @@ from comfy_api.latest import Types, io
 from ..stag4d.export import as_picture
 from ..stag4d.optimization import DensificationConfig, OptimizationConfig, preset
 from ..stag4d.pipeline import fit
-from ..stag4d.rendering import render
+from ..stag4d.rendering import render, select_backend
 from ..stag4d.scene import GaussianModel4D, Gaussians
 from ..stag4d.types import Cameras, StepReport, ViewSet
 from .growing import GrowingScene
@@ -45,8 +45,10 @@ class STAG4DOptimize(io.ComfyNode):
                     "preset",
                     options=[AUTO, "fast", "quality", "paper"],
                     default=AUTO,
-                    tooltip="fast: a minute or two on a processor. quality: several times as long, sharper. "
-                    "paper: the published numbers, needs guidance. auto: fast without a GPU, else quality.",
+                    tooltip="fast: a minute or two on a processor. quality: eight to nine times as long, "
+                    "with larger pictures and more Gaussians; small pictures gain little. paper: the "
+                    "published numbers, needs guidance. auto: quality on an NVIDIA GPU with gsplat, else "
+                    "fast. With a GPU that is not CUDA's, the processor fits.",
                 ),
                 io.Int.Input(
                     "steps",
@@ -62,7 +64,8 @@ class STAG4DOptimize(io.ComfyNode):
                     max=4096,
                     step=8,
                     tooltip="Pixels along each side of what is compared, 16 or more; 0 takes the preset's. "
-                    "Views are never enlarged.",
+                    "It is at most that of the images or of the views, whichever are larger; the others "
+                    "are enlarged.",
                 ),
                 io.Int.Input(
                     "seed",
@@ -112,7 +115,7 @@ class STAG4DOptimize(io.ComfyNode):
                 ),
             ],
             outputs=[Scene.Output("scene", tooltip="The fitted scene.")],
-            hidden=[io.Hidden.prompt, io.Hidden.unique_id],
+            hidden=[io.Hidden.prompt, io.Hidden.unique_id, io.Hidden.extra_pnginfo],
         )
 
     @classmethod
@@ -132,7 +135,7 @@ class STAG4DOptimize(io.ComfyNode):
     ) -> io.NodeOutput:
         # Nodes run in inference mode, whose tensors no gradient can pass.
         with torch.inference_mode(False), torch.enable_grad():
-            device = comfy.model_management.get_torch_device()
+            device = _device()
             config = _config(preset, steps, size, seed, densification, device)
             told = replace(config.guidance, anchors=guidance_anchors)
             told = replace(told, weight=guidance_weight or told.weight)
@@ -140,13 +143,14 @@ class STAG4DOptimize(io.ComfyNode):
             start = _start(scene, splat)
             if device.type != "cpu":
                 comfy.model_management.free_memory(ROOM, device)
-            with closing(GrowingScene(cls.hidden.prompt, cls.hidden.unique_id)) as growing:
+            hidden = cls.hidden
+            with closing(GrowingScene(hidden.prompt, hidden.unique_id, hidden.extra_pnginfo)) as growing:
                 watcher = _Watcher(views, config.steps, device, growing)
                 model, report = fit(
                     views,
                     config,
                     start=start,
-                    checkpoint=temp_folder(),
+                    unfinished=temp_folder(),
                     resume=True,
                     make_prior=None if guidance is None else guidance.prior_maker(config, ROOM),
                     device=device,
@@ -160,6 +164,12 @@ class STAG4DOptimize(io.ComfyNode):
             return io.NodeOutput(model)
 
 
+def _device() -> torch.device:
+    """Return where to fit: where the host works, if that is a device that a fast rasterizer is for."""
+    device = comfy.model_management.get_torch_device()
+    return device if device.type in ("cpu", "cuda") else torch.device("cpu")
+
+
 def _config(
     name: str,
     steps: int,
@@ -170,7 +180,7 @@ def _config(
 ) -> OptimizationConfig:
     """Return the preset with the widgets' numbers."""
     if name == AUTO:
-        name = "fast" if device.type == "cpu" else "quality"
+        name = "quality" if select_backend(device) == "gsplat" else "fast"
     config = preset(name, steps=steps or None, size=size or None, seed=seed)
     return config if densification is None else replace(config, densification=densification)
 
@@ -227,7 +237,7 @@ class _Watcher:
         self._ask(
             self._progress.update_absolute, self._step, self._num_steps, ("JPEG", picture, PREVIEW_SIZE)
         )
-        self._growing.show(model)
+        self._ask(self._growing.show, model)
 
     def _ask(self, call: Any, *arguments: Any) -> None:
         """Call the host; a cancel that comes back is remembered."""

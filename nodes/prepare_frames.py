@@ -3,6 +3,7 @@
 import torch
 from comfy_api.latest import io
 
+from ..stag4d.data import kept_rate
 from ..stag4d.frames import prepare_clip
 from .memory import require_memory
 from .progress import progress_of
@@ -57,10 +58,25 @@ class STAG4DPrepareFrames(io.ComfyNode):
                     tooltip="1 on the object, as Remove Background gives it, one for each frame. Without it "
                     "the images' alpha serves, or else a plain background is found.",
                 ),
+                io.Float.Input(
+                    "fps",
+                    optional=True,  # prompts from before it was there
+                    default=8.0,
+                    min=0.1,
+                    max=1000.0,
+                    step=0.1,
+                    tooltip="Frames a second of the video: connect that of Get Video Components. With a "
+                    "wrong one, the scene plays at the wrong speed.",
+                ),
             ],
             outputs=[
                 io.Image.Output("images", tooltip="The square frames, white where there is no object."),
                 io.Mask.Output("mask", tooltip="1 on the object, 0 on the background, soft at the edges."),
+                io.Float.Output(
+                    "fps",
+                    tooltip="Frames a second of those that were kept, so that they last as long as the "
+                    "video: for STAG4D Anchored Multi-View or STAG4D Views from Images.",
+                ),
             ],
         )
 
@@ -73,11 +89,17 @@ class STAG4DPrepareFrames(io.ComfyNode):
         margin: float,
         invert_mask: bool,
         mask: torch.Tensor | None = None,
+        fps: float = 8.0,
     ) -> io.NodeOutput:
+        if mask is not None and len(mask) != len(images):
+            raise ValueError(
+                f"mask: {len(mask)} for {len(images)} images; expected one for each, as Remove Background "
+                "gives them from the whole clip. Without a mask, alpha or a plain background serves."
+            )
         alphas = 1 - mask if invert_mask and mask is not None else mask
         count = min(num_frames or len(images), len(images))
         require_memory(f"{count} frames of {size}x{size}", count * size**2 * PIXEL_BYTES)
         frames, mattes = prepare_clip(
             images, alphas, num_frames=num_frames, size=size, margin=margin, on_piece=progress_of(2 * count)
         )
-        return io.NodeOutput(frames, mattes)
+        return io.NodeOutput(frames, mattes, kept_rate(fps, len(images), count))

@@ -11,7 +11,12 @@ def progress_of(total: int) -> Callable[[int], None]:
     bar = comfy.utils.ProgressBar(total)
 
     def on_piece(done: int) -> None:
-        comfy.model_management.throw_exception_if_processing_interrupted()
+        check_cancel(done)
         bar.update_absolute(done)
 
     return on_piece
+
+
+def check_cancel(done: int) -> None:
+    """Raise when the user pressed cancel; for work that has no bar, called as the functions above are."""
+    comfy.model_management.throw_exception_if_processing_interrupted()

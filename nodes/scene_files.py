@@ -7,7 +7,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..stag4d.scene import GaussianModel4D, load_scene, save_scene
-from .host_files import TEMP_FOLDER, content_hash, host_roots, resolved
+from .host_files import TEMP_FOLDER, content_hash, host_roots, paths_named, resolved
 from .sockets import CATEGORY, Scene
 
 SUFFIX = ".safetensors"
@@ -88,7 +88,7 @@ def scene_names() -> list[str]:
     names = []
     for mark, folder in host_roots().items():
         below = folder / TEMP_FOLDER if mark == " [temp]" else folder
-        found = sorted(below.rglob(f"*{SUFFIX}"))
+        found = paths_named(f"*{SUFFIX}", below)
         names += [f"{path.relative_to(folder).as_posix()}{mark}" for path in found]
     return names
 
@@ -105,7 +105,8 @@ def scene_path(name: str) -> Path:
         raise ValueError(f"scene file: {name!r} is not a {SUFFIX} file; choose a saved STAG4D scene.")
     if not path.is_file():
         raise FileNotFoundError(
-            f"scene file: {name!r} was not found; copy a scene{SUFFIX} into the input folder and choose it."
+            f"scene file: {name!r} was not found; choose a scene in the list (press R for new ones), or copy "
+            "one into the input folder."
         )
     return path
 

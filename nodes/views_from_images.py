@@ -57,7 +57,8 @@ class STAG4DViewsFromImages(io.ComfyNode):
                     max=240.0,
                     step=0.1,
                     advanced=True,
-                    tooltip="Frames a second of the clip.",
+                    tooltip="Frames a second of these images: connect that of STAG4D Prepare Frames, which "
+                    "knows how many were left out.",
                 ),
                 io.Float.Input(
                     "input_elevation",

@@ -5,6 +5,7 @@ Images are float 0..1, sRGB as decoded, with straight alpha beside them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -90,14 +91,14 @@ class ViewSet:
     fps: float = 8.0
 
     def __post_init__(self) -> None:
-        """Check shapes, squareness, range and finiteness; raises ValueError with what was found."""
+        """Check shapes, squareness and finiteness; raises ValueError with what was found."""
         frames, num_views = self.images.shape[0], len(self.view_poses)
         if frames < 1:
             raise ValueError("views: no frames; expected at least one.")
         _check_images("views: input frames", self.images, self.alphas, (frames,))
         _check_images("views: posed views", self.view_images, self.view_alphas, (frames, num_views))
-        if not self.fps > 0:
-            raise ValueError(f"views: fps is {self.fps}; expected a positive number.")
+        if not 0 < self.fps < math.inf:
+            raise ValueError(f"views: fps is {self.fps}; expected a positive number that is finite.")
 
     @property
     def num_frames(self) -> int:
@@ -153,14 +154,12 @@ class StepReport:
         num_steps: Steps planned.
         losses: Weighted loss terms by name, and ``total``.
         num_gaussians: Gaussians alive.
-        seconds: Seconds since the optimisation began.
     """
 
     step: int
     num_steps: int
     losses: Mapping[str, float]
     num_gaussians: int
-    seconds: float
 
 
 def frame_times(num_frames: int) -> Tensor:

@@ -35,16 +35,13 @@ def host_folders(pack: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     return tmp_path
 
 
-class Slide:
+class Slide(torch.nn.Module):
     """A deformation that moves everything from x = -0.4 at time 0 to x = +0.4 at time 1."""
 
-    def __call__(self, means: torch.Tensor, frame_times: torch.Tensor) -> SimpleNamespace:
+    def forward(self, means: torch.Tensor, frame_times: torch.Tensor) -> SimpleNamespace:
         offsets = torch.zeros(len(frame_times), *means.shape)  # [T, N, 3]
         offsets[..., 0] = (0.8 * frame_times - 0.4)[:, None]
         return SimpleNamespace(means=offsets, quats=torch.zeros(1, len(means), 4), log_scales=None)
-
-    def to(self, device: torch.device) -> "Slide":
-        return self
 
 
 @pytest.fixture

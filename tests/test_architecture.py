@@ -16,19 +16,20 @@ SOURCES = sorted((ROOT / "stag4d").rglob("*.py"))
 NODES = sorted((ROOT / "nodes").rglob("*.py"))
 
 EVERYTHING = {
-    "geometry", "types", "frames", "diffusion", "data", "scene", "rendering", "optimization", "export",
-    "evaluation", "mini", "pipeline", "cli",
+    "atomic", "geometry", "types", "frames", "diffusion", "data", "scene", "rendering", "optimization",
+    "export", "evaluation", "mini", "pipeline", "cli",
 }  # fmt: skip
 MAY_IMPORT = {
+    "atomic": set(),
     "geometry": set(),
     "types": {"geometry"},
     "frames": {"types", "geometry"},
-    "diffusion": {"types", "geometry"},
-    "data": {"types", "geometry", "frames"},
-    "scene": {"types", "geometry"},
+    "diffusion": {"atomic", "types", "geometry"},
+    "data": {"atomic", "types", "geometry", "frames"},
+    "scene": {"atomic", "types", "geometry"},
     "rendering": {"types", "geometry", "scene"},
     "optimization": {"types", "geometry", "data", "scene", "rendering"},
-    "export": {"types", "geometry", "scene", "rendering"},
+    "export": {"atomic", "types", "geometry", "scene", "rendering"},
     "evaluation": {"types", "geometry", "scene", "rendering"},
     "mini": {"types", "geometry", "data", "export"},
     "pipeline": EVERYTHING,

@@ -175,6 +175,8 @@ BAD_NUMBERS = {
     ("--hold-out-view", "6"): "held-out view: 6 of 6 views; expected 0 to 5.",
     ("--hold-out-view", "-1"): "held-out view: -1 of 6 views",
     ("--preset", "best"): "argument --preset: invalid choice: 'best'",
+    ("--guidance-weight", "2"): "--guidance-weight: no prior to steer; give --guidance-model",
+    ("--guidance-anchors", "nearest"): "--guidance-anchors: no prior to steer; give --guidance-model",
     ("--preset", "paper"): "preset paper: it supervises unseen views by a prior alone; give a guidance model",
 }
 

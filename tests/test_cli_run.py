@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,12 @@ def test_a_run_resumes(quick, clip, models, tmp_path, capsys):
     assert same[0] == same[1]
 
 
+def test_a_run_says_that_it_replaces_an_interrupted_fit(quick, clip, models, tmp_path, caplog):
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"of an interrupted fit")
+    assert main(command(clip, tmp_path, models)) == 0
+    assert "interrupted; this one replaces it, --resume goes on" in caplog.text
+
+
 def test_a_preset_that_needs_a_prior_is_refused_before_a_view_is_drawn(clip, models, tmp_path, capsys):
     assert main(command(clip, tmp_path / "out", models, "--preset", "paper")) == 2
     assert "preset paper: it supervises unseen views by a prior alone" in capsys.readouterr().err
@@ -119,6 +126,7 @@ def test_bad_input_is_one_clear_line(quick, clip, models, tmp_path, capfd, more,
     assert not (tmp_path / "out" / "scene.safetensors").exists()
 
 
-def test_the_clip_is_not_overwritten(quick, clip, models, capfd):
-    assert main(command(clip, clip, models)) == 2
+def test_the_clip_is_not_overwritten(quick, clip, models, tmp_path, capfd):
+    shutil.copytree(clip, tmp_path / "views" / "ref")
+    assert main(command(tmp_path / "views" / "ref", tmp_path, models)) == 2
     assert "holds the clip" in capfd.readouterr().err

@@ -71,6 +71,25 @@ def test_the_registry_entry_is_complete():
     assert "web" not in entry  # WEB_DIRECTORY says it; twice would register the folder twice
 
 
+def test_the_host_that_is_needed_is_the_same_for_the_registry_and_for_readers():
+    needed = re.fullmatch(r">=(\d+\.\d+)\.0", PROJECT["tool"]["comfy"]["requires-comfyui"])
+    assert needed
+    for name in ("README.md", "tasks.py"):
+        said = re.findall(r"(?<!Python )\b(\d+\.\d+) or newer", read(name))
+        assert said and set(said) == {needed[1]}, name
+
+
+@pytest.mark.parametrize("requirement", PROJECT["project"]["optional-dependencies"]["exports"])
+def test_whoever_is_told_to_install_an_exporters_package_is_told_its_range(requirement):
+    package = re.match(r"\w+", requirement)[0]
+    code = {"gsply": "stag4d/export/spz.py", "fourdgs": "stag4d/export/fourdgs.py"}[package]
+    for name in ("README.md", "docs/exports.md", "web/docs/STAG4DExport.md", code):
+        advised = re.findall(rf"pip install [^`\n]*?(\S?{package}\S*)", read(name))
+        assert advised, name
+        for found in advised:
+            assert found.startswith(f'"{requirement}"'), name  # in quotes, or the shell would write a file
+
+
 @pytest.mark.parametrize("folder", ["stag4d", "nodes", "tests", "benchmarks", "training"])
 def test_every_module_says_what_it_is(folder):
     for path in [*(ROOT / folder).rglob("*.py"), ROOT / "tasks.py", ROOT / "__init__.py"]:

@@ -80,6 +80,7 @@ def test_a_view_set_counts_its_frames_and_views():
         ({"view_alphas": torch.full((2, 6, 4, 4), math.inf)}, "posed views: not-a-number"),
         ({"fps": 0.0}, "fps is 0.0"),
         ({"fps": math.nan}, "fps is nan"),
+        ({"fps": math.inf}, "fps is inf; expected a positive number that is finite"),
     ],
 )
 def test_a_view_set_that_does_not_fit_together_is_refused(changes, message):

@@ -26,7 +26,7 @@ from stag4d.diffusion.zero123plus import GRAY
 from stag4d.export import write_contact_sheet
 
 from .folders import save_modules
-from .loop import autocast, plan_of, plan_parser, train
+from .loop import autocast, plan_of, plan_parser, train, weights_key
 from .parallel import RANK, share_of
 from .toys import RIG, Toys, draw_toys, on_background, read_toys
 
@@ -199,6 +199,7 @@ def main() -> None:
     if arguments.multiview is not None:
         model = load_multiview_model(arguments.multiview, device=plan.device)
         drawn = views_of(model, toys.first(DRAWN_TOYS))
+        plan = replace(plan, made_of={"--multiview": weights_key(model.unet, model.vision_encoder)})
     vae = make_autoencoder()
     set_linear_encoder(vae, basis_of(toys))
     vae.encoder.requires_grad_(False)

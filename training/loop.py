@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import argparse
 import copy
+import hashlib
 import json
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+from stag4d.atomic import write_whole
+from stag4d.diffusion.folders import weight_sums
 
 from .muon import Muon
 from .parallel import NUM_PROCESSES, RANK, add_up, meet
@@ -42,6 +47,7 @@ class Plan:
         seed: Of weights, batches and noise.
         device: Where to.
         shards: Of toys: the first, and how many.
+        made_of: Hashes of the networks that it begins with or learns from, by name; see ``weights_key``.
     """
 
     folder: Path
@@ -51,8 +57,9 @@ class Plan:
     seed: int
     device: torch.device
     shards: tuple[int, int]
+    made_of: Mapping[str, str] = field(default_factory=dict)
 
-    def decides(self) -> dict[str, float]:
+    def decides(self) -> dict[str, float | str]:
         """Return what decides the result, by name."""
         return {
             "steps": self.num_steps,
@@ -62,6 +69,7 @@ class Plan:
             "first shard": self.shards[0],
             "shards": self.shards[1],
             "processes": NUM_PROCESSES,
+            **self.made_of,
         }
 
 
@@ -150,6 +158,11 @@ def train(
 def batch_seed(seed: int, step: int) -> int:
     """Return the seed of this process's part of a step's batch; a CPU's generator heeds 32 bits of it."""
     return ((seed * 1_000_003 + step) * NUM_PROCESSES + RANK) % 2**32
+
+
+def weights_key(*networks: nn.Module) -> str:
+    """Return a hash of networks' weights, which does not depend on where they are."""
+    return hashlib.sha256(repr(weight_sums(*networks)).encode()).hexdigest()[:16]
 
 
 def autocast(device: torch.device) -> torch.autocast:
@@ -251,24 +264,29 @@ def _save(
 def _resume(plan: Plan, parts: Mapping[str, nn.Module | torch.optim.Optimizer]) -> tuple[int, float]:
     """Load a run's state, if there is one; return the steps done and the seconds that they took.
 
-    Lines of the log that come after it, of steps that will be done again, are taken out.
+    Lines of the log that come after it, of steps that will be done again, are taken out, and one that was cut
+    short.
     """
     path, log = plan.folder / "state.pt", plan.folder / "log.jsonl"
     step, seconds = 0, 0.0
     if path.exists():
         state = torch.load(path, map_location="cpu", weights_only=True)
-        for name, value in plan.decides().items():
-            found = state["plan"].get(name)
-            if found != value:
+        there, here = state["plan"], plan.decides()
+        for name in here | there:
+            if there.get(name) != here.get(name):
                 raise ValueError(
-                    f"{plan.folder}: a run with {name} {found} is there, this one has {value}; "
-                    "go on with the same, or choose another folder."
+                    f"{plan.folder}: a run with {name} {there.get(name)} is there, this one has "
+                    f"{here.get(name)}; go on with the same, or choose another folder."
                 )
         for name, part in parts.items():
             part.load_state_dict(state[name])
         step, seconds = state["step"], state["seconds"]
         print(f"going on from step {step}", flush=True)
     if RANK == 0 and log.exists():
-        lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
-        log.write_text("".join(line for line in lines if json.loads(line)["step"] <= step), encoding="utf-8")
+        kept = []
+        for line in log.read_bytes().splitlines():
+            with suppress(ValueError):  # of what is not JSON
+                if json.loads(line)["step"] <= step:
+                    kept.append(line + b"\n")
+        write_whole(log, b"".join(kept))
     return step, seconds

@@ -10,6 +10,7 @@ with a model that is there. The result is the folder ``RUN/mini-zero123plus``.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -26,7 +27,7 @@ from stag4d.export import write_contact_sheet
 
 from .autoencoder import CHANNELS, STRENGTH, basis_of_encoder, sample_grids
 from .folders import save_modules, write_image_processor, write_index, write_tokenizer
-from .loop import autocast, plan_of, plan_parser, train
+from .loop import autocast, plan_of, plan_parser, train, weights_key
 from .parallel import share_of
 from .side_tasks import PLACE_WEIGHT, Mattes, Places
 from .toys import SIZE, Toys, draw_toys, on_background, read_toys
@@ -228,9 +229,12 @@ def main() -> None:
         unet, encoder, text_encoder = read_networks(arguments.begin_with)
     with torch.no_grad():
         uncond_states = text_encoder(torch.tensor([[0] + [1] * (NUM_TOKENS - 1)]))[0]
+    vae = AutoencoderKL.from_pretrained(arguments.vae)
+    networks = weights_key(unet, encoder, text_encoder)
+    plan = replace(plan, made_of={"the encoder of --vae": weights_key(vae.encoder), "networks": networks})
     learner = Learner(unet, encoder, uncond_states)
     learner.to(plan.device)
-    basis = basis_of_encoder(AutoencoderKL.from_pretrained(arguments.vae)).to(plan.device)
+    basis = basis_of_encoder(vae).to(plan.device)
     unseen = draw_toys("val", 0, SHEET_TOYS)
 
     def losses_of(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ a small network has to tell coarse latents and matte of what each of a toy's cam
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ from stag4d.diffusion.zero123plus import GRAY
 from stag4d.geometry import OrbitPose
 
 from .autoencoder import CHANNELS, basis_of, latents_of
-from .loop import autocast, plan_of, plan_parser, train
+from .loop import autocast, plan_of, plan_parser, train, weights_key
 from .parallel import share_of
 from .toys import RIG, Toys, on_background, read_toys, recolored
 from .vision import MATTE_STRENGTH, WIDTH, Outliner, outline_error, read_encoder
@@ -128,7 +129,9 @@ def main() -> None:
     def keep(module: nn.Module, path: Path) -> None:
         save_file(module.state_dict(), path.parent / "outlines.safetensors")
 
-    train(PosedOutliner(read_encoder(arguments.vision)).to(plan.device), losses_of, plan, keep)
+    encoder = read_encoder(arguments.vision)
+    plan = replace(plan, made_of={"--vision": weights_key(encoder)})
+    train(PosedOutliner(encoder).to(plan.device), losses_of, plan, keep)
 
 
 if __name__ == "__main__":

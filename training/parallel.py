@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 
 import torch
@@ -20,9 +21,10 @@ def share_of(batch: int) -> int:
 
 
 def meet() -> None:
-    """Wait for the other processes."""
+    """Wait for the other processes; at this one's end their group is let go of."""
     if NUM_PROCESSES > 1:
         distributed.init_process_group("gloo")
+        atexit.register(distributed.destroy_process_group)
 
 
 def add_up(tensors: list[Tensor]) -> None:

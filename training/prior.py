@@ -9,6 +9,7 @@ choose. The result is the folder ``RUN/mini-zero123``.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ from stag4d.optimization import GuidanceConfig, anchor_camera
 
 from .autoencoder import CHANNELS, STRENGTH, basis_of_encoder, latents_of
 from .folders import save_modules, write_image_processor, write_index
-from .loop import autocast, plan_of, plan_parser, train
+from .loop import autocast, plan_of, plan_parser, train, weights_key
 from .outlines import poses_of, read_posed_encoder
 from .parallel import share_of
 from .side_tasks import PLACE_WEIGHT, Mattes, Places
@@ -222,7 +223,10 @@ def main() -> None:
     toys = read_toys(arguments.toys, arguments.shards, arguments.first)
     vae = AutoencoderKL.from_pretrained(arguments.vae).to(plan.device)
     vae.register_to_config(scaling_factor=SCALING_FACTOR)
-    learner = Learner(read_posed_encoder(arguments.outlines)).to(plan.device)
+    encoder = read_posed_encoder(arguments.outlines)
+    made_of = {"the encoder of --vae": weights_key(vae.encoder), "--outlines": weights_key(encoder)}
+    plan = replace(plan, made_of=made_of)
+    learner = Learner(encoder).to(plan.device)
     basis = basis_of_encoder(vae)
     unseen = draw_toys("val", 0, SHEET_TOYS)
 

@@ -6,9 +6,9 @@ import argparse
 from dataclasses import replace
 from typing import get_args
 
-import torch
-
 from ..optimization import OptimizationConfig, PresetName, preset
+from ..rendering import select_backend
+from .options import device
 
 
 def add_fit_options(command: argparse.ArgumentParser) -> None:
@@ -16,12 +16,13 @@ def add_fit_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--preset", choices=get_args(PresetName),
         help="fast: first looks; quality: slower and better; paper: the published numbers, needs a guidance "
-        "model (default: fast on a CPU, quality on CUDA)",
+        "model (default: quality on CUDA with gsplat, else fast)",
     )  # fmt: skip
     command.add_argument("--steps", type=int, help="optimisation steps (default: the preset's)")
     command.add_argument(
-        "--size", type=int, help="render size, pixels (default: the preset's, at most the views')"
-    )
+        "--size", type=int,
+        help="render size, pixels, at most that of the larger of frames and views (default: the preset's)",
+    )  # fmt: skip
     command.add_argument("--seed", type=int, default=0, help="of every random draw (default: %(default)s)")
 
 
@@ -36,9 +37,9 @@ def add_guidance_options(command: argparse.ArgumentParser) -> None:
         "--guidance-weight", type=float, metavar="W", help="of score distillation (default: the preset's)"
     )
     command.add_argument(
-        "--guidance-anchors", choices=("sectors", "nearest", "reference"), default="sectors",
+        "--guidance-anchors", choices=("sectors", "nearest", "reference"),
         help="what the prior is told of: the frame or the view in the same sector of azimuth, as published; "
-        "the picture nearest by angle; or the frame alone (default: %(default)s)",
+        "the picture nearest by angle; or the frame alone (default: sectors)",
     )  # fmt: skip
 
 
@@ -46,16 +47,18 @@ def fit_config(options: argparse.Namespace) -> OptimizationConfig:
     """Return the configuration that the options ask for."""
     name = options.preset
     if name is None:
-        name = "quality" if torch.cuda.is_available() else "fast"
+        is_fast = device().type == "cuda" and select_backend(device()) == "gsplat"
+        name = "quality" if is_fast else "fast"
     return preset(name, steps=options.steps, size=options.size, seed=options.seed)
 
 
 def guided_config(options: argparse.Namespace) -> OptimizationConfig:
     """Return the configuration with what ``add_guidance_options`` adds; ValueError if a prior is missing."""
     config = fit_config(options)
-    guidance = replace(config.guidance, anchors=options.guidance_anchors)
-    if options.guidance_weight is not None:
-        guidance = replace(guidance, weight=options.guidance_weight)
-    config = replace(config, guidance=guidance)
     config.check_prior(options.guidance_model is not None)
-    return config
+    asked = {"weight": options.guidance_weight, "anchors": options.guidance_anchors}
+    given = {name: value for name, value in asked.items() if value is not None}
+    if given and options.guidance_model is None:
+        names = ", ".join(f"--guidance-{name}" for name in given)
+        raise ValueError(f"{names}: no prior to steer; give --guidance-model, or leave it out.")
+    return replace(config, guidance=replace(config.guidance, **given))

@@ -48,10 +48,8 @@ def _fit(options: argparse.Namespace) -> int:
     out = output_folder(options.out)
     checkpoint = out / pipeline.CHECKPOINT
     views = read_views(options.views)
-    if checkpoint.exists() and not options.resume:
-        _logger.warning(
-            "%s: of a fit that was interrupted; this one replaces it, --resume goes on.", checkpoint
-        )
+    if not options.resume:
+        warn_of_unfinished(out)
     if options.fps is not None:
         views = replace(views, fps=frame_rate(options.fps))
     with Progress(config.steps) as progress, Interrupt() as stop:
@@ -77,6 +75,15 @@ def _fit(options: argparse.Namespace) -> int:
         }
     )
     return 0 if is_done else EXIT_INTERRUPTED
+
+
+def warn_of_unfinished(out: Path) -> None:
+    """Say that the state of an interrupted fit will be replaced, if there is one."""
+    checkpoint = out / pipeline.CHECKPOINT
+    if checkpoint.exists():
+        _logger.warning(
+            "%s: of a fit that was interrupted; this one replaces it, --resume goes on.", checkpoint
+        )
 
 
 def finish_checkpoint(checkpoint: Path, report: pipeline.Report, config: OptimizationConfig) -> bool:

@@ -19,7 +19,7 @@ from ..frames import prepare_clip
 from ..optimization import OptimizationConfig
 from .console import Interrupt, Progress, StageBars, stage_listeners
 from .fit_options import add_fit_options, add_guidance_options, fit_config, guided_config
-from .fitting import finish_checkpoint
+from .fitting import finish_checkpoint, warn_of_unfinished
 from .networks import load_multiview, load_prior
 from .options import (
     EXIT_INTERRUPTED,
@@ -67,13 +67,15 @@ def add_whole(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     """Run the whole method on a clip."""
-    from ..pipeline.whole import run
+    from ..pipeline.whole import VIEWS, run
 
     out, config = output_folder(options.out), guided_config(options)
     pipeline.model_folder(options.multiview_model, "multiview")  # a wrong name is told before any work
     if options.guidance_model is not None:
         pipeline.model_folder(options.guidance_model, "guidance")
-    refuse_own_input(Path(options.clip), out)
+    if not options.resume:
+        warn_of_unfinished(out)
+    refuse_own_input(Path(options.clip), out / VIEWS)
     clip = read_clip(options.clip, options.frames)
     fps = frame_rate(clip.fps if options.fps is None else options.fps)
     images, alphas = prepare_clip(clip.frames, size=config.size, margin=options.margin, names=clip.names)

@@ -1,6 +1,6 @@
 """What is on disk: clips and ViewSet folders; and what one optimisation step sees of them."""
 
-from .clip_files import Clip, read_clip
+from .clip_files import Clip, kept_rate, read_clip
 from .training_views import Targets, TrainingViews
 from .view_folder import (
     hold_out_view,
@@ -18,6 +18,7 @@ __all__ = [
     "Targets",
     "TrainingViews",
     "hold_out_view",
+    "kept_rate",
     "read_clip",
     "read_views",
     "remove_beyond",

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .png import read_png
+from .png import read_picture
 
 DEFAULT_FPS = 8.0  # of a folder, which does not say
 _PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
@@ -65,9 +65,21 @@ def read_clip(path: str | Path, num_frames: int = 0) -> Clip:
         raise FileNotFoundError(
             f"{source}: no such file or folder; expected a video or a folder of pictures."
         )
-    if 1 < len(kept) < count:
-        fps *= (len(kept) - 1) / (count - 1)
-    return Clip(torch.from_numpy(_joined(len(kept), pictures)), fps, names)
+    return Clip(torch.from_numpy(_joined(len(kept), pictures)), kept_rate(fps, count, len(kept)), names)
+
+
+def kept_rate(fps: float, count: int, num_kept: int) -> float:
+    """Return the rate at which the kept frames of a clip last as long as all of them did.
+
+    Args:
+        fps: Frames a second of the whole clip.
+        count: Frames that it has.
+        num_kept: How many of them are kept, first and last included; of a single one the rate stays.
+
+    Returns:
+        Frames a second.
+    """
+    return fps * (num_kept - 1) / (count - 1) if 1 < num_kept < count else fps
 
 
 def _kept(count: int, num_frames: int) -> list[int]:
@@ -93,7 +105,7 @@ def _by_number(file: Path) -> tuple[list[tuple[str, int]], str]:
 def _pictures(files: list[Path]) -> Iterator[tuple[str, np.ndarray]]:
     """Yield names and pictures, uint8 [H, W, 3 or 4]."""
     for file in files:
-        colors, alpha = read_png(file)
+        colors, alpha = read_picture(file)
         if alpha is not None and alpha.min() == 1:
             alpha = None  # RGBA that is opaque throughout says nothing about the object
         pixels = colors if alpha is None else np.concatenate([colors, alpha[..., None]], axis=-1)

@@ -1,15 +1,15 @@
-"""One PNG file in or out: color as decoded, straight alpha beside it."""
+"""One picture file in, one PNG out: color as decoded, straight alpha beside it."""
 
 from __future__ import annotations
 
 import io
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image
+
+from ..atomic import replacing
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BIT_DEPTH_AT = 24  # byte of IHDR: signature 8, chunk length 4, name 4, width 4, height 4
@@ -25,8 +25,10 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # EXIF's orientatio
 }
 
 
-def read_png(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+def read_picture(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """Read a PNG of any kind: grey, palette or color, with or without alpha, up to 16 bits.
+
+    JPEG, WebP, BMP and TIFF are read too, and what else Pillow knows; at 8 bits.
 
     Args:
         path: The file.
@@ -74,27 +76,6 @@ def write_png(path: Path, colors: np.ndarray, alpha: np.ndarray) -> None:
     quantized = np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
     with replacing(path) as temporary:
         Image.fromarray(quantized, "RGBA").save(temporary, format="PNG", compress_level=4)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` that takes its place when the block ends well.
-
-    The folder is made when it does not exist.
-
-    Raises:
-        RuntimeError: if the folder or the file cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        raise RuntimeError(f"{path}: cannot be written ({error}); check the folder and its space.") from error
-    finally:
-        with suppress(OSError):  # it is gone when all went well, and its folder may never have been
-            temporary.unlink()
 
 
 def _decode_16_bits(content: bytes) -> np.ndarray:

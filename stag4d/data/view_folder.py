@@ -1,7 +1,7 @@
 """Read and write ViewSet folders, and take views out of a set.
 
 The layout (``view_layout``) is the official code's, so its data sets load as they are. Without ``views.json``
-the views are the Zero123++ v1.1 rig.
+the views are the Zero123++ v1.1 rig around the input's camera.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..atomic import replacing
 from ..frames import matte_from_border
-from ..geometry import OrbitPose, zero123plus_rig
+from ..geometry import OrbitPose, v11_rig_around
 from ..geometry.pose_json import (
     check_version,
     finite_number,
@@ -28,9 +29,17 @@ from ..geometry.pose_json import (
     read_json_object,
 )
 from ..types import ViewSet
-from .png import read_png, replacing, write_png
+from .png import read_picture, write_png
 from .resizing import resize_with_matte
-from .view_layout import find_frames, find_views, frame_file, poses_file, remove_beyond, view_file
+from .view_layout import (
+    UNFINISHED,
+    find_frames,
+    find_views,
+    frame_file,
+    poses_file,
+    remove_beyond,
+    view_file,
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -86,8 +95,8 @@ def read_views(folder: str | Path, size: int | None = None) -> ViewSet:
 def write_views(folder: str | Path, views: ViewSet) -> None:
     """Write a ViewSet folder, as 8-bit RGBA with straight alpha.
 
-    A set that is already there is replaced: its frames and views beyond the new ones are removed. Files that
-    are no part of a set stay.
+    A set that is already there is replaced: its frames and views beyond the new ones are removed, and the
+    state of an unfinished one. Files that are no part of a set stay.
 
     Args:
         folder: The folder; made when it does not exist.
@@ -105,6 +114,8 @@ def write_views(folder: str | Path, views: ViewSet) -> None:
             (views.view_images[frame], views.view_alphas[frame]),
         )
     remove_beyond(Path(folder), views.num_frames, views.num_views)
+    for left in Path(folder).glob(UNFINISHED.format("*")):
+        left.unlink()
 
 
 def write_view_poses(
@@ -202,7 +213,7 @@ def _read_poses(root: Path, num_views: int) -> tuple[OrbitPose, tuple[OrbitPose,
                 f"each frame in {root}."
             )
         return input_pose, view_poses, fps
-    rig = zero123plus_rig("v1.1", input_pose.azimuth_deg)
+    rig = v11_rig_around(input_pose)
     if num_views not in (0, len(rig)):
         raise ValueError(
             f"views: {root} has {num_views} views a frame and no poses for them; expected {len(rig)}, "
@@ -218,7 +229,7 @@ def _read_group(files: list[Path], size: int | None) -> tuple[Tensor, Tensor, in
         return torch.zeros(0, side, side, 3), torch.zeros(0, side, side), 0
     num_matted = 0
     for index, path in enumerate(files):
-        colors, alpha, was_matted = _read_picture(path)
+        colors, alpha, was_matted = _read_square(path)
         num_matted += was_matted
         if index == 0:
             native = len(alpha)
@@ -233,9 +244,9 @@ def _read_group(files: list[Path], size: int | None) -> tuple[Tensor, Tensor, in
     return torch.from_numpy(images), torch.from_numpy(alphas), num_matted
 
 
-def _read_picture(path: Path) -> tuple[np.ndarray, np.ndarray, bool]:
+def _read_square(path: Path) -> tuple[np.ndarray, np.ndarray, bool]:
     """Return one square picture's colors and usable matte, and whether the matte had to be made."""
-    colors, alpha = read_png(path)
+    colors, alpha = read_picture(path)
     height, width = colors.shape[:2]
     if height != width:
         raise ValueError(f"{path}: {width}x{height} pixels; expected a square image.")

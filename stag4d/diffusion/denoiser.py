@@ -83,8 +83,8 @@ class SamplingConfig:
         guidance_scale: Of classifier-free guidance (published: 4). 0 ignores the frame; 1 takes what the
             network says of the frame as it is, which is half the work.
         anchor: The anchor frame; None denoises every frame for itself.
-        batch_size: Frames per UNet call, None chooses by the memory that is free; the result does not depend
-            on it.
+        batch_size: Frames per UNet call; None chooses, on CUDA by the memory that is free, elsewhere by the
+            size of a frame. But for rounding the result does not depend on it.
     """
 
     num_steps: int = 75

@@ -5,7 +5,6 @@ Nothing is downloaded: diffusers and transformers are only handed folders whose 
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from safetensors import SafetensorError
 from torch import nn
 from transformers.utils import logging as transformers_logging
 
+from ..geometry.pose_json import read_json_object
 from .out_of_memory import is_out_of_memory
 
 _STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")  # diffusers', transformers', its .bin
@@ -38,6 +38,7 @@ _LIBRARY_ERRORS = (  # what diffusers and transformers raise on files that are d
     getattr(huggingface_hub.errors, "StrictDataclassError", ValueError),
 )
 _REASON_LENGTH = 300
+_WHOLE = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by the bytes of a number
 
 
 @contextmanager
@@ -64,13 +65,7 @@ def read_json(path: Path, expected: str) -> dict[str, Any]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; expected {expected}.")
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: damaged, not JSON ({error}); fetch the file again.") from error
-    if not isinstance(document, dict):
-        raise ValueError(f"{path}: holds a JSON {type(document).__name__}; expected an object.")
-    return document
+    return read_json_object(path)
 
 
 def load_module(kind: Any, folder: Path, name: str, dtype: torch.dtype) -> Any:
@@ -124,9 +119,16 @@ def load_image_processor(folder: Path, name: str) -> Any:
         return kind(**{key: value for key, value in values.items() if key not in own})
 
 
-def weight_sums(*networks: nn.Module) -> list[float]:
-    """Return the sum of each weight of networks, which tells models apart without copying them."""
-    return [weight.double().sum().item() for network in networks for weight in network.parameters()]
+def weight_sums(*networks: nn.Module) -> list[int]:
+    """Return the sum of each weight's bits, which tells models apart without copying them.
+
+    Whole numbers add up to the same in any order: the sums do not depend on threads and device.
+    """
+    return [
+        int(weight.detach().view(_WHOLE[weight.element_size()]).sum(dtype=torch.int64))
+        for network in networks
+        for weight in network.parameters()
+    ]
 
 
 def _find_weights(place: Path) -> tuple[str | None, bool]:

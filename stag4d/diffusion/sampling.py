@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from ..atomic import write_whole
 from .denoiser import Progress, SamplingConfig, denoise, planned_steps
 from .noise import SeededNoise
 from .zero123plus import MultiViewModel
@@ -115,13 +116,10 @@ def sampling_key(
 
 def _save(path: Path, step: int, latents: Tensor) -> None:
     """Write steps done and latents, whole or not at all; a full disk costs the state and not the work."""
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_bytes(save({"latents": latents.cpu().contiguous()}, metadata={"step": str(step)}))
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        _logger.warning("%s: the state to go on from cannot be kept (%s).", path, error)
+        write_whole(path, save({"latents": latents.cpu().contiguous()}, metadata={"step": str(step)}))
+    except RuntimeError as error:
+        _logger.warning("%s The diffusion's state to go on from is not kept.", error)
 
 
 def _load(path: Path, shape: tuple[int, ...], num_steps: int) -> tuple[int, Tensor] | None:

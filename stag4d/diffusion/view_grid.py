@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from ..geometry import ZERO123PLUS_RIGS, OrbitPose, RigName, zero123plus_rig
-from ..geometry.pose_json import poses_from_json
+from ..geometry.pose_json import finite_number, poses_from_json, whole_number
 
 SETTINGS_KEY = "stag4d"  # of model_index.json: what published folders leave unsaid
 NUM_COLUMNS = 2
@@ -99,12 +99,14 @@ def grid_of(index: dict[str, Any], folder: Path, rig: RigName | None) -> ViewGri
     settings = index.get(SETTINGS_KEY, {})
     if not isinstance(settings, dict):
         raise ValueError(f"model_index.json: {SETTINGS_KEY} is {settings!r}; expected an object.")
-    numbers = {key: value for key, value in settings.items() if key not in ("rig", "sampling")}
-    for key, value in numbers.items():
+    numbers: dict[str, Any] = {}
+    for key, value in settings.items():
+        if key in ("rig", "sampling"):
+            continue
         if key not in ("tile_size", "latent_scale", "latent_shift", "image_scale"):
             raise ValueError(f"model_index.json: {SETTINGS_KEY} has the unknown key {key!r}.")
-        if isinstance(value, bool) or not isinstance(value, int if key == "tile_size" else (int, float)):
-            raise ValueError(f"model_index.json: {SETTINGS_KEY}.{key} is {value!r}; expected a number.")
+        read = whole_number if key == "tile_size" else finite_number
+        numbers[key] = read(value, f"model_index.json: {SETTINGS_KEY}.{key}")
     names = folder.absolute().name, folder.resolve().name  # a link may have the name, or what it leads to
     version: RigName = "v1.2" if any("v1.2" in name for name in names) else "v1.1"
     said: Any = settings.get("rig", version)

@@ -8,7 +8,7 @@ numbers are those of the published ``zero123-xl-diffusers`` folder.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -125,13 +125,22 @@ class Zero123Prior:
         model: On the device where it is to work.
         views: The clip; composited on white.
         generator: Source of the draws from the VAE's posterior of the conditions.
+        on_frame: Called with the number of frames done, after each.
     """
 
-    def __init__(self, model: Zero123Model, views: ViewSet, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        model: Zero123Model,
+        views: ViewSet,
+        generator: torch.Generator,
+        *,
+        on_frame: Callable[[int], None] = lambda done: None,
+    ) -> None:
         self.model = model
         self.poses: Sequence[OrbitPose] = (views.input_pose, *views.view_poses)
         self.alphas_cumprod = model.alphas_cumprod.cpu()
         self.latent_shape = model.latent_shape
+        self._told = _conditions_key(views, generator)  # before the generator goes on
         embeddings, latents = [], []
         for frame in range(views.num_frames):
             pictures = views.on_white(frame)  # [1 + V, S, S, 3]
@@ -141,23 +150,27 @@ class Zero123Prior:
             latents.append(
                 (mean + std * torch.randn(mean.shape, generator=generator).to(mean)).to(model.vae.dtype)
             )
+            on_frame(frame + 1)
         self._embeddings = torch.cat(embeddings)  # [F * (1 + V), D]
         self._latents = torch.cat(latents)  # [F * (1 + V), C, h, w]
 
     @property
     def key(self) -> str:
-        """Return a hash of the model and the conditions."""
+        """Return a hash of the model and the conditions: of what is given, whose numbers no device rounds."""
         model = self.model
-        sums = weight_sums(model.unet, model.vae, model.camera_projection)
-        digest = hashlib.sha256(repr((model.vae.dtype, sums)).encode())
-        for tensor in (self._embeddings, self._latents, model.alphas_cumprod):
-            digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        sums = weight_sums(model.unet, model.vae, model.image_encoder, model.camera_projection)
+        shares = model.alphas_cumprod.tolist()
+        said = (model.vae.dtype, model.prediction_type, model.processor.to_dict(), shares, sums, self._told)
+        return hashlib.sha256(repr(said).encode()).hexdigest()
 
     def encode(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Return scaled latents [B, C, h, w] of renders [B, S, S, 3], sampled with draws; differentiable."""
+        """Return scaled latents [B, C, h, w] of renders [B, S, S, 3], sampled with draws; differentiable.
+
+        They are where the renders are, which may be another device than the model's.
+        """
         mean, std = self.model.posterior(images)
-        return (mean + std * draws.to(mean)) * self.model.vae.config.scaling_factor
+        scaled = (mean + std * draws.to(mean)) * self.model.vae.config.scaling_factor
+        return scaled.to(images.device)
 
     @torch.no_grad()
     def predict(
@@ -178,7 +191,7 @@ class Zero123Prior:
             guidance_scale: Of classifier-free guidance; at 1 only the conditioned half is computed.
 
         Returns:
-            Float32 [B, C, h, w].
+            Float32 [B, C, h, w], where ``noisy`` is.
         """
         model, dtype = self.model, self.model.unet.dtype
         chosen = [frame * len(self.poses) + camera for frame, camera in conditions]
@@ -195,15 +208,26 @@ class Zero123Prior:
             latents = torch.cat([latents, torch.zeros_like(latents)])  # [2B, C, h, w]
         predicted = model.unet(
             torch.cat([noisy.to(latents).repeat(num_halves, 1, 1, 1), latents], dim=1).to(dtype),
-            timesteps.to(noisy.device).repeat(num_halves),
+            timesteps.to(latents.device).repeat(num_halves),
             tokens.to(dtype),
         ).sample
         cond, *uncond = predicted.float().split(len(noisy))
-        told = uncond[0] + guidance_scale * (cond - uncond[0]) if uncond else cond
+        told = (uncond[0] + guidance_scale * (cond - uncond[0]) if uncond else cond).to(noisy.device)
         if model.prediction_type == "epsilon":
             return told
         signal = self.alphas_cumprod[timesteps.cpu()].to(told)[:, None, None, None]
         return signal.sqrt() * told + (1 - signal).sqrt() * noisy.to(told)  # Salimans and Ho 2022
+
+
+def _conditions_key(views: ViewSet, generator: torch.Generator) -> str:
+    """Return a hash of the pictures that a prior is told of, their cameras, and the draws to come."""
+    digest = hashlib.sha256(repr((views.input_pose, views.view_poses)).encode())
+    for whole in (views.images, views.alphas, views.view_images, views.view_alphas):
+        digest.update(repr(tuple(whole.shape)).encode())
+        for frame in whole:  # one at a time: a long clip is not copied whole
+            digest.update(frame.detach().cpu().float().contiguous().numpy().tobytes())
+    digest.update(generator.get_state().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def load_guidance_model(

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 
 from ..geometry import RigName
+from ..geometry.pose_json import finite_number, whole_number
 from .attention import install_reference_attention
 from .denoiser import PREDICTION_TYPES, Conditions, SamplingConfig
 from .folders import load_image_processor, load_module, read_json, reading, weight_sums
@@ -79,7 +80,9 @@ class MultiViewModel(nn.Module):
 
     def fingerprint(self) -> str:
         """Return a hash that tells models apart: their numbers, and the sum of each weight."""
-        said = [dict(self.scheduler.config), self.grid, self.unet.dtype]
+        config = self.scheduler.config  # names with an underscore are diffusers' own, in no fixed order
+        schedule = sorted((name, value) for name, value in config.items() if not name.startswith("_"))
+        said: list[object] = [schedule, self.grid, self.unet.dtype]
         said += [processor.to_dict() for processor in self.processors]
         said.append(weight_sums(self.unet, self.vae, self.vision_encoder))
         digest = hashlib.sha256(repr(said).encode())
@@ -194,13 +197,19 @@ def load_multiview_model(
 
 def _sampling(index: dict[str, Any]) -> SamplingConfig:
     """Return how a folder's index says to sample, else the official numbers; raises ValueError for others."""
+    field = f"model_index.json: {SETTINGS_KEY}.sampling"
     said = index.get(SETTINGS_KEY, {}).get("sampling", {})
+    readers: dict[str, Callable[[object, str], float]] = {
+        "num_steps": whole_number,
+        "guidance_scale": finite_number,
+    }
+    if not isinstance(said, dict) or not said.keys() <= readers.keys():
+        raise ValueError(f"{field} is {said!r}; expected an object with {' and '.join(readers)}.")
+    numbers: dict[str, Any] = {key: readers[key](value, f"{field}.{key}") for key, value in said.items()}
     try:
-        return SamplingConfig(**said)
-    except TypeError as error:
-        raise ValueError(
-            f"model_index.json: {SETTINGS_KEY}.sampling is {said!r}; expected num_steps and guidance_scale."
-        ) from error
+        return SamplingConfig(**numbers)
+    except ValueError as error:
+        raise ValueError(f"model_index.json: {SETTINGS_KEY}.{error}") from error
 
 
 def _scheduler(root: Path) -> EulerAncestralDiscreteScheduler:

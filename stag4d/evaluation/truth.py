@@ -19,13 +19,12 @@ from PIL import Image
 from torch import Tensor
 
 from ..geometry import OrbitPose
-from ..geometry.pose_json import check_version, finite_number, poses_from_json, read_json_object, whole_number
+from ..geometry.pose_json import check_version, poses_from_json, read_json_object, whole_number
 from ..types import Cameras, RenderOutput, frame_times
 from .flicker import FlickerMeter
 from .metrics import on_white, psnr, silhouette_iou, ssim, summarize
 
 _NEWEST_VERSION = 1
-_DEFAULT_FPS = 8.0
 _FILE = re.compile(r"view([0-9]+)_frame([0-9]+)\.png")
 
 
@@ -38,7 +37,6 @@ class RenderFolder:
         poses: V cameras.
         frames: T frame numbers, ascending, from 0.
         num_frames: Frames of the whole clip; frame f is at time f / (num_frames - 1).
-        fps: Frames a second.
         size: Pixels on a side of every picture.
     """
 
@@ -46,7 +44,6 @@ class RenderFolder:
     poses: tuple[OrbitPose, ...]
     frames: tuple[int, ...]
     num_frames: int
-    fps: float
     size: int
 
     @property
@@ -101,9 +98,8 @@ def read_render_folder(folder: str | Path, num_frames: int | None = None) -> Ren
     if "version" in document:
         check_version(document, _NEWEST_VERSION, "views.json")
     poses = poses_from_json(document.get("views"), "views.json: views")
-    fps = finite_number(document.get("fps", _DEFAULT_FPS), "views.json: fps")
-    if not poses or fps <= 0:
-        raise ValueError(f"views.json: {len(poses)} views, fps {fps:g}; expected both above zero.")
+    if not poses:
+        raise ValueError("views.json: no views; expected one or more.")
     found, frames = _find_pictures(root, len(poses), document)
     last = frames[-1]
     clip_length = whole_number(document.get("num_frames", num_frames or last + 1), "views.json: num_frames")
@@ -113,7 +109,7 @@ def read_render_folder(folder: str | Path, num_frames: int | None = None) -> Ren
     height, width = _read_rgba(first).shape[:2]
     if height != width:
         raise ValueError(f"{first}: {width}x{height} pixels; expected a square picture.")
-    return RenderFolder(found, poses, frames, clip_length, fps, height)
+    return RenderFolder(found, poses, frames, clip_length, height)
 
 
 def evaluate_folder(
@@ -147,7 +143,7 @@ def evaluate_folder(
         pictures = [truth.read(view, frame) for view in range(len(truth.poses))]
         alphas = torch.stack([alpha for _, alpha in pictures])  # [V, S, S]
         images = on_white(torch.stack([image for image, _ in pictures]), alphas)  # [V, S, S, 3]
-        rendered, rendered_alphas = output.images.detach().cpu(), output.alphas.detach().cpu()
+        rendered, rendered_alphas = output.images.detach().cpu().clamp(0, 1), output.alphas.detach().cpu()
         by_frame["psnr"].append(psnr(rendered, images))  # [V]
         by_frame["ssim"].append(ssim(rendered, images))
         by_frame["iou"].append(silhouette_iou(rendered_alphas, alphas))

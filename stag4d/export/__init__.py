@@ -1,12 +1,12 @@
 """What leaves the scene: pictures, clips and splat files."""
 
-from .atomic import replacing
 from .clip import Precision, pack_clip, write_clip
 from .clip_reading import Clip, ClipFrame, read_clip
 from .fourdgs import write_4dgs
 from .html import write_html
 from .pictures import (
     as_picture,
+    forget_render_poses,
     render_file,
     straight_colors,
     write_contact_sheet,
@@ -25,12 +25,12 @@ __all__ = [
     "Precision",
     "as_picture",
     "encode_ply",
+    "forget_render_poses",
     "pack_clip",
     "read_clip",
     "read_official_ply",
     "read_ply",
     "render_file",
-    "replacing",
     "straight_colors",
     "write_4dgs",
     "write_clip",

@@ -46,8 +46,7 @@ attribute that never moves by more than a hundredth of a step is stored once, wh
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -55,10 +54,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..geometry import OrbitPose, zero123plus_rig
+from ..atomic import write_whole
+from ..geometry import OrbitPose, v11_rig_around
 from ..geometry.pose_json import pose_to_json
 from ..scene import GaussianModel4D
-from .atomic import write_whole
 from .clip_rows import compress_rows
 
 Precision = Literal["full", "small"]
@@ -107,6 +106,7 @@ def write_clip(
     *,
     precision: Precision = "full",
     view_poses: Sequence[OrbitPose] | None = None,
+    on_frame: Callable[[int], None] = lambda done: None,
 ) -> None:
     """Write what ``pack_clip`` makes; the folder is made when it does not exist.
 
@@ -114,7 +114,7 @@ def write_clip(
         RuntimeError: if the file cannot be written.
         ValueError: see ``pack_clip``.
     """
-    write_whole(path, pack_clip(model, precision=precision, view_poses=view_poses))
+    write_whole(path, pack_clip(model, precision=precision, view_poses=view_poses, on_frame=on_frame))
 
 
 @torch.no_grad()
@@ -123,6 +123,7 @@ def pack_clip(
     *,
     precision: Precision = "full",
     view_poses: Sequence[OrbitPose] | None = None,
+    on_frame: Callable[[int], None] = lambda done: None,
 ) -> bytes:
     """Return a scene as a clip; the same scene gives the same bytes.
 
@@ -131,6 +132,7 @@ def pack_clip(
         precision: ``"full"`` or ``"small"``, see the table above.
         view_poses: Cameras that the viewer offers beside the input's; None: the Zero123++ rig around it, with
             its radius and field of view.
+        on_frame: Called with the number of frames done, after each.
 
     Raises:
         ValueError: if the precision is unknown, a number is not finite, there are no Gaussians, or more
@@ -138,9 +140,9 @@ def pack_clip(
     """
     if precision not in _PRECISIONS:
         raise ValueError(f"clip: precision {precision!r}; expected one of {', '.join(_PRECISIONS)}.")
-    poses = _default_views(model.info.input_pose) if view_poses is None else tuple(view_poses)
+    poses = v11_rig_around(model.info.input_pose) if view_poses is None else tuple(view_poses)
     check_counts(len(model.gaussians), model.info.num_frames, len(poses))
-    attributes = _quantize(model, _PRECISIONS[precision])
+    attributes = _quantize(model, _PRECISIONS[precision], on_frame)
     header = {
         "num_gaussians": len(model.gaussians),
         "num_frames": model.info.num_frames,
@@ -173,15 +175,14 @@ def check_counts(num_gaussians: int, num_frames: int, num_views: int) -> None:
         raise ValueError(f"clip: {num_views} views; expected at most {MAX_VIEWS}.")
 
 
-def _default_views(input_pose: OrbitPose) -> tuple[OrbitPose, ...]:
-    """Return the v1.1 rig around the input camera, as far away and with the same field of view."""
-    rig = zero123plus_rig("v1.1", input_pose.azimuth_deg)
-    return tuple(replace(pose, radius=input_pose.radius, fovy_deg=input_pose.fovy_deg) for pose in rig)
-
-
-def _quantize(model: GaussianModel4D, steps: _Steps) -> dict[str, _Attribute]:
+def _quantize(
+    model: GaussianModel4D, steps: _Steps, on_frame: Callable[[int], None]
+) -> dict[str, _Attribute]:
     """Return all attributes of a scene on their grids."""
-    posed = [model.at(time[None])[0] for time in model.frame_times]  # one at a time: a field takes memory
+    posed = []
+    for time in model.frame_times:  # one at a time: a field takes memory
+        posed.append(model.at(time[None])[0])
+        on_frame(len(posed))
     gaussians = model.gaussians
     values = {
         "means": _stacked(frame.means for frame in posed),

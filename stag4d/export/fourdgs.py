@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..atomic import write_whole
 from ..scene import GaussianModel4D, Gaussians
-from .atomic import write_whole
 
 _UNFADING = 1e4  # standard deviation in time, durations of the clip: nothing fades, and it is finite
 
@@ -37,7 +37,9 @@ def encode_4dgs(model: GaussianModel4D, on_frame: Callable[[int], None] = lambda
         from fourdgs.keyframe_delta_file import write_sequence
         from fourdgs.keyframe_delta_writer import Sample
     except ImportError as error:
-        raise RuntimeError("4dgs: the package fourdgs is not installed; pip install fourdgs.") from error
+        raise RuntimeError(
+            '4dgs: the package fourdgs is not installed; pip install "fourdgs>=0.6,<0.7".'
+        ) from error
     count, fps = model.info.num_frames, model.info.fps
     ids = np.arange(len(model.gaussians))
     samples = []

@@ -13,7 +13,7 @@ import html
 import re
 from pathlib import Path
 
-from .atomic import write_whole
+from ..atomic import write_whole
 
 _HERE = Path(__file__).resolve()
 _VIEWER_FOLDERS = (_HERE.parents[1] / "viewer", _HERE.parents[2] / "web" / "viewer")  # installed; as cloned

@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..atomic import replacing
 from ..geometry import OrbitPose
 from ..geometry.pose_json import pose_to_json
-from .atomic import replacing
 
 _RENDER_FOLDER_VERSION = 1
 _COMPRESSION = 4  # of 9: most of the gain, a third of the time
@@ -119,6 +119,7 @@ def write_render_folder(
     if alphas.shape != images.shape[:-1]:
         raise ValueError(f"renders: mattes have shape {list(alphas.shape)}; expected {[*images.shape[:-1]]}.")
     _check_frames(frames, num_frames)
+    forget_render_poses(folder)
     for view in range(len(poses)):
         for index, frame in enumerate(frames):
             write_picture(render_file(folder, view, frame), images[view, index], alphas[view, index])
@@ -128,6 +129,11 @@ def write_render_folder(
 def render_file(folder: str | Path, view: int, frame: int) -> Path:
     """Return where a folder of renders has the picture of a view, counted from 0, at a frame of the scene."""
     return Path(folder) / f"view{view}_frame{frame:04d}.png"
+
+
+def forget_render_poses(folder: str | Path) -> None:
+    """Remove the ``views.json`` of a folder of renders before its pictures are replaced by others."""
+    (Path(folder) / "views.json").unlink(missing_ok=True)
 
 
 def write_render_poses(

@@ -11,9 +11,9 @@ import torch
 from plyfile import PlyData, PlyElement, PlyParseError
 from torch import Tensor
 
+from ..atomic import write_whole
 from ..geometry.splat_frame import flip_splat_frame
 from ..scene import Gaussians
-from .atomic import write_whole
 
 _MEANS = ("x", "y", "z")
 _NORMALS = ("nx", "ny", "nz")  # always zero; readers expect them

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
+from ..atomic import replacing_files
 from ..scene import GaussianModel4D, Gaussians
-from .atomic import replacing_files
 from .ply import encode_ply
 from .spz import encode_spz
 
@@ -41,9 +41,11 @@ def write_splat_sequence(
 
     Raises:
         RuntimeError: if a file cannot be written, or the package for the format is not installed.
-        ValueError: if there are no frames, or the format cannot hold a frame.
+        ValueError: if there are no frames, or the format is unknown or cannot hold a frame.
     """
     root = Path(folder)
+    if file_format not in _ENCODERS:
+        raise ValueError(f"{root}: file format {file_format!r}; expected one of {', '.join(_ENCODERS)}.")
     numbers = range(model.info.num_frames) if frames is None else frames
     if not numbers:
         raise ValueError(f"{root}: no frames to write; expected one or more.")

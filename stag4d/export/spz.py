@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
+from ..atomic import write_whole
 from ..geometry.splat_frame import flip_splat_frame
 from ..scene import Gaussians
-from .atomic import write_whole
 
 _VERSION = 3  # gzip and exact quaternions; not every reader knows version 4
 _FLAGS = 14  # byte of the header
@@ -40,7 +40,9 @@ def encode_spz(gaussians: Gaussians) -> bytes:
     try:
         import gsply
     except ImportError as error:
-        raise RuntimeError("spz: the package gsply is not installed; pip install gsply.") from error
+        raise RuntimeError(
+            'spz: the package gsply is not installed; pip install "gsply>=0.4.6,<0.5".'
+        ) from error
     farthest = float(gaussians.means.detach().abs().max()) if len(gaussians) else 0.0
     if not farthest < _REACH:
         raise ValueError(f"spz: a center lies {farthest:g} units out; expected less than {_REACH:g}.")

@@ -16,7 +16,7 @@ from av.codec.codec import UnknownCodecError
 from av.video.reformatter import ColorRange, Colorspace
 from torch import Tensor
 
-from .atomic import replacing
+from ..atomic import replacing
 
 _logger = logging.getLogger(__name__)
 

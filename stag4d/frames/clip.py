@@ -34,7 +34,7 @@ def prepare_clip(
 
     Args:
         images: [F, H, W, 3], or [F, H, W, 4] with alpha; floats, or bytes of 0 to 255.
-        alphas: [F, H, W] mattes; None takes them from ``images``, as ``mattes_of`` does.
+        alphas: [F, H, W] mattes, floats or bytes; None takes them from ``images``, as ``mattes_of`` does.
         num_frames: Frames to keep, spread evenly, first and last included (1 keeps the first); 0 or more than
             there are keeps all.
         size: Side S of the result, pixels.
@@ -81,8 +81,8 @@ def mattes_of(images: Tensor, alphas: Tensor | None = None, *, subject: str = "c
     """Return a matte for every image: the given one, else the image's alpha, else from its plain background.
 
     Args:
-        images: [F, H, W, 3], or [F, H, W, 4] with alpha.
-        alphas: [F, H, W], or None.
+        images: [F, H, W, 3], or [F, H, W, 4] with alpha; floats, or bytes of 0 to 255.
+        alphas: [F, H, W], floats or bytes too, or None.
         subject: What the images are, for error messages.
 
     Returns:
@@ -143,7 +143,7 @@ def _matte(image: Tensor, alpha: Tensor | None, name: str) -> Tensor:
     if not image.isfinite().all():
         raise ValueError(f"{name} has pixels that are not finite; expected 0 to 1.")
     if alpha is not None:
-        matte = alpha.float()
+        matte = _as_float(alpha)
     elif image.shape[-1] == 4:
         matte = image[..., 3]
     else:

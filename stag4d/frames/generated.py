@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .mattes import matte_from_border
+from .mattes import border_color, matte_from_border
 
 CutOut = Callable[[Tensor], tuple[Tensor, Tensor, bool]]
 """From a view [S, S, 3] to straight colors [S, S, 3], alpha [S, S], and whether the matte can be trusted."""
@@ -30,15 +30,14 @@ def cut_out(view: Tensor) -> tuple[Tensor, Tensor, bool]:
         view: [S, S, 3], 0..1.
 
     Returns:
-        Straight colors [S, S, 3], alpha [S, S], and whether the background was plain.
+        Straight colors [S, S, 3]; alpha [S, S], all zeros of a view of nothing; and whether the background
+        was plain.
     """
-    background = _border_color(view)
+    background = border_color(view)
     try:
-        alpha = matte_from_border(view)
-        is_plain = bool(alpha.max() > 0.5)
+        alpha, is_plain = matte_from_border(view), True
     except ValueError:
-        alpha = _otsu_mask((view - background).abs().amax(dim=-1))
-        is_plain = False
+        alpha, is_plain = _otsu_mask((view - background).abs().amax(dim=-1)), False
     return _unmixed(view, alpha, background), alpha, is_plain
 
 
@@ -68,7 +67,7 @@ def rembg_cutter(model: str = "u2net") -> CutOut:
         pixels = (view * 255).round().to(torch.uint8).numpy()
         mask = rembg.remove(pixels, session=session, only_mask=True)  # [S, S]
         alpha = torch.from_numpy(mask.copy()).float() / 255
-        return _unmixed(view, alpha, _border_color(view)), alpha, bool(alpha.max() > 0.5)
+        return _unmixed(view, alpha, border_color(view)), alpha, bool(alpha.max() > 0.5)
 
     return cut
 
@@ -78,12 +77,6 @@ def _unmixed(view: Tensor, alpha: Tensor, background: Tensor) -> Tensor:
     share = alpha[..., None]
     unmixed = background + (view - background) / share.clamp_min(_FAINT)
     return torch.where(share > 0, unmixed, view).clamp(0, 1)
-
-
-def _border_color(view: Tensor) -> Tensor:
-    """Return the median color of the outermost pixels, [3]."""
-    ring = torch.cat([view[0], view[-1], view[:, 0], view[:, -1]])
-    return ring.median(dim=0).values
 
 
 def _otsu_mask(values: Tensor) -> Tensor:

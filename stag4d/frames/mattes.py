@@ -41,6 +41,21 @@ def matte_from_border(image: Tensor) -> Tensor:
     return torch.from_numpy(_soften_edge(pixels, background, inside, tolerance)).to(image.device)
 
 
+def border_color(image: Tensor) -> Tensor:
+    """Return the median color [3] of the outermost pixels of an image [H, W, 3]."""
+    return torch.from_numpy(_median_color(_ring(image.detach().cpu().float().numpy()))).to(image)
+
+
+def _ring(pixels: np.ndarray) -> np.ndarray:
+    """Return the outermost pixels of an image [H, W, 3], each once, [2 (H + W) - 4, 3]."""
+    return np.concatenate([pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1]])
+
+
+def _median_color(ring: np.ndarray) -> np.ndarray:
+    """Return the median color [3] of pixels [N, 3], channel by channel."""
+    return np.median(ring, axis=0)
+
+
 def _distances(colors: np.ndarray, background: np.ndarray) -> np.ndarray:
     """Return the largest difference over the channels, [...] of [..., 3]."""
     differences = np.abs(colors - background)
@@ -49,8 +64,8 @@ def _distances(colors: np.ndarray, background: np.ndarray) -> np.ndarray:
 
 def _plain_border(pixels: np.ndarray) -> tuple[np.ndarray, float]:
     """Return the border's color [3] and how far background may be from it; raises ValueError if not plain."""
-    ring = np.concatenate([pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1]])  # [2 (H + W) - 4, 3]
-    background = np.median(ring, axis=0)
+    ring = _ring(pixels)
+    background = _median_color(ring)
     deviations = _distances(ring, background)
     noise = float(np.median(deviations))
     tolerance = min(max(_NOISE_FACTOR * noise, _MIN_TOLERANCE), _MAX_TOLERANCE)

@@ -12,7 +12,7 @@ from .orbit import (
     turn_between,
 )
 from .quaternions import multiply_quats, quats_to_rotations
-from .rig import ZERO123PLUS_RIGS, RigName, zero123plus_rig
+from .rig import ZERO123PLUS_RIGS, RigName, v11_rig_around, zero123plus_rig
 from .saved_view import SavedView, read_saved_view
 from .splat_frame import flip_splat_frame
 
@@ -36,5 +36,6 @@ __all__ = [
     "read_camera_info",
     "read_saved_view",
     "turn_between",
+    "v11_rig_around",
     "zero123plus_rig",
 ]

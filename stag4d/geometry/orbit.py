@@ -66,8 +66,8 @@ def turn_between(pose: OrbitPose, target: OrbitPose) -> tuple[float, float, floa
 def orbit_viewmats(poses: Sequence[OrbitPose]) -> Tensor:
     """Return world-to-camera matrices that look at the origin from each pose.
 
-    Rows of the rotation are the camera's right, down and forward directions in the world; ``look_at`` does
-    the same for cameras that do not look at the origin.
+    Rows of the rotation are the camera's right, down and forward directions in the world; ``look_at_viewmat``
+    does the same for cameras that do not look at the origin.
 
     Args:
         poses: C orbit poses.

@@ -7,6 +7,7 @@ Published: azimuths 30 to 330 in steps of 60 relative to the input; elevations a
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Literal
 
 from .orbit import DEFAULT_FOVY_DEG, DEFAULT_RADIUS, OrbitPose
@@ -54,3 +55,9 @@ def zero123plus_rig(version: RigName = "v1.1", input_azimuth_deg: float = 0.0) -
         )
         for index, azimuth in enumerate(_AZIMUTHS_DEG)
     )
+
+
+def v11_rig_around(input_pose: OrbitPose) -> tuple[OrbitPose, ...]:
+    """Return the v1.1 rig as it is for an input camera: as far away, and with the same field of view."""
+    rig = zero123plus_rig("v1.1", input_pose.azimuth_deg)
+    return tuple(replace(pose, radius=input_pose.radius, fovy_deg=input_pose.fovy_deg) for pose in rig)

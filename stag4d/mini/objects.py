@@ -38,7 +38,6 @@ class ToyObject:
 
     Attributes:
         plan: Name of its body plan.
-        motion: Name of its kind of motion.
         loops: Whether it looks the same at times 0 and 1.
         skeleton: J joints and how they swing.
         solids: P solids in their joints' frames, float64.
@@ -47,7 +46,6 @@ class ToyObject:
     """
 
     plan: str
-    motion: str
     loops: bool
     skeleton: Skeleton
     solids: Solids
@@ -103,7 +101,6 @@ def toy_object(seed: int, plan: str | None = None) -> ToyObject:
     loops, bounce = animate(sketch.joints, motion, dice)
     toy = ToyObject(
         plan=plan,
-        motion=motion,
         loops=loops,
         skeleton=Skeleton.from_joints(sketch.joints, bounce),
         solids=sketch.solids(),

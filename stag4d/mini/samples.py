@@ -104,7 +104,14 @@ def many_toys(split: Split, count: int, poses: Sequence[OrbitPose], size: int) -
 
     Returns:
         Straight colors [V, N, S, S, 3], white where nothing is seen, and alphas [V, N, S, S].
+
+    Raises:
+        ValueError: if a number is out of range, the split unknown, or there is no pose.
     """
+    if count < 1:
+        raise ValueError(f"toys: {count} of split {split!r}; expected at least one.")
+    if not poses:
+        raise ValueError("toys: no camera poses; expected at least one.")
     cameras = Cameras.from_poses(poses, size, size)
     shots = []
     for index in range(count):

@@ -61,7 +61,6 @@ class Skeleton:
     """J joints, parents first, with up to M swings each; float64.
 
     Attributes:
-        roles: J roles, see ``Joint``.
         parents: J indices, -1 for the root, which is joint 0.
         offsets: [J, 3] in the parent's frame.
         rests: [J, 3, 3].
@@ -70,7 +69,6 @@ class Skeleton:
         bounce: Height in world units and number of the root's hops, t in [0, 1].
     """
 
-    roles: tuple[str, ...]
     parents: tuple[int, ...]
     offsets: Tensor
     rests: Tensor
@@ -87,7 +85,6 @@ class Skeleton:
         curves = [[swing.curve() for swing in swings] for swings in padded]
         axes = torch.tensor([[swing.axis for swing in swings] for swings in padded], dtype=torch.float64)
         return cls(
-            roles=tuple(joint.role for joint in joints),
             parents=tuple(joint.parent for joint in joints),
             offsets=torch.tensor([joint.offset for joint in joints], dtype=torch.float64),
             rests=tilt_rotations([joint.tilt_deg for joint in joints]),
@@ -101,7 +98,7 @@ class Skeleton:
         offsets = self.offsets * scale
         offsets[0] += shift
         bounce = (self.bounce[0] * scale, self.bounce[1])
-        return Skeleton(self.roles, self.parents, offsets, self.rests, self.axes, self.curves, bounce)
+        return Skeleton(self.parents, offsets, self.rests, self.axes, self.curves, bounce)
 
     def frames(self, times: Tensor) -> tuple[Tensor, Tensor]:
         """Return the joints' frames in the world.

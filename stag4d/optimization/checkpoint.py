@@ -22,7 +22,7 @@ _HEADER_KEY = "stag4d_checkpoint"
 
 
 def save_checkpoint(path: str | Path, trainer: Trainer) -> None:
-    """Write a trainer's state atomically; raises OSError if it cannot be written."""
+    """Write a trainer's state atomically; raises RuntimeError if it cannot be written."""
     scene = trainer.scene
     tensors = {f"gaussians.{name}": value for name, value in scene.gaussians.as_dict().items()}
     if scene.deformation is not None:
@@ -51,19 +51,23 @@ def load_checkpoint(path: str | Path, trainer: Trainer) -> None:
         FileNotFoundError: if there is no such file.
         ValueError: if the file is corrupt, of a newer version, or belongs to other views or settings.
     """
-    tensors, metadata = read_tensors(path, "checkpoint")
+    try:
+        tensors, metadata = read_tensors(path, "checkpoint")
+    except ValueError as error:
+        raise ValueError(f"{error} Delete it to start from the beginning.") from error
     header = _checked_header(path, metadata)
     if header.get("key") != trainer.key:
         raise ValueError(
-            f"checkpoint {path}: it belongs to other views or settings; resume with the same ones, or leave "
-            "out --resume."
+            f"checkpoint {path}: it belongs to other views or settings; resume with the same ones, or delete "
+            "it to start from the beginning."
         )
     try:
         _restore(trainer, tensors)
         trainer.step, trainer.seconds = int(header["step"]), float(header["seconds"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
-            f"checkpoint {path}: a part is missing or has the wrong form ({error}); leave out --resume."
+            f"checkpoint {path}: a part is missing or has the wrong form ({error}); delete it to start from "
+            "the beginning."
         ) from error
 
 

@@ -84,7 +84,8 @@ class OptimizationConfig:
     Attributes:
         preset: The name that the rest was derived from.
         steps: Optimisation steps (official: 8000).
-        size: Full render size, pixels; views that are smaller are not enlarged (official: 512).
+        size: Full render size, pixels, at most that of the larger of input and views; the smaller ones are
+            enlarged (official: 512).
         seed: Of every draw.
         start: Where Gaussians start.
         field: Size of the deformation field; the time resolution is capped at the number of frames.

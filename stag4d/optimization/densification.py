@@ -109,6 +109,13 @@ class DensificationConfig:
             raise ValueError(
                 f"densification: start {self.start}, stop {self.stop}; expected 0 <= start <= stop <= 1."
             )
+        if not 0 <= self.min_scale < self.max_scale or not self.clone_scale >= 0:
+            raise ValueError(
+                f"densification: min_scale {self.min_scale}, max_scale {self.max_scale}, clone_scale "
+                f"{self.clone_scale}; expected 0 <= min_scale < max_scale and a clone_scale of at least 0."
+            )
+        if not 0 <= self.min_opacity <= 1:
+            raise ValueError(f"densification: min_opacity is {self.min_opacity}; expected 0 to 1.")
         if self.every < 1 or self.max_gaussians < 1:
             raise ValueError(
                 f"densification: every {self.every}, max_gaussians {self.max_gaussians}; expected at least 1."

@@ -25,8 +25,10 @@ class FrameMap(Protocol):
 def frame_pool(device: torch.device) -> Iterator[FrameMap]:
     """Yield a map that uses as many threads as torch was allowed, each with one for its own operations.
 
-    The operations of a step are so small that threads inside them mostly wait for each other. The caller's
-    number of threads is back in place when the block ends. On other devices the map is a plain loop.
+    The operations of a step are so small that threads inside them mostly wait for each other. The limit holds
+    for all that is done in the block, a prior's opinion too: with one thread everywhere a seed gives the same
+    bytes on any number of cores. The caller's number of threads is back in place when the block ends. On
+    other devices the map is a plain loop.
     """
     if device.type != "cpu":
         yield lambda function, items: [function(item) for item in items]

@@ -30,7 +30,6 @@ class GuidanceConfig:
         start_times: Range of diffusion times at the start, shares of the schedule (official: 0.5, 0.95).
         end_times: The same at the end (official: 0.02, 0.5).
         anneal_until: Progress at which the end's range is reached (official: 0.375, step 3000 of 8000).
-        max_gradient: Limit of a render's root mean square gradient in latents; None sets none (official).
     """
 
     weight: float = 1.0
@@ -42,7 +41,6 @@ class GuidanceConfig:
     start_times: tuple[float, float] = (0.5, 0.95)
     end_times: tuple[float, float] = (0.02, 0.5)
     anneal_until: float = 0.375
-    max_gradient: float | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges; raises ValueError with the offending value."""
@@ -58,8 +56,6 @@ class GuidanceConfig:
         for low, high in (self.start_times, self.end_times):
             if not 0 <= low <= high <= 1:
                 raise ValueError(f"guidance: times {low:g} to {high:g}; expected 0 <= low <= high <= 1.")
-        if self.max_gradient is not None and not self.max_gradient > 0:
-            raise ValueError(f"guidance: max_gradient is {self.max_gradient:g}; expected above 0, or None.")
         if not 0 <= self.anneal_until <= 1 or not 0 <= self.reference_share <= 1:
             raise ValueError(f"guidance: {self}; anneal_until and reference_share must be in 0 to 1.")
 

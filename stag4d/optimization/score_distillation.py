@@ -76,12 +76,12 @@ class ScoreDistillation:
         config, num_timesteps = self._config, len(self._denoiser.alphas_cumprod)
         share = min(progress / config.anneal_until, 1.0) if config.anneal_until > 0 else 1.0
         low, high = (
-            int(num_timesteps * (start + share * (end - start)))
+            min(int(num_timesteps * (start + share * (end - start))), num_timesteps - 1)
             for start, end in zip(config.start_times, config.end_times, strict=True)
         )
         shape = (count, *self._denoiser.latent_shape)
         return SdsDraws(
-            timesteps=torch.randint(low, min(high + 1, num_timesteps), (count,), generator=generator),
+            timesteps=torch.randint(low, high + 1, (count,), generator=generator),
             posterior=torch.randn(shape, generator=generator),
             noise=torch.randn(shape, generator=generator),
             wants_reference=(torch.rand(count, generator=generator) < config.reference_share).tolist(),
@@ -121,27 +121,24 @@ class ScoreDistillation:
             predicted = self._denoiser.predict(
                 noisy, draws.timesteps, conditions, poses, self._config.guidance_scale
             )
-            gradient = self._checked((1 - signal) * (predicted - noise))
-            gradient = gradient / gradient.numel()
+            gradient = (1 - signal) * (predicted - noise) / noise.numel()
         (pulled,) = torch.autograd.grad(latents, pixels, gradient * _HALF_SCALE)
+        gradient, pulled = self._finite(gradient, pulled)
         value = 0.5 * gradient.square().sum() * gradient.numel()
         surrogate = (images * (pulled / _HALF_SCALE)).sum()
         return value + surrogate - surrogate.detach()
 
-    def _checked(self, gradient: Tensor) -> Tensor:
-        """Return a gradient [B, C, h, w] whose renders are limited in size, and left out if not finite."""
-        is_finite = gradient.flatten(1).isfinite().all(dim=1)  # [B]
+    def _finite(self, gradient: Tensor, pulled: Tensor) -> tuple[Tensor, Tensor]:
+        """Return gradients of latents [B, C, h, w] and of renders [B, S, S, 3], 0 for those not finite."""
+        is_finite = (gradient.flatten(1).isfinite().all(dim=1)) & (pulled.flatten(1).isfinite().all(dim=1))
         self._num_overflows = 0 if is_finite.any() else self._num_overflows + 1
         if self._num_overflows >= _MAX_OVERFLOWS:
             raise RuntimeError(
                 f"guidance: the prior's predictions have not been finite for {_MAX_OVERFLOWS} steps; load it "
                 "in bfloat16 or float32."
             )
-        gradient = torch.where(is_finite[:, None, None, None], gradient, 0.0)
-        if self._config.max_gradient is not None:
-            size = gradient.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
-            gradient = gradient * (self._config.max_gradient / size.clamp_min(1e-12)).clamp_max(1.0)
-        return gradient
+        is_finite = is_finite[:, None, None, None]
+        return torch.where(is_finite, gradient, 0.0), torch.where(is_finite, pulled, 0.0)
 
 
 def anchor_camera(

@@ -105,6 +105,9 @@ class Trainer:
         gaussians = start if start is not None else _start(self.views, config, self.generator)
         if len(gaussians) == 0:
             raise ValueError("start: no Gaussians; expected at least one.")
+        for name, value in gaussians.as_dict().items():
+            if not value.isfinite().all():
+                raise ValueError(f"start: {name} are not finite; every number must be.")
         deformation = None
         if views.num_frames > 1:
             sizes = replace(config.field, time_resolution=min(config.field.time_resolution, views.num_frames))
@@ -155,13 +158,7 @@ class Trainer:
 
     def model(self) -> GaussianModel4D:
         """Return a copy of the scene as it is now, on the CPU, without gradients."""
-        gaussians = self.scene.gaussians.map(lambda value: value.detach().cpu().clone())
-        field = self.scene.deformation
-        if field is not None:
-            copied = Deformation(field.config, torch.Generator())
-            copied.load_state_dict(field.state_dict())
-            field = copied.requires_grad_(False)
-        return GaussianModel4D(gaussians, field, self.info)
+        return GaussianModel4D(self.scene.gaussians, self.scene.deformation, self.info).to("cpu")
 
     def _advance(self, map_frames: FrameMap) -> dict[str, Tensor]:
         """Do one step; returns the weighted loss terms."""
@@ -194,10 +191,10 @@ class Trainer:
         return losses | priors
 
     def _draw(self, progress: float) -> list[_Draw]:
-        """Draw what the step compares: distinct frames, or the middle one over and over while static."""
+        """Draw what the step compares: distinct frames, or one over and over while nothing moves."""
         batch, num_frames = self.config.batch, self.views.num_frames
         frames = torch.randperm(num_frames, generator=self.generator)[: batch.num_frames].tolist()
-        if progress < batch.static_until:
+        if progress < batch.static_until or num_frames == 1:
             frames = [num_frames // 2] * batch.num_frames
         elsewhere: Sequence[OrbitPose | None] = [None] * len(frames)
         if self.config.regularizers.looks_elsewhere:
@@ -288,7 +285,7 @@ class Trainer:
                 raise RuntimeError(f"step {self.step}: the {name} loss is {value}; lower the learning rates.")
         self._check_finite()  # parameters can break while culling keeps the losses finite
         values["total"] = sum(values.values())
-        return StepReport(self.step, self.config.steps, values, len(self.scene.gaussians), self.seconds)
+        return StepReport(self.step, self.config.steps, values, len(self.scene.gaussians))
 
     def _check_finite(self) -> None:
         """Raise RuntimeError with the first kind of parameter that is not finite, if one is not."""

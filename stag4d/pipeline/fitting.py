@@ -13,9 +13,10 @@ from typing import Any
 
 import torch
 
+from ..atomic import replacing
 from ..data import TrainingViews, hold_out_view
 from ..evaluation.metrics import check_measurable, compare_on_white, on_white, psnr
-from ..export import pack_clip, replacing, write_html
+from ..export import pack_clip, write_html
 from ..geometry import nearest_poses
 from ..optimization import ImagePrior, OptimizationConfig, Trainer
 from ..optimization.checkpoint import load_checkpoint, save_checkpoint
@@ -41,7 +42,7 @@ class Report:
     """What ``report.json`` says about a fit.
 
     Attributes:
-        settings: The configuration.
+        settings: The configuration, at the size that the views allowed.
         seconds: Wall time by stage.
         losses: Weighted loss terms of the last step.
         steps: Steps done; fewer than planned when the fit was stopped.
@@ -79,6 +80,7 @@ def fit(
     *,
     start: Gaussians | None = None,
     checkpoint: Path | None = None,
+    unfinished: Path | None = None,
     resume: bool = False,
     make_prior: PriorMaker | None = None,
     device: torch.device | str = "cpu",
@@ -94,9 +96,10 @@ def fit(
         config: Hyper-parameters.
         start: Gaussians to start from instead of the configured start.
         checkpoint: File to keep the state in, every half minute and when stopped early; the caller removes it
-            once the scene is safe. Or a folder: the file in it is named for what decides the result, a fit
-            that is stopped early leaves its scene beside it, and both are removed when it is done.
-        resume: Whether to go on from that file, if it is there.
+            once the scene is safe.
+        unfinished: Folder to keep it in instead, in a file named for what decides the result: a fit that is
+            stopped early leaves its scene beside it, one that is done removes both.
+        resume: Whether to go on from the state, if it is there.
         make_prior: Makes a judge of unseen views from the views that are fitted.
         device: Where to optimise.
         backend: Rasterizer.
@@ -109,19 +112,17 @@ def fit(
 
     Raises:
         ValueError: if the views, the configuration and the checkpoint do not fit together.
-        RuntimeError: if the optimisation breaks down.
-        OSError: if the checkpoint cannot be written.
+        RuntimeError: if the optimisation breaks down, or the checkpoint cannot be written.
     """
-    report = Report(settings=config.as_json())
+    report = Report(backend=select_backend(device, backend))
     with report.stage("start"):
         prior = None if make_prior is None else make_prior(views)
         trainer = Trainer(views, config, start=start, prior=prior, device=device, backend=backend)
-        is_folder = checkpoint is not None and checkpoint.is_dir()
-        if checkpoint is not None and is_folder:
-            checkpoint = checkpoint / f"unfinished_{trainer.key[:16]}.checkpoint"
+        if unfinished is not None:
+            checkpoint = unfinished / f"unfinished_{trainer.key[:16]}.checkpoint"
         if checkpoint is not None and resume:
-            _go_on(trainer, checkpoint, expected=not is_folder)
-    report.backend = select_backend(device, backend)
+            _go_on(trainer, checkpoint, is_expected=unfinished is None)
+    report.settings = dict(trainer.info.settings)
     _logger.info(
         "preset %s: %d steps on %d frames and %d posed views, %d pixels, %s on %s.",
         config.preset, config.steps, views.num_frames, views.num_views, trainer.views.size, report.backend,
@@ -144,22 +145,22 @@ def fit(
     report.seconds["optimize"] = round(trainer.seconds, 3)  # with those before a resume
     if checkpoint is not None and trainer.step < config.steps:
         save_checkpoint(checkpoint, trainer)
-        if is_folder:
+        if unfinished is not None:
             save_scene(checkpoint.with_suffix(".safetensors"), model)
         _logger.info("stopped at step %d of %d.", trainer.step, config.steps)
-    elif checkpoint is not None and is_folder:
+    elif checkpoint is not None and unfinished is not None:
         for suffix in (".checkpoint", ".safetensors"):
             checkpoint.with_suffix(suffix).unlink(missing_ok=True)
     report.steps, report.num_gaussians = trainer.step, len(model.gaussians)
     return model, report
 
 
-def _go_on(trainer: Trainer, checkpoint: Path, expected: bool) -> None:
+def _go_on(trainer: Trainer, checkpoint: Path, is_expected: bool) -> None:
     """Load a checkpoint if it is there; if it is not, say so where it was expected."""
     if checkpoint.exists():
         load_checkpoint(checkpoint, trainer)
         _logger.info("resumed at step %d of %d.", trainer.step, trainer.config.steps)
-    elif expected:
+    elif is_expected:
         _logger.warning("%s: no such checkpoint; the fit starts from the beginning.", checkpoint)
 
 

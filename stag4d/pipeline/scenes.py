@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from ..evaluation import evaluate_folder
 from ..export import (
+    forget_render_poses,
     read_official_ply,
     render_file,
     straight_colors,
@@ -20,13 +22,14 @@ from ..export import (
     write_render_poses,
 )
 from ..geometry import OrbitPose
-from ..rendering import render, render_sequence
+from ..rendering import render
 from ..scene import GaussianModel4D, SceneInfo, read_official_deformation
 from ..types import Cameras, RenderOutput
 
 TURNTABLE_FRAMES = 60
 _TURNTABLE_ELEVATION_DEG = 10.0
-_SHOWN_FPS = (8.0, 240.0)  # what a player can show, whatever the clip's rate
+_SLOWEST_FPS, _FASTEST_FPS = 1.0, 240.0  # of a scene, for players
+_SMOOTH_FPS = 8.0  # of a camera that turns: slower scenes show a frame several times
 
 
 FrameCallback = Callable[[int, int], None]  # frames done, and of how many
@@ -45,9 +48,8 @@ def write_turntable(
 ) -> None:
     """Write a clip of one turn around the scene at a slight elevation while the clip plays over and over."""
     info = model.info
-    count = (
-        info.num_frames * max(round(num_frames / info.num_frames), 1) if info.num_frames > 1 else num_frames
-    )
+    frames, fps = _shown(info)
+    count = len(frames) * max(round(num_frames / len(frames)), 1) if info.num_frames > 1 else num_frames
     poses = [
         replace(
             info.input_pose,
@@ -56,7 +58,8 @@ def write_turntable(
         )
         for index in range(count)
     ]
-    _write_clip(path, model, poses, [index % info.num_frames for index in range(count)], size, on_frame)
+    turning = [frames[index % len(frames)] for index in range(count)]
+    write_mp4(path, _pictures(model, poses, turning, size, on_frame), fps)
 
 
 def write_bullet_time(
@@ -75,28 +78,33 @@ def write_bullet_time(
         RuntimeError: if the file cannot be written.
     """
     info = model.info
+    frames, fps = _shown(info)
     turn = [360 * index / TURNTABLE_FRAMES for index in range(1, TURNTABLE_FRAMES + 1)]
-    before, after = range(frame + 1), range(frame + 1, info.num_frames)
+    before = [shown for shown in frames if shown <= frame]
+    after = [shown for shown in frames if shown > frame]
     angles = [0.0] * len(before) + turn + [0.0] * len(after)
     poses = [replace(info.input_pose, azimuth_deg=info.input_pose.azimuth_deg + angle) for angle in angles]
-    _write_clip(path, model, poses, [*before, *[frame] * len(turn), *after], size, on_frame)
+    shown_frames = [*before, *[frame] * len(turn), *after]
+    write_mp4(path, _pictures(model, poses, shown_frames, size, on_frame), fps)
 
 
-def _write_clip(
-    path: Path,
-    model: GaussianModel4D,
-    poses: list[OrbitPose],
-    frames: list[int],
-    size: int,
-    on_frame: FrameCallback,
-) -> None:
-    """Write a clip of the scene's frames, one pose for each, at a rate that players show."""
-    fps = min(max(model.info.fps, _SHOWN_FPS[0]), _SHOWN_FPS[1])
-    cameras = Cameras.from_poses(poses, size, size)
-    images = render_sequence(
-        model, cameras, model.frame_times[frames], on_frame=lambda done: on_frame(done, len(poses))
-    ).images
-    write_mp4(path, images.clamp(0, 1), fps=fps)
+def _shown(info: SceneInfo) -> tuple[list[int], float]:
+    """Return the frames that a clip of the scene shows, some several times over, and its frames a second."""
+    fps = min(max(info.fps, _SLOWEST_FPS), _FASTEST_FPS)
+    repeats = math.ceil(_SMOOTH_FPS / fps)
+    return [frame for frame in range(info.num_frames) for _ in range(repeats)], fps * repeats
+
+
+def _pictures(
+    model: GaussianModel4D, poses: list[OrbitPose], frames: list[int], size: int, on_frame: FrameCallback
+) -> Iterator[Tensor]:
+    """Yield a picture [S, S, 3] on white for each pose and frame, one at a time: a clip may be long."""
+    cameras = Cameras.from_poses(poses, size, size).to(model.device)
+    for index, frame in enumerate(frames):
+        with torch.no_grad():
+            posed = model.at(model.frame_times[[frame]])[0]
+            yield render(posed, cameras[[index]]).images[0]
+        on_frame(index + 1, len(frames))
 
 
 def import_official(
@@ -149,6 +157,7 @@ def write_views_of(
     on_frame: FrameCallback = ignore,
 ) -> None:
     """Render views of frames into a folder, as ``stag4d render`` does."""
+    forget_render_poses(folder)
     for done, frame in enumerate(frames, start=1):  # one at a time: a long clip need not fit in memory
         images, alphas = render_views(model, poses, [frame], size)  # [V, 1, S, S, 3], [V, 1, S, S]
         for view in range(len(poses)):

@@ -157,7 +157,7 @@ def _missing(backend: str) -> str | None:
         return gsplat_backend.missing()
     try:
         _load("numba")
-    except ImportError as error:
+    except (ImportError, OSError, RuntimeError) as error:  # its compiled library may not load
         return f"Numba does not import ({error}); pip install numba"
     return None
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from ..atomic import write_whole
 from ..geometry import OrbitPose
 from ..geometry.pose_json import finite_number, whole_number
 from .deformation import Deformation, FieldConfig
@@ -32,7 +31,7 @@ def save_scene(path: str | Path, model: GaussianModel4D) -> None:
         model: The scene, on any device.
 
     Raises:
-        OSError: if the file cannot be written.
+        RuntimeError: if the file cannot be written.
     """
     header = {
         "format_version": FORMAT_VERSION,
@@ -73,9 +72,7 @@ def load_scene(path: str | Path) -> GaussianModel4D:
         info = SceneInfo(
             num_frames=whole_number(header["num_frames"], "num_frames"),
             fps=finite_number(header["fps"], "fps"),
-            input_pose=OrbitPose(
-                **{name: finite_number(value, name) for name, value in header["input_pose"].items()}
-            ),
+            input_pose=_input_pose(header),
             settings=_settings(header),
         )
         deformation = _load_deformation(header["field"], tensors)
@@ -87,21 +84,9 @@ def load_scene(path: str | Path) -> GaussianModel4D:
 
 
 def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file atomically; raises OSError with the path if that fails."""
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    """Write a safetensors file, whole or not at all; raises RuntimeError with the path if it cannot."""
     contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(save(contiguous, metadata=metadata))  # save_file would hide it from other users
-        partial.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise OSError(
-            f"{path}: cannot be written ({error}); check that the folder is writable and not full."
-        ) from error
-    finally:
-        with suppress(OSError):  # gone when all went well; its folder may never have been
-            partial.unlink()
+    write_whole(path, save(contiguous, metadata=metadata))  # save_file would hide it from other users
 
 
 def read_tensors(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -171,6 +156,14 @@ def _checked_header(path: str | Path, metadata: dict[str, str]) -> dict[str, Any
             "STAG4D."
         )
     return header
+
+
+def _input_pose(header: dict[str, Any]) -> OrbitPose:
+    """Return a header's camera; raises an error unless it has the names and kinds of a pose."""
+    pose = header["input_pose"]
+    if not isinstance(pose, dict):
+        raise TypeError(f"input_pose is {pose!r}; expected names and numbers")
+    return OrbitPose(**{name: finite_number(value, name) for name, value in pose.items()})
 
 
 def _settings(header: dict[str, Any]) -> dict[str, Any]:

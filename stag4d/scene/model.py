@@ -114,8 +114,9 @@ class GaussianModel4D:
         return self.gaussians.means.device
 
     def to(self, device: torch.device | str) -> GaussianModel4D:
-        """Return a copy of the scene on a device, detached from any graph."""
-        moved = copy.deepcopy(self.deformation).to(device) if self.deformation is not None else None
-        return GaussianModel4D(
-            self.gaussians.map(lambda value: value.detach().to(device, copy=True)), moved, self.info
-        )
+        """Return a copy of the scene on a device, without gradients."""
+        moved = self.gaussians.map(lambda value: value.detach().to(device, copy=True))
+        field = self.deformation
+        if field is not None:
+            field = copy.deepcopy(field).to(device).requires_grad_(False)
+        return GaussianModel4D(moved, field, self.info)

@@ -199,7 +199,12 @@ def test_differences_are_paired_and_have_an_interval(truth):
     assert found["pairs"] == 3
     assert found["psnr"] == {"mean": pytest.approx(-2), "interval": pytest.approx(2.4841, abs=1e-3)}
     assert found["lpips"] is None
-    assert "| no_sds | 3 | 3 | -2.00 ± 2.48 |" in truth.table.as_markdown(table)
+    assert found["base"]["psnr"] == pytest.approx(25)  # over the three toys that both have
+    assert list(found["seeds"]) == [0]
+    written = truth.table.as_markdown(table)
+    assert "| no_sds | 3 | 3 | -2.00 ± 2.48 |" in written
+    assert "| no_sds | full | 25.00 | 0.500 | 0.500 | - |" in written
+    assert "seed 0" not in written  # it would say the same again
 
 
 def test_seeds_of_one_toy_are_not_independent(truth):
@@ -209,6 +214,17 @@ def test_seeds_of_one_toy_are_not_independent(truth):
     assert (found["pairs"], found["toys"]) == (6, 2)
     # the toys' differences are 0 and -2: standard deviation sqrt(2), so 12.7062 / sqrt(2) of that
     assert found["psnr"] == {"mean": pytest.approx(-1), "interval": pytest.approx(12.7062, abs=1e-3)}
+
+
+def test_differences_are_told_seed_by_seed(truth):
+    full = {("full", toy, seed): 20.0 + toy for toy in range(2) for seed in range(3)}
+    other = {("no_sds", toy, seed): 19.0 - toy + seed for toy in range(2) for seed in range(3)}
+    table = truth.table.summarize(results_of(truth, full | other))
+    found = table["against_full"]["no_sds"]["seeds"]
+    assert {seed: means["psnr"] for seed, means in found.items()} == {0: -2.0, 1: -1.0, 2: 0.0}
+    assert {seed: means["lpips"] for seed, means in found.items()} == dict.fromkeys(range(3))
+    written = truth.table.as_markdown(json.loads(json.dumps(table)))
+    assert "| no_sds | seed 1 | -1.00 | +0.000 | +0.000 | - |" in written
 
 
 def test_a_toy_with_more_seeds_counts_no_more(truth):

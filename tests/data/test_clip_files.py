@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from stag4d.data import read_clip
+from stag4d.data import kept_rate, read_clip
 
 GRAYS = [
     20,
@@ -225,6 +225,14 @@ def test_frames_of_a_video_last_as_long_as_all_of_them(video, asked, kept):
     differences = np.abs(np.array(levels(frames))[:, None] - np.array(GRAYS))  # [kept, 9]
     assert differences.argmin(axis=1).tolist() == list(kept)
     assert fps == pytest.approx(12 * (len(kept) - 1) / 8 if len(kept) > 1 else 12)
+
+
+@pytest.mark.parametrize(
+    ("fps", "count", "kept", "expected"),
+    [(24, 97, 16, 3.75), (24, 97, 97, 24), (12, 9, 3, 3), (12, 9, 1, 12), (12, 1, 1, 12), (30, 2, 2, 30)],
+)
+def test_a_rate_is_that_of_the_kept_frames_in_the_same_seconds(fps, count, kept, expected):
+    assert kept_rate(fps, count, kept) == pytest.approx(expected)
 
 
 def test_a_rate_need_not_be_whole(tmp_path):

@@ -1,4 +1,4 @@
-"""PNG files of every kind, against pixels written by other means."""
+"""PNG files of every kind, and pictures of others, against pixels written by other means."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stag4d.data.png import read_png, replacing, write_png
+from stag4d.data.png import read_picture, replacing, write_png
 
 RNG = np.random.default_rng(3)
 COLORS = RNG.integers(0, 256, (9, 7, 4), dtype=np.uint8)
@@ -15,7 +15,8 @@ COLORS = RNG.integers(0, 256, (9, 7, 4), dtype=np.uint8)
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_eight_bit_files_are_read_exactly(tmp_path, save_png, channels):
     pixels = COLORS[..., :channels]
-    colors, alpha = read_png(save_png(tmp_path / "a.png", pixels.squeeze(-1) if channels == 1 else pixels))
+    path = save_png(tmp_path / "a.png", pixels.squeeze(-1) if channels == 1 else pixels)
+    colors, alpha = read_picture(path)
     expected = np.repeat(pixels[..., :1], 3, axis=-1) if channels < 3 else pixels[..., :3]
     np.testing.assert_array_equal(colors, expected.astype(np.float32) / 255)
     if channels in (2, 4):
@@ -27,7 +28,7 @@ def test_eight_bit_files_are_read_exactly(tmp_path, save_png, channels):
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_sixteen_bit_files_keep_their_sixteen_bits(tmp_path, save_png_16, channels):
     pixels = RNG.integers(0, 65536, (5, 37, channels), dtype=np.uint16)  # 37: FFmpeg pads its rows
-    colors, alpha = read_png(save_png_16(tmp_path / "a.png", pixels))
+    colors, alpha = read_picture(save_png_16(tmp_path / "a.png", pixels))
     expected = np.repeat(pixels[..., :1], 3, axis=-1) if channels < 3 else pixels[..., :3]
     np.testing.assert_array_equal(np.rint(colors * 65535), expected)
     assert (alpha is None) == (channels in (1, 3))
@@ -41,10 +42,29 @@ def test_palettes_with_and_without_transparency(tmp_path):
     indexed.save(tmp_path / "plain.png")
     indexed.save(tmp_path / "clear.png", transparency=b"\x00\xff")
     for name in ("plain", "clear"):
-        colors, _ = read_png(tmp_path / f"{name}.png")
+        colors, _ = read_picture(tmp_path / f"{name}.png")
         assert colors.tolist() == [[[1, 0, 0], [0, 0, 1]], [[0, 0, 1], [1, 0, 0]]]
-    assert read_png(tmp_path / "plain.png")[1] is None
-    assert read_png(tmp_path / "clear.png")[1].tolist() == [[0, 1], [1, 0]]
+    assert read_picture(tmp_path / "plain.png")[1] is None
+    assert read_picture(tmp_path / "clear.png")[1].tolist() == [[0, 1], [1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "options"),
+    [
+        ("a.bmp", 3, {}),
+        ("a.tiff", 4, {}),
+        ("a.webp", 4, {"lossless": True, "exact": True}),
+        ("a.jpg", 3, {"quality": 100, "subsampling": 0}),
+    ],
+)
+def test_other_kinds_of_pictures_are_read_too(tmp_path, name, channels, options):
+    pixels = np.ascontiguousarray(np.repeat(np.repeat(COLORS[:2, :2, :channels], 8, axis=0), 8, axis=1))
+    Image.fromarray(pixels).save(tmp_path / name, **options)
+    colors, alpha = read_picture(tmp_path / name)
+    np.testing.assert_allclose(colors, pixels[..., :3] / 255, atol=3 / 255 if name == "a.jpg" else 1e-6)
+    assert (alpha is None) == (channels == 3)
+    if alpha is not None:
+        np.testing.assert_allclose(alpha, pixels[..., 3] / 255, atol=1e-6)
 
 
 def test_a_png_without_pixels_is_refused_with_its_name(tmp_path, save_png):
@@ -52,7 +72,7 @@ def test_a_png_without_pixels_is_refused_with_its_name(tmp_path, save_png):
     whole = path.read_bytes()
     path.write_bytes(whole[:33] + whole[-12:])  # signature and header, and the end
     with pytest.raises(ValueError, match=r"bare\.png: unreadable or cut short"):
-        read_png(path)
+        read_picture(path)
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -63,7 +83,7 @@ def test_a_file_cut_short_is_refused_with_its_name(tmp_path, save_png, save_png_
     path = save(tmp_path / "cut.png", pixels.astype(kind))
     path.write_bytes(path.read_bytes()[:end])
     with pytest.raises(ValueError, match=r"cut\.png: unreadable or cut short"):
-        read_png(path)
+        read_picture(path)
 
 
 def test_a_damaged_or_foreign_file_is_refused_with_its_name(tmp_path, save_png):
@@ -72,12 +92,12 @@ def test_a_damaged_or_foreign_file_is_refused_with_its_name(tmp_path, save_png):
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(bytes(content))
     with pytest.raises(ValueError, match=r"bad\.png: unreadable"):
-        read_png(path)
+        read_picture(path)
     path.write_text("no image")
     with pytest.raises(ValueError, match=r"bad\.png: unreadable"):
-        read_png(path)
+        read_picture(path)
     with pytest.raises(FileNotFoundError, match=r"none\.png: no such file"):
-        read_png(tmp_path / "none.png")
+        read_picture(tmp_path / "none.png")
 
 
 def test_values_are_rounded_to_the_nearest_level_and_clipped(tmp_path):

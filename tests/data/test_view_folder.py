@@ -71,6 +71,16 @@ def test_the_fields_of_views_json_have_defaults_of_their_own(tmp_path, make_view
     assert loaded.view_poses == zero123plus_rig("v1.1", input_azimuth_deg=300)
 
 
+def test_without_poses_the_views_follow_the_inputs_distance_and_field_of_view(tmp_path, make_views):
+    write_views(tmp_path, make_views())
+    document = {"version": 1, "input": {"azimuth": 10, "elevation": 5, "radius": 3.4, "fovy": 30}}
+    (tmp_path / "views.json").write_text(json.dumps(document))
+    loaded = read_views(tmp_path)
+    assert loaded.input_pose == OrbitPose(azimuth_deg=10, elevation_deg=5, radius=3.4, fovy_deg=30)
+    rig = zero123plus_rig("v1.1", input_azimuth_deg=10)
+    assert loaded.view_poses == tuple(replace(pose, radius=3.4, fovy_deg=30) for pose in rig)
+
+
 def test_official_mattes_of_255_and_1_become_opaque_and_clear(tmp_path, save_png):
     save_png(tmp_path / "ref" / "0_rgba.png", official_picture())
     for view in range(6):
@@ -163,6 +173,13 @@ def test_writing_replaces_a_larger_set_and_leaves_other_files(tmp_path, make_vie
     assert loaded_files == ["ref/0_rgba.png", "ref/1_rgba.png", *posed]
     assert (tmp_path / "zero123" / "3_rgba" / "notes.txt").exists()
     assert not (tmp_path / "zero123" / "2_rgba").exists()
+
+
+def test_a_written_set_is_whole_though_another_was_left_unfinished(tmp_path, make_views):
+    views = make_views()
+    (tmp_path / "unfinished_0123456789abcdef.latents").write_text("half a run")
+    write_views(tmp_path, views)
+    assert close(read_views(tmp_path).images, views.images)
 
 
 def test_a_set_cut_short_while_written_is_not_taken_for_a_whole_one(tmp_path, make_views, monkeypatch):

@@ -6,6 +6,7 @@ import re
 import shutil
 import socket
 
+import numpy as np
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
@@ -14,6 +15,7 @@ from tiny_models import TILE, make_multiview_folder
 from transformers.utils import logging as transformers_logging
 
 from stag4d.diffusion import SamplingConfig, SeededNoise, load_multiview_model, sample_latents
+from stag4d.diffusion.folders import weight_sums
 
 NETWORKS = ("unet", "vae", "text_encoder", "vision_encoder")
 UNET, VAE = (f"{name}/diffusion_pytorch_model.safetensors" for name in ("unet", "vae"))
@@ -111,6 +113,33 @@ def test_networks_have_the_type_that_is_asked_for(tmp_path, clip, model, stored_
     torch.testing.assert_close(conditions.cond_states, exact.cond_states, atol=0.1, rtol=0.1)
 
 
+def test_sums_of_weights_do_not_depend_on_threads():
+    layer = torch.nn.Linear(2560, 1280, bias=False)
+    torch.nn.init.normal_(layer.weight, std=0.02, generator=torch.Generator().manual_seed(0))
+    before, sums = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            sums.append(weight_sums(layer))
+    finally:
+        torch.set_num_threads(before)
+    assert sums[0] == sums[1] == sums[2]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_the_sum_of_a_weight_is_that_of_its_bits(dtype):
+    layer = torch.nn.Linear(5, 3).to(dtype)
+    kind = {8: np.int64, 4: np.int32, 2: np.int16}[dtype.itemsize]
+    expected = [
+        int(np.frombuffer(bytes(weight.detach().flatten().view(torch.uint8).tolist()), kind).sum())
+        for weight in layer.parameters()
+    ]
+    assert weight_sums(layer) == expected
+    with torch.no_grad():
+        layer.bias[1] = torch.nextafter(layer.bias[1], layer.bias[1] + 1)
+    assert weight_sums(layer)[1] == expected[1] + (1 if layer.bias[1] > 0 else -1)
+
+
 def test_networks_are_frozen_and_evaluated(model):
     assert not any(parameter.requires_grad for parameter in model.parameters())
     assert not any(network.training for network in (model.unet, model.vae, model.vision_encoder))
@@ -152,6 +181,39 @@ def test_settings_of_the_index_reach_the_model(folder):
     grid = load_multiview_model(str(folder)).grid
     assert (grid.tile_size, grid.poses[0].elevation_deg) == (2 * TILE, 20.0)
     assert load_multiview_model(folder, rig="v1.1").grid.poses[0].elevation_deg == 30.0
+
+
+def test_a_json_file_may_begin_with_a_byte_order_mark(folder):
+    path = folder / "model_index.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert load_multiview_model(folder).grid.tile_size == TILE
+
+
+def test_the_index_says_how_to_sample(folder):
+    change(folder / "model_index.json", stag4d={"tile_size": TILE, "sampling": {"guidance_scale": 2}})
+    assert load_multiview_model(folder).sampling == SamplingConfig(guidance_scale=2.0)
+    change(folder / "model_index.json", stag4d={"tile_size": TILE, "sampling": {"num_steps": 28}})
+    assert load_multiview_model(folder).sampling == SamplingConfig(num_steps=28)
+
+
+@pytest.mark.parametrize(
+    ("sampling", "words"),
+    [
+        ([28], r" is \[28\]; expected an object with num_steps and guidance_scale"),
+        ({"steps": 28}, " is .*; expected an object with num_steps and guidance_scale"),
+        ({"batch_size": 2}, " is .*; expected an object with num_steps and guidance_scale"),
+        ({"num_steps": 28.5}, r"\.num_steps must be a whole number from 0, not 28\.5"),
+        ({"num_steps": True}, r"\.num_steps must be a finite number, not true"),
+        ({"num_steps": 0}, ": 0 steps; expected 1 to 1000"),
+        ({"guidance_scale": "4"}, r"\.guidance_scale must be a finite number, not .4."),
+        ({"guidance_scale": -1}, r": guidance_scale is -1\.0; expected 0 or more"),
+    ],
+    ids=repr,
+)
+def test_an_index_that_says_nonsense_of_sampling_is_refused(folder, sampling, words):
+    change(folder / "model_index.json", stag4d={"tile_size": TILE, "sampling": sampling})
+    with pytest.raises(ValueError, match=rf"^model_index\.json: stag4d\.sampling{words}"):
+        load_multiview_model(folder)
 
 
 def test_timesteps_trail_whatever_the_folder_says(folder):
@@ -199,10 +261,11 @@ def test_missing_weights_are_named(folder, path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b'{"a": ', "damaged, not JSON .*; fetch the file again"),
-        (b"", "damaged, not JSON"),
-        (b"\xff\xfe{}", "damaged, not JSON"),
-        (b"[1, 2]", "holds a JSON list; expected an object"),
+        (b'{"a": ', "cannot be read as JSON .*; expected an object"),
+        (b"", "cannot be read as JSON"),
+        (b"\xff\xfe{}", "cannot be read as JSON"),
+        (b'{"a": ' * 100_000, "cannot be read as JSON"),
+        (b"[1, 2]", r"holds \[1, 2\]; expected a JSON object"),
     ],
 )
 def test_a_damaged_json_file_is_named(folder, path, content, words):

@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -145,6 +146,12 @@ def test_the_noise_schedule_is_the_folders(folder, model):
     assert model.image_size == 16
 
 
+def test_every_embedded_frame_is_told(model, views):
+    told = []
+    Zero123Prior(model, views, torch.Generator().manual_seed(1), on_frame=told.append)
+    assert told == [1, 2]
+
+
 def test_half_precision_is_close_to_single(folder, model, views, prior):
     half = Zero123Prior(
         load_guidance_model(folder, dtype=torch.bfloat16), views, torch.Generator().manual_seed(1)
@@ -183,22 +190,19 @@ def test_a_clip_without_views_has_its_frames_alone(model, views):
 
 def test_the_key_tells_models_and_clips_apart(folder, model, views, prior, tmp_path):
     other_model = load_guidance_model(make_guidance_folder(tmp_path, seed=4))
-    shifted = ViewSet(
-        views.images.flip(0),
-        views.alphas,
-        views.view_images,
-        views.view_alphas,
-        views.input_pose,
-        views.view_poses,
-    )
+    shifted = replace(views, images=views.images.flip(0))
+    telling = copy.copy(model)
+    telling.prediction_type = "v_prediction"
     seeded = torch.Generator().manual_seed
     keys = [
         prior.key,
         Zero123Prior(other_model, views, seeded(1)).key,
         Zero123Prior(model, shifted, seeded(1)).key,
         Zero123Prior(model, views, seeded(2)).key,
+        Zero123Prior(telling, views, seeded(1)).key,
+        Zero123Prior(model, replace(views, view_poses=views.view_poses[::-1]), seeded(1)).key,
     ]
-    assert len(set(keys)) == 4
+    assert len(set(keys)) == 6
 
 
 @pytest.mark.parametrize(
@@ -208,6 +212,7 @@ def test_the_key_tells_models_and_clips_apart(folder, model, views, prior, tmp_p
         lambda model: model.unet.mid_block.resnets[0].conv1.weight,
         lambda model: model.vae.encoder.mid_block.resnets[1].conv2.bias,
         lambda model: model.camera_projection.proj.bias,
+        lambda model: model.image_encoder.visual_projection.weight,
     ],
 )
 def test_the_key_knows_every_weight(model, views, prior, find):
@@ -219,6 +224,15 @@ def test_the_key_knows_every_weight(model, views, prior, find):
 def test_the_key_of_the_same_model_and_clip_is_the_same(folder, views, prior):
     seeded = torch.Generator().manual_seed
     assert Zero123Prior(load_guidance_model(folder), views, seeded(1)).key == prior.key
+
+
+def test_the_key_does_not_depend_on_how_a_device_rounds(model, views, prior, monkeypatch):
+    embed, posterior = type(model).embed, type(model).posterior
+    monkeypatch.setattr(type(model), "embed", lambda self, images: embed(self, images) * (1 + 1e-6))
+    monkeypatch.setattr(
+        type(model), "posterior", lambda self, images: [part * (1 + 1e-6) for part in posterior(self, images)]
+    )
+    assert Zero123Prior(model, views, torch.Generator().manual_seed(1)).key == prior.key
 
 
 def refusal(where, words):

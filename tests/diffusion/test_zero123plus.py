@@ -1,6 +1,8 @@
 """Conditions and decoding against the published recipe, word by word."""
 
 import copy
+import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +13,7 @@ from diffusers import AutoencoderKL
 from PIL import Image
 from transformers import CLIPTextModel, CLIPVisionModelWithProjection
 
-from stag4d.diffusion import COND, UNCOND, SeededNoise
+from stag4d.diffusion import COND, UNCOND, SeededNoise, load_multiview_model
 from stag4d.geometry import zero123plus_rig
 
 RAMP = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
@@ -138,6 +140,28 @@ def test_a_model_with_another_grid_has_the_same_networks_wherever_they_go(model)
     assert second.unet is first.unet
     assert second.uncond_states.dtype == torch.float16
     assert first.fingerprint() != second.fingerprint()
+
+
+def test_the_fingerprint_does_not_depend_on_the_order_of_strings_in_a_set(published, tmp_path):
+    """Diffusers lists the settings that a folder lacks in the order of a set."""
+    folder = shutil.copytree(published, tmp_path / "model")
+    path = folder / "scheduler" / "scheduler_config.json"
+    said = json.loads(path.read_text())
+    path.write_text(json.dumps({key: said[key] for key in ("beta_start", "beta_end", "prediction_type")}))
+    first, second = load_multiview_model(folder), load_multiview_model(folder)
+    lacking = first.scheduler.config["_use_default_values"]
+    assert len(lacking) > 2
+    second.scheduler.register_to_config(_use_default_values=lacking[::-1])
+    assert second.scheduler.config["_use_default_values"] != lacking
+    assert first.fingerprint() == second.fingerprint()
+
+
+@pytest.mark.parametrize("name", ["beta_end", "prediction_type"])
+def test_the_fingerprint_knows_the_noise_schedule(model, name):
+    other = copy.copy(model)
+    other.scheduler = copy.deepcopy(model.scheduler)
+    other.scheduler.register_to_config(**{name: {"beta_end": 0.011, "prediction_type": "epsilon"}[name]})
+    assert other.fingerprint() != model.fingerprint()
 
 
 @torch.no_grad()

@@ -122,6 +122,20 @@ def test_the_same_scene_gives_the_same_bytes(swaying_scene, tmp_path):
     assert (tmp_path / "new" / "a.s4d").read_bytes() == pack_clip(swaying_scene)
 
 
+def test_every_frame_is_told_and_what_is_called_may_end_it(swaying_scene, tmp_path):
+    told = []
+    assert pack_clip(swaying_scene, on_frame=told.append) == pack_clip(swaying_scene)
+    write_clip(tmp_path / "a.s4d", swaying_scene, on_frame=told.append)
+    assert told == [1, 2, 3, 4, 5] * 2
+
+    def cancel(done):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_clip(tmp_path / "b.s4d", swaying_scene, on_frame=cancel)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.s4d"]
+
+
 def test_one_gaussian_at_one_frame_is_a_clip(swaying_scene):
     gaussians = swaying_scene.gaussians.map(lambda values: values[:1])
     clip = read_clip(pack_clip(GaussianModel4D(gaussians, None, SceneInfo(num_frames=1)), precision="small"))

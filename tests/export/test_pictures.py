@@ -8,7 +8,6 @@ import torch
 from PIL import Image
 
 from stag4d.export import straight_colors, write_contact_sheet, write_picture, write_render_folder
-from stag4d.export.atomic import replacing
 from stag4d.geometry import OrbitPose
 
 
@@ -83,16 +82,6 @@ def test_renders_that_do_not_fit_are_refused(tmp_path, images, alphas, frames, m
     poses = [OrbitPose(azimuth_deg=0)]
     with pytest.raises(ValueError, match=f"renders: {message}"):
         write_render_folder(tmp_path, torch.zeros(images), torch.zeros(alphas), poses, frames, 8.0, 8)
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_text("old")
-    with pytest.raises(KeyError), replacing(path) as temporary:
-        temporary.write_text("half of the n")
-        raise KeyError
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):

@@ -81,6 +81,13 @@ def test_the_folder_may_be_the_one_that_one_is_in(tmp_path, swaying_scene, monke
     assert names(tmp_path) == ["frame_0002.ply"]
 
 
+@pytest.mark.parametrize("file_format", ["obj", "PLY", ""])
+def test_an_unknown_format_is_refused_and_the_known_ones_are_named(tmp_path, swaying_scene, file_format):
+    with pytest.raises(ValueError, match=rf"a: file format '{file_format}'; expected one of ply, spz\."):
+        write_splat_sequence(tmp_path / "a", swaying_scene, file_format)
+    assert names(tmp_path) == []
+
+
 def test_no_frames_and_no_place_are_refused(tmp_path, swaying_scene):
     with pytest.raises(ValueError, match="a: no frames to write; expected one or more"):
         write_splat_sequence(tmp_path / "a", swaying_scene, "ply", [])

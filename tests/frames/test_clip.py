@@ -152,6 +152,16 @@ def test_colors_of_images_with_alpha_are_cut_with_it():
     assert all(torch.equal(one, other) for one, other in zip(from_alpha, from_mask, strict=True))
 
 
+def test_mattes_may_be_bytes_like_images():
+    images, alphas = boxes(12, 12, (3, 3, 6, 6))
+    levels = (alphas * 252 + 3).to(torch.uint8)  # 3 of 255 outside is faint, not opaque
+    as_bytes = (images * 255).round().to(torch.uint8)
+    torch.testing.assert_close(mattes_of(as_bytes, levels), levels / 255)
+    found = prepare_clip(as_bytes, levels, size=8, margin=0.1)
+    expected = prepare_clip(as_bytes / 255, levels / 255, size=8, margin=0.1)
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
 def changed(tensor: torch.Tensor, frame: int, value: float) -> torch.Tensor:
     """Return a copy whose frame is one value everywhere."""
     copy = tensor.clone()

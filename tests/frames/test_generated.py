@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from stag4d.frames import cut_out, rembg_cutter
+from stag4d.frames.mattes import border_color
 
 GRAY = (127 / 255,) * 3
 PINK = (0.9, 0.6, 0.75)  # light, and far from gray
@@ -61,6 +62,18 @@ def test_pixels_on_the_edge_have_the_colors_of_the_object_alone(color, backgroun
     assert mixed[is_edge].max() > 0.3  # what there was to take out
 
 
+def test_colors_are_unmixed_from_the_background_that_their_matte_was_found_with():
+    """Of 60 pixels around, half are a level darker: the median is between, the corners count once."""
+    view = torch.full((16, 16, 3), 0.5)
+    view[:8] = 0.48
+    view[5:11, 5:11] = torch.tensor(NAVY)
+    view[5:11, 5] = 0.5 * torch.tensor(NAVY) + 0.5 * 0.49  # half covered
+    colors, alpha, is_plain = cut_out(view)
+    assert is_plain and alpha[7, 5].item() == pytest.approx(0.5, abs=0.01)
+    torch.testing.assert_close(border_color(view), torch.full((3,), 0.49))
+    torch.testing.assert_close(colors[6:10, 5], torch.tensor(NAVY).expand(4, 3), atol=5e-3, rtol=0)
+
+
 @pytest.mark.parametrize(("color", "most"), [(PINK, 0.05), (NAVY, 0.08)])
 def test_before_white_the_disk_is_as_if_painted_there(color, most):
     colors, alpha, _ = cut_out(paint(COVERAGE, color, GRAY))
@@ -86,10 +99,10 @@ def test_noise_is_cut_somehow_and_called_doubtful(seed):
 
 
 @pytest.mark.parametrize("value", [0.0, 127 / 255, 1.0])
-def test_a_view_of_nothing_is_empty_and_doubtful(value):
+def test_a_view_of_nothing_is_empty_and_its_background_plain(value):
     colors, alpha, is_plain = cut_out(torch.full((16, 16, 3), value))
     assert not alpha.any()
-    assert not is_plain
+    assert is_plain
     assert colors.isfinite().all()
 
 

@@ -6,7 +6,13 @@ import math
 
 import pytest
 
-from stag4d.geometry import ZERO123PLUS_RIGS, angle_between_deg, zero123plus_rig
+from stag4d.geometry import (
+    ZERO123PLUS_RIGS,
+    OrbitPose,
+    angle_between_deg,
+    v11_rig_around,
+    zero123plus_rig,
+)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +38,14 @@ def test_the_rig_turns_with_the_input_but_keeps_its_elevations():
     assert angle_between_deg(turned[0], turned[1]) == pytest.approx(
         angle_between_deg(straight[0], straight[1])
     )
+
+
+def test_around_an_input_v11_is_as_far_away_and_has_its_field_of_view():
+    rig = v11_rig_around(OrbitPose(azimuth_deg=300, elevation_deg=5, radius=3.4, fovy_deg=30))
+    assert [pose.azimuth_deg for pose in rig] == [330, 30, 90, 150, 210, 270]
+    assert [pose.elevation_deg for pose in rig] == [30, -20, 30, -20, 30, -20]
+    assert {(pose.radius, pose.fovy_deg) for pose in rig} == {(3.4, 30)}
+    assert v11_rig_around(OrbitPose(azimuth_deg=0)) == zero123plus_rig("v1.1")
 
 
 def test_an_unknown_version_is_refused_and_the_known_ones_are_named():

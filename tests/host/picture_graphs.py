@@ -15,7 +15,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[2]
 PICTURES = {  # template, size of the page, zoom and place of the graph
     "widget": ("sample_to_viewer", {"width": 1180, "height": 780}, 0.82, [50, 95]),
-    "graph": ("quick_start", {"width": 1480, "height": 860}, 0.62, [70, 80]),
+    "graph": ("quick_start", {"width": 1480, "height": 900}, 0.6, [75, 85]),
 }
 
 for name in sys.argv[2:] or PICTURES:

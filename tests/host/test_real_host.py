@@ -10,19 +10,24 @@ from pathlib import Path
 import av
 import pytest
 import torch
-from workflow_graph import to_prompt
+from workflow_graph import NOTES, to_prompt
 
-from stag4d.scene import SH_C0, GaussianModel4D, Gaussians, SceneInfo, save_scene
+from stag4d.mini import toy_views
+from stag4d.scene import SH_C0, GaussianModel4D, Gaussians, SceneInfo, load_scene, save_scene
 
 ROOT = Path(__file__).parents[2]
 PACK = "stag4d-pack"
 TEMPLATES = sorted((ROOT / "workflows").glob("*.json"))
+WORKFLOWS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in TEMPLATES}
+TO_VIDEO = [name for name, graph in WORKFLOWS.items() if "SaveVideo" in {n["type"] for n in graph["nodes"]}]
+SAVED = "stag4d/scene_00001_.safetensors"  # what STAG4D Save Scene writes first
+NEEDING_WEIGHTS = {"LoadBackgroundRemovalModel", "RemoveBackground"}
 pytestmark = pytest.mark.host
 
 
 @pytest.fixture
 def scene_file(host):
-    """A green ball in the host's input folder, under the name that the templates use."""
+    """A green ball in the host's output folder, under the name that the templates use."""
     gaussians = Gaussians(
         means=torch.zeros(1, 3),
         log_scales=torch.full((1, 3), -1.5),
@@ -30,9 +35,20 @@ def scene_file(host):
         logit_opacities=torch.tensor([6.0]),
         sh0=torch.tensor([[[-0.5, 0.5, -0.5]]]) / SH_C0,
     )
-    save_scene(
-        host.base / "input" / "scene.safetensors", GaussianModel4D(gaussians, None, SceneInfo(num_frames=4))
-    )
+    save_scene(host.base / "output" / SAVED, GaussianModel4D(gaussians, None, SceneInfo(num_frames=4)))
+
+
+@pytest.fixture
+def video_file(host):
+    """Seven frames of a toy on white in the host's input folder, 24 a second."""
+    toy = toy_views(3, 7, 64)
+    white = toy.images * toy.alphas[..., None] + 1 - toy.alphas[..., None]  # [F, H, W, 3]
+    with av.open(str(host.base / "input" / "video.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=24, bit_rate=4_000_000)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for picture in (255 * white).round().byte().numpy():
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
 
 
 def test_the_pack_loads_and_the_log_has_no_complaint_about_it(host):
@@ -63,19 +79,27 @@ SMALL = {
     "STAG4DCameraPath": {"width": 64, "height": 64, "num_cameras": 5},
     "STAG4DSampleObject": {"num_frames": 5, "size": 48},
     "STAG4DPrepareFrames": {"num_frames": 5, "size": 48},
+    "STAG4DLoadMultiView": {"model": "bundled/mini-zero123plus"},
+    "STAG4DAnchoredMultiView": {"steps": 1, "cfg": 1.0},
     "STAG4DOptimize": {"steps": 40, "size": 48},
     "RenderSplat": {"width": 64, "height": 64},
 }
 
 
-@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)
-@pytest.mark.usefixtures("scene_file")
-def test_a_template_runs_to_a_video(host, path):
-    prompt = to_prompt(json.loads(path.read_text(encoding="utf-8")))
+def run_template(host, name, bypassed=()):
+    """Run a template with small settings; return what its nodes show by their types."""
+    prompt = to_prompt(WORKFLOWS[name], bypassed)
     for step in prompt.values():
         step["inputs"] |= SMALL.get(step["class_type"], {})
     entry = host.run(prompt)
     assert entry["status"]["status_str"] == "success", entry["status"]
+    return {prompt[node]["class_type"]: shown for node, shown in entry["outputs"].items()}
+
+
+@pytest.mark.parametrize("name", TO_VIDEO)
+@pytest.mark.usefixtures("scene_file")
+def test_a_template_runs_to_a_video(host, name):
+    run_template(host, name)
     video = max((host.base / "output").rglob("*.mp4"), key=lambda file: file.stat().st_mtime)
     with av.open(str(video)) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
@@ -84,6 +108,32 @@ def test_a_template_runs_to_a_video(host, path):
         assert frame.shape == (64, 64, 3)
         assert frame[2, 2].min() > 230  # white background
         assert (frame.min(axis=-1) < 200).mean() > 0.02  # an object
+
+
+def test_the_template_of_the_viewer_runs_to_a_picture_of_what_is_seen_in_it(host):
+    assert len(run_template(host, "sample_to_viewer")["PreviewImage"]["images"]) == 1
+
+
+@pytest.mark.usefixtures("video_file")
+def test_the_template_of_a_video_runs_to_a_scene_that_lasts_as_long(host):
+    """As its note says for a try: with the bundled model, and mattes from the plain background."""
+    shown = run_template(host, "video_to_scene", bypassed=NEEDING_WEIGHTS)
+    name = shown["STAG4DSave"]["text"][0].removeprefix("saved ").removesuffix(" [output]")
+    info = load_scene(host.base / "output" / name).info
+    assert info.num_frames == 5
+    assert info.fps == pytest.approx(24 * 4 / 6)  # five of seven frames
+    assert len(shown["PreviewImage"]["images"]) == 5
+
+
+def test_the_hosts_own_nodes_have_the_inputs_and_outputs_that_the_templates_say(host):
+    info = json.loads(host.get("/object_info"))
+    nodes = [node for graph in WORKFLOWS.values() for node in graph["nodes"] if node["type"] not in NOTES]
+    for node in nodes:
+        known = info[node["type"]]
+        names = {name for inputs in known["input_order"].values() for name in inputs}
+        names |= {"upload"} if node["type"] == "LoadVideo" else set()  # a button of the page
+        assert {slot["name"].partition(".")[0] for slot in node["inputs"]} <= names, node["type"]
+        assert [slot["type"] for slot in node["outputs"]] in (known["output"], []), node["type"]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +145,7 @@ def test_every_time_mode_reaches_the_node_through_the_hosts_interface(host, mode
     path = {"width": 32, "height": 32, "num_cameras": 3, "fovy": 49.1, "radius": 2.0, "mode": "orbit"}
     render = {"scene": ["1", 0], "cameras": ["2", 0], "background": "#000000"}
     prompt = {
-        "1": {"class_type": "STAG4DLoad", "inputs": {"file": "scene.safetensors"}},
+        "1": {"class_type": "STAG4DLoad", "inputs": {"file": f"{SAVED} [output]"}},
         "2": {"class_type": "STAG4DCameraPath", "inputs": path | {f"mode.{k}": v for k, v in orbit.items()}},
         "3": {"class_type": "STAG4DRender", "inputs": render | mode},
         "4": {"class_type": "PreviewImage", "inputs": {"images": ["3", 2]}},

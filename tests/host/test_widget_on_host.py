@@ -165,3 +165,20 @@ def test_the_scene_is_shown_while_it_grows_and_stays_when_the_fit_is_cancelled(p
     page.run("window.comfyAPI.api.api.interrupt()")
     page.wait(f"ends > {before}")
     assert page.run(LIT)
+
+
+def test_a_scene_does_not_grow_in_another_workflow_whose_nodes_have_the_same_ids(page):
+    fit = FIT | {"steps": 100_000, "seed": 31 + page.run("LiteGraph.vueNodesMode ? 1 : 0")}
+    built = page.run("([s, f, w]) => build(s, f, w, w)", [SAMPLE, fit, SIZE])
+    page.run("(workflow) => app.loadGraphData(workflow)", built["workflow"])
+    before = page.run("ends")
+    page.run("() => { app.queuePrompt(0, 1); }")
+    page.wait(LIT, seconds=90)
+    page.run("(workflow) => app.loadGraphData({ ...workflow, id: crypto.randomUUID() })", built["workflow"])
+    page.run("() => comfyAPI.api.api.addEventListener('stag4d.growing', () => (window.hasGrown = true))")
+    page.wait("window.hasGrown", seconds=60)
+    page.page.wait_for_timeout(1000)
+    assert page.run("messageOf(viewers()[0])") == "Run the workflow to see the scene."
+    assert page.run("ends") == before
+    page.run("window.comfyAPI.api.api.interrupt()")
+    page.wait(f"ends > {before}")

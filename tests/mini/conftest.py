@@ -26,7 +26,6 @@ class Bench:
         self.sketch.joints[0].swings.extend(swings)
         return ToyObject(
             plan="bench",
-            motion="none",
             loops=False,
             skeleton=Skeleton.from_joints(self.sketch.joints),
             solids=self.sketch.solids(),

@@ -67,6 +67,13 @@ def test_many_toys_are_the_first_of_their_split_each_at_its_time():
     torch.testing.assert_close(alphas, torch.stack([shot[1] for shot in shots], dim=1))
 
 
+def test_no_toys_and_no_cameras_are_refused():
+    with pytest.raises(ValueError, match="toys: 0 of split 'val'; expected at least one"):
+        many_toys("val", 0, TEST_POSES, SIZE)
+    with pytest.raises(ValueError, match="toys: no camera poses; expected at least one"):
+        many_toys("val", 1, (), SIZE)
+
+
 def test_the_test_views_are_those_of_consistent4d():
     assert TEST_AZIMUTHS_DEG == (-75.0, 15.0, 105.0, 195.0)
     assert [(pose.azimuth_deg, pose.elevation_deg) for pose in TEST_POSES] == [

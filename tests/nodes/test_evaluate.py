@@ -78,10 +78,8 @@ def test_a_mask_without_a_batch_is_one_mask(evaluate):
             "^evaluation: mask has 1 of 12x12 pixels, truth_mask 2 of 12x12; ",
         ),
         ((gray(0.3)[:, :8], gray(0.3)[:, :8]), r"^SSIM: pictures of 12x8 pixels; expected 11 pixels"),
-        (
-            (gray(0.3), gray(0.3)[..., [0, 1, 2, 2]]),
-            r"^PSNR: pictures of shape \[12, 12, 3\] and \[12, 12, 4\]",
-        ),
+        ((gray(0.3), gray(0.3)[..., [0, 1, 2, 2]]), "^evaluation: truth has 4 channels; expected 3: "),
+        ((gray(0.3)[..., [0, 1, 2, 2]], gray(0.3)), "^evaluation: images has 4 channels; expected 3: "),
     ],
 )
 def test_images_that_do_not_match_are_refused_with_both_sizes(evaluate, inputs, message):

@@ -92,6 +92,22 @@ def test_a_page_holds_the_clip_that_is_written_too(written):
 def test_a_missing_package_is_named_and_nothing_is_left(export, host_folders, sliding_scene, monkeypatch):
     monkeypatch.setitem(sys.modules, "gsply", None)
     for chosen in ({"format": "spz", "moment": 0.0}, {"format": "spz sequence"}):
-        with pytest.raises(RuntimeError, match="pip install gsply"):
+        with pytest.raises(RuntimeError, match='pip install "gsply>='):
             export.STAG4DExport.execute(sliding_scene, "ball", chosen)
     assert not list((host_folders / "output").iterdir())
+
+
+@pytest.mark.parametrize("format", ["html", "clip"])
+def test_packing_is_seen_on_the_bar_and_hears_a_cancel(written, host_folders, monkeypatch, format):
+    written(format)
+    bar = sys.modules["comfy.utils"].ProgressBar
+    assert bar.reported == [(done, 5) for done in range(1, 6)]
+    management = sys.modules["comfy.model_management"]
+
+    def cancel():
+        raise management.InterruptProcessingException
+
+    monkeypatch.setattr(management, "throw_exception_if_processing_interrupted", cancel)
+    with pytest.raises(management.InterruptProcessingException):
+        written(format)
+    assert len(list((host_folders / "output" / "clips").iterdir())) == 1

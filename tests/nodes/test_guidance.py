@@ -56,3 +56,28 @@ def test_weight_and_anchors_are_the_users(pack, node, guidance):
         ]
     assert not torch.equal(scenes[0], scenes[1])
     assert not torch.equal(scenes[0], scenes[2])
+
+
+def test_loaders_of_one_folder_share_its_networks(node, guidance, host_folders):
+    load = node("guidance", "STAG4DLoadGuidance").execute
+    assert load(model="tiny", dtype="float32").args[0].patcher is guidance.patcher
+    assert load(model="tiny", dtype="bfloat16").args[0].patcher is not guidance.patcher
+
+
+def test_a_cancel_is_heard_while_pictures_are_embedded(pack, node, guidance, host_folders, monkeypatch):
+    views = importlib.import_module(f"{pack.__name__}.stag4d.mini").toy_views(3, 3, 24)
+    management = sys.modules["comfy.model_management"]
+    embed, asked = type(guidance.patcher.model.model).embed, []
+
+    def count(self, pictures):
+        asked.append(pictures)
+        return embed(self, pictures)
+
+    def cancel():
+        raise management.InterruptProcessingException
+
+    monkeypatch.setattr(type(guidance.patcher.model.model), "embed", count)
+    monkeypatch.setattr(management, "throw_exception_if_processing_interrupted", cancel)
+    with pytest.raises(management.InterruptProcessingException):
+        node("optimize", "STAG4DOptimize").execute(views, "fast", 6, 24, 0, guidance=guidance)
+    assert len(asked) == 1

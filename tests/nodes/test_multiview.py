@@ -67,7 +67,7 @@ def clip():
 
 def test_folders_with_an_index_are_offered(node, models):
     make_multiview_folder(models / "author" / "nested")
-    folders = node("load_multiview", "model_folders")("multiview")
+    folders = node("model_files", "model_folders")("multiview")
     assert [name for name in folders if not name.startswith("bundled/")] == ["tiny", "author/nested"]
     loader = node("load_multiview", "STAG4DLoadMultiView")
     assert loader.validate_inputs("tiny") is True
@@ -105,7 +105,7 @@ def test_models_that_ship_with_the_pack_come_first_each_with_its_loader(node, mo
     weights = tmp_path / "weights"
     make_multiview_folder(weights / "mini-zero123plus", seed=1)
     make_guidance_folder(weights / "mini-zero123")
-    folders = node("load_multiview", "model_folders")
+    folders = node("model_files", "model_folders")
     monkeypatch.setitem(folders.__globals__["bundled_models"].__globals__, "_WEIGHTS", weights)
     make_multiview_folder(
         models / "bundled" / "mini-zero123plus"

@@ -92,12 +92,32 @@ class Pictures:
         return SimpleNamespace(image_embeds=images.mean(dim=(1, 2)).repeat(1, 256))
 
 
-def test_without_guidance_the_blank_half_is_not_computed_and_nothing_else_changes(native):
+@pytest.fixture
+def guidance(native):
+    """What the node puts out, for a host of random numbers on the CPU."""
     torch.manual_seed(0)
-    host, pictures = Host(), Pictures()
-    guidance = native.NativeGuidance(
-        SimpleNamespace(model=host, patches={}), pictures, SimpleNamespace(model=pictures)
-    )
+    pictures = Pictures()
+    model = SimpleNamespace(model=Host(), patches={}, load_device=torch.device("cpu"))
+    return native.NativeGuidance(model, pictures, SimpleNamespace(model=pictures))
+
+
+@pytest.mark.parametrize("heard_at", [1, 3])
+def test_a_cancel_is_heard_while_pictures_are_embedded(native, guidance, monkeypatch, heard_at):
+    management = sys.modules["comfy.model_management"]
+    asked = []
+
+    def cancel():
+        asked.append(None)
+        if len(asked) == heard_at:
+            raise management.InterruptProcessingException
+
+    monkeypatch.setattr(management, "throw_exception_if_processing_interrupted", cancel)
+    with pytest.raises(management.InterruptProcessingException):
+        native.NativePrior(guidance, toy_views(5, 2, 24), 0)
+
+
+def test_without_guidance_the_blank_half_is_not_computed_and_nothing_else_changes(native, guidance):
+    host = guidance.model.model
     prior = native.NativePrior(guidance, toy_views(5, 1, 24), 0)
     poses = [OrbitPose(azimuth_deg=40), OrbitPose(azimuth_deg=-90, elevation_deg=20)]
     arguments = torch.randn(2, 4, 32, 32), torch.tensor([100, 600]), [(0, 0), (0, 3)], poses

@@ -3,6 +3,7 @@
 import importlib
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -134,6 +135,74 @@ def test_a_fit_can_start_from_a_scene_or_a_splat(pack, run):
         model = run(steps=1, **given)
         moved = (model.gaussians.means - start.at(torch.tensor([1.0]))[0].means).norm(dim=-1)
         assert moved.max() < 0.01  # one step of at most 2e-3 along each axis
+
+
+@pytest.fixture
+def viewer(optimize, monkeypatch):
+    """A viewer waits for the scene, and scenes come at once."""
+    growing = sys.modules[optimize.GrowingScene.__module__]
+    prompt = {"4": {"class_type": "STAG4DPreview", "inputs": {"scene": ["3", 0]}}}
+    hidden = SimpleNamespace(prompt=prompt, unique_id="3", extra_pnginfo=None)
+    monkeypatch.setattr(optimize.STAG4DOptimize, "hidden", hidden, raising=False)
+    monkeypatch.setattr(growing, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(growing, "MOST_SHARE", 1e9)
+    monkeypatch.setattr(sys.modules[optimize.fit.__module__], "SCENE_SECONDS", 0.0)
+    monkeypatch.setattr(sys.modules["server"].PromptServer.instance, "told", [])
+    return growing
+
+
+def test_a_scene_that_cannot_be_shown_is_fitted_all_the_same(pack, run, viewer, monkeypatch):
+    clip = importlib.import_module(f"{pack.__name__}.stag4d.export.clip")
+    monkeypatch.setattr(clip, "MAX_SAMPLES", 1)
+    assert run(steps=30).info.settings["steps"] == 30
+
+
+def test_a_cancel_that_is_heard_while_the_scene_is_packed_keeps_what_was_reached(
+    run, viewer, host_folders, monkeypatch
+):
+    management = sys.modules["comfy.model_management"]
+    pack = viewer.clip_name
+
+    def cancel():
+        raise management.InterruptProcessingException
+
+    def cancelled(model, on_frame):
+        with monkeypatch.context() as patch:
+            patch.setattr(management, "throw_exception_if_processing_interrupted", cancel)
+            return pack(model, on_frame)
+
+    monkeypatch.setattr(viewer, "clip_name", cancelled)
+    with pytest.raises(management.InterruptProcessingException):
+        run(steps=30)
+    kept = {path.suffix for path in (host_folders / "temp" / "stag4d").iterdir()}
+    assert kept == {".checkpoint", ".safetensors"}
+
+
+@pytest.mark.parametrize(
+    ("device", "rasterizer", "chosen", "where"),
+    [
+        ("cpu", "numba", "fast", "cpu"),
+        ("cuda", "gsplat", "quality", "cuda"),
+        ("cuda", "torch", "fast", "cuda"),  # its kernels are not built
+        ("mps", "numba", "fast", "cpu"),
+        ("xpu", "torch", "fast", "cpu"),
+    ],
+)
+def test_auto_is_quality_where_gsplat_draws_and_other_devices_than_cuda_do_not_fit(
+    optimize, run, monkeypatch, device, rasterizer, chosen, where
+):
+    asked = []
+
+    def fit(views, config, **options):
+        asked.append((config.preset, str(options["device"])))
+        return None, SimpleNamespace(steps=config.steps)
+
+    management = sys.modules["comfy.model_management"]
+    monkeypatch.setattr(management, "get_torch_device", lambda: torch.device(device))
+    monkeypatch.setattr(optimize, "select_backend", lambda device: rasterizer)
+    monkeypatch.setattr(optimize, "fit", fit)
+    run(preset="auto", steps=0, size=0)
+    assert asked == [(chosen, where)]
 
 
 def test_both_starts_at_once_are_refused(pack, run):

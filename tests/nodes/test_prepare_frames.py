@@ -1,4 +1,4 @@
-"""STAG4DPrepareFrames: which mask it goes by, and what it hands on."""
+"""STAG4DPrepareFrames: which mask it goes by, at what rate its frames play, and what it hands on."""
 
 import importlib
 
@@ -9,12 +9,17 @@ DEFAULTS = {"num_frames": 0, "size": 32, "margin": 0.25, "invert_mask": False}
 
 
 @pytest.fixture(scope="module")
-def prepare(pack):
-    node = importlib.import_module(f"{pack.__name__}.nodes.prepare_frames").STAG4DPrepareFrames
+def node(pack):
+    return importlib.import_module(f"{pack.__name__}.nodes.prepare_frames").STAG4DPrepareFrames
+
+
+@pytest.fixture(scope="module")
+def prepare(node):
+    """Frames and their mattes."""
 
     def call(images, mask=None, **settings):
         connected = {} if mask is None else {"mask": mask}
-        return node.execute(images=images, **{**DEFAULTS, **settings}, **connected).args
+        return node.execute(images=images, **{**DEFAULTS, **settings}, **connected).args[:2]
 
     return call
 
@@ -64,9 +69,32 @@ def test_a_mask_of_the_background_is_inverted_when_asked_for(prepare, images, ma
         assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
 
 
-def test_a_single_mask_does_not_serve_for_several_frames(prepare, images, mask):
-    with pytest.raises(ValueError, match=r"mattes have shape \[1, 40, 40\]; expected \[3, 40, 40\]"):
-        prepare(images, mask[:1])
+@pytest.mark.parametrize("count", [1, 2])
+def test_fewer_masks_than_frames_are_refused_with_what_to_do(prepare, images, mask, count):
+    with pytest.raises(ValueError, match=f"mask: {count} for 3 images; .* Remove Background .* whole clip"):
+        prepare(images, mask[:count])
+
+
+@pytest.mark.parametrize(
+    ("count", "kept", "expected"),
+    [
+        (97, 16, 3.75),  # 15 steps in the 4 seconds of 96
+        (97, 0, 24.0),
+        (5, 16, 24.0),  # there are no more
+        (97, 1, 24.0),  # a single frame lasts no time
+    ],
+)
+def test_kept_frames_last_as_long_as_the_video(node, images, mask, count, kept, expected):
+    settings = DEFAULTS | {"num_frames": kept, "mask": mask[:1].expand(count, -1, -1)}
+    results = node.execute(images=images[:1].expand(count, -1, -1, -1), **settings, fps=24.0).args
+    assert results[2] == pytest.approx(expected)
+
+
+def test_graphs_from_before_the_rate_still_run(node, images, mask):
+    schema = node.define_schema()
+    assert schema.inputs[-1].id == schema.outputs[-1].id == "fps"  # values and links are saved by position
+    assert schema.inputs[-1].is_optional  # else the host would refuse prompts that lack it
+    assert node.execute(images=images, mask=mask, **DEFAULTS).args[2] == 8.0
 
 
 def test_the_mask_that_load_image_makes_without_alpha_is_refused(prepare, images):

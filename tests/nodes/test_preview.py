@@ -3,6 +3,7 @@
 import importlib
 import json
 import math
+import sys
 
 import pytest
 import torch
@@ -133,3 +134,20 @@ def test_a_bad_view_is_refused_in_words_before_anything_runs(run, preview, host_
 def test_a_view_that_the_viewer_saved_is_accepted_before_anything_runs(preview):
     assert preview.STAG4DPreview.validate_inputs(json.dumps(VIEW)) is True
     assert preview.STAG4DPreview.validate_inputs() is True
+
+
+def test_packing_is_seen_on_the_bar_and_hears_a_cancel(run, host_folders, monkeypatch):
+    run()
+    bar = sys.modules["comfy.utils"].ProgressBar
+    assert bar.reported == [(done, 5) for done in range(1, 6)]
+    (clip,) = (host_folders / "temp" / "stag4d").iterdir()
+    clip.unlink()
+    management = sys.modules["comfy.model_management"]
+
+    def cancel():
+        raise management.InterruptProcessingException
+
+    monkeypatch.setattr(management, "throw_exception_if_processing_interrupted", cancel)
+    with pytest.raises(management.InterruptProcessingException):
+        run()
+    assert list((host_folders / "temp" / "stag4d").iterdir()) == []

@@ -48,7 +48,7 @@ def test_a_loaded_scene_can_be_optimised_although_nodes_run_in_inference_mode(sa
         ("../secret.safetensors [output]", "lies outside"),
         ("link.safetensors", "lies outside"),
         ("notes.txt", "is not a .safetensors file"),
-        ("gone.safetensors", "was not found"),
+        ("gone.safetensors", "was not found; choose a scene in the list"),
     ],
 )
 def test_other_files_are_refused_before_they_are_opened(saved, scene_files, name, words):

@@ -93,6 +93,9 @@ def test_a_fixed_threshold_depends_on_the_scale():
         (lambda: DensificationConfig(start=0.6, stop=0.5), "start 0.6, stop 0.5"),
         (lambda: DensificationConfig(every=0), "every 0"),
         (lambda: DensificationConfig(max_gaussians=0), "max_gaussians 0"),
+        (lambda: DensificationConfig(min_scale=0.1, max_scale=0.1), "min_scale 0.1, max_scale 0.1"),
+        (lambda: DensificationConfig(clone_scale=-1), "clone_scale -1"),
+        (lambda: DensificationConfig(min_opacity=1.5), "min_opacity is 1.5"),
     ],
 )
 def test_settings_out_of_range_are_refused(make, message):

@@ -25,7 +25,7 @@ class RedRises:
         return SimpleNamespace(means=offsets, quats=torch.zeros(1, len(means), 4), log_scales=None)
 
 
-def clock() -> GaussianModel4D:
+def clock(fps: float = 12.0) -> GaussianModel4D:
     """Return a red ball on the axis that rises with time, and a blue one beside it that tells the angle."""
     colors = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
     gaussians = Gaussians(
@@ -35,14 +35,14 @@ def clock() -> GaussianModel4D:
         logit_opacities=torch.full((2,), 6.0),
         sh0=((colors - 0.5) / SH_C0)[:, None],
     )
-    info = SceneInfo(num_frames=4, fps=12.0, input_pose=OrbitPose(azimuth_deg=0.0))
+    info = SceneInfo(num_frames=4, fps=fps, input_pose=OrbitPose(azimuth_deg=0.0))
     return GaussianModel4D(gaussians, RedRises(), info)
 
 
-def read_clock(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def read_clock(path: Path, fps: float = 12) -> tuple[np.ndarray, np.ndarray]:
     """Return how high red stands and how far right blue does in each picture, world units at the axis."""
     with av.open(str(path)) as container:
-        assert container.streams.video[0].average_rate == 12
+        assert container.streams.video[0].average_rate == fps
         pictures = [frame.to_ndarray(format="rgb24") / 255 for frame in container.decode(video=0)]
     images = np.stack(pictures)  # [T, S, S, 3]
     places = (np.arange(SIZE) + 0.5 - SIZE / 2) / (SIZE / 2) * 2 * np.tan(np.radians(49.1 / 2))
@@ -76,3 +76,15 @@ def test_bullet_time_may_stop_at_either_end(tmp_path):
         write_bullet_time(tmp_path / "a.mp4", clock(), SIZE, frame)
         heights, _ = read_clock(tmp_path / "a.mp4")
         np.testing.assert_allclose(heights, 0.2 * np.array(frames), atol=0.05)
+
+
+def test_a_slow_scene_shows_its_frames_several_times_and_turns_in_small_steps(tmp_path):
+    write_turntable(tmp_path / "a.mp4", clock(fps=3.0), SIZE)
+    heights, rights = read_clock(tmp_path / "a.mp4", fps=9)  # three pictures a frame
+    assert len(heights) == 60
+    np.testing.assert_allclose(np.diff(heights[:12].reshape(4, 3).mean(axis=1)), 0.2, atol=0.05)
+    assert np.abs(np.diff(rights)).max() < 0.1  # the whole turn moves blue by two
+    write_bullet_time(tmp_path / "b.mp4", clock(fps=3.0), SIZE, frame=1)
+    heights, _ = read_clock(tmp_path / "b.mp4", fps=9)
+    assert len(heights) == 12 + 60
+    np.testing.assert_allclose(heights[[0, 2, 3, 65, 66, 71]], [0, 0, 0.2, 0.2, 0.4, 0.6], atol=0.05)

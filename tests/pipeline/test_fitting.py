@@ -100,6 +100,17 @@ def test_a_scene_agrees_with_its_own_renders_and_with_no_other(fitted, tmp_path)
     assert other["psnr"] < 25
 
 
+def test_renders_that_break_off_leave_no_poses_of_others(fitted, tmp_path):
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    pipeline.write_views_of(tmp_path, fitted[0], POSES, [0, 2], 24)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.write_views_of(tmp_path, fitted[0], POSES[::-1], [0, 2], 24, stop)
+    with pytest.raises(FileNotFoundError, match=r"has no views\.json"):
+        pipeline.evaluate(fitted[0], tmp_path)
+
+
 def on_white(images: torch.Tensor, alphas: torch.Tensor) -> torch.Tensor:
     return images * alphas[..., None] + 1 - alphas[..., None]
 
@@ -195,6 +206,19 @@ def test_a_checkpoint_is_used_only_to_resume(tmp_path):
     assert torch.equal(model.gaussians.means, pipeline.fit(views, other)[0].gaussians.means)
 
 
+def test_an_unfinished_fit_in_a_folder_is_found_by_what_it_is_and_leaves_nothing_when_done(tmp_path):
+    views, config = small_clip(), small_config(steps=8)
+    stop = stopping_after(3, tmp_path)["should_stop"]
+    pipeline.fit(views, config, unfinished=tmp_path, resume=True, should_stop=stop)
+    left = sorted(path.suffix for path in tmp_path.iterdir())
+    assert left == [".checkpoint", ".safetensors"]
+    pipeline.fit(views, small_config(steps=8, seed=1), unfinished=tmp_path, resume=True)  # another one
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == left
+    resumed, _ = pipeline.fit(views, config, unfinished=tmp_path, resume=True)
+    assert not list(tmp_path.iterdir())
+    assert torch.equal(resumed.gaussians.means, pipeline.fit(views, config)[0].gaussians.means)
+
+
 def test_nothing_to_resume_starts_over_and_says_so(tmp_path, caplog):
     _, report = pipeline.fit(
         small_clip(), small_config(steps=2), checkpoint=tmp_path / "c.safetensors", resume=True
@@ -222,3 +246,8 @@ def test_a_fit_says_what_it_does(caplog):
     caplog.set_level(logging.INFO)
     pipeline.fit(small_clip(), small_config(steps=2, size=16))
     assert "preset fast: 2 steps on 3 frames and 6 posed views, 16 pixels, " in caplog.text
+
+
+def test_the_report_says_the_size_that_the_views_allowed():
+    model, report = pipeline.fit(small_clip(), small_config(steps=2, size=64))
+    assert report.settings["size"] == model.info.settings["size"] == 24

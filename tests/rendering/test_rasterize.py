@@ -70,6 +70,16 @@ def test_choice_is_logged_once_with_what_to_install(forgetful: None, monkeypatch
         select_backend("cpu", "numba")
 
 
+def test_a_numba_whose_library_does_not_load_is_none(forgetful: None, monkeypatch, caplog):
+    """As where llvmlite was built for another system."""
+
+    def broken(name: str, package: str) -> None:
+        raise OSError("libllvmlite.so: cannot open")
+
+    monkeypatch.setattr("importlib.import_module", broken)
+    assert entry._missing("numba") == "Numba does not import (libllvmlite.so: cannot open); pip install numba"
+
+
 def test_torch_is_picked_where_nothing_else_runs(forgetful: None, monkeypatch):
     """Other devices, and CUDA without gsplat."""
     monkeypatch.setattr(gsplat_backend, "missing", lambda: "it is not there; install it")

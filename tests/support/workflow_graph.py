@@ -5,15 +5,26 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+NOTES = {"Note", "MarkdownNote"}  # of the page alone
 
-def to_prompt(workflow: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the prompt that the page sends for a workflow: node id to class_type and inputs."""
+
+def to_prompt(workflow: Mapping[str, Any], bypassed: Collection[str] = ()) -> dict[str, dict[str, Any]]:
+    """Return the prompt that the page sends for a workflow: node id to class_type and inputs.
+
+    Args:
+        workflow: What the file holds.
+        bypassed: Types of nodes that are left out, whose outputs reach nothing.
+    """
     sources = {link[0]: [str(link[1]), link[2]] for link in workflow["links"]}
     prompt = {}
+    left_out = {str(node["id"]) for node in workflow["nodes"] if node["type"] in NOTES | {*bypassed}}
     for node in workflow["nodes"]:
+        if str(node["id"]) in left_out:
+            continue
         names = [slot["widget"]["name"] for slot in node["inputs"] if "widget" in slot]
         values = dict(zip(names, node.get("widgets_values", []), strict=True))
         links = {slot["name"]: sources[slot["link"]] for slot in node["inputs"] if slot["link"] is not None}
+        links = {name: source for name, source in links.items() if source[0] not in left_out}
         prompt[str(node["id"])] = {"class_type": node["type"], "inputs": values | links}
     return prompt
 

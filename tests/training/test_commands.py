@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from stag4d.diffusion import load_guidance_model, load_multiview_model
 from training import toys
@@ -57,11 +58,15 @@ def test_the_commands_lead_to_models_that_load(tmp_path, monkeypatch):
     multiview = next(words for module, words in COMMANDS if module == "training.multiview")
     going_on = multiview.replace("--vision work/vision", "--begin-with work/multiview/mini-zero123plus")
     commands = [*COMMANDS, ("training.multiview", f"{going_on}_again")]
-    for module, words in commands:
+
+    def run(module: str, words: str) -> None:
         words = re.sub(r" --steps \d+", "", words.replace("work/", f"{tmp_path.as_posix()}/"))
         steps = [] if module == "training.toys" else ["--steps", "1"]
         monkeypatch.setattr("sys.argv", [module, *shlex.split(words), *steps])
         importlib.import_module(module).main()
+
+    for module, words in commands:
+        run(module, words)
     for folder in ("multiview", "multiview_again"):
         model = load_multiview_model(tmp_path / folder / "mini-zero123plus")
         assert model.grid.tile_size == 64
@@ -69,3 +74,11 @@ def test_the_commands_lead_to_models_that_load(tmp_path, monkeypatch):
     load_guidance_model(tmp_path / "prior" / "mini-zero123")
     sheets = {path.parent.name for path in tmp_path.glob("*/sheet_000001.png")}
     assert sheets == {"encoder", "multiview", "multiview_again", "autoencoder", "prior"}
+    run(*commands[4])  # it gave its decoder to the model that it learned from, and goes on all the same
+    unet = "multiview/mini-zero123plus/unet/diffusion_pytorch_model"
+    for name in ("vision/vision", "outlines/outlines", unet):
+        file = tmp_path / f"{name}.safetensors"
+        save_file({name: 2 * weight for name, weight in load_file(file).items()}, file, {"format": "pt"})
+    for module, words in commands[4:]:
+        with pytest.raises(ValueError, match=r"with (--vision|--outlines|--multiview|networks) .* is there"):
+            run(module, words)

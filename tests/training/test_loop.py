@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from training import loop
-from training.loop import Plan, train
+from training.loop import Plan, train, weights_key
 
 STEPS = 12
 
@@ -93,12 +93,40 @@ def test_weights_that_are_not_finite_end_the_run_and_keeps_what_was_saved(tmp_pa
         ({"seed": 4}, "seed 3 .* has 4"),
         ({"num_steps": 99}, "steps 12 .* has 99"),
         ({"shards": (26, 26)}, "first shard 0 .* has 26"),
+        ({"made_of": {"--vision": "abc"}}, "--vision 123 .* has abc"),
+        ({"made_of": {}}, "--vision 123 .* has None"),
+        ({"made_of": {"--vision": "123", "--vae": "456"}}, "--vae None .* has 456"),
     ],
 )
 def test_another_plans_run_is_not_gone_on_with(tmp_path, change, words):
-    train(module(), losses_of, plan(tmp_path), sheet)
+    made = replace(plan(tmp_path), made_of={"--vision": "123"})
+    train(module(), losses_of, made, sheet)
     with pytest.raises(ValueError, match=f"a run with {words}; go on with the same"):
-        train(module(), losses_of, replace(plan(tmp_path), **change), sheet)
+        train(module(), losses_of, replace(made, **change), sheet)
+
+
+def test_a_key_tells_networks_apart_by_their_weights():
+    first, same, other = module(), module(), module()
+    with torch.no_grad():
+        other.bias[0] += 1e-6
+    assert weights_key(first) == weights_key(same)
+    assert len({weights_key(first), weights_key(other), weights_key(first, other)}) == 3
+
+
+@pytest.mark.parametrize("rest", ['{"step": 9, "sec', '{"step": 9, "error": 0.5}', "\0\0\0"])
+def test_a_log_whose_last_line_was_cut_short_is_gone_on_with(tmp_path, monkeypatch, rest):
+    monkeypatch.setattr(loop, "SAVE_SECONDS", -1.0)
+    monkeypatch.setattr(loop, "LOG_STEPS", 2)
+    train(module(), losses_of, plan(tmp_path), sheet)
+    log = tmp_path / "log.jsonl"
+    whole = log.read_text()
+    lines = whole.splitlines(keepends=True)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    torch.save(state | {"step": 8}, tmp_path / "state.pt")
+    log.write_text("".join(lines[:4]) + rest)
+    train(module(), losses_of, plan(tmp_path), sheet)
+    assert [json.loads(line)["step"] for line in log.read_text().splitlines()] == [2, 4, 6, 8, 10, 12]
+    assert log.read_text().startswith("".join(lines[:4]))
 
 
 def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path, monkeypatch):

@@ -11,9 +11,12 @@ import pytest
 from training import parallel
 
 SCRIPT = """
+import atexit
 import torch
+from torch import distributed
 from training.loop import batch_seed
 from training.parallel import RANK, NUM_PROCESSES, add_up, meet
+atexit.register(lambda: print("left" if not distributed.is_initialized() else "stayed"))  # last
 meet()
 seeds = torch.zeros(2, 3, dtype=torch.int64)
 seeds[RANK] = torch.tensor([batch_seed(seed, step) for seed, step in ((0, 0), (0, 1), (7000, 5000))])
@@ -46,6 +49,7 @@ def test_two_processes_add_up(tmp_path):
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.stdout.count("agreed") == 2, done.stderr
+    assert done.stdout.count("left") == 2  # the group is let go of
 
 
 def test_a_batch_is_shared_evenly_or_not_at_all(monkeypatch):

@@ -53,7 +53,7 @@ test("steps go to whole frames and around the ends", () => {
 test("seeking stays within the clip, and time is 0 to 1", () => {
   const clock = new Clock(5, 10);
   clock.seek(99);
-  assert.deepEqual([clock.position, clock.time, clock.seconds, clock.duration], [4, 1, 0.4, 0.5]);
+  assert.deepEqual([clock.position, clock.time, clock.seconds], [4, 1, 0.4]);
   clock.seek(-3);
   assert.deepEqual([clock.position, clock.time], [0, 0]);
 });

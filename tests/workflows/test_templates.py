@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from workflow_graph import live_inputs, nested, to_prompt
+from workflow_graph import NOTES, live_inputs, nested, to_prompt
 
 FOLDER = Path(__file__).parents[2] / "workflows"
 TEMPLATES = sorted(FOLDER.glob("*.json"))
@@ -15,8 +15,12 @@ SMALL = {
     "STAG4DSampleObject": {"num_frames": 2, "size": 32},
     "STAG4DPrepareFrames": {"num_frames": 2, "size": 32},
     "STAG4DOptimize": {"steps": 3, "size": 32},
+    "STAG4DLoadMultiView": {"model": "bundled/mini-zero123plus"},
+    "STAG4DAnchoredMultiView": {"steps": 1, "cfg": 1.0},
 }
 HOST_NODES = {"CreateVideo", "SaveVideo", "CreateCameraInfo", "RenderSplat", "PreviewImage"}
+HOST_NODES |= {"LoadVideo", "GetVideoComponents", "LoadBackgroundRemovalModel", "RemoveBackground"}
+OF_THE_USER = {"STAG4DLoad", "STAG4DLoadMultiView"}  # whose files or folders the widget lists
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +55,33 @@ def test_links_join_outputs_and_inputs_of_one_type(workflow):
 
 
 def test_only_nodes_of_the_pack_and_native_ones_are_used(workflow, nodes):
-    assert {node["type"] for node in workflow["nodes"]} <= nodes.keys() | HOST_NODES
+    assert {node["type"] for node in workflow["nodes"]} <= nodes.keys() | HOST_NODES | NOTES
+
+
+def test_nodes_and_notes_lie_beside_each_other(workflow):
+    title = 30  # pixels above a node's place
+    boxes = [(*node["pos"], *node["size"]) for node in workflow["nodes"]]
+    for index, (left, top, width, height) in enumerate(boxes):
+        for other_left, other_top, other_width, other_height in boxes[:index]:
+            beside = left >= other_left + other_width or other_left >= left + width
+            above = top - title >= other_top + other_height or other_top - title >= top + height
+            assert beside or above, workflow["nodes"][index]["type"]
+
+
+def test_the_rate_goes_from_prepared_frames_to_the_views(workflow):
+    types = {node["id"]: node["type"] for node in workflow["nodes"]}
+    kinds = {(types[origin], types[target], kind) for _, origin, _, target, _, kind in workflow["links"]}
+    for origin, target, kind in kinds:
+        if (origin, kind) == ("STAG4DPrepareFrames", "IMAGE"):
+            assert (origin, target, "FLOAT") in kinds
+
+
+@pytest.mark.parametrize("name", ["quick_start", "video_to_scene", "sample_to_video"])
+def test_what_takes_minutes_is_kept(name):
+    workflow = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    types = {node["id"]: node["type"] for node in workflow["nodes"]}
+    joined = {(types[link[1]], types[link[3]]) for link in workflow["links"]}
+    assert ("STAG4DOptimize", "STAG4DSave") in joined
 
 
 def test_nodes_agree_with_their_schemas(workflow, nodes):
@@ -76,7 +106,9 @@ def test_nodes_agree_with_their_schemas(workflow, nodes):
                 continue  # linked
             if item.io_type in ("INT", "FLOAT"):
                 assert item.options["min"] <= values[name] <= item.options["max"], name
-            elif item.io_type == "COMBO" and node["type"] != "STAG4DLoad":  # whose files are the user's
+            elif item.io_type == "COMBO" and (
+                node["type"] not in OF_THE_USER or name not in ("file", "model")
+            ):
                 assert values[name] in item.options["options"], name
 
 
@@ -88,24 +120,49 @@ def test_required_sockets_are_linked(workflow, nodes):
             assert loose <= optional, node["type"]
 
 
-def test_the_packs_nodes_execute(workflow, nodes, pack, host_folders, sliding_scene):
+@pytest.fixture
+def saved_scene(pack, host_folders, sliding_scene):
+    """What STAG4D Save Scene writes first, in the output folder."""
     scene = importlib.import_module(f"{pack.__name__}.stag4d.scene")
     model = scene.GaussianModel4D(sliding_scene.gaussians, None, sliding_scene.info)
+    scene.save_scene(host_folders / "output" / "stag4d" / "scene_00001_.safetensors", model)
+
+
+@pytest.fixture
+def native_results(pack):
+    """What the host's own nodes give: a toy's five frames, 24 a second."""
+    toy = importlib.import_module(f"{pack.__name__}.stag4d.mini").toy_views(3, 5, 32)
+    return {"GetVideoComponents": (toy.images, None, 24.0), "RemoveBackground": (toy.alphas,)}
+
+
+@pytest.mark.usefixtures("saved_scene")
+def test_the_packs_nodes_execute(workflow, nodes, native_results):
+    prompt = to_prompt(workflow)
+    results = executed(prompt, nodes, native_results)
+    kinds = {step["class_type"] for step in prompt.values()}
+    for node_id, step in prompt.items():
+        if step["class_type"] == "STAG4DRender":
+            mask = results[node_id][1]
+            assert (mask.amax(dim=(1, 2)) > 0.5).all()  # every camera sees the object
+        if step["class_type"] == "STAG4DAnchoredMultiView":
+            (views, *_) = results[node_id]
+            assert views.fps == (24 / 4 if "LoadVideo" in kinds else 8)  # two of five frames, or of two
+
+
+def executed(prompt, nodes, native_results):
+    """Return what the nodes of a prompt give; they are stored in the order in which they run."""
     results = {}
-    for node_id, step in to_prompt(workflow).items():  # nodes are stored in the order in which they run
-        if step["class_type"] not in nodes:
+    for node_id, step in prompt.items():
+        kind = step["class_type"]
+        if kind not in nodes:
+            results[node_id] = native_results.get(kind)
             continue
-        node = nodes[step["class_type"]]
         values = {
             name: results[value[0]][value[1]] if isinstance(value, list) else value
             for name, value in step["inputs"].items()
         }
-        if step["class_type"] == "STAG4DLoad":
-            scene.save_scene(host_folders / "input" / values["file"], model)
-        values |= SMALL.get(step["class_type"], {})
-        inputs = node.define_schema().inputs
+        values |= SMALL.get(kind, {})
+        inputs = nodes[kind].define_schema().inputs
         dynamic = {item.id for item in inputs if item.io_type == "COMFY_DYNAMICCOMBO_V3"}
-        results[node_id] = node.execute(**nested(values, dynamic)).args
-        if step["class_type"] == "STAG4DRender":
-            mask = results[node_id][1]
-            assert (mask.amax(dim=(1, 2)) > 0.5).all()  # every camera sees the object
+        results[node_id] = nodes[kind].execute(**nested(values, dynamic)).args
+    return results

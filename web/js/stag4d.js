@@ -13,6 +13,7 @@ const SIZE = [460, 680]; // of a new node
 const MIN_HEIGHT = 280;
 const SETTLED = 300; // milliseconds without a change, before the host takes notice of it
 const NO_CLIP = "Run the workflow to see the scene.";
+const NOT_LOADED = "The viewer could not be loaded; reload the page.";
 const GONE = "This clip is no longer in the temp folder. Run the workflow to see it again.";
 // The picture has the shape of the node's cameras, in the middle of what space there is.
 const FRAME = `
@@ -29,6 +30,7 @@ class Preview {
   element = document.createElement("div");
   #node;
   #view = "";
+  #time = 0; // of the view
   #player = null;
   #shown = "";
   #end = null;
@@ -47,6 +49,7 @@ class Preview {
 
   set view(text) {
     this.#view = typeof text === "string" ? text : "";
+    this.#time = 0;
     this.#applyView();
   }
 
@@ -55,8 +58,13 @@ class Preview {
     if (this.#end) return;
     widgets.add(this);
     const end = (this.#end = new AbortController());
-    const { ClipPlayer } = await import(new URL("../viewer/player.mjs", import.meta.url));
+    const ClipPlayer = await loadPlayer();
     if (end.signal.aborted) return;
+    this.element.textContent = ClipPlayer ? "" : NOT_LOADED;
+    if (!ClipPlayer) {
+      this.#end = null; // so that the next start tries again
+      return;
+    }
     const player = (this.#player = new ClipPlayer(this.element, { title: "scene" }));
     const sheet = new CSSStyleSheet();
     sheet.replaceSync(FRAME);
@@ -121,15 +129,16 @@ class Preview {
     if (!this.#player || !this.#view) return;
     try {
       this.#player.setView(JSON.parse(this.#view));
+      this.#time = this.#player.getView().time;
     } catch (error) {
       console.warn(`STAG4D Preview: ${error.message}`); // the node says so when it runs
     }
   }
 
-  /** The user has moved the camera or the time. */
+  /** The user has moved the camera or the time; while the clip plays, nobody has chosen a time. */
   #changed() {
-    this.#snap();
-    this.#view = JSON.stringify(this.#player.getView());
+    if (!this.#player.clock.isPlaying) this.#snap();
+    this.#view = JSON.stringify({ ...this.#player.getView(), time: this.#time });
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       this.#node.graph?.change();
@@ -140,15 +149,30 @@ class Preview {
   /** Stand still at whole frames only: between them the viewer's motion is not quite the scene's. */
   #snap() {
     const { clock } = this.#player;
-    if (!clock.isPlaying && clock.numFrames > 1) {
-      this.#player.setView({ time: clock.frame / (clock.numFrames - 1) });
-    }
+    if (clock.numFrames > 1) this.#player.setView({ time: clock.frame / (clock.numFrames - 1) });
+    this.#time = this.#player.getView().time;
   }
 
   /** The node's name among the outputs of an execution. */
   get outputName() {
     const { id, graph } = this.#node;
     return graph.isRootGraph ? String(id) : `${graph.id}:${id}`;
+  }
+
+  /** Whether an event is of this node's workflow, as far as both say which it is. */
+  isOf(workflow) {
+    const { id } = this.#node.graph.rootGraph;
+    return !workflow || !id || workflow === id;
+  }
+}
+
+/** Return the player's class, or null if its files cannot be loaded. */
+async function loadPlayer() {
+  try {
+    return (await import(new URL("../viewer/player.mjs", import.meta.url))).ClipPlayer;
+  } catch (error) {
+    console.error(`STAG4D Preview: ${error.message}`);
+    return null;
   }
 }
 
@@ -211,7 +235,8 @@ app.registerExtension({
   setup() {
     api.addEventListener(GROWING, ({ detail }) => {
       for (const preview of widgets) {
-        if (detail.viewers.includes(preview.outputName)) preview.show(detail.filename);
+        const isMeant = preview.isOf(detail.workflow) && detail.viewers.includes(preview.outputName);
+        if (isMeant) preview.show(detail.filename);
       }
     });
   },

@@ -41,11 +41,6 @@ export class Clock {
     return this.numFrames > 1 ? this.position / (this.numFrames - 1) : 0;
   }
 
-  /** Seconds that the clip takes. */
-  get duration() {
-    return this.numFrames / this.fps;
-  }
-
   /**
    * Go to a moment; what lies outside the clip becomes its nearest end.
    * @param {number} position in frames

@@ -26,15 +26,15 @@ export class ClipPainter {
   }
 
   /**
-   * Paint the whole of a canvas. The picture depends on nothing but the arguments.
+   * Paint the whole of a canvas, unless the WebGL context is lost. The picture depends on nothing but the
+   * arguments.
    * @param {CanvasRenderingContext2D} context
    * @param {import("./camera.mjs").View} view
    * @param {number} position the moment, in frames
    * @param {number[]} background red, green, blue, alpha
-   * @returns {boolean} false while the WebGL context is lost
    */
   paint(context, view, position, background) {
-    if (this.#stage.isLost) return false;
+    if (this.#stage.isLost) return;
     const textures = this.#currentTextures();
     const last = this.#clip.storedFrames - 1;
     const first = Math.min(Math.floor(position), last);
@@ -47,7 +47,6 @@ export class ClipPainter {
     const { canvas } = this.#stage;
     context.globalCompositeOperation = "copy";
     context.drawImage(canvas, 0, canvas.height - height, width, height, 0, 0, width, height);
-    return true;
   }
 
   dispose() {

@@ -94,8 +94,8 @@ export class ClipPlayer extends EventTarget {
   }
 
   /**
-   * Show a clip; where several are asked for, the last. It is first seen from the input camera at its
-   * beginning, unless a view has been set or another clip been shown before.
+   * Show a clip; where several are asked for, the last. It is seen from its input camera until the user or a
+   * program has chosen a view, and at the moment of the clip before.
    * @param {Uint8Array<ArrayBuffer> | ArrayBuffer} bytes a .s4d file
    * @throws {ClipError} if it cannot be shown; the viewer says why, too
    */
@@ -257,8 +257,7 @@ export class ClipPlayer extends EventTarget {
     this.clock = Object.assign(new Clock(numFrames, fps), { isPlaying, speed, isPingPong });
     this.clock.seek(time * (numFrames - 1));
     if (!this.#hasView) this.view = viewOfPose(input);
-    this.#hasView = true;
-    this.#say("");
+    this.#contextChanged(); // it may be lost
     this.#draw();
   }
 
@@ -302,6 +301,7 @@ export class ClipPlayer extends EventTarget {
   }
 
   #tellChange() {
+    this.#hasView = true;
     this.dispatchEvent(new Event("change"));
   }
 

@@ -79,6 +79,7 @@ class Hidden:
 
     unique_id = "UNIQUE_ID"
     prompt = "PROMPT"
+    extra_pnginfo = "EXTRA_PNGINFO"
 
 
 @dataclass
@@ -97,7 +98,7 @@ class Schema:
 class ComfyNode:
     """The base class of nodes."""
 
-    hidden = SimpleNamespace(unique_id=None, prompt=None)  # outside an execution
+    hidden = SimpleNamespace(unique_id=None, prompt=None, extra_pnginfo=None)  # outside an execution
 
 
 class NodeOutput:

@@ -14,7 +14,7 @@ from pathlib import Path
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that takes its place when the block ends well.
 
-    The folder is made when it does not exist. ``data.png`` has its own: neither package imports the other.
+    The folder is made when it does not exist.
 
     Raises:
         RuntimeError: if the folder or the file cannot be written.
