@@ -76,6 +76,10 @@ class STAG4DRender(io.ComfyNode):
                     "depth",
                     tooltip="White is the batch's nearest surface, dark grey its farthest, black is nothing.",
                 ),
+                io.Float.Output(
+                    "fps",
+                    tooltip="Images a second at which the scene moves at its own speed: for Create Video.",
+                ),
             ],
         )
 
@@ -98,7 +102,8 @@ class STAG4DRender(io.ComfyNode):
             on_frame=progress_of(len(times)),
         )
         images, alphas = rendered.images.clamp(0, 1), rendered.alphas.clamp(0, 1)
-        return io.NodeOutput(images, alphas, depth_picture(rendered.depths, alphas))
+        rate = playback_rate(times, scene.info.num_frames, scene.info.fps)
+        return io.NodeOutput(images, alphas, depth_picture(rendered.depths, alphas), rate)
 
 
 def playback_times(frame_times: torch.Tensor, num_cameras: int, time_mode: Mapping[str, Any]) -> torch.Tensor:
@@ -121,6 +126,22 @@ def playback_times(frame_times: torch.Tensor, num_cameras: int, time_mode: Mappi
     else:
         positions = _POSITIONS[time_mode["time_mode"]](last, num_cameras)
     return torch.from_numpy(np.interp(positions, np.arange(last + 1), frame_times.numpy())).float()
+
+
+def playback_rate(times: torch.Tensor, num_frames: int, fps: float) -> float:
+    """Return the images a second at which a scene moves as fast as its clip did.
+
+    Args:
+        times: [T] video times of the images, 0..1, as ``playback_times`` gives them.
+        num_frames: Frames of the clip.
+        fps: Frames a second of the clip.
+
+    Returns:
+        The clip's own rate where time stands still.
+    """
+    steps = times.diff().abs() * (num_frames - 1)  # frames from each image to the next
+    steps = steps[steps > 1e-4]
+    return fps / steps.median().item() if len(steps) else fps
 
 
 def depth_picture(depths: torch.Tensor, alphas: torch.Tensor) -> torch.Tensor:

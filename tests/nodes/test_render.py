@@ -35,7 +35,9 @@ def columns(mask):
 
 
 def test_one_camera_films_every_frame_in_order(render, sliding_scene, cameras_in_front):
-    images, mask, depth = render.STAG4DRender.execute(sliding_scene, cameras_in_front(1), "#ffffff", ALL).args
+    images, mask, depth, _ = render.STAG4DRender.execute(
+        sliding_scene, cameras_in_front(1), "#ffffff", ALL
+    ).args
     assert images.shape == depth.shape == (NUM_FRAMES, SIZE, SIZE, 3)
     assert mask.shape == (NUM_FRAMES, SIZE, SIZE)
     where = columns(mask)
@@ -44,26 +46,50 @@ def test_one_camera_films_every_frame_in_order(render, sliding_scene, cameras_in
 
 
 def test_several_cameras_spread_the_clip_over_one_image_each(render, sliding_scene, cameras_in_front):
-    _, nine, _ = render.STAG4DRender.execute(sliding_scene, cameras_in_front(9), "#ffffff", ALL).args
-    _, five, _ = render.STAG4DRender.execute(sliding_scene, cameras_in_front(1), "#ffffff", ALL).args
+    _, nine, _, _ = render.STAG4DRender.execute(sliding_scene, cameras_in_front(9), "#ffffff", ALL).args
+    _, five, _, _ = render.STAG4DRender.execute(sliding_scene, cameras_in_front(1), "#ffffff", ALL).args
     torch.testing.assert_close(nine[::2], five)  # every second of nine images falls on a frame of the clip
 
 
 def test_ping_pong_comes_back_the_same_way(render, sliding_scene, cameras_in_front):
-    _, mask, _ = render.STAG4DRender.execute(sliding_scene, cameras_in_front(1), "#ffffff", PING_PONG).args
+    _, mask, _, _ = render.STAG4DRender.execute(sliding_scene, cameras_in_front(1), "#ffffff", PING_PONG).args
     assert len(mask) == 2 * NUM_FRAMES - 2
     torch.testing.assert_close(mask[1:], mask[1:].flip(0))
 
 
 def test_frozen_time_stands_still_at_the_moment_asked_for(render, sliding_scene, cameras_in_front):
     freeze = {"time_mode": "freeze", "moment": 1.0}
-    _, frozen, _ = render.STAG4DRender.execute(sliding_scene, cameras_in_front(3), "#ffffff", freeze).args
-    _, played, _ = render.STAG4DRender.execute(sliding_scene, cameras_in_front(1), "#ffffff", ALL).args
+    _, frozen, _, _ = render.STAG4DRender.execute(sliding_scene, cameras_in_front(3), "#ffffff", freeze).args
+    _, played, _, _ = render.STAG4DRender.execute(sliding_scene, cameras_in_front(1), "#ffffff", ALL).args
     torch.testing.assert_close(frozen, played[-1].expand(3, -1, -1))
 
 
+BULLET = {"time_mode": "bullet time", "moment": 0.5, "hold": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("num_cameras", "mode", "rate"),
+    [
+        (1, ALL, 8.0),  # an image a frame
+        (9, ALL, 16.0),  # two images from each frame to the next
+        (16, PING_PONG, 16.0),  # there and back are eight frames
+        (1, BULLET, 8.0),
+        (18, BULLET, 16.0),  # nine images play, and nine stand still
+        (3, {"time_mode": "freeze", "moment": 0.5}, 8.0),
+    ],
+)
+def test_at_the_rate_that_comes_out_the_scene_moves_at_its_own_speed(
+    render, sliding_scene, cameras_in_front, num_cameras, mode, rate
+):
+    assert sliding_scene.info.fps == 8.0
+    found = render.STAG4DRender.execute(sliding_scene, cameras_in_front(num_cameras), "#ffffff", mode).args[3]
+    assert found == pytest.approx(rate, rel=1e-4)
+
+
 def test_the_background_is_seen_where_the_mask_is_empty(render, sliding_scene, cameras_in_front):
-    images, mask, depth = render.STAG4DRender.execute(sliding_scene, cameras_in_front(1), "#ff8000", ALL).args
+    images, mask, depth, _ = render.STAG4DRender.execute(
+        sliding_scene, cameras_in_front(1), "#ff8000", ALL
+    ).args
     empty = mask < 1e-6
     assert empty.any()
     expected = torch.tensor([1.0, 128 / 255, 0.0]).expand(int(empty.sum()), 3)
