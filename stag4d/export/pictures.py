@@ -17,6 +17,7 @@ from ..geometry import OrbitPose
 from ..geometry.pose_json import pose_to_json
 
 _RENDER_FOLDER_VERSION = 1
+_GAP = 2  # white pixels between the pictures of a contact sheet
 _COMPRESSION = 4  # of 9: most of the gain, a third of the time
 
 
@@ -62,14 +63,13 @@ def as_picture(pixels: Tensor) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(quantized))
 
 
-def write_contact_sheet(path: str | Path, images: Tensor, columns: int | None = None, gap: int = 2) -> None:
+def write_contact_sheet(path: str | Path, images: Tensor, columns: int) -> None:
     """Write pictures side by side, row by row, on white.
 
     Args:
         path: The PNG file.
         images: [N, H, W, 3], 0..1, already on a background.
-        columns: Pictures a row; None makes the sheet about square.
-        gap: White pixels between pictures.
+        columns: Pictures a row, at most.
 
     Raises:
         ValueError: if there are no pictures or the shapes are others.
@@ -77,14 +77,14 @@ def write_contact_sheet(path: str | Path, images: Tensor, columns: int | None = 
     """
     if images.ndim != 4 or images.shape[-1] != 3 or not len(images):
         raise ValueError(f"{path}: images of shape {list(images.shape)}; expected [N, H, W, 3], N > 0.")
-    if (columns is not None and columns < 1) or gap < 0:
-        raise ValueError(f"{path}: {columns} columns, gap {gap}; expected columns from 1 and a gap from 0.")
+    if columns < 1:
+        raise ValueError(f"{path}: {columns} columns; expected at least one.")
     count, height, width = images.shape[:3]
-    columns = min(columns or math.ceil(math.sqrt(count)), count)
+    columns = min(columns, count)
     rows = math.ceil(count / columns)
-    sheet = torch.ones(rows * (height + gap) - gap, columns * (width + gap) - gap, 3)
+    sheet = torch.ones(rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP, 3)
     for index, image in enumerate(images):
-        top, left = index // columns * (height + gap), index % columns * (width + gap)
+        top, left = index // columns * (height + _GAP), index % columns * (width + _GAP)
         sheet[top : top + height, left : left + width] = image.detach().cpu()
     write_picture(path, sheet)
 

@@ -21,7 +21,6 @@ def toy_views(
     seed: int,
     num_frames: int = 16,
     size: int = 128,
-    supersample: int = 2,
     plan: str | None = None,
     on_frame: Callable[[int], None] = lambda done: None,
 ) -> ViewSet:
@@ -31,7 +30,6 @@ def toy_views(
         seed: Which toy, see ``toy_seed``.
         num_frames: F, at least 1.
         size: S, pixels along each side of every image.
-        supersample: Rays along each side of a pixel.
         plan: Name of a body plan; by default the seed draws one.
         on_frame: Called with the number of frames drawn, after each.
 
@@ -42,7 +40,7 @@ def toy_views(
         ValueError: if a number is out of range or the plan unknown.
     """
     poses = (INPUT_POSE, *zero123plus_rig("v1.1"))
-    images, alphas = toy_truth(seed, poses, num_frames, size, supersample, plan, on_frame)
+    images, alphas = toy_truth(seed, poses, num_frames, size, plan, on_frame)
     return ViewSet(
         images=images[0],
         alphas=alphas[0],
@@ -58,7 +56,6 @@ def toy_truth(
     poses: Sequence[OrbitPose],
     num_frames: int = 16,
     size: int = 128,
-    supersample: int = 2,
     plan: str | None = None,
     on_frame: Callable[[int], None] = lambda done: None,
 ) -> tuple[Tensor, Tensor]:
@@ -69,7 +66,6 @@ def toy_truth(
         poses: V cameras.
         num_frames: F, at least 1; the times are ``frame_times(F)``.
         size: S, pixels along each side of every image.
-        supersample: Rays along each side of a pixel.
         plan: Name of a body plan; by default the seed draws one.
         on_frame: Called with the number of frames drawn, after each.
 
@@ -87,7 +83,7 @@ def toy_truth(
     cameras = Cameras.from_poses(poses, size, size)
     shots = []
     for time in frame_times(num_frames).tolist():
-        shots.append(raycast(toy, time, cameras, supersample))
+        shots.append(raycast(toy, time, cameras))
         on_frame(len(shots))
     images, alphas = (torch.stack([shot[part] for shot in shots], dim=1) for part in (0, 1))
     return images, alphas

@@ -38,7 +38,7 @@ def psnr(first: Tensor, second: Tensor) -> float:
 def shots() -> dict[int, tuple[Tensor, Tensor]]:
     """Images [11, F, S, S, 3] and mattes of a few toys: the seven given views, then the four test views."""
     poses = (*GIVEN_POSES, *TEST_POSES)
-    return {seed: toy_truth(seed, poses, FRAMES, SIZE, supersample=1) for seed in SEEDS}
+    return {seed: toy_truth(seed, poses, FRAMES, SIZE) for seed in SEEDS}
 
 
 def test_a_view_set_holds_the_true_views_of_the_rig_frame_by_frame():
