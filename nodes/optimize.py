@@ -45,8 +45,8 @@ class STAG4DOptimize(io.ComfyNode):
                     "preset",
                     options=[AUTO, "fast", "quality", "paper"],
                     default=AUTO,
-                    tooltip="fast: a minute or two on a processor. quality: eight to nine times as long, "
-                    "with larger pictures and more Gaussians; small pictures gain little. paper: the "
+                    tooltip="fast: a minute or two on a processor. quality: six times as long, and more "
+                    "with its larger pictures; more Gaussians; small pictures gain little. paper: the "
                     "published numbers, needs guidance. auto: quality on an NVIDIA GPU with gsplat, else "
                     "fast. With a GPU that is not CUDA's, the processor fits.",
                 ),

@@ -198,11 +198,11 @@ _FAST = OptimizationConfig(
 _QUALITY = replace(
     _FAST,
     preset="quality",
-    steps=5000,
+    steps=2500,
     size=512,
     start=replace(_FAST.start, num_points=5000),
-    batch=replace(_FAST.batch, num_frames=4),
-    densification=replace(_FAST.densification, max_gaussians=10_000, every=200),
+    batch=replace(_FAST.batch, num_frames=4, num_views=6),
+    densification=replace(_FAST.densification, max_gaussians=10_000, every=100),
 )
 
 # The published code's, its accidents repaired.
