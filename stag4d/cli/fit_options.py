@@ -15,7 +15,7 @@ def add_fit_options(command: argparse.ArgumentParser) -> None:
     """Add what steers a fit."""
     command.add_argument(
         "--preset", choices=get_args(PresetName),
-        help="fast: first looks; quality: slower and better; paper: the published numbers, needs a guidance "
+        help="fast: first looks; quality: slower, a little better; paper: the published numbers, needs a guidance "
         "model (default: quality on CUDA with gsplat, else fast)",
     )  # fmt: skip
     command.add_argument("--steps", type=int, help="optimisation steps (default: the preset's)")

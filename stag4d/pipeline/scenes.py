@@ -22,7 +22,7 @@ from ..export import (
     write_render_poses,
 )
 from ..geometry import OrbitPose
-from ..rendering import render
+from ..rendering import render, render_sequence
 from ..scene import GaussianModel4D, SceneInfo, read_official_deformation
 from ..types import Cameras, RenderOutput
 
@@ -99,11 +99,9 @@ def _pictures(
     model: GaussianModel4D, poses: list[OrbitPose], frames: list[int], size: int, on_frame: FrameCallback
 ) -> Iterator[Tensor]:
     """Yield a picture [S, S, 3] on white for each pose and frame, one at a time: a clip may be long."""
-    cameras = Cameras.from_poses(poses, size, size).to(model.device)
+    cameras = Cameras.from_poses(poses, size, size)
     for index, frame in enumerate(frames):
-        with torch.no_grad():
-            posed = model.at(model.frame_times[[frame]])[0]
-            yield render(posed, cameras[[index]]).images[0]
+        yield render_sequence(model, cameras[[index]], model.frame_times[[frame]]).images[0]
         on_frame(index + 1, len(frames))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stag4d.data.png import read_picture, replacing, write_png
+from stag4d.data.png import read_picture, write_png
 
 RNG = np.random.default_rng(3)
 COLORS = RNG.integers(0, 256, (9, 7, 4), dtype=np.uint8)
@@ -104,16 +104,6 @@ def test_values_are_rounded_to_the_nearest_level_and_clipped(tmp_path):
     colors = np.array([[[-0.5, 0.499 / 255, 0.501 / 255]]], dtype=np.float32)
     write_png(tmp_path / "new" / "a.png", colors, np.array([[1.5]], dtype=np.float32))
     assert np.asarray(Image.open(tmp_path / "new" / "a.png")).tolist() == [[[0, 0, 1, 255]]]
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_text("old")
-    with pytest.raises(KeyError), replacing(path) as temporary:
-        temporary.write_text("half of the n")
-        raise KeyError
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
