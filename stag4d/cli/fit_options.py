@@ -15,8 +15,8 @@ def add_fit_options(command: argparse.ArgumentParser) -> None:
     """Add what steers a fit."""
     command.add_argument(
         "--preset", choices=get_args(PresetName),
-        help="fast: first looks; quality: slower, a little better; paper: the published numbers, needs a guidance "
-        "model (default: quality on CUDA with gsplat, else fast)",
+        help="fast: first looks; quality: slower, a little better; paper: the published numbers, needs a "
+        "guidance model (default: quality on CUDA with gsplat, else fast)",
     )  # fmt: skip
     command.add_argument("--steps", type=int, help="optimisation steps (default: the preset's)")
     command.add_argument(
