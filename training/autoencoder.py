@@ -39,7 +39,7 @@ STRENGTH = 6.0  # root mean square of latents; a UNet gets its own divided by it
 LATENT_NOISE = 0.1 * STRENGTH  # standard deviation: latents that a model draws are not exact
 LOG_VARIANCE = -4.0  # of the posterior
 PCA_TOYS = 512
-DRAWN_TOYS = 2048
+DRAWN_TOYS = 6144
 SHEET_TOYS = 8
 STEADY = 512.0  # of the channels that make group normalization a constant factor
 
@@ -190,7 +190,7 @@ def latents_of(basis: Tensor, pictures: Tensor) -> Tensor:
 
 def main() -> None:
     """Train."""
-    parser = plan_parser(__doc__, num_steps=1_200, learning_rate=2e-3)
+    parser = plan_parser(__doc__, num_steps=2_000, learning_rate=2e-3)
     parser.add_argument("--multiview", type=Path, help="folder of a multi-view model, mini-zero123plus")
     arguments = parser.parse_args()
     plan = plan_of(arguments, ema_decay=0.995)
@@ -201,7 +201,10 @@ def main() -> None:
         drawn = views_of(model, toys.first(DRAWN_TOYS))
         plan = replace(plan, made_of={"--multiview": weights_key(model.unet, model.vision_encoder)})
     vae = make_autoencoder()
-    set_linear_encoder(vae, basis_of(toys))
+    if arguments.multiview is None:
+        set_linear_encoder(vae, basis_of(toys))
+    else:  # what the model learned with, whatever toys these are
+        set_linear_encoder(vae, basis_of_encoder(model.vae))
     vae.encoder.requires_grad_(False)
     vae.quant_conv.requires_grad_(False)
     vae.to(plan.device)

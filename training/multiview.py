@@ -1,11 +1,12 @@
 """The small multi-view model: six views of a toy from one, in the layout of Zero123++.
 
     python -m training.multiview --toys DIR --vae RUN/vae --vision RUN --out RUN
-    python -m training.multiview --toys DIR --vae RUN/vae --begin-with FOLDER --out RUN
+    python -m training.multiview --toys DIR --vae RUN/vae --begin-with FOLDER [--vision RUN] --out RUN
 
 Only the UNet learns here: the vision encoder is taken as ``training.vision`` left it, and the text encoder
 stays as it was drawn, since the prompt is always empty and its states are constants. The second form goes on
-with a model that is there. The result is the folder ``RUN/mini-zero123plus``.
+with a model that is there, by its own encoder or by a better one, whose embeddings are turned towards those
+that the UNet knows. The result is the folder ``RUN/mini-zero123plus``.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ RAMP = tuple(round(token / (NUM_TOKENS - 1), 4) for token in range(NUM_TOKENS))
 UNCONDITIONAL_SHARE = 0.05
 START_SHARE = 0.6  # of a batch that is at the first step of sampling, where views are noise and nothing else
 SHEET_TOYS = 8
+ALIGNED_TOYS = 2048  # that tell how one encoder's embeddings follow from another's
 PARTS = {
     "feature_extractor_clip": ("transformers", "CLIPImageProcessor"),
     "feature_extractor_vae": ("transformers", "CLIPImageProcessor"),
@@ -168,6 +170,26 @@ def read_networks(folder: Path) -> tuple[UNet2DConditionModel, CLIPVisionModelWi
     return unet, encoder, CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
 
 
+@torch.no_grad()
+def align(
+    encoder: CLIPVisionModelWithProjection, known: CLIPVisionModelWithProjection, inputs: Tensor
+) -> None:
+    """Turn an encoder's embeddings, by a linear map, towards those of another: least squares over pictures.
+
+    A UNet that learned from the other can go on from there.
+
+    Args:
+        encoder: Its projection takes in the map.
+        known: The other.
+        inputs: [N, 3, S, S] pictures on gray, -1..1, many more than an embedding has numbers.
+    """
+    embeddings, wanted = (
+        torch.cat([network(part).image_embeds for part in inputs.split(256)]) for network in (encoder, known)
+    )
+    turn = torch.linalg.lstsq(embeddings, wanted).solution  # [D, D]
+    encoder.visual_projection.weight.copy_(turn.T @ encoder.visual_projection.weight)
+
+
 def make_text_encoder() -> CLIPTextModel:
     """Return an untrained text encoder that knows two words."""
     return CLIPTextModel(
@@ -217,20 +239,26 @@ def main() -> None:
     """Train."""
     parser = plan_parser(__doc__, num_steps=7_800, learning_rate=3e-4)
     parser.add_argument("--vae", type=Path, required=True, help="result of training.autoencoder")
-    beginning = parser.add_mutually_exclusive_group(required=True)
-    beginning.add_argument("--vision", type=Path, help="folder of a run of training.vision")
-    beginning.add_argument("--begin-with", type=Path, help="result of this command, to go on with")
+    parser.add_argument("--vision", type=Path, help="folder of a run of training.vision")
+    parser.add_argument("--begin-with", type=Path, help="result of this command, to go on with")
     arguments = parser.parse_args()
+    if arguments.vision is None and arguments.begin_with is None:
+        parser.error("expected --vision, --begin-with or both")
     plan = plan_of(arguments, ema_decay=0.995)
     toys = read_toys(arguments.toys, arguments.shards, arguments.first)
     if arguments.begin_with is None:
         unet, encoder, text_encoder = make_unet(), read_encoder(arguments.vision), make_text_encoder()
+        networks = weights_key(unet, encoder, text_encoder)
     else:
         unet, encoder, text_encoder = read_networks(arguments.begin_with)
+        networks = weights_key(unet, encoder, text_encoder)
+        if arguments.vision is not None:
+            known, encoder = encoder, read_encoder(arguments.vision)
+            networks += weights_key(encoder)
+            align(encoder, known, on_background(toys.first(ALIGNED_TOYS).pictures[:, 0], GRAY / 255))
     with torch.no_grad():
         uncond_states = text_encoder(torch.tensor([[0] + [1] * (NUM_TOKENS - 1)]))[0]
     vae = AutoencoderKL.from_pretrained(arguments.vae)
-    networks = weights_key(unet, encoder, text_encoder)
     plan = replace(plan, made_of={"the encoder of --vae": weights_key(vae.encoder), "networks": networks})
     learner = Learner(unet, encoder, uncond_states)
     learner.to(plan.device)

@@ -123,7 +123,7 @@ def read_encoder(folder: Path) -> CLIPVisionModelWithProjection:
 
 def main() -> None:
     """Train."""
-    parser = plan_parser(__doc__, num_steps=10_500, learning_rate=3e-4)
+    parser = plan_parser(__doc__, num_steps=24_000, learning_rate=3e-4)
     arguments = parser.parse_args()
     plan = plan_of(arguments, ema_decay=0.99)
     toys = read_toys(arguments.toys, arguments.shards, arguments.first)

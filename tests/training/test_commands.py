@@ -72,6 +72,12 @@ def test_the_commands_lead_to_models_that_load(tmp_path, monkeypatch):
         assert model.grid.tile_size == 64
         assert all(torch.isfinite(value).all() for value in model.unet.state_dict().values())
     load_guidance_model(tmp_path / "prior" / "mini-zero123")
+    encoder, shipped = (
+        load_file(tmp_path / f"{folder}/vae/diffusion_pytorch_model.safetensors")
+        for folder in ("encoder", "multiview/mini-zero123plus")
+    )
+    for name in (name for name in encoder if name.startswith("encoder.")):  # not of the decoder's toys
+        torch.testing.assert_close(shipped[name].float(), encoder[name], rtol=1e-2, atol=1e-2)
     sheets = {path.parent.name for path in tmp_path.glob("*/sheet_000001.png")}
     assert sheets == {"encoder", "multiview", "multiview_again", "autoencoder", "prior"}
     run(*commands[4])  # it gave its decoder to the model that it learned from, and goes on all the same

@@ -9,6 +9,7 @@ from stag4d.diffusion.denoiser import clean_estimate
 from training.autoencoder import make_autoencoder
 from training.multiview import (
     Learner,
+    align,
     make_scheduler,
     make_text_encoder,
     make_unet,
@@ -59,3 +60,21 @@ def test_a_run_goes_on_with_the_networks_of_a_folder(tmp_path):
     write_folder(tmp_path / "next", again, make_autoencoder(), text_encoder)
     for config in (tmp_path / "next").rglob("config.json"):  # a folder does not say where it came from
         assert str(tmp_path) not in config.read_text(encoding="utf-8")
+
+
+def test_a_turned_encoder_says_what_the_known_one_said():
+    torch.manual_seed(0)
+    known, encoder, stranger = Outliner().encoder, Outliner().encoder, Outliner().encoder
+    encoder.load_state_dict(known.state_dict())
+    with torch.no_grad():
+        encoder.visual_projection.weight.copy_(torch.randn(WIDTH, WIDTH) @ encoder.visual_projection.weight)
+    inputs = torch.randn(300, 3, SIZE, SIZE)
+    align(encoder, known, inputs)
+    align(stranger, known, inputs)
+    with torch.no_grad():
+        wanted, turned, other = (
+            network(torch.randn(20, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))).image_embeds
+            for network in (known, encoder, stranger)
+        )
+    torch.testing.assert_close(turned, wanted, rtol=1e-2, atol=1e-2)
+    assert (other - wanted).norm() > 10 * (turned - wanted).norm()
