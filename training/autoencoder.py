@@ -195,16 +195,16 @@ def main() -> None:
     arguments = parser.parse_args()
     plan = plan_of(arguments, ema_decay=0.995)
     toys = read_toys(arguments.toys, arguments.shards, arguments.first)
-    drawn = None
-    if arguments.multiview is not None:
+    if arguments.multiview is None:
+        basis, drawn = basis_of(toys), None
+    else:  # the basis is what the model learned with, whatever toys these are
+        known = AutoencoderKL.from_pretrained(arguments.multiview / "vae", torch_dtype=torch.float32)
+        basis = basis_of_encoder(known)
         model = load_multiview_model(arguments.multiview, device=plan.device)
         drawn = views_of(model, toys.first(DRAWN_TOYS))
         plan = replace(plan, made_of={"--multiview": weights_key(model.unet, model.vision_encoder)})
     vae = make_autoencoder()
-    if arguments.multiview is None:
-        set_linear_encoder(vae, basis_of(toys))
-    else:  # what the model learned with, whatever toys these are
-        set_linear_encoder(vae, basis_of_encoder(model.vae))
+    set_linear_encoder(vae, basis)
     vae.encoder.requires_grad_(False)
     vae.quant_conv.requires_grad_(False)
     vae.to(plan.device)

@@ -57,7 +57,10 @@ def test_the_commands_lead_to_models_that_load(tmp_path, monkeypatch):
     monkeypatch.setattr(toys, "TOYS_PER_SHARD", 2)
     multiview = next(words for module, words in COMMANDS if module == "training.multiview")
     going_on = multiview.replace("--vision work/vision", "--begin-with work/multiview/mini-zero123plus")
-    commands = [*COMMANDS, ("training.multiview", f"{going_on}_again")]
+    turned = multiview.replace("--vision", "--begin-with work/multiview/mini-zero123plus --vision")
+    commands = [
+        *COMMANDS, ("training.multiview", f"{going_on}_again"), ("training.multiview", f"{turned}_turned")
+    ]  # fmt: skip
 
     def run(module: str, words: str) -> None:
         words = re.sub(r" --steps \d+", "", words.replace("work/", f"{tmp_path.as_posix()}/"))
@@ -67,7 +70,7 @@ def test_the_commands_lead_to_models_that_load(tmp_path, monkeypatch):
 
     for module, words in commands:
         run(module, words)
-    for folder in ("multiview", "multiview_again"):
+    for folder in ("multiview", "multiview_again", "multiview_turned"):
         model = load_multiview_model(tmp_path / folder / "mini-zero123plus")
         assert model.grid.tile_size == 64
         assert all(torch.isfinite(value).all() for value in model.unet.state_dict().values())
@@ -79,7 +82,7 @@ def test_the_commands_lead_to_models_that_load(tmp_path, monkeypatch):
     for name in (name for name in encoder if name.startswith("encoder.")):  # not of the decoder's toys
         torch.testing.assert_close(shipped[name].float(), encoder[name], rtol=1e-2, atol=1e-2)
     sheets = {path.parent.name for path in tmp_path.glob("*/sheet_000001.png")}
-    assert sheets == {"encoder", "multiview", "multiview_again", "autoencoder", "prior"}
+    assert sheets == {"encoder", "multiview", "multiview_again", "multiview_turned", "autoencoder", "prior"}
     run(*commands[4])  # it gave its decoder to the model that it learned from, and goes on all the same
     unet = "multiview/mini-zero123plus/unet/diffusion_pytorch_model"
     for name in ("vision/vision", "outlines/outlines", unet):
