@@ -20,8 +20,9 @@ def matte_from_border(image: Tensor) -> Tensor:
     The background's color is the median of the image's outermost pixels. What is of that color and connected
     to the border is background; everything else is object. So an eye or a shirt of the background's color
     stays opaque, and so does a hole in the object through which the background shows. Parts smaller than a
-    hundredth of the largest are dropped. Alpha is 1 inside; in the object's outermost pixels it says how far
-    their color has gone from the background's to that of the pixels further in.
+    hundredth of the largest are dropped, and so is what is both thin and faint. Alpha is 1 inside; in the
+    object's outermost pixels it says how far their color has gone from the background's to that of the pixels
+    further in.
 
     Args:
         image: [H, W, 3], 0..1, at least 3 pixels on a side.
@@ -132,7 +133,11 @@ def label_components(mask: np.ndarray) -> np.ndarray:
 def _soften_edge(
     pixels: np.ndarray, background: np.ndarray, inside: np.ndarray, tolerance: float
 ) -> np.ndarray:
-    """Return alpha [H, W]: 1 in a mask, in its outermost pixels the share of the object's color in theirs."""
+    """Return alpha [H, W]: 1 in a mask, in its outermost pixels the share of the object's color in theirs.
+
+    Where an outermost pixel has no inside near, its color counts for the object's, unless it hardly differs
+    from the background's.
+    """
     core = _erode(inside)
     rows, columns = np.nonzero(inside & ~core)  # [E] edge pixels
     steps = np.arange(-2, 3)
@@ -146,8 +151,10 @@ def _soften_edge(
     length_sq = np.square(direction).sum(axis=1)
     shares = ((pixels[rows, columns] - background) * direction).sum(axis=1) / np.maximum(length_sq, 1e-6)
     is_mixed = (num_core > 0) & (length_sq > (2 * tolerance) ** 2)
+    is_faint = _distances(pixels[rows, columns], background) <= 2 * tolerance
+    is_crumb = (num_core == 0) & is_faint  # what a thin part that faded away left
     alpha = inside.astype(np.float32)
-    alpha[rows, columns] = np.where(is_mixed, np.clip(shares, 0, 1), 1)
+    alpha[rows, columns] = np.where(is_mixed, np.clip(shares, 0, 1), np.where(is_crumb, 0, 1))
     return alpha
 
 

@@ -77,6 +77,18 @@ def test_parts_are_kept_and_dust_is_dropped():
     assert alpha[36].max() == 0
 
 
+def test_a_thin_part_is_kept_and_dropped_where_it_is_faint():
+    image = torch.ones(40, 40, 3)
+    image[5:25, 5:25] = torch.tensor(RED)
+    image[30, 5:25] = torch.tensor(RED)
+    image[34:36, 5:25] = 1 - 0.05  # over the tolerance of 8 / 255, under twice that
+    alpha = matte_from_border(image)
+    assert alpha[30, 5:25].min() == 1
+    assert alpha.sum() == 420
+    image[5:25, 5:25] = 1 - 0.05  # what is faint and thick is an object
+    assert matte_from_border(image)[6:24, 6:24].min() == 1
+
+
 def test_an_object_may_leave_the_picture():
     image = torch.ones(20, 20, 3)
     image[10:, 5:15] = torch.tensor(RED)
