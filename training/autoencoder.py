@@ -161,11 +161,12 @@ def views_of(model: MultiViewModel, toys: Toys) -> tuple[Tensor, Tensor]:
     """Return what a multi-view model makes of the first pictures of N toys, and what it should make.
 
     Returns:
-        Latents [6 N, C, h, w] as the decoder takes them, and pictures [6 N, 3, S, S] in -1..1.
+        Latents [6 N, C, h, w] as the decoder takes them, and pictures [6 N, S, S, 4] uint8; the model's have
+        its gray behind them.
     """
     latents = model.grid.unscaled(sample_grids(model, toys)) / model.vae.config.scaling_factor
     tiles = torch.cat([model.grid.views_of(grid.movedim(0, -1)).movedim(-1, 1) for grid in latents])
-    return tiles, on_background(toys.pictures[:, 1 : len(RIG)], GRAY / 255).flatten(0, 1)
+    return tiles, toys.pictures[:, 1 : len(RIG)].flatten(0, 1)
 
 
 @torch.no_grad()
@@ -221,7 +222,8 @@ def main() -> None:
         if drawn is not None:
             rows = torch.randint(len(drawn[0]), (count,), generator=generator)
             latents = torch.cat([latents, drawn[0][rows].to(plan.device)])
-            pictures = torch.cat([pictures, drawn[1][rows].to(plan.device)])
+            truth = on_background(drawn[1][rows], GRAY / 255).to(plan.device)
+            pictures = torch.cat([pictures, truth])
         with autocast(plan.device):
             decoded = module.decode(latents).sample.float()
         error = decoded - pictures

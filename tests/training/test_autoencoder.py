@@ -81,5 +81,6 @@ def test_a_models_views_are_cut_into_the_latents_of_its_tiles(basis, monkeypatch
     write_folder(tmp_path, learner, make_autoencoder(), make_text_encoder())
     monkeypatch.setattr("training.autoencoder.sample_latents", lambda *given: perfect)
     latents, truth = views_of(load_multiview_model(tmp_path), toys.first(2))
+    truth = on_background(truth, GRAY / 255)
     torch.testing.assert_close(truth, pictures.flatten(0, 1))
     torch.testing.assert_close(latents, STRENGTH * latents_of(basis, truth))
