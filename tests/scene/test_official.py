@@ -255,8 +255,8 @@ def test_damaged_files_and_wrong_numbers_are_refused(imported, weights, tmp_path
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"bad\.pth: not what torch\.save writes, or cut short"):
             read_official_deformation(path, FRAMES)
-    path.write_bytes(whole[len(whole) // 2 :])  # still ends like an archive
-    with pytest.raises(ValueError, match=r"bad\.pth: refused \(\w+\), as it is damaged"):
+    path.write_bytes(whole[len(whole) // 2 :])  # still ends like an archive, which only newer Pythons doubt
+    with pytest.raises(ValueError, match=r"bad\.pth: (refused \(\w+\), as it is damaged|.*cut short)"):
         read_official_deformation(path, FRAMES)
     with pytest.raises(ValueError, match=r"official deformation: 0 frames; expected at least one"):
         read_official_deformation(tmp_path / "deformation.pth", 0)
