@@ -53,6 +53,7 @@ VARIANTS: dict[str, Variant] = {
     "no depth roughness": _with("regularizers", depth_roughness=0.0),
     "scale ratio": _with("regularizers", scale_ratio=0.01),
     "time deviation": _with("regularizers", time_deviation=0.001),
+    "all frames at once": _with("batch", spread_until=0.0),
     "white background": _with("batch", background="white"),
     "four frames, six views": _with("batch", num_frames=4, num_views=6),
     "another seed": lambda config: replace(config, seed=1),
@@ -169,7 +170,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, help="of a fit (default: the preset's)")
     parser.add_argument(
         "--ablation", nargs="*", choices=list(VARIANTS)[1:], metavar="VARIANT",
-        help=f"these variants beside the preset, or all: {', '.join(list(VARIANTS)[1:])}",
+        help=f"these variants beside the preset, or all: {', '.join(list(VARIANTS)[1:]).replace('%', '%%')}",
     )  # fmt: skip
     parser.add_argument("--cache", default="out/toys", help="folder of the cells' files")
     parser.add_argument("--cell", nargs=3, metavar=("VARIANT", "INDEX", "FILE"), help=argparse.SUPPRESS)

@@ -52,6 +52,9 @@ class BatchConfig:
         num_frames: Frames per step (official: 4).
         num_views: Posed views of each, drawn without replacement (official: 0); the input view comes on top.
         static_until: Progress until which only the middle frame is seen and nothing moves (official: 0.0875).
+        spread_until: Progress until which the frames that are seen spread from the middle one to both ends of
+            the clip, so that what moves far is followed and not lost (ours; the official code sees all at
+            once).
         background: ``random`` colour per render (ours), or ``white``.
         sizes: Coarse to fine: (until, scale) pairs of progress and share of the full render size.
     """
@@ -59,6 +62,7 @@ class BatchConfig:
     num_frames: int = 2
     num_views: int = 3
     static_until: float = 0.08
+    spread_until: float = 0.3
     background: Literal["random", "white"] = "random"
     sizes: tuple[tuple[float, float], ...] = ()
 
@@ -70,6 +74,8 @@ class BatchConfig:
             raise ValueError(f"batch: unknown background {self.background!r}; expected 'random' or 'white'.")
         if not 0 <= self.static_until <= 1:
             raise ValueError(f"batch: static_until is {self.static_until}; expected a progress in 0 to 1.")
+        if not 0 <= self.spread_until <= 1:
+            raise ValueError(f"batch: spread_until is {self.spread_until}; expected a progress in 0 to 1.")
         if not all(0 < scale <= 1 for _, scale in self.sizes):
             raise ValueError(f"batch: sizes are {self.sizes}; expected scales above 0, at most 1.")
         ends = [0.0, *(until for until, _ in self.sizes), 1.0]
@@ -234,7 +240,12 @@ _PAPER = OptimizationConfig(
         time_smoothness=5.0, space_smoothness=0.05, time_deviation=0.05, scale_ratio=1.0, max_scale_ratio=7.5
     ),
     batch=BatchConfig(
-        num_frames=4, num_views=0, static_until=0.0875, background="white", sizes=((0.075, 0.25), (0.15, 0.5))
+        num_frames=4,
+        num_views=0,
+        static_until=0.0875,
+        spread_until=0.0,
+        background="white",
+        sizes=((0.075, 0.25), (0.15, 0.5)),
     ),
     densification=DensificationConfig(),
 )

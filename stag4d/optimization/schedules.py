@@ -1,4 +1,4 @@
-"""Numbers that change over a run: learning rates and render sizes.
+"""Numbers that change over a run: learning rates, render sizes and the frames that are seen.
 
 Progress is steps done over steps planned.
 """
@@ -53,3 +53,25 @@ def size_at(progress: float, full_size: int, steps: Sequence[tuple[float, float]
     """
     scale = next((scale for until, scale in steps if progress < until), 1.0)
     return max(round(full_size * scale), min(16, full_size))
+
+
+def frames_at(progress: float, num_frames: int, static_until: float, spread_until: float) -> range:
+    """Return the frames that are seen at a progress.
+
+    Args:
+        progress: In [0, 1].
+        num_frames: Of the clip.
+        static_until: Before it only the middle frame is seen.
+        spread_until: From then until here the frames spread from the middle one to both ends of the clip.
+
+    Returns:
+        Consecutive frames; two or more once the clip is not static, if it has as many.
+    """
+    middle = num_frames // 2
+    if progress < static_until:
+        return range(middle, middle + 1)
+    if progress >= spread_until:
+        return range(num_frames)
+    share = (progress - static_until) / (spread_until - static_until)
+    reach = 1 + int(share * middle)
+    return range(max(middle - reach, 0), min(middle + reach + 1, num_frames))

@@ -34,7 +34,7 @@ from .guidance import ImagePrior, random_poses
 from .losses import view_losses
 from .parameters import TrainableScene
 from .regularizers import elsewhere_penalties, field_penalties, gaussian_penalties
-from .schedules import size_at
+from .schedules import frames_at, size_at
 
 _REPORT_EVERY = 10  # steps between reports and checks for numbers that are not finite
 
@@ -191,11 +191,13 @@ class Trainer:
         return losses | priors
 
     def _draw(self, progress: float) -> list[_Draw]:
-        """Draw what the step compares: distinct frames, or one over and over while nothing moves."""
-        batch, num_frames = self.config.batch, self.views.num_frames
-        frames = torch.randperm(num_frames, generator=self.generator)[: batch.num_frames].tolist()
-        if progress < batch.static_until or num_frames == 1:
-            frames = [num_frames // 2] * batch.num_frames
+        """Draw what the step compares: distinct frames, or one over and over while no other is seen."""
+        batch = self.config.batch
+        seen = frames_at(progress, self.views.num_frames, batch.static_until, batch.spread_until)
+        order = torch.randperm(len(seen), generator=self.generator)[: batch.num_frames].tolist()
+        frames = [seen[place] for place in order]
+        if len(seen) == 1:
+            frames *= batch.num_frames
         elsewhere: Sequence[OrbitPose | None] = [None] * len(frames)
         if self.config.regularizers.looks_elsewhere:
             elsewhere = random_poses(self.config.guidance, len(frames), self.info.input_pose, self.generator)

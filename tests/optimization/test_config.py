@@ -28,7 +28,10 @@ PAPER = {
         "time_smoothness": 5.0, "space_smoothness": 0.05, "time_deviation": 0.05, "max_scale_ratio": 7.5,
         "silhouette_area": 0.0, "depth_roughness": 0.0, "scale_cap": 0.0,
     },
-    "batch": {"num_frames": 4, "num_views": 0, "static_until": 700 / 8000, "background": "white"},
+    "batch": {
+        "num_frames": 4, "num_views": 0, "static_until": 700 / 8000, "spread_until": 0.0,
+        "background": "white",
+    },
     "densification": {
         "start": 1200 / 8000, "stop": 6000 / 8000, "every": 100, "clone_scale": 0.1, "min_opacity": 0.01,
         "min_scale": 0.001, "max_scale": 0.1,
@@ -67,6 +70,13 @@ def test_a_configuration_as_json_says_which_strategy_it_has():
 def test_a_weight_of_guidance_that_is_no_weight_is_refused(weight):
     with pytest.raises(ValueError, match=r"^guidance: weight .*; expected a finite weight of at least 0"):
         GuidanceConfig(weight=weight)
+
+
+@pytest.mark.parametrize("name", ["static_until", "spread_until"])
+@pytest.mark.parametrize("value", [-0.1, 1.1, math.nan])
+def test_a_progress_beyond_the_run_is_refused(name, value):
+    with pytest.raises(ValueError, match=rf"^batch: {name} is {value}; expected a progress in 0 to 1"):
+        BatchConfig(**{name: value})
 
 
 @pytest.mark.parametrize("sizes", [((0.5, 0.25), (0.2, 0.5)), ((1.5, 0.5),), ((-0.1, 0.5),)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stag4d.optimization import LogLinear
-from stag4d.optimization.schedules import constant, size_at
+from stag4d.optimization.schedules import constant, frames_at, size_at
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,24 @@ def test_renders_grow_with_progress(progress, full_size, expected):
 
 def test_without_steps_renders_have_the_full_size():
     assert size_at(0, 100, ()) == 100
+
+
+@pytest.mark.parametrize(
+    ("progress", "num_frames", "expected"),
+    [
+        (0, 16, range(8, 9)), (0.0999, 16, range(8, 9)),
+        (0.1, 16, range(7, 10)), (0.2, 16, range(3, 14)), (0.2999, 16, range(16)), (0.3, 16, range(16)),
+        (1, 16, range(16)),
+        (0, 1, range(1)), (0.2, 1, range(1)), (1, 1, range(1)),
+        (0, 2, range(1, 2)), (0.1, 2, range(2)),
+        (0.1, 3, range(3)),
+    ],
+)  # fmt: skip
+def test_frames_spread_from_the_middle_one(progress, num_frames, expected):
+    assert frames_at(progress, num_frames, 0.1, 0.3) == expected
+
+
+def test_without_spreading_all_frames_are_seen_once_things_move():
+    assert frames_at(0.0999, 16, 0.1, 0) == range(8, 9)
+    assert frames_at(0.1, 16, 0.1, 0) == range(16)
+    assert frames_at(0, 16, 0, 0) == range(16)

@@ -101,6 +101,25 @@ def test_the_static_phase_sees_the_middle_frame_alone_and_moves_nothing(clip, ma
     assert not are_equal(model, without([1]))
 
 
+def test_the_ends_of_a_clip_are_seen_when_the_frames_have_spread(clip, make_config):
+    order = [0, 0, 1, 2, 2]
+    longer = replace(
+        clip, images=clip.images[order], alphas=clip.alphas[order], view_images=clip.view_images[order],
+        view_alphas=clip.view_alphas[order],
+    )  # fmt: skip
+    config = make_config(steps=20, batch=BatchConfig(static_until=0.2, spread_until=1.0))
+
+    def after(steps: int, gray: list[int]) -> GaussianModel4D:
+        changed = replace(longer, images=longer.images.clone())
+        changed.images[gray] = 0.5
+        trainer = Trainer(changed, config)
+        return trainer.run(should_stop=lambda: trainer.step == steps)
+
+    assert are_equal(after(12, []), after(12, [0, 4]))  # at 0.2 + 0.8 / 2 of the run one more frame is seen
+    assert not are_equal(after(12, []), after(12, [1]))
+    assert not are_equal(after(20, []), after(20, [0, 4]))
+
+
 def test_one_frame_gives_a_scene_that_does_not_move(clip, make_config):
     still = replace(
         clip, images=clip.images[:1], alphas=clip.alphas[:1], view_images=clip.view_images[:1],
