@@ -39,7 +39,7 @@ STRENGTH = 6.0  # root mean square of latents; a UNet gets its own divided by it
 LATENT_NOISE = 0.1 * STRENGTH  # standard deviation: latents that a model draws are not exact
 LOG_VARIANCE = -4.0  # of the posterior
 PCA_TOYS = 512
-DRAWN_TOYS = 6144
+DRAWN_TOYS = 12_288
 SHEET_TOYS = 8
 STEADY = 512.0  # of the channels that make group normalization a constant factor
 
@@ -191,7 +191,7 @@ def latents_of(basis: Tensor, pictures: Tensor) -> Tensor:
 
 def main() -> None:
     """Train."""
-    parser = plan_parser(__doc__, num_steps=2_000, learning_rate=2e-3)
+    parser = plan_parser(__doc__, num_steps=6_000, learning_rate=2e-3)
     parser.add_argument("--multiview", type=Path, help="folder of a multi-view model, mini-zero123plus")
     arguments = parser.parse_args()
     plan = plan_of(arguments, ema_decay=0.995)

@@ -154,7 +154,7 @@ def _soften_edge(
     is_faint = _distances(pixels[rows, columns], background) <= 2 * tolerance
     is_crumb = (num_core == 0) & is_faint  # what a thin part that faded away left
     alpha = inside.astype(np.float32)
-    alpha[rows, columns] = np.where(is_mixed, np.clip(shares, 0, 1), np.where(is_crumb, 0, 1))
+    alpha[rows, columns] = np.where(is_mixed, np.clip(shares, 0, 1), ~is_crumb)
     return alpha
 
 

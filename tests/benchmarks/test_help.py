@@ -1,0 +1,34 @@
+"""What every benchmark and every training script says of itself when asked."""
+
+from __future__ import annotations
+
+import importlib
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = sorted((ROOT / "benchmarks").glob("[!_]*.py"))
+RUNS = ("autoencoder", "multiview", "outlines", "prior", "toys", "vision")
+
+
+def check_help(run, capsys) -> None:
+    """Call something that prints its usage and leaves."""
+    with pytest.raises(SystemExit) as left:
+        run()
+    assert left.value.code == 0
+    assert "usage:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_a_benchmark_says_how_it_is_used(path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", [str(path), "--help"])
+    monkeypatch.syspath_prepend(path.parent)
+    check_help(lambda: runpy.run_path(str(path), run_name="__main__"), capsys)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_training_run_says_how_it_is_used(name, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", [name, "--help"])
+    check_help(importlib.import_module(f"training.{name}").main, capsys)
