@@ -72,10 +72,9 @@ class BatchConfig:
             raise ValueError(f"batch: {self}; num_frames must be at least 1, num_views at least 0.")
         if self.background not in ("random", "white"):
             raise ValueError(f"batch: unknown background {self.background!r}; expected 'random' or 'white'.")
-        if not 0 <= self.static_until <= 1:
-            raise ValueError(f"batch: static_until is {self.static_until}; expected a progress in 0 to 1.")
-        if not 0 <= self.spread_until <= 1:
-            raise ValueError(f"batch: spread_until is {self.spread_until}; expected a progress in 0 to 1.")
+        for name in ("static_until", "spread_until"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"batch: {name} is {getattr(self, name)}; expected a progress in 0 to 1.")
         if not all(0 < scale <= 1 for _, scale in self.sizes):
             raise ValueError(f"batch: sizes are {self.sizes}; expected scales above 0, at most 1.")
         ends = [0.0, *(until for until, _ in self.sizes), 1.0]

@@ -10,7 +10,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "benchmarks").glob("[!_]*.py"))
-RUNS = ("autoencoder", "multiview", "outlines", "prior", "toys", "vision")
+RUNS = sorted(
+    path.stem for path in (ROOT / "training").glob("*.py") if "def main()" in path.read_text("utf-8")
+)
 
 
 def check_help(run, capsys) -> None:
