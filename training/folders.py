@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
+from transformers import CLIPTextModel
 
 from .toys import SIZE
 
 _MEAN, _STD = 0.5, 0.5  # of pixels, 0..1, as networks take them
 _START, _END = "<|startoftext|>", "<|endoftext|>"
+_TEXT_PREFIX = "text_model."  # of a text encoder's weights as published
 
 
 def save_modules(folder: Path, modules: Mapping[str, nn.Module]) -> None:
@@ -22,10 +25,23 @@ def save_modules(folder: Path, modules: Mapping[str, nn.Module]) -> None:
     for name, module in modules.items():
         stored: Any = copy.deepcopy(module).to("cpu", torch.float16)
         stored.save_pretrained(folder / name)
+        if isinstance(module, CLIPTextModel):
+            _rename_as_published(folder / name / "model.safetensors")
         config = folder / name / "config.json"
-        said = json.loads(config.read_text(encoding="utf-8"))
-        said.pop("_name_or_path", None)  # where it was read from, on this machine
-        write_json(config, said)
+        values = json.loads(config.read_text(encoding="utf-8"))
+        values.pop("_name_or_path", None)  # where it was read from, on this machine
+        write_json(config, values)
+
+
+def _rename_as_published(path: Path) -> None:
+    """Give the weights of a CLIP text encoder the names under which every release of transformers loads them.
+
+    From 5.6 on transformers saves them without the prefix ``text_model.``, which older releases need and
+    newer ones still read.
+    """
+    weights = load_file(path)
+    renamed = {f"{_TEXT_PREFIX}{name.removeprefix(_TEXT_PREFIX)}": value for name, value in weights.items()}
+    save_file(renamed, path, metadata={"format": "pt"})
 
 
 def write_index(folder: Path, pipeline: str, parts: Mapping[str, tuple[str, str]], **more: object) -> None:

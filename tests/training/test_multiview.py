@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from stag4d.diffusion.denoiser import clean_estimate
 from training.autoencoder import make_autoencoder
@@ -56,6 +57,8 @@ def test_a_run_goes_on_with_the_networks_of_a_folder(tmp_path):
             encoder(picture).image_embeds, learner.vision_encoder(picture).image_embeds, **half
         )
         torch.testing.assert_close(read_text_encoder(tokens)[0], text_encoder(tokens)[0], **half)
+    names = load_file(tmp_path / "text_encoder" / "model.safetensors")
+    assert all(name.startswith("text_model.") for name in names)  # as published: every transformers reads them
     again = Learner(unet, encoder, learner.uncond_states)
     write_folder(tmp_path / "next", again, make_autoencoder(), text_encoder)
     for config in (tmp_path / "next").rglob("config.json"):  # a folder does not say where it came from
