@@ -113,12 +113,13 @@ def host_is_there() -> bool:
 
 def bench(arguments: list[str]) -> int:
     """Run the benchmark that the next argument names, or list them."""
-    scripts = {path.stem: path for path in sorted((ROOT / "benchmarks").glob("*.py")) if path.stem[0] != "_"}
-    if not arguments or arguments[0] not in scripts:
+    names = sorted(path.stem for path in (ROOT / "benchmarks").glob("[!_]*.py"))
+    if not arguments or arguments[0] not in names:
         asked = arguments[0] if arguments else "nothing"
-        raise TaskError(f"bench: {asked} was asked for; expected one of: {', '.join(scripts) or '(none)'}.")
+        raise TaskError(f"bench: {asked} was asked for; expected one of: {', '.join(names) or '(none)'}.")
     prepare()
-    return run([PYTHON, str(scripts[arguments[0]]), *arguments[1:]])
+    os.environ["PYTHONPATH"] = str(ROOT)  # for `benchmarks` and `tiny_models`, from any working directory
+    return run([PYTHON, "-m", f"benchmarks.{arguments[0]}", *arguments[1:]])
 
 
 TASKS = {"demo": demo, "test": test, "lint": lint, "types": types, "host-test": host_test, "bench": bench}

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from _truth_rows import ROWS, Row
 from torch import Tensor
 
 from stag4d.atomic import replacing
@@ -27,12 +26,14 @@ from stag4d.diffusion import (
 )
 from stag4d.evaluation import compare, on_white
 from stag4d.geometry import OrbitPose
-from stag4d.mini import INPUT_POSE, TEST_POSES, toy_seed, toy_truth
 from stag4d.optimization import OptimizationConfig, preset
 from stag4d.pipeline import fit, model_folder, render_views
 from stag4d.pipeline.guidance import distilling
 from stag4d.pipeline.multiview import write_multiview
+from stag4d.toys import INPUT_POSE, TEST_POSES, toy_seed, toy_truth
 from stag4d.types import ViewSet
+
+from ._truth_rows import ROWS, Row
 
 
 class Cell(NamedTuple):

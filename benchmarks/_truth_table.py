@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from _truth_cells import Cell
-from _truth_rows import ROWS
+from ._truth_cells import Cell
+from ._truth_rows import ROWS
 
 BASE = "full"
 DIGITS = {"psnr": 2, "ssim": 3, "iou": 3, "lpips": 3, "flicker": 3, "views_psnr": 2, "views_flicker": 3}

@@ -18,9 +18,9 @@ from torch import Tensor
 from stag4d.diffusion import Zero123Model, Zero123Prior, load_guidance_model
 from stag4d.evaluation import on_white
 from stag4d.geometry import OrbitPose, zero123plus_rig
-from stag4d.mini import INPUT_POSE, many_toys
-from stag4d.mini.objects import SPLITS
 from stag4d.pipeline import model_folder
+from stag4d.toys import INPUT_POSE, many_toys
+from stag4d.toys.objects import SPLITS
 from stag4d.types import ViewSet
 
 RIG = zero123plus_rig("v1.1")

@@ -23,10 +23,10 @@ from torch import Tensor
 from stag4d.diffusion import MultiViewModel, SeededNoise, load_multiview_model
 from stag4d.evaluation import compare, compare_on_white, on_white
 from stag4d.export import write_contact_sheet
-from stag4d.mini import INPUT_POSE, many_toys
-from stag4d.mini.objects import SPLITS
 from stag4d.pipeline import model_folder
 from stag4d.pipeline.multiview import generate_views
+from stag4d.toys import INPUT_POSE, many_toys
+from stag4d.toys.objects import SPLITS
 
 SHEET_TOYS = 8
 KNOWN = 4  # training toys in the mean, for each toy that is measured

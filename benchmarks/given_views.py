@@ -9,8 +9,9 @@ import argparse
 
 import torch.nn.functional as F
 
-from stag4d.data import TrainingViews, read_views
+from stag4d.data import read_views
 from stag4d.evaluation import on_white, psnr
+from stag4d.optimization.training_views import TrainingViews
 from stag4d.pipeline import render_views
 from stag4d.scene import load_scene
 

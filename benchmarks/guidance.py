@@ -21,10 +21,10 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 
 from stag4d.diffusion import CameraProjection, Zero123Model, Zero123Prior
 from stag4d.geometry import OrbitPose
-from stag4d.mini import toy_seed, toy_views
 from stag4d.optimization import GuidanceConfig, Trainer, preset
 from stag4d.rendering import render
 from stag4d.scene import GaussianModel4D
+from stag4d.toys import toy_seed, toy_views
 from stag4d.types import Cameras
 
 BATCH = 4  # official

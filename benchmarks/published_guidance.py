@@ -26,10 +26,9 @@ from stag4d.diffusion import Zero123Model, Zero123Prior, load_guidance_model
 from stag4d.geometry import OrbitPose
 from stag4d.optimization import GuidanceConfig, ScoreDistillation, SdsDraws
 from stag4d.types import ViewSet
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "support"))
-from _recording import recorded
 from tiny_models import make_guidance_folder
+
+from ._recording import recorded
 
 SIDE = 40
 AZIMUTH, ELEVATION = 70.0, -20.0  # of the render, with our sign: the official polar difference is +20

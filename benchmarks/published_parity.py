@@ -39,10 +39,9 @@ from stag4d.diffusion import (
     denoise,
     load_multiview_model,
 )
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "support"))
-from _recording import recorded
 from tiny_models import make_multiview_folder
+
+from ._recording import recorded
 
 SIDE, NUM_FRAMES, NUM_STEPS = 40, 4, 5
 

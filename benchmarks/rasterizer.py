@@ -32,7 +32,8 @@ import torch
 from torch import Tensor
 
 from stag4d.geometry import OrbitPose, intrinsics, orbit_viewmats, quats_to_rotations
-from stag4d.rendering import numba_backend, torch_backend
+from stag4d.rendering import torch_backend
+from stag4d.rendering.numba import backend as numba_backend
 from stag4d.scene import load_scene, random_ball
 
 SIZES = ((5_000, 128), (20_000, 256), (50_000, 512))  # Gaussians, pixels a side
@@ -40,7 +41,7 @@ SPLAT_SIZE = 0.02  # world units; the orbit's radius is 2
 FIRST_CALL = """
 import time
 start = time.perf_counter()
-from stag4d.rendering import numba_backend
+from stag4d.rendering.numba import backend as numba_backend
 imported = time.perf_counter()
 numba_backend.warm_up()
 print(f"{imported - start:.2f} {time.perf_counter() - imported:.2f}")

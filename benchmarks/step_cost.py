@@ -16,10 +16,10 @@ import time
 
 import torch
 
-from stag4d.mini import toy_seed, toy_views
 from stag4d.optimization import Trainer, preset
 from stag4d.optimization.frame_pool import frame_pool
 from stag4d.optimization.parameters import TrainableScene
+from stag4d.toys import toy_seed, toy_views
 
 
 def main() -> None:

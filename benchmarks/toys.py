@@ -26,12 +26,12 @@ from typing import Any
 import torch
 
 from stag4d.atomic import replacing
-from stag4d.data import TrainingViews
 from stag4d.evaluation import compare, on_white, psnr
 from stag4d.geometry import nearest_poses
-from stag4d.mini import TEST_POSES, toy_seed, toy_truth, toy_views
 from stag4d.optimization import AdaptivePercentile, OptimizationConfig, preset
+from stag4d.optimization.training_views import TrainingViews
 from stag4d.pipeline import fit, render_views
+from stag4d.toys import TEST_POSES, toy_seed, toy_truth, toy_views
 from stag4d.types import ViewSet
 
 Variant = Callable[[OptimizationConfig], OptimizationConfig]

@@ -23,11 +23,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from _truth_cells import Bench, Cell, load_models, run_cell
-from _truth_rows import CENTRAL, ONLY_WHEN_NAMED, ROWS
-from _truth_table import as_markdown, check_settings, median_toy, read_cells, summarize
-
 from stag4d.atomic import replacing
+
+from ._truth_cells import Bench, Cell, load_models, run_cell
+from ._truth_rows import CENTRAL, ONLY_WHEN_NAMED, ROWS
+from ._truth_table import as_markdown, check_settings, median_toy, read_cells, summarize
 
 _ERRORS = (ValueError, OSError, RuntimeError)
 

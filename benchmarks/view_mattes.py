@@ -1,4 +1,4 @@
-"""Mattes that ``cut_out`` takes from the plain background of generated views, against given ones.
+"""Mattes that ``remove_background`` takes from the plain background of generated views, against given ones.
 
     python3 tasks.py bench view_mattes FOLDER
 
@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from stag4d.evaluation import silhouette_iou
-from stag4d.frames import cut_out
+from stag4d.matting import remove_background
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
     overlaps, num_guesses = [], 0
     for path in paths:
         pixels = torch.from_numpy(np.array(Image.open(path).convert("RGBA"))).float() / 255
-        _, alpha, is_plain = cut_out(pixels[..., :3])
+        _, alpha, is_plain = remove_background(pixels[..., :3])
         overlaps.append(silhouette_iou(alpha, pixels[..., 3]).item())
         num_guesses += not is_plain
     print(

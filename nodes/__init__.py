@@ -11,17 +11,17 @@ from .camera_path import STAG4DCameraPath
 from .densification import STAG4DDensification
 from .evaluate import STAG4DEvaluate
 from .export import STAG4DExport
-from .guidance import STAG4DLoadGuidance
+from .guidance_from_model import STAG4DGuidanceFromModel
+from .load_guidance import STAG4DLoadGuidance
 from .load_multiview import STAG4DLoadMultiView
 from .load_views import STAG4DLoadViews
-from .native_guidance import STAG4DGuidanceFromModel
 from .optimize import STAG4DOptimize
 from .prepare_frames import STAG4DPrepareFrames
 from .preview import STAG4DPreview
 from .render import STAG4DRender
 from .sample_object import STAG4DSampleObject
 from .scene_files import STAG4DLoad, STAG4DSave
-from .splats import STAG4DToSplat
+from .to_splat import STAG4DToSplat
 from .views_from_images import STAG4DViewsFromImages
 
 

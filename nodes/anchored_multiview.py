@@ -13,18 +13,18 @@ from comfy_api.latest import io
 
 from ..stag4d.evaluation import on_white
 from ..stag4d.export import as_picture
-from ..stag4d.frames import cut_out, keep_whole, mattes_of, rembg_cutter
-from .host_files import temp_folder
-from .load_multiview import ManagedMultiView
-from .memory import require_memory
-from .sockets import CATEGORY, MultiView, Views
+from ..stag4d.matting import keep_background, object_alphas, rembg_remover, remove_background
+from .host.files import temp_folder
+from .host.memory import require_memory
+from .host.models import ManagedMultiView
+from .host.sockets import CATEGORY, MultiView, Views
 
 if TYPE_CHECKING:
     from ..stag4d.diffusion import LatentPreview, Progress, ViewGrid
 
 BORDER, REMBG, NONE = "border", "rembg", "none"
 PIXEL_BYTES = 4 * 4 * 3  # a view's color and alpha, and the same twice in the outputs
-CUTTERS = {BORDER: lambda: cut_out, REMBG: rembg_cutter, NONE: lambda: keep_whole}
+CUTTERS = {BORDER: lambda: remove_background, REMBG: rembg_remover, NONE: lambda: keep_background}
 PREVIEW_SIZE = 512  # pixels
 PREVIEW_SECONDS = 0.5
 
@@ -150,7 +150,7 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
         with torch.inference_mode(False), torch.no_grad():
             frames = images.to("cpu", torch.float32, copy=True)
             given = None if mask is None else mask.to("cpu", torch.float32, copy=True)
-            alphas = mattes_of(frames, given, subject="frames")
+            alphas = object_alphas(frames, given, subject="frames")
             anchor = Anchor(anchor_frame, anchor_strength, previous_strength)
             config = SamplingConfig(num_steps=steps, guidance_scale=cfg, anchor=anchor)
             noise = SeededNoise(seed, share_grid=share_noise, share_reference=share_reference_noise)

@@ -16,7 +16,7 @@ from ..stag4d.geometry import (
     read_camera_info,
 )
 from ..stag4d.types import Cameras
-from .sockets import CATEGORY, CameraPath
+from .host.sockets import CATEGORY, CameraPath
 
 
 def _azimuth(name: str, default: float, tooltip: str) -> io.Float.Input:

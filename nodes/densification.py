@@ -11,7 +11,7 @@ from ..stag4d.optimization import (
     DensificationStrategy,
     FixedThreshold,
 )
-from .sockets import CATEGORY, Densification
+from .host.sockets import CATEGORY, Densification
 
 _ADAPTIVE = [
     io.Float.Input(

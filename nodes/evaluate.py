@@ -4,8 +4,8 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..stag4d.evaluation import psnr, silhouette_iou, ssim
-from .progress import progress_of
-from .sockets import CATEGORY
+from .host.progress import progress_of
+from .host.sockets import CATEGORY
 
 
 class STAG4DEvaluate(io.ComfyNode):

@@ -10,19 +10,18 @@ from comfy_api.latest import Types, io, ui
 
 from ..stag4d.export import (
     encode_ply,
-    pack_clip,
+    encode_s4d,
     write_4dgs,
-    write_clip,
     write_html,
     write_ply,
+    write_s4d,
     write_splat_sequence,
     write_spz,
 )
 from ..stag4d.scene import GaussianModel4D, Gaussians
-from .progress import progress_of
-from .render import MOMENT
-from .scene_files import numbered_path, output_name
-from .sockets import CATEGORY, Scene
+from .host.files import numbered_path, output_name
+from .host.progress import progress_of
+from .host.sockets import CATEGORY, MOMENT, Scene
 
 SEQUENCE = " sequence"  # what an option with a file a frame ends with
 _OF_A_MOMENT = {"ply": write_ply, "spz": write_spz}
@@ -97,9 +96,9 @@ def _write_whole(path: Path, scene: GaussianModel4D, chosen: str) -> None:
     if chosen == "4dgs":
         write_4dgs(path, scene, on_frame)
     elif chosen == "html":
-        write_html(path, pack_clip(scene, on_frame=on_frame), path.stem.rstrip("_"))
+        write_html(path, encode_s4d(scene, on_frame=on_frame), path.stem.rstrip("_"))
     else:
-        write_clip(path, scene, on_frame=on_frame)
+        write_s4d(path, scene, on_frame=on_frame)
 
 
 @torch.no_grad()

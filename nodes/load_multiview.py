@@ -2,42 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
 import torch
 from comfy_api.latest import io
 
-from .managed_model import loaded, shared
-from .model_files import AUTO, check_folder, chosen_dtype, folder_inputs, model_folders
-from .sockets import CATEGORY, MultiView
-
-if TYPE_CHECKING:
-    from ..stag4d.diffusion import MultiViewModel, ViewGrid
-
-LATENT_BYTES = 200_000  # of float16 work per pixel of one frame's latent; chosen generously, not measured
-
-
-@dataclass(frozen=True, eq=False)
-class ManagedMultiView:
-    """What a STAG4D_MULTIVIEW socket carries.
-
-    Attributes:
-        patcher: The host's handle of a ``stag4d.diffusion.MultiViewModel``, one for all rigs.
-        grid: Where the views stand.
-    """
-
-    patcher: Any
-    grid: ViewGrid
-
-    def loaded(self, num_frames: int) -> MultiViewModel:
-        """Return the model where the work is done, with room for as many frames as go at once."""
-        from ..stag4d.diffusion import MAX_MEASURED_FRAMES  # diffusers takes seconds to import
-
-        num_pixels = math.prod(self.patcher.model.model.grid_size) * min(num_frames, MAX_MEASURED_FRAMES)
-        work_bytes = num_pixels * LATENT_BYTES * self.patcher.model.get_dtype().itemsize // 2
-        return loaded(self.patcher, work_bytes).with_grid(self.grid)
+from .host.folders import AUTO, check_folder, chosen_dtype, folder_inputs, model_folders
+from .host.models import ManagedMultiView, shared
+from .host.sockets import CATEGORY, MultiView
 
 
 class STAG4DLoadMultiView(io.ComfyNode):

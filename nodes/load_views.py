@@ -7,8 +7,8 @@ from comfy_api.latest import io
 
 from ..stag4d.data import read_views
 from ..stag4d.evaluation import on_white
-from .host_files import content_hash, host_roots, paths_named, resolved
-from .sockets import CATEGORY, Views
+from .host.files import content_hash, host_roots, paths_named, resolved
+from .host.sockets import CATEGORY, Views
 
 FIRST_FRAMES = "ref"  # the folder that makes another one a view folder
 

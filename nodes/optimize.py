@@ -16,11 +16,10 @@ from ..stag4d.pipeline import fit
 from ..stag4d.rendering import render, select_backend
 from ..stag4d.scene import GaussianModel4D, Gaussians
 from ..stag4d.types import Cameras, StepReport, ViewSet
-from .growing import GrowingScene
-from .guidance import GuidanceModel
-from .host_files import temp_folder
-from .sockets import CATEGORY, Densification, Guidance, Scene, Views
-from .splats import gaussians_from
+from .host.files import temp_folder
+from .host.live_preview import GrowingScene
+from .host.sockets import CATEGORY, Densification, Guidance, GuidanceModel, Scene, Views
+from .host.splats import gaussians_from
 
 _logger = logging.getLogger(__name__)
 

@@ -1,24 +1,17 @@
 """The viewer on a node: what it plays, and the camera that the user has chosen in it."""
 
-import hashlib
-from collections.abc import Callable
-from weakref import WeakKeyDictionary
-
 from comfy_api.latest import io
 
-from ..stag4d.atomic import replacing
-from ..stag4d.export import pack_clip
 from ..stag4d.geometry import OrbitPose, intrinsics, read_camera_info, read_saved_view
 from ..stag4d.scene import GaussianModel4D
 from ..stag4d.types import Cameras
-from .host_files import TEMP_FOLDER, temp_folder
-from .progress import progress_of
-from .sockets import CATEGORY, CameraPath, Scene
+from .host.files import TEMP_FOLDER
+from .host.progress import progress_of
+from .host.sockets import CATEGORY, CameraPath, Scene
+from .host.viewer_files import viewer_file
 
 View = io.Custom("STAG4D_VIEW")  # str: the viewer's JSON
 UI_KEY = "stag4d_clip"  # web/js/stag4d.js reads it
-
-_names: WeakKeyDictionary[GaussianModel4D, str] = WeakKeyDictionary()  # of the files of scenes that are alive
 
 
 class STAG4DPreview(io.ComfyNode):
@@ -79,23 +72,6 @@ class STAG4DPreview(io.ComfyNode):
         camera = chosen.camera_info(width / height)
         viewmat, fovy_deg = read_camera_info(camera, chosen.pose.fovy_deg)
         cameras = Cameras(viewmat[None], intrinsics([fovy_deg], width, height), width, height)
-        name = clip_name(scene, progress_of(scene.info.num_frames))
+        name = viewer_file(scene, progress_of(scene.info.num_frames))
         clip = {"filename": name, "subfolder": TEMP_FOLDER, "type": "temp"}
         return io.NodeOutput(camera, cameras, chosen.time, ui={UI_KEY: [clip]})
-
-
-def clip_name(scene: GaussianModel4D, on_frame: Callable[[int], None]) -> str:
-    """Return the name, made from its content, of a scene's clip in the temp folder, where it is then.
-
-    Args:
-        scene: The scene.
-        on_frame: Called with the number of frames done, after each; it may raise.
-    """
-    folder, name = temp_folder(), _names.get(scene)
-    if name is None or not (folder / name).is_file():
-        content = pack_clip(scene, on_frame=on_frame)
-        name = f"{hashlib.sha256(content).hexdigest()[:32]}.s4d"
-        with replacing(folder / name) as temporary:
-            temporary.write_bytes(content)
-        _names[scene] = name
-    return name

@@ -12,20 +12,12 @@ from comfy_api.latest import io
 from ..stag4d.rendering import render_sequence
 from ..stag4d.scene import GaussianModel4D
 from ..stag4d.types import Cameras
-from .memory import require_memory
-from .progress import progress_of
-from .sockets import CATEGORY, CameraPath, Scene
+from .host.memory import require_memory
+from .host.progress import progress_of
+from .host.sockets import CATEGORY, MOMENT, CameraPath, Scene
 
 PIXEL_BYTES = 60  # twice color, alpha and depth, and the depth picture, in 32-bit numbers
 FARTHEST_GRAY = 0.1  # so that the farthest surface still differs from empty space, which is 0
-MOMENT = io.Float.Input(
-    "moment",
-    default=0.5,
-    min=0.0,
-    max=1.0,
-    step=0.01,
-    tooltip="Where in the clip time stands still: 0 is its first frame, 1 its last.",
-)
 _HOLD = io.Float.Input(
     "hold",
     default=0.5,

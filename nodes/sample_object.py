@@ -4,10 +4,10 @@ import torch
 from comfy_api.latest import io
 
 from ..stag4d.evaluation import on_white
-from ..stag4d.mini import PLANS, toy_views
-from .memory import require_memory
-from .progress import progress_of
-from .sockets import CATEGORY, Views
+from ..stag4d.toys import PLANS, toy_views
+from .host.memory import require_memory
+from .host.progress import progress_of
+from .host.sockets import CATEGORY, Views
 
 ANY = "any"
 PIXEL_BYTES = 256  # seven views and the clip on white, twice, of 16 bytes each

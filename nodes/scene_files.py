@@ -2,13 +2,20 @@
 
 from pathlib import Path
 
-import folder_paths
 import torch
 from comfy_api.latest import io, ui
 
 from ..stag4d.scene import GaussianModel4D, load_scene, save_scene
-from .host_files import TEMP_FOLDER, content_hash, host_roots, paths_named, resolved
-from .sockets import CATEGORY, Scene
+from .host.files import (
+    TEMP_FOLDER,
+    content_hash,
+    host_roots,
+    numbered_path,
+    output_name,
+    paths_named,
+    resolved,
+)
+from .host.sockets import CATEGORY, Scene
 
 SUFFIX = ".safetensors"
 
@@ -109,15 +116,3 @@ def scene_path(name: str) -> Path:
             "one into the input folder."
         )
     return path
-
-
-def numbered_path(filename_prefix: str, suffix: str) -> Path:
-    """Return a new path under the output folder; the host refuses prefixes that lead out of it."""
-    output = folder_paths.get_output_directory()
-    folder, name, counter, _, _ = folder_paths.get_save_image_path(filename_prefix, output)
-    return Path(folder) / f"{name}_{counter:05}_{suffix}"
-
-
-def output_name(path: Path) -> str:
-    """Return a path in the output folder as the widgets that choose files name it."""
-    return f"{path.relative_to(folder_paths.get_output_directory()).as_posix()} [output]"

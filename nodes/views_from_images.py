@@ -3,10 +3,10 @@
 import torch
 from comfy_api.latest import io
 
-from ..stag4d.frames import mattes_of
 from ..stag4d.geometry import DEFAULT_FOVY_DEG, DEFAULT_RADIUS, OrbitPose
+from ..stag4d.matting import object_alphas
 from ..stag4d.types import ViewSet
-from .sockets import CATEGORY, Views
+from .host.sockets import CATEGORY, Views
 
 
 class STAG4DViewsFromImages(io.ComfyNode):
@@ -145,7 +145,7 @@ def square_pictures(
             "the clip before views are made of it)."
         )
     copies = [None if part is None else part.to("cpu", torch.float32, copy=True) for part in (images, mask)]
-    return copies[0][..., :3].contiguous(), mattes_of(*copies, subject=name)
+    return copies[0][..., :3].contiguous(), object_alphas(*copies, subject=name)
 
 
 def _numbers(name: str, text: str) -> list[float]:

@@ -14,7 +14,7 @@ from small_fit import small_clip, small_config
 from spz_reader import read_spz
 
 from stag4d.cli import main
-from stag4d.export import pack_clip, read_clip, read_ply
+from stag4d.export import encode_s4d, read_ply, read_s4d
 from stag4d.optimization import Trainer
 from stag4d.scene import Gaussians, load_scene, save_scene
 
@@ -101,8 +101,8 @@ def test_a_clip_and_a_page_hold_the_same_scene(scene, export, tmp_path, precisio
     for name in ("cat.s4d", "my cat.html"):
         assert export("-o", tmp_path / name, *asked) == {"file": str(tmp_path / name)}
     clip = (tmp_path / "cat.s4d").read_bytes()
-    assert clip == pack_clip(load_scene(scene), precision=precision or "full")
-    assert read_clip(clip).num_frames == 3
+    assert clip == encode_s4d(load_scene(scene), precision=precision or "full")
+    assert read_s4d(clip).num_frames == 3
     page = (tmp_path / "my cat.html").read_text(encoding="utf-8")
     assert "<title>my cat</title>" in page
     assert base64.b64encode(clip).decode() in page

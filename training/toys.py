@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from stag4d.geometry import OrbitPose, zero123plus_rig
-from stag4d.mini import INPUT_POSE, raycast, toy_object, toy_seed
-from stag4d.mini.objects import Split
+from stag4d.toys import INPUT_POSE, raycast, toy_object, toy_seed
+from stag4d.toys.objects import Split
 from stag4d.types import Cameras
 
 SIZE = 64  # pixels along each side

@@ -10,11 +10,11 @@ import torch
 
 from .. import pipeline
 from ..export import (
-    pack_clip,
+    encode_s4d,
     write_4dgs,
-    write_clip,
     write_html,
     write_ply,
+    write_s4d,
     write_splat_sequence,
     write_spz,
 )
@@ -121,12 +121,12 @@ def _write_4dgs(path: Path, model: GaussianModel4D, options: argparse.Namespace)
 
 def _write_clip(path: Path, model: GaussianModel4D, options: argparse.Namespace) -> None:
     """Write the viewer's clip."""
-    write_clip(path, model, precision=options.precision or "full")
+    write_s4d(path, model, precision=options.precision or "full")
 
 
 def _write_html(path: Path, model: GaussianModel4D, options: argparse.Namespace) -> None:
     """Write a page, which has the file's name as its title."""
-    write_html(path, pack_clip(model, precision=options.precision or "full"), path.stem)
+    write_html(path, encode_s4d(model, precision=options.precision or "full"), path.stem)
 
 
 def _write_mp4(path: Path, model: GaussianModel4D, options: argparse.Namespace) -> None:

@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..data import read_clip
-from ..frames import cut_out, prepare_clip, rembg_cutter
+from ..data import read_video
+from ..matting import prepare_frames, rembg_remover, remove_background
 from ..pipeline import DTYPES, model_folder
 from .console import Interrupt, StageBars, stage_listeners
 from .networks import load_multiview
@@ -142,12 +142,12 @@ def _multiview(options: argparse.Namespace) -> int:
     noise = SeededNoise(
         options.seed, share_grid=not options.separate_noise, share_reference=options.share_reference_noise
     )
-    cut = rembg_cutter() if options.mattes == "rembg" else cut_out
+    cut = rembg_remover() if options.mattes == "rembg" else remove_background
     refuse_own_input(Path(options.clip), out)
-    clip = read_clip(options.clip, options.frames)
+    clip = read_video(options.clip, options.frames)
     config.check_clip(len(clip.frames))
     fps = frame_rate(clip.fps if options.fps is None else options.fps)
-    images, alphas = prepare_clip(clip.frames, size=options.size, margin=options.margin, names=clip.names)
+    images, alphas = prepare_frames(clip.frames, size=options.size, margin=options.margin, names=clip.names)
     del clip  # a long one of large frames takes more than the rest
     model = load_multiview(options.model, rig=options.rig, dtype=options.dtype)
     with StageBars(encode="frame", denoise="step", decode="frame") as bars, Interrupt() as stop:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import pipeline
-from ..data import read_clip
-from ..frames import prepare_clip
+from ..data import read_video
+from ..matting import prepare_frames
 from ..optimization import OptimizationConfig
 from .console import Interrupt, Progress, StageBars, stage_listeners
 from .fit_options import add_fit_options, add_guidance_options, fit_config, guided_config
@@ -76,9 +76,9 @@ def _run(options: argparse.Namespace) -> int:
     if not options.resume:
         warn_of_unfinished(out)
     refuse_own_input(Path(options.clip), out / VIEWS)
-    clip = read_clip(options.clip, options.frames)
+    clip = read_video(options.clip, options.frames)
     fps = frame_rate(clip.fps if options.fps is None else options.fps)
-    images, alphas = prepare_clip(clip.frames, size=config.size, margin=options.margin, names=clip.names)
+    images, alphas = prepare_frames(clip.frames, size=config.size, margin=options.margin, names=clip.names)
     del clip  # a long one of large frames takes more than the rest
     model = load_multiview(options.multiview_model)
     prior = None if options.guidance_model is None else load_prior(options.guidance_model)

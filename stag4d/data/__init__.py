@@ -1,7 +1,6 @@
 """What is on disk: clips and ViewSet folders; and what one optimisation step sees of them."""
 
-from .clip_files import Clip, kept_rate, read_clip
-from .training_views import Targets, TrainingViews
+from .video import VideoClip, kept_rate, read_video
 from .view_folder import (
     hold_out_view,
     read_views,
@@ -14,12 +13,10 @@ from .view_layout import UNFINISHED
 
 __all__ = [
     "UNFINISHED",
-    "Clip",
-    "Targets",
-    "TrainingViews",
+    "VideoClip",
     "hold_out_view",
     "kept_rate",
-    "read_clip",
+    "read_video",
     "read_views",
     "remove_beyond",
     "write_view_frame",

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from ..atomic import replacing
-from ..frames import matte_from_border
 from ..geometry import OrbitPose, v11_rig_around
 from ..geometry.pose_json import (
     check_version,
@@ -28,6 +27,7 @@ from ..geometry.pose_json import (
     poses_from_json,
     read_json_object,
 )
+from ..matting import alpha_from_border
 from ..types import ViewSet
 from .png import read_picture, write_png
 from .resizing import resize_with_matte
@@ -253,7 +253,7 @@ def _read_square(path: Path) -> tuple[np.ndarray, np.ndarray, bool]:
     was_matted = alpha is None
     if alpha is None:
         try:
-            alpha = matte_from_border(torch.from_numpy(colors)).numpy()
+            alpha = alpha_from_border(torch.from_numpy(colors)).numpy()
         except ValueError as error:
             raise ValueError(f"{path}: no alpha, and {error}") from error
     alpha = _without_stray_floor(alpha)

@@ -1,7 +1,5 @@
 """What leaves the scene: pictures, clips and splat files."""
 
-from .clip import Precision, pack_clip, write_clip
-from .clip_reading import Clip, ClipFrame, read_clip
 from .fourdgs import write_4dgs
 from .html import write_html
 from .pictures import (
@@ -15,25 +13,25 @@ from .pictures import (
     write_render_poses,
 )
 from .ply import encode_ply, read_official_ply, read_ply, write_ply
+from .s4d import Precision, S4DFile, S4DFrame, encode_s4d, read_s4d, write_s4d
 from .sequence import write_splat_sequence
 from .spz import write_spz
 from .video import write_mp4
 
 __all__ = [
-    "Clip",
-    "ClipFrame",
     "Precision",
+    "S4DFile",
+    "S4DFrame",
     "as_picture",
     "encode_ply",
+    "encode_s4d",
     "forget_render_poses",
-    "pack_clip",
-    "read_clip",
     "read_official_ply",
     "read_ply",
+    "read_s4d",
     "render_file",
     "straight_colors",
     "write_4dgs",
-    "write_clip",
     "write_contact_sheet",
     "write_html",
     "write_mp4",
@@ -41,6 +39,7 @@ __all__ = [
     "write_ply",
     "write_render_folder",
     "write_render_poses",
+    "write_s4d",
     "write_splat_sequence",
     "write_spz",
 ]

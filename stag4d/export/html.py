@@ -47,7 +47,7 @@ def write_html(path: str | Path, clip: bytes, title: str) -> None:
 
     Args:
         path: The file.
-        clip: What ``pack_clip`` returns.
+        clip: What ``encode_s4d`` returns.
         title: Of the page, and of the pictures that its user saves.
 
     Raises:

@@ -7,8 +7,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from ..data import Targets
 from ..types import RenderOutput
+from .training_views import Targets
 
 
 @dataclass(frozen=True, kw_only=True)

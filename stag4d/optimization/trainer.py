@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..data import TrainingViews
 from ..geometry import OrbitPose
 from ..rendering import render
 from ..scene import (
@@ -35,6 +34,7 @@ from .losses import view_losses
 from .parameters import TrainableScene
 from .regularizers import elsewhere_penalties, field_penalties, gaussian_penalties
 from .schedules import frames_at, size_at
+from .training_views import TrainingViews
 
 _REPORT_EVERY = 10  # steps between reports and checks for numbers that are not finite
 

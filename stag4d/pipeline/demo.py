@@ -10,8 +10,8 @@ import torch
 
 from ..evaluation.metrics import compare, on_white
 from ..export import write_contact_sheet, write_render_folder
-from ..mini import INPUT_POSE, TEST_POSES, toy_seed, toy_truth
 from ..optimization import OptimizationConfig
+from ..toys import INPUT_POSE, TEST_POSES, toy_seed, toy_truth
 from .fitting import CHECKPOINT, Report, write_fit
 from .listeners import NOBODY, Listeners
 from .scenes import render_views

@@ -14,12 +14,13 @@ from typing import Any
 import torch
 
 from ..atomic import replacing
-from ..data import TrainingViews, hold_out_view
+from ..data import hold_out_view
 from ..evaluation.metrics import check_measurable, compare_on_white, on_white, psnr
-from ..export import pack_clip, write_html
+from ..export import encode_s4d, write_html
 from ..geometry import nearest_poses
 from ..optimization import ImagePrior, OptimizationConfig, Trainer
 from ..optimization.checkpoint import load_checkpoint, save_checkpoint
+from ..optimization.training_views import TrainingViews
 from ..rendering import select_backend
 from ..scene import GaussianModel4D, Gaussians, save_scene
 from ..types import StepReport, ViewSet
@@ -178,7 +179,7 @@ def write_fit(folder: Path, model: GaussianModel4D, report: Report, size: int | 
     with report.stage("write"):
         save_scene(folder / "scene.safetensors", model)
         write_turntable(folder / "turntable.mp4", model, size)
-        write_html(folder / "scene.html", pack_clip(model), "STAG4D scene")
+        write_html(folder / "scene.html", encode_s4d(model), "STAG4D scene")
     report.write(folder / "report.json")
 
 

@@ -8,13 +8,14 @@ from typing import Literal
 
 import torch
 
+from ..weights import FOLDER
+
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 """Types that the networks may have, by the names that users give."""
 
 ModelKind = Literal["multiview", "guidance"]
 
 _BUNDLED = "bundled/"
-_WEIGHTS = Path(__file__).parents[1] / "mini" / "weights"
 _INDEX = "model_index.json"
 _TELLING: dict[ModelKind, str] = {  # the field of an index that only this kind has
     "multiview": "ramping_coefficients",
@@ -26,7 +27,7 @@ def bundled_models(kind: ModelKind) -> dict[str, Path]:
     """Return the folders of the models of a kind that ship with the package, by ``bundled/NAME``."""
     return {
         f"{_BUNDLED}{index.parent.name}": index.parent
-        for index in sorted(_WEIGHTS.glob(f"*/{_INDEX}"))
+        for index in sorted(FOLDER.glob(f"*/{_INDEX}"))
         if _TELLING[kind] in json.loads(index.read_text(encoding="utf-8"))
     }
 

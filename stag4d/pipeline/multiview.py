@@ -19,9 +19,9 @@ from ..diffusion import MultiViewModel, Progress, SamplingConfig, SeededNoise, s
 from ..diffusion.sampling import StageCallback
 from ..evaluation import UnrestMeter, on_white, relative_flicker
 from ..export import write_contact_sheet
-from ..frames import CutOut, cut_out
 from ..geometry import OrbitPose
 from ..geometry.pose_json import read_json_object
+from ..matting import BackgroundRemover, remove_background
 from ..types import ViewSet
 
 _logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def generate_views(
     *,
     input_elevation_deg: float = 0.0,
     fps: float = 8.0,
-    cut: CutOut = cut_out,
+    cut: BackgroundRemover = remove_background,
     checkpoints: Path | None = None,
     on_stage: StageCallback = lambda stage, done, total: None,
     on_step: Callable[[Progress], None] = lambda progress: None,
@@ -96,7 +96,7 @@ def write_multiview(
     *,
     input_elevation_deg: float = 0.0,
     fps: float = 8.0,
-    cut: CutOut = cut_out,
+    cut: BackgroundRemover = remove_background,
     resume: bool = False,
     on_stage: StageCallback = lambda stage, done, total: None,
     on_batch: Callable[[], None] = lambda: None,
@@ -157,7 +157,7 @@ def write_multiview(
 
 
 def _cut_views(
-    model: MultiViewModel, latents: Tensor, cut: CutOut, on_stage: StageCallback
+    model: MultiViewModel, latents: Tensor, cut: BackgroundRemover, on_stage: StageCallback
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield straight colors [V, s, s, 3] and alphas [V, s, s] of each frame's views."""
     num_doubtful, blank = 0, []

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 BACKENDS = ("auto", "gsplat", "numba", "torch")
+_MODULES = {"gsplat": ".gsplat_backend", "numba": ".numba.backend", "torch": ".torch_backend"}
 RENDER_MODES = ("RGB", "D", "ED", "RGB+D", "RGB+ED")
 
 _logger = logging.getLogger(__name__)
@@ -166,7 +167,7 @@ def _missing(backend: str) -> str | None:
 def _load(backend: str) -> Callable[..., tuple[Tensor, Tensor, dict[str, Any]]]:
     """Import a backend's module and return its function."""
     draw: Callable[..., tuple[Tensor, Tensor, dict[str, Any]]]
-    draw = importlib.import_module(f".{backend}_backend", __package__).rasterize
+    draw = importlib.import_module(_MODULES[backend], __package__).rasterize
     return draw
 
 

@@ -26,8 +26,7 @@ def check_help(run, capsys) -> None:
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_a_benchmark_says_how_it_is_used(path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", [str(path), "--help"])
-    monkeypatch.syspath_prepend(path.parent)
-    check_help(lambda: runpy.run_path(str(path), run_name="__main__"), capsys)
+    check_help(lambda: runpy.run_module(f"benchmarks.{path.stem}", run_name="__main__"), capsys)
 
 
 @pytest.mark.parametrize("name", RUNS)

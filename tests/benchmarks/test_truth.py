@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+
+from benchmarks import _truth_cells, _truth_rows, _truth_table
+from benchmarks import truth as truth_script
 from tiny_models import make_guidance_folder, make_multiview_folder
 
-ROOT = Path(__file__).parents[2]
 ROWS = ("full", "no_sds", "frames_alone", "true_views")
 
 
 @pytest.fixture(scope="module")
 def truth():
-    """The script with its parts beside it, as Python finds them when it is started."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(ROOT / "benchmarks")
-        parts = {part: importlib.import_module(f"_truth_{part}") for part in ("rows", "cells", "table")}
-        return SimpleNamespace(script=importlib.import_module("truth"), **parts)
+    """The script and its parts."""
+    return SimpleNamespace(script=truth_script, rows=_truth_rows, cells=_truth_cells, table=_truth_table)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stag4d.export import html, pack_clip, read_clip, write_html
+from stag4d.export import encode_s4d, html, read_s4d, write_html
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -24,14 +24,14 @@ VIEWER = ROOT / "web" / "viewer"
 @pytest.fixture
 def page(swaying_scene, tmp_path) -> str:
     """The page of a scene whose title has to be escaped."""
-    write_html(tmp_path / "new" / "a.html", pack_clip(swaying_scene), 'a </title> & "b"')
+    write_html(tmp_path / "new" / "a.html", encode_s4d(swaying_scene), 'a </title> & "b"')
     return (tmp_path / "new" / "a.html").read_text(encoding="utf-8")
 
 
 def test_the_clip_stands_in_the_page_as_it_is(page, swaying_scene):
     text = re.search(r'<script type="text/plain" id="clip">(.*?)</script>', page)[1]
-    assert base64.b64decode(text) == pack_clip(swaying_scene)
-    assert read_clip(base64.b64decode(text)).num_gaussians == 50
+    assert base64.b64decode(text) == encode_s4d(swaying_scene)
+    assert read_s4d(base64.b64decode(text)).num_gaussians == 50
 
 
 def test_the_title_is_text(page):

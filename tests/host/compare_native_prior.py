@@ -60,7 +60,7 @@ def main():
     pack()
     native = importlib.import_module("native_pack.nodes.native_guidance")
     geometry = importlib.import_module("native_pack.stag4d.geometry")
-    toy = importlib.import_module("native_pack.stag4d.mini").toy_views(5, 1, 48)
+    toy = importlib.import_module("native_pack.stag4d.toys").toy_views(5, 1, 48)
     # Its frame alone, encoded in a batch of one as the host does it: random weights make much of rounding.
     views = replace(
         toy, view_images=toy.view_images[:, :0], view_alphas=toy.view_alphas[:, :0], view_poses=()

@@ -10,7 +10,7 @@ from host_messages import executed, of_prompt
 from PIL import Image
 
 from stag4d.data import write_views
-from stag4d.mini import toy_views
+from stag4d.toys import toy_views
 
 pytestmark = pytest.mark.host
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 from workflow_graph import NOTES, to_prompt
 
-from stag4d.mini import toy_views
 from stag4d.scene import SH_C0, GaussianModel4D, Gaussians, SceneInfo, load_scene, save_scene
+from stag4d.toys import toy_views
 
 ROOT = Path(__file__).parents[2]
 PACK = "stag4d-pack"

@@ -14,9 +14,9 @@ def load_views(pack):
 @pytest.fixture
 def saved(pack, host_folders):
     """A toy of two frames as a view folder in the input folder, and another in the output folder."""
-    mini = importlib.import_module(f"{pack.__name__}.stag4d.mini")
+    toys = importlib.import_module(f"{pack.__name__}.stag4d.toys")
     data = importlib.import_module(f"{pack.__name__}.stag4d.data")
-    views = mini.toy_views(2, num_frames=2, size=32)
+    views = toys.toy_views(2, num_frames=2, size=32)
     for name in ("input/toy", "output/runs/toy"):
         data.write_views(host_folders / name, views)
     return views

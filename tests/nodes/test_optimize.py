@@ -18,7 +18,7 @@ def optimize(pack):
 
 @pytest.fixture(scope="module")
 def views(pack):
-    return importlib.import_module(f"{pack.__name__}.stag4d.mini").toy_views(2, num_frames=2, size=32)
+    return importlib.import_module(f"{pack.__name__}.stag4d.toys").toy_views(2, num_frames=2, size=32)
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def viewer(optimize, monkeypatch):
 
 
 def test_a_scene_that_cannot_be_shown_is_fitted_all_the_same(pack, run, viewer, monkeypatch):
-    clip = importlib.import_module(f"{pack.__name__}.stag4d.export.clip")
+    clip = importlib.import_module(f"{pack.__name__}.stag4d.export.s4d.writer")
     monkeypatch.setattr(clip, "MAX_SAMPLES", 1)
     assert run(steps=30).info.settings["steps"] == 30
 

@@ -41,14 +41,14 @@ def test_the_page_is_told_of_a_clip_in_the_packs_temp_folder(run, host_folders, 
     clip = clip_of(run())
     assert (clip["subfolder"], clip["type"]) == ("stag4d", "temp")
     content = (host_folders / "temp" / "stag4d" / clip["filename"]).read_bytes()
-    read = importlib.import_module(f"{pack.__name__}.stag4d.export").read_clip(content)
+    read = importlib.import_module(f"{pack.__name__}.stag4d.export").read_s4d(content)
     assert read.num_frames == 5
     assert read.at(4).means[0, 0] == pytest.approx(0.4, abs=1e-3)
 
 
 def test_a_scene_is_packed_once_whatever_the_view(run, preview, monkeypatch):
     first = clip_of(run())
-    monkeypatch.delattr(preview, "pack_clip")
+    monkeypatch.delattr(preview, "encode_s4d")
     assert clip_of(run(json.dumps(VIEW))) == first
 
 

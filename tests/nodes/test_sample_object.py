@@ -22,9 +22,9 @@ def test_the_clip_the_mask_and_the_views_belong_together(node):
 
 
 def test_any_leaves_the_plan_to_the_seed_and_a_name_chooses_it(pack, node):
-    mini = importlib.import_module(f"{pack.__name__}.stag4d.mini")
-    drawn = mini.toy_object(5).plan
-    other = next(plan for plan in mini.PLANS if plan != drawn)
+    toys = importlib.import_module(f"{pack.__name__}.stag4d.toys")
+    drawn = toys.toy_object(5).plan
+    other = next(plan for plan in toys.PLANS if plan != drawn)
     by_seed, by_name, changed = (node.execute(name, 5, 1, 32).args[0] for name in ("any", drawn, other))
     assert torch.equal(by_seed, by_name)
     assert not torch.equal(by_seed, changed)

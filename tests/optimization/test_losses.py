@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from stag4d.data import Targets
 from stag4d.optimization import LossWeights
 from stag4d.optimization.losses import view_losses
+from stag4d.optimization.training_views import Targets
 from stag4d.types import RenderOutput
 
 IS_INPUT = torch.tensor([True, False])

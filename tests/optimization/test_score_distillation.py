@@ -13,7 +13,6 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from stag4d.evaluation import compare
 from stag4d.geometry import OrbitPose, zero123plus_rig
-from stag4d.mini import TEST_POSES, toy_truth, toy_views
 from stag4d.optimization import (
     AdaptivePercentile,
     DensificationConfig,
@@ -28,6 +27,7 @@ from stag4d.optimization import (
 )
 from stag4d.pipeline import render_views
 from stag4d.scene import GaussianModel4D, Gaussians
+from stag4d.toys import TEST_POSES, toy_truth, toy_views
 
 CAMERAS = (OrbitPose(azimuth_deg=0.0), *zero123plus_rig("v1.1"))
 NO_PICTURES = LossWeights(input_color=0, input_alpha=0, view_color=0, view_alpha=0)

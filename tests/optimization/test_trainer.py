@@ -9,10 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from stag4d.data import TrainingViews
 from stag4d.evaluation.metrics import on_white, psnr
 from stag4d.geometry import OrbitPose
-from stag4d.mini import TEST_POSES, toy_seed, toy_truth, toy_views
 from stag4d.optimization import (
     AdaptivePercentile,
     BatchConfig,
@@ -25,8 +23,10 @@ from stag4d.optimization import (
     Trainer,
     preset,
 )
+from stag4d.optimization.training_views import TrainingViews
 from stag4d.rendering import render
 from stag4d.scene import GaussianModel4D
+from stag4d.toys import TEST_POSES, toy_seed, toy_truth, toy_views
 from stag4d.types import Cameras, StepReport, ViewSet
 
 NO_PICTURES = LossWeights(input_color=0, input_alpha=0, view_color=0, view_alpha=0)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from stag4d import mini
 from stag4d.pipeline import DTYPES, bundled_models, model_folder, models
+from stag4d.weights import FOLDER
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def weights(tmp_path, monkeypatch) -> Path:
         (tmp_path / name).mkdir()
         (tmp_path / name / "model_index.json").write_text(json.dumps(index))
     (tmp_path / "notes").mkdir()
-    monkeypatch.setattr(models, "_WEIGHTS", tmp_path)
+    monkeypatch.setattr(models, "FOLDER", tmp_path)
     return tmp_path
 
 
@@ -33,11 +33,9 @@ def test_bundled_models_are_listed_by_kind(weights):
     assert bundled_models("guidance") == {"bundled/prior": weights / "prior"}
 
 
-def test_they_lie_beside_the_toys_and_every_one_that_is_there_is_of_a_kind():
-    place = Path(mini.__file__).parent / "weights"
-    assert place == models._WEIGHTS
+def test_every_bundled_model_is_of_a_kind():
     found = [*bundled_models("multiview").values(), *bundled_models("guidance").values()]
-    assert sorted(found) == sorted(index.parent for index in place.glob("*/model_index.json"))
+    assert sorted(found) == sorted(index.parent for index in FOLDER.glob("*/model_index.json"))
 
 
 def test_a_name_stands_for_a_bundled_model_and_all_else_for_a_folder(weights):

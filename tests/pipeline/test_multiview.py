@@ -19,8 +19,8 @@ from tiny_models import TILE, make_multiview_folder
 
 from stag4d.data import read_views
 from stag4d.diffusion import Anchor, MultiViewModel, SamplingConfig, SeededNoise, load_multiview_model
-from stag4d.frames import cut_out
 from stag4d.geometry import OrbitPose, zero123plus_rig
+from stag4d.matting import remove_background
 from stag4d.pipeline.multiview import generate_views, write_multiview
 
 SIZE, STEPS = 20, 4
@@ -351,7 +351,7 @@ def test_blank_views_are_named(model, tmp_path, caplog):
     numbers = iter(range(18))
 
     def cut(view: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, bool]:
-        colors, alpha, _ = cut_out(view)
+        colors, alpha, _ = remove_background(view)
         return colors, alpha * (next(numbers) != 8), True
 
     write_multiview(tmp_path, model, *clip(), NOISE, CONFIG, cut=cut)
@@ -363,7 +363,7 @@ def doubtful(every: int) -> Callable[[torch.Tensor], tuple[torch.Tensor, torch.T
     numbers: Iterator[int] = iter(range(1000))
 
     def cut(view: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, bool]:
-        return *cut_out(view)[:2], bool((next(numbers) + 1) % every)
+        return *remove_background(view)[:2], bool((next(numbers) + 1) % every)
 
     return cut
 

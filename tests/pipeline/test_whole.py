@@ -22,9 +22,9 @@ from stag4d.diffusion import (
     load_multiview_model,
 )
 from stag4d.evaluation.metrics import on_white
-from stag4d.mini import TEST_POSES, toy_truth, toy_views
 from stag4d.pipeline.whole import CHECKPOINT, run
 from stag4d.scene import load_scene
+from stag4d.toys import TEST_POSES, toy_truth, toy_views
 
 SAMPLING = SamplingConfig(num_steps=2, guidance_scale=1.0)
 

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 
-from stag4d import rendering
+from benchmarks import gpu_parity
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-SCRIPT = Path(rendering.__file__).parents[2] / "benchmarks" / "gpu_parity.py"
 
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """Load the script as on a machine without a GPU."""
+    """The script, as on a machine without a GPU."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     missing = sys.modules["stag4d.rendering.rasterize"]._missing
     missing.cache_clear()
-    spec = importlib.util.spec_from_file_location("gpu_parity", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module
+    yield gpu_parity
     missing.cache_clear()
 
 

@@ -21,10 +21,11 @@ from torch import Tensor
 
 pytest.importorskip("numba")
 
-from stag4d.rendering import numba_backend, numba_compositing, numba_tiling, numba_workers
+from stag4d.rendering.numba import backend, splat_intrinsics, workers
+from stag4d.rendering.numba import tiling as tiling_module
 
 PARAMETERS = ("means", "quats", "scales", "opacities", "colors")
-PACKAGE = Path(numba_backend.__file__).parent
+PACKAGE = Path(backend.__file__).parent
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def threads() -> Iterator[Any]:
 def results(scene, render_mode: str = "RGB+D") -> list[Tensor]:
     """Render and return images, alphas, metadata and all gradients of a fixed weighting."""
     arguments = scene.arguments("cpu", torch.float32)
-    renders, alphas, meta = numba_backend.rasterize(**arguments, render_mode=render_mode)
+    renders, alphas, meta = backend.rasterize(**arguments, render_mode=render_mode)
     meta["means2d"].retain_grad()
     weights = torch.randn(renders.shape, generator=torch.Generator().manual_seed(3))
     ((renders * weights).sum() + alphas.sum()).backward()
@@ -51,22 +52,22 @@ def assert_same_bytes(actual: list[Tensor], expected: list[Tensor]) -> None:
         assert one.detach().numpy().tobytes() == other.detach().numpy().tobytes()
 
 
-def tiling_of(scene) -> tuple[numba_tiling.Tiling, Tensor, Tensor]:
+def tiling_of(scene) -> tuple[tiling_module.Tiling, Tensor, Tensor]:
     """Return the order of a scene's splats, and the means2d and ellipses that it was made from."""
     captured = {}
 
     def capture(size, means2d, ellipses, *rest):
         captured.update(means2d=torch.from_numpy(means2d), ellipses=torch.from_numpy(ellipses))
-        captured["tiling"] = numba_tiling.tile_splats(size, means2d, ellipses, *rest)
+        captured["tiling"] = tiling_module.tile_splats(size, means2d, ellipses, *rest)
         return captured["tiling"]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(numba_backend, "tile_splats", capture)
-        numba_backend.rasterize(**scene.arguments("cpu", torch.float32, requires_grad=False))
+        patch.setattr(backend, "tile_splats", capture)
+        backend.rasterize(**scene.arguments("cpu", torch.float32, requires_grad=False))
     return captured["tiling"], captured["means2d"], captured["ellipses"]
 
 
-def assert_tiling_is_sound(tiling: numba_tiling.Tiling, num_splats: int) -> None:
+def assert_tiling_is_sound(tiling: tiling_module.Tiling, num_splats: int) -> None:
     """Every slot is filled once and belongs to the splat that fills it; the tiles share out all places."""
     count = len(tiling.splats)
     assert tiling.tile_starts[0] == 0
@@ -102,9 +103,9 @@ def test_busy_helpers_delay_no_caller(threads):
     """While other callers hold every helper, a caller does all shares by itself."""
     threads(4)
     released, done = threading.Event(), []
-    busy = [numba_workers._pool().submit(released.wait, 60.0) for _ in range(os.cpu_count() or 1)]
+    busy = [workers._pool().submit(released.wait, 60.0) for _ in range(os.cpu_count() or 1)]
     try:
-        numba_workers.run_shares(lambda part, parts: done.append((part, parts)), 8)
+        workers.run_shares(lambda part, parts: done.append((part, parts)), 8)
     finally:
         released.set()
     assert all(future.result() for future in busy)
@@ -119,7 +120,7 @@ def test_errors_in_helpers_reach_the_caller(threads):
         raise RuntimeError(f"share {part} of {parts}")
 
     with pytest.raises(RuntimeError, match="share"):
-        numba_workers.run_shares(fail, 8)
+        workers.run_shares(fail, 8)
 
 
 def test_a_million_random_gaussians_render_and_differentiate():
@@ -141,7 +142,7 @@ def test_a_million_random_gaussians_render_and_differentiate():
     viewmats = torch.eye(4)[None].clone()
     viewmats[0, 2, 3] = 1.0
     intrinsics = torch.tensor([[[90.0, 0.0, 60.0], [0.0, 90.0, 45.0], [0.0, 0.0, 1.0]]])
-    renders, alphas, meta = numba_backend.rasterize(
+    renders, alphas, meta = backend.rasterize(
         *leaves, torch.rand(count, 3, generator=generator), viewmats, intrinsics, 120, 90
     )
     (renders.sum() + alphas.sum()).backward()
@@ -205,7 +206,7 @@ def test_alpha_polynomial_is_the_exponential():
     """The eighth power of a polynomial, in float32, over every exponent that there is."""
     exponents = np.linspace(0.0, np.log(255.0), 100_001)
     root = np.zeros(len(exponents), np.float32)
-    for coefficient in reversed(numba_compositing.ALPHA_ROOT):
+    for coefficient in reversed(splat_intrinsics.ALPHA_ROOT):
         root = root * exponents.astype(np.float32) + np.float32(coefficient)
     alphas = np.exp(exponents) / 255.0
     assert np.abs(root**8 / alphas - 1.0).max() < 3e-6
@@ -213,7 +214,7 @@ def test_alpha_polynomial_is_the_exponential():
 
 def test_too_many_intersections_are_an_error_that_counts_them(monkeypatch, cloud):
     """Where int32 would overflow; the limit is lowered to be reached."""
-    monkeypatch.setattr(numba_tiling, "MAX_INTERSECTIONS", 100)
+    monkeypatch.setattr(tiling_module, "MAX_INTERSECTIONS", 100)
     with pytest.raises(RuntimeError, match=r"splats meet rows of tiles \d{3,} times, more than 100; render"):
         results(cloud(300))
 
@@ -226,7 +227,7 @@ def test_inputs_of_other_layout_and_type_render_the_same(cloud):
     strided = {name: torch.stack([arguments[name].detach()] * 2, dim=-1)[..., 0] for name in PARAMETERS}
     leaves = {name: value.requires_grad_() for name, value in strided.items()}
     assert not leaves["means"].is_contiguous()
-    renders, alphas, _ = numba_backend.rasterize(**{**arguments, **leaves})
+    renders, alphas, _ = backend.rasterize(**{**arguments, **leaves})
     weights = torch.randn(renders.shape, generator=torch.Generator().manual_seed(3))
     ((renders * weights).sum() + alphas.sum()).backward()
     assert torch.equal(renders, expected[0])
@@ -237,7 +238,7 @@ def test_inputs_of_other_layout_and_type_render_the_same(cloud):
 def test_renders_without_gradients_hold_no_graph(cloud):
     arguments = cloud(20).arguments("cpu", torch.float32)
     with torch.no_grad():
-        renders, _, meta = numba_backend.rasterize(**arguments)
+        renders, _, meta = backend.rasterize(**arguments)
     assert renders.grad_fn is None
     assert meta["means2d"].grad_fn is None
 
@@ -245,16 +246,16 @@ def test_renders_without_gradients_hold_no_graph(cloud):
 def test_inference_mode_renders_the_same_and_can_warm_up(cloud):
     """A host may run everything without gradients."""
     arguments = cloud(20).arguments("cpu", torch.float32)
-    expected, _, _ = numba_backend.rasterize(**arguments)
+    expected, _, _ = backend.rasterize(**arguments)
     with torch.inference_mode():
-        numba_backend.warm_up()
-        renders, _, _ = numba_backend.rasterize(**arguments)
+        backend.warm_up()
+        renders, _, _ = backend.rasterize(**arguments)
     assert torch.equal(renders, expected)
 
 
 def test_kernels_compile_without_a_folder_to_cache_in(monkeypatch):
     """Numba refuses to decorate where it can write nowhere."""
-    njit = numba_workers.numba.njit
+    njit = workers.numba.njit
 
     def refuse_to_cache(**options):
         if options.get("cache"):
@@ -264,9 +265,9 @@ def test_kernels_compile_without_a_folder_to_cache_in(monkeypatch):
     def add(part: int, parts: int, numbers: np.ndarray) -> None:
         numbers[0] += part + parts
 
-    monkeypatch.setattr(numba_workers.numba, "njit", refuse_to_cache)
+    monkeypatch.setattr(workers.numba, "njit", refuse_to_cache)
     numbers = np.zeros(1)
-    numba_workers.compiled(add)(1, 2, numbers)
+    workers.compiled(add)(1, 2, numbers)
     assert numbers[0] == 3.0
 
 
@@ -275,7 +276,7 @@ import importlib.util, sys
 import numpy as np
 
 def load(package, folder):
-    for name in (package, package + ".numba_workers", package + ".numba_tiling"):
+    for name in (package, package + ".workers", package + ".tiling"):
         path = folder + "/" + (name[len(package) + 1 :] or "__init__") + ".py"
         spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=[folder])
         sys.modules[name] = importlib.util.module_from_spec(spec)

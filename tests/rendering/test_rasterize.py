@@ -61,7 +61,7 @@ def test_numba_is_picked_on_the_cpu(forgetful: None):
 
 def test_choice_is_logged_once_with_what_to_install(forgetful: None, monkeypatch, caplog):
     """Without Numba torch renders, and the log says how to do better, one time."""
-    monkeypatch.setitem(sys.modules, "stag4d.rendering.numba_backend", None)  # makes its import fail
+    monkeypatch.setitem(sys.modules, "stag4d.rendering.numba.backend", None)  # makes its import fail
     with caplog.at_level(logging.INFO, logger="stag4d.rendering"):
         assert [select_backend("cpu") for _ in range(3)] == ["torch"] * 3
     assert len(caplog.records) == 1

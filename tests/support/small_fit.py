@@ -6,7 +6,6 @@ import functools
 from dataclasses import replace
 from typing import Any
 
-from stag4d.mini import toy_views
 from stag4d.optimization import (
     BatchConfig,
     DensificationConfig,
@@ -19,6 +18,7 @@ from stag4d.optimization import (
     preset,
 )
 from stag4d.scene import FieldConfig
+from stag4d.toys import toy_views
 from stag4d.types import ViewSet
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from stag4d.export import pack_clip
+from stag4d.export import encode_s4d
 from stag4d.scene import GaussianModel4D
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Viewer:
 
     def load(self, model: GaussianModel4D) -> None:
         """Show another scene."""
-        self.run("await player.load(bytes(value))", base64.b64encode(pack_clip(model)).decode())
+        self.run("await player.load(bytes(value))", base64.b64encode(encode_s4d(model)).decode())
 
     def look(self, **view: Any) -> None:
         """Set the view."""

@@ -58,7 +58,7 @@ def test_a_run_goes_on_with_the_networks_of_a_folder(tmp_path):
         )
         torch.testing.assert_close(read_text_encoder(tokens)[0], text_encoder(tokens)[0], **half)
     names = load_file(tmp_path / "text_encoder" / "model.safetensors")
-    assert all(name.startswith("text_model.") for name in names)  # as published: every transformers reads them
+    assert all(name.startswith("text_model.") for name in names)
     again = Learner(unet, encoder, learner.uncond_states)
     write_folder(tmp_path / "next", again, make_autoencoder(), text_encoder)
     for config in (tmp_path / "next").rglob("config.json"):  # a folder does not say where it came from

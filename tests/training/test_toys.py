@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stag4d.geometry import OrbitPose
-from stag4d.mini import raycast, toy_object, toy_seed
+from stag4d.toys import raycast, toy_object, toy_seed
 from stag4d.types import Cameras
 from training import toys
 from training.toys import (

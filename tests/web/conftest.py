@@ -12,7 +12,7 @@ from chromium import FLAGS, launcher
 from solid_scene import solid_scene
 from viewer_page import Viewer, open_page
 
-from stag4d.export import pack_clip
+from stag4d.export import encode_s4d
 from stag4d.scene import GaussianModel4D
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def box() -> GaussianModel4D:
 @pytest.fixture(scope="session")
 def box_clip(box: GaussianModel4D) -> str:
     """Its clip, base64."""
-    return base64.b64encode(pack_clip(box)).decode()
+    return base64.b64encode(encode_s4d(box)).decode()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stag4d.export import pack_clip, write_html
+from stag4d.export import encode_s4d, write_html
 
 pytestmark = pytest.mark.browser
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.browser
 def file(tmp_path_factory, box) -> Path:
     """The page of the box."""
     path = tmp_path_factory.mktemp("page") / "box.html"
-    write_html(path, pack_clip(box), "sliding box")
+    write_html(path, encode_s4d(box), "sliding box")
     return path
 
 

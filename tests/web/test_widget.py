@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from counted_gl import COUNT_GL
 
-from stag4d.export import pack_clip
+from stag4d.export import encode_s4d
 from stag4d.geometry import OrbitPose
 from stag4d.scene import GaussianModel4D
 
@@ -143,7 +143,7 @@ def clips(box: GaussianModel4D) -> dict[str, bytes]:
     less = box.gaussians.map(lambda value: value[: SPLATS[ABOVE]])
     pose = OrbitPose(azimuth_deg=0, elevation_deg=25)
     above = GaussianModel4D(less, box.deformation, replace(box.info, input_pose=pose))
-    return {FRONT: pack_clip(box), ABOVE: pack_clip(above)}
+    return {FRONT: encode_s4d(box), ABOVE: encode_s4d(above)}
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ def saved_scene(pack, host_folders, sliding_scene):
 @pytest.fixture
 def native_results(pack):
     """What the host's own nodes give: a toy's five frames, 24 a second."""
-    toy = importlib.import_module(f"{pack.__name__}.stag4d.mini").toy_views(3, 5, 32)
+    toy = importlib.import_module(f"{pack.__name__}.stag4d.toys").toy_views(3, 5, 32)
     return {"GetVideoComponents": (toy.images, None, 24.0), "RemoveBackground": (toy.alphas,)}
 
 

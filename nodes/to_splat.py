@@ -1,0 +1,43 @@
+"""A scene as native splats, one for each time."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..stag4d.scene import GaussianModel4D
+from .host.sockets import CATEGORY, MOMENT, Scene
+from .host.splats import splat_at
+
+
+class STAG4DToSplat(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="STAG4DToSplat",
+            display_name="STAG4D To Splat",
+            category=CATEGORY,
+            description="Turns a 4D scene into native splats, one for each time, for Render Splat, Transform "
+            "Splat, Merge Splat and the 3D file nodes.",
+            search_aliases=["4d to splat", "native gaussian splat"],
+            inputs=[
+                Scene.Input("scene", tooltip="The scene to convert."),
+                io.DynamicCombo.Input(
+                    "times",
+                    options=[
+                        io.DynamicCombo.Option("all frames", []),
+                        io.DynamicCombo.Option("moment", [MOMENT]),
+                    ],
+                    tooltip="all frames: a batch with one splat a frame. moment: a single splat; nodes that "
+                    "write a file take only the first of a batch.",
+                ),
+            ],
+            outputs=[io.Splat.Output("splat", tooltip="A batch of splats in the order of time.")],
+        )
+
+    @classmethod
+    def execute(cls, scene: GaussianModel4D, times: Mapping[str, Any]) -> io.NodeOutput:
+        chosen = scene.frame_times
+        if times["times"] == "moment":
+            chosen = chosen.new_tensor([times["moment"]])
+        return io.NodeOutput(splat_at(scene, chosen))

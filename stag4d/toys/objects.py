@@ -1,0 +1,156 @@
+"""Toy objects: a body plan drawn by a seed, dressed, animated and scaled to the default camera.
+
+A toy stays within a ball of radius ``REACH`` around the origin at all times.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from .bodies import PLANS
+from .motions import animate
+from .paint import Paint, Wardrobe
+from .seeded_random import SeededRandom
+from .shapes import Solids
+from .skeleton import Skeleton
+from .sketch import Sketch
+
+REACH = 0.75  # world units; from distance 2, such a ball covers 0.89 of the default frame's half extent
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+_MAX_SEED = 2**32  # the generator takes no more
+_FILL = 0.985  # of REACH: the ball is fitted to samples of surface and time
+_CHECK_TIMES = 25
+_CHECK_DIRECTIONS = 32
+_CENTERING_STEPS = 40
+
+
+@dataclass(frozen=True, eq=False)
+class ToyObject:
+    """One animated toy.
+
+    Attributes:
+        plan: Name of its body plan.
+        loops: Whether it looks the same at times 0 and 1.
+        skeleton: J joints and how they swing.
+        solids: P solids in their joints' frames, float64.
+        joint_of_solid: [P].
+        paint: P coats.
+    """
+
+    plan: str
+    loops: bool
+    skeleton: Skeleton
+    solids: Solids
+    joint_of_solid: Tensor
+    paint: Paint
+
+    def pose(self, frame_time: float) -> Solids:
+        """Return the solids in the world at a time in [0, 1], float32; raises ValueError outside."""
+        if not 0.0 <= frame_time <= 1.0:
+            raise ValueError(f"toy: frame time is {frame_time}; expected 0 to 1.")
+        rotations, centers = self._world(torch.tensor([frame_time]))
+        return Solids(self.solids.kinds, self.solids.sizes.float(), rotations[0].float(), centers[0].float())
+
+    def _world(self, times: Tensor) -> tuple[Tensor, Tensor]:
+        """Return rotations [T, P, 3, 3] and centers [T, P, 3] of the solids, float64."""
+        rotations, origins = self.skeleton.frames(times)
+        rotations = rotations[self.joint_of_solid].transpose(0, 1)  # [T, P, 3, 3]
+        origins = origins[self.joint_of_solid].transpose(0, 1)  # [T, P, 3]
+        centers = origins + (rotations @ self.solids.centers[..., None])[..., 0]
+        return rotations @ self.solids.rotations, centers
+
+    def surface_points(self, times: Tensor) -> Tensor:
+        """Return outer points of all solids at times [T] in the world, [T, P, D, 3] float64."""
+        rotations, centers = self._world(times)
+        local = self.solids.support_points(_sphere_directions(_CHECK_DIRECTIONS))  # [P, D, 3]
+        return local @ rotations.transpose(-1, -2) + centers[:, :, None]
+
+
+def toy_object(seed: int, plan: str | None = None) -> ToyObject:
+    """Return the toy of a seed; the same seed gives the same toy.
+
+    Args:
+        seed: 0 to 2**32 - 1. Use ``toy_seed`` to stay within a split.
+        plan: Name of a body plan; by default the seed draws one.
+
+    Returns:
+        The toy.
+
+    Raises:
+        ValueError: if the seed is out of range or the plan unknown.
+    """
+    if not 0 <= seed < _MAX_SEED:
+        raise ValueError(f"toy: seed is {seed}; expected 0 to {_MAX_SEED - 1}.")
+    if plan is not None and plan not in PLANS:
+        raise ValueError(f"toy: unknown body plan {plan!r}; expected one of {list(PLANS)}.")
+    random = SeededRandom(seed)
+    drawn = random.pick(tuple(PLANS))  # thrown even when not wanted: the rest stays the same
+    plan = plan or drawn
+    draw, motions = PLANS[plan]
+    sketch = Sketch(random)
+    draw(sketch, Wardrobe.draw(random))
+    motion = random.pick(motions)
+    loops, bounce = animate(sketch.joints, motion, random)
+    toy = ToyObject(
+        plan=plan,
+        loops=loops,
+        skeleton=Skeleton.from_joints(sketch.joints, bounce),
+        solids=sketch.solids(),
+        joint_of_solid=torch.tensor(sketch.joint_of_solid),
+        paint=Paint.from_coats(sketch.coats),
+    )
+    return _fitted(toy, sketch)
+
+
+def toy_seed(split: Split, index: int) -> int:
+    """Return the seed of a split's toy.
+
+    Seeds are 3 index + 0, 1 or 2 for train, val or test: no two splits share one.
+
+    Args:
+        split: ``"train"``, ``"val"`` or ``"test"``.
+        index: Number of the toy within the split, from 0.
+
+    Returns:
+        The seed.
+
+    Raises:
+        ValueError: if the split is unknown or the index out of range.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"toy: unknown split {split!r}; expected one of {list(SPLITS)}.")
+    if not 0 <= index < _MAX_SEED // 3:
+        raise ValueError(f"toy: index is {index}; expected 0 to {_MAX_SEED // 3 - 1}.")
+    return 3 * index + SPLITS.index(split)
+
+
+def _fitted(toy: ToyObject, sketch: Sketch) -> ToyObject:
+    """Return the toy moved and scaled into the ball of radius ``REACH`` around the origin."""
+    points = toy.surface_points(torch.linspace(0, 1, _CHECK_TIMES)).reshape(-1, 3).float()
+    squares = (points**2).sum(-1)
+    center = (points.amin(0) + points.amax(0)) / 2
+    # The smallest ball, by Badoiu and Clarkson: ever shorter steps towards the farthest point.
+    for step in range(1, _CENTERING_STEPS + 1):
+        farthest = points[(squares - 2 * points @ center).argmax()]
+        center = center + (farthest - center) / (step + 1)
+    scale = _FILL * REACH / (points - center).norm(dim=-1).max().item()
+    solids = replace(toy.solids, sizes=toy.solids.sizes * scale, centers=toy.solids.centers * scale)
+    skeleton = toy.skeleton.scaled(scale, -scale * center)
+    return replace(toy, skeleton=skeleton, solids=solids, paint=Paint.from_coats(sketch.coats, scale))
+
+
+def _sphere_directions(count: int) -> Tensor:
+    """Return evenly spread unit vectors (a Fibonacci lattice), float64 [count, 3]."""
+    index = torch.arange(count, dtype=torch.float64) + 0.5
+    height = 1 - 2 * index / count
+    angle = math.pi * (1 + math.sqrt(5)) * index
+    radius = (1 - height**2).sqrt()
+    return torch.stack([radius * angle.cos(), height, radius * angle.sin()], dim=-1)
