@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ..geometry import OrbitPose
 from ..geometry.pose_json import check_version, poses_from_json, read_json_object, whole_number
+from ..progress import Monitor, silent
 from ..types import Cameras, RenderOutput, frame_times
 from .flicker import FlickerMeter
 from .metrics import on_white, psnr, silhouette_iou, ssim, summarize
@@ -116,7 +117,7 @@ def evaluate_folder(
     render: Callable[[Cameras, float], RenderOutput],
     truth_folder: str | Path,
     num_frames: int | None = None,
-    on_frame: Callable[[int, int], None] = lambda done, total: None,
+    monitor: Monitor = silent,
 ) -> dict[str, Any]:
     """Measure renders against a truth folder, one frame at a time.
 
@@ -124,7 +125,7 @@ def evaluate_folder(
         render: Gives the scene from C cameras at a time 0..1, composited on white.
         truth_folder: As ``stag4d render`` writes it.
         num_frames: Frames of the whole clip, used when the folder does not say.
-        on_frame: Called with the frames done and their number, after each.
+        monitor: Called after each frame.
 
     Returns:
         ``psnr``, ``ssim``, ``iou`` and, of more than one frame, ``flicker``: means over frames and then
@@ -148,7 +149,7 @@ def evaluate_folder(
         by_frame["ssim"].append(ssim(rendered, images))
         by_frame["iou"].append(silhouette_iou(rendered_alphas, alphas))
         meter.add(rendered, images)
-        on_frame(done, len(truth.frames))
+        monitor("evaluate", done, len(truth.frames))
     scores = {name: torch.stack(values, dim=1) for name, values in by_frame.items()}  # of [V, T]
     if len(truth.frames) > 1:
         scores["flicker"] = meter.values()[:, None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,14 @@ import torch
 from torch import Tensor
 
 from ..atomic import write_whole
+from ..progress import Monitor, silent
 from ..scene import GaussianModel4D, Gaussians
 
 _UNFADING = 1e4  # standard deviation in time, durations of the clip: nothing fades, and it is finite
 
 
 @torch.no_grad()
-def encode_4dgs(model: GaussianModel4D, on_frame: Callable[[int], None] = lambda done: None) -> bytes:
+def encode_4dgs(model: GaussianModel4D, monitor: Monitor = silent) -> bytes:
     """Return a scene as a file of the temporal model ``keyframe-delta``, one sample a frame.
 
     A Gaussian keeps its identity from frame to frame, and its velocity leads to its next center: players
@@ -27,7 +27,7 @@ def encode_4dgs(model: GaussianModel4D, on_frame: Callable[[int], None] = lambda
 
     Args:
         model: The scene.
-        on_frame: Called with the number of frames done, after each.
+        monitor: Called after each frame.
 
     Raises:
         RuntimeError: if the package fourdgs is not installed.
@@ -49,12 +49,12 @@ def encode_4dgs(model: GaussianModel4D, on_frame: Callable[[int], None] = lambda
         velocities = (following.means - posed.means) * fps  # [N, 3] world units a second
         samples.append(Sample(frame / fps, ids, _gaussian_set(posed, velocities, frame / fps, count / fps)))
         posed = following
-        on_frame(frame + 1)
+        monitor("export", frame + 1, model.info.num_frames)
     return write_sequence(samples, count / fps, library="stag4d")
 
 
 def write_4dgs(
-    path: str | Path, model: GaussianModel4D, on_frame: Callable[[int], None] = lambda done: None
+    path: str | Path, model: GaussianModel4D, monitor: Monitor = silent
 ) -> None:
     """Write what ``encode_4dgs`` makes; the folder is made when it does not exist.
 
@@ -62,7 +62,7 @@ def write_4dgs(
         RuntimeError: if the package fourdgs is not installed or the file cannot be written.
         ValueError: if a number of the scene is not finite.
     """
-    write_whole(path, encode_4dgs(model, on_frame))
+    write_whole(path, encode_4dgs(model, monitor))
 
 
 def _gaussian_set(gaussians: Gaussians, velocities: Tensor, seconds: float, duration: float) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from ..atomic import replacing_files
+from ..progress import Monitor, silent
 from ..scene import GaussianModel4D, Gaussians
 from .ply import encode_ply
 from .spz import encode_spz
@@ -22,7 +23,7 @@ def write_splat_sequence(
     model: GaussianModel4D,
     file_format: str,
     frames: Sequence[int] | None = None,
-    on_frame: Callable[[int], None] = lambda done: None,
+    monitor: Monitor = silent,
 ) -> list[Path]:
     """Write ``frame_0000.ply`` and on, named after the scene's frames.
 
@@ -34,7 +35,7 @@ def write_splat_sequence(
         model: The scene.
         file_format: ``ply`` or ``spz``.
         frames: Frame numbers of the scene, from 0, in ascending order; None writes all.
-        on_frame: Called with the number of frames done, after each.
+        monitor: Called after each frame.
 
     Returns:
         The files in order.
@@ -54,5 +55,5 @@ def write_splat_sequence(
         for done, (number, name) in enumerate(zip(numbers, names, strict=True), start=1):
             gaussians = model.at(model.frame_times[[number]])[0]
             (temporary / name).write_bytes(_ENCODERS[file_format](gaussians))
-            on_frame(done)
+            monitor("export", done, len(frames))
     return [root / name for name in names]

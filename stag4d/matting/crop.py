@@ -5,11 +5,12 @@ Colors are straight, 0..1; a pixel belongs to the object where its alpha is abov
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from ..progress import Monitor, silent
 from .background import alpha_from_border
 
 _MIN_ALPHA = 1e-4  # a fortieth of an 8-bit level: below it there is no color to recover
@@ -23,7 +24,7 @@ def prepare_frames(
     size: int,
     margin: float,
     names: Sequence[str] | None = None,
-    on_piece: Callable[[int], None] = lambda done: None,
+    monitor: Monitor = silent,
 ) -> tuple[Tensor, Tensor]:
     """Choose frames and cut one square around the object's whole motion.
 
@@ -40,7 +41,7 @@ def prepare_frames(
         size: Side S of the result, pixels.
         margin: Share of the result's side that stays free on each side of the box's longer extent.
         names: What messages call the frames; None numbers them from 0.
-        on_piece: Called with the number of mattes and cuts done, after each of these 2 T pieces.
+        monitor: Called after each matte and each cut, 2 T in all.
 
     Returns:
         Images [T, S, S, 3], white where alpha is 0, and alphas [T, S, S]; float32.
@@ -58,7 +59,7 @@ def prepare_frames(
     count = len(images)
     kept = torch.linspace(0, count - 1, min(num_frames or count, count), dtype=torch.float64).round().int()
     frames = kept.tolist()
-    mattes = _mattes(images, alphas, frames, "clip", names, on_piece)  # [T, H, W]
+    mattes = _mattes(images, alphas, frames, "clip", names, monitor)  # [T, H, W]
     left, top, side = _square_around(mattes, margin)
     height, width = mattes.shape[1:]
     rows = _resampling_weights(top, side, size, height).to(mattes)  # [S, H]
@@ -73,7 +74,7 @@ def prepare_frames(
         straight = resampled[..., :3] / weight.clamp_min(_MIN_ALPHA)
         cut_images[index] = torch.where(weight > _MIN_ALPHA, straight, 1.0).clamp(0, 1)
         cut_alphas[index] = weight[..., 0].clamp(0, 1)
-        on_piece(len(frames) + index + 1)
+        monitor("crop", len(frames) + index + 1, 2 * len(frames))
     return cut_images, cut_alphas
 
 
@@ -123,14 +124,14 @@ def _mattes(
     frames: Sequence[int],
     subject: str,
     names: Sequence[str] | None = None,
-    on_piece: Callable[[int], None] = lambda done: None,
+    monitor: Monitor = silent,
 ) -> Tensor:
     """Return alphas [T, H, W] of some frames of a checked batch; raises ValueError as ``object_alphas``."""
     found = []
     for frame in frames:
         name = f"image {frame}" if names is None else names[frame]
         found.append(_matte(images[frame], None if alphas is None else alphas[frame], f"{subject}: {name}"))
-        on_piece(len(found))
+        monitor("crop", len(found), 2 * len(frames))
     mattes = torch.stack(found)
     if mattes.min() > 0.5:
         raise ValueError(f"{subject}: every matte is full; expected background around the object.")

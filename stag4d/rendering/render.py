@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
+from ..progress import Monitor, silent
 from ..scene import GaussianModel4D, Gaussians
 from ..types import Cameras, RenderOutput
 from .rasterize import rasterize
@@ -52,7 +51,7 @@ def render_sequence(
     with_depth: bool = False,
     backend: str = "auto",
     collect_on: torch.device | str | None = None,
-    on_frame: Callable[[int], None] = lambda done: None,
+    monitor: Monitor = silent,
 ) -> RenderOutput:
     """Render a camera path: camera i at time i.
 
@@ -64,7 +63,7 @@ def render_sequence(
         with_depth: Whether to add expected camera depth.
         backend: See ``rasterize``.
         collect_on: Device of the result, so that a long path need not fit on the scene's; None: the scene's.
-        on_frame: Called with the number of frames done, after each.
+        monitor: Called after each frame.
 
     Returns:
         T images, alphas and depths; no meta.
@@ -90,5 +89,5 @@ def render_sequence(
         alphas.append(output.alphas.to(collect_on or model.device))
         if output.depths is not None:
             depths.append(output.depths.to(collect_on or model.device))
-        on_frame(index + 1)
+        monitor("render", index + 1, count)
     return RenderOutput(torch.cat(images), torch.cat(alphas), torch.cat(depths) if depths else None)

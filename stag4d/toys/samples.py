@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from ..geometry import OrbitPose, zero123plus_rig
+from ..progress import Monitor, silent
 from ..types import Cameras, ViewSet, frame_times
 from .objects import Split, toy_object, toy_seed
 from .raycast import raycast
@@ -22,7 +23,7 @@ def toy_views(
     num_frames: int = 16,
     size: int = 128,
     plan: str | None = None,
-    on_frame: Callable[[int], None] = lambda done: None,
+    monitor: Monitor = silent,
 ) -> ViewSet:
     """Return a toy's input video (azimuth 0, elevation 0) and the six true views of the v1.1 rig.
 
@@ -31,7 +32,7 @@ def toy_views(
         num_frames: F, at least 1.
         size: S, pixels along each side of every image.
         plan: Name of a body plan; by default the seed draws one.
-        on_frame: Called with the number of frames drawn, after each.
+        monitor: Called after each frame.
 
     Returns:
         The views, [F, S, S, 3] and [F, 6, S, S, 3].
@@ -40,7 +41,7 @@ def toy_views(
         ValueError: if a number is out of range or the plan unknown.
     """
     poses = (INPUT_POSE, *zero123plus_rig("v1.1"))
-    images, alphas = toy_truth(seed, poses, num_frames, size, plan, on_frame)
+    images, alphas = toy_truth(seed, poses, num_frames, size, plan, monitor)
     return ViewSet(
         images=images[0],
         alphas=alphas[0],
@@ -57,7 +58,7 @@ def toy_truth(
     num_frames: int = 16,
     size: int = 128,
     plan: str | None = None,
-    on_frame: Callable[[int], None] = lambda done: None,
+    monitor: Monitor = silent,
 ) -> tuple[Tensor, Tensor]:
     """Return what V cameras see of a toy in F frames.
 
@@ -67,7 +68,7 @@ def toy_truth(
         num_frames: F, at least 1; the times are ``frame_times(F)``.
         size: S, pixels along each side of every image.
         plan: Name of a body plan; by default the seed draws one.
-        on_frame: Called with the number of frames drawn, after each.
+        monitor: Called after each frame.
 
     Returns:
         Straight colors [V, F, S, S, 3], white where nothing is seen, and alphas [V, F, S, S].
@@ -84,7 +85,7 @@ def toy_truth(
     shots = []
     for time in frame_times(num_frames).tolist():
         shots.append(raycast(toy, time, cameras))
-        on_frame(len(shots))
+        monitor("render", len(shots), num_frames)
     images, alphas = (torch.stack([shot[part] for shot in shots], dim=1) for part in (0, 1))
     return images, alphas
 

@@ -46,7 +46,7 @@ attribute that never moves by more than a hundredth of a step is stored once, wh
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -57,6 +57,7 @@ from torch import Tensor
 from ...atomic import write_whole
 from ...geometry import OrbitPose, v11_rig_around
 from ...geometry.pose_json import pose_to_json
+from ...progress import Monitor, silent
 from ...scene import GaussianModel4D
 from .codec import compress_rows
 
@@ -106,7 +107,7 @@ def write_s4d(
     *,
     precision: Precision = "full",
     view_poses: Sequence[OrbitPose] | None = None,
-    on_frame: Callable[[int], None] = lambda done: None,
+    monitor: Monitor = silent,
 ) -> None:
     """Write what ``encode_s4d`` makes; the folder is made when it does not exist.
 
@@ -114,7 +115,7 @@ def write_s4d(
         RuntimeError: if the file cannot be written.
         ValueError: see ``encode_s4d``.
     """
-    write_whole(path, encode_s4d(model, precision=precision, view_poses=view_poses, on_frame=on_frame))
+    write_whole(path, encode_s4d(model, precision=precision, view_poses=view_poses, monitor=monitor))
 
 
 @torch.no_grad()
@@ -123,7 +124,7 @@ def encode_s4d(
     *,
     precision: Precision = "full",
     view_poses: Sequence[OrbitPose] | None = None,
-    on_frame: Callable[[int], None] = lambda done: None,
+    monitor: Monitor = silent,
 ) -> bytes:
     """Return a scene as a clip; the same scene gives the same bytes.
 
@@ -132,7 +133,7 @@ def encode_s4d(
         precision: ``"full"`` or ``"small"``, see the table above.
         view_poses: Cameras that the viewer offers beside the input's; None: the Zero123++ rig around it, with
             its radius and field of view.
-        on_frame: Called with the number of frames done, after each.
+        monitor: Called after each frame.
 
     Raises:
         ValueError: if the precision is unknown, a number is not finite, there are no Gaussians, or more
@@ -142,7 +143,7 @@ def encode_s4d(
         raise ValueError(f"clip: precision {precision!r}; expected one of {', '.join(_PRECISIONS)}.")
     poses = v11_rig_around(model.info.input_pose) if view_poses is None else tuple(view_poses)
     check_counts(len(model.gaussians), model.info.num_frames, len(poses))
-    attributes = _quantize(model, _PRECISIONS[precision], on_frame)
+    attributes = _quantize(model, _PRECISIONS[precision], monitor)
     header = {
         "num_gaussians": len(model.gaussians),
         "num_frames": model.info.num_frames,
@@ -176,13 +177,13 @@ def check_counts(num_gaussians: int, num_frames: int, num_views: int) -> None:
 
 
 def _quantize(
-    model: GaussianModel4D, steps: _Steps, on_frame: Callable[[int], None]
+    model: GaussianModel4D, steps: _Steps, monitor: Monitor
 ) -> dict[str, _Attribute]:
     """Return all attributes of a scene on their grids."""
     posed = []
     for time in model.frame_times:  # one at a time: a field takes memory
         posed.append(model.at(time[None])[0])
-        on_frame(len(posed))
+        monitor("export", len(posed), model.info.num_frames)
     gaussians = model.gaussians
     values = {
         "means": _stacked(frame.means for frame in posed),

@@ -1,0 +1,108 @@
+"""Checkpoints: what an interrupted call leaves on disk, and how the same call finds it again.
+
+A call is known by its inputs: settings, weights and pixels, as they were given. What is computed from them
+differs between devices and numbers of threads in the last bits, and would make the same call another one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from .atomic import write_whole
+
+_logger = logging.getLogger(__name__)
+
+SAVE_SECONDS = 30.0
+_START_OVER = "delete it to start from the beginning."
+
+
+def input_key(*inputs: str | Tensor) -> str:
+    """Return a SHA-256 hash of a call's inputs.
+
+    Args:
+        inputs: Settings as text; tensors by their bytes, whose shape and type count only where the text
+            names them.
+    """
+    digest = hashlib.sha256()
+    for part in inputs:
+        if isinstance(part, str):
+            digest.update(part.encode())
+        else:
+            for slice_ in part if part.ndim > 1 else [part]:  # one at a time: a long video is not copied whole
+                digest.update(slice_.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+class Timer:
+    """Says when a number of seconds has passed since it was made or last said so."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.restart()
+
+    def restart(self) -> None:
+        """Count from now."""
+        self._last = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Return whether the time is over; it then counts anew."""
+        if time.monotonic() - self._last <= self.seconds:
+            return False
+        self.restart()
+        return True
+
+
+class Checkpoint:
+    """The file that holds the state of an unfinished call.
+
+    Args:
+        path: The file; it need not exist.
+        resume: Whether a call takes up the state in it.
+    """
+
+    def __init__(self, path: Path, *, resume: bool = True) -> None:
+        self.path, self.resume = path, resume
+        self._timer = Timer(SAVE_SECONDS)
+
+    def is_due(self) -> bool:
+        """Return whether half a minute has passed since the last save."""
+        return self._timer.is_due()
+
+    def save(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+        """Write the state atomically; raises RuntimeError if it cannot be written."""
+        contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        write_whole(self.path, save(contiguous, metadata=dict(metadata)))
+        self._timer.restart()
+
+    def load(self) -> tuple[dict[str, Tensor], dict[str, str]] | None:
+        """Return tensors and metadata, or None where there is no state or none is to be taken up.
+
+        Raises:
+            ValueError: if the file is damaged.
+        """
+        if not self.resume:
+            return None
+        if not self.path.exists():
+            _logger.info("%s: no checkpoint; starting from the beginning.", self.path)
+            return None
+        try:
+            with safe_open(self.path, "pt") as file:
+                return {name: file.get_tensor(name).clone() for name in file.keys()}, dict(file.metadata() or {})
+        except (SafetensorError, OSError, ValueError) as error:
+            raise self.error(f"damaged ({error})") from error
+
+    def error(self, reason: str) -> ValueError:
+        """Return the error for a state that cannot be taken up."""
+        return ValueError(f"checkpoint {self.path}: {reason}; {_START_OVER}")
+
+    def remove(self) -> None:
+        """Remove the file: the call's result is safe."""
+        self.path.unlink(missing_ok=True)
