@@ -20,7 +20,7 @@ from ..stag4d.export import (
 )
 from ..stag4d.scene import GaussianModel4D, Gaussians
 from .host.files import numbered_path, output_name
-from .host.progress import progress_of
+from .host.progress import HostMonitor
 from .host.sockets import CATEGORY, MOMENT, Scene
 
 SEQUENCE = " sequence"  # what an option with a file a frame ends with
@@ -81,8 +81,8 @@ class STAG4DExport(io.ComfyNode):
             _OF_A_MOMENT[chosen](path, _gaussians_at(scene, format["moment"]))
             file = Types.File3D(str(path), chosen)
         elif chosen.endswith(SEQUENCE):
-            kind, on_frame = chosen.removesuffix(SEQUENCE), progress_of(scene.info.num_frames)
-            file = Types.File3D(str(write_splat_sequence(path, scene, kind, on_frame=on_frame)[0]), kind)
+            kind, monitor = chosen.removesuffix(SEQUENCE), HostMonitor(export=scene.info.num_frames)
+            file = Types.File3D(str(write_splat_sequence(path, scene, kind, monitor=monitor)[0]), kind)
         else:
             _write_whole(path, scene, chosen)
             file = Types.File3D(BytesIO(encode_ply(_gaussians_at(scene, 0.0))), "ply")
@@ -92,13 +92,13 @@ class STAG4DExport(io.ComfyNode):
 
 def _write_whole(path: Path, scene: GaussianModel4D, chosen: str) -> None:
     """Write a scene in a format that holds all of it."""
-    on_frame = progress_of(scene.info.num_frames)
+    monitor = HostMonitor(export=scene.info.num_frames)
     if chosen == "4dgs":
-        write_4dgs(path, scene, on_frame)
+        write_4dgs(path, scene, monitor)
     elif chosen == "html":
-        write_html(path, encode_s4d(scene, on_frame=on_frame), path.stem.rstrip("_"))
+        write_html(path, encode_s4d(scene, monitor=monitor), path.stem.rstrip("_"))
     else:
-        write_s4d(path, scene, on_frame=on_frame)
+        write_s4d(path, scene, monitor=monitor)
 
 
 @torch.no_grad()

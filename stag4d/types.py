@@ -69,6 +69,27 @@ class Cameras:
 
 
 @dataclass(frozen=True, eq=False)
+class InputVideo:
+    """Prepared frames of a video of one object, see ``matting.prepare_frames``.
+
+    Attributes:
+        images: [F, S, S, 3] straight colors, 0..1.
+        alphas: [F, S, S].
+        fps: Frames per second.
+        elevation_deg: Elevation of the camera, degrees, positive above the object.
+    """
+
+    images: Tensor
+    alphas: Tensor
+    fps: float = 8.0
+    elevation_deg: float = 0.0
+
+    def __len__(self) -> int:
+        """Return F."""
+        return len(self.images)
+
+
+@dataclass(frozen=True, eq=False)
 class ViewSet:
     """F frames of one object: the input view, and V posed views of every frame.
 
@@ -143,23 +164,6 @@ class RenderOutput:
     alphas: Tensor
     depths: Tensor | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class StepReport:
-    """What one optimisation step says to whoever watches.
-
-    Attributes:
-        step: Steps done, from 1.
-        num_steps: Steps planned.
-        losses: Weighted loss terms by name, and ``total``.
-        num_gaussians: Gaussians alive.
-    """
-
-    step: int
-    num_steps: int
-    losses: Mapping[str, float]
-    num_gaussians: int
 
 
 def frame_times(num_frames: int) -> Tensor:

@@ -19,8 +19,8 @@ from ..export import (
     write_spz,
 )
 from ..scene import GaussianModel4D, load_scene
-from .console import frame_bar
-from .options import add_command, device, frame_numbers, output_folder, picture_size, say
+from .console import ConsoleMonitor
+from .options import add_command, device, frame_numbers, image_size, output_folder, say
 
 _SUFFIXES = {"ply": ".ply", "spz": ".spz", "clip": ".s4d", "4dgs": ".4dgs", "html": ".html", "mp4": ".mp4"}
 _APPLIES_TO = {
@@ -131,15 +131,15 @@ def _write_html(path: Path, model: GaussianModel4D, options: argparse.Namespace)
 
 def _write_mp4(path: Path, model: GaussianModel4D, options: argparse.Namespace) -> None:
     """Write a turntable or bullet time; raises ValueError if the scene has no such frame."""
-    size, stop = picture_size(options.size, model.info.settings), options.bullet_time
+    size, stop = image_size(options.size, model.info.settings), options.bullet_time
     if stop is None:
-        with frame_bar("render") as on_frame:
-            pipeline.write_turntable(path, model.to(device()), size, on_frame=on_frame)
+        with ConsoleMonitor() as monitor:
+            pipeline.write_turntable(path, model.to(device()), size, monitor=monitor)
         return
     if not 0 <= stop < model.info.num_frames:
         raise ValueError(f"--bullet-time: {stop}; the scene has frames 0 to {model.info.num_frames - 1}.")
-    with frame_bar("render") as on_frame:
-        pipeline.write_bullet_time(path, model.to(device()), size, stop, on_frame)
+    with ConsoleMonitor() as monitor:
+        pipeline.write_bullet_time(path, model.to(device()), size, stop, monitor)
 
 
 _WRITERS = {

@@ -1,4 +1,4 @@
-"""Published weights that this package can use: where they are, how large, under what licence.
+"""Published weights that this package can use: where they are, how large, under what license.
 
 They are fetched on request only. Every model folder goes under one roof by its name, as hosts keep them in
 ``models/diffusers``.
@@ -22,12 +22,12 @@ class PublishedWeights:
     Attributes:
         repository: On the Hugging Face hub.
         gigabytes: To download.
-        licence: What its authors allow, in words.
+        license: What its authors allow, in words.
     """
 
     repository: str
     gigabytes: float
-    licence: str
+    license: str
 
 
 _ZERO123PLUS_LICENCE = (
@@ -43,7 +43,7 @@ PUBLISHED = {
 
 
 def download_weights(name: str, root: str | Path) -> Path:
-    """Download a published model; the caller has shown the licence and asked.
+    """Download a published model; the caller has shown the license and asked.
 
     Args:
         name: Out of ``PUBLISHED``.

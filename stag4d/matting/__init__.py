@@ -2,9 +2,16 @@
 
 from .background import alpha_from_border
 from .crop import object_alphas, prepare_frames
-from .generated_views import BackgroundRemover, keep_background, rembg_remover, remove_background
+from .generated_views import (
+    BackgroundMethod,
+    BackgroundRemover,
+    keep_background,
+    rembg_remover,
+    remove_background,
+)
 
 __all__ = [
+    "BackgroundMethod",
     "BackgroundRemover",
     "alpha_from_border",
     "keep_background",

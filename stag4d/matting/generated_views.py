@@ -7,17 +7,40 @@ background would show a gray fringe.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from .background import alpha_from_border, border_color
 
-BackgroundRemover = Callable[[Tensor], tuple[Tensor, Tensor, bool]]
-"""From a view [S, S, 3] to straight colors [S, S, 3], alpha [S, S], and whether the matte can be trusted."""
+BackgroundMethod = Literal["border", "rembg", "none"]
 
 _LEVELS = 256
 _FAINT = 0.1  # alpha below which there is too little of the object's color to recover
+
+
+class BackgroundRemover:
+    """Removes the background of generated views.
+
+    Args:
+        method: ``border``: the color of the view's border is background; ``rembg``: that package, whose
+            weights are downloaded on first use; ``none``: the background stays.
+
+    Raises:
+        RuntimeError: if rembg is not installed.
+    """
+
+    def __init__(self, method: BackgroundMethod = "border") -> None:
+        self.method = method
+        if method == "rembg":
+            self._remove = rembg_remover()
+        else:
+            self._remove = keep_background if method == "none" else remove_background
+
+    def __call__(self, view: Tensor) -> tuple[Tensor, Tensor, bool]:
+        """Return straight colors [S, S, 3], alpha [S, S] and whether the alpha is reliable."""
+        return self._remove(view)
 
 
 def remove_background(view: Tensor) -> tuple[Tensor, Tensor, bool]:
@@ -46,7 +69,7 @@ def keep_background(view: Tensor) -> tuple[Tensor, Tensor, bool]:
     return view, torch.ones_like(view[..., 0]), True
 
 
-def rembg_remover(model: str = "u2net") -> BackgroundRemover:
+def rembg_remover(model: str = "u2net") -> Callable[[Tensor], tuple[Tensor, Tensor, bool]]:
     """Return a cutter that asks rembg for mattes; its weights are downloaded on first use, by rembg.
 
     Args:

@@ -10,6 +10,9 @@ import dataclasses
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import torch
+
+from ..rendering import select_backend
 from ..scene import SH_C0, FieldConfig
 from .densification import DensificationConfig, FixedThreshold
 from .guidance import GuidanceConfig
@@ -124,12 +127,12 @@ class OptimizationConfig:
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed: {self.seed}; expected 0 to 2^63 - 1.")
 
-    def check_prior(self, is_given: bool) -> None:
-        """Raise ValueError if the preset needs a prior and none is given."""
-        if self.preset == "paper" and not is_given:
+    def check_guidance(self, is_given: bool) -> None:
+        """Raise ValueError if guidance is missing and no photometric loss supervises the posed views."""
+        if self.losses.view_color == self.losses.view_alpha == 0 and not is_given:
             raise ValueError(
-                "preset paper: it supervises unseen views by a prior alone; give a guidance model or use "
-                "another preset."
+                f"preset {self.preset}: only score distillation supervises views other than the input; "
+                "give a guidance model or use another preset."
             )
 
     def as_json(self) -> dict[str, Any]:
@@ -164,7 +167,12 @@ def preset(
     return replace(config, steps=steps, size=size, seed=seed)
 
 
-# Ours: the fields' documentation says what the official number is.
+def auto_preset(device: torch.device) -> PresetName:
+    """Return the preset for users who choose none: ``quality`` where gsplat rasterizes, else ``fast``."""
+    return "quality" if select_backend(device) == "gsplat" else "fast"
+
+
+# Ours: the fields' documentation gives the official numbers.
 _FAST = OptimizationConfig(
     preset="fast",
     steps=1500,
