@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..geometry import OrbitPose
-from ..progress import Monitor, silent
+from ..progress import Interrupted, Monitor, silent
 from ..rendering import render
 from ..resume import input_key
 from ..scene import (
@@ -160,7 +160,11 @@ class Trainer:
                 self.seconds = time.perf_counter() - began
                 if self.step == num_steps or self.step % _CHECK_EVERY == 0:
                     note = self._check()
-                monitor("optimize", self.step, num_steps, note=note, preview=self.model)
+                try:
+                    monitor("optimize", self.step, num_steps, note=note, preview=self.model)
+                except Interrupted:
+                    self._check()  # what is kept is finite
+                    raise
         return self.model()
 
     def model(self) -> GaussianModel4D:

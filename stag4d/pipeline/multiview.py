@@ -70,15 +70,15 @@ def generate_views(
     if checkpoints is not None:
         key = sampling_key(model, video.images, video.alphas, noise, config)
         checkpoint = checkpoints.checkpoint(key, UNFINISHED_SUFFIX)
-    views = list(_generate(model, video, noise, config, remover, checkpoint, monitor))
+    poses, side = model.grid.poses, model.grid.tile_size
+    view_images = torch.empty(len(video), len(poses), side, side, 3)  # [F, V, s, s, 3]
+    view_alphas = torch.empty(view_images.shape[:-1])  # [F, V, s, s]
+    views = _generate(model, video, noise, config, remover, checkpoint, monitor)
+    for frame, (images, alphas) in enumerate(views):
+        view_images[frame], view_alphas[frame] = images, alphas
     if checkpoint is not None:
         checkpoint.remove()
-    return replace(
-        frames,
-        view_images=torch.stack([images for images, _ in views]),  # [F, V, s, s, 3]
-        view_alphas=torch.stack([alphas for _, alphas in views]),  # [F, V, s, s]
-        view_poses=model.grid.poses,
-    )
+    return replace(frames, view_images=view_images, view_alphas=view_alphas, view_poses=poses)
 
 
 def write_multiview(

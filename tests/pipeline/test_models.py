@@ -54,7 +54,7 @@ def test_a_name_that_is_not_there_is_refused_with_those_that_are(weights, name):
 
 
 def test_a_package_without_models_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(models, "_WEIGHTS", tmp_path / "none")
+    monkeypatch.setattr(models, "FOLDER", tmp_path / "none")
     assert bundled_models("guidance") == {}
     with pytest.raises(ValueError, match="expected a folder: this copy of the package has none"):
         model_folder("bundled/prior", "guidance")
