@@ -195,7 +195,7 @@ _FAST = OptimizationConfig(
         time_smoothness=0.01, scale_cap=1.0, max_scale=0.04, silhouette_area=0.03, depth_roughness=1.0
     ),
     batch=BatchConfig(),
-    guidance=GuidanceConfig(  # see docs/decisions/2026-11-28-a-little-guidance.md
+    guidance=GuidanceConfig(  # see docs/decisions/2026-11-28-low-guidance-weight-at-high-noise.md
         weight=0.3, guidance_scale=3.0, start_times=(0.6, 0.95), end_times=(0.6, 0.95)
     ),
     densification=DensificationConfig(
