@@ -55,5 +55,5 @@ def write_splat_sequence(
         for done, (number, name) in enumerate(zip(numbers, names, strict=True), start=1):
             gaussians = model.at(model.frame_times[[number]])[0]
             (temporary / name).write_bytes(_ENCODERS[file_format](gaussians))
-            monitor("export", done, len(frames))
+            monitor("export", done, len(numbers))
     return [root / name for name in names]

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from recording import Recorder
 
 from stag4d.export import write_4dgs
 from stag4d.scene import GaussianModel4D
@@ -20,9 +21,9 @@ from fourdgs.keyframe_delta_file import DecodedSequence, decode_indexed, decode_
 @pytest.fixture
 def written(tmp_path, swaying_scene) -> bytes:
     """The file of the scene."""
-    done = []
-    write_4dgs(tmp_path / "new" / "a.4dgs", swaying_scene, done.append)
-    assert done == [1, 2, 3, 4, 5]
+    monitor = Recorder()
+    write_4dgs(tmp_path / "new" / "a.4dgs", swaying_scene, monitor)
+    assert monitor.calls == [("export", done, 5) for done in range(1, 6)]
     return (tmp_path / "new" / "a.4dgs").read_bytes()
 
 

@@ -10,11 +10,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from recording import Recorder
 
 from benchmarks.s4d import ANIMATED_LIMIT, LIMITS_MB, make_scene
 from stag4d.export import S4DFile, encode_s4d, read_s4d, write_s4d
 from stag4d.export.s4d.codec import compress_rows, decompress_rows
 from stag4d.geometry import OrbitPose, quats_to_rotations, zero123plus_rig
+from stag4d.progress import Interrupted
 from stag4d.rendering import rasterize
 from stag4d.scene import GaussianModel4D, SceneInfo
 from stag4d.types import Cameras
@@ -120,18 +122,17 @@ def test_the_same_scene_gives_the_same_bytes(swaying_scene, tmp_path):
     assert (tmp_path / "new" / "a.s4d").read_bytes() == encode_s4d(swaying_scene)
 
 
-def test_every_frame_is_told_and_what_is_called_may_end_it(swaying_scene, tmp_path):
-    told = []
-    assert encode_s4d(swaying_scene, on_frame=told.append) == encode_s4d(swaying_scene)
-    write_s4d(tmp_path / "a.s4d", swaying_scene, on_frame=told.append)
-    assert told == [1, 2, 3, 4, 5] * 2
+def test_monitor_is_called_after_each_frame(swaying_scene, tmp_path):
+    monitor = Recorder()
+    assert encode_s4d(swaying_scene, monitor=monitor) == encode_s4d(swaying_scene)
+    write_s4d(tmp_path / "a.s4d", swaying_scene, monitor=monitor)
+    assert monitor.calls == [("export", done, 5) for done in range(1, 6)] * 2
 
-    def cancel(done):
-        raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        write_s4d(tmp_path / "b.s4d", swaying_scene, on_frame=cancel)
-    assert [path.name for path in tmp_path.iterdir()] == ["a.s4d"]
+def test_interrupted_write_leaves_no_file(swaying_scene, tmp_path):
+    with pytest.raises(Interrupted):
+        write_s4d(tmp_path / "a.s4d", swaying_scene, monitor=Recorder(cancel_at=2))
+    assert not list(tmp_path.iterdir())
 
 
 def test_one_gaussian_at_one_frame_is_a_clip(swaying_scene):

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 from plyfile import PlyData
+from recording import Recorder
 
 from stag4d.export import read_ply, write_splat_sequence
+from stag4d.progress import Interrupted
 
 
 def names(folder: Path) -> list[str]:
@@ -18,12 +20,12 @@ def names(folder: Path) -> list[str]:
 
 
 def test_every_frame_has_the_same_gaussians_in_the_same_order(tmp_path, swaying_scene):
-    done = []
-    paths = write_splat_sequence(tmp_path / "new" / "a", swaying_scene, "ply", on_frame=done.append)
+    monitor = Recorder()
+    paths = write_splat_sequence(tmp_path / "new" / "a", swaying_scene, "ply", monitor=monitor)
     assert paths == [tmp_path / "new" / "a" / f"frame_{frame:04d}.ply" for frame in range(5)]
     assert names(tmp_path / "new" / "a") == [path.name for path in paths]
     assert names(tmp_path / "new") == ["a"]
-    assert done == [1, 2, 3, 4, 5]
+    assert monitor.calls == [("export", done, 5) for done in range(1, 6)]
     for frame, path in enumerate(paths):
         vertices = PlyData.read(path)["vertex"]
         posed = swaying_scene.at(swaying_scene.frame_times[[frame]])[0]
@@ -45,18 +47,13 @@ def test_chosen_frames_keep_their_numbers_and_an_older_sequence_goes(tmp_path, s
 
 
 @pytest.mark.parametrize("is_new", [True, False])
-def test_a_sequence_that_breaks_off_changes_nothing(tmp_path, swaying_scene, is_new):
+def test_interrupted_sequence_changes_no_file(tmp_path, swaying_scene, is_new):
     folder = tmp_path / "a"
     if not is_new:
         write_splat_sequence(folder, swaying_scene, "ply")
     before = {path.name: path.stat() for path in folder.iterdir()} if folder.exists() else None
-
-    def cancel(done: int) -> None:
-        if done == 3:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_splat_sequence(folder, swaying_scene, "ply", on_frame=cancel)
+    with pytest.raises(Interrupted):
+        write_splat_sequence(folder, swaying_scene, "ply", monitor=Recorder(cancel_at=3))
     assert ({path.name: path.stat() for path in folder.iterdir()} if folder.exists() else None) == before
     assert names(tmp_path) == ([] if is_new else ["a"])
 

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from recording import Recorder
 
 from stag4d.matting import object_alphas, prepare_frames
 
@@ -228,10 +229,10 @@ def test_settings_out_of_range_are_refused(settings, message):
         prepare_frames(IMAGES, ALPHAS, **{"size": 8, "margin": 0.1, **settings})
 
 
-def test_every_matte_and_every_cut_is_reported():
+def test_monitor_is_called_after_each_alpha_and_each_crop():
     images = torch.zeros(3, 8, 8, 3)
     alphas = torch.zeros(3, 8, 8)
     alphas[:, 2:6, 2:6] = 1
-    reported = []
-    prepare_frames(images, alphas, num_frames=2, size=4, margin=0.0, on_piece=reported.append)
-    assert reported == [1, 2, 3, 4]
+    monitor = Recorder()
+    prepare_frames(images, alphas, num_frames=2, size=4, margin=0.0, monitor=monitor)
+    assert monitor.calls == [("crop", done, 4) for done in range(1, 5)]
