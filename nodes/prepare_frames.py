@@ -3,7 +3,7 @@
 import torch
 from comfy_api.latest import io
 
-from ..stag4d.data import kept_rate
+from ..stag4d.data import subsampled_fps
 from ..stag4d.matting import prepare_frames
 from .host.memory import require_memory
 from .host.progress import progress_of
@@ -102,4 +102,4 @@ class STAG4DPrepareFrames(io.ComfyNode):
         frames, mattes = prepare_frames(
             images, alphas, num_frames=num_frames, size=size, margin=margin, on_piece=progress_of(2 * count)
         )
-        return io.NodeOutput(frames, mattes, kept_rate(fps, len(images), count))
+        return io.NodeOutput(frames, mattes, subsampled_fps(fps, len(images), count))
