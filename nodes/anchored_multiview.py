@@ -12,7 +12,7 @@ import torch
 from comfy_api.latest import io
 
 from ..stag4d.evaluation import on_white
-from ..stag4d.export import as_picture
+from ..stag4d.export import to_pil_image
 from ..stag4d.matting import keep_background, object_alphas, rembg_remover, remove_background
 from .host.files import temp_folder
 from .host.memory import require_memory
@@ -201,7 +201,7 @@ class _Watcher:
         if time.monotonic() - self._last_shown < PREVIEW_SECONDS:
             return
         frame = self._num_shown % len(progress.clean)
-        picture = as_picture(self._preview(progress.clean[frame]))
+        picture = to_pil_image(self._preview(progress.clean[frame]))
         scale = max(PREVIEW_SIZE // max(picture.size), 1)
         picture = picture.resize((picture.width * scale, picture.height * scale))
         self._progress.update_absolute(self._done, self._total, ("JPEG", picture, PREVIEW_SIZE))

@@ -10,7 +10,7 @@ import comfy.utils
 import torch
 from comfy_api.latest import Types, io
 
-from ..stag4d.export import as_picture
+from ..stag4d.export import to_pil_image
 from ..stag4d.optimization import DensificationConfig, OptimizationConfig, preset
 from ..stag4d.pipeline import fit
 from ..stag4d.rendering import render, select_backend
@@ -231,7 +231,7 @@ class _Watcher:
         camera = Cameras.from_poses([pose], PREVIEW_SIZE, PREVIEW_SIZE).to(self._device)
         model = model.to(self._device)
         with torch.no_grad():
-            picture = as_picture(render(model.at(model.frame_times[[frame]])[0], camera).images[0])
+            picture = to_pil_image(render(model.at(model.frame_times[[frame]])[0], camera).images[0])
         self._num_shown += 1
         self._ask(
             self._progress.update_absolute, self._step, self._num_steps, ("JPEG", picture, PREVIEW_SIZE)

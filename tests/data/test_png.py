@@ -107,7 +107,7 @@ def test_written_values_are_clipped_and_rounded_to_the_nearest_level(tmp_path):
 
 
 def test_unwritable_path_is_named(tmp_path):
-    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "file").write_text("a file, not a folder")
     with pytest.raises(RuntimeError, match=r"a\.png: cannot be written"):
         write_png(tmp_path / "file" / "a.png", np.zeros((1, 1, 3)), np.zeros((1, 1)))
     (tmp_path / "folder.png").mkdir()

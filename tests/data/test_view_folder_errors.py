@@ -192,6 +192,6 @@ def test_size_of_zero(folder):
 
 
 def test_unwritable_folder(tmp_path, make_views):
-    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "file").write_text("a file, not a folder")
     with pytest.raises(RuntimeError, match="cannot be written"):
         write_views(tmp_path / "file", make_views(1, 0))
