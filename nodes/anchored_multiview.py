@@ -8,7 +8,7 @@ import torch
 from comfy_api.latest import io
 
 from ..stag4d.evaluation import on_white
-from ..stag4d.export import as_picture
+from ..stag4d.export import to_pil_image
 from ..stag4d.matting import BackgroundRemover, object_alphas
 from ..stag4d.resume import CheckpointFolder
 from ..stag4d.types import InputVideo
@@ -178,6 +178,6 @@ def _require_room(num_frames: int, grid: ViewGrid) -> None:
 
 def _preview_image(image: torch.Tensor) -> Any:
     """Return a preview [h, w, 3], one pixel per latent, as an image of a size to look at."""
-    small = as_picture(image)
+    small = to_pil_image(image)
     scale = max(PREVIEW_SIZE // max(small.size), 1)
     return small.resize((small.width * scale, small.height * scale))

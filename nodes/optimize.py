@@ -10,7 +10,7 @@ import comfy.model_management
 import torch
 from comfy_api.latest import Types, io
 
-from ..stag4d.export import as_picture
+from ..stag4d.export import to_pil_image
 from ..stag4d.optimization import DensificationConfig, OptimizationConfig, auto_preset, preset
 from ..stag4d.pipeline import fit
 from ..stag4d.rendering import render
@@ -208,7 +208,7 @@ def _monitor(
         with torch.no_grad():
             image = render(model.at(model.frame_times[[frame]])[0], camera).images[0]
         live.show(model, check_cancel)
-        return as_picture(image)
+        return to_pil_image(image)
 
     stages = {"guidance": 2 * views.num_frames} if has_guidance else {}
     return HostMonitor(show, preview_size=PREVIEW_SIZE, **stages, optimize=num_steps)

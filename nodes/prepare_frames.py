@@ -3,7 +3,7 @@
 import torch
 from comfy_api.latest import io
 
-from ..stag4d.data import kept_rate
+from ..stag4d.data import subsampled_fps
 from ..stag4d.matting import prepare_frames
 from .host.memory import require_memory
 from .host.progress import HostMonitor
@@ -107,4 +107,4 @@ class STAG4DPrepareFrames(io.ComfyNode):
             margin=margin,
             monitor=HostMonitor(crop=2 * count),
         )
-        return io.NodeOutput(frames, mattes, kept_rate(fps, len(images), count))
+        return io.NodeOutput(frames, mattes, subsampled_fps(fps, len(images), count))

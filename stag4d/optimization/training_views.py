@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..data.resizing import resize_with_matte
+from ..data.resizing import resize_with_alpha
 from ..types import Cameras, ViewSet
 
 
@@ -105,7 +105,7 @@ class TrainingViews:
 def _premultiplied_bytes(image: Tensor, alpha: Tensor, size: int) -> Tensor:
     """Return [size, size, 4] uint8, colour times alpha, of an image [H, W, 3] and its matte [H, W]."""
     if image.shape[0] != size:
-        colors, matte = resize_with_matte(image.numpy(), alpha.numpy(), size)
+        colors, matte = resize_with_alpha(image.numpy(), alpha.numpy(), size)
         image, alpha = (
             torch.from_numpy(np.ascontiguousarray(colors)),
             torch.from_numpy(np.ascontiguousarray(matte)),

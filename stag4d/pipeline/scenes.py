@@ -13,12 +13,12 @@ from torch import Tensor
 
 from ..evaluation import evaluate_folder
 from ..export import (
-    forget_render_poses,
     read_official_ply,
-    render_file,
+    remove_render_poses,
+    render_image_path,
     straight_colors,
+    write_image,
     write_mp4,
-    write_picture,
     write_render_poses,
 )
 from ..geometry import OrbitPose
@@ -149,11 +149,11 @@ def write_views_of(
     monitor: Monitor = silent,
 ) -> None:
     """Render views of frames into a folder, as ``stag4d render`` does."""
-    forget_render_poses(folder)
+    remove_render_poses(folder)
     for done, frame in enumerate(frames, start=1):  # one at a time: a long video need not fit in memory
         images, alphas = render_views(model, poses, [frame], size)  # [V, 1, S, S, 3], [V, 1, S, S]
         for view in range(len(poses)):
-            write_picture(render_file(folder, view, frame), images[view, 0], alphas[view, 0])
+            write_image(render_image_path(folder, view, frame), images[view, 0], alphas[view, 0])
         monitor("render", done, len(frames))
     write_render_poses(folder, size, poses, frames, model.info.fps, model.info.num_frames)
 

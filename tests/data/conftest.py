@@ -1,4 +1,4 @@
-"""Small sets of views, and PNG files written without the code under test."""
+"""Small ViewSets, and PNG files written without the code under test."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def disk(size: int, center: tuple[float, float], radius: float) -> np.ndarray:
     return np.clip(radius + 0.5 - np.hypot(xs - center[0], ys - center[1]), 0, 1).astype(np.float32)
 
 
-def picture(size: int, shift: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return a colored disk: colors [size, size, 3] and soft matte [size, size]."""
+def disk_image(size: int, shift: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return a colored disk: colors [size, size, 3] and soft alpha [size, size]."""
     alpha = disk(size, (size / 2 + shift, size / 2), size / 4)
     ramp = np.linspace(0.1, 0.9, size, dtype=np.float32)
     colors = np.stack([np.tile(ramp, (size, 1)), np.tile(ramp[:, None], (1, size)), 1 - alpha], axis=-1)
@@ -35,9 +35,9 @@ def make_views() -> Callable[..., ViewSet]:
     """A function that makes F frames of a moving disk and V views of each."""
 
     def make(frames: int = 2, num_views: int = 6, size: int = 16, view_size: int = 12) -> ViewSet:
-        inputs = [picture(size, frame) for frame in range(frames)]
+        inputs = [disk_image(size, frame) for frame in range(frames)]
         posed = [
-            picture(view_size, 0.5 * frame - 0.3 * view)
+            disk_image(view_size, 0.5 * frame - 0.3 * view)
             for frame in range(frames)
             for view in range(num_views)
         ]
@@ -63,7 +63,7 @@ def make_views() -> Callable[..., ViewSet]:
 
 @pytest.fixture
 def save_png() -> Callable[..., Path]:
-    """A function that writes uint8 pixels with Pillow: [H, W] grey, or [H, W, 2 to 4]."""
+    """A function that writes uint8 pixels with Pillow: [H, W] gray, or [H, W, 2 to 4]."""
 
     def save(path: Path, pixels: np.ndarray) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ def save_png() -> Callable[..., Path]:
 
 @pytest.fixture
 def save_png_16() -> Callable[..., Path]:
-    """A function that writes uint16 pixels [H, W, 1 to 4] as the PNG specification has it."""
+    """A function that writes uint16 pixels [H, W, 1 to 4] by the PNG specification."""
 
     def save(path: Path, pixels: np.ndarray) -> Path:
         height, width, channels = pixels.shape

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from recording import Recorder
 
 from stag4d.evaluation import evaluate_folder, on_white, read_render_folder
 from stag4d.export import write_render_folder
@@ -99,9 +100,9 @@ def test_perfect_renders_have_perfect_scores_and_worse_ones_their_error(folder, 
     offset[:] = 1.0  # brighter than white: a picture of it would be white
     white = evaluate_folder(lambda *asked: white_like(render(*asked)), folder)
     assert evaluate_folder(render, folder) == white
-    done = []
-    evaluate_folder(render, folder, on_frame=lambda *progress: done.append(progress))
-    assert done == [(1, 3), (2, 3), (3, 3)]
+    monitor = Recorder()
+    evaluate_folder(render, folder, monitor=monitor)
+    assert monitor.calls == [("evaluate", done, 3) for done in range(1, 4)]
 
 
 def test_poses_alone_are_enough(folder):

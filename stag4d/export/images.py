@@ -1,4 +1,4 @@
-"""PNG pictures: one with its matte, a contact sheet, and the folder that ``stag4d render`` makes."""
+"""PNG files: single images, contact sheets, and the folder of renders that ``stag4d render`` writes."""
 
 from __future__ import annotations
 
@@ -17,62 +17,62 @@ from ..geometry import OrbitPose
 from ..geometry.pose_json import pose_to_json
 
 _RENDER_FOLDER_VERSION = 1
-_GAP = 2  # white pixels between the pictures of a contact sheet
-_COMPRESSION = 4  # of 9: most of the gain, a third of the time
+_GAP = 2  # pixels between the images of a contact sheet, white
+_COMPRESSION = 4  # of 9: nearly the smallest files in a third of the time
 
 
 def straight_colors(premultiplied: Tensor, alphas: Tensor) -> Tensor:
-    """Return straight colors of renders on black, zero where nothing is.
+    """Return the straight colors of renders on black, 0 where alpha is 0.
 
     Args:
-        premultiplied: [..., H, W, 3] renders on a black background.
+        premultiplied: [..., H, W, 3], renders on a black background, which are premultiplied by alpha.
         alphas: [..., H, W].
 
     Returns:
-        [..., H, W, 3], 0..1.
+        Colors [..., H, W, 3], 0..1.
     """
     alphas = alphas[..., None]  # [..., H, W, 1]
     return torch.where(alphas > 1e-4, premultiplied / alphas.clamp_min(1e-4), 0.0).clamp(0, 1)
 
 
-def write_picture(path: str | Path, image: Tensor, alpha: Tensor | None = None) -> None:
-    """Write one 8-bit PNG, RGBA with straight alpha, or RGB without.
+def write_image(path: str | Path, image: Tensor, alpha: Tensor | None = None) -> None:
+    """Write an 8-bit PNG: RGBA with straight alpha, or RGB without alpha.
 
     Args:
         path: The file; its folder is made when it does not exist.
-        image: [H, W, 3] straight colors; what lies outside 0..1 is clipped.
-        alpha: [H, W], or None.
+        image: Straight colors [H, W, 3], clipped to 0..1.
+        alpha: [H, W], clipped to 0..1, or None.
 
     Raises:
-        ValueError: if the shapes are others or a value is not finite.
+        ValueError: if the image or alpha has another shape or a value is not finite.
         RuntimeError: if the file cannot be written.
     """
     if image.ndim != 3 or image.shape[-1] != 3 or (alpha is not None and alpha.shape != image.shape[:2]):
         shapes = [list(part.shape) for part in (image, alpha) if part is not None]
-        raise ValueError(f"{path}: image and matte of shapes {shapes}; expected [H, W, 3] and [H, W].")
+        raise ValueError(f"{path}: image and alpha of shapes {shapes}; expected [H, W, 3] and [H, W].")
     pixels = image if alpha is None else torch.cat([image, alpha[..., None].to(image)], dim=-1)
     if not torch.isfinite(pixels).all():
         raise ValueError(f"{path}: not-a-number or infinite pixels; every value must be finite.")
     with replacing(Path(path)) as temporary:
-        as_picture(pixels).save(temporary, format="PNG", compress_level=_COMPRESSION)
+        to_pil_image(pixels).save(temporary, format="PNG", compress_level=_COMPRESSION)
 
 
-def as_picture(pixels: Tensor) -> Image.Image:
-    """Return finite pixels [H, W, 3 or 4] as an 8-bit picture; what lies outside 0..1 is clipped."""
+def to_pil_image(pixels: Tensor) -> Image.Image:
+    """Convert finite pixels [H, W, 3 or 4], clipped to 0..1, to an 8-bit RGB or RGBA image."""
     quantized = (pixels.detach().cpu().float().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
     return Image.fromarray(np.ascontiguousarray(quantized))
 
 
 def write_contact_sheet(path: str | Path, images: Tensor, columns: int) -> None:
-    """Write pictures side by side, row by row, on white.
+    """Write images in a grid, row by row, on white.
 
     Args:
-        path: The PNG file.
-        images: [N, H, W, 3], 0..1, already on a background.
-        columns: Pictures a row, at most.
+        path: The PNG file; its folder is made when it does not exist.
+        images: [N, H, W, 3], 0..1, without alpha.
+        columns: Largest number of images in a row.
 
     Raises:
-        ValueError: if there are no pictures or the shapes are others.
+        ValueError: if there are no images, they have another shape, or ``columns`` is below 1.
         RuntimeError: if the file cannot be written.
     """
     if images.ndim != 4 or images.shape[-1] != 3 or not len(images):
@@ -86,7 +86,7 @@ def write_contact_sheet(path: str | Path, images: Tensor, columns: int) -> None:
     for index, image in enumerate(images):
         top, left = index // columns * (height + _GAP), index % columns * (width + _GAP)
         sheet[top : top + height, left : left + width] = image.detach().cpu()
-    write_picture(path, sheet)
+    write_image(path, sheet)
 
 
 def write_render_folder(
@@ -102,37 +102,37 @@ def write_render_folder(
 
     Args:
         folder: The folder; made when it does not exist.
-        images: [V, T, S, S, 3] straight colors (``straight_colors`` makes them from renders on black).
+        images: Straight colors [V, T, S, S, 3] (see ``straight_colors`` for renders on black).
         alphas: [V, T, S, S].
         poses: V cameras.
         frames: T frame numbers of the scene, from 0.
         fps: Frames a second of the scene.
-        num_frames: Frames of the whole scene; frame f is at time f / (num_frames - 1).
+        num_frames: Number of frames of the scene; frame f is at time f / (num_frames - 1).
 
     Raises:
-        ValueError: if the shapes do not fit each other.
+        ValueError: if the shapes do not match or a frame is not one of the scene.
         RuntimeError: if a file cannot be written.
     """
     lead = (len(poses), len(frames))
     if images.ndim != 5 or images.shape[:2] != lead or images.shape[2] != images.shape[3]:
         raise ValueError(f"renders: images have shape {list(images.shape)}; expected {[*lead, 'S', 'S', 3]}.")
     if alphas.shape != images.shape[:-1]:
-        raise ValueError(f"renders: mattes have shape {list(alphas.shape)}; expected {[*images.shape[:-1]]}.")
+        raise ValueError(f"renders: alphas have shape {list(alphas.shape)}; expected {[*images.shape[:-1]]}.")
     _check_frames(frames, num_frames)
-    forget_render_poses(folder)
+    remove_render_poses(folder)
     for view in range(len(poses)):
         for index, frame in enumerate(frames):
-            write_picture(render_file(folder, view, frame), images[view, index], alphas[view, index])
+            write_image(render_image_path(folder, view, frame), images[view, index], alphas[view, index])
     write_render_poses(folder, images.shape[2], poses, frames, fps, num_frames)
 
 
-def render_file(folder: str | Path, view: int, frame: int) -> Path:
-    """Return where a folder of renders has the picture of a view, counted from 0, at a frame of the scene."""
+def render_image_path(folder: str | Path, view: int, frame: int) -> Path:
+    """Return the path of the image of a view at a frame in a folder of renders; both count from 0."""
     return Path(folder) / f"view{view}_frame{frame:04d}.png"
 
 
-def forget_render_poses(folder: str | Path) -> None:
-    """Remove the ``views.json`` of a folder of renders before its pictures are replaced by others."""
+def remove_render_poses(folder: str | Path) -> None:
+    """Remove the ``views.json`` of a folder of renders, before its images are replaced."""
     (Path(folder) / "views.json").unlink(missing_ok=True)
 
 
@@ -144,9 +144,17 @@ def write_render_poses(
     fps: float,
     num_frames: int,
 ) -> None:
-    """Write the ``views.json`` of a folder of renders, for pictures of ``size`` pixels that come one by one.
+    """Write the ``views.json`` of a folder of renders whose images are written one by one.
 
-    Written last, it vouches for the pictures. The other arguments are those of ``write_render_folder``.
+    It is written last, so that a folder with it is complete.
+
+    Args:
+        folder: The folder; made when it does not exist.
+        size: Width and height of the images, pixels.
+        poses: See ``write_render_folder``, as the arguments below.
+        frames: T frame numbers.
+        fps: Frames a second.
+        num_frames: Number of frames of the scene.
 
     Raises:
         ValueError: if a frame is not one of the scene.
