@@ -17,7 +17,7 @@ from ..data import UNFINISHED, remove_beyond, write_view_frame, write_view_poses
 from ..data.view_layout import find_frames, find_views, poses_file
 from ..diffusion import MultiViewModel, Progress, SamplingConfig, SeededNoise, sample_latents, sampling_key
 from ..diffusion.sampling import StageCallback
-from ..evaluation import UnrestMeter, on_white, relative_flicker
+from ..evaluation import TemporalDifferenceMeter, on_white, relative_flicker
 from ..export import write_contact_sheet
 from ..geometry import OrbitPose
 from ..geometry.pose_json import read_json_object
@@ -136,7 +136,7 @@ def write_multiview(
     shown = set(torch.linspace(0, count - 1, min(count, _SHEET_FRAMES)).round().int().tolist())
     tile_size = min(_SHEET_TILE, model.grid.tile_size)
     rows: list[Tensor] = []
-    clip_unrest, views_unrest = UnrestMeter(), UnrestMeter()
+    clip_unrest, views_unrest = TemporalDifferenceMeter(), TemporalDifferenceMeter()
     write_view_poses(folder, clip.input_pose, model.grid.poses, fps)
     for frame, (views, view_alphas) in enumerate(_cut_views(model, latents, cut, on_stage)):
         picture = images[frame], alphas[frame]
