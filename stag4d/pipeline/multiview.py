@@ -15,7 +15,7 @@ from torch.nn.functional import interpolate
 from ..data import UNFINISHED, remove_beyond, write_view_frame, write_view_poses
 from ..data.view_layout import find_frames, find_views, poses_file
 from ..diffusion import MultiViewModel, SamplingConfig, SeededNoise, sample_latents, sampling_key
-from ..evaluation import UnrestMeter, on_white, relative_flicker
+from ..evaluation import TemporalDifferenceMeter, on_white, relative_flicker
 from ..export import write_contact_sheet
 from ..geometry import OrbitPose
 from ..geometry.pose_json import read_json_object
@@ -123,7 +123,7 @@ def write_multiview(
     shown = set(torch.linspace(0, count - 1, min(count, _SHEET_FRAMES)).round().int().tolist())
     tile_size = min(_SHEET_TILE, model.grid.tile_size)
     rows: list[Tensor] = []
-    video_differences, view_differences = UnrestMeter(), UnrestMeter()
+    video_differences, view_differences = TemporalDifferenceMeter(), TemporalDifferenceMeter()
     views = _generate(model, video, noise, config, remover, checkpoint, monitor)
     for frame, (view_images, view_alphas) in enumerate(views):
         if frame == 0:  # now the folder changes
