@@ -27,6 +27,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -122,7 +123,7 @@ def _run(render: Callable[..., Tensor], scene: Scene, camera: Camera) -> tuple[f
     return forward, time.perf_counter() - start
 
 
-def _contestant(module: object) -> Contestant:
+def _contestant(module: Any) -> Contestant:
     def render(scene: Scene, viewmat: Tensor, K: Tensor, background: Tensor, *size: int) -> Tensor:
         renders, _, _ = module.rasterize(
             scene["means"], scene["quats"], scene["log_scales"].exp(), scene["logit"].sigmoid(),
@@ -138,6 +139,7 @@ run_numba = _contestant(numba_backend)
 
 def _load_baseline(path: str) -> Contestant:
     spec = importlib.util.spec_from_file_location("baseline", path)
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["baseline"] = module  # caches of compiled code look modules up by name
     spec.loader.exec_module(module)
