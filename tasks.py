@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = str(VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
 TORCH = "torch==2.13.0"  # the version that the tests run with; inside ComfyUI the host chooses
-WEB_CHECKS = ("lint", "format:check", "types")  # npm scripts in tests/web/package.json
+WEB_CHECKS = (["lint"], ["format:check"], ["types"])  # npm scripts in tests/web/package.json
+WEB_FIXES = (["lint", "--", "--fix"], ["format"], ["types"])
 
 HOST_HELP = """\
 No ComfyUI found: {found}.
@@ -85,7 +86,7 @@ def test(arguments: list[str]) -> int:
 
 
 def lint(arguments: list[str]) -> int:
-    """Check Python with ruff and JavaScript with npm; --fix corrects and formats the Python."""
+    """Check the style and format of Python and JavaScript; --fix corrects them."""
     if arguments not in ([], ["--fix"]):
         raise TaskError(f"lint: the arguments are {' '.join(arguments)}; expected --fix or none.")
     prepare(dev=True)
@@ -144,10 +145,10 @@ def check_style(*, fix: bool = False) -> int:
         [*ruff, "check", *(["--fix"] if fix else []), "."],
         [*ruff, "format", *([] if fix else ["--check"]), "."],
     )
-    return first_failure([*(run(command, cwd=ROOT) for command in commands), check_web()])
+    return first_failure([*(run(command, cwd=ROOT) for command in commands), check_web(fix=fix)])
 
 
-def check_web() -> int:
+def check_web(*, fix: bool = False) -> int:
     """Run the npm checks of the JavaScript in web/; without npm skip them, or fail where CI is true."""
     npm, folder = which("npm"), ROOT / "tests" / "web"
     if npm is None:
@@ -162,7 +163,8 @@ def check_web() -> int:
         if status:
             return status
         stamp.write_text(wanted, encoding="utf-8")
-    return first_failure([run([npm, "run", "--prefix", str(folder), script]) for script in WEB_CHECKS])
+    scripts = WEB_FIXES if fix else WEB_CHECKS
+    return first_failure([run([npm, "run", "--prefix", str(folder), *script]) for script in scripts])
 
 
 def check_types(arguments: Sequence[str] = ()) -> int:

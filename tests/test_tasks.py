@@ -140,7 +140,14 @@ def test_host_tests_are_included_where_comfyui_is_found(tasks, monkeypatch, tmp_
 
 def test_lint_with_fix_corrects_and_formats(tasks):
     assert tasks.main(["lint", "--fix"]) == 0
-    assert programs(tasks)[:2] == ["ruff check --fix .", "ruff format ."]
+    assert programs(tasks) == [
+        "ruff check --fix .",
+        "ruff format .",
+        "npm ci --no-audit --no-fund",
+        "npm run lint -- --fix",
+        "npm run format",
+        "npm run types",
+    ]
 
 
 def test_unknown_argument_of_lint_is_refused(tasks, capsys):
