@@ -27,7 +27,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -123,7 +122,7 @@ def _run(render: Callable[..., Tensor], scene: Scene, camera: Camera) -> tuple[f
     return forward, time.perf_counter() - start
 
 
-def _contestant(module: Any) -> Contestant:
+def _contestant(module: object) -> Contestant:
     def render(scene: Scene, viewmat: Tensor, K: Tensor, background: Tensor, *size: int) -> Tensor:
         renders, _, _ = module.rasterize(
             scene["means"], scene["quats"], scene["log_scales"].exp(), scene["logit"].sigmoid(),
