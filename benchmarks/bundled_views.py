@@ -68,7 +68,8 @@ def draw_views(
 
 def copied(images: Tensor, alphas: Tensor) -> dict[str, Any]:
     """Return the scores of the first picture [V, N, S, S, 3] as a guess of all others."""
-    return compare(*(part[:1].expand_as(part[1:]) for part in (images, alphas)), images[1:], alphas[1:])
+    first_image, first_alpha = images[:1].expand_as(images[1:]), alphas[:1].expand_as(alphas[1:])
+    return compare(first_image, first_alpha, images[1:], alphas[1:])
 
 
 def mean(images: Tensor, alphas: Tensor, known: tuple[Tensor, Tensor]) -> dict[str, Any]:

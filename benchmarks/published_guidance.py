@@ -88,7 +88,7 @@ def _official(path: Path, model: Zero123Model) -> Any:
     side = model.image_size
     source = path.read_text(encoding="utf-8").replace("(256, 256)", f"({side}, {side})")
     names = ("torchvision", "torchvision.transforms", "torchvision.transforms.functional", "zero123")
-    stand_ins = {name: types.ModuleType(name) for name in names}
+    stand_ins: dict[str, Any] = {name: types.ModuleType(name) for name in names}
     functional = stand_ins["torchvision.transforms.functional"]
     functional.to_pil_image = lambda image: Image.fromarray(
         (image * 255).round().byte().permute(1, 2, 0).numpy()

@@ -130,7 +130,7 @@ def _published(path: Path, root: Path, model: MultiViewModel, is_anchored: bool)
     transforms = types.ModuleType("transforms")
     for name in ("Compose", "ToTensor", "Normalize"):
         setattr(transforms, name, lambda *arguments: None)
-    torchvision = types.ModuleType("torchvision")
+    torchvision: Any = types.ModuleType("torchvision")
     torchvision.transforms = transforms
     module = types.ModuleType("published_pipeline")
     with patch.dict(sys.modules, {"torchvision": torchvision, module.__name__: module}):

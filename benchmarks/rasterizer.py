@@ -143,6 +143,7 @@ run_numba = _contestant(numba_backend.rasterize)
 
 def _load_baseline(path: str) -> Contestant:
     spec = importlib.util.spec_from_file_location("baseline", path)
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["baseline"] = module  # Numba's cache looks modules up by name
     spec.loader.exec_module(module)
