@@ -5,7 +5,16 @@ import { readFile } from "node:fs/promises";
 import test from "node:test";
 
 import { boundingSphere } from "../../web/viewer/bounds.mjs";
-import { cameraAxes, checkedView, fit, orbit, pan, sameView, viewOfPose, zoom } from "../../web/viewer/camera.mjs";
+import {
+  cameraAxes,
+  checkedView,
+  fit,
+  orbit,
+  pan,
+  sameView,
+  viewOfPose,
+  zoom,
+} from "../../web/viewer/camera.mjs";
 import { readClip } from "../../web/viewer/clip.mjs";
 
 const front = viewOfPose({ azimuth: 0, elevation: 0, radius: 2, fovy: 90 });
@@ -54,7 +63,8 @@ test("a fitted sphere is just inside the picture's shorter side", () => {
 
 test("the sphere to fit holds the object's middle", async () => {
   const clip = await readClip(new Uint8Array(await readFile(new URL("data/golden.s4d", import.meta.url))));
-  const { means } = JSON.parse(await readFile(new URL("data/golden.json", import.meta.url), "utf-8")).frames[2];
+  const { means } = JSON.parse(await readFile(new URL("data/golden.json", import.meta.url), "utf-8"))
+    .frames[2];
   const { center, radius } = boundingSphere(clip, 2);
   [0, 1, 2].forEach((axis) => {
     const values = means.map((mean) => mean[axis]);

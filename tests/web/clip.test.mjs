@@ -46,7 +46,10 @@ test("a file of version 1 holds what Python's reader finds in it", async () => {
       for (const [name, value] of Object.entries(found)) {
         [value].flat().forEach((number, k) => {
           const wanted = [frame[name][i]].flat()[k];
-          assert.ok(Math.abs(number - wanted) < 1e-6, `${name} of ${i} at ${index}: ${number}, not ${wanted}`);
+          assert.ok(
+            Math.abs(number - wanted) < 1e-6,
+            `${name} of ${i} at ${index}: ${number}, not ${wanted}`,
+          );
         });
       }
     });

@@ -9,7 +9,15 @@ import { actionOf } from "../../web/viewer/keys.mjs";
 /** Press a key and return what it called. */
 function press(key, isShifted = false) {
   const calls = [];
-  const recorder = new Proxy({}, { get: (_, name) => (...values) => calls.push([name, ...values]) });
+  const recorder = new Proxy(
+    {},
+    {
+      get:
+        (_, name) =>
+        (...values) =>
+          calls.push([name, ...values]),
+    },
+  );
   actionOf(key, isShifted, recorder, recorder)?.();
   return calls;
 }

@@ -183,10 +183,22 @@ function passToGraph(element) {
     event.preventDefault();
     app.canvas[method](event);
   };
-  element.addEventListener("wheel", pass("processMouseWheel", () => true));
-  element.addEventListener("pointerdown", pass("processMouseDown", ({ button }) => button === 1));
-  element.addEventListener("pointermove", pass("processMouseMove", ({ buttons }) => buttons & 4));
-  element.addEventListener("pointerup", pass("processMouseUp", ({ button }) => button === 1));
+  element.addEventListener(
+    "wheel",
+    pass("processMouseWheel", () => true),
+  );
+  element.addEventListener(
+    "pointerdown",
+    pass("processMouseDown", ({ button }) => button === 1),
+  );
+  element.addEventListener(
+    "pointermove",
+    pass("processMouseMove", ({ buttons }) => buttons & 4),
+  );
+  element.addEventListener(
+    "pointerup",
+    pass("processMouseUp", ({ button }) => button === 1),
+  );
 }
 
 /** Call one more function after a method of an object, if it has one. */

@@ -68,16 +68,26 @@ export class Controls {
     for (const name of ["input", "click"]) {
       this.#color.addEventListener(name, () => player.setBackground(this.#color.value));
     }
-    const steps = element("div", { class: "group steps" },
+    const steps = element(
+      "div",
+      { class: "group steps" },
       button("One frame back (,)", "back", () => player.step(-1)),
-      button("One frame forward (.)", "forward", () => player.step(1)));
+      button("One frame forward (.)", "forward", () => player.step(1)),
+    );
     const reading = element("div", { class: "reading" }, this.#time, this.#count);
-    const pace = element("div", { class: "group pace" },
-      element("span", { class: "speed" }, this.#speed), this.#pingPong);
+    const pace = element(
+      "div",
+      { class: "group pace" },
+      element("span", { class: "speed" }, this.#speed),
+      this.#pingPong,
+    );
     const behind = { class: "group backgrounds", role: "group", "aria-label": "Background" };
     const backgrounds = element("div", behind, ...this.#backgrounds, this.#color);
-    const saving = element("div", { class: "group" },
-      button("Save this picture as PNG", "picture", () => player.saveScreenshot()));
+    const saving = element(
+      "div",
+      { class: "group" },
+      button("Save this picture as PNG", "picture", () => player.saveScreenshot()),
+    );
     if (document.fullscreenEnabled) {
       saving.append(button("Full screen", "enlarge", () => player.toggleFullScreen()));
     }

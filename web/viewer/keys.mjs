@@ -29,15 +29,19 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
  * @param {AbortSignal} signal
  */
 export function listenToKeys(root, moves, commands, signal) {
-  root.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const target = event.composedPath()[0];
-    const act = actionOf(event.key, event.shiftKey, moves, commands);
-    if (!act || (target instanceof HTMLElement && ownsKey(target, event.key))) return;
-    event.preventDefault();
-    event.stopPropagation();
-    act();
-  }, { signal });
+  root.addEventListener(
+    "keydown",
+    (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      const target = event.composedPath()[0];
+      const act = actionOf(event.key, event.shiftKey, moves, commands);
+      if (!act || (target instanceof HTMLElement && ownsKey(target, event.key))) return;
+      event.preventDefault();
+      event.stopPropagation();
+      act();
+    },
+    { signal },
+  );
 }
 
 /**

@@ -36,7 +36,10 @@ const VIEW_VERSION = 1;
 export class ClipPlayer extends EventTarget {
   /** The viewer's element; it fills its parent. */
   element = element("div", {
-    class: "stag4d-viewer", role: "group", tabindex: "-1", "data-capture-wheel": "true",
+    class: "stag4d-viewer",
+    role: "group",
+    tabindex: "-1",
+    "data-capture-wheel": "true",
   });
   clock = new Clock(1, 1);
   /** @type {View} */

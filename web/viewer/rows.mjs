@@ -28,7 +28,7 @@ export class RowReader {
    * @throws {ClipError} if there is none
    */
   async next() {
-    for (let filled = 0; filled < this.#row.length; ) {
+    for (let filled = 0; filled < this.#row.length;) {
       if (!this.#chunk.length && !(await this.#fill())) {
         throw new ClipError("This clip is damaged: it ends before its last row.");
       }

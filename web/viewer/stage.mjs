@@ -60,8 +60,10 @@ class Stage {
   constructor() {
     const gl = this.canvas.getContext("webgl2", { antialias: false, depth: false, stencil: false });
     if (!gl) {
-      throw new ClipError("This browser offers no WebGL2, which the viewer draws with. Another browser, or " +
-        "hardware acceleration in this one's settings, will show the clip.");
+      throw new ClipError(
+        "This browser offers no WebGL2, which the viewer draws with. Another browser, or " +
+          "hardware acceleration in this one's settings, will show the clip.",
+      );
     }
     this.gl = gl;
     this.#prepare();
@@ -112,8 +114,15 @@ class Stage {
     gl.uniform4fv(at.paintStep, [...grids.colors.step, ...grids.opacities.step]);
     const { right, down, forward, center } = cameraAxes(view);
     const rows = [right, down, forward];
-    gl.uniformMatrix3fv(at.rotation, false, [0, 1, 2].flatMap((axis) => rows.map((row) => row[axis])));
-    gl.uniform3fv(at.translation, rows.map((row) => -dot(row, center)));
+    gl.uniformMatrix3fv(
+      at.rotation,
+      false,
+      [0, 1, 2].flatMap((axis) => rows.map((row) => row[axis])),
+    );
+    gl.uniform3fv(
+      at.translation,
+      rows.map((row) => -dot(row, center)),
+    );
     const focal = (0.5 * height) / Math.tan(radians(view.fovy) / 2);
     gl.uniform2f(at.focal, focal, focal);
     gl.uniform2f(at.size, width, height);
@@ -163,7 +172,10 @@ class Stage {
  */
 function link(gl) {
   const program = gl.createProgram();
-  const sources = [[gl.VERTEX_SHADER, VERTEX_SHADER], [gl.FRAGMENT_SHADER, FRAGMENT_SHADER]];
+  const sources = [
+    [gl.VERTEX_SHADER, VERTEX_SHADER],
+    [gl.FRAGMENT_SHADER, FRAGMENT_SHADER],
+  ];
   for (const [kind, source] of /** @type {[number, string][]} */ (sources)) {
     const shader = /** @type {WebGLShader} */ (gl.createShader(kind));
     gl.shaderSource(shader, source);

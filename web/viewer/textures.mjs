@@ -84,7 +84,17 @@ export class ClipTextures {
     const words = new Uint32Array(halves.buffer, frame * length * 4, length);
     gl.bindTexture(gl.TEXTURE_2D_ARRAY, this.#moving);
     gl.texSubImage3D(
-      gl.TEXTURE_2D_ARRAY, 0, 0, 0, layer, width, height, 1, gl.RGBA_INTEGER, gl.UNSIGNED_INT, words,
+      gl.TEXTURE_2D_ARRAY,
+      0,
+      0,
+      0,
+      layer,
+      width,
+      height,
+      1,
+      gl.RGBA_INTEGER,
+      gl.UNSIGNED_INT,
+      words,
     );
     this.#frames[layer] = frame;
   }
