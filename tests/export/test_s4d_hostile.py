@@ -181,7 +181,7 @@ def test_the_viewers_reader_refuses_the_same_files(clip, tmp_path):
     for index, content in enumerate(files.values()):
         (tmp_path / f"{index}.s4d").write_bytes(content)
     (tmp_path / "good.s4d").write_bytes(clip)
-    script, viewer = ROOT / "tests" / "web" / "read_clips.mjs", ROOT / "web" / "viewer"
+    script, viewer = ROOT / "tests" / "web" / "read_s4d_files.mjs", ROOT / "web" / "viewer"
     command = [program("node"), str(script), str(viewer), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     found = json.loads(done.stdout)
@@ -189,6 +189,6 @@ def test_the_viewers_reader_refuses_the_same_files(clip, tmp_path):
     for index, name in enumerate(files):
         verdict = found["verdicts"][f"{index}.s4d"]
         assert verdict is not None, f"{name!r} was accepted"
-        assert verdict.startswith("ClipError: This "), (name, verdict)
+        assert verdict.startswith("ViewerError: This "), (name, verdict)
         assert verdict.endswith("."), (name, verdict)
     assert found["memory"] < 100 * 2**20

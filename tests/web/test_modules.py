@@ -66,13 +66,13 @@ def test_viewer_imports_only_its_own_modules_and_has_no_js_file_that_comfyui_wou
     assert [path for path in VIEWER.rglob("*") if path.suffix != ".mjs"] == []
 
 
-def test_every_script_begins_with_a_comment_and_is_short():
+def test_every_script_begins_with_a_comment_and_has_at_most_350_lines():
     for path in [*MODULES, *SCRIPTS]:
         lines = path.read_text(encoding="utf-8").splitlines()
         assert lines[0].startswith("// "), path.name
         too_long = [number for number, line in enumerate(lines, 1) if len(line) > 110]
         assert not too_long, f"{path.name}: lines {too_long}"  # Prettier leaves comments as they are
-        assert len(lines) <= 360, path.name
+        assert len(lines) <= 350, path.name
 
 
 def test_lock_file_names_no_registry():
