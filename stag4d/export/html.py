@@ -1,8 +1,8 @@
-"""The viewer and an ``.s4d`` file in one HTML page, which opens from disk without a server or a network.
+"""HTML pages that hold the viewer and a scene: they open from disk, without a server or a network.
 
-The viewer's modules in ``web/viewer`` are bundled into one script: each becomes a function that returns its
-exports. This requires imports of the form ``import { a, b } from "./other.mjs";`` and exports in front of
-declarations. The page's content security policy allows this script and its style only.
+The modules of the viewer in ``web/viewer`` are bundled into one script: each becomes a function that returns
+its exports. So a module may import only by ``import { a, b } from "./other.mjs";`` and export only by the
+keyword in front of a declaration. The Content-Security-Policy of the page allows this script and no other.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from ..atomic import write_whole
 
 _HERE = Path(__file__).resolve()
-_VIEWER_FOLDERS = (_HERE.parents[1] / "viewer", _HERE.parents[2] / "web" / "viewer")  # wheel; clone
+_VIEWER_FOLDERS = (_HERE.parents[1] / "viewer", _HERE.parents[2] / "web" / "viewer")  # installed; in a clone
 _ENTRY = "page"
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "\./(\w+)\.mjs";$', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async function|function|class|const) (\w+))", re.MULTILINE)
@@ -43,15 +43,15 @@ _PAGE = """\
 
 
 def write_html(path: str | Path, s4d: bytes, title: str) -> None:
-    """Write a page that plays an ``.s4d`` file, creating the folder if it does not exist.
+    """Write a page that plays a scene.
 
     Args:
-        path: The HTML file.
-        s4d: Content of the ``.s4d`` file, from ``encode_s4d``.
-        title: Title of the page and prefix of screenshot names.
+        path: The file; its folder is made when it does not exist.
+        s4d: The scene as ``encode_s4d`` returns it.
+        title: Title of the page and file name of the images that its user saves.
 
     Raises:
-        FileNotFoundError: if the viewer's modules are missing.
+        FileNotFoundError: if the modules of the viewer are missing.
         RuntimeError: if the file cannot be written.
     """
     script = f"\n{bundle_viewer()}"
@@ -73,11 +73,11 @@ def write_html(path: str | Path, s4d: bytes, title: str) -> None:
 
 
 def bundle_viewer() -> str:
-    """Return the viewer as one script that starts the page.
+    """Return the modules of the viewer as one script, which shows the scene of the page.
 
     Raises:
-        FileNotFoundError: if the viewer's modules are missing.
-        ValueError: if an import or export of a module has another form than those in the module docstring.
+        FileNotFoundError: if the modules are missing.
+        ValueError: if a module has an import or export of another form.
     """
     folder = _viewer_folder()
     modules: dict[str, str] = {}
@@ -86,7 +86,7 @@ def bundle_viewer() -> str:
 
 
 def _viewer_folder() -> Path:
-    """Return the folder of the viewer's modules; raises FileNotFoundError if it is missing."""
+    """Return the folder of the viewer's modules; raises FileNotFoundError without one."""
     for folder in _VIEWER_FOLDERS:
         if (folder / f"{_ENTRY}.mjs").is_file():
             return folder
@@ -95,7 +95,7 @@ def _viewer_folder() -> Path:
 
 
 def _add_module(folder: Path, name: str, modules: dict[str, str]) -> None:
-    """Add a module after the modules that it imports, each once."""
+    """Add a module after all modules that it imports, each once."""
     source = (folder / f"{name}.mjs").read_text(encoding="utf-8")
     for match in _IMPORT.finditer(source):
         if match[2] not in modules:
@@ -105,12 +105,11 @@ def _add_module(folder: Path, name: str, modules: dict[str, str]) -> None:
     left = _OTHER.search(body)
     if left or "</script" in body.lower():
         raise ValueError(
-            f"viewer: {name}.mjs has {left[0] if left else '</script'!r}, which cannot be bundled; use "
-            'import { a } from "./b.mjs"; and exported declarations.'
+            f"viewer: {name}.mjs has {left[0] if left else '</script'!r}; it cannot be bundled into a page."
         )
     modules[name] = f"const ${name} = (() => {{\n{body}\nreturn {{ {', '.join(exported)} }};\n}})();"
 
 
 def _hash_source(text: str) -> str:
-    """Return the hash source expression of an inline text for a content security policy."""
+    """Return the source expression by which a Content-Security-Policy allows a text, its SHA-256."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

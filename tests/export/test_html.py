@@ -1,4 +1,4 @@
-"""The self-contained page: its content, its content security policy, and the bundled viewer modules."""
+"""The self-contained page: its content, its policy, and the bundled modules of the viewer."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ VIEWER = ROOT / "web" / "viewer"
 
 @pytest.fixture
 def page(swaying_scene, tmp_path) -> str:
-    """The page of a scene whose title has to be escaped."""
+    """A page whose title has to be escaped."""
     write_html(tmp_path / "new" / "a.html", encode_s4d(swaying_scene), 'a </title> & "b"')
     return (tmp_path / "new" / "a.html").read_text(encoding="utf-8")
 
 
-def test_page_contains_the_s4d_file_as_base64(page, swaying_scene):
+def test_page_holds_the_scene_as_base64(page, swaying_scene):
     text = re.search(r'<script type="text/plain" id="s4d">(.*?)</script>', page)[1]
     assert base64.b64decode(text) == encode_s4d(swaying_scene)
     assert read_s4d(base64.b64decode(text)).num_gaussians == 50
@@ -39,7 +39,7 @@ def test_title_is_escaped(page):
     assert page.count("</title>") == 1
 
 
-def test_content_security_policy_allows_only_the_pages_own_script_and_style(page):
+def test_policy_allows_only_the_script_and_style_of_the_page(page):
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1]
     rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
     assert rules["default-src"] == "'none'"
@@ -56,10 +56,10 @@ def test_content_security_policy_allows_only_the_pages_own_script_and_style(page
 def test_page_makes_no_network_requests(page):
     script = page[page.index('<script type="module">') :]
     assert not re.search(r"\b(?:src|href)=|@import|\bfetch\(|XMLHttpRequest|await import\(", script)
-    assert set(re.findall(r"https?://[^\s\"'`]+", page)) <= {"http://www.w3.org/2000/svg"}  # XML namespace
+    assert set(re.findall(r"https?://[^\s\"'`]+", page)) <= {"http://www.w3.org/2000/svg"}  # an XML namespace
 
 
-def test_each_module_is_bundled_once_and_after_its_imports():
+def test_bundle_has_every_module_once_and_after_its_imports():
     script = html.bundle_viewer()
     order = re.findall(r"^const \$(\w+) = \(\(\) => \{$", script, re.MULTILINE)
     assert sorted(order) == sorted(path.stem for path in VIEWER.glob("*.mjs"))
@@ -81,21 +81,21 @@ def test_each_module_is_bundled_once_and_after_its_imports():
         "const a = '</script>';",
     ],
 )
-def test_module_that_cannot_be_bundled_is_named_in_the_error(tmp_path, monkeypatch, source):
+def test_module_that_cannot_be_bundled_is_named(tmp_path, monkeypatch, source):
     (tmp_path / "page.mjs").write_text(f"{source}\n", encoding="utf-8")
     monkeypatch.setattr(html, "_VIEWER_FOLDERS", (tmp_path,))
-    with pytest.raises(ValueError, match=r"viewer: page\.mjs has .*, which cannot be bundled; use .*\."):
+    with pytest.raises(ValueError, match=r"viewer: page\.mjs has .*; it cannot be bundled into a page\."):
         html.bundle_viewer()
 
 
-def test_missing_viewer_modules_error_names_the_folders(tmp_path, monkeypatch):
+def test_missing_modules_are_an_error_with_the_searched_folders(tmp_path, monkeypatch):
     monkeypatch.setattr(html, "_VIEWER_FOLDERS", (tmp_path / "a", tmp_path / "b"))
     with pytest.raises(FileNotFoundError, match=r"viewer: not in .*a or .*b; reinstall stag4d"):
         write_html(tmp_path / "a.html", b"", "title")
     assert not (tmp_path / "a.html").exists()
 
 
-def test_wheel_contains_the_viewer_in_the_folder_that_write_html_reads():
+def test_installed_package_contains_the_viewer_where_it_is_searched():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
     packages = {
         ".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "stag4d").rglob("__init__.py")

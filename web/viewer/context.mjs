@@ -60,8 +60,8 @@ class SharedContext {
     const gl = this.canvas.getContext("webgl2", { antialias: false, depth: false, stencil: false });
     if (!gl) {
       throw new ViewerError(
-        "The viewer needs WebGL2, and this browser has no WebGL2 context. Use another browser, or turn on " +
-          "hardware acceleration in this one's settings.",
+        "This browser has no WebGL2, which the viewer needs. Use another browser, or enable hardware " +
+          "acceleration in the settings of this one.",
       );
     }
     this.gl = gl;
