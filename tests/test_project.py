@@ -123,6 +123,8 @@ def test_install_commands_for_export_packages_have_the_declared_version_range(re
 @pytest.mark.parametrize("folder", ["stag4d", "nodes", "tests", "benchmarks", "training", "tiny_models"])
 def test_every_module_has_a_docstring(folder):
     for path in [*(ROOT / folder).rglob("*.py"), ROOT / "tasks.py", ROOT / "__init__.py"]:
+        if "node_modules" in path.parts:  # npm packages of tests/web may contain Python files
+            continue
         assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path.relative_to(ROOT)
 
 

@@ -35,7 +35,7 @@ _PAGE = """\
 </head>
 <body>
 <noscript>This page shows a moving 3D scene; it needs JavaScript.</noscript>
-<script type="text/plain" id="clip">{s4d}</script>
+<script type="text/plain" id="s4d">{s4d}</script>
 <script type="module">{script}</script>
 </body>
 </html>
@@ -82,7 +82,7 @@ def bundle_viewer() -> str:
     folder = _viewer_folder()
     modules: dict[str, str] = {}
     _add_module(folder, _ENTRY, modules)
-    return "\n".join([*modules.values(), f"${_ENTRY}.showInlineClip();\n"])
+    return "\n".join([*modules.values(), f"${_ENTRY}.showEmbeddedScene();\n"])
 
 
 def _viewer_folder() -> Path:

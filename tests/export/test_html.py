@@ -29,7 +29,7 @@ def page(swaying_scene, tmp_path) -> str:
 
 
 def test_page_holds_the_scene_as_base64(page, swaying_scene):
-    text = re.search(r'<script type="text/plain" id="clip">(.*?)</script>', page)[1]
+    text = re.search(r'<script type="text/plain" id="s4d">(.*?)</script>', page)[1]
     assert base64.b64decode(text) == encode_s4d(swaying_scene)
     assert read_s4d(base64.b64decode(text)).num_gaussians == 50
 

@@ -24,7 +24,7 @@ SITE = "http://localhost"
 PAGE = """<!doctype html>
 <html lang="en"><title>test</title><style>body { margin: 0; background: #888; }</style>
 <body><script type="module">
-import { ClipPlayer } from "/viewer/player.mjs";
+import { S4DPlayer } from "/viewer/player.mjs";
 Object.assign(window, {
   players: [],
   bytes: (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)),
@@ -32,7 +32,7 @@ Object.assign(window, {
     const parent = document.createElement("div");
     parent.style.cssText = `width: ${width}px; height: ${height}px; float: left`;
     document.body.append(parent);
-    const player = new ClipPlayer(parent);
+    const player = new S4DPlayer(parent);
     players.push(player);
     if (clip) await player.load(bytes(clip));
     return players.length - 1;
