@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -18,17 +17,18 @@ from typing import Any
 import pytest
 from chromium import chromium
 from host_page import open_host_page
+from waiting import wait_until
 from websockets.sync.client import connect
 
 ROOT = Path(__file__).parents[2]
 PACK = "stag4d-pack"
-CLIENT = "stag4d-tests"  # progress and pictures go to the client that queued the prompt
-START_SECONDS, RUN_SECONDS = 180, 900
+CLIENT = "stag4d-tests"  # progress and previews go to the client that queued the prompt
+ANSWER_SECONDS, START_SECONDS, RUN_SECONDS = 240, 600, 900
 
 
 @dataclass(frozen=True)
 class Host:
-    """A running server: its address, base folder and log, and the checkout and Python that it runs from."""
+    """A running server: address, base folder, log; checkout, interpreter and process that it runs in."""
 
     url: str
     base: Path
@@ -38,38 +38,40 @@ class Host:
     process_id: int
 
     def get(self, path: str) -> bytes:
-        """Return what the server answers; raises urllib.error.HTTPError for anything but success."""
-        with urllib.request.urlopen(self.url + path, timeout=30) as answer:
+        """Return the body of a GET request; raises urllib.error.HTTPError for any status but success."""
+        with urllib.request.urlopen(self.url + path, timeout=ANSWER_SECONDS) as answer:
+            return answer.read()
+
+    def post(self, path: str, body: dict[str, Any]) -> bytes:
+        """Return the body of the answer to a POST request with JSON; raises as ``get`` does."""
+        data, headers = json.dumps(body).encode(), {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.url + path, data, headers)
+        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:
             return answer.read()
 
     def queue(self, prompt: dict[str, Any]) -> str:
         """Queue a prompt and return its id."""
-        body = json.dumps({"prompt": prompt, "client_id": CLIENT}).encode()
-        request = urllib.request.Request(f"{self.url}/prompt", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)["prompt_id"]
+        return json.loads(self.post("/prompt", {"prompt": prompt, "client_id": CLIENT}))["prompt_id"]
 
     def run(self, prompt: dict[str, Any]) -> dict[str, Any]:
-        """Queue a prompt and return its entry in the history once it is done."""
+        """Run a prompt and return its entry in the history."""
         return self.entry(self.queue(prompt))
 
     def entry(self, prompt_id: str) -> dict[str, Any]:
-        """Return a prompt's entry in the history once it is done."""
-        end = time.monotonic() + RUN_SECONDS
-        while time.monotonic() < end:
+        """Wait until a prompt has ended and return its entry in the history."""
+
+        def ended() -> dict[str, Any] | None:
             entry = json.loads(self.get(f"/history/{prompt_id}")).get(prompt_id)
-            if entry and entry["status"]["status_str"] in ("success", "error"):
-                return entry
-            time.sleep(0.2)
-        raise TimeoutError(f"prompt {prompt_id} did not end within {RUN_SECONDS} seconds")
+            return entry if entry and entry["status"]["status_str"] in ("success", "error") else None
+
+        return wait_until(ended, seconds=RUN_SECONDS, what=f"the end of prompt {prompt_id}")
 
     def interrupt(self) -> None:
-        """Press cancel."""
-        with urllib.request.urlopen(urllib.request.Request(f"{self.url}/interrupt", b""), timeout=30):
-            pass
+        """Cancel the prompt that runs."""
+        self.post("/interrupt", {})
 
     def resident_mb(self) -> float:
-        """Return the server's resident memory."""
+        """Return the server's resident memory in MiB."""
         status = Path(f"/proc/{self.process_id}/status")
         if not status.is_file():
             pytest.skip("memory is read from /proc; run this on Linux")
@@ -78,8 +80,10 @@ class Host:
 
     @contextmanager
     def listen(self) -> Iterator[Iterator[dict[str, Any] | bytes]]:
-        """Yield the messages of the host's websocket from now on: JSON as dicts, pictures as bytes."""
-        with connect(f"{self.url.replace('http', 'ws')}/ws?clientId={CLIENT}", max_size=None) as channel:
+        """Yield the messages of the websocket from now on: JSON as dicts, preview images as bytes."""
+        url = f"{self.url.replace('http', 'ws')}/ws?clientId={CLIENT}"
+        # A busy server may be late with a pong, which is no reason to close the connection.
+        with connect(url, max_size=None, open_timeout=ANSWER_SECONDS, ping_interval=None) as channel:
             yield (
                 message if isinstance(message, bytes) else json.loads(message)
                 for message in iter(lambda: channel.recv(timeout=RUN_SECONDS), None)
@@ -88,6 +92,7 @@ class Host:
 
 @pytest.fixture(scope="session")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """The server, with empty folders of its own."""
     folder = Path(os.environ.get("COMFYUI_PATH") or "~/ComfyUI").expanduser()
     python = Path(os.environ.get("COMFYUI_PYTHON") or "~/ComfyUI-venv/bin/python").expanduser()
     if not (folder / "main.py").is_file() or not python.exists():
@@ -111,6 +116,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         base,
     ]
     command += ["--disable-api-nodes", "--database-url", "sqlite:///:memory:"]
+    command += ["--cache-ram", "0"]  # or results leave the cache while the machine is short of memory
     log = base / "host.log"
     with (
         log.open("wb") as output,
@@ -125,27 +131,33 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 
 
 def wait_until_ready(server: Host, process: subprocess.Popen) -> None:
-    """Return when the server answers; raises RuntimeError with its log when it does not come up."""
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end and process.poll() is None:
+    """Wait until the server answers; raises RuntimeError with the end of its log if it ends or does not."""
+
+    def has_ended_or_answers() -> bool:
         try:
-            server.get("/system_stats")
-            return
+            return process.poll() is not None or bool(server.get("/system_stats"))
         except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.5)
+            return False
+
+    try:
+        wait_until(has_ended_or_answers, seconds=START_SECONDS, what="the start of ComfyUI")
+        if process.poll() is None:
+            return
+    except TimeoutError:
+        pass
     raise RuntimeError(f"ComfyUI did not start:\n{server.log.read_text(encoding='utf-8')[-4000:]}")
 
 
 @pytest.fixture(scope="module")  # no longer: while it is open, no other test can run an event loop
 def browser():
-    """Chromium that draws WebGL in software."""
+    """Chromium with WebGL rendered in software."""
     with chromium() as browser:
         yield browser
 
 
 @pytest.fixture(params=[False, True], ids=["classic", "vue"])
 def page(host, browser, request):
-    """The host's page, with nodes of either kind."""
+    """ComfyUI's page, once with classic and once with Vue nodes."""
     with open_host_page(browser, host.url, vue_nodes=request.param) as page:
         yield page
 

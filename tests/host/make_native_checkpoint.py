@@ -1,7 +1,6 @@
-"""Write a random checkpoint in Stable-Zero123's own format; the host's Python runs it in the host's folder.
+"""Write a random checkpoint in Stable-Zero123's own format; ComfyUI's Python runs it in ComfyUI's folder.
 
-Its UNet is as wide as the host's detection demands and as shallow as it allows; encoder and VAE have their
-full size.
+Its UNet has the width that ComfyUI recognizes and the least depth; image encoder and VAE have full size.
 """
 
 import sys
@@ -74,8 +73,8 @@ for prefix, module in (("model.diffusion_model.", unet), ("first_stage_model.", 
     for name, value in module.state_dict().items():
         fan_in = value[0].numel() if value.ndim > 1 else 1
         is_scale = value.ndim == 1 and name.endswith("weight")
-        drawn = torch.ones_like(value) if is_scale else torch.randn(value.shape) / max(fan_in, 1) ** 0.5
-        tensors[prefix + name] = drawn if value.ndim > 1 or is_scale else torch.zeros_like(value)
+        random = torch.ones_like(value) if is_scale else torch.randn(value.shape) / max(fan_in, 1) ** 0.5
+        tensors[prefix + name] = random if value.ndim > 1 or is_scale else torch.zeros_like(value)
 tensors["cc_projection.weight"] = torch.randn(768, 772) / 772**0.5
 tensors["cc_projection.bias"] = torch.zeros(768)
 save_file({name: value.half().contiguous() for name, value in tensors.items()}, target)

@@ -1,4 +1,4 @@
-"""Stable-Zero123 as the host loads it, as the prior of a fit in a real ComfyUI; the weights are random."""
+"""Stable-Zero123 as ComfyUI loads it, as the guidance model of a fit; the weights are random."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from host_messages import executed
+
 from tiny_models import make_guidance_folder
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +20,7 @@ FIT = {"views": ["1", 2], "preset": "fast", "steps": 6, "size": 48}
 
 @pytest.fixture(scope="module")
 def checkpoint(host):
-    """The name of a checkpoint of 0.8 GB in the native format."""
+    """The file name of a checkpoint of 0.8 GB in Stable-Zero123's own format."""
     path = host.base / "models" / "checkpoints" / "stable_zero123_random.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     script = Path(__file__).with_name("make_native_checkpoint.py")
@@ -42,7 +43,7 @@ def graph(checkpoint, guidance):
     }
 
 
-def test_the_native_prior_and_the_folders_serve_the_same_fit(host, checkpoint):
+def test_guidance_from_model_and_from_folder_fit_the_same_views(host, checkpoint):
     make_guidance_folder(host.base / "models" / "diffusers" / "tiny-zero123")
     assert executed(host, graph(checkpoint, "3")) >= {"2", "3", "5"}
     assert executed(host, graph(checkpoint, "4")) >= {"4", "5"}
@@ -51,9 +52,9 @@ def test_the_native_prior_and_the_folders_serve_the_same_fit(host, checkpoint):
     assert scenes[0].read_bytes() != scenes[1].read_bytes()
 
 
-def test_the_native_priors_noise_is_what_the_hosts_own_sampler_sees(host, checkpoint):
+def test_native_guidance_predicts_the_noise_of_comfyuis_sampler(host, checkpoint):
     path = host.base / "models" / "checkpoints" / checkpoint
-    script = Path(__file__).with_name("compare_native_prior.py")
+    script = Path(__file__).with_name("compare_native_guidance.py")
     result = subprocess.run(
         [host.python, script, path, ROOT], cwd=host.folder, capture_output=True, text=True, timeout=600,
         check=False,
@@ -62,4 +63,4 @@ def test_the_native_priors_noise_is_what_the_hosts_own_sampler_sees(host, checkp
     found = json.loads(result.stdout.splitlines()[-1])
     assert len(found["errors"]) == 4
     assert max(found["errors"]) < 1e-4
-    assert min(found["effects"]) > 3e-2  # of a turn to the other side
+    assert min(found["effects"]) > 3e-2  # of the opposite azimuth

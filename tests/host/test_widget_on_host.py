@@ -1,82 +1,106 @@
-"""STAG4DPreview in a real ComfyUI in Chromium, in classic and Vue nodes."""
+"""The viewer on STAG4D Preview in a real ComfyUI in Chromium, in classic and Vue nodes."""
 
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from host_page import FIT, LIT, SAMPLE, SIZE
+from host_page import FIT, SAMPLE, SHOWS_SCENE, SIZE
 from PIL import Image
 
 pytestmark = [pytest.mark.host, pytest.mark.browser]
 
 CANVAS, SLIDER = ".stag4d-viewer canvas", ".stag4d-viewer input[type=range]"
+ENDLESS = 100_000  # steps, far more than are done before a fit is interrupted
+RECORD_PREVIEWS = """() => {
+  const {api} = window.comfyAPI.api;
+  const {fetchApi} = api;
+  Object.assign(window, {numPreviews: 0, requestedFiles: []});
+  api.fetchApi = (route, ...rest) => {
+    if (route.includes(".s4d")) requestedFiles.push(route);
+    return fetchApi.call(api, route, ...rest);
+  };
+  api.addEventListener("stag4d.growing", () => numPreviews++);  // after the listener of the widgets
+}"""
 
 
 def view(page):
-    """Return the view that would be saved now."""
+    """Return the view that the node saves now, None before any was chosen."""
     text = page.run("view()")
     return json.loads(text) if text else None
 
 
 def iou(first, second):
+    """Return the intersection over union of two masks."""
     return (first & second).sum() / (first | second).sum()
 
 
 def differ(first, second):
-    """Return whether a visible share of two pictures' pixels differs."""
+    """Return whether more than 0.3 % of two images' pixels differ visibly."""
     return (np.abs(first.astype(int) - second).max(axis=-1) > 40).mean() > 0.003
 
 
-def test_what_the_user_sees_is_saved_and_rendered(page, graph):
-    assert view(page) is None  # looking does not change the workflow
-    first = page.picture()
+@contextmanager
+def running_fit(page, seed):
+    """Run a fit that is long enough to be interrupted at the end of the block; yield its workflow."""
+    fit = FIT | {"steps": ENDLESS, "seed": seed + page.run("LiteGraph.vueNodesMode ? 1 : 0")}
+    workflow = page.run("([s, f, w]) => build(s, f, w, w)", [SAMPLE, fit, SIZE])["workflow"]
+    page.run("(workflow) => app.loadGraphData(workflow)", workflow)
+    with page.executing():
+        page.wait(SHOWS_SCENE)
+        yield workflow
+
+
+def test_view_in_the_widget_is_saved_and_rendered(page, graph):
+    assert view(page) is None  # until the user changes it
+    first = page.canvas()
     page.drag(CANVAS, (0.5, 0.5), (0.3, 0.6))
     page.wait("view()")
     orbited = view(page)
     assert orbited["azimuth"] > 20
     assert orbited["elevation"] > 10
-    second = page.picture()
+    second = page.canvas()
     assert differ(first, second)
     page.drag(SLIDER, (0.02, 0.5), (0.6, 0.5))
     scrubbed = view(page)
     assert 0.4 < scrubbed["time"] < 0.8
     assert scrubbed["azimuth"] == orbited["azimuth"]
-    third = page.picture()
+    third = page.canvas()
     assert differ(second, third)
     page.wait("app.extensionManager.workflow.activeWorkflow.isModified")
 
-    ran = page.execute()
-    assert {"STAG4DPreview", "STAG4DRender"} <= ran
-    assert not {"STAG4DSampleObject", "STAG4DOptimize"} & ran
-    drawn = page.image(graph["mask"])[..., 0] > 127
-    assert drawn.shape == (SIZE, SIZE)
-    canvas = Image.fromarray(page.picture()[..., 3])
-    assert abs(canvas.width - canvas.height) <= 1  # the shape of the node's cameras
-    seen = np.asarray(canvas.resize((SIZE, SIZE), Image.Resampling.BILINEAR)) > 127
-    assert seen.mean() > 0.02
-    assert iou(seen, drawn) >= 0.98
+    executed = page.execute()
+    assert {"STAG4DPreview", "STAG4DRender"} <= executed
+    assert not {"STAG4DSampleObject", "STAG4DOptimize"} & executed
+    rendered = page.output_image(graph["mask"])[..., 0] > 127
+    assert rendered.shape == (SIZE, SIZE)
+    canvas = Image.fromarray(page.canvas()[..., 3])
+    assert abs(canvas.width - canvas.height) <= 1  # the aspect ratio of the node's cameras
+    shown = np.asarray(canvas.resize((SIZE, SIZE), Image.Resampling.BILINEAR)) > 127
+    assert shown.mean() > 0.02
+    assert iou(shown, rendered) >= 0.98
 
 
-def test_the_picture_and_the_view_come_back_after_another_workflow(page, graph):
+def test_image_and_view_are_restored_after_another_workflow(page, graph):
     page.drag(CANVAS, (0.5, 0.5), (0.7, 0.5))
     page.wait("view()")
-    saved, picture = view(page), page.picture()
+    saved, image = view(page), page.canvas()
     page.run("app.extensionManager.command.execute('Comfy.NewBlankWorkflow')")
     page.wait("app.graph.nodes.length === 0 && viewers().length === 0")
     page.run("app.extensionManager.command.execute('Workspace.PreviousOpenedWorkflow')")
-    page.wait(LIT)
+    page.wait(SHOWS_SCENE)
     assert view(page) == saved
-    assert not differ(picture, page.picture())
+    page.wait_for_canvas(lambda found: found.shape == image.shape and not differ(found, image))
 
 
-def test_a_saved_workflow_shows_its_scene_without_a_run_and_says_when_it_is_gone(page, graph, host):
+def test_loaded_workflow_shows_its_scene_without_a_run_and_reports_a_missing_file(page, graph, host):
     page.drag(CANVAS, (0.5, 0.5), (0.7, 0.5))
     page.wait("view()")
     saved, workflow = view(page), page.run("app.graph.serialize()")
     page.run("(workflow) => app.loadGraphData(workflow)", workflow)
-    page.wait(LIT)
+    page.wait(SHOWS_SCENE)
     assert view(page) == saved
     name = page.run("node('STAG4DPreview').properties.stag4d_clip")
     (host.base / "temp" / "stag4d" / name).unlink()
@@ -86,10 +110,10 @@ def test_a_saved_workflow_shows_its_scene_without_a_run_and_says_when_it_is_gone
     assert view(page) is not None
     page.run("node('STAG4DPreview').widgets.find(({name}) => name === 'height').value += 8")
     page.execute()
-    page.wait(LIT)
+    page.wait(SHOWS_SCENE)
 
 
-def test_a_copy_shows_the_same_and_leaves_when_it_is_removed(page, graph):
+def test_copied_node_shows_the_scene_and_a_removed_node_removes_its_viewer(page, graph):
     page.drag(CANVAS, (0.5, 0.5), (0.7, 0.4))
     page.wait("view()")
     page.run(
@@ -97,7 +121,7 @@ def test_a_copy_shows_the_same_and_leaves_when_it_is_removed(page, graph):
         "app.canvas.pasteFromClipboard({ position: [900, 500] });"
         "window.copy = app.graph.nodes.at(-1); }"
     )
-    page.wait("viewers().length === 2 && viewers().every(isLit)")
+    page.wait("viewers().length === 2 && viewers().every(showsScene)")
     assert page.run("copy.widgets.find(({name}) => name === 'view').value") == page.run("view()")
     page.run("app.graph.remove(copy)")
     page.wait("viewers().length === 1")
@@ -105,18 +129,18 @@ def test_a_copy_shows_the_same_and_leaves_when_it_is_removed(page, graph):
     page.wait("viewers().length === 0")
 
 
-def test_it_survives_collapsing_and_another_size(page, graph):
+def test_viewer_survives_collapsing_and_resizing(page, graph):
     collapse = "node('STAG4DPreview').collapse(); app.canvas.setDirty(true, true)"
     page.run(collapse)
     page.wait("!viewers()[0]?.checkVisibility()")
     page.run(collapse)
-    page.wait(f"viewers()[0]?.checkVisibility() && {LIT}")
-    width = page.run("pictureOf(viewers()[0]).width")
+    page.wait(f"viewers()[0]?.checkVisibility() && {SHOWS_SCENE}")
+    width = page.canvas().shape[1]
     page.run("node('STAG4DPreview').setSize([600, 820]); app.canvas.setDirty(true, true)")
-    page.wait(f"pictureOf(viewers()[0]).width > {width} + 50 && {LIT}")
+    page.wait(f"canvasOf(viewers()[0]).width > {width} + 50 && {SHOWS_SCENE}")
 
 
-def test_the_wheel_zooms_the_picture_once_it_was_clicked_and_the_graph_before(page, graph):
+def test_wheel_zooms_the_graph_until_the_viewer_is_clicked(page, graph):
     box = page.page.locator(CANVAS).bounding_box()
     page.page.mouse.move(box["x"] + 150, box["y"] + 150)
     scale = page.run("app.canvas.ds.scale")
@@ -131,7 +155,7 @@ def test_the_wheel_zooms_the_picture_once_it_was_clicked_and_the_graph_before(pa
     assert page.run("app.canvas.ds.scale") == scale
 
 
-def test_the_middle_button_moves_the_graph_and_not_the_camera(page, graph):
+def test_middle_button_moves_the_graph_and_not_the_camera(page, graph):
     box, before = page.page.locator(CANVAS).bounding_box(), page.run("[...app.canvas.ds.offset]")
     page.page.mouse.move(box["x"] + 150, box["y"] + 150)
     page.page.mouse.down(button="middle")
@@ -141,44 +165,33 @@ def test_the_middle_button_moves_the_graph_and_not_the_camera(page, graph):
     assert view(page) is None
 
 
-def test_keys_move_the_camera_and_not_the_graph(page, graph):
+def test_keys_move_the_camera_and_not_the_nodes(page, graph):
     page.drag(CANVAS, (0.5, 0.5), (0.55, 0.5))
     page.wait("view()")
-    azimuth, nodes = view(page)["azimuth"], page.run("app.graph.nodes.map((one) => [...one.pos])")
+    azimuth, nodes = view(page)["azimuth"], page.run("app.graph.nodes.map(({pos}) => [...pos])")
     page.page.keyboard.press("ArrowRight")
     assert view(page)["azimuth"] == pytest.approx(azimuth + 5)
     page.page.keyboard.press(".")
     assert view(page)["time"] == pytest.approx(1 / 3)
-    assert page.run("app.graph.nodes.map((one) => [...one.pos])") == nodes
+    assert page.run("app.graph.nodes.map(({pos}) => [...pos])") == nodes
 
 
-def test_the_scene_is_shown_while_it_grows_and_stays_when_the_fit_is_cancelled(page):
-    fit = FIT | {"steps": 100_000, "seed": 21 + page.run("LiteGraph.vueNodesMode ? 1 : 0")}
-    built = page.run("([s, f, w]) => build(s, f, w, w)", [SAMPLE, fit, SIZE])
-    page.run("(workflow) => app.loadGraphData(workflow)", built["workflow"])
-    before = page.run("ends")
-    page.run("() => { app.queuePrompt(0, 1); }")
-    page.wait(LIT, seconds=90)
-    first = page.run("pictureOf(viewers()[0]).toDataURL()")
-    page.wait(f"pictureOf(viewers()[0]).toDataURL() !== {json.dumps(first)}", seconds=60)
-    assert page.run("ends") == before  # it is still at work
-    page.run("window.comfyAPI.api.api.interrupt()")
-    page.wait(f"ends > {before}")
-    assert page.run(LIT)
+def test_live_preview_of_a_fit_is_updated_and_kept_after_an_interrupt(page):
+    with running_fit(page, seed=21):
+        first = page.run("canvasOf(viewers()[0]).toDataURL()")
+        page.wait(f"canvasOf(viewers()[0]).toDataURL() !== {json.dumps(first)}")
+    assert page.run(SHOWS_SCENE)
 
 
-def test_a_scene_does_not_grow_in_another_workflow_whose_nodes_have_the_same_ids(page):
-    fit = FIT | {"steps": 100_000, "seed": 31 + page.run("LiteGraph.vueNodesMode ? 1 : 0")}
-    built = page.run("([s, f, w]) => build(s, f, w, w)", [SAMPLE, fit, SIZE])
-    page.run("(workflow) => app.loadGraphData(workflow)", built["workflow"])
-    before = page.run("ends")
-    page.run("() => { app.queuePrompt(0, 1); }")
-    page.wait(LIT, seconds=90)
-    page.run("(workflow) => app.loadGraphData({ ...workflow, id: crypto.randomUUID() })", built["workflow"])
-    page.run("() => comfyAPI.api.api.addEventListener('stag4d.growing', () => (window.hasGrown = true))")
-    page.wait("window.hasGrown", seconds=60)
-    page.page.wait_for_timeout(1000)
-    assert page.run("messageOf(viewers()[0])") == "Run the workflow to see the scene."
-    assert page.run("ends") == before
-    page.run("window.comfyAPI.api.api.interrupt()")
-    page.wait(f"ends > {before}")
+def test_live_preview_is_not_shown_in_another_workflow_with_the_same_node_ids(page):
+    page.run(RECORD_PREVIEWS)
+    with running_fit(page, seed=31) as workflow:
+        assert page.run("requestedFiles.length") > 0
+        page.run(
+            "async (workflow) => { await app.loadGraphData({ ...workflow, id: crypto.randomUUID() });"
+            "numPreviews = requestedFiles.length = 0; }",
+            workflow,
+        )
+        page.wait("numPreviews > 0")
+        assert page.run("requestedFiles") == []
+        assert page.run("messageOf(viewers()[0])") == "Run the workflow to see the scene."

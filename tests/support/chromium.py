@@ -1,4 +1,4 @@
-"""Chromium, started so that it draws WebGL in software."""
+"""Chromium with WebGL rendered in software."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from needed import missing, program
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+TIMEOUT_MS = 120_000  # of a condition that a test waits for; software rendering on a busy machine is slow
 FLAGS = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
 
 
 @contextmanager
 def launcher() -> Iterator[Callable[..., AbstractContextManager[Browser]]]:
-    """Yield what starts Chromium with flags; until it ends, no other event loop can run in the process."""
+    """Yield a context manager that launches Chromium with given flags.
+
+    While it is open, no other event loop can run in the process.
+    """
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
@@ -27,14 +31,16 @@ def launcher() -> Iterator[Callable[..., AbstractContextManager[Browser]]]:
         @contextmanager
         def start(*flags: str) -> Iterator[Browser]:
             browser = playwright.chromium.launch(executable_path=executable, args=flags)
-            yield browser
-            browser.close()
+            try:
+                yield browser
+            finally:
+                browser.close()
 
         yield start
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Yield one Chromium; see ``launcher``."""
+    """Yield one Chromium with ``FLAGS``; see ``launcher``."""
     with launcher() as start, start(*FLAGS) as browser:
         yield browser

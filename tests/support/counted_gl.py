@@ -1,14 +1,14 @@
-"""A script for a page that counts its WebGL contexts and what is made in them, in ``window.made``."""
+"""A page script that counts WebGL2 contexts and the live GL objects in them, in ``window.glCounts``."""
 
 COUNT_GL = """() => {
-  window.made = { contexts: 0, things: 0 };
+  window.glCounts = { contexts: 0, objects: 0 };
   const known = new Set();
   const { getContext } = HTMLCanvasElement.prototype;
   HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
     const context = getContext.call(this, kind, ...rest);
     if (kind === "webgl2" && !known.has(context)) {
       known.add(context);
-      made.contexts += 1;
+      glCounts.contexts += 1;
       window.gl = context;
     }
     return context;
@@ -17,12 +17,14 @@ COUNT_GL = """() => {
   for (const name of ["Texture", "Buffer", "Program", "VertexArray", "Framebuffer"]) {
     const [create, remove] = [methods[`create${name}`], methods[`delete${name}`]];
     methods[`create${name}`] = function () {
-      made.things += 1;
+      glCounts.objects += 1;
       return create.call(this);
     };
-    methods[`delete${name}`] = function (thing) {
-      if (thing) made.things -= 1;
-      remove.call(this, thing);
+    methods[`delete${name}`] = function (object) {
+      if (object) glCounts.objects -= 1;
+      remove.call(this, object);
     };
   }
 }"""
+LOSE_CONTEXT = "() => { window.loss = gl.getExtension('WEBGL_lose_context'); loss.loseContext(); }"
+RESTORE_CONTEXT = "loss.restoreContext()"

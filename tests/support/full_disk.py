@@ -1,4 +1,4 @@
-"""Disks that are full, without filling one."""
+"""A full disk, simulated by the limit on the size of a process's files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 @contextmanager
 def small_disk(num_bytes: int) -> Iterator[None]:
-    """Let no file of this process grow beyond a size: the system itself then fails every writer alike."""
+    """Limit every file of this process to ``num_bytes``; the operating system fails any longer write."""
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))

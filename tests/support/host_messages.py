@@ -1,11 +1,11 @@
-"""What a ComfyUI says on its websocket about one prompt."""
+"""The messages that ComfyUI sends on its websocket about one prompt."""
 
 
 def of_prompt(messages, prompt_id):
-    """Yield kind and data of a prompt's messages until it ends; pictures have the kind ``picture``."""
+    """Yield kind and data of a prompt's messages up to its end; preview images have the kind ``image``."""
     for message in messages:
         if isinstance(message, bytes):
-            yield "picture", message
+            yield "image", message
         elif message["data"].get("prompt_id") == prompt_id:
             yield message["type"], message["data"]
             if message["type"] in ("execution_success", "execution_interrupted", "execution_error"):
@@ -13,8 +13,8 @@ def of_prompt(messages, prompt_id):
 
 
 def executed(host, prompt):
-    """Run a prompt and return the nodes that ran, less those that came from the cache."""
+    """Run a prompt and return the ids of the nodes that ran, without those whose results were cached."""
     with host.listen() as messages:
-        steps = list(of_prompt(messages, host.queue(prompt)))
-    assert steps[-1][0] == "execution_success", steps[-1]
-    return {data["node"] for kind, data in steps if kind == "executing" and data["node"] is not None}
+        received = list(of_prompt(messages, host.queue(prompt)))
+    assert received[-1][0] == "execution_success", received[-1]
+    return {data["node"] for kind, data in received if kind == "executing" and data["node"] is not None}

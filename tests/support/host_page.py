@@ -1,4 +1,4 @@
-"""The host's page in a browser, with a graph whose scene is watched in STAG4D Preview."""
+"""ComfyUI's page in Chromium, with a graph that shows a scene in STAG4D Preview."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ import io
 import json
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-SECONDS = 240
+SECONDS = 240  # of anything that a test waits for
 SAMPLE = {"name": "fish", "seed": 5, "num_frames": 4, "size": 48}
 FIT = {"preset": "fast", "steps": 120, "size": 48, "seed": 11}
 SIZE = 384  # of the cameras, pixels
-LIT = "isLit(viewers()[0])"
+SHOWS_SCENE = "showsScene(viewers()[0])"
 SETTINGS = {
     "Comfy.TutorialCompleted": True,  # or a window with templates opens
     "Comfy.Workflow.Persist": False,
@@ -33,26 +34,27 @@ SETTINGS = {
 }
 HELPERS = """Object.assign(window, {
   viewers: () => [...document.querySelectorAll(".stag4d-viewer")],
-  pictureOf: (viewer) => viewer.shadowRoot.querySelector("canvas"),
+  canvasOf: (viewer) => viewer.shadowRoot.querySelector("canvas"),
   messageOf: (viewer) => viewer.shadowRoot.querySelector(".message").textContent,
-  node: (type) => app.graph.nodes.find((one) => one.type === type),
+  rendered: () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))),
+  node: (type) => app.graph.nodes.find((node) => node.type === type),
   view: () => node("STAG4DPreview").widgets.find(({name}) => name === "view").value,
-  isLit(viewer) {
-    const canvas = viewer && pictureOf(viewer);
+  showsScene(viewer) {
+    const canvas = viewer && canvasOf(viewer);
     if (!canvas || canvas.width < 16 || messageOf(viewer)) return false;
     const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
     return pixels.filter((_, index) => index % 4 === 3 && pixels[index] > 127).length > pixels.length / 400;
   },
-  add(type, place, size, values) {
-    const made = LiteGraph.createNode(type);
-    app.graph.add(made);
+  add(type, position, size, values) {
+    const created = LiteGraph.createNode(type);
+    app.graph.add(created);
     for (const [name, value] of Object.entries(values)) {
-      const widget = made.widgets.find((one) => one.name === name);
+      const widget = created.widgets.find((widget) => widget.name === name);
       widget.value = value;
       widget.callback?.(value);
     }
-    [made.pos, made.size] = [place, size];
-    return made;
+    [created.pos, created.size] = [position, size];
+    return created;
   },
   join(from, output, to, input) {
     from.connect(from.findOutputSlot(output), to, to.findInputSlot(input));
@@ -76,14 +78,15 @@ HELPERS = """Object.assign(window, {
     join(toImage, "IMAGE", mask, "images");
     return {workflow: app.graph.serialize(), mask: String(mask.id)};
   },
-  ran: [],
-  ends: 0,
+  executedTypes: [],
+  numEnds: 0,
   listen() {
     const {api} = window.comfyAPI.api;
-    api.addEventListener("executing", ({detail}) => detail && ran.push(app.graph.getNodeById(detail).type));
+    const record = ({detail}) => detail && executedTypes.push(app.graph.getNodeById(detail).type);
+    api.addEventListener("executing", record);
     api.addEventListener("executed", ({detail}) => (outputs[detail.node] = detail.output));
     const kinds = ["execution_success", "execution_error", "execution_interrupted"];
-    for (const end of kinds) api.addEventListener(end, () => ends++);
+    for (const end of kinds) api.addEventListener(end, () => numEnds++);
   },
   outputs: {},
 });"""
@@ -91,77 +94,96 @@ HELPERS = """Object.assign(window, {
 
 @dataclass(frozen=True)
 class HostPage:
-    """The page of a host.
+    """ComfyUI's page.
 
     Attributes:
         page: The page.
-        url: Of the host.
+        url: Of the ComfyUI server.
     """
 
     page: Page
     url: str
 
     def run(self, script: str, value: Any = None) -> Any:
-        """Return what a JavaScript expression or function gives."""
+        """Return the value of a JavaScript expression or function, awaited if it is a promise."""
         return self.page.evaluate(script, value)
 
     def wait_for_app(self) -> None:
-        """Return when the page can be used."""
+        """Wait until the page has every node type and a workflow."""
         names = "Object.keys(window.LiteGraph?.registered_node_types ?? {})"
-        self.wait(f"window.app?.graph && {names}.length > 100", SECONDS)
-        self.wait("app.extensionManager?.workflow?.activeWorkflow", SECONDS)
+        self.wait(f"window.app?.graph && {names}.length > 100")
+        self.wait("app.extensionManager?.workflow?.activeWorkflow")
         self.run("listen()")
 
     def build_and_run(self) -> dict[str, Any]:
-        """Show a small scene; return the workflow, and as ``mask`` the node that shows the render's mask."""
+        """Fit and show a small scene; return its ``workflow`` and the id of the node with its ``mask``."""
         built = self.run("([s, f, w]) => build(s, f, w, w)", [SAMPLE, FIT, SIZE])
         self.run("(workflow) => app.loadGraphData(workflow)", built["workflow"])
         self.execute()
-        self.wait(LIT)
+        self.wait(SHOWS_SCENE)
         return built
 
-    def wait(self, condition: str, seconds: float = 30) -> None:
-        """Return when a JavaScript expression has become true."""
-        self.page.wait_for_function(condition, timeout=1000 * seconds, polling=100)
+    def wait(self, condition: str) -> None:
+        """Wait until a JavaScript expression is true."""
+        self.page.wait_for_function(condition, timeout=1000 * SECONDS, polling=100)
 
     def execute(self) -> set[str]:
-        """Press Run, wait for the end, and return the types of the nodes that ran."""
-        before = self.run("ends")
-        self.run("() => { ran.length = 0; app.queuePrompt(0, 1); }")
-        self.wait(f"ends > {before}", SECONDS)
-        return set(self.run("ran"))
+        """Run the workflow to its end and return the types of the nodes that were executed."""
+        before = self.run("numEnds")
+        self.run("() => { executedTypes.length = 0; app.queuePrompt(0, 1); }")
+        self.wait(f"numEnds > {before}")
+        return set(self.run("executedTypes"))
 
-    def picture(self, index: int = 0) -> np.ndarray:
-        """Return what a viewer's canvas shows, uint8 [H, W, 4]."""
-        data = self.run("(index) => pictureOf(viewers()[index]).toDataURL()", index)
+    @contextmanager
+    def executing(self) -> Iterator[None]:
+        """Start the workflow; at the end of the block check that it still runs, and interrupt it."""
+        before = self.run("numEnds")
+        self.run("() => { app.queuePrompt(0, 1); }")
+        try:
+            yield
+            assert self.run("numEnds") == before
+        finally:
+            self.run("window.comfyAPI.api.api.interrupt()")
+            self.wait(f"numEnds > {before}")
+
+    def canvas(self) -> np.ndarray:
+        """Return what the first viewer shows after the next frame, uint8 [H, W, 4]."""
+        data = self.run("async () => { await rendered(); return canvasOf(viewers()[0]).toDataURL(); }")
         with Image.open(io.BytesIO(base64.b64decode(data.partition(",")[2]))) as image:
             return np.array(image.convert("RGBA"))
 
-    def image(self, node: str) -> np.ndarray:
-        """Return the first image that a node has put out, uint8 [H, W, 3]."""
+    def wait_for_canvas(self, accept: Callable[[np.ndarray], bool]) -> None:
+        """Wait until the first viewer shows an image that ``accept`` returns true for."""
+        wait_until(lambda: accept(self.canvas()), seconds=SECONDS, what="an accepted image on the canvas")
+
+    def output_image(self, node: str) -> np.ndarray:
+        """Return the first image of a node's output, uint8 [H, W, 3]."""
         file = self.run("(node) => outputs[node].images[0]", node)
         query = urllib.parse.urlencode({key: file[key] for key in ("filename", "subfolder", "type")})
-        with urllib.request.urlopen(f"{self.url}/view?{query}", timeout=30) as answer:
+        with urllib.request.urlopen(f"{self.url}/view?{query}", timeout=SECONDS) as answer:
             return np.array(Image.open(io.BytesIO(answer.read())).convert("RGB"))
 
     def drag(self, element: str, start: tuple[float, float], end: tuple[float, float]) -> None:
-        """Drag the mouse in an element, between two places in shares of its size."""
-        box = self.page.locator(element).first.bounding_box()
-        places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (start, end)]
-        self.page.mouse.move(*places[0])
+        """Drag the mouse in an element, between two points in fractions of its width and height."""
+        target = self.page.locator(element).first
+        target.hover(trial=True)  # waits until the element has stopped moving
+        box = target.bounding_box()
+        points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (start, end)]
+        self.page.mouse.move(*points[0])
         self.page.mouse.down()
-        self.page.mouse.move(*places[1], steps=4)
+        self.page.mouse.move(*points[1], steps=4)
         self.page.mouse.up()
 
 
 @contextmanager
 def open_host_page(browser: Browser, url: str, *, vue_nodes: bool, **options: Any) -> Iterator[HostPage]:
-    """Yield the host's page with nodes of one kind; raises what this pack's files do wrong in it."""
+    """Yield ComfyUI's page with classic or Vue nodes; fails at the end if this pack's files raised errors."""
     settings = json.dumps(SETTINGS | {"Comfy.VueNodes.Enabled": vue_nodes}).encode()
     request = urllib.request.Request(f"{url}/api/settings", settings, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30):
+    with urllib.request.urlopen(request, timeout=SECONDS):
         pass
     context = browser.new_context(**({"viewport": {"width": 1300, "height": 860}} | options))
+    context.set_default_timeout(1000 * SECONDS)
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(f"{error} {error.stack}"))

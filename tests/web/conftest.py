@@ -1,4 +1,4 @@
-"""Chromium, and a player in it."""
+"""Chromium and viewer players on its pages."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")  # no longer: while it is open, no other test can run an event loop
 def start_browser() -> Iterator[Callable[..., AbstractContextManager[Browser]]]:
-    """What starts Chromium with flags."""
+    """A context manager that launches Chromium with given flags."""
     with launcher() as start:
         yield start
 
 
 @pytest.fixture(scope="module")
 def browser(start_browser: Callable[..., AbstractContextManager[Browser]]) -> Iterator[Browser]:
-    """Chromium that draws WebGL in software."""
+    """Chromium with WebGL rendered in software."""
     with start_browser(*FLAGS) as browser:
         yield browser
 
@@ -40,19 +40,33 @@ def page(browser: Browser) -> Iterator[Page]:
         yield page
 
 
+@pytest.fixture
+def page_with_manual_clock(browser: Browser) -> Iterator[Page]:
+    """A page on which time stands still except in ``Viewer.advance``; for tests of playback."""
+    with open_page(browser, has_manual_clock=True) as page:
+        yield page
+
+
 @pytest.fixture(scope="session")
 def box() -> GaussianModel4D:
-    """The opaque box that slides and turns."""
+    """The scene of ``solid_scene``: an opaque box that slides and turns."""
     return solid_scene()
 
 
 @pytest.fixture(scope="session")
-def box_clip(box: GaussianModel4D) -> str:
-    """Its clip, base64."""
+def box_s4d(box: GaussianModel4D) -> str:
+    """The box as a `.s4d` file, base64."""
     return base64.b64encode(encode_s4d(box)).decode()
 
 
 @pytest.fixture
-def viewer(page: Page, box_clip: str) -> Viewer:
-    """One player, 480 by 360 pixels, that shows the box and stands still."""
-    return Viewer(page, page.evaluate("(clip) => add(480, 360, clip)", box_clip))
+def viewer(page: Page, box_s4d: str) -> Viewer:
+    """One paused player of 480 by 360 pixels that shows the box."""
+    return Viewer(page, page.evaluate("(s4d) => add(480, 360, s4d)", box_s4d))
+
+
+@pytest.fixture
+def viewer_with_manual_clock(page_with_manual_clock: Page, box_s4d: str) -> Viewer:
+    """The same player on a page with a manual clock."""
+    page = page_with_manual_clock
+    return Viewer(page, page.evaluate("(s4d) => add(480, 360, s4d)", box_s4d))

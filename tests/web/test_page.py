@@ -1,4 +1,4 @@
-"""The self-contained page in a browser: from disk, without a network, without WebGL2, with a damaged clip."""
+"""The self-contained HTML page in Chromium: from disk, offline, without WebGL2, with a damaged file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from chromium import TIMEOUT_MS
 
 from stag4d.export import encode_s4d, write_html
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory, box) -> Path:
-    """The page of the box."""
+    """The exported page of the box."""
     path = tmp_path_factory.mktemp("page") / "box.html"
     write_html(path, encode_s4d(box), "sliding box")
     return path
@@ -24,41 +25,40 @@ def file(tmp_path_factory, box) -> Path:
 
 @contextmanager
 def opened(browser, path: Path, **options) -> Iterator:
-    """Yield the page, opened from disk, and the list of what the browser complained about."""
+    """Yield the page, opened from disk, and the list of its errors, console warnings and network requests."""
     context = browser.new_context(viewport={"width": 700, "height": 500}, offline=True, **options)
+    context.set_default_timeout(TIMEOUT_MS)
     page = context.new_page()
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on(
-        "console", lambda line: complaints.append(line.text) if line.type in ("error", "warning") else None
-    )
-    page.on("request", lambda request: complaints.append(request.url) if "file:" not in request.url else None)
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda line: problems.append(line.text) if line.type in ("error", "warning") else None)
+    page.on("request", lambda request: problems.append(request.url) if "file:" not in request.url else None)
     page.goto(path.as_uri())
-    yield page, complaints
+    yield page, problems
     context.close()
 
 
-CENTER = (
+CENTER_PIXEL = (
     "() => { const canvas = document.querySelector('.stag4d-viewer').shadowRoot.querySelector('canvas');"
     "return [...canvas.getContext('2d').getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data]; }"
 )
 
 
-def test_a_page_from_disk_plays_offline_and_breaks_no_rule_of_its_own(browser, file):
-    with opened(browser, file) as (page, complaints):
+def test_page_from_disk_plays_offline_without_a_warning(browser, file):
+    with opened(browser, file) as (page, problems):
         assert page.title() == "sliding box"
         page.get_by_role("button", name="Pause (space)").wait_for()
-        assert page.evaluate(CENTER)[3] > 200
+        assert page.evaluate(CENTER_PIXEL)[3] > 200
         first = page.get_by_role("slider", name="Time").get_attribute("aria-valuetext")
         page.wait_for_function(
             "(first) => document.querySelector('.stag4d-viewer').shadowRoot.querySelector('[type=range]')"
             ".getAttribute('aria-valuetext') !== first",
             arg=first,
         )
-        assert complaints == []
+        assert problems == []
 
 
-def test_the_wheel_and_keys_work_at_once(browser, file):
+def test_wheel_and_keys_work_without_a_click(browser, file):
     with opened(browser, file) as (page, _):
         page.get_by_role("button", name="Pause (space)").wait_for()
         page.keyboard.press(" ")
@@ -70,30 +70,30 @@ def test_the_wheel_and_keys_work_at_once(browser, file):
         page.get_by_role("button", name=re.compile("^View 2"), pressed=False).wait_for()
 
 
-def test_less_motion_means_standing_still(browser, file):
+def test_page_does_not_play_when_the_user_prefers_reduced_motion(browser, file):
     with opened(browser, file, reduced_motion="reduce") as (page, _):
         page.get_by_text("1,176 splats").wait_for()
         assert page.get_by_role("button", name="Play (space)").is_visible()
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
+    ("old", "new", "message"),
     [
         (r'(id="clip">)[^<]{40}', r"\1", "This file is not a STAG4D clip."),
         (r'(id="clip">)[^<]*', r"\1***", "The clip in this page is damaged."),
         (r"[^<]{400}(</script>)", r"\1", "This clip is damaged"),
     ],
 )
-def test_a_damaged_clip_is_explained(browser, file, tmp_path, old, new, words):
+def test_damaged_s4d_data_is_reported(browser, file, tmp_path, old, new, message):
     damaged = re.sub(old, new, file.read_text(encoding="utf-8"), count=1)
     (tmp_path / "damaged.html").write_text(damaged, encoding="utf-8")
-    with opened(browser, tmp_path / "damaged.html") as (page, complaints):
-        page.get_by_role("status").get_by_text(words).wait_for()
-        assert complaints == []
+    with opened(browser, tmp_path / "damaged.html") as (page, problems):
+        page.get_by_role("status").get_by_text(message).wait_for()
+        assert problems == []
 
 
-def test_a_browser_without_webgl2_is_told_what_is_missing(start_browser, file):
+def test_browser_without_webgl2_is_reported(start_browser, file):
     with start_browser("--no-sandbox", "--disable-gpu", "--disable-3d-apis") as browser:
-        with opened(browser, file) as (page, complaints):
+        with opened(browser, file) as (page, problems):
             page.get_by_role("status").get_by_text("no WebGL2").wait_for()
-            assert complaints == []
+            assert problems == []

@@ -1,4 +1,4 @@
-"""What users and programs do with a player: gestures, keys, buttons, views, files that cannot be shown."""
+"""The player's gestures, keys, buttons and saved views, and files that it refuses."""
 
 from __future__ import annotations
 
@@ -14,21 +14,33 @@ from stag4d.scene import GaussianModel4D, SceneInfo
 pytestmark = pytest.mark.browser
 
 
-def watch_changes(viewer: Viewer) -> None:
-    """Count the player's change events."""
+def count_changes(viewer: Viewer) -> None:
+    """Count the player's change events from now on."""
     viewer.run("window.changes = 0; player.addEventListener('change', () => { window.changes += 1; })")
 
 
 def changes(viewer: Viewer) -> int:
+    """Return the number of change events so far."""
     return viewer.page.evaluate("window.changes")
 
 
+def scroll_wheel(viewer: Viewer, pixels: int) -> None:
+    """Turn the mouse wheel by some pixels and wait until the page has handled the event."""
+    viewer.page.evaluate(
+        "window.isHandled = false;"
+        "addEventListener('wheel', () => setTimeout(() => (isHandled = true)), { capture: true, once: true })"
+    )
+    viewer.page.mouse.wheel(0, pixels)
+    viewer.page.wait_for_function("isHandled")
+
+
 def view(viewer: Viewer) -> dict:
+    """Return the view that a program would save."""
     return viewer.run("return player.getView()")
 
 
 def drag(viewer: Viewer, right: int, down: int, button: str = "left") -> None:
-    """Drag from the picture's middle."""
+    """Drag from the center of the canvas by some pixels."""
     box = viewer.page.locator("canvas").first.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     viewer.page.mouse.move(x, y)
@@ -37,30 +49,30 @@ def drag(viewer: Viewer, right: int, down: int, button: str = "left") -> None:
     viewer.page.mouse.up(button=button)
 
 
-def test_a_clip_is_first_seen_from_the_input_camera_at_its_beginning(viewer):
+def test_first_view_is_the_input_camera_at_the_first_frame(viewer):
     assert view(viewer) == {
         "version": 1, "azimuth": 0, "elevation": 0, "radius": 2, "target": [0, 0, 0], "fovy": 49.1, "time": 0,
     }  # fmt: skip
-    assert viewer.picture()[..., 3].max() > 200
+    assert viewer.screenshot()[..., 3].max() > 200
     viewer.page.get_by_text("1,176 splats").wait_for()
     viewer.page.get_by_text("1 / 5 · 0.00 s").wait_for()
 
 
-def test_dragging_orbits_and_tells_one_change(viewer):
-    watch_changes(viewer)
+def test_drag_orbits_and_fires_one_change_event(viewer):
+    count_changes(viewer)
     before = viewer.canvas()
     drag(viewer, 60, 30)
     found = view(viewer)
-    assert found["azimuth"] < -20  # what is dragged to the right comes from the left
+    assert found["azimuth"] < -20  # the object follows the pointer
     assert found["elevation"] > 10
     assert found["target"] == [0, 0, 0]
     assert changes(viewer) == 1
-    viewer.page.evaluate("settled()")
+    viewer.wait_for_render()
     assert not np.array_equal(viewer.canvas(), before)
 
 
 @pytest.mark.parametrize("button", ["right", "Shift"])
-def test_the_right_button_or_shift_moves(viewer, button):
+def test_drag_with_right_button_or_shift_pans(viewer, button):
     if button == "Shift":
         viewer.page.keyboard.down("Shift")
     drag(viewer, 50, 0, button="right" if button == "right" else "left")
@@ -70,24 +82,23 @@ def test_the_right_button_or_shift_moves(viewer, button):
     assert found["azimuth"] == 0
 
 
-def test_the_wheel_zooms_once_the_viewer_has_focus(viewer):
+def test_wheel_zooms_only_while_the_viewer_has_focus(viewer):
     viewer.page.mouse.move(200, 100)
-    viewer.page.mouse.wheel(0, 300)
-    viewer.page.evaluate("settled()")
+    scroll_wheel(viewer, 300)
     assert view(viewer)["radius"] == 2
     viewer.page.mouse.down()
     viewer.page.mouse.up()
-    watch_changes(viewer)
-    viewer.page.mouse.wheel(0, 300)
-    viewer.page.wait_for_function("players[0].getView().radius > 2.5")
-    viewer.page.mouse.wheel(0, -600)
-    viewer.page.wait_for_function("players[0].getView().radius < 1.6")
+    count_changes(viewer)
+    scroll_wheel(viewer, 300)
+    assert view(viewer)["radius"] > 2.5
+    scroll_wheel(viewer, -600)
+    assert view(viewer)["radius"] < 1.6
     assert changes(viewer) == 2
 
 
-def test_one_finger_orbits_and_two_move_and_zoom(browser, box_clip):
+def test_one_finger_orbits_and_two_fingers_pan_and_zoom(browser, box_s4d):
     with open_page(browser, has_touch=True) as page:
-        viewer = Viewer(page, page.evaluate("(clip) => add(480, 360, clip)", box_clip))
+        viewer = Viewer(page, page.evaluate("(s4d) => add(480, 360, s4d)", box_s4d))
         session = page.context.new_cdp_session(page)
 
         def touch(kind: str, *points: tuple[int, int]) -> None:
@@ -99,15 +110,15 @@ def test_one_finger_orbits_and_two_move_and_zoom(browser, box_clip):
         touch("touchEnd")
         assert view(viewer)["azimuth"] < -20
         assert view(viewer)["radius"] == 2
-        turned = view(viewer)
+        azimuth = view(viewer)["azimuth"]
         touch("touchStart", (150, 150), (250, 150))
         touch("touchMove", (100, 150), (300, 150))
         touch("touchEnd")
         assert view(viewer)["radius"] == pytest.approx(1)
-        assert view(viewer)["azimuth"] == turned["azimuth"]
+        assert view(viewer)["azimuth"] == azimuth
 
 
-def test_keys_orbit_step_play_choose_and_fit(viewer):
+def test_keys_orbit_step_play_select_cameras_and_fit(viewer):
     page = viewer.page
     page.locator("canvas").focus()
     page.keyboard.press("ArrowRight")
@@ -130,7 +141,7 @@ def test_keys_orbit_step_play_choose_and_fit(viewer):
     assert not viewer.run("return player.clock.isPlaying")
 
 
-def test_keys_do_not_reach_the_page_around_the_viewer_unless_they_are_its_own(viewer):
+def test_keys_without_a_meaning_in_the_viewer_reach_the_page(viewer):
     viewer.page.evaluate("window.keys = []; addEventListener('keydown', (event) => keys.push(event.key))")
     viewer.page.locator("canvas").focus()
     for key in (" ", "ArrowLeft", "f", "3", "Control+z", "Delete"):
@@ -138,29 +149,32 @@ def test_keys_do_not_reach_the_page_around_the_viewer_unless_they_are_its_own(vi
     assert viewer.page.evaluate("keys") == ["Control", "z", "Delete"]
 
 
-def test_space_on_a_button_presses_that_button(viewer):
+def test_space_on_a_focused_button_presses_the_button(viewer):
     viewer.page.get_by_role("button", name="White background").focus()
     viewer.page.keyboard.press(" ")
     assert viewer.run("return [player.background, player.clock.isPlaying]") == ["white", False]
 
 
-def test_playing_goes_on_and_around_and_pausing_stops(viewer):
+def test_playback_loops_until_it_is_paused_and_only_the_pause_fires_a_change_event(viewer_with_manual_clock):
+    viewer = viewer_with_manual_clock  # five frames, ten a second
     page = viewer.page
-    watch_changes(viewer)
+    count_changes(viewer)
     page.get_by_role("button", name="Play (space)").click()
-    page.wait_for_function("players[0].clock.position > 2")
-    page.wait_for_function("players[0].clock.position < 1")
+    viewer.advance(300)
+    page.get_by_text("4 / 5 · ").wait_for()
+    viewer.advance(300)
+    page.get_by_text("2 / 5 · ").wait_for()
     assert changes(viewer) == 0
     page.get_by_role("button", name="Pause (space)").click()
     assert changes(viewer) == 1
-    stopped = view(viewer)["time"]
-    page.evaluate("settled()")
-    assert view(viewer)["time"] == stopped
+    paused_at = view(viewer)["time"]
+    viewer.advance(300)
+    assert view(viewer)["time"] == paused_at
 
 
-def test_scrubbing_speed_and_ping_pong(viewer):
+def test_time_slider_speed_and_ping_pong(viewer):
     page = viewer.page
-    watch_changes(viewer)
+    count_changes(viewer)
     slider = page.get_by_role("slider", name="Time")
     slider.fill("3")
     assert view(viewer)["time"] == 0.75
@@ -176,51 +190,51 @@ def test_scrubbing_speed_and_ping_pong(viewer):
     assert not viewer.run("return player.clock.isPingPong")
 
 
-def test_camera_buttons_say_where_they_look_from_and_which_is_chosen(viewer):
+def test_camera_buttons_name_their_pose_and_show_which_is_selected(viewer):
     page = viewer.page
-    watch_changes(viewer)
+    count_changes(viewer)
     page.get_by_role("button", name="View 3: azimuth 150°, elevation 30°").click()
     assert (view(viewer)["azimuth"], view(viewer)["elevation"]) == (150, 30)
-    page.evaluate("settled()")  # the bar follows with the next picture
+    viewer.wait_for_render()  # which updates the controls
     pressed = page.get_by_role("group", name="Cameras").get_by_role("button", pressed=True)
     assert pressed.all_text_contents() == ["3"]
     page.get_by_role("button", name="The input camera (0)").click()
     assert view(viewer)["azimuth"] == 0
     assert changes(viewer) == 2
     page.get_by_role("button", name="Fit to view (F)").click()
-    viewer.page.evaluate("settled()")
+    viewer.wait_for_render()
     assert pressed.count() == 0
 
 
-def test_fit_shows_the_whole_object_and_little_more(viewer):
-    viewer.look(azimuth=40, elevation=20, radius=9, target=[2, 0, 0])
+def test_fit_frames_the_whole_object_closely(viewer):
+    viewer.set_view(azimuth=40, elevation=20, radius=9, target=[2, 0, 0])
     viewer.page.get_by_role("button", name="Fit to view (F)").click()
-    rows, columns = np.nonzero(viewer.picture()[..., 3] > 128)
-    height, width = viewer.picture().shape[:2]
+    rows, columns = np.nonzero(viewer.screenshot()[..., 3] > 128)
+    height, width = viewer.screenshot().shape[:2]
     assert 0 < rows.min() < rows.max() < height - 1
     assert 0 < columns.min() < columns.max() < width - 1
     assert rows.max() - rows.min() > 0.6 * height
 
 
-def test_backgrounds(viewer):
+def test_background_buttons_and_color(viewer):
     for name, corner in (
         ("White", [255, 255, 255, 255]),
         ("Black", [0, 0, 0, 255]),
         ("Checkered", [0, 0, 0, 0]),
     ):
         viewer.page.get_by_role("button", name=re.compile(f"^{name} *background")).click()
-        assert viewer.picture()[0, 0].tolist() == corner
+        assert viewer.screenshot()[0, 0].tolist() == corner
     viewer.run(
         "const input = player.element.shadowRoot.querySelector('input[type=color]'); input.value = '#204060';"
         "input.dispatchEvent(new Event('input'))"
     )
-    assert viewer.picture()[0, 0].tolist() == [0x20, 0x40, 0x60, 255]
+    assert viewer.screenshot()[0, 0].tolist() == [0x20, 0x40, 0x60, 255]
     with pytest.raises(Exception, match="background: red; expected checker, white, black or #rrggbb"):
         viewer.run("player.setBackground('red')")
 
 
-def test_a_screenshot_is_a_png_named_for_its_frame(viewer, tmp_path):
-    viewer.look(time=0.5)
+def test_screenshot_is_a_png_with_the_frame_in_its_name(viewer, tmp_path):
+    viewer.set_view(time=0.5)
     with viewer.page.expect_download() as download:
         viewer.page.get_by_role("button", name="Save this picture as PNG").click()
     assert download.value.suggested_filename == "scene_frame0002.png"
@@ -228,7 +242,7 @@ def test_a_screenshot_is_a_png_named_for_its_frame(viewer, tmp_path):
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_full_screen_and_back(viewer):
+def test_full_screen_button_toggles(viewer):
     button = viewer.page.get_by_role("button", name="Full screen")
     button.click()
     viewer.page.wait_for_function("document.fullscreenElement === players[0].element")
@@ -236,7 +250,7 @@ def test_full_screen_and_back(viewer):
     viewer.page.wait_for_function("document.fullscreenElement === null")
 
 
-def test_every_control_has_a_name(viewer):
+def test_every_control_has_an_accessible_name(viewer):
     unnamed = viewer.run(
         "const controls = player.element.shadowRoot.querySelectorAll('button, input, select, canvas');"
         "return [...controls].filter((control) => !control.getAttribute('aria-label')).length"
@@ -245,22 +259,22 @@ def test_every_control_has_a_name(viewer):
     assert viewer.page.get_by_role("group", name="4D viewer: scene").count() == 1
 
 
-def test_a_view_comes_back_as_it_was_and_tells_nothing(viewer):
-    watch_changes(viewer)
-    wanted = {
+def test_set_view_round_trips_and_fires_no_change_event(viewer):
+    count_changes(viewer)
+    expected = {
         "version": 1, "azimuth": -30.5, "elevation": 12, "radius": 1.25, "target": [0.1, 0.2, 0.3],
         "fovy": 35, "time": 0.6,
     }  # fmt: skip
-    viewer.run("player.setView(value)", wanted)
+    viewer.run("player.setView(value)", expected)
     found = view(viewer)
-    assert {**found, "time": round(found["time"], 9)} == wanted
+    assert {**found, "time": round(found["time"], 9)} == expected
     viewer.run("player.setView({ azimuth: 10 })")
-    assert {**view(viewer), "azimuth": -30.5, "time": 0.6} == wanted
+    assert {**view(viewer), "azimuth": -30.5, "time": 0.6} == expected
     assert changes(viewer) == 0
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         ({"version": 2}, "view: version 2; expected 1"),
         ({"radius": None}, "view: radius is null; expected a finite number"),
@@ -268,59 +282,59 @@ def test_a_view_comes_back_as_it_was_and_tells_nothing(viewer):
         ({"time": "noon"}, "view: time is noon"),
     ],
 )
-def test_a_view_that_is_none_is_refused_and_changes_nothing(viewer, change, words):
+def test_invalid_view_is_rejected_and_leaves_the_view_unchanged(viewer, change, message):
     before = view(viewer)
-    with pytest.raises(Exception, match=words):
+    with pytest.raises(Exception, match=message):
         viewer.run("player.setView(value)", change)
     assert view(viewer) == before
 
 
-def test_a_view_that_was_set_before_the_clip_came_is_kept(page, box_clip):
+def test_view_set_before_loading_is_kept(page, box_s4d):
     viewer = Viewer(page, page.evaluate("add(400, 300)"))
-    viewer.look(azimuth=77, time=0.5)
-    viewer.run("await player.load(bytes(value))", box_clip)
+    viewer.set_view(azimuth=77, time=0.5)
+    viewer.run("await player.load(bytes(value))", box_s4d)
     assert (view(viewer)["azimuth"], view(viewer)["time"]) == (77, 0.5)
-    viewer.run("await player.load(bytes(value))", box_clip)
+    viewer.run("await player.load(bytes(value))", box_s4d)
     assert (view(viewer)["azimuth"], view(viewer)["time"]) == (77, 0.5)
 
 
-def test_of_several_clips_at_once_the_last_is_shown(viewer, box, box_clip):
+def test_last_of_several_concurrent_loads_is_shown(viewer, box, box_s4d):
     still = GaussianModel4D(box.gaussians, None, SceneInfo(num_frames=1))
     viewer.load(still)
     viewer.page.get_by_text("one frame").wait_for()
     assert not viewer.page.get_by_role("slider", name="Time").is_visible()
-    viewer.run("const first = player.load(bytes(value)); player.load(bytes(value)); await first", box_clip)
+    viewer.run("const first = player.load(bytes(value)); player.load(bytes(value)); await first", box_s4d)
     viewer.page.get_by_text("1 / 5 · 0.00 s").wait_for()
 
 
 @pytest.mark.parametrize(
-    ("damage", "words"),
+    ("damage", "error"),
     [
-        (lambda clip: b"PK\x03\x04" + clip, "This file is not a STAG4D clip."),
-        (lambda clip: clip[:-20], "This clip is damaged"),
-        (lambda clip: clip + b"\0", "This clip is damaged"),
+        (lambda s4d: b"PK\x03\x04" + s4d, "This file is not a STAG4D clip."),
+        (lambda s4d: s4d[:-20], "This clip is damaged"),
+        (lambda s4d: s4d + b"\0", "This clip is damaged"),
         (
-            lambda clip: clip.replace(b'"num_gaussians": 1176', b'"num_gaussians": 9e99'),
+            lambda s4d: s4d.replace(b'"num_gaussians": 1176', b'"num_gaussians": 9e99'),
             "This clip is damaged",
         ),
     ],
 )
-def test_a_file_that_cannot_be_shown_is_explained_and_the_next_one_shows(viewer, box_clip, damage, words):
-    bad = base64.b64encode(damage(base64.b64decode(box_clip))).decode()
+def test_refused_file_is_reported_and_the_next_file_is_shown(viewer, box_s4d, damage, error):
+    bad = base64.b64encode(damage(base64.b64decode(box_s4d))).decode()
     message = viewer.run("return player.load(bytes(value)).then(() => '', (error) => `${error}`)", bad)
-    assert message.startswith(f"ClipError: {words}")
+    assert message.startswith(f"ClipError: {error}")
     status = viewer.page.get_by_role("status")
     assert status.is_visible()
-    assert status.text_content().startswith(words)
+    assert status.text_content().startswith(error)
     assert viewer.run("return player.header") is None
-    viewer.run("await player.load(bytes(value))", box_clip)
+    viewer.run("await player.load(bytes(value))", box_s4d)
     assert not status.is_visible()
-    assert viewer.picture()[..., 3].max() > 200
+    assert viewer.screenshot()[..., 3].max() > 200
 
 
-def test_controls_fit_into_a_narrow_node(viewer):
+def test_controls_fit_into_narrow_players(viewer):
     for width in (260, 320, 460, 900):
-        viewer.set_picture_size(width, 200)
+        viewer.set_canvas_size(width, 200)
         outside = viewer.run(
             "const box = player.element.getBoundingClientRect();"
             "const { shadowRoot } = player.element;"

@@ -1,4 +1,4 @@
-"""The widget of STAG4D Preview in a page that stands in for the host's: one node, and clips as files."""
+"""The widget of STAG4D Preview on a page that imitates ComfyUI's: one node, and `.s4d` files to show."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from counted_gl import COUNT_GL
+from chromium import TIMEOUT_MS
+from counted_gl import COUNT_GL, LOSE_CONTEXT, RESTORE_CONTEXT
+from viewer_page import use_manual_clock
 
 from stag4d.export import encode_s4d
 from stag4d.geometry import OrbitPose
@@ -26,9 +28,9 @@ SITE = "http://localhost"
 WEB = Path(__file__).parents[2] / "web"
 SCRIPTS = {
     "scripts/api.js": "export const api = Object.assign(new EventTarget(), { fetchApi(url, options) { "
-    "window.asked.push(url); return fetch(url, options); } });",
-    "scripts/app.js": "export const app = { extensionManager: { workflow: {} }, registerExtension(one) { "
-    "window.extension = one; } };",
+    "window.requests.push(url); return fetch(url, options); } });",
+    "scripts/app.js": "export const app = { extensionManager: { workflow: {} }, "
+    "registerExtension(extension) { window.extension = extension; } };",
 }
 PAGE = """<!doctype html>
 <html lang="en"><title>test</title><body><script type="module">
@@ -49,17 +51,17 @@ extension.getCustomWidgets().STAG4D_VIEW(node, "view");
 extension.setup();
 Object.assign(window, {
   node,
-  asked: [],
+  requests: [],
   LiteGraph: {},
-  ran: (filename) => node.onExecuted({ stag4d_clip: [{ filename }] }),
-  grew: (detail) => api.dispatchEvent(new CustomEvent("stag4d.growing", { detail })),
+  executed: (filename) => node.onExecuted({ stag4d_clip: [{ filename }] }),
+  growing: (detail) => api.dispatchEvent(new CustomEvent("stag4d.growing", { detail })),
 });
 node.onAdded();
 </script></body></html>"""
 
 
-FRONT, ABOVE = "a" * 32 + ".s4d", "b" * 32 + ".s4d"  # clips filmed from there
-SPLATS = {FRONT: 1176, ABOVE: 1175}
+FRONT, ABOVE = "a" * 32 + ".s4d", "b" * 32 + ".s4d"  # files whose input camera is there
+NUM_SPLATS = {FRONT: 1176, ABOVE: 1175}
 
 
 @dataclass(frozen=True)
@@ -67,34 +69,43 @@ class Widget:
     """The widget on its page.
 
     Attributes:
-        page: The page.
+        page: The page; time stands still on it except in ``advance``.
     """
 
     page: Page
 
     def show(self, name: str) -> None:
-        """Let an execution put out a clip, and wait until the player has it."""
-        self.page.evaluate("(name) => ran(name)", name)
-        self.page.get_by_text(f"{SPLATS[name]:,} splats").wait_for()
+        """Let the node output a file, and wait until the player shows it."""
+        self.page.evaluate("(name) => executed(name)", name)
+        self.page.get_by_text(f"{NUM_SPLATS[name]:,} splats").wait_for()
 
-    def grow(self, name: str, **told: Any) -> bool:
-        """Tell the page of a growing scene, and return whether the widget asks for its clip."""
-        self.page.evaluate("(detail) => grew(detail)", {"filename": name, **told})
-        return self.page.evaluate("asked.at(-1)").count(name) == 1
+    def requests_preview(self, name: str, **detail: Any) -> bool:
+        """Send a live preview of a fit to the page, and return whether the widget requests its file."""
+        self.page.evaluate("(detail) => growing(detail)", {"filename": name, **detail})
+        return self.page.evaluate("requests.at(-1)").count(name) == 1
+
+    def advance(self, milliseconds: int) -> None:
+        """Move the page's clock forward; its timers and animation frames run at every 16 ms of it."""
+        self.page.clock.run_for(milliseconds)
+
+    def play(self, milliseconds: int) -> None:
+        """Start playback at ten frames a second and let it run for some time."""
+        self.page.get_by_role("button", name="Play (space)").click()
+        self.advance(milliseconds)
 
     def view(self) -> dict[str, Any] | None:
         """Return the node's value."""
         text = self.page.evaluate("node.widgets[0].value")
         return json.loads(text) if text else None
 
-    def chosen(self) -> list[str]:
-        """Return which camera buttons are pressed."""
-        self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    def selected_cameras(self) -> list[str]:
+        """Return the texts of the camera buttons that are pressed; the input camera's button has none."""
+        self.advance(20)  # the controls are updated with the next frame
         group = self.page.get_by_role("group", name="Cameras")
         return group.get_by_role("button", pressed=True).all_text_contents()
 
     def drag(self) -> None:
-        """Orbit a little."""
+        """Orbit by dragging 40 pixels to the right."""
         box = self.page.locator("canvas").bounding_box()
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         self.page.mouse.move(x, y)
@@ -104,21 +115,20 @@ class Widget:
 
 
 @contextmanager
-def open_widget(browser: Browser, clips: dict[str, bytes], *, is_broken: bool = False) -> Iterator[Widget]:
-    """Yield the widget, to which the host can send clips; a broken host has no file of the viewer."""
+def open_widget(browser: Browser, files: dict[str, bytes], *, has_viewer: bool = True) -> Iterator[Widget]:
+    """Yield the widget on a page that serves ``files`` and, unless ``has_viewer`` is false, the viewer."""
 
     def serve(route: Route) -> None:
         url = urllib.parse.urlparse(route.request.url)
         path = url.path.removeprefix("/")
         if path == "view":
             (name,) = urllib.parse.parse_qs(url.query)["filename"]
-            route.fulfill(body=clips[name])
+            route.fulfill(body=files[name])
         elif path in SCRIPTS:
             route.fulfill(body=SCRIPTS[path], content_type="text/javascript")
         elif path.startswith("extensions/pack/"):
             name = path.removeprefix("extensions/pack/")
-            is_there = not (is_broken and name.startswith("viewer/"))
-            if is_there:
+            if has_viewer or not name.startswith("viewer/"):
                 route.fulfill(path=WEB / name, content_type="text/javascript")
             else:
                 route.fulfill(status=404)
@@ -126,11 +136,13 @@ def open_widget(browser: Browser, clips: dict[str, bytes], *, is_broken: bool = 
             route.fulfill(body=PAGE, content_type="text/html", status=404 if path else 200)
 
     context = browser.new_context()
+    context.set_default_timeout(TIMEOUT_MS)
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.add_init_script(f"({COUNT_GL})()")
     page.route(f"{SITE}/**", serve)
+    use_manual_clock(page)
     page.goto(f"{SITE}/")
     yield Widget(page)
     context.close()
@@ -138,68 +150,68 @@ def open_widget(browser: Browser, clips: dict[str, bytes], *, is_broken: bool = 
 
 
 @pytest.fixture(scope="module")
-def clips(box: GaussianModel4D) -> dict[str, bytes]:
-    """The box, filmed from the front; and without a splat, from 25 degrees above."""
-    less = box.gaussians.map(lambda value: value[: SPLATS[ABOVE]])
+def files(box: GaussianModel4D) -> dict[str, bytes]:
+    """The box with its input camera in front; and, without its last splat, 25 degrees above."""
+    fewer = box.gaussians.map(lambda value: value[: NUM_SPLATS[ABOVE]])
     pose = OrbitPose(azimuth_deg=0, elevation_deg=25)
-    above = GaussianModel4D(less, box.deformation, replace(box.info, input_pose=pose))
+    above = GaussianModel4D(fewer, box.deformation, replace(box.info, input_pose=pose))
     return {FRONT: encode_s4d(box), ABOVE: encode_s4d(above)}
 
 
 @pytest.fixture
-def widget(browser: Browser, clips: dict[str, bytes]) -> Iterator[Widget]:
-    """The widget, which has no clip yet."""
-    with open_widget(browser, clips) as widget:
+def widget(browser: Browser, files: dict[str, bytes]) -> Iterator[Widget]:
+    """The widget, which shows no file yet."""
+    with open_widget(browser, files) as widget:
         widget.page.get_by_text("Run the workflow to see the scene.").wait_for()
         yield widget
 
 
-def test_until_a_view_is_chosen_every_clip_is_seen_from_its_own_input_camera(widget):
-    for name in (FRONT, ABOVE):  # what the node puts out while its value is empty
+def test_without_a_saved_view_every_file_is_shown_from_its_own_input_camera(widget):
+    for name in (FRONT, ABOVE):  # what the node outputs while its value is empty
         widget.show(name)
         assert widget.view() is None
-        assert widget.chosen() == [""]
+        assert widget.selected_cameras() == [""]
     widget.drag()
-    turned = widget.view()
-    assert turned["elevation"] == 25
+    orbited = widget.view()
+    assert orbited["elevation"] == 25
     widget.show(FRONT)
-    assert widget.view() == turned
-    assert widget.chosen() == []
+    assert widget.view() == orbited
+    assert widget.selected_cameras() == []
 
 
-def test_stopping_the_clip_chooses_the_camera_that_is_seen(widget):
+def test_pausing_saves_the_current_camera(widget):
     widget.show(ABOVE)
-    widget.page.get_by_role("button", name="Play (space)").click()
+    widget.play(100)
     widget.page.get_by_role("button", name="Pause (space)").click()
-    stopped = widget.view()
+    paused = widget.view()
     widget.show(FRONT)
     widget.drag()
-    assert widget.view()["elevation"] == stopped["elevation"] == 25
+    assert widget.view()["elevation"] == paused["elevation"] == 25
 
 
-def test_the_moment_is_that_of_the_last_stop_however_the_camera_moves_meanwhile(widget):
+def test_orbit_during_playback_keeps_the_time_of_the_last_pause(widget):
     widget.show(FRONT)
     widget.page.get_by_role("slider", name="Time").fill("3")
     assert widget.view()["time"] == 0.75
-    widget.page.get_by_role("button", name="Play (space)").click()
+    widget.play(330)  # from frame 3 in a loop of five to a time between frames 1 and 2
     widget.page.get_by_text("2 / 5").wait_for()
     widget.drag()
     assert widget.view()["azimuth"] != 0
     assert widget.view()["time"] == 0.75
     widget.page.keyboard.press(".")
-    assert widget.view()["time"] in (0, 0.25, 0.5, 0.75, 1)
+    assert widget.view()["time"] == 0.5  # of frame 2
 
 
-def test_while_nothing_was_chosen_an_orbit_of_a_playing_clip_keeps_its_beginning(widget):
+def test_orbit_during_the_first_playback_keeps_time_0(widget):
     widget.show(FRONT)
-    widget.page.get_by_role("button", name="Play (space)").click()
+    widget.play(200)
     widget.page.get_by_text("3 / 5").wait_for()
     widget.drag()
     assert widget.view()["time"] == 0
 
 
 @pytest.mark.parametrize(
-    ("told", "is_shown"),
+    ("detail", "is_shown"),
     [
         ({"viewers": ["7"], "workflow": "one"}, True),
         ({"viewers": ["7"], "workflow": "another"}, False),
@@ -207,31 +219,31 @@ def test_while_nothing_was_chosen_an_orbit_of_a_playing_clip_keeps_its_beginning
         ({"viewers": ["7"], "workflow": None}, True),  # as from a script
     ],
 )
-def test_a_growing_scene_is_shown_by_its_node_in_its_workflow(widget, told, is_shown):
+def test_live_preview_is_shown_only_by_its_node_in_its_workflow(widget, detail, is_shown):
     widget.show(FRONT)
-    assert widget.grow(ABOVE, **told) == is_shown
+    assert widget.requests_preview(ABOVE, **detail) == is_shown
 
 
-def test_a_graph_without_an_id_knows_its_node_alone(widget):
+def test_live_preview_in_a_graph_without_an_id_is_matched_by_node_id(widget):
     widget.show(FRONT)
     widget.page.evaluate("delete node.graph.id")
-    assert not widget.grow(ABOVE, viewers=["8"], workflow="one")
-    assert widget.grow(ABOVE, viewers=["7"], workflow="one")
+    assert not widget.requests_preview(ABOVE, viewers=["8"], workflow="one")
+    assert widget.requests_preview(ABOVE, viewers=["7"], workflow="one")
 
 
-def test_a_viewer_that_cannot_be_loaded_says_so(browser, clips):
-    with open_widget(browser, clips, is_broken=True) as widget:
+def test_viewer_that_fails_to_load_is_reported(browser, files):
+    with open_widget(browser, files, has_viewer=False) as widget:
         widget.page.get_by_text("The viewer could not be loaded; reload the page.").wait_for()
-        widget.page.evaluate("(name) => ran(name)")
-        widget.page.evaluate("node.onAdded()")  # it may be tried again
+        widget.page.evaluate("(name) => executed(name)")
+        widget.page.evaluate("node.onAdded()")  # tries again
         widget.page.get_by_text("The viewer could not be loaded; reload the page.").wait_for()
         widget.page.evaluate("node.onRemoved()")
 
 
-def test_a_clip_that_comes_while_the_context_is_lost_waits_for_it_and_says_so(widget):
-    widget.page.evaluate("() => { window.loss = gl.getExtension('WEBGL_lose_context'); loss.loseContext(); }")
+def test_file_loaded_while_the_context_is_lost_is_shown_once_it_is_restored(widget):
+    widget.page.evaluate(LOSE_CONTEXT)
     widget.show(FRONT)
     status = widget.page.get_by_role("status")
     status.get_by_text("graphics driver was reset").wait_for()
-    widget.page.evaluate("loss.restoreContext()")
+    widget.page.evaluate(RESTORE_CONTEXT)
     status.wait_for(state="hidden")

@@ -1,6 +1,6 @@
 """Write docs/page.jpg: the self-contained page of a scene, opened from disk.
 
-``PYTHONPATH=tests/support python tests/web/picture_page.py demo_out/scene.html``
+``PYTHONPATH=tests/support python tests/web/screenshot_page.py demo_out/scene.html``
 """
 
 import io
@@ -12,6 +12,10 @@ from PIL import Image
 
 OUT = Path(__file__).parents[2] / "docs" / "page.jpg"
 SIZE = {"width": 900, "height": 620}
+HAS_ALL_PIXELS = """() => {  // while the camera moves, a slow machine renders fewer
+  const canvas = document.querySelector(".stag4d-viewer").shadowRoot.querySelector("canvas");
+  return canvas.width >= Math.floor(canvas.clientWidth * devicePixelRatio);
+}"""
 
 with chromium() as browser:
     page = browser.new_page(viewport=SIZE)
@@ -23,6 +27,6 @@ with chromium() as browser:
     page.mouse.down()
     page.mouse.move(box["x"] + 0.42 * box["width"], box["y"] + 0.58 * box["height"], steps=4)
     page.mouse.up()
-    page.wait_for_timeout(3000)  # until the picture has all of its pixels
-    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-picture.save(OUT, quality=85, optimize=True)
+    page.wait_for_function(HAS_ALL_PIXELS)
+    image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+image.save(OUT, quality=85, optimize=True)

@@ -1,6 +1,7 @@
-"""Print as JSON how far the native prior's noise is from that of the host's own sampler, and what it is told.
+"""Print as JSON the relative errors of the native guidance's noise predictions against ComfyUI's sampler.
 
-The host's Python runs it in the host's folder: ``compare_native_prior.py CHECKPOINT PACK``.
+ComfyUI's Python runs it in ComfyUI's folder: ``compare_native_guidance.py CHECKPOINT PACK``. ``errors`` are
+for the same target pose; ``effects`` are for the opposite azimuth, to show that the pose matters.
 """
 
 import importlib.util
@@ -24,11 +25,11 @@ from comfy_extras.nodes_stable3d import StableZero123_Conditioning  # noqa: E402
 
 SCALES = (1.0, 3.0)
 TIMES = (100, 600)
-TARGETS = ((40.0, 20.0), (-110.0, -25.0))  # azimuth and elevation, degrees; both APIs know only turns
+TARGETS = ((40.0, 20.0), (-110.0, -25.0))  # azimuth and elevation, degrees
 
 
 def pack():
-    """Return the pack as the host loads it."""
+    """Return the pack as ComfyUI loads it."""
     spec = importlib.util.spec_from_file_location(
         "native_pack", root / "__init__.py", submodule_search_locations=[str(root)]
     )
@@ -39,29 +40,29 @@ def pack():
 
 
 def host_noise(model, latents, noise, sigma, positive, negative, scale):
-    """Return the noise that the host's guider sees at one noise level."""
-    seen = {}
+    """Return the noise prediction of ComfyUI's guider at one noise level."""
+    predicted = {}
 
-    def ask(guider, x, sigmas, extra_args, callback, disable):
-        clean = guider(x, sigmas[:1].expand(len(x)), **extra_args)
-        seen["noise"] = (x - clean) / sigmas[0]
-        return clean
+    def sample(guider, x, sigmas, extra_args, callback, disable):
+        denoised = guider(x, sigmas[:1].expand(len(x)), **extra_args)
+        predicted["noise"] = (x - denoised) / sigmas[0]
+        return denoised
 
     levels = torch.tensor([sigma, 0.0])
-    sampler = comfy.samplers.KSAMPLER(ask)
+    sampler = comfy.samplers.KSAMPLER(sample)
     comfy.sample.sample_custom(
         model, noise, scale, sampler, levels, positive, negative, latents, disable_pbar=True, seed=0
     )
-    return seen["noise"].float()
+    return predicted["noise"].float()
 
 
 def main():
-    """Compare at two noise levels, from two poses, with and without guidance."""
+    """Compare at two noise levels and target poses, with and without classifier-free guidance."""
     pack()
     native = importlib.import_module("native_pack.nodes.native_guidance")
     geometry = importlib.import_module("native_pack.stag4d.geometry")
     toy = importlib.import_module("native_pack.stag4d.toys").toy_views(5, 1, 48)
-    # Its frame alone, encoded in a batch of one as the host does it: random weights make much of rounding.
+    # Only its frame, encoded in a batch of one as ComfyUI does: random weights amplify rounding errors.
     views = replace(
         toy, view_images=toy.view_images[:, :0], view_alphas=toy.view_alphas[:, :0], view_poses=()
     )

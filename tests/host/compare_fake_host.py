@@ -1,4 +1,4 @@
-"""Print as JSON what the stand-in has and the host has not; the host's Python runs it in its folder."""
+"""Print as JSON what the fake host has and ComfyUI has not; ComfyUI's Python runs it in its folder."""
 
 import importlib.util
 import inspect
@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 
-def stand_in(path):
-    """Return a file of the stand-in as a module, beside the real one."""
-    spec = importlib.util.spec_from_file_location(f"stand_in_{path.stem}", path)
+def fake_module(path):
+    """Return a file of the fake host as a module, beside the real one."""
+    spec = importlib.util.spec_from_file_location(f"fake_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
@@ -17,14 +17,14 @@ def stand_in(path):
 
 
 def parameters(call):
-    """Return the names of what can be passed."""
+    """Return the names of a callable's parameters."""
     return set(inspect.signature(call).parameters)
 
 
 def missing():
-    """Yield sentences."""
+    """Yield the qualified name of everything that ComfyUI lacks."""
     root = Path(sys.argv[1])
-    fake = stand_in(root / "comfy_api" / "latest" / "io.py")
+    fake = fake_module(root / "comfy_api" / "latest" / "io.py")
     for name, kind in vars(fake).items():
         if name.startswith("_") or not hasattr(kind, "Input"):
             continue
@@ -37,7 +37,7 @@ def missing():
         yield from (f"io.{name}: {option}" for option in kind.Input.known - parameters(real.Input))
     yield from (f"io.Schema: {option}" for option in parameters(fake.Schema) - parameters(io.Schema))
     yield from (f"NodeOutput: {option}" for option in parameters(fake.NodeOutput) - parameters(io.NodeOutput))
-    values = stand_in(root / "comfy_api" / "latest" / "types.py")
+    values = fake_module(root / "comfy_api" / "latest" / "types.py")
     for name in ("SPLAT", "File3D"):
         fake_class, real_class = getattr(values, name), getattr(Types, name)
         yield from (f"{name}: {option}" for option in parameters(fake_class) - parameters(real_class))
@@ -47,19 +47,20 @@ def missing():
         ("utils", comfy.utils),
     )
     for name, real in modules:
-        file = stand_in(root / "comfy" / f"{name}.py")
+        file = fake_module(root / "comfy" / f"{name}.py")
         for function, call in vars(file).items():
             if getattr(call, "__module__", "") == file.__name__:
                 if not hasattr(real, function):
                     yield f"comfy.{name}.{function}"
                 elif inspect.isfunction(call) or "__init__" in vars(call):
-                    given = parameters(call) - parameters(getattr(real, function))
-                    yield from (f"comfy.{name}.{function}: {option}" for option in given)
+                    unknown = parameters(call) - parameters(getattr(real, function))
+                    yield from (f"comfy.{name}.{function}: {option}" for option in unknown)
     hidden = {name for name in vars(fake.Hidden) if not name.startswith("_")}
     yield from (f"io.Hidden: {name}" for name in hidden - set(io.Hidden.__members__))
-    told = stand_in(root / "server.py").PromptServer.send_sync
-    yield from (f"send_sync: {name}" for name in parameters(told) - parameters(server.PromptServer.send_sync))
-    folders = stand_in(root / "folder_paths.py")
+    send_sync = fake_module(root / "server.py").PromptServer.send_sync
+    unknown = parameters(send_sync) - parameters(server.PromptServer.send_sync)
+    yield from (f"send_sync: {name}" for name in unknown)
+    folders = fake_module(root / "folder_paths.py")
     for function, call in vars(folders).items():
         if inspect.isfunction(call) and not parameters(call) <= parameters(getattr(folder_paths, function)):
             yield f"folder_paths.{function}"
