@@ -20,7 +20,6 @@ import pytest
 import torch
 from PIL import Image
 from small_fit import small_clip, small_config
-from tiny_models import make_guidance_folder, make_multiview_folder
 
 from stag4d import cli, pipeline
 from stag4d.cli import main
@@ -30,6 +29,7 @@ from stag4d.export import read_ply
 from stag4d.optimization import OptimizationConfig
 from stag4d.scene import load_scene
 from stag4d.types import StepReport
+from tiny_models import make_guidance_folder, make_multiview_folder
 
 ROOT = Path(__file__).parents[1]
 OPTIONS = {

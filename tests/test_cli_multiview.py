@@ -19,7 +19,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from small_fit import small_config
-from tiny_models import TILE, make_guidance_folder, make_multiview_folder
 
 from stag4d import cli, pipeline
 from stag4d.cli import main
@@ -27,6 +26,7 @@ from stag4d.cli.console import StageBars
 from stag4d.data import read_views
 from stag4d.geometry import zero123plus_rig
 from stag4d.scene import load_scene
+from tiny_models import TILE, make_guidance_folder, make_multiview_folder
 
 QUICK = ["--steps", "2", "--size", "16"]
 OPTIONS = [

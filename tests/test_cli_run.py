@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from small_fit import small_config
-from tiny_models import TILE, make_guidance_folder, make_multiview_folder
 
 from stag4d import cli
 from stag4d.cli import main
 from stag4d.data import read_views
 from stag4d.scene import load_scene
+from tiny_models import TILE, make_guidance_folder, make_multiview_folder
 
 LEFT = {"scene.safetensors", "scene.html", "turntable.mp4", "report.json", "views"}
 OPTIONS = {
