@@ -37,7 +37,7 @@ def add_export(commands: Any) -> None:
     command.add_argument(
         "--precision",
         choices=("full", "small"),
-        help="for clip and html: small takes two thirds of the bytes with coarser quantization (default: full)",
+        help="for clip and html: small takes two thirds of the bytes, quantized coarser (default: full)",
     )
     command.add_argument("--size", type=int, help="for mp4: size in pixels (default: that of the fit)")
     command.add_argument(

@@ -120,6 +120,8 @@ def write_multiview(
         return record.get("flicker")
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = CheckpointFolder(folder, resume).checkpoint(sampled, UNFINISHED_SUFFIX)
+    if resume and not checkpoint.path.exists():
+        _logger.info("%s: nothing to resume; starting from the beginning.", folder)
     shown = set(torch.linspace(0, count - 1, min(count, _SHEET_FRAMES)).round().int().tolist())
     tile_size = min(_SHEET_TILE, model.grid.tile_size)
     rows: list[Tensor] = []
