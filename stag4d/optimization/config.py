@@ -1,4 +1,4 @@
-"""Everything that steers a fit, and the three presets: ``fast``, ``quality`` and ``paper``.
+"""Configuration of a fit, and the three presets: ``fast``, ``quality`` and ``paper``.
 
 "Official" is the published code's number, "ours" was chosen on clips whose truth is known
 (benchmarks/RESULTS.md).
@@ -27,7 +27,7 @@ MAX_STEPS, MAX_SIZE = 1_000_000, 4096
 
 @dataclass(frozen=True, kw_only=True)
 class StartConfig:
-    """Where the canonical Gaussians start.
+    """Initialization of the canonical Gaussians.
 
     Attributes:
         kind: ``hull``: the visual hull of the middle frame's views (ours); ``ball``: random (official).
@@ -49,16 +49,16 @@ class StartConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchConfig:
-    """What one step renders.
+    """Renders of one step.
 
     Attributes:
         num_frames: Frames per step (official: 4).
-        num_views: Posed views of each, drawn without replacement (official: 0); the input view comes on top.
-        static_until: Progress until which only the middle frame is seen and nothing moves (official: 0.0875).
-        spread_until: Progress until which the frames that are seen spread from the middle one to both ends of
-            the clip, so that what moves far is followed and not lost (ours; the official code sees all at
-            once).
-        background: ``random`` colour per render (ours), or ``white``.
+        num_views: Distinct random posed views of each frame, besides the input view (official: 0).
+        static_until: Progress until which only the middle frame is used, without deformation (official:
+            0.0875).
+        spread_until: Progress until which the frames in use spread from the middle one to both ends of the
+            video, so that large motions are tracked (ours; the official code uses all at once).
+        background: ``random`` color per render (ours), or ``white``.
         sizes: Coarse to fine: (until, scale) pairs of progress and share of the full render size.
     """
 
@@ -87,22 +87,22 @@ class BatchConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizationConfig:
-    """A whole fit.
+    """Configuration of a fit.
 
     Attributes:
-        preset: The name that the rest was derived from.
-        steps: Optimisation steps (official: 8000).
+        preset: Name of the preset that the rest is derived from.
+        steps: Optimization steps (official: 8000).
         size: Full render size, pixels, at most that of the larger of input and views; the smaller ones are
             enlarged (official: 512).
-        seed: Of every draw.
-        start: Where Gaussians start.
+        seed: Seed of all random numbers.
+        start: Initialization of the Gaussians.
         field: Size of the deformation field; the time resolution is capped at the number of frames.
         rates: Learning rates.
-        losses: Weights of the given views.
-        regularizers: Weights of the priors.
-        batch: What a step renders.
-        densification: How the number of Gaussians changes.
-        guidance: Where a prior looks, when there is one, and where silhouettes are measured.
+        losses: Weights of the given views' losses.
+        regularizers: Weights of the regularizers.
+        batch: Renders of a step.
+        densification: Densification.
+        guidance: Score distillation, used when there is a guidance model.
     """
 
     preset: PresetName
@@ -136,7 +136,7 @@ class OptimizationConfig:
             )
 
     def as_json(self) -> dict[str, Any]:
-        """Return all values as JSON has them; of the densification's strategy also what ``kind`` it is."""
+        """Return all values for JSON, with the ``kind`` of the densification strategy."""
         values = dataclasses.asdict(self)
         strategy = self.densification.strategy
         if strategy is not None:
@@ -147,14 +147,14 @@ class OptimizationConfig:
 def preset(
     name: PresetName, *, steps: int | None = None, size: int | None = None, seed: int = 0
 ) -> OptimizationConfig:
-    """Return a preset, with a few numbers of the caller's.
+    """Return a preset.
 
     Args:
-        name: ``fast`` (CPU and first looks), ``quality`` (ours, without limits on time) or ``paper`` (the
-            official numbers with the accidents repaired; needs a prior).
-        steps: Instead of the preset's.
-        size: Instead of the preset's, pixels.
-        seed: Of every draw.
+        name: ``fast`` (CPU, previews), ``quality`` (ours, slower) or ``paper`` (the official settings with
+            their bugs fixed; needs guidance).
+        steps: Number of steps instead of the preset's.
+        size: Render size instead of the preset's, pixels.
+        seed: Seed of all random numbers.
 
     Raises:
         ValueError: if the name is unknown or a number is out of range.
@@ -218,7 +218,7 @@ _QUALITY = replace(
     densification=replace(_FAST.densification, max_gaussians=10_000, every=100),
 )
 
-# The published code's, its accidents repaired.
+# The published code's, its bugs fixed.
 _PAPER = OptimizationConfig(
     preset="paper",
     steps=8000,
