@@ -90,7 +90,7 @@ def test_the_ratio_is_of_scales_not_of_their_logarithms():
     torch.testing.assert_close(gaussians.log_scales.grad, torch.tensor(expected))
 
 
-def test_the_cap_counts_what_standard_deviations_exceed():
+def test_the_scale_cap_sums_the_excess_of_standard_deviations():
     gaussians = of_scales((0.1, 0.01, 0.05), (0.04, 0.02, 0.03))
     found = gaussian_regularization(gaussians, RegularizerWeights(scale_cap=3.0, max_scale=0.04))
     assert found["scale_cap"].item() == pytest.approx(3 * (0.06 + 0.01) / 2, rel=1e-5)
@@ -140,7 +140,7 @@ def test_the_gradient_smooths_and_leaves_edges_alone():
     assert not steep.grad.any()
 
 
-def test_renders_from_elsewhere_are_judged_by_what_has_a_weight():
+def test_novel_view_terms_are_those_with_a_weight():
     alphas = torch.full((1, 3, 3), 0.75)
     depths = torch.full((1, 3, 3), 2.0)
     depths[0, 1, 1] += 0.01

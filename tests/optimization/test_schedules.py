@@ -63,7 +63,7 @@ def test_frames_spread_from_the_middle_one(progress, num_frames, expected):
     assert frames_at(progress, num_frames, 0.1, 0.3) == expected
 
 
-def test_without_spreading_all_frames_are_seen_once_things_move():
+def test_without_spreading_all_frames_are_used_after_the_static_phase():
     assert frames_at(0.0999, 16, 0.1, 0) == range(8, 9)
     assert frames_at(0.1, 16, 0.1, 0) == range(16)
     assert frames_at(0, 16, 0, 0) == range(16)

@@ -141,7 +141,7 @@ def test_diffusion_times_are_annealed(progress, low, high):
     assert times.float().mean() == pytest.approx((low + high) / 2, abs=5)
 
 
-def test_the_same_seed_draws_the_same():
+def test_the_same_seed_gives_the_same_samples():
     sds = distillation()
     first, again, other = sampled(sds), sampled(sds), sampled(sds, seed=2)
     assert all(torch.equal(one, same) for one, same in zip(first[:3], again[:3], strict=True))
@@ -166,7 +166,7 @@ def test_anchors_by_hand(azimuth, elevation, sector, nearest):
     assert anchor_camera(pose, CAMERAS[:1], GuidanceConfig(anchors="nearest"), False) == 0
 
 
-def test_the_prior_is_asked_once_for_the_whole_batch(images):
+def test_the_denoiser_is_called_once_per_batch(images):
     sds = distillation(reference_share=0.0, guidance_scale=7.0)
     sds.loss(images, [0, 3], POSES, sampled(sds))
     [(noisy, _, conditions, poses, scale)] = sds._denoiser.asked

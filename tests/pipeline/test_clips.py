@@ -53,7 +53,7 @@ def read_clock(path: Path, fps: float = 12) -> tuple[np.ndarray, np.ndarray]:
     return heights, rights
 
 
-def test_a_turntable_goes_around_once_while_the_clip_plays_over_and_over(tmp_path):
+def test_a_turntable_turns_once_while_the_motion_repeats(tmp_path):
     write_turntable(tmp_path / "a.mp4", clock(), SIZE)
     heights, rights = read_clock(tmp_path / "a.mp4")
     np.testing.assert_allclose(np.diff(heights[:4]), 0.2, atol=0.05)
@@ -62,7 +62,7 @@ def test_a_turntable_goes_around_once_while_the_clip_plays_over_and_over(tmp_pat
     np.testing.assert_allclose(rights, turned, atol=0.16)  # nearer than the axis it looks further out
 
 
-def test_bullet_time_plays_stops_turns_and_goes_on(tmp_path):
+def test_bullet_time_freezes_the_motion_while_the_camera_turns(tmp_path):
     write_bullet_time(tmp_path / "a.mp4", clock(), SIZE, frame=1)
     heights, rights = read_clock(tmp_path / "a.mp4")
     frames = np.array([0, 1, *[1] * 60, 2, 3])
