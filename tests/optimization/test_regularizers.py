@@ -1,4 +1,4 @@
-"""Priors by hand, on planes and Gaussians whose penalties can be worked out."""
+"""Regularizers by hand, on small planes and Gaussians."""
 
 from __future__ import annotations
 

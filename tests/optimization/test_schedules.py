@@ -37,7 +37,7 @@ def test_a_schedule_out_of_range_is_refused(wrong):
         (0, 512, 128), (0.0749, 512, 128), (0.075, 512, 256), (0.1499, 512, 256), (0.15, 512, 512),
         (1, 512, 512),
         (0, 30, 16),  # a quarter would be 8: too coarse to see anything
-        (0, 12, 12),  # but never larger than the pictures
+        (0, 12, 12),  # but never larger than the images
     ],
 )  # fmt: skip
 def test_renders_grow_with_progress(progress, full_size, expected):

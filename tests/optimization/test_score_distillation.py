@@ -1,4 +1,4 @@
-"""Score distillation: its gradient, its samples and anchors by hand, and a prior whose score is known."""
+"""Score distillation: its gradient, its samples and anchors by hand, and a denoiser that knows the truth."""
 
 from __future__ import annotations
 

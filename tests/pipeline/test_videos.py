@@ -1,4 +1,4 @@
-"""Clips of a scene: where the camera is and what time it is in each picture."""
+"""Videos of a scene: camera and time of each frame."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RedRises:
 
 
 def clock(fps: float = 12.0) -> GaussianModel4D:
-    """Return a red ball on the axis that rises with time, and a blue one beside it that tells the angle."""
+    """Return a red ball on the axis that rises with time, and a blue one beside it that shows the angle."""
     colors = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
     gaussians = Gaussians(
         means=torch.tensor([[0.0, 0.0, 0.0], [0.5, -0.5, 0.0]]),
@@ -40,7 +40,7 @@ def clock(fps: float = 12.0) -> GaussianModel4D:
 
 
 def read_clock(path: Path, fps: float = 12) -> tuple[np.ndarray, np.ndarray]:
-    """Return how high red stands and how far right blue does in each picture, world units at the axis."""
+    """Return the height of red and the horizontal position of blue in each frame, world units."""
     with av.open(str(path)) as container:
         assert container.streams.video[0].average_rate == fps
         pictures = [frame.to_ndarray(format="rgb24") / 255 for frame in container.decode(video=0)]
@@ -80,7 +80,7 @@ def test_bullet_time_may_stop_at_either_end(tmp_path):
 
 def test_a_slow_scene_shows_its_frames_several_times_and_turns_in_small_steps(tmp_path):
     write_turntable(tmp_path / "a.mp4", clock(fps=3.0), SIZE)
-    heights, rights = read_clock(tmp_path / "a.mp4", fps=9)  # three pictures a frame
+    heights, rights = read_clock(tmp_path / "a.mp4", fps=9)  # three images per frame
     assert len(heights) == 60
     np.testing.assert_allclose(np.diff(heights[:12].reshape(4, 3).mean(axis=1)), 0.2, atol=0.05)
     assert np.abs(np.diff(rights)).max() < 0.1  # the whole turn moves blue by two
