@@ -81,9 +81,7 @@ def _choose_codec() -> str:
     return _H264
 
 
-def _encode(
-    path: Path, codec: str, images: Iterable[np.ndarray], shape: tuple[int, ...], fps: float
-) -> None:
+def _encode(path: Path, codec: str, images: Iterable[np.ndarray], shape: tuple[int, ...], fps: float) -> None:
     """Encode uint8 images of even size into a file."""
     with av.open(str(path.absolute()), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         stream: Any = container.add_stream(codec, rate=Fraction(fps).limit_denominator(10_000))

@@ -85,8 +85,8 @@ def alphas_of_frames(
     stacked = torch.stack(found)
     if stacked.min() > 0.5:
         raise ValueError(
-            f"{subject}: no background, alpha is at least {stacked.min():.2g} everywhere; expected pixels "
-            "around the object with alpha 0."
+            f"{subject}: no background, alpha is at least {stacked.min():.2g} everywhere; expected "
+            "background around the object."
         )
     return stacked
 

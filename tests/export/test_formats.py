@@ -31,7 +31,7 @@ def at(scene: GaussianModel4D, time: float) -> Gaussians:
     return scene.at(torch.tensor([time]))[0]
 
 
-DIRECTLY: dict[str, Callable[[Path, GaussianModel4D], None]] = {
+WRITERS: dict[str, Callable[[Path, GaussianModel4D], None]] = {
     "ply": lambda path, scene: write_ply(path, at(scene, 0.0)),
     "spz": lambda path, scene: write_spz(path, at(scene, 0.0)),
     "4dgs": write_4dgs,
@@ -78,7 +78,7 @@ def test_write_equals_the_function_of_the_format(tmp_path, swaying_scene, name):
     entry, monitor = EXPORT_FORMATS[name], Recorder()
     path = tmp_path / "new" / f"file{entry.suffix}"
     entry.write(path, swaying_scene, monitor=monitor)
-    DIRECTLY[name](tmp_path / "expected", swaying_scene)
+    WRITERS[name](tmp_path / "expected", swaying_scene)
     assert path.read_bytes() == (tmp_path / "expected").read_bytes()
     count = 1 if entry.holds_one_frame else 5
     assert monitor.calls == [("export", done, count) for done in range(1, count + 1)]

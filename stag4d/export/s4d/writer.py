@@ -199,27 +199,27 @@ def _quantize(model: GaussianModel4D, steps: _Steps, monitor: Monitor) -> dict[s
         monitor("export", len(posed), model.info.num_frames)
     gaussians = model.gaussians
     values = {
-        "means": _stacked(frame.means for frame in posed),
-        "log_scales": _stacked(frame.log_scales for frame in posed),
-        "colors": _stacked([gaussians.colors]),
-        "opacities": _stacked([gaussians.opacities[:, None]]),
+        "means": _stack(frame.means for frame in posed),
+        "log_scales": _stack(frame.log_scales for frame in posed),
+        "colors": _stack([gaussians.colors]),
+        "opacities": _stack([gaussians.opacities[:, None]]),
     }
-    quats = _stacked(frame.quats for frame in posed)  # [4, F, N]
+    quats = _stack(frame.quats for frame in posed)  # [4, F, N]
     for name, numbers in (values | {"quats": quats}).items():
         if not np.isfinite(numbers).all():
             raise ValueError(f"s4d: the scene's {name} are not all finite; every number must be.")
-    max_steps = {
+    step_sizes = {
         "means": _object_size(values["means"]) / steps.means,
         "log_scales": 1 / steps.log_scales,
         "colors": 1 / steps.colors,
         "opacities": 1 / steps.opacities,
     }
-    attributes = {name: _quantize_uniformly(values[name], step) for name, step in max_steps.items()}
+    attributes = {name: _quantize_uniformly(values[name], step) for name, step in step_sizes.items()}
     attributes["quats"] = _quantize_quats(quats, steps.quats)
     return {name: attributes[name] for name in CHANNELS}
 
 
-def _stacked(frames: Iterable[Tensor]) -> np.ndarray:
+def _stack(frames: Iterable[Tensor]) -> np.ndarray:
     """Stack the values [N, C] of F frames to float64 [C, F, N]."""
     return np.stack([frame.cpu().double().numpy().T for frame in frames], axis=1)
 
@@ -244,7 +244,7 @@ def _quantize_uniformly(values: np.ndarray, step: float) -> _Attribute:
 def _quantize_quats(quats: np.ndarray, steps: int) -> _Attribute:
     """Quantize quaternions [4, F, N] as the index of the largest component and the other three.
 
-    Those are within +-sqrt(1/2), a smaller range than that of the largest, and ``steps`` steps divide it.
+    The other three are within +-sqrt(1/2); that range is divided into ``steps`` steps.
     """
     unit = quats / np.maximum(np.linalg.norm(quats, axis=0), 1e-12)
     if np.ptp(unit, axis=1).max() <= _STATIC_TOLERANCE * np.sqrt(2) / steps:
