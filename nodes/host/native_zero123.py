@@ -38,10 +38,10 @@ class NativeZero123:
         self.alphas_cumprod = 1 / (1 + sigmas**2)
 
     @property
-    def key(self) -> str:
-        """Return a hash of weights that differ between checkpoints, and of patches on them."""
-        patches = self._patcher.patches_uuid if self._patcher.patches else ""
-        return input_key(f"stable_zero123 {patches}", self._model.cc_projection.weight.float())
+    def key_parts(self) -> tuple[object, ...]:
+        """Return a hash of weights that differ between checkpoints, and the id of the patches on them."""
+        patches = str(self._patcher.patches_uuid) if self._patcher.patches else ""
+        return "stable_zero123", patches, input_key(self._model.cc_projection.weight.float())
 
     @property
     def _model(self) -> Any:

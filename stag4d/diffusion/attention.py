@@ -79,6 +79,7 @@ class ReadTokens:
         if self.anchor is not None and (self.anchor.strength > 0 or self.anchor.previous_strength > 0):
             own = tokens.unflatten(0, (-1, len(self.batch)))  # [G, B, L, C]
             tokens = self._mixed(layer, own, self.anchor).flatten(0, 1)
+        # A layer is called once per UNet call, so its reference tokens are not needed again.
         return torch.cat([tokens, self.reference.pop(layer)], dim=1)
 
     def clear(self) -> None:
@@ -90,13 +91,13 @@ class ReadTokens:
         """Return tokens [G, B, L, C] mixed with the anchor's and the previous frames'; the anchor's stay."""
         contains_anchor = self.batch[0] == anchor.frame
         if contains_anchor:
-            self.anchor_tokens[layer] = own[:, :1].clone()
+            self.anchor_tokens[layer] = own[:, :1].clone()  # a slice would keep the batch's tokens alive
         anchors = self.anchor_tokens[layer]  # [G, 1, L, C]
         mixed = torch.lerp(own, anchors, anchor.strength)
         if anchor.previous_strength > 0:
             mixed += anchor.previous_strength * (self._previous(layer, own, anchors, anchor.frame) - own)
             self.last_tokens[layer] = own[:, -1:].clone()
-        if contains_anchor:
+        if contains_anchor:  # unmixed: rounding would make it depend on the strengths
             mixed[:, :1] = anchors
         return mixed
 
@@ -106,11 +107,11 @@ class ReadTokens:
         for index, frame in enumerate(self.batch):
             if frame == 0:
                 tokens.append(own[:, index : index + 1])
-            elif frame - 1 == anchor_frame or frame == anchor_frame:  # the anchor's own are not mixed
+            elif anchor_frame in (frame - 1, frame):  # the anchor frame's own mix is not used
                 tokens.append(anchors)
             elif index > 0:
                 tokens.append(own[:, index - 1 : index])
-            else:
+            else:  # the previous frame was the last one of the batch before
                 tokens.append(self.previous_tokens[layer])
         return torch.cat(tokens, dim=1)
 

@@ -12,8 +12,8 @@ from .out_of_memory import is_out_of_memory
 
 _logger = logging.getLogger(__name__)
 
-MAX_MEASURED_FRAMES = 8  # per call; more are no faster
-_BUSY_LATENTS = 2048  # latent pixels per call; a CPU gains little from more
+MAX_MEASURED_FRAMES = 8  # per call, where the size is measured; more are no faster
+_CPU_LATENT_PIXELS = 2048  # per call; a CPU gains little from more
 _SHARE_OF_FREE = 0.8  # of the free memory that a batch may take
 
 
@@ -31,9 +31,9 @@ class AdaptiveBatches:
 
     def __init__(self, size: int | None, latent_pixels: int, device: torch.device) -> None:
         self._device = device
-        self._is_measured = size is not None or device.type != "cuda"
-        self._is_done = True
-        self.size = size or (max(_BUSY_LATENTS // latent_pixels, 1) if self._is_measured else 1)
+        self._must_measure = size is None and device.type == "cuda"
+        self._is_done = True  # False after an attempt that ran out of memory
+        self.size = size or (1 if self._must_measure else max(_CPU_LATENT_PIXELS // latent_pixels, 1))
 
     def of(self, frames: Sequence[int]) -> Iterator[list[int]]:
         """Yield batches of frames in order; one whose attempt ran out of memory is yielded again, halved."""
@@ -44,7 +44,7 @@ class AdaptiveBatches:
             if self._is_done:
                 start += len(batch)
             elif self._device.type == "cuda":
-                torch.cuda.empty_cache()  # here: the failed attempt's exception, with its tensors, is gone
+                torch.cuda.empty_cache()  # not in ``attempt``, where the exception keeps its tensors alive
 
     @contextmanager
     def attempt(self, batch: Sequence[int], release: Callable[[], None]) -> Iterator[None]:
@@ -69,12 +69,12 @@ class AdaptiveBatches:
             _logger.warning("out of memory with %d frames per call; trying %d.", len(batch), self.size)
         else:
             self._is_done = True
-            if not self._is_measured:
+            if self._must_measure:
                 self._choose_size(before)
 
     def _start_measuring(self) -> int:
-        """Return the allocated bytes before the batch that is measured."""
-        if self._is_measured:
+        """Return the bytes that are allocated before a batch; 0 if it is not measured."""
+        if not self._must_measure:
             return 0
         torch.cuda.reset_peak_memory_stats(self._device)
         return torch.cuda.memory_allocated(self._device)
@@ -82,7 +82,8 @@ class AdaptiveBatches:
     def _choose_size(self, before: int) -> None:
         """Set the batch size from the memory that one frame took beyond ``before`` bytes."""
         taken = torch.cuda.max_memory_allocated(self._device) - before
+        # Memory that PyTorch keeps for reuse is free for the next batch, though not in the driver's count.
         idle = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
         free = torch.cuda.mem_get_info(self._device)[0] + idle
         self.size = min(max(int(_SHARE_OF_FREE * free / max(taken, 1)), 1), MAX_MEASURED_FRAMES)
-        self._is_measured = True
+        self._must_measure = False

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .noise import UNCOND, NoiseSource
+from .noise import COND, UNCOND, NoiseSource
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +32,11 @@ class Conditioning:
 
     def text_states(self, branches: Sequence[int], frames: Sequence[int]) -> Tensor:
         """Return the text states [GB, K, D] of B frames for each of G branches of guidance."""
-        return torch.cat([
-            self.uncond_states.expand(len(frames), -1, -1) if branch == UNCOND else self.cond_states[frames]
-            for branch in branches
-        ])  # fmt: skip
+        states = {
+            UNCOND: self.uncond_states.expand(len(frames), -1, -1),
+            COND: self.cond_states[list(frames)],
+        }
+        return torch.cat([states[branch] for branch in branches])
 
     def noised_references(
         self, branches: Sequence[int], frames: Sequence[int], noise: NoiseSource, step: int, sigma: float
@@ -49,7 +50,7 @@ class Conditioning:
             step: Diffusion step, which the noise depends on.
             sigma: Noise level.
         """
-        clean = self.references[frames][:, list(branches)].transpose(0, 1)  # [G, B, C, h, w]
+        clean = self.references[list(frames)][:, list(branches)].transpose(0, 1)  # [G, B, C, h, w]
         shape = tuple(clean.shape[2:])
         fresh = torch.stack([
             torch.stack([noise.reference(frame, step, branch, shape) for frame in frames])

@@ -66,7 +66,7 @@ def denoise(
         config: Steps, guidance scale, anchor, batch size.
         grid_size: Height and width of the grid's latent.
         start: Steps done and latents [F, C, h, w] of an interrupted call, to resume it.
-        monitor: Called between the batches of a step, where an interrupt loses the step.
+        monitor: Called between the batches of a step; an interrupt there loses the step.
 
     Yields:
         The state after each step.
@@ -87,12 +87,14 @@ def denoise(
             f"denoiser: cannot resume from latents {list(latents.shape)} after {first} steps; expected "
             f"{[num_frames, *shape]}, at most {num_steps} steps."
         )
+    # Lists: reading single elements of tensors on a GPU would wait for it at every step.
     timesteps, sigmas = scheduler.timesteps.tolist(), scheduler.sigmas.tolist()
-    anchor = config.anchor if num_frames > 1 else None
+    anchor = config.anchor if num_frames > 1 else None  # one frame has nothing to be mixed with
     order, branches, dtype = _anchor_first(config, num_frames), config.branches, unet.dtype
     batches = AdaptiveBatches(config.batch_size, math.prod(grid_size), unet.device)
     for step in range(first, num_steps):
         timestep, sigma, next_sigma = timesteps[step], sigmas[step], sigmas[step + 1]
+        # Not in place: a batch that runs out of memory starts again from the latents before the step.
         next_latents, denoised = torch.empty_like(latents), torch.empty_like(latents)  # [F, C, h, w]
         anchor_tokens: Tokens = {}
         previous_tokens: Tokens = {}
@@ -111,7 +113,7 @@ def denoise(
                 scaled = (noisy / math.sqrt(sigma**2 + 1)).to(dtype).repeat(len(branches), 1, 1, 1)
                 output = unet(scaled, timestep, states, cross_attention_kwargs={"exchange": read}).sample
 
-                # Classifier-free guidance; the conditional branch comes last.
+                # Classifier-free guidance, in float32; the conditional branch comes last.
                 *uncond, guided = output.float().split(len(batch))
                 if uncond:
                     guided = uncond[0] + config.guidance_scale * (guided - uncond[0])
@@ -123,9 +125,9 @@ def denoise(
                 denoised[batch] = estimate
                 previous_tokens = read.last_tokens
                 num_done += len(batch)
-            if num_done < (step + 1) * num_frames:  # the whole step is the caller's to report
+            if num_done < (step + 1) * num_frames:  # the caller reports the end of a step
                 monitor("denoise", num_done, num_steps * num_frames)
-        if not denoised.isfinite().all():
+        if not denoised.isfinite().all():  # once per step, since it waits for the device
             raise RuntimeError(
                 f"denoiser: step {step + 1} gave values that are not finite in {unet.dtype}; load the model "
                 "in bfloat16 or float32."

@@ -7,6 +7,7 @@ conditioning of a render, and applies classifier-free guidance.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -32,8 +33,8 @@ class PosedNetwork(Protocol):
         ...
 
     @property
-    def key(self) -> str:
-        """Hash of settings and weights, for resume keys."""
+    def key_parts(self) -> tuple[object, ...]:
+        """Settings and checksums of the weights; resume keys contain their ``repr``."""
         ...
 
     def embed(self, images: Tensor) -> Tensor:
@@ -93,8 +94,8 @@ class PosedPrior:
     ) -> None:
         self.poses: Sequence[OrbitPose] = (views.input_pose, *views.view_poses)
         self.latent_shape, self.alphas_cumprod = network.latent_shape, network.alphas_cumprod.cpu()
-        self.key = _input_key(network, views, generator)  # before the generator is used
         self._network = network
+        self._input_key = _input_key(views, generator)  # before the generator is used
         num_frames = views.num_frames
         embeddings, latents = [], []
         # One network after the other: a host with little memory then loads each once.
@@ -106,6 +107,11 @@ class PosedPrior:
             monitor("guidance", num_frames + frame + 1, 2 * num_frames)
         self._embeddings = torch.cat(embeddings)  # [F * (1 + V), D]
         self._latents = torch.cat(latents)  # [F * (1 + V), C, h, w]
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of the network, the conditioning images and the noise that samples their latents."""
+        return input_key(repr((*self._network.key_parts, self._input_key)))
 
     def encode(self, images: Tensor, noise: Tensor) -> Tensor:
         """See ``PosedNetwork``."""
@@ -149,9 +155,9 @@ class PosedPrior:
         return self._network.noise_of(guided.to(noisy.device), noisy, timesteps)
 
 
-def _input_key(network: PosedNetwork, views: ViewSet, generator: torch.Generator) -> str:
-    """Return a hash of the network, the conditioning images, their poses and the random generator's state."""
-    images = (views.images, views.alphas, views.view_images, views.view_alphas)
-    shapes = [tuple(part.shape) for part in images]
-    settings = repr((network.key, views.input_pose, views.view_poses, shapes))
-    return input_key(settings, *(part.float() for part in images), generator.get_state())
+def _input_key(views: ViewSet, generator: torch.Generator) -> str:
+    """Return a hash of the conditioning images, their poses and the random generator's state."""
+    inputs: list[str | Tensor] = [repr((views.input_pose, views.view_poses))]
+    for images in (views.images, views.alphas, views.view_images, views.view_alphas):
+        inputs += [repr(tuple(images.shape)), images.float()]
+    return input_key(*inputs, generator.get_state())

@@ -53,7 +53,7 @@ def sample_latents(
     num_steps = set_timesteps(model.scheduler, config)
     shape = (num_frames, model.unet.config.in_channels, *model.grid_size)
     start = None if checkpoint is None else _load(checkpoint, shape, num_steps)
-    if start is not None and start[0] == num_steps:
+    if start is not None and start[0] == num_steps:  # only decoding was interrupted
         return start[1]
     conditioning = model.encode_conditioning(images, alphas, noise, monitor)
     preview = LatentPreview(model)
@@ -66,9 +66,9 @@ def sample_latents(
             state = step, latents
             if checkpoint is not None and checkpoint.is_due():
                 _save(checkpoint, *state)
-            shown = denoised[step % num_frames]  # another frame each time
+            shown = denoised[step % num_frames]  # another frame at each step: a preview has one
             monitor("denoise", step * num_frames, num_steps * num_frames, preview=partial(preview, shown))
-    finally:
+    finally:  # also when interrupted; before the first step this writes the loaded state again
         if checkpoint is not None and state is not None:
             _save(checkpoint, *state)
     return latents  # of the last step; there was at least one
@@ -78,6 +78,7 @@ def sampling_key(
     model: MultiViewModel, images: Tensor, alphas: Tensor, noise: SeededNoise, config: SamplingConfig
 ) -> str:
     """Return a hash of all inputs that the latents depend on; see ``MultiViewModel.fingerprint``."""
+    # The batch size changes rounding errors only, and may differ when a call is resumed.
     settings = {**asdict(replace(config, batch_size=None)), **asdict(noise)}
     return input_key(
         f"{model.fingerprint()} {sorted(settings.items())}",
@@ -86,11 +87,11 @@ def sampling_key(
 
 
 def _save(checkpoint: Checkpoint, step: int, latents: Tensor) -> None:
-    """Save steps done and latents; where the disk is full, sampling goes on without a checkpoint."""
+    """Save steps done and latents; if they cannot be written, sampling continues without a checkpoint."""
     try:
         checkpoint.save({"latents": latents}, {"step": str(step)})
     except RuntimeError as error:
-        _logger.warning("%s No checkpoint of the diffusion is kept.", error)
+        _logger.warning("%s Sampling continues without a checkpoint.", error)
 
 
 def _load(checkpoint: Checkpoint, shape: tuple[int, ...], num_steps: int) -> tuple[int, Tensor] | None:

@@ -88,13 +88,13 @@ class ViewGrid:
 
 
 def grid_of(index: dict[str, Any], folder: Path, rig: RigName | None) -> ViewGrid:
-    """Return the grid of a published or own model.
+    """Return the grid of a model.
 
     Args:
-        index: Its ``model_index.json``; the object under "stag4d" may give ``rig`` (a name, or poses as in a
-            view folder's ``views.json``), the fields of ``ViewGrid`` but the poses, and ``sampling``, which
-            is not read here.
-        folder: Its folder, whose name gives the version where the index does not.
+        index: The model's ``model_index.json``. Its object "stag4d" may hold ``rig``, a name or poses as in a
+            view folder's ``views.json``; the fields of ``ViewGrid`` other than the poses; and ``sampling``,
+            which is not read here.
+        folder: The model's folder; a version in its name chooses the rig where the index does not.
         rig: The user's choice, which takes precedence.
 
     Raises:
@@ -111,7 +111,7 @@ def grid_of(index: dict[str, Any], folder: Path, rig: RigName | None) -> ViewGri
             raise ValueError(f"model_index.json: {SETTINGS_KEY} has the unknown key {key!r}.")
         read = whole_number if key == "tile_size" else finite_number
         numbers[key] = read(value, f"model_index.json: {SETTINGS_KEY}.{key}")
-    names = folder.absolute().name, folder.resolve().name  # a link may have the name, or what it leads to
+    names = folder.absolute().name, folder.resolve().name  # of a symlink and of its target
     version: RigName = "v1.2" if any("v1.2" in name for name in names) else "v1.1"
     setting: Any = settings.get("rig", version)
     if rig is not None:

@@ -19,7 +19,6 @@ from torch.nn.functional import interpolate
 from transformers import CLIPVisionModelWithProjection
 
 from ..geometry import OrbitPose, turn_between
-from ..resume import input_key
 from .denoiser import PREDICTION_TYPES
 from .folders import load_image_processor, load_module, read_json, reading, weight_sums
 
@@ -88,12 +87,11 @@ class Zero123Model(nn.Module):
         return self.unet.config.sample_size * 2 ** (len(self.vae.config.block_out_channels) - 1)
 
     @property
-    def key(self) -> str:
-        """Return a hash of the settings and weights, for resume keys."""
+    def key_parts(self) -> tuple[object, ...]:
+        """See ``PosedNetwork``."""
         sums = weight_sums(self.unet, self.vae, self.image_encoder, self.camera_projection)
         schedule = self.alphas_cumprod.tolist()
-        settings = (self.vae.dtype, self.prediction_type, self.processor.to_dict(), schedule, sums)
-        return input_key(repr(settings))
+        return self.vae.dtype, self.prediction_type, self.processor.to_dict(), schedule, sums
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation of the unscaled latents, float32 [B, C, h, w], differentiably.

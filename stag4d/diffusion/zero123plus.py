@@ -29,7 +29,7 @@ from .noise import COND, UNCOND, NoiseSource
 from .sampling_config import SamplingConfig
 from .view_grid import SETTINGS_KEY, ViewGrid, grid_of
 
-GRAY = 127  # of 255, behind the object
+GRAY = 127  # of 255, the background of the conditioning images
 
 
 class MultiViewModel(nn.Module):
@@ -138,10 +138,8 @@ class MultiViewModel(nn.Module):
         return self.grid.views_of(image).cpu()
 
     def _pixels(self, processor: Any, image: Any) -> Tensor:
-        """Return an image [H, W, 3] of numpy as network input, [1, 3, H, W]."""
-        return processor(images=[image], return_tensors="pt").pixel_values.to(
-            self.vae.device, self.vae.dtype
-        )
+        """Return a NumPy image [H, W, 3] as network input, [1, 3, H, W]."""
+        return processor(images=[image], return_tensors="pt").pixel_values.to(self.vae.device, self.vae.dtype)
 
 
 def load_multiview_model(
@@ -279,7 +277,7 @@ def _check_fit(
 
 
 def _on_gray(image: Tensor, alpha: Tensor) -> Any:
-    """Return a frame composited on gray, uint8 [S, S, 3] of numpy."""
+    """Return a frame composited on gray as a NumPy array, uint8 [S, S, 3]."""
     alpha = alpha[..., None]
     composited = image * alpha + GRAY / 255 * (1 - alpha)
     return (composited * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()

@@ -67,13 +67,16 @@ class PosedDenoiser(Protocol):
         alphas_cumprod: [T] cumulative products of the noise schedule's alphas, on the CPU.
         poses: Cameras of the given images, the input's first.
         latent_shape: Channels, height and width of its latents.
-        key: Hash of model and given images, for resume keys.
     """
 
     alphas_cumprod: Tensor
     poses: Sequence[OrbitPose]
     latent_shape: tuple[int, int, int]
-    key: str
+
+    @property
+    def key(self) -> str:
+        """Hash of the model and the given images, for resume keys."""
+        ...
 
     def encode(self, images: Tensor, noise: Tensor) -> Tensor:
         """Return latents [B, C, h, w] of renders, differentiably.
