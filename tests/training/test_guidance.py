@@ -1,4 +1,4 @@
-"""What the posed prior learns from, and the folder that it becomes."""
+"""Training of the guidance model: batches, losses, the written folder."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ import torch
 from stag4d.diffusion import Zero123Prior, camera_numbers, load_guidance_model
 from stag4d.geometry import OrbitPose
 from stag4d.types import ViewSet
-from training.autoencoder import STRENGTH, latents_of, make_autoencoder, patch_basis, set_linear_encoder
+from training.autoencoder import LATENT_RMS, latents_of, make_autoencoder, patch_basis, set_linear_encoder
+from training.guidance import SCALING_FACTOR, Learner, sample_examples, write_folder
 from training.outlines import poses_of
-from training.prior import SCALING_FACTOR, Learner, draw_examples, write_folder
-from training.toys import RIG, SIZE, draw_toys, on_background
-from training.vision import MATTE_STRENGTH, Outliner
+from training.toys import RIG, SIZE, generate_toys, on_background
+from training.vision import ALPHA_RMS, OutlineModel
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
 def toys():
-    return draw_toys("val", 0, 3)
+    return generate_toys("val", 0, 3)
 
 
 @pytest.fixture(scope="module")
 def basis(toys):
-    return patch_basis(on_background(toys.pictures[:, : len(RIG)].flatten(0, 1), 0.5))
+    return patch_basis(on_background(toys.images[:, : len(RIG)].flatten(0, 1), 0.5))
 
 
 @pytest.fixture(scope="module")
 def learner():
     torch.manual_seed(0)
-    return Learner(Outliner().encoder)
+    return Learner(OutlineModel().encoder)
 
 
-def test_conditions_stand_on_white_and_targets_on_white_or_black(toys, basis):
-    batch = draw_examples(toys, basis, 24, torch.Generator().manual_seed(1), CPU)
+def test_conditions_are_on_white_and_targets_on_white_or_black(toys, basis):
+    batch = sample_examples(toys, basis, 24, torch.Generator().manual_seed(1), CPU)
     assert (batch.conditions[:, :, 0, 0] == 1).all()
-    torch.testing.assert_close(batch.references, STRENGTH * latents_of(basis, batch.conditions))
+    torch.testing.assert_close(batch.references, LATENT_RMS * latents_of(basis, batch.conditions))
     corners = [
-        STRENGTH * SCALING_FACTOR * latents_of(basis, torch.full((1, 3, 8, 8), level))
+        LATENT_RMS * SCALING_FACTOR * latents_of(basis, torch.full((1, 3, 8, 8), level))
         for level in (-1.0, 1.0)
     ]
     levels = [
@@ -48,20 +48,20 @@ def test_conditions_stand_on_white_and_targets_on_white_or_black(toys, basis):
     assert 4 < sum(is_black for is_black, _ in levels) < 20
 
 
-def test_the_cameras_are_told_of_as_the_pictures_show(toys, basis):
-    """A batch's matte is one camera's, and its camera numbers lead from one of the rig's to that camera."""
-    batch = draw_examples(toys, basis, 12, torch.Generator().manual_seed(2), CPU)
-    truth = toys.pictures[..., 3].float() / 255  # [N, 10, S, S]
-    for matte, numbers in zip(batch.mattes[:, 0] * MATTE_STRENGTH, batch.cameras, strict=True):
-        ((toy, camera),) = ((truth - matte).abs().amax(dim=(2, 3)) < 1e-4).nonzero().tolist()
+def test_camera_numbers_match_the_target_images(toys, basis):
+    """The camera numbers of an alpha's camera are relative to one of the rig's."""
+    batch = sample_examples(toys, basis, 12, torch.Generator().manual_seed(2), CPU)
+    truth = toys.images[..., 3].float() / 255  # [N, 10, S, S]
+    for alpha, numbers in zip(batch.alphas[:, 0] * ALPHA_RMS, batch.cameras, strict=True):
+        ((toy, camera),) = ((truth - alpha).abs().amax(dim=(2, 3)) < 1e-4).nonzero().tolist()
         target = poses_of(toys, toy)[camera]
         assert any(
             torch.allclose(torch.tensor(camera_numbers(condition, target)), numbers) for condition in RIG
         )
 
 
-def test_the_errors_fall_as_it_learns(toys, basis, learner):
-    batch = draw_examples(toys, basis, 4, torch.Generator().manual_seed(3), CPU)
+def test_losses_decrease(toys, basis, learner):
+    batch = sample_examples(toys, basis, 4, torch.Generator().manual_seed(3), CPU)
     parameters = [parameter for parameter in learner.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=2e-3)
     errors = []
@@ -75,25 +75,25 @@ def test_the_errors_fall_as_it_learns(toys, basis, learner):
 
 
 @torch.no_grad()
-def test_the_folder_says_what_the_learner_says(tmp_path, toys, basis, learner):
+def test_written_model_predicts_as_the_trained_one(tmp_path, toys, basis, learner):
     vae = make_autoencoder()
     set_linear_encoder(vae, basis)
     vae.register_to_config(scaling_factor=SCALING_FACTOR)
     write_folder(tmp_path, learner, vae)
-    pictures = toys.pictures[:1, :1].float() / 255  # the input of one toy
+    rgba = toys.images[:1, :1].float() / 255  # the input of one toy
     views = ViewSet(
-        images=pictures[:, 0, ..., :3], alphas=pictures[:, 0, ..., 3],
+        images=rgba[:, 0, ..., :3], alphas=rgba[:, 0, ..., 3],
         view_images=torch.zeros(1, 0, SIZE, SIZE, 3), view_alphas=torch.zeros(1, 0, SIZE, SIZE),
         input_pose=RIG[0], view_poses=(),
     )  # fmt: skip
-    prior = Zero123Prior(load_guidance_model(tmp_path), views, torch.Generator().manual_seed(0))
+    guidance = Zero123Prior(load_guidance_model(tmp_path), views, torch.Generator().manual_seed(0))
     target = OrbitPose(azimuth_deg=70.0, elevation_deg=-10.0)
-    noisy, timestep = torch.randn(1, *prior.latent_shape), torch.tensor([600])
-    found = prior.predict(noisy, timestep, [(0, 0)], [target], guidance_scale=1.0)
-    condition = on_background(toys.pictures[:1, 0], 1.0)
+    noisy, timestep = torch.randn(1, *guidance.latent_shape), torch.tensor([600])
+    predicted = guidance.predict(noisy, timestep, [(0, 0)], [target], guidance_scale=1.0)
+    condition = on_background(toys.images[:1, 0], 1.0)
     tokens = learner.tokens(condition, torch.tensor([camera_numbers(RIG[0], target)]))
-    references = STRENGTH * latents_of(basis, condition)
+    references = LATENT_RMS * latents_of(basis, condition)
     velocity = learner.predict(noisy, timestep, references, tokens)
-    share = learner.alphas_cumprod[600]
-    wanted = share.sqrt() * velocity + (1 - share).sqrt() * noisy
-    assert (found - wanted).square().mean() < 1e-3 * wanted.square().mean()
+    alpha = learner.alphas_cumprod[600]
+    noise = alpha.sqrt() * velocity + (1 - alpha).sqrt() * noisy
+    assert (predicted - noise).square().mean() < 1e-3 * noise.square().mean()
