@@ -1,4 +1,4 @@
-"""Model folders in the published layout with random weights, as small as they get."""
+"""Tiny model folders in the published layouts, with random weights, for tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def make_multiview_folder(
     half: bool = False,
     safe: bool = True,
 ) -> Path:
-    """Write a folder as Zero123++ is published.
+    """Write a multi-view model in the folder layout of Zero123++.
 
     Args:
-        folder: Where to.
-        seed: Of the weights.
-        settings: What the index says under "stag4d"; small tiles unless given.
-        half: Store float16 in files of the fp16 variant.
-        safe: Safetensors, else ``.bin``.
+        folder: Output folder.
+        seed: Seed of the weights.
+        settings: Value of ``stag4d`` in the index; by default tiles of ``TILE`` pixels.
+        half: Whether to store float16 in files of the fp16 variant.
+        safe: Whether to write ``.safetensors`` files instead of ``.bin``.
 
     Returns:
         The folder.
@@ -81,13 +81,13 @@ def make_multiview_folder(
 
 
 def make_guidance_folder(folder: Path, *, seed: int = 0, half: bool = False, safe: bool = True) -> Path:
-    """Write a folder as Zero123-XL is published, with latents of 8 x 8 and pictures of 16 pixels.
+    """Write a guidance model in the folder layout of Zero123-XL, for images of 16 x 16 and latents of 8 x 8.
 
     Args:
-        folder: Where to.
-        seed: Of the weights.
-        half: Store float16 in files of the fp16 variant.
-        safe: Safetensors, else ``.bin``.
+        folder: Output folder.
+        seed: Seed of the weights.
+        half: Whether to store float16 in files of the fp16 variant.
+        safe: Whether to write ``.safetensors`` files instead of ``.bin``.
 
     Returns:
         The folder.

@@ -1,1 +1,1 @@
-"""How the models that ship with the package were trained: see README.md."""
+"""Training scripts of the bundled models: see README.md."""

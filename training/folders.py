@@ -1,4 +1,4 @@
-"""A model folder's files: the networks in half precision, and the small ones beside them."""
+"""Files of a diffusers model folder: networks in half precision, index, processors and tokenizer."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from transformers import CLIPTextModel
 
 from .toys import SIZE
 
-_MEAN, _STD = 0.5, 0.5  # of pixels, 0..1, as networks take them
+_MEAN, _STD = 0.5, 0.5  # normalization of pixels 0..1 to -1..1
 _START, _END = "<|startoftext|>", "<|endoftext|>"
-_TEXT_PREFIX = "text_model."  # of a text encoder's weights as published
+_TEXT_PREFIX = "text_model."  # of the weight names of published text encoders
 
 
 def save_modules(folder: Path, modules: Mapping[str, nn.Module]) -> None:
-    """Write networks of diffusers and transformers in half precision, one subfolder each."""
+    """Write networks of diffusers and transformers in half precision, each into a subfolder of its name."""
     for name, module in modules.items():
         stored: Any = copy.deepcopy(module).to("cpu", torch.float16)
         stored.save_pretrained(folder / name)
@@ -29,7 +29,7 @@ def save_modules(folder: Path, modules: Mapping[str, nn.Module]) -> None:
             _rename_as_published(folder / name / "model.safetensors")
         config = folder / name / "config.json"
         values = json.loads(config.read_text(encoding="utf-8"))
-        values.pop("_name_or_path", None)  # where it was read from, on this machine
+        values.pop("_name_or_path", None)  # the local folder that it was loaded from
         write_json(config, values)
 
 
@@ -48,17 +48,17 @@ def write_index(folder: Path, pipeline: str, parts: Mapping[str, tuple[str, str]
     """Write a folder's ``model_index.json``.
 
     Args:
-        folder: Of the model.
-        pipeline: Class that it was published for.
+        folder: Folder of the model.
+        pipeline: Class of the published pipeline.
         parts: Library and class of each subfolder.
-        more: Fields beside them.
+        more: Further fields.
     """
     listed = {name: list(part) for name, part in sorted(parts.items())}
     write_json(folder / "model_index.json", {"_class_name": pipeline, **listed, **more})
 
 
 def write_image_processor(folder: Path) -> None:
-    """Write the settings of an image processor that only resizes and normalizes."""
+    """Write the config of an image processor that only resizes and normalizes."""
     settings = {
         "crop_size": {"height": SIZE, "width": SIZE}, "do_center_crop": True, "do_convert_rgb": True,
         "do_normalize": True, "do_rescale": True, "do_resize": True, "image_mean": [_MEAN] * 3,
@@ -69,7 +69,7 @@ def write_image_processor(folder: Path) -> None:
 
 
 def write_tokenizer(folder: Path, num_tokens: int) -> None:
-    """Write a tokenizer that knows one word besides the two ends of a text."""
+    """Write a tokenizer with a vocabulary of one word and the start and end tokens."""
     special = {"bos_token": _START, "eos_token": _END, "pad_token": _END, "unk_token": _END}
     write_json(folder / "vocab.json", {_START: 0, _END: 1, "toy": 2, "toy</w>": 3})
     (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
@@ -79,6 +79,6 @@ def write_tokenizer(folder: Path, num_tokens: int) -> None:
 
 
 def write_json(path: Path, document: object) -> None:
-    """Write a JSON file, and its folder where there is none."""
+    """Write a JSON file; its folder is created if it does not exist."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

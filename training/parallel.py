@@ -1,4 +1,4 @@
-"""Several processes that train one model, each with a share of the batch; torchrun starts them."""
+"""Data parallelism: processes started by torchrun train one model, each on a part of the batch."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from torch import Tensor, distributed
 RANK, NUM_PROCESSES = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))  # set by torchrun
 
 
-def share_of(batch: int) -> int:
-    """Return how many of a batch's examples are this process's; raises ValueError if there is a rest."""
+def local_batch_size(batch: int) -> int:
+    """Return the examples of a batch per process; raises ValueError if it cannot be divided evenly."""
     if batch % NUM_PROCESSES:
         raise ValueError(
-            f"{NUM_PROCESSES} processes cannot share a batch of {batch}; start as many as divide it."
+            f"{NUM_PROCESSES} processes cannot share a batch of {batch}; start a number that divides it."
         )
     return batch // NUM_PROCESSES
 
 
-def meet() -> None:
-    """Wait for the other processes; at this one's end their group is let go of."""
+def join_processes() -> None:
+    """Join the process group, which is left when this process ends."""
     if NUM_PROCESSES > 1:
         distributed.init_process_group("gloo")
         atexit.register(distributed.destroy_process_group)
 
 
-def add_up(tensors: list[Tensor]) -> None:
+def sum_over_processes(tensors: list[Tensor]) -> None:
     """Replace tensors by their sums over all processes."""
     if NUM_PROCESSES > 1:
         joined = torch.cat([tensor.flatten() for tensor in tensors])

@@ -1,10 +1,10 @@
-"""The vision encoder of the multi-view model, taught alone first: how six views of a toy look, coarsely.
+"""Pretrain the vision encoder of the multi-view model, on coarse latents and alphas of the six views.
 
     python -m training.vision --toys DIR --out RUN
 
-Alone, the encoder sees several times as many toys in the same time as within the whole model. A linear layer
-has to tell the views' coarse latents and mattes from its embeddings. The result is
-``RUN/vision.safetensors``, the weights of both; ``training.multiview`` takes the encoder from it.
+Trained alone, the encoder sees several times as many toys in the same time as within the whole model. A
+linear layer predicts coarse latents and alphas of the six views from its embedding of the input view. The
+result is ``RUN/vision.safetensors``, the weights of both; ``training.multiview`` reads the encoder from it.
 """
 
 from __future__ import annotations
@@ -23,42 +23,43 @@ from stag4d.diffusion import ViewGrid
 from stag4d.diffusion.zero123plus import GRAY
 
 from .autoencoder import CHANNELS, basis_of, latents_of
-from .loop import autocast, plan_of, plan_parser, train
-from .parallel import share_of
+from .loop import autocast, config_from, train, training_parser
+from .parallel import local_batch_size
 from .toys import RIG, SIZE, Toys, on_background, read_toys, recolored
 
 BATCH = 32
 GRID = ViewGrid(poses=RIG[1:], tile_size=SIZE)
 WIDTH = 128  # of the embedding
-TOLD_EVERYWHERE: dict[str, Any] = {  # of a UNet: every block is scaled and shifted by what the tokens say
+# config of a UNet in which the tokens also scale and shift the features of every residual block
+CONDITION_EVERY_RESNET: dict[str, Any] = {
     "addition_embed_type": "text",
     "addition_embed_type_num_heads": 4,
     "resnet_time_scale_shift": "scale_shift",
 }
 COARSE = (12, 8)  # of the six views' latents, 24 x 16
-COARSE_MATTE = (48, 32)  # of their mattes, 192 x 128
-MATTE_STRENGTH = 0.42  # root mean square of a matte: the root of the share that toys cover
-MATTE_WEIGHT = 0.5  # on white, what a wrong outline costs is far more than on gray
+COARSE_ALPHAS = (48, 32)  # of their alphas, 192 x 128
+ALPHA_RMS = 0.42  # root mean square of alphas: the root of the fraction that toys cover
+ALPHA_WEIGHT = 0.5  # on white, a wrong silhouette is a far larger error than on gray
 
 
 class Examples(NamedTuple):
-    """Some toys, as the model sees them and as it has to draw them.
+    """A batch of toys: inputs of the model and its targets.
 
     Attributes:
-        inputs: [B, 3, S, S] pictures on gray, -1..1.
+        inputs: [B, 3, S, S] input views on gray, -1..1.
         references: [B, C, h, w] their latents, with a mean square of 1.
-        grids: [B, C, 3h, 2w] latents of their six views, the same.
-        mattes: [B, 1, 3S, 2S] of the views, over ``MATTE_STRENGTH``.
+        grids: [B, C, 3h, 2w] latents of the grids of six views, also with a mean square of 1.
+        alphas: [B, 1, 3S, 2S] alphas of the grids, divided by ``ALPHA_RMS``.
     """
 
     inputs: Tensor
     references: Tensor
     grids: Tensor
-    mattes: Tensor
+    alphas: Tensor
 
 
-class Outliner(nn.Module):
-    """The vision encoder, and the layer that tells coarse latents and mattes from its embeddings."""
+class OutlineModel(nn.Module):
+    """The vision encoder, and the layer that predicts coarse latents and alphas from its embeddings."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,44 +70,44 @@ class Outliner(nn.Module):
                 attn_implementation="eager",  # the fused kernel's backward pass is slow on CPUs
             )
         )  # fmt: skip
-        self.layer = nn.Linear(WIDTH, CHANNELS * math.prod(COARSE) + math.prod(COARSE_MATTE))
+        self.layer = nn.Linear(WIDTH, CHANNELS * math.prod(COARSE) + math.prod(COARSE_ALPHAS))
 
     def loss(self, examples: Examples) -> Tensor:
-        """Return the mean squared error of what the embeddings of a batch tell."""
+        """Return the ``outline_loss`` of a batch."""
         with autocast(examples.inputs.device):
-            told = self.layer(self.encoder(examples.inputs).image_embeds).float()
-        return outline_error(told, examples.grids, examples.mattes, COARSE, COARSE_MATTE)
+            predicted = self.layer(self.encoder(examples.inputs).image_embeds).float()
+        return outline_loss(predicted, examples.grids, examples.alphas, COARSE, COARSE_ALPHAS)
 
 
-def outline_error(
-    told: Tensor, latents: Tensor, mattes: Tensor, cells: tuple[int, int], matte_cells: tuple[int, int]
+def outline_loss(
+    predicted: Tensor, latents: Tensor, alphas: Tensor, cells: tuple[int, int], alpha_cells: tuple[int, int]
 ) -> Tensor:
-    """Return the weighted squared error of what is told of coarse latents and mattes.
+    """Return the weighted mean squared error of predicted coarse latents and alphas.
 
     Args:
-        told: [B, K], the coarse latents' values and then the mattes'.
+        predicted: [B, K], the values of the coarse latents, then those of the coarse alphas.
         latents: [B, C, h, w].
-        mattes: [B, 1, H, W].
+        alphas: [B, 1, H, W].
         cells: Rows and columns of the coarse latents.
-        matte_cells: Of the coarse mattes.
+        alpha_cells: Rows and columns of the coarse alphas.
     """
-    wanted = [
-        adaptive_avg_pool2d(latents, cells).flatten(1), adaptive_avg_pool2d(mattes, matte_cells).flatten(1)
+    targets = [
+        adaptive_avg_pool2d(latents, cells).flatten(1), adaptive_avg_pool2d(alphas, alpha_cells).flatten(1)
     ]  # fmt: skip
-    parts = told.split([part.shape[1] for part in wanted], dim=1)
-    return mse_loss(parts[0], wanted[0]) + MATTE_WEIGHT * mse_loss(parts[1], wanted[1])
+    parts = predicted.split([target.shape[1] for target in targets], dim=1)
+    return mse_loss(parts[0], targets[0]) + ALPHA_WEIGHT * mse_loss(parts[1], targets[1])
 
 
-def draw_examples(
+def sample_examples(
     toys: Toys, basis: Tensor, count: int, generator: torch.Generator, device: torch.device
 ) -> Examples:
-    """Draw some toys and recolor them."""
+    """Return a batch of ``count`` random toys with permuted color channels."""
     rows = torch.randint(len(toys), (count,), generator=generator)
-    chosen = recolored(toys.pictures[rows, : len(RIG)], generator).to(device)
-    pictures = on_background(chosen, GRAY / 255)  # [B, 7, 3, S, S]
-    latents = latents_of(basis, pictures)  # [B, 7, C, h, w]
-    mattes = chosen[:, 1:, ..., 3].float()[:, :, None] / (255 * MATTE_STRENGTH)  # [B, 6, 1, S, S]
-    return Examples(pictures[:, 0], latents[:, 0], grid_of_views(latents[:, 1:]), grid_of_views(mattes))
+    chosen = recolored(toys.images[rows, : len(RIG)], generator).to(device)
+    images = on_background(chosen, GRAY / 255)  # [B, 7, 3, S, S]
+    latents = latents_of(basis, images)  # [B, 7, C, h, w]
+    alphas = chosen[:, 1:, ..., 3].float()[:, :, None] / (255 * ALPHA_RMS)  # [B, 6, 1, S, S]
+    return Examples(images[:, 0], latents[:, 0], grid_of_views(latents[:, 1:]), grid_of_views(alphas))
 
 
 def grid_of_views(views: Tensor) -> Tensor:
@@ -115,29 +116,29 @@ def grid_of_views(views: Tensor) -> Tensor:
 
 
 def read_encoder(folder: Path) -> CLIPVisionModelWithProjection:
-    """Return the vision encoder of a run."""
-    outliner = Outliner()
-    outliner.load_state_dict(load_file(folder / "vision.safetensors"))
-    return outliner.encoder
+    """Return the vision encoder of a run of this script."""
+    model = OutlineModel()
+    model.load_state_dict(load_file(folder / "vision.safetensors"))
+    return model.encoder
 
 
 def main() -> None:
     """Train."""
-    parser = plan_parser(__doc__, num_steps=24_000, learning_rate=3e-4)
+    parser = training_parser(__doc__, num_steps=24_000, learning_rate=3e-4)
     arguments = parser.parse_args()
-    plan = plan_of(arguments, ema_decay=0.99)
+    config = config_from(arguments, ema_decay=0.99)
     toys = read_toys(arguments.toys, arguments.shards, arguments.first)
-    basis = basis_of(toys).to(plan.device)
+    basis = basis_of(toys).to(config.device)
 
     def losses_of(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
-        assert isinstance(module, Outliner)
-        examples = draw_examples(toys, basis, share_of(BATCH), generator, plan.device)
+        assert isinstance(module, OutlineModel)
+        examples = sample_examples(toys, basis, local_batch_size(BATCH), generator, config.device)
         return {"outline": module.loss(examples)}
 
-    def keep(module: nn.Module, path: Path) -> None:
+    def save(module: nn.Module, path: Path) -> None:
         save_file(module.state_dict(), path.parent / "vision.safetensors")
 
-    train(Outliner().to(plan.device), losses_of, plan, keep)
+    train(OutlineModel().to(config.device), losses_of, config, save)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What each kind of motion does to each role of joint.
+"""Kinds of motion: the rotations over time that each applies to joints, selected by their role.
 
-Angles mirror on the toy's right side where a limb swings outward (about y and z), not where it swings forward
-(about x). Every motion keeps the idle stirrings of the roles that it does not name.
+Rotations about y and z are mirrored on the toy's right side, rotations about x are not. Roles that a kind of
+motion does not list keep their idle motion.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _X, _Y, _Z = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 
 @dataclass(frozen=True)
 class Move:
-    """One swing of a role before the toy's rhythm is applied: degrees, cycles per rhythm, lead in cycles."""
+    """A ``Swing`` relative to the toy's base frequency: ``tempo`` multiplies it; ``phase`` in cycles."""
 
     axis: Vector
     amplitude_deg: float
@@ -99,20 +99,20 @@ MOTIONS: dict[str, dict[str, tuple[Move, ...]]] = {
         "head": (Move(_Y, 34),),
     },
 }
-"""Kind of motion to role to moves. ``lead`` narrows a role to its first joint on the left."""
+"""Kind of motion to role to moves. ``lead ROLE`` is the first joint of a role on the toy's left."""
 
 
 def animate(joints: list[Joint], kind: str, random: SeededRandom) -> tuple[bool, tuple[float, float]]:
-    """Give every joint its swings for one kind of motion.
+    """Add the swings of one kind of motion to all joints.
 
     Args:
         joints: The toy's joints, changed in place.
         kind: A key of ``MOTIONS``.
-        random: Chooses rhythm, strength and whether the clip loops.
+        random: Samples frequency, phase, amplitude and whether the motion loops.
 
     Returns:
-        Whether the last moment looks like the first, and the root's bounce: its height in the toy's units and
-        its number of hops.
+        Whether the poses at times 0 and 1 look the same, and the root's bounce: its height in the toy's units
+        and its number of hops.
     """
     loops = random.chance(0.5)
     cycles = 1.0 if loops else random.uniform(0.5, 1.0)
@@ -128,7 +128,7 @@ def animate(joints: list[Joint], kind: str, random: SeededRandom) -> tuple[bool,
         phase = 0.0 if kind == "hop" else joint.phase  # both sides jump together
         for move in chosen:
             mirror = 1 if move.axis == _X else joint.side
-            half_turns = move.spin_deg / 180  # after each of them, a wheel looks the same
+            half_turns = move.spin_deg / 180  # wheels and rotors have a symmetry of half a turn
             joint.swings.append(
                 Swing(
                     axis=move.axis,

@@ -1,6 +1,6 @@
-"""Toy objects: a body plan drawn by a seed, dressed, animated and scaled to the default camera.
+"""Toy objects: body plan, materials and motion sampled from a seed, and scaled to the default camera.
 
-A toy stays within a ball of radius ``REACH`` around the origin at all times.
+A toy stays within a ball of radius ``BOUNDING_RADIUS`` around the origin at all times.
 """
 
 from __future__ import annotations
@@ -13,20 +13,22 @@ import torch
 from torch import Tensor
 
 from .bodies import PLANS
+from .builder import ToyBuilder
+from .materials import Materials, Palette
 from .motions import animate
-from .paint import Paint, Wardrobe
 from .seeded_random import SeededRandom
 from .shapes import Solids
 from .skeleton import Skeleton
-from .sketch import Sketch
 
-REACH = 0.75  # world units; from distance 2, such a ball covers 0.89 of the default frame's half extent
+BOUNDING_RADIUS = (
+    0.75  # world units; from distance 2, such a ball covers 0.89 of the default frame's half extent
+)
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
-_MAX_SEED = 2**32  # the generator takes no more
-_FILL = 0.985  # of REACH: the ball is fitted to samples of surface and time
+_MAX_SEED = 2**32  # limit of the random generator
+_FILL = 0.985  # of BOUNDING_RADIUS; the margin is for points and times between the sampled ones
 _CHECK_TIMES = 25
 _CHECK_DIRECTIONS = 32
 _CENTERING_STEPS = 40
@@ -39,10 +41,10 @@ class ToyObject:
     Attributes:
         plan: Name of its body plan.
         loops: Whether it looks the same at times 0 and 1.
-        skeleton: J joints and how they swing.
+        skeleton: J joints and their motion.
         solids: P solids in their joints' frames, float64.
-        joint_of_solid: [P].
-        paint: P coats.
+        joint_of_solid: [P] index of each solid's joint.
+        materials: Materials of the P solids.
     """
 
     plan: str
@@ -50,17 +52,17 @@ class ToyObject:
     skeleton: Skeleton
     solids: Solids
     joint_of_solid: Tensor
-    paint: Paint
+    materials: Materials
 
     def pose(self, frame_time: float) -> Solids:
-        """Return the solids in the world at a time in [0, 1], float32; raises ValueError outside."""
+        """Return the solids in the world at a time in [0, 1], float32; raises ValueError for other times."""
         if not 0.0 <= frame_time <= 1.0:
             raise ValueError(f"toy: frame time is {frame_time}; expected 0 to 1.")
         rotations, centers = self._world(torch.tensor([frame_time]))
         return Solids(self.solids.kinds, self.solids.sizes.float(), rotations[0].float(), centers[0].float())
 
     def _world(self, times: Tensor) -> tuple[Tensor, Tensor]:
-        """Return rotations [T, P, 3, 3] and centers [T, P, 3] of the solids, float64."""
+        """Return rotations [T, P, 3, 3] and centers [T, P, 3] of the solids in the world, float64."""
         rotations, origins = self.skeleton.frames(times)
         rotations = rotations[self.joint_of_solid].transpose(0, 1)  # [T, P, 3, 3]
         origins = origins[self.joint_of_solid].transpose(0, 1)  # [T, P, 3]
@@ -68,7 +70,7 @@ class ToyObject:
         return rotations @ self.solids.rotations, centers
 
     def surface_points(self, times: Tensor) -> Tensor:
-        """Return outer points of all solids at times [T] in the world, [T, P, D, 3] float64."""
+        """Return D support points of each solid in the world at times [T], float64 [T, P, D, 3]."""
         rotations, centers = self._world(times)
         local = self.solids.support_points(_sphere_directions(_CHECK_DIRECTIONS))  # [P, D, 3]
         return local @ rotations.transpose(-1, -2) + centers[:, :, None]
@@ -78,11 +80,8 @@ def toy_object(seed: int, plan: str | None = None) -> ToyObject:
     """Return the toy of a seed; the same seed gives the same toy.
 
     Args:
-        seed: 0 to 2**32 - 1. Use ``toy_seed`` to stay within a split.
-        plan: Name of a body plan; by default the seed draws one.
-
-    Returns:
-        The toy.
+        seed: 0 to 2**32 - 1; ``toy_seed`` gives the seeds of a split.
+        plan: Name of a body plan; by default it is sampled from the seed.
 
     Raises:
         ValueError: if the seed is out of range or the plan unknown.
@@ -92,35 +91,29 @@ def toy_object(seed: int, plan: str | None = None) -> ToyObject:
     if plan is not None and plan not in PLANS:
         raise ValueError(f"toy: unknown body plan {plan!r}; expected one of {list(PLANS)}.")
     random = SeededRandom(seed)
-    drawn = random.pick(tuple(PLANS))  # thrown even when not wanted: the rest stays the same
-    plan = plan or drawn
-    draw, motions = PLANS[plan]
-    sketch = Sketch(random)
-    draw(sketch, Wardrobe.draw(random))
-    motion = random.pick(motions)
-    loops, bounce = animate(sketch.joints, motion, random)
+    random_plan = random.pick(tuple(PLANS))  # sampled in any case, so that the following samples are the same
+    plan = plan or random_plan
+    build, motions = PLANS[plan]
+    builder = ToyBuilder(random)
+    build(builder, Palette.sample(random))
+    loops, bounce = animate(builder.joints, random.pick(motions), random)
     toy = ToyObject(
         plan=plan,
         loops=loops,
-        skeleton=Skeleton.from_joints(sketch.joints, bounce),
-        solids=sketch.solids(),
-        joint_of_solid=torch.tensor(sketch.joint_of_solid),
-        paint=Paint.from_coats(sketch.coats),
+        skeleton=Skeleton.from_joints(builder.joints, bounce),
+        solids=builder.solids(),
+        joint_of_solid=torch.tensor(builder.joint_of_solid),
+        materials=Materials.from_list(builder.materials),
     )
-    return _fitted(toy, sketch)
+    return _fitted(toy, builder)
 
 
 def toy_seed(split: Split, index: int) -> int:
-    """Return the seed of a split's toy.
-
-    Seeds are 3 index + 0, 1 or 2 for train, val or test: no two splits share one.
+    """Return the seed of a toy of a split: 3 index + 0, 1 or 2 for train, val or test.
 
     Args:
-        split: ``"train"``, ``"val"`` or ``"test"``.
+        split: ``"train"``, ``"val"`` or ``"test"``; no two splits share a seed.
         index: Number of the toy within the split, from 0.
-
-    Returns:
-        The seed.
 
     Raises:
         ValueError: if the split is unknown or the index out of range.
@@ -132,19 +125,20 @@ def toy_seed(split: Split, index: int) -> int:
     return 3 * index + SPLITS.index(split)
 
 
-def _fitted(toy: ToyObject, sketch: Sketch) -> ToyObject:
-    """Return the toy moved and scaled into the ball of radius ``REACH`` around the origin."""
+def _fitted(toy: ToyObject, builder: ToyBuilder) -> ToyObject:
+    """Return the toy moved and scaled into the ball of radius ``BOUNDING_RADIUS`` around the origin."""
     points = toy.surface_points(torch.linspace(0, 1, _CHECK_TIMES)).reshape(-1, 3).float()
     squares = (points**2).sum(-1)
     center = (points.amin(0) + points.amax(0)) / 2
-    # The smallest ball, by Badoiu and Clarkson: ever shorter steps towards the farthest point.
+    # The smallest enclosing ball (Badoiu and Clarkson, 2003): steps of 1 / i towards the farthest point.
     for step in range(1, _CENTERING_STEPS + 1):
         farthest = points[(squares - 2 * points @ center).argmax()]
         center = center + (farthest - center) / (step + 1)
-    scale = _FILL * REACH / (points - center).norm(dim=-1).max().item()
+    scale = _FILL * BOUNDING_RADIUS / (points - center).norm(dim=-1).max().item()
     solids = replace(toy.solids, sizes=toy.solids.sizes * scale, centers=toy.solids.centers * scale)
     skeleton = toy.skeleton.scaled(scale, -scale * center)
-    return replace(toy, skeleton=skeleton, solids=solids, paint=Paint.from_coats(sketch.coats, scale))
+    materials = Materials.from_list(builder.materials, scale)
+    return replace(toy, skeleton=skeleton, solids=solids, materials=materials)
 
 
 def _sphere_directions(count: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Toys as view sets and as truth: what a fit is given, and what it is measured against."""
+"""Renders of toys: view sets to fit scenes to, and ground truth to measure them against."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .objects import Split, toy_object, toy_seed
 from .raycast import raycast
 
 TEST_AZIMUTHS_DEG = (-75.0, 15.0, 105.0, 195.0)  # Consistent4D's test views, elevation 0
-INPUT_POSE = OrbitPose(azimuth_deg=0.0)  # of the clip's camera
+INPUT_POSE = OrbitPose(azimuth_deg=0.0)
 TEST_POSES = tuple(OrbitPose(azimuth_deg=azimuth) for azimuth in TEST_AZIMUTHS_DEG)
 
 
@@ -28,17 +28,18 @@ def toy_views(
     """Return a toy's input video (azimuth 0, elevation 0) and the six true views of the v1.1 rig.
 
     Args:
-        seed: Which toy, see ``toy_seed``.
+        seed: Seed of the toy, see ``toy_seed``.
         num_frames: F, at least 1.
         size: S, pixels along each side of every image.
-        plan: Name of a body plan; by default the seed draws one.
-        monitor: Called after each frame.
+        plan: Name of a body plan; by default it is sampled from the seed.
+        monitor: Progress callback, called after each frame with the stage ``render``.
 
     Returns:
-        The views, [F, S, S, 3] and [F, 6, S, S, 3].
+        Images [F, S, S, 3] and view images [F, 6, S, S, 3], with their alphas.
 
     Raises:
         ValueError: if a number is out of range or the plan unknown.
+        Interrupted: if the monitor cancels.
     """
     poses = (INPUT_POSE, *zero123plus_rig("v1.1"))
     images, alphas = toy_truth(seed, poses, num_frames, size, plan, monitor)
@@ -60,21 +61,22 @@ def toy_truth(
     plan: str | None = None,
     monitor: Monitor = silent,
 ) -> tuple[Tensor, Tensor]:
-    """Return what V cameras see of a toy in F frames.
+    """Render F frames of a toy from V cameras.
 
     Args:
-        seed: Which toy, see ``toy_seed``.
-        poses: V cameras.
+        seed: Seed of the toy, see ``toy_seed``.
+        poses: Poses of the V cameras.
         num_frames: F, at least 1; the times are ``frame_times(F)``.
         size: S, pixels along each side of every image.
-        plan: Name of a body plan; by default the seed draws one.
-        monitor: Called after each frame.
+        plan: Name of a body plan; by default it is sampled from the seed.
+        monitor: Progress callback, called after each frame with the stage ``render``.
 
     Returns:
-        Straight colors [V, F, S, S, 3], white where nothing is seen, and alphas [V, F, S, S].
+        Straight colors [V, F, S, S, 3], white where alpha is 0, and alphas [V, F, S, S].
 
     Raises:
         ValueError: if a number is out of range, the plan unknown, or there is no pose.
+        Interrupted: if the monitor cancels.
     """
     if num_frames < 1:
         raise ValueError(f"toy: {num_frames} frames; expected at least one.")
@@ -82,25 +84,25 @@ def toy_truth(
         raise ValueError("toy: no camera poses; expected at least one.")
     toy = toy_object(seed, plan)
     cameras = Cameras.from_poses(poses, size, size)
-    shots = []
+    frames = []
     for time in frame_times(num_frames).tolist():
-        shots.append(raycast(toy, time, cameras))
-        monitor("render", len(shots), num_frames)
-    images, alphas = (torch.stack([shot[part] for shot in shots], dim=1) for part in (0, 1))
+        frames.append(raycast(toy, time, cameras)[:2])
+        monitor("render", len(frames), num_frames)
+    images, alphas = (torch.stack(parts, dim=1) for parts in zip(*frames, strict=True))
     return images, alphas
 
 
-def many_toys(split: Split, count: int, poses: Sequence[OrbitPose], size: int) -> tuple[Tensor, Tensor]:
-    """Return what V cameras see of the first N toys of a split, each at a time of its own.
+def render_toys(split: Split, count: int, poses: Sequence[OrbitPose], size: int) -> tuple[Tensor, Tensor]:
+    """Render the first N toys of a split from V cameras, each at another time.
 
     Args:
-        split: Whose toys.
+        split: ``"train"``, ``"val"`` or ``"test"``.
         count: N, at least 1.
-        poses: V cameras, at least one.
+        poses: Poses of the V cameras, at least one.
         size: S, pixels along each side.
 
     Returns:
-        Straight colors [V, N, S, S, 3], white where nothing is seen, and alphas [V, N, S, S].
+        Straight colors [V, N, S, S, 3], white where alpha is 0, and alphas [V, N, S, S].
 
     Raises:
         ValueError: if a number is out of range, the split unknown, or there is no pose.
@@ -110,9 +112,9 @@ def many_toys(split: Split, count: int, poses: Sequence[OrbitPose], size: int) -
     if not poses:
         raise ValueError("toys: no camera poses; expected at least one.")
     cameras = Cameras.from_poses(poses, size, size)
-    shots = []
+    renders = []
     for index in range(count):
-        moment = (index * 0.618) % 1  # spread evenly, not in step with anything
-        shots.append(raycast(toy_object(toy_seed(split, index)), moment, cameras)[:2])
-    images, alphas = (torch.stack(parts, dim=1) for parts in zip(*shots, strict=True))
+        time = (index * 0.618) % 1  # golden ratio: evenly spread for any count
+        renders.append(raycast(toy_object(toy_seed(split, index)), time, cameras)[:2])
+    images, alphas = (torch.stack(parts, dim=1) for parts in zip(*renders, strict=True))
     return images, alphas

@@ -1,4 +1,4 @@
-"""The random generator of a procedural toy: seeded, with the three distributions that its parts need."""
+"""The seeded random generator of a procedural toy, with the three distributions that it uses."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ class SeededRandom:
         return self.uniform(0, 1) < probability
 
     def pick(self, options: Sequence[Choice]) -> Choice:
-        """Return one of the options, all equally likely."""
+        """Return one of the options, with equal probabilities."""
         return options[int(self.uniform(0, len(options)))]

@@ -1,13 +1,13 @@
-"""Analytic solids and where rays enter them.
+"""Analytic solids and their first intersections with rays.
 
-A solid lives in its own frame, centered, with its axis along local y. Its three ``sizes`` are, by kind:
+A solid is centered in its own frame, with its axis along local y. Its three ``sizes`` are, by kind:
 
 - ellipsoid and box: half extents along x, y, z;
 - rounded cone, the hull of two spheres at y = -half and y = +half: their radii (which differ by less than the
   distance between their centers) and half;
 - frustum, a flat-ended cone or cylinder: the radii of its bottom and its top, and half its height.
 
-Every solid is convex, so the smallest distance over the pieces of its boundary is where a ray enters.
+Every solid is convex, so a ray enters it at the smallest distance over the pieces of its boundary.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ Vector = tuple[float, float, float]
 ELLIPSOID, BOX, ROUNDED_CONE, FRUSTUM = range(4)
 
 _MISS = float("inf")
-_PARALLEL = 1e-12  # stands for zero in a denominator, so that quotients are large but finite
-_MARGIN, _ROUNDING = 1.001, 1e-5  # of a bounding sphere's radius, and of a distance
+_PARALLEL = 1e-12  # replaces zero in a denominator, so that quotients are large but finite
+_MARGIN, _ROUNDING = 1.001, 1e-5  # factor of bounding radii, tolerance of distances: both for float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class Solids:
 
     Attributes:
         kinds: [P] int64, one of ``ELLIPSOID``, ``BOX``, ``ROUNDED_CONE``, ``FRUSTUM``.
-        sizes: [P, 3], see the module.
+        sizes: [P, 3], see the module's docstring.
         rotations: [P, 3, 3] from the solid's frame to the world.
         centers: [P, 3] in the world.
     """
@@ -45,7 +45,7 @@ class Solids:
     centers: Tensor
 
     def bounding_radii(self) -> Tensor:
-        """Return the radius of a sphere around each center that holds the solid, [P]."""
+        """Return the radius [P] of a bounding sphere around each center."""
         first, second, third = self.sizes.unbind(-1)
         widest = torch.maximum(first, second)
         diagonal, rim = self.sizes.norm(dim=-1), torch.hypot(widest, third)
@@ -53,7 +53,7 @@ class Solids:
         return options.gather(0, self.kinds[None])[0]
 
     def support_points(self, directions: Tensor) -> Tensor:
-        """Return each solid's farthest boundary point along directions, all in its own frame.
+        """Return each solid's farthest boundary points along directions, both in its own frame.
 
         Args:
             directions: [D, 3] unit vectors.
@@ -82,12 +82,12 @@ class Solids:
 
 @dataclass(frozen=True, eq=False)
 class Hits:
-    """Where R rays from each of C points first enter any solid.
+    """The first hits of R rays from each of C origins.
 
     Attributes:
         distances: [C, R] along the ray; infinity for a miss.
         ids: [C, R] int64 index of the solid; -1 for a miss.
-        points: [C, R, 3] the hit in the solid's own frame; 0 for a miss.
+        points: [C, R, 3] hit points in the frame of the solid; 0 for a miss.
     """
 
     distances: Tensor
@@ -96,15 +96,15 @@ class Hits:
 
 
 def first_hits(origins: Tensor, directions: Tensor, solids: Solids) -> Hits:
-    """Return the first solid that each ray enters; of equally near ones, the one listed first.
+    """Return the first hit of each ray; of equally near solids, the one listed first.
 
     Args:
-        origins: [C, 3], outside every solid.
+        origins: [C, 3], outside of every solid.
         directions: [C, R, 3] unit vectors, R for each origin.
         solids: P solids.
 
     Returns:
-        C x R hits.
+        Hits [C, R].
     """
     num_rays = directions.shape[1]
     headings = directions.reshape(-1, 3).T.contiguous()  # [3, C R]: sums over 3 are then fast
@@ -112,8 +112,8 @@ def first_hits(origins: Tensor, directions: Tensor, solids: Solids) -> Hits:
     ids = torch.full_like(headings[0], -1, dtype=torch.int64)
     points = torch.zeros_like(headings)
     offsets = solids.centers[:, None] - origins  # [P, C, 3]
-    # The distance at which each ray passes closest to each center: a ray meets the bounding sphere if that is
-    # no less than the length of the sphere's tangent from the origin.
+    # Distances along the rays of their closest points to the centers: a ray hits the bounding sphere if that
+    # is no less than the length of the tangent from the origin to the sphere.
     closest = (offsets.transpose(0, 1) @ directions.transpose(1, 2)).transpose(0, 1)  # [P, C, R]
     tangents = ((offsets**2).sum(-1) - (_MARGIN * solids.bounding_radii()[:, None]) ** 2).clamp_min(0).sqrt()
     near = closest >= tangents[..., None] - _ROUNDING  # [P, C, R]
@@ -123,7 +123,7 @@ def first_hits(origins: Tensor, directions: Tensor, solids: Solids) -> Hits:
             continue
         to_local = solids.rotations[solid].T
         local_headings = to_local @ headings.index_select(1, rays)  # [3, K]
-        # Local rays start at their closest point: small numbers, so float32 is enough.
+        # Local rays start at their closest point to the center: float32 is exact enough near it.
         skipped = closest[solid].reshape(-1).index_select(0, rays)
         local_origins = -(to_local @ offsets[solid].T).index_select(1, rays // num_rays)
         local_starts = torch.addcmul(local_origins, local_headings, skipped)
@@ -143,7 +143,7 @@ def first_hits(origins: Tensor, directions: Tensor, solids: Solids) -> Hits:
 def _quadratic_roots(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     """Return the roots of a t^2 + 2 b t + c, the lower first; infinity where there are none."""
     discriminant = b * b - a * c
-    # q / a and c / q: exact also for tiny a, where the school formula cancels.
+    # q / a and c / q: accurate for small a too, where (-b +- sqrt) / a cancels digits.
     q = -(b + torch.copysign(discriminant.clamp_min(0).sqrt(), b))
     first, second = q / a.masked_fill(a == 0, _PARALLEL), c / q.masked_fill(q == 0, _PARALLEL)
     missed = discriminant < 0
@@ -152,18 +152,20 @@ def _quadratic_roots(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _enter_sphere(starts: Tensor, headings: Tensor, radius: float, height: float = 0.0) -> Tensor:
-    """Return the first distance to a sphere around (0, height, 0); [3, K] to [K], as in all of these."""
+    """Return the first distance [K] of rays [3, K] to a sphere around (0, height, 0); infinity for a miss."""
     offsets = starts - starts.new_tensor([[0.0], [height], [0.0]])
     a, b, c = (headings**2).sum(0), (offsets * headings).sum(0), (offsets**2).sum(0) - radius**2
     return _quadratic_roots(a, b, c)[0]
 
 
 def _enter_ellipsoid(starts: Tensor, headings: Tensor, x: float, y: float, z: float) -> Tensor:
+    """Scale space so that the ellipsoid is a unit sphere, which leaves distances along rays unchanged."""
     halves = starts.new_tensor([[x], [y], [z]])
     return _enter_sphere(starts / halves, headings / halves, 1.0)
 
 
 def _enter_box(starts: Tensor, headings: Tensor, x: float, y: float, z: float) -> Tensor:
+    """Intersect the slabs between opposite faces: enter the last of them before leaving any."""
     safe = torch.where(headings.abs() < _PARALLEL, _PARALLEL, headings)
     reach = starts.new_tensor([[x], [y], [z]]) * safe.sign()
     nears, fars = ((-reach - starts) / safe).amax(0), ((reach - starts) / safe).amin(0)
@@ -171,7 +173,7 @@ def _enter_box(starts: Tensor, headings: Tensor, x: float, y: float, z: float) -
 
 
 def _enter_rounded_cone(starts: Tensor, headings: Tensor, bottom: float, top: float, half: float) -> Tensor:
-    """Take the nearest of two spheres and of the cone that touches both between its tangent circles."""
+    """Return the smallest distance to two spheres and to the cone that is tangent to both, between them."""
     spheres = [_enter_sphere(starts, headings, *end) for end in ((bottom, -half), (top, half))]
     # Tangent line in the half plane (rho, y): rho cosine + (y + half) sine = bottom.
     sine = (bottom - top) / (2 * half)
@@ -182,7 +184,7 @@ def _enter_rounded_cone(starts: Tensor, headings: Tensor, bottom: float, top: fl
 
 
 def _enter_frustum(starts: Tensor, headings: Tensor, bottom: float, top: float, half: float) -> Tensor:
-    """Take the nearest of the two flat discs and the side."""
+    """Return the smallest distance to the two discs and to the side."""
     rise = torch.where(headings[1].abs() < _PARALLEL, _PARALLEL, headings[1])
     line = ((bottom + top) / 2, (top - bottom) / (2 * half))
     entry = _enter_cone_side(starts, headings, line, (-half, half))
@@ -196,7 +198,7 @@ def _enter_frustum(starts: Tensor, headings: Tensor, bottom: float, top: float, 
 def _enter_cone_side(
     starts: Tensor, headings: Tensor, line: tuple[float, float], heights: tuple[float, float]
 ) -> Tensor:
-    """Return the first distance to x^2 + z^2 = (intercept + slope y)^2 with y between two heights."""
+    """Return the first distance to x^2 + z^2 = (intercept + slope y)^2 with y between ``heights``."""
     intercept, slope = line
     radius, growth = intercept + slope * starts[1], slope * headings[1]
     a = (headings[::2] ** 2).sum(0) - growth**2

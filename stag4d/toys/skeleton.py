@@ -1,7 +1,7 @@
-"""Joints that swing, and the solids' poses that follow from them at any time.
+"""Skeletons: joints that rotate over time, and their frames in the world at any time.
 
-A toy stands along the y axis and looks along +z; its left side is +x. A joint's frame is its parent's, moved
-by the offset, turned by the rest rotation and then by its swings, in their order.
+A toy's up is +y, its front +z, its left side +x. A joint's frame is its parent's, translated by the offset,
+then rotated by the rest rotation and by its swings, in their order.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .shapes import Vector
 
 @dataclass(frozen=True)
 class Swing:
-    """One rotation in time: bias + spin t + amplitude sin(2 pi (cycles t + phase)), degrees; t in [0, 1]."""
+    """A rotation by bias + spin t + amplitude sin(2 pi (cycles t + phase)) degrees at a time t in [0, 1]."""
 
     axis: Vector
     amplitude_deg: float = 0.0
@@ -38,13 +38,13 @@ class Joint:
     """A joint under construction.
 
     Attributes:
-        role: What it is for (``"hip"``, ``"head"``, ...): motions are chosen by it.
+        role: ``"hip"``, ``"head"``, ...: selects the joint's motion.
         parent: Index of the parent joint; -1 for the root.
         offset: In the parent's frame.
-        tilt_deg: Rest angles, see ``tilt_rotations``.
-        phase: Lead over the toy's rhythm, cycles.
-        side: +1 on the toy's left and in the middle, -1 on its right.
-        swings: Its motion.
+        tilt_deg: Angles of the rest rotation, see ``tilt_rotations``.
+        phase: Phase relative to the toy's motion, cycles.
+        side: 1 on the toy's left and in the middle, -1 on its right.
+        swings: Its rotations over time.
     """
 
     role: str
@@ -63,10 +63,10 @@ class Skeleton:
     Attributes:
         parents: J indices, -1 for the root, which is joint 0.
         offsets: [J, 3] in the parent's frame.
-        rests: [J, 3, 3].
-        axes: [J, M, 3] unit vectors of the swings.
-        curves: [J, M, 5] amplitude, cycles, phase, bias, spin; radians and turns.
-        bounce: Height in world units and number of the root's hops, t in [0, 1].
+        rests: [J, 3, 3] rest rotations.
+        axes: [J, M, 3] unit axes of the swings.
+        curves: [J, M, 5] amplitude, cycles, phase, bias, spin; radians and cycles.
+        bounce: Height, world units, and number of the root's hops in t in [0, 1].
     """
 
     parents: tuple[int, ...]
@@ -78,10 +78,10 @@ class Skeleton:
 
     @classmethod
     def from_joints(cls, joints: Sequence[Joint], bounce: tuple[float, float] = (0.0, 1.0)) -> Skeleton:
-        """Return the joints as tensors, shorter lists of swings padded with still ones."""
+        """Return the joints as tensors; shorter lists of swings are padded with zero rotations."""
         most = max(1, *(len(joint.swings) for joint in joints))
-        still = Swing((0.0, 1.0, 0.0))
-        padded = [[*joint.swings, *[still] * (most - len(joint.swings))] for joint in joints]
+        zero = Swing((0.0, 1.0, 0.0))
+        padded = [[*joint.swings, *[zero] * (most - len(joint.swings))] for joint in joints]
         curves = [[swing.curve() for swing in swings] for swings in padded]
         axes = torch.tensor([[swing.axis for swing in swings] for swings in padded], dtype=torch.float64)
         return cls(
@@ -94,14 +94,14 @@ class Skeleton:
         )
 
     def scaled(self, scale: float, shift: Tensor) -> Skeleton:
-        """Return the skeleton enlarged by ``scale`` about the origin, then moved by ``shift`` [3]."""
+        """Return the skeleton scaled about the origin, then translated by ``shift`` [3]."""
         offsets = self.offsets * scale
         offsets[0] += shift
         bounce = (self.bounce[0] * scale, self.bounce[1])
         return Skeleton(self.parents, offsets, self.rests, self.axes, self.curves, bounce)
 
     def frames(self, times: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the joints' frames in the world.
+        """Return the joints' frames in the world at T times.
 
         Args:
             times: [T] in [0, 1].
@@ -118,7 +118,7 @@ class Skeleton:
             local = local @ turns[:, swing]
         height, hops = self.bounce
         rise = torch.zeros(len(times), 3, dtype=torch.float64)
-        rise[:, 1] = height * (math.pi * hops * times).sin().abs()  # arcs with sharp landings, like a ball
+        rise[:, 1] = height * (math.pi * hops * times).sin().abs()  # arcs like those of a bouncing ball
         rotations, origins = [local[0]], [self.offsets[0] + rise]
         for joint in range(1, len(self.parents)):
             parent = self.parents[joint]
@@ -149,7 +149,7 @@ def rotations_from_y(directions: Sequence[Vector]) -> Tensor:
     units = torch.nn.functional.normalize(torch.tensor(directions, dtype=torch.float64), dim=-1)
     x, y, z = units.unbind(-1)
     level = torch.hypot(x, z)
-    along_y = level < 1e-9  # any axis across y will do
+    along_y = level < 1e-9  # any axis perpendicular to y
     axes = torch.stack([z, torch.zeros_like(y), -x], dim=-1) / level.masked_fill(along_y, 1.0)[:, None]
     axes[along_y] = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)
     return axis_rotations(axes, torch.atan2(level, y))

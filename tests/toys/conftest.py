@@ -1,4 +1,4 @@
-"""Toys made of a few known solids, and one toy of every body plan."""
+"""Toys of a few known solids, and one toy of every body plan."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ import torch
 
 from stag4d.toys import ToyObject, toy_object
 from stag4d.toys.bodies import PLANS
-from stag4d.toys.paint import Paint
+from stag4d.toys.builder import ToyBuilder
+from stag4d.toys.materials import Materials
 from stag4d.toys.seeded_random import SeededRandom
 from stag4d.toys.skeleton import Skeleton, Swing
-from stag4d.toys.sketch import Sketch
 
 
-class Bench:
-    """Builds a toy by hand: one joint at the origin, solids added through ``sketch``, perhaps a swing."""
+class OneJoint:
+    """A toy with one joint at the origin; tests add solids through ``builder``, and swings."""
 
     def __init__(self) -> None:
-        self.sketch = Sketch(SeededRandom(0))
-        self.sketch.joint("body", -1, (0, 0, 0))
+        self.builder = ToyBuilder(SeededRandom(0))
+        self.builder.joint("body", -1, (0, 0, 0))
 
     def toy(self, swings: Sequence[Swing] = ()) -> ToyObject:
-        self.sketch.joints[0].swings.extend(swings)
+        self.builder.joints[0].swings.extend(swings)
         return ToyObject(
             plan="bench",
             loops=False,
-            skeleton=Skeleton.from_joints(self.sketch.joints),
-            solids=self.sketch.solids(),
-            joint_of_solid=torch.tensor(self.sketch.joint_of_solid),
-            paint=Paint.from_coats(self.sketch.coats),
+            skeleton=Skeleton.from_joints(self.builder.joints),
+            solids=self.builder.solids(),
+            joint_of_solid=torch.tensor(self.builder.joint_of_solid),
+            materials=Materials.from_list(self.builder.materials),
         )
 
 
 @pytest.fixture
-def bench() -> Bench:
-    return Bench()
+def one_joint() -> OneJoint:
+    return OneJoint()
 
 
 @pytest.fixture(scope="session")
 def toys() -> dict[str, ToyObject]:
-    """The first toy of each body plan."""
+    """Return the first toy of each body plan."""
     found: dict[str, ToyObject] = {}
     for seed in range(100):
         toy = toy_object(seed)

@@ -1,4 +1,4 @@
-"""What holds for every toy: its seed, its bounds, its motion, and that it is in one piece."""
+"""Invariants of all toys: determinism, bounds, motion, connectedness."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import torch
 from torch import Tensor
 
 from stag4d.geometry import OrbitPose
-from stag4d.toys import REACH, SPLITS, ToyObject, raycast, toy_object, toy_seed
+from stag4d.toys import BOUNDING_RADIUS, SPLITS, ToyObject, raycast, toy_object, toy_seed
 from stag4d.toys.bodies import PLANS
 from stag4d.toys.motions import MOTIONS
 from stag4d.toys.skeleton import Joint, Skeleton, Swing, rotations_from_y, tilt_rotations
 from stag4d.types import Cameras
 
-CLIP = torch.linspace(0, 1, 16)
+FRAME_TIMES = torch.linspace(0, 1, 16)
 
 
 def tensors_of(toy: ToyObject) -> list[Tensor]:
-    skeleton, solids, paint = vars(toy.skeleton), vars(toy.solids), vars(toy.paint)
-    values = [*skeleton.values(), *solids.values(), *paint.values(), toy.joint_of_solid]
+    skeleton, solids, materials = vars(toy.skeleton), vars(toy.solids), vars(toy.materials)
+    values = [*skeleton.values(), *solids.values(), *materials.values(), toy.joint_of_solid]
     return [value for value in values if isinstance(value, Tensor)]
 
 
-def pieces(mask: Tensor) -> int:
-    """Count a mask's connected pieces, corners included, by flooding."""
+def count_components(mask: Tensor) -> int:
+    """Return the number of 8-connected components of a mask, by flood fill."""
     left, count = {tuple(place) for place in mask.nonzero().tolist()}, 0
     while left:
         count, edge = count + 1, [left.pop()]
@@ -35,31 +35,31 @@ def pieces(mask: Tensor) -> int:
     return count
 
 
-def test_the_same_seed_gives_the_same_bytes_and_draws_nothing_global():
+def test_same_seed_gives_same_bytes_without_global_random_state():
     state = torch.get_rng_state()
     first, second, other = toy_object(7), toy_object(7), toy_object(8)
     assert torch.equal(state, torch.get_rng_state())
     for one, two in zip(tensors_of(first), tensors_of(second), strict=True):
         assert one.numpy().tobytes() == two.numpy().tobytes()
-    assert not torch.equal(first.paint.colors[:3], other.paint.colors[:3])
+    assert not torch.equal(first.materials.colors[:3], other.materials.colors[:3])
 
 
 def test_splits_share_no_seed():
     seeds = {split: {toy_seed(split, index) for index in range(500)} for split in SPLITS}
     assert all(len(found) == 500 for found in seeds.values())
     assert len(set.union(*seeds.values())) == 1500
-    assert toy_seed("train", 0) == 0 and toy_seed("val", 0) == 1 and toy_seed("test", 2) == 8  # never changes
+    assert toy_seed("train", 0) == 0 and toy_seed("val", 0) == 1 and toy_seed("test", 2) == 8  # fixed forever
 
 
 @pytest.mark.parametrize("plan", PLANS)
-def test_toys_stay_within_reach_at_times_between_those_that_were_checked(toys, plan):
+def test_toys_stay_within_their_bounding_radius_at_all_times(toys, plan):
     radii = toys[plan].surface_points(torch.linspace(0, 1, 37)).norm(dim=-1)
-    assert 0.93 * REACH < radii.max() <= REACH
+    assert 0.93 * BOUNDING_RADIUS < radii.max() <= BOUNDING_RADIUS
 
 
 @pytest.mark.parametrize("plan", PLANS)
-def test_toys_move_visibly_but_not_in_leaps(toys, plan):
-    points = toys[plan].surface_points(CLIP)  # [16, P, D, 3]
+def test_toys_move_visibly_and_without_jumps(toys, plan):
+    points = toys[plan].surface_points(FRAME_TIMES)  # [16, P, D, 3]
     pixel = 2 * 2 * 0.4568 / 128  # 2 radius tan(fovy / 2) / size: world units at the origin, at 128 pixels
     spans = (points.amax(0) - points.amin(0)).norm(dim=-1)
     assert spans.max() > 10 * pixel
@@ -67,35 +67,35 @@ def test_toys_move_visibly_but_not_in_leaps(toys, plan):
 
 
 @pytest.mark.parametrize("plan", PLANS)
-def test_no_part_ever_comes_off(toys, plan):
-    """From several sides and at several times, the silhouette is one piece."""
+def test_silhouettes_are_connected(toys, plan):
+    """No part is detached: checked from several sides at several times."""
     poses = [OrbitPose(azimuth_deg=azimuth, elevation_deg=15) for azimuth in (10, 70, 130)]
     for time in (0.0, 0.4):
         _, alphas, _ = raycast(toys[plan], time, Cameras.from_poses(poses, 72, 72), supersample=1)
         for alpha in alphas:
-            assert pieces(alpha > 0) == 1
+            assert count_components(alpha > 0) == 1
 
 
-def test_a_looping_toy_ends_as_it_began_and_the_others_do_not():
+def test_looping_toys_end_in_their_first_pose_and_others_do_not():
     kinds = {True: 0, False: 0}
     for seed in range(12):
         toy = toy_object(seed)
         start, end = toy.pose(0.0), toy.pose(1.0)
         kinds[toy.loops] += 1
-        if toy.loops:  # wheels and rotors make half turns, about their centers
+        if toy.loops:  # wheels and rotors make half turns about their centers
             torch.testing.assert_close(start.centers, end.centers, atol=1e-5, rtol=0)
         else:
             assert (start.centers - end.centers).norm(dim=-1).max() > 5e-3
     assert min(kinds.values()) >= 3
 
 
-def test_plans_name_known_motions():
+def test_body_plans_use_known_motions():
     named = {motion for _, motions in PLANS.values() for motion in motions}
     assert named == set(MOTIONS)
 
 
-def test_a_joint_carries_its_children_about_its_own_origin():
-    """An elbow at x = 1 on an arm that has turned by 90 degrees about z: worked out by hand."""
+def test_child_joints_rotate_about_their_parent():
+    """An elbow at x = 1 on an arm rotated by 90 degrees about z, against hand-computed frames."""
     joints = [
         Joint("arm", -1, (0, 1, 0), swings=[Swing((0, 0, 1), amplitude_deg=90, cycles=1)]),
         Joint("elbow", 0, (1, 0, 0), swings=[Swing((0, 0, 2), bias_deg=90)]),
@@ -109,7 +109,7 @@ def test_a_joint_carries_its_children_about_its_own_origin():
 
 
 @pytest.mark.parametrize("direction", [(0, 2, 0), (0, -1, 0), (1, 0, 0), (0.3, -0.5, 0.7)])
-def test_rotation_from_y_is_a_rotation_that_takes_y_there(direction):
+def test_rotation_from_y_maps_y_to_the_direction(direction):
     target = torch.tensor(direction, dtype=torch.float64)
     rotation = rotations_from_y([direction])[0]
     torch.testing.assert_close(rotation[:, 1], target / target.norm())
@@ -117,7 +117,7 @@ def test_rotation_from_y_is_a_rotation_that_takes_y_there(direction):
     assert torch.linalg.det(rotation).item() == pytest.approx(1)
 
 
-def test_tilts_are_right_handed():
+def test_tilt_rotations_are_right_handed():
     up = torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)
     forward = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
     about_x, about_y, about_z, two = tilt_rotations([(90, 0, 0), (0, 90, 0), (0, 0, 90), (90, 90, 0)])

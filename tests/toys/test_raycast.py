@@ -1,4 +1,4 @@
-"""Pictures of known solids: where things appear, what covers what, how deep, how much of a pixel."""
+"""Renders of known solids: positions, occlusion, depths, pixel coverage, patterns."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 
 from stag4d.geometry import DEFAULT_FOVY_DEG, OrbitPose
 from stag4d.toys import raycast
-from stag4d.toys.paint import Coat
+from stag4d.toys.materials import Material
 from stag4d.toys.skeleton import Swing
 from stag4d.types import Cameras
 
-RED, GREEN, BLUE = Coat((1.0, 0.0, 0.0)), Coat((0.0, 1.0, 0.0)), Coat((0.0, 0.0, 1.0))
+RED, GREEN, BLUE = Material((1.0, 0.0, 0.0)), Material((0.0, 1.0, 0.0)), Material((0.0, 0.0, 1.0))
 
 
 def cameras(*azimuths: float, size: int = 33, elevation: float = 0.0) -> Cameras:
@@ -21,40 +21,40 @@ def cameras(*azimuths: float, size: int = 33, elevation: float = 0.0) -> Cameras
     return Cameras.from_poses(poses, size, size)
 
 
-def place_of(images: torch.Tensor, alphas: torch.Tensor, channel: int) -> tuple[float, float]:
-    """Mean row and column of the pixels of one pure color, from -1 (top, left) to 1."""
+def position_of(images: torch.Tensor, alphas: torch.Tensor, channel: int) -> tuple[float, float]:
+    """Return the mean row and column of the pixels of one pure color, from -1 (top, left) to 1."""
     color = torch.eye(3)[channel]
     rows, columns = ((images - color).abs().amax(-1) + (1 - alphas) < 0.5).nonzero(as_tuple=True)
     half = images.shape[0] / 2
     return ((rows + 0.5).mean().item() / half - 1, (columns + 0.5).mean().item() / half - 1)
 
 
-def test_features_appear_where_the_azimuth_says(bench):
-    bench.sketch.ball(0, (0.5, 0, 0), 0.15, RED)
-    bench.sketch.ball(0, (0, 0.5, 0), 0.15, GREEN)
-    images, alphas, _ = raycast(bench.toy(), 0.0, cameras(0, 90, 180, 270))
-    columns = [place_of(images[view], alphas[view], 0)[1] for view in range(4)]
-    at_side = 0.5 / (2 * math.tan(math.radians(DEFAULT_FOVY_DEG / 2)))  # of the half frame
+def test_features_appear_at_the_columns_of_their_azimuth(one_joint):
+    one_joint.builder.ball(0, (0.5, 0, 0), 0.15, RED)
+    one_joint.builder.ball(0, (0, 0.5, 0), 0.15, GREEN)
+    images, alphas, _ = raycast(one_joint.toy(), 0.0, cameras(0, 90, 180, 270))
+    columns = [position_of(images[view], alphas[view], 0)[1] for view in range(4)]
+    at_side = 0.5 / (2 * math.tan(math.radians(DEFAULT_FOVY_DEG / 2)))  # in half frames
     assert columns == pytest.approx([at_side, 0, -at_side, 0], abs=0.03)
     for view in range(4):
-        assert place_of(images[view], alphas[view], 1) == pytest.approx((-at_side, 0), abs=0.03)
+        assert position_of(images[view], alphas[view], 1) == pytest.approx((-at_side, 0), abs=0.03)
 
 
-def test_a_camera_above_sees_the_top(bench):
-    bench.sketch.ball(0, (0, 0.3, 0), 0.3, RED)
-    bench.sketch.ball(0, (0, -0.3, 0), 0.3, BLUE)
+def test_camera_above_sees_the_top(one_joint):
+    one_joint.builder.ball(0, (0, 0.3, 0), 0.3, RED)
+    one_joint.builder.ball(0, (0, -0.3, 0), 0.3, BLUE)
     counts = []
     for elevation in (-60.0, 60.0):
-        images, alphas, _ = raycast(bench.toy(), 0.0, cameras(20, elevation=elevation))
+        images, alphas, _ = raycast(one_joint.toy(), 0.0, cameras(20, elevation=elevation))
         counts.append([(images[..., channel] * alphas).sum().item() for channel in (0, 2)])
     (red_below, blue_below), (red_above, blue_above) = counts
     assert red_above > 1.5 * blue_above and blue_below > 1.5 * red_below
 
 
-def test_depth_is_camera_z_of_the_nearest_surface(bench):
-    bench.sketch.ball(0, (0, 0, 0), 0.25, RED)
-    bench.sketch.box(0, (0.45, 0, 0), (0.15, 0.6, 0.5), GREEN)
-    images, alphas, depths = raycast(bench.toy(), 0.0, cameras(0), supersample=1)
+def test_depth_is_camera_z_of_the_nearest_surface(one_joint):
+    one_joint.builder.ball(0, (0, 0, 0), 0.25, RED)
+    one_joint.builder.box(0, (0.45, 0, 0), (0.15, 0.6, 0.5), GREEN)
+    images, alphas, depths = raycast(one_joint.toy(), 0.0, cameras(0), supersample=1)
     assert depths[0, 16, 16].item() == pytest.approx(1.75, abs=1e-4)  # the ball's front, on the axis
     # the box's front face is a plane of constant camera z, however far from the axis the pixel is
     front = depths[0][(images[0, :, :, 1] == 1) & (alphas[0] == 1) & (depths[0] < 1.51)]
@@ -63,26 +63,28 @@ def test_depth_is_camera_z_of_the_nearest_surface(bench):
     assert (depths[alphas == 0] == 0).all()
 
 
-def test_an_edge_through_a_pixel_covers_its_share_and_keeps_its_color(bench):
+def test_edge_through_a_pixel_has_fractional_alpha_and_straight_color(one_joint):
     size, depth = 8, 1.5
     focal = size / 2 / math.tan(math.radians(DEFAULT_FOVY_DEG / 2))
     half_width = 1.5 * depth / focal  # the edge falls in the middle of the second pixel right of the center
-    bench.sketch.box(0, (0, 0, 0), (half_width, 3.0, 0.5), RED)
-    images, alphas, depths = raycast(bench.toy(), 0.0, cameras(0, size=size), supersample=2)
+    one_joint.builder.box(0, (0, 0, 0), (half_width, 3.0, 0.5), RED)
+    images, alphas, depths = raycast(one_joint.toy(), 0.0, cameras(0, size=size), supersample=2)
     row = alphas[0, 4]
     assert row.tolist() == [0, 0, 0.5, 1, 1, 0.5, 0, 0]
-    assert images[0, 4, 2:6].tolist() == [[1, 0, 0]] * 4  # straight color: not mixed with what is behind
+    assert images[0, 4, 2:6].tolist() == [[1, 0, 0]] * 4  # straight color: not mixed with the background
     assert images[0, 4, 0].tolist() == [1, 1, 1]
     assert depths[0, 4, 2:6].tolist() == pytest.approx([1.5] * 4, abs=1e-4)
 
 
-def test_a_turning_toy_looks_as_a_still_one_from_a_camera_that_goes_the_other_way(bench):
-    """So patterns stick to the parts they are painted on."""
-    checks = Coat((1.0, 0.2, 0.0), (0.0, 0.1, 0.6), "checks", cell=0.31, phase=0.13)
-    stripes = Coat((0.9, 0.9, 0.0), (0.3, 0.0, 0.4), "stripes", axis=(0.0, 0.6, 0.8), cell=0.23, phase=0.4)
-    bench.sketch.ellipsoid(0, (0.1, 0, 0.1), (0.4, 0.3, 0.5), checks, (10, 20, 30))
-    bench.sketch.limb(0, (0, 0, 0), (0.3, 0.5, 0.2), (0.2, 0.12), stripes)
-    toy = bench.toy([Swing((0.0, 1.0, 0.0), spin_deg=80.0)])
+def test_rotating_the_toy_equals_rotating_the_camera_backwards(one_joint):
+    """So patterns move with their solids."""
+    checks = Material((1.0, 0.2, 0.0), (0.0, 0.1, 0.6), "checks", cell=0.31, phase=0.13)
+    stripes = Material(
+        (0.9, 0.9, 0.0), (0.3, 0.0, 0.4), "stripes", axis=(0.0, 0.6, 0.8), cell=0.23, phase=0.4
+    )
+    one_joint.builder.ellipsoid(0, (0.1, 0, 0.1), (0.4, 0.3, 0.5), checks, (10, 20, 30))
+    one_joint.builder.limb(0, (0, 0, 0), (0.3, 0.5, 0.2), (0.2, 0.12), stripes)
+    toy = one_joint.toy([Swing((0.0, 1.0, 0.0), spin_deg=80.0)])
     turned, turned_alphas, _ = raycast(toy, 0.5, cameras(0, size=48), 1)
     circled, circled_alphas, _ = raycast(toy, 0.0, cameras(-40, size=48), 1)
     still, _, _ = raycast(toy, 0.0, cameras(0, size=48), 1)
@@ -100,14 +102,14 @@ SPOT_SHARE = math.pi * (0.36**2 - 0.25**2)
     ("pattern", "share"),
     [("flat", 0), ("stripes", 0.5), ("checks", 0.5), ("two_tone", 0.5), ("spots", SPOT_SHARE)],
 )
-def test_every_pattern_covers_its_share_of_a_face(bench, pattern, share):
-    coat = Coat((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), pattern, axis=(1.0, 0.0, 0.0), cell=0.2, phase=0.0)
-    bench.sketch.box(0, (0, 0, 0), (4.0, 4.0, 0.05), coat)
-    images, _, _ = raycast(bench.toy(), 0.0, cameras(0, size=64))
+def test_every_pattern_covers_its_fraction_of_a_face(one_joint, pattern, share):
+    material = Material((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), pattern, axis=(1.0, 0.0, 0.0), cell=0.2, phase=0.0)
+    one_joint.builder.box(0, (0, 0, 0), (4.0, 4.0, 0.05), material)
+    images, _, _ = raycast(one_joint.toy(), 0.0, cameras(0, size=64))
     assert images[..., 2].mean().item() == pytest.approx(share, abs=0.03)
 
 
-def test_many_cameras_at_once_see_what_each_sees_alone(toys):
+def test_batched_cameras_equal_single_cameras(toys):
     toy = toys["quadruped"]
     together = raycast(toy, 0.3, cameras(0, 100, 230, size=24))
     for view, azimuth in enumerate((0, 100, 230)):
@@ -116,9 +118,9 @@ def test_many_cameras_at_once_see_what_each_sees_alone(toys):
             assert close.float().mean() > 0.995
 
 
-def test_errors_name_the_value(bench):
-    bench.sketch.ball(0, (0, 0, 0), 0.3, RED)
-    toy = bench.toy()
+def test_errors_name_the_value(one_joint):
+    one_joint.builder.ball(0, (0, 0, 0), 0.3, RED)
+    toy = one_joint.toy()
     with pytest.raises(ValueError, match="supersample is 0"):
         raycast(toy, 0.0, cameras(0), supersample=0)
     with pytest.raises(ValueError, match=r"frame time is 1\.5"):

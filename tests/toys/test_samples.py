@@ -1,4 +1,4 @@
-"""View sets and truth made from toys: the same pictures, in frame, and not to be had by a blank image."""
+"""View sets and ground truth of toys: determinism, framing, baselines."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from stag4d.geometry import OrbitPose, angle_between_deg, zero123plus_rig
 from stag4d.toys import (
     TEST_AZIMUTHS_DEG,
     TEST_POSES,
-    many_toys,
     raycast,
+    render_toys,
     toy_object,
     toy_seed,
     toy_truth,
@@ -35,13 +35,13 @@ def psnr(first: Tensor, second: Tensor) -> float:
 
 
 @pytest.fixture(scope="module")
-def shots() -> dict[int, tuple[Tensor, Tensor]]:
-    """Images [11, F, S, S, 3] and mattes of a few toys: the seven given views, then the four test views."""
+def renders() -> dict[int, tuple[Tensor, Tensor]]:
+    """Return images [11, F, S, S, 3] and alphas of a few toys: the seven given views, then the test views."""
     poses = (*GIVEN_POSES, *TEST_POSES)
     return {seed: toy_truth(seed, poses, FRAMES, SIZE) for seed in SEEDS}
 
 
-def test_a_view_set_holds_the_true_views_of_the_rig_frame_by_frame():
+def test_view_set_holds_the_true_views_of_the_rig():
     views = toy_views(SEEDS[0], num_frames=4, size=24)
     assert (views.num_frames, views.num_views) == (4, 6)
     assert views.input_pose == OrbitPose(azimuth_deg=0.0) and views.view_poses == zero123plus_rig("v1.1")
@@ -51,30 +51,30 @@ def test_a_view_set_holds_the_true_views_of_the_rig_frame_by_frame():
     assert not torch.equal(views.images[0], views.images[1])
 
 
-def test_the_same_seed_gives_the_same_pictures():
+def test_same_seed_gives_same_images():
     first, second = (toy_views(5, num_frames=2, size=24) for _ in range(2))
     assert first.images.numpy().tobytes() == second.images.numpy().tobytes()
     assert first.view_images.numpy().tobytes() == second.view_images.numpy().tobytes()
 
 
-def test_many_toys_are_the_first_of_their_split_each_at_its_time():
-    images, alphas = many_toys("val", 3, TEST_POSES[:2], SIZE)
-    shots = [
+def test_render_toys_gives_the_first_of_a_split_at_different_times():
+    images, alphas = render_toys("val", 3, TEST_POSES[:2], SIZE)
+    expected = [
         raycast(toy_object(toy_seed("val", toy)), time, Cameras.from_poses(TEST_POSES[:2], SIZE, SIZE))
         for toy, time in enumerate((0.0, 0.618, 2 * 0.618 % 1))
     ]
-    torch.testing.assert_close(images, torch.stack([shot[0] for shot in shots], dim=1))
-    torch.testing.assert_close(alphas, torch.stack([shot[1] for shot in shots], dim=1))
+    torch.testing.assert_close(images, torch.stack([render[0] for render in expected], dim=1))
+    torch.testing.assert_close(alphas, torch.stack([render[1] for render in expected], dim=1))
 
 
-def test_no_toys_and_no_cameras_are_refused():
+def test_render_toys_refuses_zero_toys_and_zero_cameras():
     with pytest.raises(ValueError, match="toys: 0 of split 'val'; expected at least one"):
-        many_toys("val", 0, TEST_POSES, SIZE)
+        render_toys("val", 0, TEST_POSES, SIZE)
     with pytest.raises(ValueError, match="toys: no camera poses; expected at least one"):
-        many_toys("val", 1, (), SIZE)
+        render_toys("val", 1, (), SIZE)
 
 
-def test_the_test_views_are_those_of_consistent4d():
+def test_test_poses_are_those_of_consistent4d():
     assert TEST_AZIMUTHS_DEG == (-75.0, 15.0, 105.0, 195.0)
     assert [(pose.azimuth_deg, pose.elevation_deg) for pose in TEST_POSES] == [
         (-75, 0), (15, 0), (105, 0), (195, 0)
@@ -82,8 +82,8 @@ def test_the_test_views_are_those_of_consistent4d():
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_toys_stay_within_the_frame_and_fill_a_good_part_of_it(shots, seed):
-    images, alphas = shots[seed]
+def test_toys_stay_within_the_frame_and_fill_half_of_it(renders, seed):
+    images, alphas = renders[seed]
     assert images.min() >= 0 and images.max() <= 1 and alphas.min() >= 0 and alphas.max() <= 1
     for border in (alphas[..., 0, :], alphas[..., -1, :], alphas[..., 0], alphas[..., -1]):
         assert not border.any()
@@ -92,16 +92,16 @@ def test_toys_stay_within_the_frame_and_fill_a_good_part_of_it(shots, seed):
     assert torch.maximum(heights, widths).max() > 0.5
 
 
-def test_neither_a_blank_image_nor_the_nearest_given_one_passes_for_the_truth(shots):
+def test_blank_and_nearest_view_baselines_have_low_psnr(renders):
     blank, nearest = [], []
     for seed in SEEDS:
-        seen, wanted = on_white(*shots[seed]).split([len(GIVEN_POSES), len(TEST_POSES)])
+        given, truth = on_white(*renders[seed]).split([len(GIVEN_POSES), len(TEST_POSES)])
         for view, pose in enumerate(TEST_POSES):
-            angles = [angle_between_deg(given, pose) for given in GIVEN_POSES]
+            angles = [angle_between_deg(other, pose) for other in GIVEN_POSES]
             closest = angles.index(min(angles))
             for frame in range(FRAMES):
-                blank.append(psnr(wanted[view, frame], torch.ones(SIZE, SIZE, 3)))
-                nearest.append(psnr(wanted[view, frame], seen[closest, frame]))
+                blank.append(psnr(truth[view, frame], torch.ones(SIZE, SIZE, 3)))
+                nearest.append(psnr(truth[view, frame], given[closest, frame]))
     assert sum(blank) / len(blank) < 16
     assert 8 < sum(nearest) / len(nearest) < 19
 

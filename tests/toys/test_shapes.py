@@ -1,4 +1,4 @@
-"""Where rays enter solids: by hand, and against marching along the ray through an implicit function."""
+"""Ray hits on solids, against hand-computed values and against ray marching of implicit functions."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SIDE, DIAGONAL = 2 / math.sqrt(3), math.sqrt(2)
 BY_HAND = {
     "ellipsoid from the front": (ELLIPSOID, (1, 2, 3), (0, 0, 5), (0, 0, -1), 2, (0, 0, 3)),
     "ellipsoid off its center": (ELLIPSOID, (1, 2, 4), (0.6, 0, 5), (0, 0, -1), 1.8, (0.6, 0, 3.2)),
-    "ellipsoid passed by": (ELLIPSOID, (1, 2, 3), (1.01, 0, 5), (0, 0, -1), None, None),
+    "ellipsoid missed": (ELLIPSOID, (1, 2, 3), (1.01, 0, 5), (0, 0, -1), None, None),
     "ellipsoid behind": (ELLIPSOID, (1, 2, 3), (0, 0, 5), (0, 0, 1), None, None),
     "box face": (BOX, (1, 2, 3), (0.9, 1.9, 5), (0, 0, -1), 2, (0.9, 1.9, 3)),
-    "box on a slant": (BOX, (1, 1, 1), (3, 0, 3.5), (-1, 0, -1), 2.5 * DIAGONAL, (0.5, 0, 1)),
-    "box corner passed by": (BOX, (1, 1, 1), (3, 0, -0.9), (-1, 0, -1), None, None),
+    "box from the side": (BOX, (1, 1, 1), (3, 0, 3.5), (-1, 0, -1), 2.5 * DIAGONAL, (0.5, 0, 1)),
+    "box corner missed": (BOX, (1, 1, 1), (3, 0, -0.9), (-1, 0, -1), None, None),
     "capsule side": (ROUNDED_CONE, (0.5, 0.5, 1), (4, 0.9, 0), (-1, 0, 0), 3.5, (0.5, 0.9, 0)),
     "capsule end": (ROUNDED_CONE, (0.5, 0.5, 1), (0, 4, 0), (0, -1, 0), 2.5, (0, 1.5, 0)),
     "capsule's round corner": (ROUNDED_CONE, (0.5, 0.5, 1), (4, 1.3, 0), (-1, 0, 0), 3.6, (0.4, 1.3, 0)),
@@ -31,11 +31,11 @@ BY_HAND = {
     "frustum side": (FRUSTUM, (2, 0, 1), (4, 0.5, 0), (-1, 0, 0), 3.5, (0.5, 0.5, 0)),
     "frustum bottom": (FRUSTUM, (2, 1, 1), (1.9, -4, 0), (0, 1, 0), 3, (1.9, -1, 0)),
     "frustum top": (FRUSTUM, (2, 1, 1), (0.9, 4, 0), (0, -1, 0), 3, (0.9, 1, 0)),
-    "frustum, along its side within": (FRUSTUM, (2, 0, 1), (3, -3, 0), (-1, 1, 0), 2 * DIAGONAL, (1, -1, 0)),
-    "frustum, along its side without": (FRUSTUM, (2, 0, 1), (4.5, -3, 0), (-1, 1, 0), None, None),
-    "frustum, by its far side": (FRUSTUM, (2, 0, 1), (-3, 3, 0), (1, -1, 0), 2.5 * DIAGONAL, (-0.5, 0.5, 0)),
+    "frustum, parallel inside": (FRUSTUM, (2, 0, 1), (3, -3, 0), (-1, 1, 0), 2 * DIAGONAL, (1, -1, 0)),
+    "frustum, parallel outside": (FRUSTUM, (2, 0, 1), (4.5, -3, 0), (-1, 1, 0), None, None),
+    "frustum, far side": (FRUSTUM, (2, 0, 1), (-3, 3, 0), (1, -1, 0), 2.5 * DIAGONAL, (-0.5, 0.5, 0)),
     "frustum, past its rim": (FRUSTUM, (2, 1, 1), (4, 1.01, 0), (-1, 0, 0), None, None),
-    "frustum, no phantom beyond its tip": (FRUSTUM, (2, 0, 1), (4, 1.5, 0), (-1, 0, 0), None, None),
+    "frustum, no second cone beyond its tip": (FRUSTUM, (2, 0, 1), (4, 1.5, 0), (-1, 0, 0), None, None),
 }  # fmt: skip
 
 SIZES = {
@@ -55,8 +55,8 @@ def at_rest(kind: int, sizes: tuple[float, float, float]) -> Solids:
     return solid(kind, sizes, torch.eye(3), torch.zeros(3))
 
 
-def outsideness(kind: int, sizes: tuple[float, float, float], points: Tensor) -> Tensor:
-    """An implicit function of each solid, written apart from the tested code: negative within."""
+def implicit(kind: int, sizes: tuple[float, float, float], points: Tensor) -> Tensor:
+    """Return an implicit function of a solid at points [..., 3], negative inside; independent of the code."""
     first, second, third = sizes
     if kind == ELLIPSOID:
         return (points / torch.tensor(sizes)).norm(dim=-1) - 1
@@ -82,7 +82,7 @@ def random_pose(generator: torch.Generator) -> tuple[Tensor, Tensor]:
     ("kind", "sizes", "origin", "direction", "distance", "point"), BY_HAND.values(), ids=BY_HAND
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_hits_are_where_the_hand_puts_them(kind, sizes, origin, direction, distance, point, dtype):
+def test_hits_equal_hand_computed_hits(kind, sizes, origin, direction, distance, point, dtype):
     heading = torch.tensor(direction, dtype=dtype)
     solids = Solids(torch.tensor([kind]), torch.tensor([sizes], dtype=dtype), torch.eye(3, dtype=dtype)[None],
                     torch.zeros(1, 3, dtype=dtype))  # fmt: skip
@@ -97,7 +97,7 @@ def test_hits_are_where_the_hand_puts_them(kind, sizes, origin, direction, dista
 
 
 @pytest.mark.parametrize("kind", SIZES)
-def test_a_turned_solid_is_hit_where_marching_first_gets_inside(kind):
+def test_hits_equal_ray_marching_of_an_implicit_function(kind):
     generator = torch.Generator().manual_seed(kind)
     rotation, center = random_pose(generator)
     origins = torch.tensor([[0.0, 0.3, 2.0], [-1.5, 0.2, 0.4]], dtype=torch.float64)
@@ -108,7 +108,7 @@ def test_a_turned_solid_is_hit_where_marching_first_gets_inside(kind):
     step = 2e-3
     along = torch.arange(0.8, 2.8, step, dtype=torch.float64)
     march = origins[:, None, None] + along[:, None] * directions[:, :, None]  # [2, 60, steps, 3]
-    inside = outsideness(kind, SIZES[kind], (march - center) @ rotation) < 0
+    inside = implicit(kind, SIZES[kind], (march - center) @ rotation) < 0
     marched = inside.any(-1)
     first = along[inside.int().argmax(-1)]
     hit = hits.ids == 0
@@ -116,13 +116,13 @@ def test_a_turned_solid_is_hit_where_marching_first_gets_inside(kind):
     assert hit[marched].all()
     assert ((first - hits.distances)[marched] > -1e-3).all()
     assert ((first - hits.distances)[marched] < step + 1e-3).all()
-    # A ray that only grazes the solid may slip between two steps: its hit is on the surface all the same.
-    assert outsideness(kind, SIZES[kind], hits.points[hit]).abs().max() < 1e-3
+    # The march may step over a ray's short way through an edge: its hit is on the surface nevertheless.
+    assert implicit(kind, SIZES[kind], hits.points[hit]).abs().max() < 1e-3
     world = hits.points[hit] @ rotation.T + center
     torch.testing.assert_close(world, (origins[:, None] + hits.distances[..., None] * directions)[hit])
 
 
-def test_of_two_solids_the_nearer_is_hit_and_of_equals_the_first_listed():
+def test_nearest_solid_is_hit_and_ties_go_to_the_first():
     kinds, sizes = torch.full((3,), BOX), torch.ones(3, 3)
     centers = torch.tensor([[0.0, 0.0, -3.0], [0.0, 0.0, 0.0], [0.5, 0.0, 0.0]])
     solids = Solids(kinds, sizes, torch.eye(3).expand(3, 3, 3), centers)
@@ -133,14 +133,14 @@ def test_of_two_solids_the_nearer_is_hit_and_of_equals_the_first_listed():
 
 
 @pytest.mark.parametrize("kind", SIZES)
-def test_support_points_lie_on_the_surface_and_no_hit_lies_beyond_them(kind):
+def test_support_points_lie_on_the_surface_and_bound_all_hits(kind):
     generator = torch.Generator().manual_seed(10 + kind)
     directions = torch.nn.functional.normalize(
         torch.randn(50, 3, generator=generator, dtype=torch.float64), dim=-1
     )
     still = at_rest(kind, SIZES[kind])
     supports = still.support_points(directions)[0]  # [50, 3]
-    assert outsideness(kind, SIZES[kind], supports).abs().max() < 1e-6
+    assert implicit(kind, SIZES[kind], supports).abs().max() < 1e-6
     assert supports.norm(dim=-1).max() <= still.bounding_radii().item() + 1e-9
 
     origins = 3 * directions[:10]

@@ -1,4 +1,4 @@
-"""The commands that training/README.md gives are such as the scripts take, and lead to models that load."""
+"""The commands in training/README.md: the scripts accept them, and they produce models that load."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ STEPS = dict(re.findall(r"^\| (\w+) \| ([\d,]+) \| \d", README.read_text(), re.M
 
 
 class ParsedError(Exception):
-    """The command line was understood; its argument is what it says."""
+    """Raised with the parsed options of a command line."""
 
 
 @pytest.mark.parametrize(("module", "words"), COMMANDS, ids=[module for module, _ in COMMANDS])
-def test_the_script_takes_the_command(module, words, monkeypatch):
+def test_script_accepts_the_documented_command(module, words, monkeypatch):
     parse = argparse.ArgumentParser.parse_args
 
     def parse_only(parser, arguments=None, namespace=None):
@@ -40,27 +40,29 @@ def test_the_script_takes_the_command(module, words, monkeypatch):
         importlib.import_module(module).main()
     (options,) = parsed.value.args
     name = module.removeprefix("training.")
-    if name in STEPS and options.steps > 2:  # two steps only write an encoder
+    if name in STEPS and options.steps > 2:  # a run of two steps only writes the encoder
         assert f"{options.steps:,}" == STEPS[name]
 
 
-def test_the_table_has_the_steps_of_all_that_learn():
-    assert set(STEPS) == {"autoencoder", "vision", "multiview", "outlines", "prior"}
+def test_table_lists_the_steps_of_every_training_script():
+    assert set(STEPS) == {"autoencoder", "vision", "multiview", "outlines", "guidance"}
 
 
-def test_every_run_has_its_command():
+def test_every_script_has_a_documented_command():
     scripts = {path.stem for path in README.parent.glob("*.py") if "def main()" in path.read_text()}
     assert {f"training.{script}" for script in scripts} == {module for module, _ in COMMANDS}
 
 
-def test_the_commands_lead_to_models_that_load(tmp_path, monkeypatch):
+def test_documented_commands_produce_models_that_load(tmp_path, monkeypatch):
     monkeypatch.setattr(toys, "TOYS_PER_SHARD", 2)
     multiview = next(words for module, words in COMMANDS if module == "training.multiview")
-    going_on = multiview.replace("--vision work/vision", "--begin-with work/multiview/mini-zero123plus")
-    turned = multiview.replace("--vision", "--begin-with work/multiview/mini-zero123plus --vision")
+    continued = multiview.replace("--vision work/vision", "--begin-with work/multiview/mini-zero123plus")
+    aligned = multiview.replace("--vision", "--begin-with work/multiview/mini-zero123plus --vision")
     commands = [
-        *COMMANDS, ("training.multiview", f"{going_on}_again"), ("training.multiview", f"{turned}_turned")
-    ]  # fmt: skip
+        *COMMANDS,
+        ("training.multiview", f"{continued}_continued"),
+        ("training.multiview", f"{aligned}_aligned"),
+    ]
 
     def run(module: str, words: str) -> None:
         words = re.sub(r" --steps \d+", "", words.replace("work/", f"{tmp_path.as_posix()}/"))
@@ -70,24 +72,25 @@ def test_the_commands_lead_to_models_that_load(tmp_path, monkeypatch):
 
     for module, words in commands:
         run(module, words)
-    for folder in ("multiview", "multiview_again", "multiview_turned"):
+    for folder in ("multiview", "multiview_continued", "multiview_aligned"):
         model = load_multiview_model(tmp_path / folder / "mini-zero123plus")
         assert model.grid.tile_size == 64
         assert all(torch.isfinite(value).all() for value in model.unet.state_dict().values())
-    load_guidance_model(tmp_path / "prior" / "mini-zero123")
+    load_guidance_model(tmp_path / "guidance" / "mini-zero123")
     encoder, shipped = (
         load_file(tmp_path / f"{folder}/vae/diffusion_pytorch_model.safetensors")
         for folder in ("encoder", "multiview/mini-zero123plus")
     )
-    for name in (name for name in encoder if name.startswith("encoder.")):  # not of the decoder's toys
+    for name in (name for name in encoder if name.startswith("encoder.")):  # same for all toys
         torch.testing.assert_close(shipped[name].float(), encoder[name], rtol=1e-2, atol=1e-2)
     sheets = {path.parent.name for path in tmp_path.glob("*/sheet_000001.png")}
-    assert sheets == {"encoder", "multiview", "multiview_again", "multiview_turned", "autoencoder", "prior"}
-    run(*commands[4])  # it gave its decoder to the model that it learned from, and goes on all the same
+    models = {"multiview", "multiview_continued", "multiview_aligned", "guidance"}
+    assert sheets == models | {"encoder", "autoencoder"}
+    run(*commands[4])  # resumes, although it has written its decoder to the model's folder
     unet = "multiview/mini-zero123plus/unet/diffusion_pytorch_model"
     for name in ("vision/vision", "outlines/outlines", unet):
         file = tmp_path / f"{name}.safetensors"
         save_file({name: 2 * weight for name, weight in load_file(file).items()}, file, {"format": "pt"})
     for module, words in commands[4:]:
-        with pytest.raises(ValueError, match=r"with (--vision|--outlines|--multiview|networks) .* is there"):
+        with pytest.raises(ValueError, match=r"holds a run with (--vision|--outlines|--multiview|networks)"):
             run(module, words)

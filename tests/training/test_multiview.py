@@ -1,4 +1,4 @@
-"""What the multi-view model learns from: noisy views whose velocity leads back to them."""
+"""Training of the multi-view model: targets, folders, alignment of encoders."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from training.multiview import (
     write_folder,
 )
 from training.toys import SIZE
-from training.vision import WIDTH, Outliner
+from training.vision import WIDTH, OutlineModel
 
 
 @pytest.mark.parametrize("is_start", [False, True])
-def test_the_sampler_makes_the_views_of_their_velocity(is_start):
+def test_clean_estimate_of_the_true_velocity_is_the_latents(is_start):
     scheduler = make_scheduler()
     alpha = scheduler.alphas_cumprod[-1]
     sigma = ((1 - alpha) / alpha).sqrt().item()
@@ -37,9 +37,9 @@ def test_the_sampler_makes_the_views_of_their_velocity(is_start):
     torch.testing.assert_close(found, latents, rtol=1e-4, atol=1e-4)
 
 
-def test_a_run_goes_on_with_the_networks_of_a_folder(tmp_path):
+def test_networks_of_a_folder_are_read_for_continued_training(tmp_path):
     torch.manual_seed(0)
-    learner = Learner(make_unet(), Outliner().encoder, torch.zeros(1, 8, WIDTH))
+    learner = Learner(make_unet(), OutlineModel().encoder, torch.zeros(1, 8, WIDTH))
     text_encoder = make_text_encoder()
     write_folder(tmp_path, learner, make_autoencoder(), text_encoder)
     unet, encoder, read_text_encoder = read_networks(tmp_path)
@@ -47,37 +47,37 @@ def test_a_run_goes_on_with_the_networks_of_a_folder(tmp_path):
     given = (
         torch.randn(1, 24, 8, 8), torch.randn(1, 24, 24, 16), torch.tensor([9]), torch.randn(1, 8, WIDTH)
     )  # fmt: skip
-    picture = torch.randn(1, 3, SIZE, SIZE)
-    half = {"rtol": 5e-2, "atol": 5e-3}  # a folder holds half precision
+    image = torch.randn(1, 3, SIZE, SIZE)
+    half = {"rtol": 5e-2, "atol": 5e-3}  # folders are in half precision
     with torch.no_grad():
         torch.testing.assert_close(
             predict_velocity(unet, *given), predict_velocity(learner.unet, *given), **half
         )
         torch.testing.assert_close(
-            encoder(picture).image_embeds, learner.vision_encoder(picture).image_embeds, **half
+            encoder(image).image_embeds, learner.vision_encoder(image).image_embeds, **half
         )
         torch.testing.assert_close(read_text_encoder(tokens)[0], text_encoder(tokens)[0], **half)
     names = load_file(tmp_path / "text_encoder" / "model.safetensors")
     assert all(name.startswith("text_model.") for name in names)
-    again = Learner(unet, encoder, learner.uncond_states)
-    write_folder(tmp_path / "next", again, make_autoencoder(), text_encoder)
-    for config in (tmp_path / "next").rglob("config.json"):  # a folder does not say where it came from
+    continued = Learner(unet, encoder, learner.uncond_states)
+    write_folder(tmp_path / "next", continued, make_autoencoder(), text_encoder)
+    for config in (tmp_path / "next").rglob("config.json"):  # no local paths
         assert str(tmp_path) not in config.read_text(encoding="utf-8")
 
 
-def test_a_turned_encoder_says_what_the_known_one_said():
+def test_aligned_encoder_reproduces_the_embeddings_of_the_known_one():
     torch.manual_seed(0)
-    known, encoder, stranger = Outliner().encoder, Outliner().encoder, Outliner().encoder
+    known, encoder, other = OutlineModel().encoder, OutlineModel().encoder, OutlineModel().encoder
     encoder.load_state_dict(known.state_dict())
     with torch.no_grad():
         encoder.visual_projection.weight.copy_(torch.randn(WIDTH, WIDTH) @ encoder.visual_projection.weight)
     inputs = torch.randn(300, 3, SIZE, SIZE)
     align(encoder, known, inputs)
-    align(stranger, known, inputs)
+    align(other, known, inputs)
     with torch.no_grad():
-        wanted, turned, other = (
+        targets, aligned, unrelated = (
             network(torch.randn(20, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))).image_embeds
-            for network in (known, encoder, stranger)
+            for network in (known, encoder, other)
         )
-    torch.testing.assert_close(turned, wanted, rtol=1e-2, atol=1e-2)
-    assert (other - wanted).norm() > 10 * (turned - wanted).norm()
+    torch.testing.assert_close(aligned, targets, rtol=1e-2, atol=1e-2)
+    assert (unrelated - targets).norm() > 10 * (aligned - targets).norm()

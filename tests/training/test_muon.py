@@ -1,4 +1,4 @@
-"""Muon: its changes are orthogonal, whatever the gradient's scale, and it learns."""
+"""Muon: orthogonal updates, independent of the gradient's scale, and convergence."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from training.muon import Muon, orthogonal
 
 
 @pytest.mark.parametrize("shape", [(20, 20), (12, 90), (90, 12)])
-def test_singular_values_come_near_one_and_directions_stay(shape):
+def test_orthogonalized_matrix_has_singular_values_near_one(shape):
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    found = orthogonal(matrix)
+    result = orthogonal(matrix)
     left, values, right = torch.linalg.svd(matrix, full_matrices=False)
-    turned = left.T @ found @ right.T
-    assert (turned.diag()[values > 0.05 * values[0]] > 0.3).all()
-    assert torch.linalg.svdvals(found).max() < 1.3
-    assert (turned - turned.diag().diag()).abs().max() < 1e-3
+    in_basis = left.T @ result @ right.T
+    assert (in_basis.diag()[values > 0.05 * values[0]] > 0.3).all()
+    assert torch.linalg.svdvals(result).max() < 1.3
+    assert (in_basis - in_basis.diag().diag()).abs().max() < 1e-3
 
 
-def test_a_change_is_as_large_as_the_rate_says_for_gradients_of_any_scale():
+def test_update_size_does_not_depend_on_the_gradient_scale():
     for scale in (1e-4, 1e4):
         weight = nn.Parameter(torch.zeros(8, 4, 3, 3))
         optimizer = Muon([weight], lr=0.1)
@@ -33,7 +33,7 @@ def test_a_change_is_as_large_as_the_rate_says_for_gradients_of_any_scale():
         assert (weight * gradient).sum() < 0
 
 
-def test_it_fits_a_linear_map():
+def test_muon_fits_a_linear_map():
     generator = torch.Generator().manual_seed(2)
     truth, layer = torch.randn(6, 10, generator=generator), nn.Linear(10, 6, bias=False)
     optimizer = Muon(layer.parameters(), lr=0.1)

@@ -1,4 +1,4 @@
-"""What the prior's image encoder learns from: one picture of a toy, asked for all its cameras."""
+"""Pretraining of the guidance model's image encoder: batches, loss, files."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from safetensors.torch import save_file
 from stag4d.diffusion import pose_numbers
 from stag4d.diffusion.zero123plus import GRAY
 from training.autoencoder import CHANNELS, latents_of, patch_basis
-from training.outlines import Examples, PosedOutliner, draw_examples, poses_of, read_posed_encoder
-from training.toys import RIG, SIZE, draw_toys, on_background
-from training.vision import MATTE_STRENGTH, Outliner
+from training.outlines import Examples, PosedOutlineModel, poses_of, read_posed_encoder, sample_examples
+from training.toys import RIG, SIZE, generate_toys, on_background
+from training.vision import ALPHA_RMS, OutlineModel
 
 
-def test_the_cameras_of_a_toy_are_the_rigs_and_then_its_own():
-    toys = draw_toys("val", 0, 2)
+def test_cameras_of_a_toy_are_the_rig_and_then_its_random_ones():
+    toys = generate_toys("val", 0, 2)
     poses = poses_of(toys, 1)
     assert poses[: len(RIG)] == list(RIG)
     assert [[pose.azimuth_deg, pose.elevation_deg] for pose in poses[len(RIG) :]] == toys.free_poses_deg[
@@ -22,26 +22,26 @@ def test_the_cameras_of_a_toy_are_the_rigs_and_then_its_own():
     ].tolist()
 
 
-def test_an_example_is_one_toy_and_its_cameras_lead_from_the_condition():
-    toys = draw_toys("val", 0, 3)
-    basis = patch_basis(on_background(toys.pictures[:, : len(RIG)].flatten(0, 1), 0.5))
-    batch = draw_examples(toys, basis, 12, torch.Generator().manual_seed(2), torch.device("cpu"))
-    truth = toys.pictures[..., 3].float() / 255  # [N, 10, S, S]
-    for condition, cameras, latents, mattes in zip(*batch, strict=True):
-        errors = (truth - mattes * MATTE_STRENGTH).abs().amax(dim=(1, 2, 3))
+def test_cameras_of_an_example_are_relative_to_its_condition():
+    toys = generate_toys("val", 0, 3)
+    basis = patch_basis(on_background(toys.images[:, : len(RIG)].flatten(0, 1), 0.5))
+    batch = sample_examples(toys, basis, 12, torch.Generator().manual_seed(2), torch.device("cpu"))
+    truth = toys.images[..., 3].float() / 255  # [N, 10, S, S]
+    for condition, cameras, latents, alphas in zip(*batch, strict=True):
+        errors = (truth - alphas * ALPHA_RMS).abs().amax(dim=(1, 2, 3))
         ((toy,),) = (errors < 1e-4).nonzero().tolist()
-        leading = [
+        candidates = [
             torch.tensor([pose_numbers(start, target) for target in poses_of(toys, toy)]) for start in RIG
         ]
-        ((shown,),) = torch.tensor([torch.allclose(lead, cameras) for lead in leading]).nonzero().tolist()
-        is_toy = truth[toy, shown] == 1  # without its soft edges
+        ((shown,),) = torch.tensor([torch.allclose(each, cameras) for each in candidates]).nonzero().tolist()
+        is_toy = truth[toy, shown] == 1  # without antialiased edges
         on_gray = condition.where(is_toy, torch.tensor(GRAY / 255 * 2 - 1))
-        pictures = torch.stack([on_gray, on_gray.roll(8, dims=2)])  # the toy, and the toy moved
-        right, moved = (latents_of(basis, pictures) - latents[shown]).square().mean(dim=(1, 2, 3))
+        images = torch.stack([on_gray, on_gray.roll(8, dims=2)])  # the toy, and the toy moved
+        right, moved = (latents_of(basis, images) - latents[shown]).square().mean(dim=(1, 2, 3))
         assert right < 0.2 * moved
 
 
-def test_the_error_falls_as_it_learns_and_needs_the_cameras():
+def test_loss_decreases_and_depends_on_the_cameras():
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(1)
     batch = Examples(
@@ -50,25 +50,25 @@ def test_the_error_falls_as_it_learns_and_needs_the_cameras():
         torch.randn(3, 5, CHANNELS, 8, 8, generator=generator),
         (torch.rand(3, 5, SIZE, SIZE, generator=generator) < 0.3).float(),
     )
-    outliner = PosedOutliner(Outliner().encoder)
-    optimizer = torch.optim.AdamW(outliner.parameters(), lr=1e-3)
+    model = PosedOutlineModel(OutlineModel().encoder)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     errors = []
     for _ in range(60):
-        error = outliner.loss(batch)
+        error = model.loss(batch)
         optimizer.zero_grad()
         error.backward()
         optimizer.step()
         errors.append(error.item())
     assert errors[-1] < 0.5 * errors[0]
     with torch.no_grad():
-        blind = outliner.loss(batch._replace(cameras=batch.cameras.roll(1, dims=1))).item()
-    assert blind > 1.5 * errors[-1]
+        with_other_cameras = model.loss(batch._replace(cameras=batch.cameras.roll(1, dims=1))).item()
+    assert with_other_cameras > 1.5 * errors[-1]
 
 
-def test_the_encoder_is_taken_from_a_run(tmp_path):
-    outliner = PosedOutliner(Outliner().encoder)
-    save_file(outliner.state_dict(), tmp_path / "outlines.safetensors")
-    picture = torch.randn(1, 3, SIZE, SIZE)
+def test_encoder_is_read_from_a_run(tmp_path):
+    model = PosedOutlineModel(OutlineModel().encoder)
+    save_file(model.state_dict(), tmp_path / "outlines.safetensors")
+    image = torch.randn(1, 3, SIZE, SIZE)
     with torch.no_grad():
-        found = read_posed_encoder(tmp_path)(picture).image_embeds
-        assert torch.equal(found, outliner.encoder(picture).image_embeds)
+        found = read_posed_encoder(tmp_path)(image).image_embeds
+        assert torch.equal(found, model.encoder(image).image_embeds)

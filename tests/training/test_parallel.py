@@ -1,4 +1,4 @@
-"""Processes that train together draw different parts of a batch, and have the sums of what each found."""
+"""Data parallelism: different random seeds and summed tensors in every process."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ import atexit
 import torch
 from torch import distributed
 from training.loop import batch_seed
-from training.parallel import RANK, NUM_PROCESSES, add_up, meet
+from training.parallel import RANK, NUM_PROCESSES, join_processes, sum_over_processes
 atexit.register(lambda: print("left" if not distributed.is_initialized() else "stayed"))  # last
-meet()
+join_processes()
 seeds = torch.zeros(2, 3, dtype=torch.int64)
 seeds[RANK] = torch.tensor([batch_seed(seed, step) for seed, step in ((0, 0), (0, 1), (7000, 5000))])
-add_up([seeds])
-draw = torch.Generator()
-draws = [torch.rand((), generator=draw.manual_seed(seed)).item() for seed in seeds.flatten().tolist()]
-assert len(set(draws)) == 6  # no two parts of batches are the same
+sum_over_processes([seeds])
+generator = torch.Generator()
+samples = [torch.rand((), generator=generator.manual_seed(seed)).item() for seed in seeds.flatten().tolist()]
+assert len(set(samples)) == 6  # every part of every batch is different
 found = [torch.full((2, 3), 1.0 + RANK), torch.tensor([10.0 * RANK])]
-add_up(found)
+sum_over_processes(found)
 assert NUM_PROCESSES == 2 and found[0].shape == (2, 3)
 assert (found[0] == 3).all() and found[1] == 10
 print("agreed")
 """
 
 
-def test_two_processes_add_up(tmp_path):
+def test_two_processes_sum_tensors(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     command = [
@@ -49,11 +49,11 @@ def test_two_processes_add_up(tmp_path):
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.stdout.count("agreed") == 2, done.stderr
-    assert done.stdout.count("left") == 2  # the group is let go of
+    assert done.stdout.count("left") == 2  # the process group
 
 
-def test_a_batch_is_shared_evenly_or_not_at_all(monkeypatch):
+def test_batch_is_divided_evenly_or_refused(monkeypatch):
     monkeypatch.setattr(parallel, "NUM_PROCESSES", 3)
-    assert parallel.share_of(12) == 4
+    assert parallel.local_batch_size(12) == 4
     with pytest.raises(ValueError, match="3 processes cannot share a batch of 16"):
-        parallel.share_of(16)
+        parallel.local_batch_size(16)

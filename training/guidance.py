@@ -1,10 +1,11 @@
-"""The small posed prior: a toy from anywhere, given one picture of it, in the layout of Zero123.
+"""Train the bundled guidance model: novel views of a toy from one image, in the folder layout of Zero123.
 
-    python -m training.prior --toys DIR --vae RUN/vae --outlines RUN --out RUN
+    python -m training.guidance --toys DIR --vae RUN/vae --outlines RUN --out RUN
 
-Camera projection and UNet learn; the image encoder is taken as ``training.outlines`` left it. Targets are of
-any camera, on white or black, as score distillation renders; conditions, on white, are those that it would
-choose. The result is the folder ``RUN/mini-zero123``.
+Camera projection and UNet are trained; the image encoder is that of ``training.outlines``. Targets are from
+random cameras and those of the rig, on white or black, like the renders of score distillation; conditions are
+on white, from the cameras that score distillation would choose. The result is the folder
+``RUN/mini-zero123``.
 """
 
 from __future__ import annotations
@@ -24,24 +25,24 @@ from stag4d.diffusion import CameraProjection, pose_numbers
 from stag4d.export import write_contact_sheet
 from stag4d.optimization import GuidanceConfig, anchor_camera
 
-from .autoencoder import CHANNELS, STRENGTH, basis_of_encoder, latents_of
+from .autoencoder import CHANNELS, LATENT_RMS, basis_of_encoder, latents_of
+from .auxiliary import POSITION_WEIGHT, AlphaHead, PositionHeads
 from .folders import save_modules, write_image_processor, write_index
-from .loop import autocast, plan_of, plan_parser, train, weights_key
+from .loop import autocast, config_from, train, training_parser, weights_key
 from .outlines import poses_of, read_posed_encoder
-from .parallel import share_of
-from .side_tasks import PLACE_WEIGHT, Mattes, Places
-from .toys import NUM_FREE, RIG, Toys, draw_toys, on_background, read_toys, recolored
-from .vision import MATTE_STRENGTH, MATTE_WEIGHT, TOLD_EVERYWHERE, WIDTH
+from .parallel import local_batch_size
+from .toys import NUM_FREE, RIG, Toys, generate_toys, on_background, read_toys, recolored
+from .vision import ALPHA_RMS, ALPHA_WEIGHT, CONDITION_EVERY_RESNET, WIDTH
 
 BATCH = 48
 UNCONDITIONAL_SHARE = 0.1
-GUIDANCE = GuidanceConfig()  # how score distillation chooses a condition
-VELOCITY_WEIGHT = 4.0  # scaled latents have a mean square of a quarter on gray
-FREE_SHARE = 0.75  # of targets; the others are the rig's cameras
-NOISY_SHARE = 0.5  # of a batch, in the noisy part of the schedule, where only what it is told helps
-NOISY_FROM = 0.6
-SCALING_FACTOR = 0.5 / STRENGTH  # of noisy latents, whose backgrounds are far from gray
-CAMERA_GAIN = 4.0  # at first, of the camera numbers in the token: the embedding is about as much longer
+GUIDANCE = GuidanceConfig()  # the choice of conditions in score distillation
+VELOCITY_WEIGHT = 4.0  # on gray, scaled latents have a mean square of 1/4
+FREE_SHARE = 0.75  # of targets from random cameras; the others are from the rig's
+NOISY_SHARE = 0.5  # of a batch at high noise levels, where the output depends on the condition most
+NOISY_FROM = 0.6  # of the timesteps
+SCALING_FACTOR = 0.5 / LATENT_RMS  # of noisy latents; their backgrounds, white or black, are far from 0
+CAMERA_GAIN = 4.0  # initial gain of the camera numbers, about the ratio of the embedding's norm to theirs
 SHEET_TOYS = 6
 SHEET_STEPS = 20
 PARTS = {
@@ -55,28 +56,28 @@ PARTS = {
 
 
 class Examples(NamedTuple):
-    """Some pairs of pictures.
+    """A batch of pairs of condition and target.
 
     Attributes:
-        conditions: [B, 3, S, S] on white, -1..1.
+        conditions: [B, 3, S, S] condition images on white, -1..1.
         references: [B, C, h, w] their latents.
-        cameras: [B, 4] what ``pose_numbers`` gives.
-        targets: [B, C, h, w] scaled latents.
-        mattes: [B, 1, S, S] of the targets, over ``MATTE_STRENGTH``.
+        cameras: [B, 4] ``pose_numbers`` from the condition's camera to the target's.
+        targets: [B, C, h, w] scaled latents of the targets.
+        alphas: [B, 1, S, S] alphas of the targets, divided by ``ALPHA_RMS``.
     """
 
     conditions: Tensor
     references: Tensor
     cameras: Tensor
     targets: Tensor
-    mattes: Tensor
+    alphas: Tensor
 
 
 class Learner(nn.Module):
-    """The networks that learn, the encoder that stays, and the layers that have the UNet learn on the side.
+    """UNet and camera projection, the frozen image encoder, and the auxiliary heads.
 
     Args:
-        image_encoder: Embeds conditions.
+        image_encoder: Image encoder of the conditions, which is not trained.
     """
 
     alphas_cumprod: Tensor
@@ -86,34 +87,34 @@ class Learner(nn.Module):
         self.unet = UNet2DConditionModel(
             sample_size=8, in_channels=2 * CHANNELS, out_channels=CHANNELS, layers_per_block=1,
             block_out_channels=(40, 64), attention_head_dim=(2, 2), norm_num_groups=4,
-            cross_attention_dim=WIDTH, **TOLD_EVERYWHERE,
+            cross_attention_dim=WIDTH, **CONDITION_EVERY_RESNET,
             down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
             up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
         )  # fmt: skip
-        self.unet.set_attn_processor(AttnProcessor())  # written out: on CPUs, the fused kernel's is slow
+        self.unet.set_attn_processor(AttnProcessor())  # on CPUs, the fused kernel's backward pass is slow
         self.image_encoder = image_encoder.requires_grad_(False)
         self.clip_camera_projection = CameraProjection(WIDTH)
         with torch.no_grad():
             self.clip_camera_projection.proj.weight[:, WIDTH:] *= CAMERA_GAIN
-        self.places, self.mattes = Places(self.unet), Mattes(self.unet)
+        self.position_heads, self.alpha_head = PositionHeads(self.unet), AlphaHead(self.unet)
         self.register_buffer("alphas_cumprod", make_scheduler().alphas_cumprod, persistent=False)
 
     def predict(self, noisy: Tensor, timesteps: Tensor, references: Tensor, tokens: Tensor) -> Tensor:
-        """Return the velocity in latents [B, C, h, w], given condition latents and tokens [B, D]."""
+        """Return the velocity [B, C, h, w], given condition latents [B, C, h, w] and tokens [B, D]."""
         return self.unet(torch.cat([noisy, references], dim=1), timesteps, tokens[:, None]).sample.float()
 
     def tokens(self, conditions: Tensor, cameras: Tensor) -> Tensor:
-        """Return tokens [B, D] of condition pictures [B, 3, S, S] in -1..1 and camera numbers [B, 4]."""
+        """Return tokens [B, D] of condition images [B, 3, S, S] in -1..1 and camera numbers [B, 4]."""
         with torch.no_grad():
             embeddings = self.image_encoder(conditions).image_embeds.float()
         return self.clip_camera_projection(torch.cat([embeddings, cameras], dim=-1)).float()
 
     def loss(self, examples: Examples, generator: torch.Generator) -> dict[str, Tensor]:
-        """Return the mean squared error of the velocity (Salimans and Ho 2022), and of the side tasks.
+        """Return the mean squared error of v-prediction (Salimans and Ho, 2022), and the auxiliary losses.
 
         Args:
             examples: A batch.
-            generator: Source of the draws, on the CPU.
+            generator: Random generator of timesteps and noise, on the CPU.
         """
         targets = examples.targets
         count, device, last = len(targets), targets.device, len(self.alphas_cumprod) - 1
@@ -121,25 +122,25 @@ class Learner(nn.Module):
         is_noisy = torch.rand(count, generator=generator) < NOISY_SHARE
         times = torch.where(is_noisy, NOISY_FROM + (1 - NOISY_FROM) * times, times)
         timesteps = (times * last).round().long().to(device)
-        keeps = (torch.rand(count, generator=generator) >= UNCONDITIONAL_SHARE).float().to(device)
+        is_cond = (torch.rand(count, generator=generator) >= UNCONDITIONAL_SHARE).float().to(device)
         noise = torch.randn(targets.shape, generator=generator).to(device)
         alpha = self.alphas_cumprod[timesteps][:, None, None, None]
         noisy = alpha.sqrt() * targets + (1 - alpha).sqrt() * noise
         velocity = alpha.sqrt() * noise - (1 - alpha).sqrt() * targets
-        references = examples.references * keeps[:, None, None, None]
+        references = examples.references * is_cond[:, None, None, None]
         with autocast(device):
-            tokens = self.tokens(examples.conditions, examples.cameras) * keeps[:, None]
-            with self.places.watching() as misplaced, self.mattes.watching() as told:
+            tokens = self.tokens(examples.conditions, examples.cameras) * is_cond[:, None]
+            with self.position_heads.recording() as position_errors, self.alpha_head.recording() as features:
                 predicted = self.predict(noisy, timesteps, references, tokens)
         return {
             "velocity": VELOCITY_WEIGHT * mse_loss(predicted, velocity),
-            "place": PLACE_WEIGHT * torch.stack(misplaced).mean(),
-            "matte": MATTE_WEIGHT * self.mattes.error(told[-1], examples.mattes),
+            "place": POSITION_WEIGHT * torch.stack(position_errors).mean(),
+            "matte": ALPHA_WEIGHT * self.alpha_head.error(features[-1], examples.alphas),
         }
 
 
 def make_scheduler() -> DDIMScheduler:
-    """Return the noise schedule, that of Zero123-XL; but the UNet tells velocities, easier to learn."""
+    """Return the noise schedule of Zero123-XL, with v-prediction, which is easier to learn."""
     return DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,
@@ -159,88 +160,94 @@ def write_folder(folder: Path, learner: Learner, vae: AutoencoderKL) -> None:
     write_index(folder, "Zero123Pipeline", PARTS)
 
 
-def draw_examples(
+def sample_examples(
     toys: Toys, basis: Tensor, count: int, generator: torch.Generator, device: torch.device
 ) -> Examples:
-    """Draw some toys and cameras, and recolor the toys."""
+    """Return a batch of ``count`` random toys and cameras, with permuted color channels."""
     rows = torch.randint(len(toys), (count,), generator=generator)
     is_free = torch.rand(count, generator=generator) < FREE_SHARE
     free = len(RIG) + torch.randint(NUM_FREE, (count,), generator=generator)
-    wanted = torch.where(is_free, free, torch.randint(len(RIG), (count,), generator=generator))
-    wants_reference = torch.rand(count, generator=generator) < GUIDANCE.reference_share
-    poses = [poses_of(toys, row)[camera] for row, camera in zip(rows.tolist(), wanted.tolist(), strict=True)]
-    given = [
-        anchor_camera(pose, RIG, GUIDANCE, wants)
-        for pose, wants in zip(poses, wants_reference.tolist(), strict=True)
+    target_cameras = torch.where(is_free, free, torch.randint(len(RIG), (count,), generator=generator))
+    uses_reference = torch.rand(count, generator=generator) < GUIDANCE.reference_share
+    poses = [
+        poses_of(toys, row)[camera]
+        for row, camera in zip(rows.tolist(), target_cameras.tolist(), strict=True)
     ]
-    numbers = [pose_numbers(RIG[camera], pose) for camera, pose in zip(given, poses, strict=True)]
-    chosen = toys.pictures[torch.stack([rows, rows]), torch.stack([torch.tensor(given), wanted])]
-    pictures = recolored(chosen.transpose(0, 1), generator)  # [B, 2, S, S, 4]
+    condition_cameras = [
+        anchor_camera(pose, RIG, GUIDANCE, is_reference)
+        for pose, is_reference in zip(poses, uses_reference.tolist(), strict=True)
+    ]
+    numbers = [
+        pose_numbers(RIG[camera], pose) for camera, pose in zip(condition_cameras, poses, strict=True)
+    ]
+    cameras = torch.stack([torch.tensor(condition_cameras), target_cameras])  # [2, B]
+    chosen = toys.images[torch.stack([rows, rows]), cameras]
+    images = recolored(chosen.transpose(0, 1), generator)  # [B, 2, S, S, 4]
     levels = torch.ones(count, 2)
     levels[:, 1] = (torch.rand(count, generator=generator) < 0.5).float()
-    pixels = on_background(pictures, levels[..., None, None, None]).to(device)  # [B, 2, 3, S, S]
-    references, targets = (STRENGTH * latents_of(basis, pixels)).unbind(1)
+    pixels = on_background(images, levels[..., None, None, None]).to(device)  # [B, 2, 3, S, S]
+    references, targets = (LATENT_RMS * latents_of(basis, pixels)).unbind(1)
     return Examples(
         conditions=pixels[:, 0],
         references=references,
         cameras=torch.tensor(numbers, device=device),
         targets=targets * SCALING_FACTOR,
-        mattes=pictures[:, 1, None, ..., 3].to(device).float() / (255 * MATTE_STRENGTH),
+        alphas=images[:, 1, None, ..., 3].to(device).float() / (255 * ALPHA_RMS),
     )
 
 
 @torch.no_grad()
-def draw_views(learner: Learner, vae: AutoencoderKL, toys: Toys, path: Path) -> None:
-    """Draw toys from their free cameras, given the input: input, then truth and result for each."""
+def write_view_sheet(learner: Learner, vae: AutoencoderKL, toys: Toys, path: Path) -> None:
+    """Write a sheet with a row per toy: input view, then true and generated views of its random cameras."""
     scheduler = make_scheduler()
     scheduler.set_timesteps(SHEET_STEPS)
-    inputs = on_background(toys.pictures[:, 0], 1.0).to(vae.device)
-    # Even the noisiest latents show whether what is behind the toy is white or black: say which.
-    blank = vae.encode(torch.ones_like(inputs)).latent_dist.mean * SCALING_FACTOR
-    truth = on_background(toys.pictures[:, len(RIG) :], 1.0)  # [N, 3, 3, S, S]
+    inputs = on_background(toys.images[:, 0], 1.0).to(vae.device)
+    # At the last timestep some signal remains, from which the model reads the background: start from white.
+    white = vae.encode(torch.ones_like(inputs)).latent_dist.mean * SCALING_FACTOR
+    truth = on_background(toys.images[:, len(RIG) :], 1.0)  # [N, 3, 3, S, S]
     columns = [inputs.cpu()]
     for free in range(NUM_FREE):
         numbers = [pose_numbers(RIG[0], poses_of(toys, row)[len(RIG) + free]) for row in range(len(toys))]
         tokens = learner.tokens(inputs, torch.tensor(numbers, device=vae.device))
         references = vae.encode(inputs).latent_dist.mean
-        drawn = torch.randn(references.shape, generator=torch.Generator().manual_seed(free)).to(vae.device)
-        latents = scheduler.add_noise(blank, drawn, scheduler.timesteps[:1])
+        noise = torch.randn(references.shape, generator=torch.Generator().manual_seed(free)).to(vae.device)
+        latents = scheduler.add_noise(white, noise, scheduler.timesteps[:1])
         for timestep in scheduler.timesteps:
             velocity = learner.predict(latents, timestep, references, tokens)
             latents = scheduler.step(velocity, timestep, latents).prev_sample
         columns += [truth[:, free], vae.decode(latents / SCALING_FACTOR).sample.cpu()]
-    pictures = torch.stack(columns, dim=1).flatten(0, 1).permute(0, 2, 3, 1)
-    write_contact_sheet(path, (pictures / 2 + 0.5).clamp(0, 1), columns=1 + 2 * NUM_FREE)
+    images = torch.stack(columns, dim=1).flatten(0, 1).permute(0, 2, 3, 1)
+    write_contact_sheet(path, (images / 2 + 0.5).clamp(0, 1), columns=1 + 2 * NUM_FREE)
 
 
 def main() -> None:
     """Train."""
-    parser = plan_parser(__doc__, num_steps=14_000, learning_rate=4e-4)
-    parser.add_argument("--vae", type=Path, required=True, help="result of training.autoencoder")
+    parser = training_parser(__doc__, num_steps=14_000, learning_rate=4e-4)
+    parser.add_argument("--vae", type=Path, required=True, help="folder vae of a run of training.autoencoder")
     parser.add_argument("--outlines", type=Path, required=True, help="folder of a run of training.outlines")
     arguments = parser.parse_args()
-    plan = plan_of(arguments, ema_decay=0.998)
+    config = config_from(arguments, ema_decay=0.998)
     toys = read_toys(arguments.toys, arguments.shards, arguments.first)
-    vae = AutoencoderKL.from_pretrained(arguments.vae).to(plan.device)
+    vae = AutoencoderKL.from_pretrained(arguments.vae).to(config.device)
     vae.register_to_config(scaling_factor=SCALING_FACTOR)
     encoder = read_posed_encoder(arguments.outlines)
-    made_of = {"the encoder of --vae": weights_key(vae.encoder), "--outlines": weights_key(encoder)}
-    plan = replace(plan, made_of=made_of)
-    learner = Learner(encoder).to(plan.device)
+    network_keys = {"the encoder of --vae": weights_key(vae.encoder), "--outlines": weights_key(encoder)}
+    config = replace(config, network_keys=network_keys)
+    learner = Learner(encoder).to(config.device)
     basis = basis_of_encoder(vae)
-    unseen = draw_toys("val", 0, SHEET_TOYS)
+    val_toys = generate_toys("val", 0, SHEET_TOYS)
 
     def losses_of(module: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
         assert isinstance(module, Learner)
-        examples = draw_examples(toys, basis, share_of(BATCH), generator, plan.device)
+        examples = sample_examples(toys, basis, local_batch_size(BATCH), generator, config.device)
         return module.loss(examples, generator)
 
-    def draw_sheet(module: nn.Module, path: Path) -> None:
+    def write_sheet(module: nn.Module, path: Path) -> None:
         assert isinstance(module, Learner)
-        write_folder(plan.folder / "mini-zero123", module, vae)
-        draw_views(module, vae, unseen, path)
+        write_folder(config.folder / "mini-zero123", module, vae)
+        write_view_sheet(module, vae, val_toys, path)
 
-    train(learner, losses_of, plan, draw_sheet)
+    train(learner, losses_of, config, write_sheet)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What a UNet has to tell on the side while it learns, by layers that are not kept.
+"""Auxiliary losses of a UNet: heads that predict token positions and alphas, and are not kept.
 
-Places are known by the padding of convolutions only, and outlines matter little to latents on gray, next to
-the patterns within: without these tasks the UNet is slow to find out about both.
+A UNet knows positions only from the zero padding of its convolutions, and silhouettes contribute little to
+the error of latents on gray, compared with the patterns inside. With these losses it learns both sooner.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from diffusers.models.attention import BasicTransformerBlock
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, mse_loss, one_hot, pixel_unshuffle
 
-PLACE_WEIGHT = 0.1  # of the loss that has every token know where it is
-_MATTE_CELLS = 4  # along each side of a latent's square of 8 x 8 pixels
+POSITION_WEIGHT = 0.1  # of the loss of token positions
+_ALPHA_CELLS = 4  # along each side of the 8 x 8 pixels of a latent position
 
 
-class Places(nn.Module):
-    """Linear layers that have to tell from a token, at each self-attention, where in the grid it is."""
+class PositionHeads(nn.Module):
+    """Linear layers that predict a token's position in the grid from its features, one for each block."""
 
     def __init__(self, unet: UNet2DConditionModel) -> None:
         super().__init__()
@@ -29,14 +29,13 @@ class Places(nn.Module):
         self.readers = nn.ModuleList(nn.Linear(block.dim, 7) for block in self._blocks)
 
     @contextmanager
-    def watching(self) -> Iterator[list[Tensor]]:
-        """Collect the mean squared error of every block's tokens, of the reference and then of the views."""
+    def recording(self) -> Iterator[list[Tensor]]:
+        """Collect the mean squared error of every block, for the reference and then for the views."""
         errors: list[Tensor] = []
 
         def hook(reader: nn.Module, tokens: Tensor) -> None:
-            errors.append(
-                (reader(tokens).float() - places_of(tokens.shape[1], tokens.device)).square().mean()
-            )
+            positions = token_positions(tokens.shape[1], tokens.device)
+            errors.append((reader(tokens).float() - positions).square().mean())
 
         with ExitStack() as stack:
             for block, reader in zip(self._blocks, self.readers, strict=True):
@@ -47,10 +46,10 @@ class Places(nn.Module):
             yield errors
 
 
-def places_of(num_tokens: int, device: torch.device) -> Tensor:
-    """Return what tells tokens' places, [L, 7]: row and column of the tile, and row and column in the tile.
+def token_positions(num_tokens: int, device: torch.device) -> Tensor:
+    """Return positions [L, 7] of tokens: one-hot row (3) and column (2) of the tile, row and column in it.
 
-    The reference, which is one tile by itself, has zeros for the first five.
+    The last two are in -1..1. The reference, which is a single tile, has zeros for the first five.
     """
     is_reference = math.isqrt(num_tokens) ** 2 == num_tokens
     side = math.isqrt(num_tokens if is_reference else num_tokens // 6)
@@ -64,17 +63,17 @@ def places_of(num_tokens: int, device: torch.device) -> Tensor:
     return torch.cat([tile, torch.stack(inside, dim=-1)], dim=-1).flatten(0, 1)
 
 
-class Mattes(nn.Module):
-    """A layer that has to tell the views' mattes from the features that the UNet's last layer gets."""
+class AlphaHead(nn.Module):
+    """A convolution that predicts the views' alphas from the input features of the UNet's last layer."""
 
     def __init__(self, unet: UNet2DConditionModel) -> None:
         super().__init__()
-        self._last = [unet.conv_out]  # in a list: not a part of this module
-        self.reader = nn.Conv2d(unet.conv_out.in_channels, _MATTE_CELLS**2, 3, padding=1)
+        self._last = [unet.conv_out]  # in a list, so that it is not a submodule
+        self.reader = nn.Conv2d(unet.conv_out.in_channels, _ALPHA_CELLS**2, 3, padding=1)
 
     @contextmanager
-    def watching(self) -> Iterator[list[Tensor]]:
-        """Collect the features of every call."""
+    def recording(self) -> Iterator[list[Tensor]]:
+        """Collect the features of every call of the UNet."""
         features: list[Tensor] = []
         handle = self._last[0].register_forward_pre_hook(lambda _, given: features.append(given[0]))
         try:
@@ -82,8 +81,8 @@ class Mattes(nn.Module):
         finally:
             handle.remove()
 
-    def error(self, features: Tensor, mattes: Tensor) -> Tensor:
-        """Return the mean squared error of what features [B, C, h, w] tell of mattes [B, 1, 8h, 8w]."""
-        side = mattes.shape[-1] // features.shape[-1] // _MATTE_CELLS
-        cells = pixel_unshuffle(avg_pool2d(mattes, side), _MATTE_CELLS)  # [B, 16, h, w]
+    def error(self, features: Tensor, alphas: Tensor) -> Tensor:
+        """Return the mean squared error of alphas [B, 1, 8h, 8w] predicted from features [B, C, h, w]."""
+        side = alphas.shape[-1] // features.shape[-1] // _ALPHA_CELLS
+        cells = pixel_unshuffle(avg_pool2d(alphas, side), _ALPHA_CELLS)  # [B, 16, h, w]
         return mse_loss(self.reader(features.float()), cells)

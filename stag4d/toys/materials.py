@@ -1,4 +1,4 @@
-"""Colors of a solid's points: flat, or a hard-edged pattern fixed in the solid's own frame; never shaded."""
+"""Materials: unshaded colors of a solid's points, uniform or in a pattern fixed in the solid's own frame."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _SPOT_RADIUS = 0.36  # of a cell
 
 
 @dataclass(frozen=True)
-class Coat:
-    """How one solid is painted.
+class Material:
+    """Colors of one solid.
 
     Attributes:
         color: RGB 0..1.
         second: RGB 0..1 of the pattern.
-        pattern: Which points take ``second``.
-        axis: Unit vector in the solid's frame, across the stripes or the two tones.
-        cell: Length of one period, world units (the toy's own before it is scaled).
-        phase: Shift of the pattern, periods.
+        pattern: Selects the points that have the color ``second``.
+        axis: Unit vector in the solid's frame along which stripes and two tones alternate.
+        cell: Length of one period, in the toy's units before it is scaled.
+        phase: Offset of the pattern, periods.
     """
 
     color: Vector
@@ -41,8 +41,8 @@ class Coat:
 
 
 @dataclass(frozen=True, eq=False)
-class Paint:
-    """The coats of P solids: patterns [P], colors [P, 2, 3], axes [P, 3], cells [P] and phases [P]."""
+class Materials:
+    """The materials of P solids: patterns [P], colors [P, 2, 3], axes [P, 3], cells [P] and phases [P]."""
 
     patterns: Tensor
     colors: Tensor
@@ -51,22 +51,22 @@ class Paint:
     phases: Tensor
 
     @classmethod
-    def from_coats(cls, coats: Sequence[Coat], scale: float = 1.0) -> Paint:
-        """Return the coats of P solids, their patterns enlarged by ``scale``."""
+    def from_list(cls, materials: Sequence[Material], scale: float = 1.0) -> Materials:
+        """Return the materials of P solids, with the periods of their patterns multiplied by ``scale``."""
         return cls(
-            patterns=torch.tensor([PATTERNS.index(coat.pattern) for coat in coats]),
-            colors=torch.tensor([[coat.color, coat.second] for coat in coats]),
-            axes=torch.tensor([coat.axis for coat in coats]),
-            cells=torch.tensor([coat.cell * scale for coat in coats]),
-            phases=torch.tensor([coat.phase for coat in coats]),
+            patterns=torch.tensor([PATTERNS.index(material.pattern) for material in materials]),
+            colors=torch.tensor([[material.color, material.second] for material in materials]),
+            axes=torch.tensor([material.axis for material in materials]),
+            cells=torch.tensor([material.cell * scale for material in materials]),
+            phases=torch.tensor([material.phase for material in materials]),
         )
 
     def colors_at(self, ids: Tensor, points: Tensor) -> Tensor:
         """Return the colors of points, [K, 3].
 
         Args:
-            ids: [K] which solid.
-            points: [K, 3] in that solid's frame.
+            ids: [K] indices of the solids.
+            points: [K, 3] in the frames of these solids.
         """
         cells, phases = self.cells[ids][:, None], self.phases[ids][:, None]
         along = (points * self.axes[ids]).sum(-1, keepdim=True) / cells + phases  # [K, 1]
@@ -81,19 +81,19 @@ class Paint:
 
 
 @dataclass(frozen=True)
-class Wardrobe:
-    """The few coats that one toy is dressed in: contrasting, saturated, no two toys alike."""
+class Palette:
+    """The materials of one toy, in contrasting saturated colors."""
 
-    body: Coat
-    head: Coat
-    limb: Coat
-    accent: Coat
-    dark: Coat
-    white: Coat = Coat((0.97, 0.97, 0.97))
+    body: Material
+    head: Material
+    limb: Material
+    accent: Material
+    dark: Material
+    white: Material = Material((0.97, 0.97, 0.97))
 
     @classmethod
-    def draw(cls, random: SeededRandom) -> Wardrobe:
-        """Return coats of three contrasting hues, the body's always patterned."""
+    def sample(cls, random: SeededRandom) -> Palette:
+        """Return random materials of three contrasting hues; the body's always has a pattern."""
         hue = random.uniform(0, 1)
         bright_first = random.chance(0.5)
         first = _saturated(hue, random, bright_first)
@@ -103,24 +103,24 @@ class Wardrobe:
         head_pattern = random.pick(("flat", *PATTERNS))
         limb_pattern: Pattern = random.pick(("flat", "stripes", "two_tone"))
         return cls(
-            body=_coat(first, second, body_pattern, random, (0.4, 0.62)),
-            head=_coat(random.pick((first, third)), second, head_pattern, random, (0.3, 0.45)),
-            limb=_coat(second, random.pick((first, third)), limb_pattern, random, (0.24, 0.36)),
-            accent=Coat(third),
-            dark=Coat(_saturated(hue, random, bright=False, value=0.3)),
+            body=_material(first, second, body_pattern, random, (0.4, 0.62)),
+            head=_material(random.pick((first, third)), second, head_pattern, random, (0.3, 0.45)),
+            limb=_material(second, random.pick((first, third)), limb_pattern, random, (0.24, 0.36)),
+            accent=Material(third),
+            dark=Material(_saturated(hue, random, bright=False, value=0.3)),
         )
 
 
-def _coat(
+def _material(
     color: Vector, second: Vector, pattern: Pattern, random: SeededRandom, cells: tuple[float, float]
-) -> Coat:
-    """Return a coat with an axis, a period in the range ``cells`` and a phase of chance."""
+) -> Material:
+    """Return a material with a random axis, a random period in the range ``cells`` and a random phase."""
     axis = random.pick(((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.0, 0.6, 0.8)))
     phase = random.uniform(-0.2, 0.2) if pattern == "two_tone" else random.uniform(0, 1)
-    return Coat(color, second, pattern, axis, random.uniform(*cells), phase)
+    return Material(color, second, pattern, axis, random.uniform(*cells), phase)
 
 
 def _saturated(hue: float, random: SeededRandom, bright: bool, value: float | None = None) -> Vector:
-    """Return a saturated RGB color of a hue (turns), bright or rather dark unless its value is given."""
-    drawn = random.uniform(0.85, 1.0) if bright else random.uniform(0.55, 0.8)
-    return colorsys.hsv_to_rgb(hue % 1, random.uniform(0.4, 0.7), drawn if value is None else value)
+    """Return a saturated RGB color of a hue (turns), with a random bright or dark value by default."""
+    random_value = random.uniform(0.85, 1.0) if bright else random.uniform(0.55, 0.8)
+    return colorsys.hsv_to_rgb(hue % 1, random.uniform(0.4, 0.7), random_value if value is None else value)
