@@ -35,7 +35,10 @@ def add_clip_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "clip", help="video file or folder of images, with alpha or a plain background"
     )
-    command.add_argument("--frames", type=int, default=32, help="number of frames; 0: all (default: %(default)s)")
+    command.add_argument(
+        "--frames", type=int, default=32,
+        help="number of frames to keep, evenly spaced; 0: all (default: %(default)s)",
+    )  # fmt: skip
     command.add_argument(
         "--margin", type=float, default=0.1,
         help="free space on each side of the object's motion, as a share of the frame (default: %(default)s)",
