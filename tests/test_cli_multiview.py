@@ -43,7 +43,7 @@ def model(tmp_path_factory) -> Path:
 
 
 def image_of(frame: int) -> np.ndarray:
-    """Return a square of 8 pixels that moves to the right, uint8 RGBA [16, 24, 4]; the background is transparent gray."""
+    """Return a square of 8 pixels that moves right on transparent gray, uint8 RGBA [16, 24, 4]."""
     pixels = np.full((16, 24, 4), (90, 90, 90, 0), np.uint8)
     pixels[4:12, 3 + 2 * frame : 11 + 2 * frame] = (220, 40 * frame, 30, 255)
     return pixels
@@ -361,7 +361,7 @@ def two_sizes(folder: Path) -> None:
     Image.fromarray(image_of(0)[:12]).save(folder / "1.png")
 
 
-def no_image_of(folder: Path) -> None:
+def no_image(folder: Path) -> None:
     """Write a text file with the name of an image."""
     (folder / "0.png").write_text("hello")
 
@@ -413,7 +413,7 @@ def test_invalid_model_folders_are_refused(refuses, model, clip, tmp_path, chang
     assert expected in refuses(clip, "-o", tmp_path / "out", "--model", folder, *QUICK)
 
 
-def test_output_paths_that_cannot_be_written_are_refused(refuses, model, clip, tmp_path):
+def test_unwritable_output_paths_are_refused(refuses, model, clip, tmp_path):
     (tmp_path / "file").write_text("precious")
     for out, expected in (
         (f"{tmp_path}/x/../out", "an output path must not contain '..'; name it without."),

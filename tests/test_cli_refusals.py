@@ -127,13 +127,19 @@ BAD_VIEWS = {
         in_folder("ref/1_rgba.png", resized(24, 18)),
         "1_rgba.png: 24x18 pixels; expected",
     ),
-    "a view that is not square": (in_folder("zero123/0_rgba/2.png", resized(9, 12)), "2.png: 9x12 pixels; expected"),
+    "a view that is not square": (
+        in_folder("zero123/0_rgba/2.png", resized(9, 12)),
+        "2.png: 9x12 pixels; expected",
+    ),
     "another size": (
         in_folder("ref/2_rgba.png", resized(30, 30)),
         "2_rgba.png: 30 pixels on a side; expected",
     ),
-    "an empty alpha": (in_folder("ref/0_rgba.png", alpha(0)), "EMPTY"),
-    "a full alpha": (in_folder("zero123/1_rgba/1.png", alpha(255)), "FULL"),
+    "no object": (in_folder("ref/0_rgba.png", alpha(0)), "0_rgba.png: no object, alpha is at most 0"),
+    "no background": (
+        in_folder("zero123/1_rgba/1.png", alpha(255)),
+        "1.png: no background, alpha is at least 1",
+    ),
     "a truncated image": (in_folder("ref/1_rgba.png", truncate), "1_rgba.png: unreadable or cut short"),
     "not an image": (in_folder("ref/0_rgba.png", text("hello")), "0_rgba.png: unreadable or cut short"),
     "not JSON": (in_folder("views.json", text("{")), "views.json: cannot be read as JSON"),
@@ -176,7 +182,6 @@ BAD_NUMBERS = {
     ("--preset", "best"): "argument --preset: invalid choice: 'best'",
     ("--guidance-weight", "2"): "--guidance-weight: no effect without a guidance model; give --guid",
     ("--guidance-anchors", "nearest"): "--guidance-anchors: no effect without a guidance model; give",
-    ("--preset", "paper"): "preset paper: only score distillation supervises views other than",
 }
 
 
@@ -184,6 +189,12 @@ BAD_NUMBERS = {
 def test_fit_options_out_of_range_are_refused(quick, refuses, views, tmp_path, option, value):
     for words in ([option, value], [f"{option}={value}"]):
         assert BAD_NUMBERS[option, value] in refuses("fit", views, "-o", tmp_path / "out", *words)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_preset_that_needs_guidance_is_refused_without_a_guidance_model(refuses, views, tmp_path):
+    line = refuses("fit", views, "-o", tmp_path / "out", "--preset", "paper")
+    assert "preset paper: only score distillation supervises views other than the input; give a guid" in line
     assert not (tmp_path / "out").exists()
 
 
@@ -228,14 +239,14 @@ def test_invalid_render_options_are_refused(refuses, scene, tmp_path, words):
 BAD_EXPORTS = {
     ("-o", "OUT"): "out: unknown suffix ''; give --format ply|spz|",
     ("-o", "OUT.doc"): "out.doc: unknown suffix '.doc'; give --format",
-    ("-o", "OUT.spz", "--format", "ply"): "out.spz: the suffix is that of spz, --format is ply; make them agree.",
+    ("-o", "OUT.spz", "--format", "ply"): "out.spz: the suffix is that of spz, --format is ply; make",
     ("-o", "OUT.ply"): "out.ply: one file holds one frame, not 3; give one number with --frames, or a",
     ("-o", "OUT.ply", "--frames", "0,2"): "out.ply: one file holds one frame, not 2",
     ("-o", "OUT.ply", "--frames", "3"): "--frames: 3; the scene has frames 0 to 2.",
     ("-o", "OUT", "--format", "spz", "--frames="): "--frames: ''; expected 'all' or numbers",
     ("-o", "OUT.mp4", "--frames", "0"): "--frames: does not apply to mp4; expected ply or spz.",
     ("-o", "OUT.ply", "--size", "64"): "--size: does not apply to ply; expected mp4.",
-    ("-o", "OUT.mp4", "--precision", "small"): "--precision: does not apply to mp4; expected clip or html.",
+    ("-o", "OUT.mp4", "--precision", "small"): "--precision: does not apply to mp4; expected html or clip.",
     ("-o", "OUT.4dgs", "--bullet-time", "0"): "--bullet-time: does not apply to 4dgs; expected mp4.",
     ("-o", "OUT.mp4", "--bullet-time", "3"): "--bullet-time: 3; the scene has frames 0 to 2.",
     ("-o", "OUT.mp4", "--bullet-time", "-1"): "--bullet-time: -1; the scene has frames 0 to 2.",
@@ -313,7 +324,7 @@ def test_a_missing_ground_truth_folder_is_refused(refuses, scene, tmp_path):
     ids=lambda command: " ".join(command[:1] + command[2:4]),
 )
 @pytest.mark.parametrize("place", ["above", "a file", "below a file"])
-def test_output_paths_that_cannot_be_written_are_refused(quick, refuses, views, scene, tmp_path, command, place):
+def test_unwritable_output_paths_are_refused(quick, refuses, views, scene, tmp_path, command, place):
     (tmp_path / "file").write_text("precious")
     out, expected = {
         "above": (f"{tmp_path}/x/../out", "an output path must not contain '..'; name it without."),
@@ -337,7 +348,7 @@ def test_output_paths_that_cannot_be_written_are_refused(quick, refuses, views, 
     ],
     ids=lambda command: " ".join(command[:1] + command[2:4]) if isinstance(command, list) else "",
 )
-def test_a_full_disk_keeps_the_existing_files(quick, refuses, views, scene, tmp_path, command, written):
+def test_a_full_disk_keeps_old_files(quick, refuses, views, scene, tmp_path, command, written):
     out = tmp_path / "out"
     out.mkdir()
     (out / written).write_text("precious")

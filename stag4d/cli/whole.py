@@ -69,7 +69,7 @@ def _run(options: argparse.Namespace) -> int:
     pipeline.model_folder(options.multiview_model, "multiview")  # a wrong name fails before any work
     if options.guidance_model is not None:
         pipeline.model_folder(options.guidance_model, "guidance")
-    if not options.resume:  # a resumed call without one may be generating its views
+    if not options.resume:  # a resumed call has none while its views are unfinished
         announce_checkpoint(out / pipeline.CHECKPOINT, resume=False)
     refuse_own_input(Path(options.clip), out / VIEWS)
     video = read_input(options, config.size)
