@@ -6,29 +6,30 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 Preview = Callable[[], Any]
-"""Makes a preview of what a stage has reached, which costs time: it is called only where one is shown."""
+"""Makes a preview of a stage's current state; it costs time, so it is called only to show one."""
 
 
 class Interrupted(Exception):
-    """The user cancelled; monitors raise it, and what was reached by then is kept."""
+    """Raised by a monitor when the user has cancelled; long work then stops and keeps its state."""
 
 
 class Monitor(Protocol):
-    """Called by long work after every unit of it."""
+    """A function that long work calls after every unit."""
 
     def __call__(
         self, stage: str, done: int, total: int, *, note: str = "", preview: Preview | None = None
     ) -> None:
-        """Take note of progress.
+        """Report progress.
 
         Args:
-            stage: What is being done: ``encode``, ``denoise``, ``decode``, ``guidance``, ``optimize``,
+            stage: Name of the stage: ``encode``, ``denoise``, ``decode``, ``guidance``, ``optimize``,
                 ``render``, ``evaluate``, ``crop`` or ``export``.
-            done: Units of the stage that are done, frames or optimization steps.
-            total: Units of the whole stage.
-            note: What else is worth showing, such as the loss.
-            preview: Makes what can be shown: an image [H, W, 3] of the views that are being generated, or the
-                scene that is being optimized.
+            done: Number of units done, such as frames or optimization steps; of a resumed stage also those
+                before the interrupt.
+            total: Number of units of the whole stage.
+            note: Text to show beside the progress, such as the loss.
+            preview: Returns an image [H, W, 3] of the views that are being generated, or the scene that is
+                being optimized.
 
         Raises:
             Interrupted: if the user has cancelled.
@@ -37,4 +38,4 @@ class Monitor(Protocol):
 
 
 def silent(stage: str, done: int, total: int, *, note: str = "", preview: Preview | None = None) -> None:
-    """Do nothing: the monitor of calls that nobody watches."""
+    """Do nothing; the default monitor."""

@@ -1,7 +1,7 @@
-"""Checkpoints: what an interrupted call leaves on disk, and how the same call finds it again.
+"""Checkpoints: the state that an interrupted call leaves on disk, from which the same call resumes.
 
-A call is known by its inputs: settings, weights and pixels, as they were given. What is computed from them
-differs between devices and numbers of threads in the last bits, and would make the same call another one.
+A call is identified by a hash of its inputs: settings, weights and pixels as they were given. Values computed
+from them are not hashed: their last bits differ between devices and numbers of threads.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 from .atomic import write_whole
 
 SAVE_SECONDS = 30.0
-UNFINISHED = "unfinished_"  # how names of keyed checkpoints begin
+UNFINISHED = "unfinished_"  # prefix of the file names of keyed checkpoints
 _START_OVER = "delete it to start from the beginning."
 
 
@@ -27,8 +27,8 @@ def input_key(*inputs: str | Tensor) -> str:
     """Return a SHA-256 hash of a call's inputs.
 
     Args:
-        inputs: Settings as text; tensors by their bytes, whose shape and type count only where the text
-            names them.
+        inputs: Text, such as settings, and tensors. Tensors are hashed by their bytes; shape and type are
+            not, unless the text has them.
     """
     digest = hashlib.sha256()
     for part in inputs:
@@ -41,18 +41,18 @@ def input_key(*inputs: str | Tensor) -> str:
 
 
 class Timer:
-    """Says when a number of seconds has passed since it was made or last said so."""
+    """Measures an interval: it is due when a number of seconds has passed since it was last due."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.restart()
 
     def restart(self) -> None:
-        """Count from now."""
+        """Start the interval now."""
         self._last = time.monotonic()
 
     def is_due(self) -> bool:
-        """Return whether the time is over; it then counts anew."""
+        """Return whether the interval has passed; if so, it starts again."""
         if time.monotonic() - self._last <= self.seconds:
             return False
         self.restart()
@@ -72,7 +72,7 @@ class Checkpoint:
         self._timer = Timer(SAVE_SECONDS)
 
     def is_due(self) -> bool:
-        """Return whether half a minute has passed since the last save."""
+        """Return whether half a minute has passed since the last save, or since this last returned True."""
         return self._timer.is_due()
 
     def save(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -82,7 +82,7 @@ class Checkpoint:
         self._timer.restart()
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, str]] | None:
-        """Return tensors and metadata; None if there is no state, or the call is not to resume.
+        """Return tensors and metadata; None without a file or if the call does not resume.
 
         Raises:
             ValueError: if the file is damaged.
@@ -100,14 +100,14 @@ class Checkpoint:
         """Return the error for a state that cannot be resumed from.
 
         Args:
-            reason: What is wrong with it.
-            remedy: What to do instead of starting over.
+            reason: What is wrong with the state.
+            remedy: What to do instead of starting from the beginning.
         """
         advice = f"{remedy}, or {_START_OVER}" if remedy else _START_OVER
         return ValueError(f"checkpoint {self.path}: {reason}; {advice}")
 
     def remove(self) -> None:
-        """Remove the file, once the call's result is safe."""
+        """Remove the file if it exists; to be called when the result of the call is saved."""
         self.path.unlink(missing_ok=True)
 
 
@@ -117,7 +117,7 @@ class CheckpointFolder:
 
     Attributes:
         path: The folder.
-        resume: Whether calls resume from the states in it.
+        resume: Whether calls resume from its checkpoints.
     """
 
     path: Path

@@ -1,4 +1,4 @@
-"""The commands as users type them: what they write, what they say, and what they take."""
+"""The commands as users type them: their output files, their output, and the input that they accept."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ import av
 import numpy as np
 import pytest
 import torch
+from ctrl_c import CtrlCMonitor
 from PIL import Image
 from small_fit import small_clip, small_config
 
 from stag4d import cli, pipeline
 from stag4d.cli import main
-from stag4d.cli.console import ConsoleMonitor
 from stag4d.data import write_views
 from stag4d.export import read_ply
 from stag4d.optimization import OptimizationConfig
@@ -45,7 +45,7 @@ OPTIONS = {
 
 @pytest.fixture(scope="module")
 def views(tmp_path_factory) -> Path:
-    """A folder of views: three frames, six posed views each."""
+    """A view folder: three frames with six posed views each."""
     folder = tmp_path_factory.mktemp("views")
     write_views(folder, small_clip())
     return folder
@@ -53,7 +53,7 @@ def views(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def fitted(views, tmp_path_factory) -> Path:
-    """What ``stag4d fit`` wrote, with the preset that it takes by itself."""
+    """The output folder of ``stag4d fit`` with the default preset."""
     out = tmp_path_factory.mktemp("fitted") / "new" / "out"
     assert main(["fit", str(views), "-o", str(out), "--steps", "10", "--size", "24", "--fps", "12"]) == 0
     return out
@@ -69,7 +69,7 @@ def quick(monkeypatch) -> None:
     monkeypatch.setattr(cli.fit_options, "preset", preset)
 
 
-def said(capsys: pytest.CaptureFixture) -> dict:
+def result_of(capsys: pytest.CaptureFixture) -> dict:
     """Return the JSON that is all of stdout."""
     return json.loads(capsys.readouterr().out)
 
@@ -95,7 +95,7 @@ def test_help_lists_the_commands(capsys):
     assert all(command in text for command in OPTIONS)
 
 
-def test_a_fit_leaves_a_scene_a_turntable_and_a_report(fitted):
+def test_a_fit_writes_a_scene_a_page_a_turntable_and_a_report(fitted):
     assert {path.name for path in fitted.iterdir()} == {
         "scene.safetensors", "scene.html", "turntable.mp4", "report.json"
     }  # fmt: skip
@@ -117,19 +117,19 @@ def test_results_go_to_stdout_as_json_and_progress_to_stderr(quick, views, tmp_p
     assert json.loads(captured.out) == {
         "scene": str(tmp_path / "scene.safetensors"), "num_gaussians": 100
     }  # fmt: skip
-    assert re.search(r"20/20 \[\d\d:\d\d<\d\d:\d\d", captured.err)  # minutes gone by, and left
-    assert "loss=" in captured.err
+    assert re.search(r"20/20 \[\d\d:\d\d<\d\d:\d\d", captured.err)  # elapsed and remaining time
+    assert re.search(r"loss \d\.\d+, 100 Gaussians\]", captured.err)
 
 
-def test_a_view_held_out_is_measured(quick, views, tmp_path, capsys):
+def test_a_fit_with_a_held_out_view_reports_its_metrics(quick, views, tmp_path, capsys):
     assert main(["fit", str(views), "-o", str(tmp_path), "--hold-out-view", "2"]) == 0
     metrics = json.loads((tmp_path / "report.json").read_text())["metrics"]
     assert metrics.keys() == {"view", "psnr", "ssim", "iou", "nearest_psnr", "gain_db"}
     assert metrics["view"] == 2
-    assert said(capsys)["gain_db"] == round(metrics["gain_db"], 4)
+    assert result_of(capsys)["gain_db"] == round(metrics["gain_db"], 4)
 
 
-def test_seeds_make_fits_repeatable(quick, views, tmp_path):
+def test_fits_with_the_same_seed_are_byte_identical(quick, views, tmp_path):
     for name, seed in (("a", 5), ("b", 5), ("c", 6)):
         assert main(["fit", str(views), "-o", str(tmp_path / name), "--seed", str(seed)]) == 0
     a, b, c = ((tmp_path / name / "scene.safetensors").read_bytes() for name in "abc")
@@ -149,29 +149,29 @@ def test_renders_are_named_by_view_and_frame(fitted, tmp_path, capsys, spelling)
     }  # fmt: skip
     document = json.loads((tmp_path / "r" / "views.json").read_text())
     assert [(view["azimuth"], view["elevation"]) for view in document["views"]] == [(-75, 0), (10, -20)]
-    with Image.open(tmp_path / "r" / "view1_frame0002.png") as picture:
-        assert (picture.mode, picture.size) == ("RGBA", (32, 32))
-        alpha = np.asarray(picture)[..., 3]
+    with Image.open(tmp_path / "r" / "view1_frame0002.png") as image:
+        assert (image.mode, image.size) == ("RGBA", (32, 32))
+        alpha = np.asarray(image)[..., 3]
     assert alpha[0, 0] == 0
     assert alpha.max() > 128
 
 
-def test_all_frames_at_the_size_of_the_fit_are_the_default(fitted, tmp_path, capsys):
+def test_render_defaults_to_all_frames_at_the_size_of_the_fit(fitted, tmp_path, capsys):
     assert main(["render", str(fitted / "scene.safetensors"), "-o", str(tmp_path), "--views", "0,0"]) == 0
-    assert said(capsys)["size"] == 24
+    assert result_of(capsys)["size"] == 24
     assert len(list(tmp_path.glob("view0_frame*.png"))) == 3
 
 
-def test_views_smaller_than_asked_for_decide_the_default_size(quick, views, tmp_path, capsys):
-    """The clip's pictures are no larger than 24 pixels: so is the fit, and what is rendered of it."""
+def test_the_default_render_size_is_that_of_the_fit_limited_by_its_views(quick, views, tmp_path, capsys):
+    """The images have 24 pixels on a side, so the fit and renders of its scene have no more."""
     assert main(["fit", str(views), "-o", str(tmp_path), "--size", "40"]) == 0
     scene = str(tmp_path / "scene.safetensors")
     capsys.readouterr()
     assert main(["render", scene, "-o", str(tmp_path / "r"), "--views", "0,0"]) == 0
-    assert said(capsys)["size"] == load_scene(scene).info.settings["size"] < 40
+    assert result_of(capsys)["size"] == load_scene(scene).info.settings["size"] < 40
 
 
-def test_a_scene_is_measured_against_a_folder_of_renders(fitted, tmp_path, capsys):
+def test_evaluate_compares_a_scene_with_a_folder_of_renders(fitted, tmp_path, capsys):
     scene = str(fitted / "scene.safetensors")
     assert main(["render", scene, "-o", str(tmp_path), "--views", "-75,0;15,0", "--size", "32"]) == 0
     capsys.readouterr()
@@ -184,10 +184,10 @@ def test_a_scene_is_measured_against_a_folder_of_renders(fitted, tmp_path, capsy
     assert len(metrics["per_view"]["iou"]) == 2
 
 
-def test_ply_has_a_file_a_frame(fitted, tmp_path, capsys):
+def test_ply_export_writes_one_file_per_frame(fitted, tmp_path, capsys):
     scene = fitted / "scene.safetensors"
     assert main(["export", str(scene), "-o", str(tmp_path / "splats"), "--format", "ply"]) == 0
-    assert said(capsys) == {"folder": str(tmp_path / "splats"), "files": 3}
+    assert result_of(capsys) == {"folder": str(tmp_path / "splats"), "files": 3}
     model = load_scene(scene)
     for frame in range(3):
         posed = model.at(model.frame_times[[frame]])[0]
@@ -196,50 +196,39 @@ def test_ply_has_a_file_a_frame(fitted, tmp_path, capsys):
         torch.testing.assert_close(found.sh0, posed.sh0)
 
 
-def test_mp4_is_a_turntable_of_the_asked_size(fitted, tmp_path, capsys):
+def test_mp4_export_is_a_turntable_of_the_requested_size(fitted, tmp_path, capsys):
     path = tmp_path / "new" / "turn.mp4"
     scene = str(fitted / "scene.safetensors")
     assert main(["export", scene, "-o", str(path), "--format", "mp4", "--size", "48"]) == 0
-    assert said(capsys) == {"file": str(path)}
+    assert result_of(capsys) == {"file": str(path)}
     with av.open(str(path)) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     assert len(frames) == 60
     assert frames[0].shape == (48, 48, 3)
 
 
-def test_the_demo_needs_no_files(quick, tmp_path, capsys, monkeypatch):
+def test_the_demo_needs_no_input_files(quick, tmp_path, capsys, monkeypatch):
     def small_demo(*arguments: object, **options: object) -> object:
         return real(*arguments, num_frames=2, size=16, **options)
 
     real = cli.whole.pipeline.demo
     monkeypatch.setattr(cli.whole.pipeline, "demo", small_demo)
     assert main(["demo", "-o", str(tmp_path), "--steps", "3"]) == 0
-    assert said(capsys).keys() == {
+    assert result_of(capsys).keys() == {
         "scene", "views_flicker", "psnr", "ssim", "iou", "flicker", "per_view"
     }  # fmt: skip
     assert (tmp_path / "unseen_views.png").exists()
 
 
-class PressingMonitor(ConsoleMonitor):
-    """A monitor during whose tenth step the user presses Ctrl-C, once or twice."""
-
-    presses = 1
-
-    def __call__(self, stage: str, done: int, total: int, **options: object) -> None:
-        for _ in range(self.presses if (stage, done) == ("optimize", 10) else 0):
-            signal.raise_signal(signal.SIGINT)
-        super().__call__(stage, done, total, **options)
-
-
-def test_an_interrupted_fit_keeps_what_it_reached_and_resumes_to_the_same_scene(
+def test_an_interrupted_fit_writes_its_scene_and_resumes_to_the_uninterrupted_one(
     quick, views, tmp_path, monkeypatch, capsys
 ):
     command = ["fit", str(views), "--steps", "16", "-o"]
     assert main([*command, str(tmp_path / "whole")]) == 0
     with monkeypatch.context() as patch:
-        patch.setattr(cli.fitting, "ConsoleMonitor", PressingMonitor)
+        patch.setattr(cli.fitting, "ConsoleMonitor", CtrlCMonitor)
         assert main([*command, str(tmp_path / "out")]) == 130
-    assert "what was reached is kept" in capsys.readouterr().err
+    assert "interrupting after the current step; press Ctrl-C again" in capsys.readouterr().err
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "scene.safetensors", "scene.html", "turntable.mp4", "report.json", "checkpoint.safetensors"
     }  # fmt: skip
@@ -251,59 +240,63 @@ def test_an_interrupted_fit_keeps_what_it_reached_and_resumes_to_the_same_scene(
     assert not (tmp_path / "out" / "checkpoint.safetensors").exists()
 
 
-def test_a_fit_says_that_it_replaces_an_interrupted_one(quick, views, tmp_path, monkeypatch, caplog):
+def test_a_fit_warns_that_it_overwrites_a_checkpoint(quick, views, tmp_path, monkeypatch, caplog):
     command = ["fit", str(views), "--steps", "16", "-o", str(tmp_path)]
     with monkeypatch.context() as patch:
-        patch.setattr(cli.fitting, "ConsoleMonitor", PressingMonitor)
+        patch.setattr(cli.fitting, "ConsoleMonitor", CtrlCMonitor)
         assert main(command) == 130
-    assert "this one replaces it" not in caplog.text
+    assert "which this fit overwrites" not in caplog.text
     assert main(command) == 0
-    assert "checkpoint of an interrupted fit; this one replaces it, --resume continues it" in caplog.text
+    assert "checkpoint of an interrupted fit, which this fit overwrites; --resume continues it" in caplog.text
 
 
-def test_a_second_interrupt_leaves_at_once(quick, views, tmp_path, monkeypatch):
-    monkeypatch.setattr(PressingMonitor, "presses", 2)
-    monkeypatch.setattr(cli.fitting, "ConsoleMonitor", PressingMonitor)
+def test_a_second_ctrl_c_stops_at_once_and_writes_nothing(quick, views, tmp_path, monkeypatch):
+    monkeypatch.setattr(CtrlCMonitor, "presses", 2)
+    monkeypatch.setattr(cli.fitting, "ConsoleMonitor", CtrlCMonitor)
     before = signal.getsignal(signal.SIGINT)
     assert main(["fit", str(views), "--steps", "16", "-o", str(tmp_path / "out")]) == 130
     assert not (tmp_path / "out").exists()
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_real_interrupt_of_a_real_process(tmp_path):
-    clip = small_clip(3, 16)
-    alone = replace(
-        clip, view_images=clip.view_images[:, :0], view_alphas=clip.view_alphas[:, :0], view_poses=()
+def test_sigint_ends_a_real_process_with_130_and_a_scene_to_resume(tmp_path, monkeypatch):
+    views = small_clip(3, 16)
+    frames_only = replace(
+        views, view_images=views.view_images[:, :0], view_alphas=views.view_alphas[:, :0], view_poses=()
     )
-    write_views(tmp_path / "views", alone)
-    words = ["fit", str(tmp_path / "views"), "-o", str(tmp_path), "--steps", "30", "--size", "16"]
+    write_views(tmp_path / "views", frames_only)
+    num_steps = 1_000_000  # the fit cannot end before the signal arrives
+    words = [
+        "fit", str(tmp_path / "views"), "-o", str(tmp_path), "--preset", "fast", "--size", "16",
+        "--steps", str(num_steps),
+    ]  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-m", "stag4d", *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     try:
-        said_first = iter(process.stderr.readline, "")
-        assert any(
-            line.startswith("preset fast: 30 steps on 3 frames and 0 posed views") for line in said_first
-        )
+        begins = f"preset fast: {num_steps} steps on 3 frames and 0 posed views"
+        assert any(line.startswith(begins) for line in iter(process.stderr.readline, ""))
         process.send_signal(signal.SIGINT)
         out, error = process.communicate(timeout=240)
     finally:
         process.kill()
         process.communicate()
     assert process.returncode == 130, error
+    assert "interrupting after the current step" in error
+    assert "--resume continues the fit." in error
     assert json.loads(out)["scene"] == str(tmp_path / "scene.safetensors")
-    assert "--resume goes on from there" in error
     reached = json.loads((tmp_path / "report.json").read_text())["steps"]
-    assert 0 < reached < 30
-    assert main([*words, "--resume"]) == 0
-    report = json.loads((tmp_path / "report.json").read_text())
-    assert report["steps"] == 30
+    assert 0 < reached < num_steps
     assert load_scene(tmp_path / "scene.safetensors").info.num_frames == 3
+    monkeypatch.setattr(CtrlCMonitor, "moment", ("optimize", reached + 1))
+    monkeypatch.setattr(cli.fitting, "ConsoleMonitor", CtrlCMonitor)
+    assert main([*words, "--resume"]) == 130
+    assert json.loads((tmp_path / "report.json").read_text())["steps"] == reached + 1
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
-def test_clips_of_any_length_are_taken(quick, tmp_path, count, capsys):
+def test_videos_of_any_length_are_accepted(quick, tmp_path, count, capsys):
     write_views(tmp_path / "views", small_clip(count, 16))
     assert (
         main(["fit", str(tmp_path / "views"), "-o", str(tmp_path / "out"), "--steps", "2", "--size", "16"])
@@ -315,9 +308,9 @@ def test_clips_of_any_length_are_taken(quick, tmp_path, count, capsys):
 
 
 def as_16_bits(path: Path) -> None:
-    """Write a picture anew with 16 bits a channel."""
-    with Image.open(path) as picture:
-        pixels = np.asarray(picture).astype(np.uint16) * 257  # [H, W, 4]
+    """Rewrite an image with 16 bits per channel."""
+    with Image.open(path) as image:
+        pixels = np.asarray(image).astype(np.uint16) * 257  # [H, W, 4]
     codec = av.CodecContext.create("png", "w")
     codec.height, codec.width = pixels.shape[:2]
     codec.pix_fmt, codec.time_base = "rgba64be", Fraction(1, 8)
@@ -329,24 +322,24 @@ def as_16_bits(path: Path) -> None:
 
 
 def without_alpha(path: Path) -> None:
-    """Put a picture on plain white."""
-    with Image.open(path) as picture:
-        white = Image.new("RGBA", picture.size, "white")
-        Image.alpha_composite(white, picture).convert("RGB").save(path)
+    """Composite an image on plain white."""
+    with Image.open(path) as image:
+        white = Image.new("RGBA", image.size, "white")
+        Image.alpha_composite(white, image).convert("RGB").save(path)
 
 
 def with_stray_alpha(path: Path) -> None:
-    """Make a matte 255 inside and 1 outside, as the official pipeline's are."""
-    with Image.open(path) as picture:
-        pixels = np.array(picture)
+    """Set alpha to 255 inside and 1 outside, as in the files of the official code."""
+    with Image.open(path) as image:
+        pixels = np.array(image)
     pixels[..., 3] = np.where(pixels[..., 3] > 127, 255, 1)
     Image.fromarray(pixels).save(path)
 
 
 def larger(path: Path) -> None:
-    """Enlarge a picture."""
-    with Image.open(path) as picture:
-        picture.resize((40, 40)).save(path)
+    """Enlarge an image."""
+    with Image.open(path) as image:
+        image.resize((40, 40)).save(path)
 
 
 @pytest.mark.parametrize(
@@ -354,16 +347,12 @@ def larger(path: Path) -> None:
     [
         (as_16_bits, "ref/*.png", ""),
         (larger, "ref/*.png", ""),
-        (
-            without_alpha,
-            "zero123/*/*.png",
-            "have no alpha; their mattes were taken from the plain background",
-        ),
+        (without_alpha, "zero123/*/*.png", "have no alpha; it was computed from their plain background."),
         (with_stray_alpha, "zero123/*/*.png", ""),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_pictures_of_other_kinds_are_taken(quick, views, tmp_path, caplog, change, pattern, warning):
+def test_images_of_other_kinds_are_accepted(quick, views, tmp_path, caplog, change, pattern, warning):
     folder = shutil.copytree(views, tmp_path / "views")
     for path in folder.glob(pattern):
         change(path)
@@ -373,23 +362,23 @@ def test_pictures_of_other_kinds_are_taken(quick, views, tmp_path, caplog, chang
     assert (tmp_path / "out" / "scene.safetensors").exists()
 
 
-def test_a_guidance_model_joins_the_fit(quick, views, tmp_path, capsys):
+def test_a_guidance_model_adds_its_loss_to_the_fit(quick, views, tmp_path, capsys):
     model = make_guidance_folder(tmp_path / "model")
     out = tmp_path / "out"
     assert main(["fit", str(views), "-o", str(out), "--guidance-model", str(model)]) == 0
     assert json.loads((out / "report.json").read_text())["losses"]["guidance"] > 0
     settings = ["--guidance-model", str(model), "--guidance-weight", "7", "--guidance-anchors", "nearest"]
     assert main(["fit", str(views), "-o", str(out), *settings]) == 0
-    said_of = json.loads((out / "report.json").read_text())["settings"]["guidance"]
-    assert (said_of["weight"], said_of["anchors"]) == (7.0, "nearest")
+    settings = json.loads((out / "report.json").read_text())["settings"]["guidance"]
+    assert (settings["weight"], settings["anchors"]) == (7.0, "nearest")
     capsys.readouterr()
     other = make_multiview_folder(tmp_path / "other")
     assert main(["fit", str(views), "-o", str(out), "--guidance-model", str(other)]) == 2
     error = capsys.readouterr().err
-    assert "holds a Zero123PlusPipeline; expected a Zero123 model, which has a clip_camera_projection" in error
+    assert "holds a Zero123PlusPipeline; expected a Zero123 model, which has a clip_camera_proj" in error
 
 
-def test_a_bundled_guidance_model_goes_by_its_name(quick, views, tmp_path, capsys, monkeypatch):
+def test_a_bundled_guidance_model_is_found_by_its_name(quick, views, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(pipeline.models, "FOLDER", tmp_path / "weights")
     make_guidance_folder(tmp_path / "weights" / "mini-zero123")
     out = tmp_path / "out"

@@ -1,4 +1,4 @@
-"""``stag4d download``: nothing is fetched unless the licence was accepted. No test reaches the network."""
+"""``stag4d download``: nothing is downloaded unless the license is accepted. No test uses the network."""
 
 import json
 import sys
@@ -14,17 +14,19 @@ NAME = "zero123plus-v1.1"
 
 @pytest.fixture
 def requests(monkeypatch):
-    """What would have been asked of the hub."""
-    asked = []
+    """The calls of ``snapshot_download``, which are recorded and not made."""
+    calls = []
     monkeypatch.setattr(
         huggingface_hub,
         "snapshot_download",
-        lambda repository, **options: asked.append((repository, options)),
+        lambda repository, **options: calls.append((repository, options)),
     )
-    return asked
+    return calls
 
 
 def at_terminal(monkeypatch, answer):
+    """Replace stdin by a terminal at which the user types an answer."""
+
     class Terminal:
         def isatty(self):
             return True
@@ -36,17 +38,17 @@ def at_terminal(monkeypatch, answer):
 
 
 @pytest.mark.parametrize("answer", [None, "\n", "n\n", "maybe\n"])
-def test_without_a_yes_nothing_is_fetched(requests, tmp_path, capsys, caplog, monkeypatch, answer):
+def test_nothing_is_downloaded_without_a_yes(requests, tmp_path, capsys, caplog, monkeypatch, answer):
     caplog.set_level("INFO")
     if answer is not None:
         at_terminal(monkeypatch, answer)
     assert main(["download", NAME, "-o", str(tmp_path)]) == 2
     assert requests == []
     assert "CC-BY-NC 4.0: non-commercial use only" in caplog.text
-    assert "the licence was not accepted, nothing was downloaded" in capsys.readouterr().err
+    assert "the license was not accepted, nothing was downloaded" in capsys.readouterr().err
 
 
-def test_a_yes_at_the_terminal_asks_the_hub_for_the_models_files(requests, tmp_path, capsys, monkeypatch):
+def test_yes_at_the_terminal_downloads_the_model(requests, tmp_path, capsys, monkeypatch):
     at_terminal(monkeypatch, "y\n")
     assert main(["download", NAME, "-o", str(tmp_path)]) == 0
     [(repository, options)] = requests
@@ -56,7 +58,7 @@ def test_a_yes_at_the_terminal_asks_the_hub_for_the_models_files(requests, tmp_p
     assert json.loads(capsys.readouterr().out) == {"folder": str(tmp_path / NAME)}
 
 
-def test_the_option_accepts_in_advance(requests, tmp_path):
+def test_accept_license_downloads_without_a_question(requests, tmp_path):
     assert main(["download", "zero123plus-v1.2", "-o", str(tmp_path), "--accept-license"]) == 0
     assert [repository for repository, _ in requests] == ["sudo-ai/zero123plus-v1.2"]
 
@@ -66,12 +68,12 @@ def test_the_option_accepts_in_advance(requests, tmp_path):
     [
         (huggingface_hub.errors.LocalEntryNotFoundError("offline\nand more"), "offline"),
         (huggingface_hub.errors.HTTPError("Server disconnected without sending a response."), "Server disc"),
-        (huggingface_hub.errors.HTTPError(""), "HTTPError"),  # what HTTP libraries raise may say nothing
+        (huggingface_hub.errors.HTTPError(""), "HTTPError"),  # errors of HTTP libraries may have no message
         (TimeoutError("timed out"), "timed out"),
     ],
     ids=repr,
 )
-def test_a_hub_that_cannot_be_reached_is_one_line(tmp_path, capsys, monkeypatch, error, reason):
+def test_a_failed_download_is_a_one_line_error(tmp_path, capsys, monkeypatch, error, reason):
     def fail(repository, **options):
         raise error
 
@@ -83,7 +85,7 @@ def test_a_hub_that_cannot_be_reached_is_one_line(tmp_path, capsys, monkeypatch,
     assert "check the connection" in line
 
 
-def test_unknown_names_are_refused_with_those_there_are(requests, tmp_path, capsys):
+def test_unknown_names_are_refused_with_the_known_ones(requests, tmp_path, capsys):
     assert main(["download", "zero123plus-v9", "-o", str(tmp_path)]) == 2
     error = capsys.readouterr().err
     assert all(name in error for name in PUBLISHED)

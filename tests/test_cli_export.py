@@ -1,4 +1,4 @@
-"""``stag4d export``: each format by its suffix, read back by another program than the one that wrote it."""
+"""``stag4d export``: each format by its suffix, read back by an independent reader."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def scene(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def export(scene, capsys):
-    """A function that exports the scene and returns what the command said."""
+    """A function that exports the scene and returns the JSON result of the command."""
 
     def run(*words: object) -> dict:
         capsys.readouterr()
@@ -39,26 +39,27 @@ def export(scene, capsys):
     return run
 
 
-def frame_of(scene: Path, frame: int) -> Gaussians:
+def gaussians_of(scene: Path, frame: int) -> Gaussians:
+    """Return the posed Gaussians of a frame."""
     model = load_scene(scene)
     return model.at(model.frame_times[[frame]])[0].map(torch.Tensor.detach)
 
 
-def pictures_of(path: Path) -> list[np.ndarray]:
-    """Return a video's pictures."""
+def frames_of(path: Path) -> list[np.ndarray]:
+    """Return the frames of a video."""
     with av.open(str(path)) as container:
         return [frame.to_ndarray(format="rgb24").astype(int) for frame in container.decode(video=0)]
 
 
-def test_a_ply_file_is_one_frame(scene, export, tmp_path):
+def test_a_ply_file_holds_one_frame(scene, export, tmp_path):
     path = tmp_path / "new" / "cat.PLY"
     assert export("-o", path, "--frames", "2") == {"file": str(path)}
-    torch.testing.assert_close(read_ply(path).means, frame_of(scene, 2).means)
+    torch.testing.assert_close(read_ply(path).means, gaussians_of(scene, 2).means)
     assert [entry.name for entry in path.parent.iterdir()] == ["cat.PLY"]
 
 
 @pytest.mark.parametrize("file_format", ["ply", "spz"])
-def test_a_name_without_the_suffix_is_a_folder_of_frames(export, tmp_path, file_format):
+def test_a_path_without_the_suffix_is_a_folder_with_one_file_per_frame(export, tmp_path, file_format):
     folder = tmp_path / "cat.v2"
     assert export("-o", folder, "--format", file_format) == {"folder": str(folder), "files": 3}
     assert export("-o", folder, "--format", file_format, "--frames", "2,0") == {
@@ -69,10 +70,10 @@ def test_a_name_without_the_suffix_is_a_folder_of_frames(export, tmp_path, file_
     ]  # fmt: skip
 
 
-def test_an_spz_file_is_one_frame_in_the_frame_of_3dgs(scene, export, tmp_path):
+def test_an_spz_file_holds_one_frame_in_the_coordinates_of_the_format(scene, export, tmp_path):
     pytest.importorskip("gsply")
     assert export("-o", tmp_path / "cat.spz", "--frames", "1") == {"file": str(tmp_path / "cat.spz")}
-    means = frame_of(scene, 1).means * torch.tensor([1, -1, -1])
+    means = gaussians_of(scene, 1).means * torch.tensor([1, -1, -1])
     np.testing.assert_allclose(read_spz(tmp_path / "cat.spz")[0], means, atol=2e-4, rtol=0)
 
 
@@ -81,28 +82,28 @@ def test_a_4dgs_file_opens_in_fourdgs(scene, export, tmp_path):
     assert export("-o", tmp_path / "cat.4dgs") == {"file": str(tmp_path / "cat.4dgs")}
     decoded = fourdgs.decode_streamed((tmp_path / "cat.4dgs").read_bytes())
     seconds = 2 / load_scene(scene).info.fps
-    means = frame_of(scene, 2).means
+    means = gaussians_of(scene, 2).means
     np.testing.assert_allclose(fourdgs.render_at(decoded, seconds)["centers"], means, atol=0.01, rtol=0)
 
 
-def test_bullet_time_goes_once_around_at_one_frame(export, tmp_path):
+def test_bullet_time_orbits_once_at_a_frozen_frame(export, tmp_path):
     path = tmp_path / "cat.mp4"
     assert export("-o", path, "--size", "48", "--bullet-time", "1") == {"file": str(path)}
-    pictures = pictures_of(path)
-    assert len(pictures) == 3 + 60
-    assert pictures[0].shape == (48, 48, 3)
-    assert np.abs(pictures[61] - pictures[1]).mean() < 1  # back where the turn began
-    assert np.abs(pictures[31] - pictures[1]).mean() > 3  # from behind
+    frames = frames_of(path)
+    assert len(frames) == 3 + 60
+    assert frames[0].shape == (48, 48, 3)
+    assert np.abs(frames[61] - frames[1]).mean() < 1  # back at the start of the orbit
+    assert np.abs(frames[31] - frames[1]).mean() > 3  # from behind
 
 
 @pytest.mark.parametrize("precision", [None, "small"])
-def test_a_clip_and_a_page_hold_the_same_scene(scene, export, tmp_path, precision):
-    asked = [] if precision is None else ["--precision", precision]
+def test_an_s4d_file_and_a_page_hold_the_same_scene(scene, export, tmp_path, precision):
+    options = [] if precision is None else ["--precision", precision]
     for name in ("cat.s4d", "my cat.html"):
-        assert export("-o", tmp_path / name, *asked) == {"file": str(tmp_path / name)}
-    clip = (tmp_path / "cat.s4d").read_bytes()
-    assert clip == encode_s4d(load_scene(scene), precision=precision or "full")
-    assert read_s4d(clip).num_frames == 3
+        assert export("-o", tmp_path / name, *options) == {"file": str(tmp_path / name)}
+    content = (tmp_path / "cat.s4d").read_bytes()
+    assert content == encode_s4d(load_scene(scene), precision=precision or "full")
+    assert read_s4d(content).num_frames == 3
     page = (tmp_path / "my cat.html").read_text(encoding="utf-8")
     assert "<title>my cat</title>" in page
-    assert base64.b64encode(clip).decode() in page
+    assert base64.b64encode(content).decode() in page

@@ -1,4 +1,4 @@
-"""``stag4d multiview`` as users type it: from a clip on disk to a folder that ``stag4d fit`` reads."""
+"""``stag4d multiview`` as users type it: from a video on disk to a view folder for ``stag4d fit``."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from ctrl_c import CtrlCMonitor
 from PIL import Image
 from small_fit import small_config
 
 from stag4d import cli, pipeline
 from stag4d.cli import main
-from stag4d.cli.console import ConsoleMonitor
 from stag4d.data import read_views
 from stag4d.geometry import zero123plus_rig
 from stag4d.scene import load_scene
@@ -38,12 +38,12 @@ OPTIONS = [
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
-    """A folder of a model that draws noise."""
+    """A folder of a multi-view model with random weights."""
     return make_multiview_folder(tmp_path_factory.mktemp("model"))
 
 
-def picture(frame: int) -> np.ndarray:
-    """Return a square of 8 pixels that moves to the right, uint8 RGBA [16, 24, 4]; nothing is clear gray."""
+def image_of(frame: int) -> np.ndarray:
+    """Return a square of 8 pixels that moves right on transparent gray, uint8 RGBA [16, 24, 4]."""
     pixels = np.full((16, 24, 4), (90, 90, 90, 0), np.uint8)
     pixels[4:12, 3 + 2 * frame : 11 + 2 * frame] = (220, 40 * frame, 30, 255)
     return pixels
@@ -51,14 +51,14 @@ def picture(frame: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory) -> Path:
-    """A folder of five pictures with alpha."""
+    """A folder of five images with alpha."""
     folder = tmp_path_factory.mktemp("clip")
     for frame in range(5):
-        Image.fromarray(picture(frame)).save(folder / f"{frame}.png")
+        Image.fromarray(image_of(frame)).save(folder / f"{frame}.png")
     return folder
 
 
-def said(capsys: pytest.CaptureFixture) -> dict:
+def result_of(capsys: pytest.CaptureFixture) -> dict:
     """Return the JSON that is all of stdout."""
     return json.loads(capsys.readouterr().out)
 
@@ -81,7 +81,7 @@ def test_help_explains_every_option(capsys):
         assert len(text.split()) > 4, f"{option} has no explanation"
 
 
-def test_a_folder_of_pictures_becomes_a_set_of_views(model, clip, tmp_path, capsys):
+def test_views_of_a_folder_of_images(model, clip, tmp_path, capsys):
     out = tmp_path / "new" / "views"
     assert main(["multiview", str(clip), "-o", str(out), "--model", str(model), "--frames", "3", *QUICK]) == 0
     captured = capsys.readouterr()
@@ -90,7 +90,7 @@ def test_a_folder_of_pictures_becomes_a_set_of_views(model, clip, tmp_path, caps
         "folder": str(out), "frames": 3, "views": 6
     }  # fmt: skip
     assert math.isfinite(result["flicker"])
-    for stage, total in (("encode", 3), ("denoise", 2), ("decode", 3)):
+    for stage, total in (("encode", 3), ("denoise", 3 * 2), ("decode", 3)):
         assert re.search(rf"{stage}: 100%.* {total}/{total} ", captured.err), stage
     views = read_views(out)
     assert views.images.shape == (3, 16, 16, 3)
@@ -102,7 +102,7 @@ def test_a_folder_of_pictures_becomes_a_set_of_views(model, clip, tmp_path, caps
     assert (views.images[2][views.alphas[2] == 1] * 255).round().unique(dim=0).tolist() == [[220, 160, 30]]
 
 
-def test_options_reach_what_is_written(model, clip, tmp_path, capsys):
+def test_every_option_has_its_effect_on_the_files(model, clip, tmp_path, capsys):
     words = ["multiview", str(clip), "--model", str(model), "--frames", "2", *QUICK]
     further = ["--rig", "v1.2", "--input-elevation", "-15", "--fps", "12", "--margin", "0.25"]
     assert main([*words, "-o", str(tmp_path / "a"), *further]) == 0
@@ -132,21 +132,21 @@ def test_options_reach_what_is_written(model, clip, tmp_path, capsys):
     assert capsys.readouterr().out.count("\n") == 11
 
 
-def test_a_model_samples_as_its_folder_says(model, clip, tmp_path, capsys):
+def test_the_model_folder_sets_the_default_sampling(model, clip, tmp_path, capsys):
     own = shutil.copytree(model, tmp_path / "own")
     index = json.loads((own / "model_index.json").read_text())
     index.setdefault("stag4d", {})["sampling"] = {"num_steps": 3, "guidance_scale": 1.0}
     (own / "model_index.json").write_text(json.dumps(index))
     words = ["multiview", str(clip), "--model", str(own), "--frames", "2", "--size", "16"]
     assert main([*words, "-o", str(tmp_path / "a")]) == 0
-    assert re.search(r"denoise: 100%.* 3/3 ", capsys.readouterr().err)
+    assert re.search(r"denoise: 100%.* 6/6 ", capsys.readouterr().err)
     assert main([*words, "-o", str(tmp_path / "b"), "--steps", "3", "--guidance-scale", "1"]) == 0
     assert main([*words, "-o", str(tmp_path / "c"), "--steps", "2", "--guidance-scale", "4"]) == 0
-    drawn = [files_of(tmp_path / name)["zero123/1_rgba/0.png"] for name in "abc"]
-    assert drawn[0] == drawn[1] != drawn[2]
+    views = [files_of(tmp_path / name)["zero123/1_rgba/0.png"] for name in "abc"]
+    assert views[0] == views[1] != views[2]
 
 
-def test_a_video_before_one_plain_color_becomes_a_set_of_views(model, tmp_path, capsys):
+def test_views_of_a_video_with_a_plain_background(model, tmp_path, capsys):
     with av.open(str(tmp_path / "clip.mp4"), "w") as container:
         stream = container.add_stream("mpeg4", rate=Fraction(20), options={"qscale": "2"})
         stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
@@ -158,7 +158,7 @@ def test_a_video_before_one_plain_color_becomes_a_set_of_views(model, tmp_path, 
     out = tmp_path / "views"
     words = ["multiview", str(tmp_path / "clip.mp4"), "-o", str(out), "--model", str(model)]
     assert main([*words, "--frames", "3", "--margin", "0", "--steps", "2", "--size", "40"]) == 0
-    assert said(capsys)["frames"] == 3
+    assert result_of(capsys)["frames"] == 3
     views = read_views(out)
     assert views.fps == 20 * 2 / 8
     assert views.images.shape == (3, 40, 40, 3)
@@ -171,7 +171,7 @@ def test_a_video_before_one_plain_color_becomes_a_set_of_views(model, tmp_path, 
         assert abs(center.numpy() - (90, 40, 50)).max() < 12
 
 
-def test_a_fit_reads_what_is_written(model, clip, tmp_path, monkeypatch):
+def test_a_fit_reads_the_view_folder(model, clip, tmp_path, monkeypatch):
     out = tmp_path / "views"
     words = ["multiview", str(clip), "-o", str(out), "--model", str(model), "--fps", "5"]
     assert main([*words, "--frames", "2", *QUICK]) == 0
@@ -185,22 +185,11 @@ def test_a_fit_reads_what_is_written(model, clip, tmp_path, monkeypatch):
     assert (info.num_frames, info.fps) == (2, 5)
 
 
-class PressingMonitor(ConsoleMonitor):
-    """A monitor during one of whose calls the user presses Ctrl-C."""
-
-    moment, presses = ("denoise", 4), 1
-
-    def __call__(self, stage: str, done: int, total: int, **options: object) -> None:
-        for _ in range(self.presses if (stage, done) == self.moment else 0):
-            signal.raise_signal(signal.SIGINT)
-        super().__call__(stage, done, total, **options)
-
-
 @pytest.mark.parametrize(
     ("moment", "presses"),
     [(("encode", 2), 1), (("denoise", 4), 1), (("denoise", 4), 2), (("decode", 1), 1), (("decode", 2), 2)],
 )
-def test_an_interrupted_run_resumes_to_the_same_files(
+def test_an_interrupted_call_resumes_to_the_same_files(
     model, clip, tmp_path, monkeypatch, capsys, moment, presses
 ):
     words = ["multiview", str(clip), "--model", str(model), "--frames", "2", "--steps", "3", "--size", "16"]
@@ -208,13 +197,13 @@ def test_an_interrupted_run_resumes_to_the_same_files(
     before = signal.getsignal(signal.SIGINT)
     capsys.readouterr()
     with monkeypatch.context() as patch:
-        patch.setattr(PressingMonitor, "moment", moment)
-        patch.setattr(PressingMonitor, "presses", presses)
-        patch.setattr(cli.views, "ConsoleMonitor", PressingMonitor)
+        patch.setattr(CtrlCMonitor, "moment", moment)
+        patch.setattr(CtrlCMonitor, "presses", presses)
+        patch.setattr(cli.views, "ConsoleMonitor", CtrlCMonitor)
         assert main([*words, "-o", str(tmp_path / "out")]) == 130
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "interrupting; what was reached is kept" in captured.err
+    assert "interrupting after the current step" in captured.err
     assert signal.getsignal(signal.SIGINT) is before
     assert not (tmp_path / "out" / "views.png").exists()
     assert len(list((tmp_path / "out").glob("unfinished_*"))) == (moment[0] != "encode")
@@ -225,11 +214,11 @@ def test_an_interrupted_run_resumes_to_the_same_files(
     assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")
 
 
-def test_resuming_what_is_finished_says_so_and_does_nothing(model, clip, tmp_path, capsys, caplog):
+def test_resuming_a_finished_call_does_nothing(model, clip, tmp_path, capsys, caplog):
     caplog.set_level(logging.INFO)
     words = ["multiview", str(clip), "-o", str(tmp_path / "out"), "--model", str(model), *QUICK]
     assert main([*words, "--frames", "4"]) == 0
-    first, before = said(capsys), files_of(tmp_path / "out")
+    first, before = result_of(capsys), files_of(tmp_path / "out")
     caplog.clear()
     assert main([*words, "--frames", "4", "--resume"]) == 0
     captured = capsys.readouterr()
@@ -246,11 +235,11 @@ def test_resuming_what_is_finished_says_so_and_does_nothing(model, clip, tmp_pat
 def test_the_flicker_of_less_than_three_frames_is_null(model, clip, tmp_path, capsys, frames):
     words = ["multiview", str(clip), "-o", str(tmp_path / "out"), "--model", str(model), *QUICK]
     assert main([*words, "--frames", frames]) == 0
-    result = said(capsys)
+    result = result_of(capsys)
     assert (result["frames"], result["flicker"]) == (int(frames), None)
 
 
-def test_a_bundled_model_goes_by_its_name(clip, tmp_path, capsys, monkeypatch):
+def test_a_bundled_model_is_found_by_its_name(clip, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(pipeline.models, "FOLDER", tmp_path / "weights")
     words = ["multiview", str(clip), "-o", str(tmp_path / "out"), "--frames", "1", *QUICK]
     assert main([*words, "--model", "bundled/mini-zero123plus"]) == 2
@@ -269,17 +258,17 @@ def test_a_bundled_model_goes_by_its_name(clip, tmp_path, capsys, monkeypatch):
     assert read_views(tmp_path / "out").num_frames == 1
 
 
-def test_resuming_what_never_began_begins(model, clip, tmp_path, caplog):
+def test_resume_without_a_checkpoint_starts_from_the_beginning(model, clip, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     words = ["multiview", str(clip), "-o", str(tmp_path / "out"), "--model", str(model), "--frames", "1"]
     assert main([*words, *QUICK, "--resume"]) == 0
-    assert "nothing to go on from; the views are drawn from the beginning." in caplog.text
+    assert "nothing to resume; starting from the beginning." in caplog.text
     assert read_views(tmp_path / "out").num_frames == 1
 
 
 @pytest.fixture
 def refuses(capsys, caplog, tmp_path) -> Callable[..., str]:
-    """A function that runs a command which must fail, and returns the one line that it says."""
+    """A function that runs a command that must fail and returns its one-line error."""
     caplog.set_level(logging.INFO)
 
     def run(*words: object) -> str:
@@ -304,12 +293,12 @@ BAD_NUMBERS = {
     ("--batch-size", "0"): "sampling: batches of 0 frames; expected at least 1.",
     ("--anchor-strength", "2"): "anchor: strength is 2; expected 0 to 1.",
     ("--anchor-strength", "-0.5"): "anchor: strength is -0.5; expected 0 to 1.",
-    ("--previous-strength", "0.6"): "anchor: previous_strength is 0.6 beside a strength of 0.5; expected",
-    ("--frames", "-1"): "clip: -1 frames; expected 0 (all) or more.",
-    ("--size", "0"): "clip: size is 0; expected at least one pixel.",
-    ("--margin", "0.5"): "clip: margin is 0.5; expected 0 to below 0.5.",
-    ("--fps", "0"): "--fps: 0 frames a second; expected above 0, at most 1000.",
-    ("--fps", "nan"): "--fps: nan frames a second",
+    ("--previous-strength", "0.6"): "anchor: previous_strength is 0.6 with a strength of 0.5; expected",
+    ("--frames", "-1"): "video: -1 frames; expected 0 (all) or more.",
+    ("--size", "0"): "frames: size is 0; expected at least one pixel.",
+    ("--margin", "0.5"): "frames: margin is 0.5; expected 0 to below 0.5.",
+    ("--fps", "0"): "--fps: 0 frames per second; expected above 0, at most 1000.",
+    ("--fps", "nan"): "--fps: nan frames per second",
     ("--input-elevation", "95"): "elevation 95 degrees",
     ("--rig", "v2"): "argument --rig: invalid choice: 'v2'",
     ("--dtype", "int8"): "argument --dtype: invalid choice: 'int8'",
@@ -324,23 +313,23 @@ def test_values_out_of_range_are_refused(refuses, model, clip, tmp_path, option,
     assert BAD_NUMBERS[option, value] in refuses(*words)
 
 
-def test_an_anchor_beyond_the_clip_is_refused_before_the_work(refuses, model, clip, tmp_path):
+def test_an_anchor_frame_beyond_the_video_is_refused_before_the_work(refuses, model, clip, tmp_path):
     line = refuses(clip, "-o", tmp_path / "out", "--model", model, *QUICK, "--anchor-frame", "5")
     assert "anchor frame 5 of 5 frames; expected 0 to 4." in line
 
 
-def test_a_folder_does_not_overwrite_the_clip_in_it(refuses, model, clip, tmp_path):
+def test_the_input_frames_are_not_overwritten(refuses, model, clip, tmp_path):
     folder = tmp_path / "set"
     shutil.copytree(clip, folder / "ref")
     before = files_of(folder)
     for source in (folder, folder / "ref"):
         line = refuses(source, "-o", folder, "--model", model, *QUICK)
-        assert "holds the clip, whose frames the views' own would replace; name another folder." in line
+        assert "contains the input frames, which the output would overwrite; choose another folder." in line
     assert files_of(folder) == before
 
 
 @pytest.mark.parametrize("frame", [5, -1])
-def test_an_anchor_beyond_the_clip_is_refused(model, clip, tmp_path, capsys, frame):
+def test_an_anchor_frame_out_of_range_is_refused(model, clip, tmp_path, capsys, frame):
     words = ["multiview", str(clip), "-o", str(tmp_path), "--model", str(model), *QUICK]
     assert main([*words, "--anchor-frame", str(frame)]) == 2
     captured = capsys.readouterr()
@@ -350,7 +339,7 @@ def test_an_anchor_beyond_the_clip_is_refused(model, clip, tmp_path, capsys, fra
 
 
 def noise(folder: Path) -> None:
-    """Write pictures without alpha and without a plain border."""
+    """Write images without alpha and without a plain border."""
     generator = np.random.default_rng(0)
     for frame in range(2):
         pixels = generator.integers(0, 255, (16, 16, 3), dtype=np.uint8)
@@ -358,49 +347,46 @@ def noise(folder: Path) -> None:
 
 
 def one_empty(folder: Path) -> None:
-    """Write pictures of which one is transparent throughout."""
+    """Write images of which one is fully transparent."""
     for frame in range(3):
-        pixels = picture(frame)
+        pixels = image_of(frame)
         if frame == 1:
             pixels[..., 3] = 0
         Image.fromarray(pixels).save(folder / f"{frame}.png")
 
 
 def two_sizes(folder: Path) -> None:
-    """Write pictures of different size."""
-    Image.fromarray(picture(0)).save(folder / "0.png")
-    Image.fromarray(picture(0)[:12]).save(folder / "1.png")
+    """Write images of different sizes."""
+    Image.fromarray(image_of(0)).save(folder / "0.png")
+    Image.fromarray(image_of(0)[:12]).save(folder / "1.png")
 
 
-def no_picture(folder: Path) -> None:
-    """Write what is no picture under its name."""
+def no_image(folder: Path) -> None:
+    """Write a text file with the name of an image."""
     (folder / "0.png").write_text("hello")
 
 
-BAD_CLIPS = {
-    "nothing": (Path.rmdir, "clip: no such file or folder; expected a video or a folder of pictures."),
-    "empty": (lambda folder: None, "clip: no pictures; expected files such as 0.png"),
-    "noise": (noise, "clip: 0.png came without a matte, and matte: the border is not plain"),
-    "one empty": (
-        one_empty,
-        "clip: 1.png has an empty matte, its largest alpha is 0; expected an object",
-    ),
+BAD_INPUTS = {
+    "missing": (Path.rmdir, "clip: no such file or folder; expected a video file or a folder of images."),
+    "empty": (lambda folder: None, "clip: no images; expected files such as 0.png"),
+    "noise": (noise, "frames: 0.png has no alpha and no plain background"),
+    "one empty": (one_empty, "frames: 1.png has no object, its largest alpha is 0; expected more than 0.5"),
     "two sizes": (two_sizes, "1.png: 24x12 pixels; expected 24x16, as"),
-    "no picture": (no_picture, "0.png: unreadable or cut short"),
+    "not an image": (no_image, "0.png: unreadable or cut short"),
 }
 
 
-@pytest.mark.parametrize("case", BAD_CLIPS)
-def test_clips_that_cannot_serve_are_refused(refuses, model, tmp_path, case):
-    make, expected = BAD_CLIPS[case]
+@pytest.mark.parametrize("case", BAD_INPUTS)
+def test_invalid_input_is_refused(refuses, model, tmp_path, case):
+    make, expected = BAD_INPUTS[case]
     (tmp_path / "clip").mkdir()
     make(tmp_path / "clip")
     assert expected in refuses(tmp_path / "clip", "-o", tmp_path / "out", "--model", model, *QUICK)
 
 
-def test_a_picture_with_an_empty_mask_is_named_by_its_number_in_the_clip(refuses, model, clip, tmp_path):
+def test_an_image_without_an_object_is_named_in_the_error(refuses, model, clip, tmp_path):
     folder = shutil.copytree(clip, tmp_path / "clip")
-    pixels = picture(4)
+    pixels = image_of(4)
     pixels[..., 3] = 0
     Image.fromarray(pixels).save(folder / "4.png")
     line = refuses(folder, "-o", tmp_path / "out", "--model", model, "--frames", "2", *QUICK)
@@ -421,13 +407,13 @@ def test_a_picture_with_an_empty_mask_is_named_by_its_number_in_the_clip(refuses
         ),
     ],
 )
-def test_models_that_cannot_serve_are_refused(refuses, model, clip, tmp_path, change, expected):
+def test_invalid_model_folders_are_refused(refuses, model, clip, tmp_path, change, expected):
     folder = Path(shutil.copytree(model, tmp_path / "model"))
     change(folder)
     assert expected in refuses(clip, "-o", tmp_path / "out", "--model", folder, *QUICK)
 
 
-def test_places_where_nothing_can_be_written_are_refused(refuses, model, clip, tmp_path):
+def test_unwritable_output_paths_are_refused(refuses, model, clip, tmp_path):
     (tmp_path / "file").write_text("precious")
     for out, expected in (
         (f"{tmp_path}/x/../out", "an output path must not contain '..'; name it without."),
@@ -439,12 +425,12 @@ def test_places_where_nothing_can_be_written_are_refused(refuses, model, clip, t
     assert (tmp_path / "file").read_text() == "precious"
 
 
-def test_what_is_required_is_named(refuses, clip):
+def test_required_options_are_named(refuses, clip):
     assert "the following arguments are required: -o/--out, --model" in refuses(clip)
 
 
-def test_without_rembg_its_mattes_are_refused(refuses, model, clip, tmp_path):
+def test_rembg_is_refused_where_it_is_not_installed(refuses, model, clip, tmp_path):
     if find_spec("rembg") is not None:
         pytest.skip("rembg is installed")
     line = refuses(clip, "-o", tmp_path / "out", "--model", model, "--mattes", "rembg", *QUICK)
-    assert "mattes: rembg is not installed; pip install 'rembg[cpu]', or take mattes from the plain" in line
+    assert "rembg: the package rembg is not installed; pip install 'rembg[cpu]', or compute alpha" in line

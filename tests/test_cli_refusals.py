@@ -1,4 +1,4 @@
-"""What the commands refuse: one clear line on stderr, nothing half-written, nothing lost that was there."""
+"""Bad input: each command prints a one-line error, writes no partial file and keeps the existing ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from small_fit import small_clip, small_config
 
 from stag4d import cli
 from stag4d.cli import main
-from stag4d.cli.console import join_negative_values
 from stag4d.data import write_views
 from stag4d.optimization import LogLinear, OptimizationConfig, Trainer, preset
 from stag4d.scene import files, save_scene
@@ -33,7 +32,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def views(tmp_path_factory) -> Path:
-    """A folder of views: three frames, six posed views each."""
+    """A view folder: three frames with six posed views each."""
     folder = tmp_path_factory.mktemp("views")
     write_views(folder, small_clip())
     return folder
@@ -49,7 +48,7 @@ def scene(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def quick(monkeypatch) -> None:
-    """Make every preset small; numbers that are out of range are still refused."""
+    """Make every preset small, after the checks of its ranges."""
 
     def small(name: str, *, steps: int | None, size: int | None, seed: int) -> OptimizationConfig:
         preset(name, steps=steps, size=size, seed=seed)
@@ -60,7 +59,7 @@ def quick(monkeypatch) -> None:
 
 @pytest.fixture
 def refuses(capsys, caplog) -> Callable[..., str]:
-    """A function that runs a command which must fail, and returns the one line that it says."""
+    """A function that runs a command that must fail and returns its one-line error."""
     caplog.set_level(logging.INFO)
 
     def run(*words: object, progress: bool = False) -> str:
@@ -84,11 +83,11 @@ def text(content: str) -> Callable[[Path], object]:
 
 
 def alpha(value: int) -> Callable[[Path], None]:
-    """Return a change that fills a picture's matte."""
+    """Return a change that sets the alpha of an image."""
 
     def fill(path: Path) -> None:
-        with Image.open(path) as picture:
-            pixels = np.array(picture)
+        with Image.open(path) as image:
+            pixels = np.array(image)
         pixels[..., 3] = value
         Image.fromarray(pixels).save(path)
 
@@ -96,22 +95,22 @@ def alpha(value: int) -> Callable[[Path], None]:
 
 
 def resized(width: int, height: int) -> Callable[[Path], None]:
-    """Return a change that resizes a picture."""
+    """Return a change that resizes an image."""
 
     def resize(path: Path) -> None:
-        with Image.open(path) as picture:
-            picture.resize((width, height)).save(path)
+        with Image.open(path) as image:
+            image.resize((width, height)).save(path)
 
     return resize
 
 
 def truncate(path: Path) -> None:
-    """Cut a file's last quarter off."""
+    """Cut off the last quarter of a file."""
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 4])
 
 
 def in_folder(name: str, change: Callable[[Path], object]) -> Callable[[Path], object]:
-    """Return a change of a folder of views that changes one thing in it."""
+    """Return a change of a view folder that changes one file or folder in it."""
     return lambda folder: change(folder / name)
 
 
@@ -124,26 +123,32 @@ BAD_VIEWS = {
     ),
     "fewer views": (in_folder("zero123/1_rgba/5.png", Path.unlink), "1_rgba has 5 views; expected 6"),
     "no views of a frame": (in_folder("zero123/1_rgba", shutil.rmtree), "1_rgba has 0 views; expected 6"),
-    "a frame not square": (
+    "a frame that is not square": (
         in_folder("ref/1_rgba.png", resized(24, 18)),
         "1_rgba.png: 24x18 pixels; expected",
     ),
-    "a view not square": (in_folder("zero123/0_rgba/2.png", resized(9, 12)), "2.png: 9x12 pixels; expected"),
+    "a view that is not square": (
+        in_folder("zero123/0_rgba/2.png", resized(9, 12)),
+        "2.png: 9x12 pixels; expected",
+    ),
     "another size": (
         in_folder("ref/2_rgba.png", resized(30, 30)),
         "2_rgba.png: 30 pixels on a side; expected",
     ),
-    "an empty matte": (in_folder("ref/0_rgba.png", alpha(0)), "0_rgba.png: the matte is empty"),
-    "a full matte": (in_folder("zero123/1_rgba/1.png", alpha(255)), "1.png: the matte is full"),
-    "a cut picture": (in_folder("ref/1_rgba.png", truncate), "1_rgba.png: unreadable or cut short"),
-    "no picture": (in_folder("ref/0_rgba.png", text("hello")), "0_rgba.png: unreadable or cut short"),
-    "no JSON": (in_folder("views.json", text("{")), "views.json: cannot be read as JSON"),
-    "newer views": (in_folder("views.json", text('{"version": 9}')), "version 9 is newer"),
+    "no object": (in_folder("ref/0_rgba.png", alpha(0)), "0_rgba.png: no object, alpha is at most 0"),
+    "no background": (
+        in_folder("zero123/1_rgba/1.png", alpha(255)),
+        "1.png: no background, alpha is at least 1",
+    ),
+    "a truncated image": (in_folder("ref/1_rgba.png", truncate), "1_rgba.png: unreadable or cut short"),
+    "not an image": (in_folder("ref/0_rgba.png", text("hello")), "0_rgba.png: unreadable or cut short"),
+    "not JSON": (in_folder("views.json", text("{")), "views.json: cannot be read as JSON"),
+    "a newer version": (in_folder("views.json", text('{"version": 9}')), "version 9 is newer"),
 }
 
 
 @pytest.mark.parametrize("case", BAD_VIEWS)
-def test_views_that_cannot_be_fitted(quick, refuses, views, tmp_path, case):
+def test_invalid_views_are_refused(quick, refuses, views, tmp_path, case):
     change, expected = BAD_VIEWS[case]
     folder = shutil.copytree(views, tmp_path / "views")
     change(folder)
@@ -151,7 +156,7 @@ def test_views_that_cannot_be_fitted(quick, refuses, views, tmp_path, case):
     assert not (tmp_path / "out").exists()
 
 
-def test_no_views_at_all(refuses, tmp_path):
+def test_a_missing_view_folder_is_refused(refuses, tmp_path):
     assert "nowhere does not exist; expected a folder that holds ref/" in refuses(
         "fit", tmp_path / "nowhere", "-o", tmp_path / "out"
     )
@@ -168,23 +173,28 @@ BAD_NUMBERS = {
     ("--size", "5000"): "size: 5000 pixels",
     ("--seed", "-1"): "seed: -1; expected 0 to 2^63 - 1.",
     ("--seed", str(2**63)): f"seed: {2**63}; expected 0",
-    ("--fps", "0"): "--fps: 0 frames a second; expected above 0, at most 1000.",
+    ("--fps", "0"): "--fps: 0 frames per second; expected above 0, at most 1000.",
     ("--fps", "-8"): "--fps: -8",
     ("--fps", "nan"): "--fps: nan",
     ("--fps", "1001"): "--fps: 1001",
     ("--hold-out-view", "6"): "held-out view: 6 of 6 views; expected 0 to 5.",
     ("--hold-out-view", "-1"): "held-out view: -1 of 6 views",
     ("--preset", "best"): "argument --preset: invalid choice: 'best'",
-    ("--guidance-weight", "2"): "--guidance-weight: no prior to steer; give --guidance-model",
-    ("--guidance-anchors", "nearest"): "--guidance-anchors: no prior to steer; give --guidance-model",
-    ("--preset", "paper"): "preset paper: it supervises unseen views by a prior alone; give a guidance model",
+    ("--guidance-weight", "2"): "--guidance-weight: no effect without a guidance model; give --guid",
+    ("--guidance-anchors", "nearest"): "--guidance-anchors: no effect without a guidance model; give",
 }
 
 
 @pytest.mark.parametrize(("option", "value"), BAD_NUMBERS)
-def test_numbers_out_of_range(quick, refuses, views, tmp_path, option, value):
+def test_fit_options_out_of_range_are_refused(quick, refuses, views, tmp_path, option, value):
     for words in ([option, value], [f"{option}={value}"]):
         assert BAD_NUMBERS[option, value] in refuses("fit", views, "-o", tmp_path / "out", *words)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_preset_that_needs_guidance_is_refused_without_a_guidance_model(refuses, views, tmp_path):
+    line = refuses("fit", views, "-o", tmp_path / "out", "--preset", "paper")
+    assert "preset paper: only score distillation supervises views other than the input; give a guid" in line
     assert not (tmp_path / "out").exists()
 
 
@@ -198,7 +208,7 @@ def test_numbers_out_of_range(quick, refuses, views, tmp_path, option, value):
         (["export", "s", "-o", "o", "--format", "obj"], "argument --format: invalid choice: 'obj'"),
     ],
 )  # fmt: skip
-def test_command_lines_that_make_no_sense(refuses, words, expected):
+def test_malformed_command_lines_are_refused(refuses, words, expected):
     assert expected in refuses(*words)
 
 
@@ -221,23 +231,23 @@ BAD_RENDERS = {
 
 
 @pytest.mark.parametrize("words", BAD_RENDERS, ids=" ".join)
-def test_renders_that_cannot_be_made(refuses, scene, tmp_path, words):
+def test_invalid_render_options_are_refused(refuses, scene, tmp_path, words):
     assert BAD_RENDERS[words] in refuses("render", scene, "-o", tmp_path / "out", *words)
     assert not (tmp_path / "out").exists()
 
 
 BAD_EXPORTS = {
-    ("-o", "OUT"): "out: no suffix that names a format; give --format ply|spz|",
-    ("-o", "OUT.doc"): "out.doc: no suffix that names a format",
-    ("-o", "OUT.spz", "--format", "ply"): "out.spz: its suffix names spz, --format ply; make them agree.",
-    ("-o", "OUT.ply"): "out.ply: one file holds one frame, not 3; give --frames and one number, or name a",
+    ("-o", "OUT"): "out: unknown suffix ''; give --format ply|spz|",
+    ("-o", "OUT.doc"): "out.doc: unknown suffix '.doc'; give --format",
+    ("-o", "OUT.spz", "--format", "ply"): "out.spz: the suffix is that of spz, --format is ply; make",
+    ("-o", "OUT.ply"): "out.ply: one file holds one frame, not 3; give one number with --frames, or a",
     ("-o", "OUT.ply", "--frames", "0,2"): "out.ply: one file holds one frame, not 2",
     ("-o", "OUT.ply", "--frames", "3"): "--frames: 3; the scene has frames 0 to 2.",
     ("-o", "OUT", "--format", "spz", "--frames="): "--frames: ''; expected 'all' or numbers",
-    ("-o", "OUT.mp4", "--frames", "0"): "--frames: means nothing to mp4; expected ply or spz.",
-    ("-o", "OUT.ply", "--size", "64"): "--size: means nothing to ply; expected mp4.",
-    ("-o", "OUT.mp4", "--precision", "small"): "--precision: means nothing to mp4; expected clip or html.",
-    ("-o", "OUT.4dgs", "--bullet-time", "0"): "--bullet-time: means nothing to 4dgs; expected mp4.",
+    ("-o", "OUT.mp4", "--frames", "0"): "--frames: does not apply to mp4; expected ply or spz.",
+    ("-o", "OUT.ply", "--size", "64"): "--size: does not apply to ply; expected mp4.",
+    ("-o", "OUT.mp4", "--precision", "small"): "--precision: does not apply to mp4; expected html or clip.",
+    ("-o", "OUT.4dgs", "--bullet-time", "0"): "--bullet-time: does not apply to 4dgs; expected mp4.",
     ("-o", "OUT.mp4", "--bullet-time", "3"): "--bullet-time: 3; the scene has frames 0 to 2.",
     ("-o", "OUT.mp4", "--bullet-time", "-1"): "--bullet-time: -1; the scene has frames 0 to 2.",
     ("-o", "OUT.mp4", "--size", "0"): "--size: 0 pixels; expected 1 to 4096.",
@@ -247,14 +257,14 @@ BAD_EXPORTS = {
 
 
 @pytest.mark.parametrize("words", BAD_EXPORTS, ids=" ".join)
-def test_exports_that_cannot_be_made(refuses, scene, tmp_path, words):
-    named = (word.replace("OUT", str(tmp_path / "out")) for word in words)
-    assert BAD_EXPORTS[words] in refuses("export", scene, *named)
+def test_invalid_export_options_are_refused(refuses, scene, tmp_path, words):
+    paths = (word.replace("OUT", str(tmp_path / "out")) for word in words)
+    assert BAD_EXPORTS[words] in refuses("export", scene, *paths)
     assert not list(tmp_path.iterdir())
 
 
 def newer(path: Path) -> None:
-    """Pretend that a scene was written by a later version."""
+    """Give a scene file the version of a later program."""
     tensors, metadata = files.read_tensors(path, "scene")
     header = {**json.loads(metadata["stag4d"]), "format_version": 2}
     save_file(tensors, path, {"stag4d": json.dumps(header)})
@@ -281,7 +291,7 @@ BAD_SCENES = {
     ids=lambda command: command[0],
 )
 @pytest.mark.parametrize("case", BAD_SCENES)
-def test_scenes_that_cannot_be_read(refuses, scene, tmp_path, command, case):
+def test_damaged_scene_files_are_refused(refuses, scene, tmp_path, command, case):
     change, expected = BAD_SCENES[case]
     copied = Path(shutil.copy(scene, tmp_path / "scene.safetensors"))
     change(copied)
@@ -290,14 +300,14 @@ def test_scenes_that_cannot_be_read(refuses, scene, tmp_path, command, case):
     assert not (tmp_path / "out").exists()
 
 
-def test_pictures_do_not_replace_the_poses_of_a_view_folder(refuses, scene, views):
+def test_renders_do_not_overwrite_a_view_folder(refuses, scene, views):
     before = {path: path.read_bytes() for path in views.rglob("*") if path.is_file()}
     line = refuses("render", scene, "--views=0,0", "-o", views)
-    assert f"{views}: holds views to fit to, whose views.json the pictures' own would replace" in line
+    assert f"{views}: is a view folder, whose views.json would be overwritten" in line
     assert {path: path.read_bytes() for path in views.rglob("*") if path.is_file()} == before
 
 
-def test_a_truth_that_is_not_there(refuses, scene, tmp_path):
+def test_a_missing_ground_truth_folder_is_refused(refuses, scene, tmp_path):
     line = refuses("evaluate", scene, "--truth", tmp_path / "truth")
     assert "truth does not exist; expected a folder as `stag4d render` writes it." in line
 
@@ -314,7 +324,7 @@ def test_a_truth_that_is_not_there(refuses, scene, tmp_path):
     ids=lambda command: " ".join(command[:1] + command[2:4]),
 )
 @pytest.mark.parametrize("place", ["above", "a file", "below a file"])
-def test_places_where_nothing_can_be_written(quick, refuses, views, scene, tmp_path, command, place):
+def test_unwritable_output_paths_are_refused(quick, refuses, views, scene, tmp_path, command, place):
     (tmp_path / "file").write_text("precious")
     out, expected = {
         "above": (f"{tmp_path}/x/../out", "an output path must not contain '..'; name it without."),
@@ -338,7 +348,7 @@ def test_places_where_nothing_can_be_written(quick, refuses, views, scene, tmp_p
     ],
     ids=lambda command: " ".join(command[:1] + command[2:4]) if isinstance(command, list) else "",
 )
-def test_a_disk_that_is_full_leaves_what_was_there(quick, refuses, views, scene, tmp_path, command, written):
+def test_a_full_disk_keeps_old_files(quick, refuses, views, scene, tmp_path, command, written):
     out = tmp_path / "out"
     out.mkdir()
     (out / written).write_text("precious")
@@ -351,24 +361,24 @@ def test_a_disk_that_is_full_leaves_what_was_there(quick, refuses, views, scene,
     assert [path.name for path in out.rglob("*") if "part" in path.name] == []
 
 
-def test_a_disk_that_is_full_already_is_noticed_before_the_work(quick, refuses, views, tmp_path, monkeypatch):
-    monkeypatch.setattr(cli.fitting.pipeline, "fit", None)  # it is not even called
+def test_a_full_disk_is_found_before_the_work(quick, refuses, views, tmp_path, monkeypatch):
+    monkeypatch.setattr(cli.fitting.pipeline, "fit", None)  # a call would fail
     with small_disk(100):
         line = refuses("fit", views, "-o", tmp_path / "out")
-    assert "out: cannot write there (File too large); name a folder with room that you may write." in line
+    assert "out: cannot write there (File too large); choose a writable folder with free space." in line
 
 
-def test_a_full_disk_is_named(quick, refuses, views, tmp_path, monkeypatch):
+def test_a_full_disk_is_named_in_the_error(quick, refuses, views, tmp_path, monkeypatch):
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Path, "replace", fail)  # the last of the steps that put a file in its place
+    monkeypatch.setattr(Path, "replace", fail)  # the last step of an atomic write
     line = refuses("fit", views, "-o", tmp_path, progress=True)
     assert "scene.safetensors: cannot be written ([Errno 28] No space left on device)" in line
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_fit_that_breaks_down_leaves_the_scene_that_was_there(refuses, views, tmp_path, monkeypatch):
+def test_a_diverging_fit_keeps_the_existing_scene(refuses, views, tmp_path, monkeypatch):
     config = small_config(steps=20)
     exploding = replace(config.rates, means=LogLinear(start=1e38, end=1e38))
     monkeypatch.setattr(cli.fit_options, "preset", lambda *_, **__: replace(config, rates=exploding))
@@ -382,15 +392,15 @@ def test_a_fit_that_breaks_down_leaves_the_scene_that_was_there(refuses, views, 
 
 
 @pytest.mark.parametrize("damage", [truncate, lambda path: path.write_bytes(b"?" * 999)])
-def test_a_checkpoint_that_cannot_be_read(quick, refuses, views, tmp_path, damage):
+def test_a_damaged_checkpoint_is_refused(quick, refuses, views, tmp_path, damage):
     path = Path(shutil.copy(views / "ref" / "0_rgba.png", tmp_path / "checkpoint.safetensors"))
     damage(path)
     line = refuses("fit", views, "-o", tmp_path, "--resume")
-    assert f"checkpoint {path}: corrupt or truncated" in line
+    assert f"checkpoint {path}: damaged (" in line
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_real_process_says_one_line(tmp_path):
+def test_a_real_process_prints_one_line(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "stag4d", "fit", str(tmp_path / "nowhere"), "-o", str(tmp_path / "out")],
         cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -400,23 +410,3 @@ def test_a_real_process_says_one_line(tmp_path):
     assert done.stderr.startswith("stag4d fit: views: ")
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
-
-
-def test_words_with_a_minus_belong_to_the_option_before():
-    words = [
-        "render",
-        "-5",
-        "--views",
-        "-75,0",
-        "-o",
-        "-1",
-        "--frames",
-        "-.5",
-        "--resume=1",
-        "-2",
-        "--",
-        "-3",
-    ]
-    assert join_negative_values(words) == [
-        "render", "-5", "--views=-75,0", "-o", "-1", "--frames=-.5", "--resume=1", "-2", "--", "-3"
-    ]  # fmt: skip

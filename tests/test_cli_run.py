@@ -1,4 +1,4 @@
-"""``stag4d run`` as users type it: from a clip on disk to a scene, its page and its turntable."""
+"""``stag4d run`` as users type it: from a video on disk to a scene, its page and its turntable."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stag4d.data import read_views
 from stag4d.scene import load_scene
 from tiny_models import TILE, make_guidance_folder, make_multiview_folder
 
-LEFT = {"scene.safetensors", "scene.html", "turntable.mp4", "report.json", "views"}
+OUTPUTS = {"scene.safetensors", "scene.html", "turntable.mp4", "report.json", "views"}
 OPTIONS = {
     "--out", "--multiview-model", "--guidance-model", "--frames", "--margin", "--fps", "--input-elevation",
     "--view-steps", "--preset", "--steps", "--size", "--seed", "--guidance-weight", "--guidance-anchors",
@@ -28,14 +28,14 @@ OPTIONS = {
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory) -> tuple[Path, Path]:
-    """Folders of a multi-view model and a prior, both random."""
+    """Folders of a multi-view model and a guidance model with random weights."""
     place = tmp_path_factory.mktemp("models")
     return make_multiview_folder(place / "multiview"), make_guidance_folder(place / "guidance")
 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory) -> Path:
-    """A folder of four pictures of a square that moves, with alpha."""
+    """A folder of four images of a moving square, with alpha."""
     folder = tmp_path_factory.mktemp("clip")
     for frame in range(4):
         pixels = np.zeros((24, 24, 4), np.uint8)
@@ -46,7 +46,7 @@ def clip(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def quick(monkeypatch) -> None:
-    """Fits that take no longer than they have steps."""
+    """Make every preset small, so that a fit takes a fraction of a second."""
 
     def small(name: str, *, steps: int | None, size: int | None, seed: int) -> object:
         return small_config(steps=steps or 4, size=size or 24, seed=seed)
@@ -55,7 +55,7 @@ def quick(monkeypatch) -> None:
 
 
 def command(clip: Path, out: Path, models: tuple[Path, Path], *more: str) -> list[str]:
-    """Return a short run."""
+    """Return the words of a command that runs few steps."""
     words = ["run", str(clip), "-o", str(out), "--multiview-model", str(models[0]), "--view-steps", "2"]
     return [*words, "--steps", "4", "--size", "24", *more]
 
@@ -68,13 +68,13 @@ def test_help_explains_every_option(capsys):
     assert set(re.findall(r"--[a-z][a-z-]+", text[text.index("options:") :])) == OPTIONS
 
 
-def test_a_run_leaves_all_that_it_made(quick, clip, models, tmp_path, capsys):
+def test_a_run_writes_the_scene_and_its_views(quick, clip, models, tmp_path, capsys):
     guidance = ["--guidance-model", str(models[1])]
     assert main(command(clip, tmp_path / "out", models, *guidance, "--frames", "3", "--fps", "12")) == 0
-    assert {path.name for path in (tmp_path / "out").iterdir()} == LEFT
-    said = json.loads(capsys.readouterr().out)
-    assert said.keys() == {"scene", "views_flicker"}
-    assert said["scene"] == str(tmp_path / "out" / "scene.safetensors")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == OUTPUTS
+    result = json.loads(capsys.readouterr().out)
+    assert result.keys() == {"scene", "views_flicker"}
+    assert result["scene"] == str(tmp_path / "out" / "scene.safetensors")
     scene = load_scene(tmp_path / "out" / "scene.safetensors")
     assert (scene.info.num_frames, scene.info.fps) == (3, 12)
     views = read_views(tmp_path / "out" / "views")
@@ -84,27 +84,27 @@ def test_a_run_leaves_all_that_it_made(quick, clip, models, tmp_path, capsys):
     assert report["seconds"].keys() == {"views", "start", "optimize", "write"}
 
 
-def test_a_run_resumes(quick, clip, models, tmp_path, capsys):
+def test_a_resumed_run_keeps_finished_views_and_fits_the_same_scene(quick, clip, models, tmp_path, capsys):
     assert main(command(clip, tmp_path / "a", models)) == 0
     assert main(command(clip, tmp_path / "b", models)) == 0
-    for left in LEFT - {"views"}:
-        (tmp_path / "b" / left).unlink()
+    for name in OUTPUTS - {"views"}:
+        (tmp_path / "b" / name).unlink()
     capsys.readouterr()
     assert main(command(clip, tmp_path / "b", models, "--resume")) == 0
-    assert "frame" not in capsys.readouterr().err.split("preset")[0]  # no view was drawn again
-    same = [(tmp_path / run / "scene.safetensors").read_bytes() for run in "ab"]
-    assert same[0] == same[1]
+    assert "frame" not in capsys.readouterr().err.split("preset")[0]  # no view was generated again
+    scenes = [(tmp_path / run / "scene.safetensors").read_bytes() for run in "ab"]
+    assert scenes[0] == scenes[1]
 
 
-def test_a_run_says_that_it_replaces_an_interrupted_fit(quick, clip, models, tmp_path, caplog):
+def test_a_run_warns_that_it_overwrites_a_checkpoint(quick, clip, models, tmp_path, caplog):
     (tmp_path / "checkpoint.safetensors").write_bytes(b"of an interrupted fit")
     assert main(command(clip, tmp_path, models)) == 0
-    assert "checkpoint of an interrupted fit; this one replaces it, --resume continues it" in caplog.text
+    assert "checkpoint of an interrupted fit, which this fit overwrites; --resume continues it" in caplog.text
 
 
-def test_a_preset_that_needs_a_prior_is_refused_before_a_view_is_drawn(clip, models, tmp_path, capsys):
+def test_a_preset_that_needs_guidance_is_refused_before_the_views(clip, models, tmp_path, capsys):
     assert main(command(clip, tmp_path / "out", models, "--preset", "paper")) == 2
-    assert "preset paper: only score distillation supervises views other than the input" in capsys.readouterr().err
+    assert "preset paper: only score distillation supervises views other" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
@@ -118,15 +118,15 @@ def test_a_preset_that_needs_a_prior_is_refused_before_a_view_is_drawn(clip, mod
         (["--fps", "0"], "--fps: 0 frames per second"),
     ],
 )
-def test_bad_input_is_one_clear_line(quick, clip, models, tmp_path, capfd, more, message):
+def test_bad_input_is_a_one_line_error(quick, clip, models, tmp_path, capfd, more, message):
     assert main(command(clip, tmp_path / "out", models, *more)) == 2
-    said = capfd.readouterr()
-    assert said.out == ""
-    assert message in said.err.splitlines()[-1]
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert message in captured.err.splitlines()[-1]
     assert not (tmp_path / "out" / "scene.safetensors").exists()
 
 
-def test_the_clip_is_not_overwritten(quick, clip, models, tmp_path, capfd):
+def test_the_input_frames_are_not_overwritten(quick, clip, models, tmp_path, capfd):
     shutil.copytree(clip, tmp_path / "views" / "ref")
     assert main(command(tmp_path / "views" / "ref", tmp_path, models)) == 2
     assert "contains the input frames, which the output would overwrite" in capfd.readouterr().err

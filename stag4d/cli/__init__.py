@@ -17,7 +17,7 @@ from .scenes import add_scenes
 from .views import add_views
 from .whole import add_whole
 
-_USER_ERRORS = (ValueError, OSError, RuntimeError, MemoryError)  # any other is a bug, with its traceback
+_USER_ERRORS = (ValueError, OSError, RuntimeError, MemoryError)  # others are bugs: they keep their traceback
 _EXIT_BAD_INPUT = 2
 
 
@@ -60,6 +60,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _refuse(message: str) -> int:
-    """Write an error as one line to stderr; returns the exit status."""
+    """Write an error message as one line to stderr; returns the exit status."""
     sys.stderr.write(" ".join(message.split()) + "\n")
     return _EXIT_BAD_INPUT

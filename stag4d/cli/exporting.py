@@ -11,9 +11,9 @@ from ..export import EXPORT_FORMATS, ExportFormat, write_splat_sequence
 from ..progress import Monitor, silent
 from ..scene import GaussianModel4D, load_scene
 from .console import ConsoleMonitor
-from .options import add_command, device, frame_numbers, image_size, output_folder, say
+from .options import add_command, device, frame_numbers, image_size, output_folder, print_result
 
-_OPTIONS = ("frames", "precision", "size", "bullet_time")  # that apply to some formats only
+_OPTIONS = ("frames", "precision", "size", "bullet_time")  # each applies to some formats only
 
 
 def add_export(commands: Any) -> None:
@@ -27,24 +27,25 @@ def add_export(commands: Any) -> None:
     command.add_argument(
         "--format",
         choices=tuple(_FORMATS),
-        help="ply, spz: splats of one frame, spz a quarter of the size; 4dgs: the moving scene in one file; "
-        "html: a web page that plays the scene; clip: the page's scene file (.s4d); mp4: a turntable "
+        help="ply, spz: Gaussians of one frame, spz in a quarter of the bytes; 4dgs: the moving scene in one "
+        "file; html: a web page that plays the scene; clip: the viewer's scene file (.s4d); mp4: a turntable "
         "(default: from the suffix)",
     )
     command.add_argument(
-        "--frames", help="for ply and spz: 'all' or frame numbers: 0,5,10 (default: all; a file holds one)"
+        "--frames",
+        help="for ply and spz: 'all' or frame numbers: 0,5,10; one file holds one frame (default: all)",
     )
     command.add_argument(
         "--precision",
         choices=("full", "small"),
-        help="for clip and html: small takes two thirds of the bytes, quantized coarser (default: full)",
+        help="for clip and html: small is quantized more coarsely, two thirds of the bytes (default: full)",
     )
-    command.add_argument("--size", type=int, help="for mp4: size in pixels (default: that of the fit)")
+    command.add_argument("--size", type=int, help="for mp4: image size, pixels (default: that of the fit)")
     command.add_argument(
         "--bullet-time",
         type=int,
         metavar="FRAME",
-        help="for mp4: instead of a turntable, the motion freezes at this frame while the camera turns once",
+        help="for mp4: freeze the motion at this frame while the camera orbits once (default: a turntable)",
     )
 
 
@@ -71,7 +72,7 @@ def _export(options: argparse.Namespace) -> int:
             if chosen.holds_one_frame:
                 given["frame_time"] = model.frame_times[_only(frames, path)].item()
             chosen.write(path, model, monitor=monitor, **given)
-    say({"folder": str(path), "files": len(written)} if is_folder else {"file": str(path)})
+    print_result({"folder": str(path), "files": len(written)} if is_folder else {"file": str(path)})
     return 0
 
 
@@ -80,10 +81,10 @@ def _format_of(path: Path, name: str | None) -> ExportFormat:
     named = next((entry for entry in _FORMATS.values() if entry.suffix == path.suffix.lower()), None)
     if name is None:
         if named is None:
-            raise ValueError(f"{path}: no suffix of a format; give --format {'|'.join(_FORMATS)}.")
+            raise ValueError(f"{path}: unknown suffix {path.suffix!r}; give --format {'|'.join(_FORMATS)}.")
         return named
     if named is not None and named.name != name:
-        raise ValueError(f"{path}: its suffix is that of {named.name}, --format is {name}; make them agree.")
+        raise ValueError(f"{path}: the suffix is that of {named.name}, --format is {name}; make them agree.")
     return _FORMATS[name]
 
 
@@ -93,7 +94,7 @@ def _applies(option: str, chosen: ExportFormat) -> bool:
 
 
 def _only(frames: list[int], path: Path) -> int:
-    """Return the frame of a file that holds one; raises ValueError if there are more."""
+    """Return the only frame of a list; raises ValueError if it has more, as the file holds one."""
     if len(frames) > 1:
         raise ValueError(
             f"{path}: one file holds one frame, not {len(frames)}; give one number with --frames, or a "

@@ -20,7 +20,7 @@ def add_fit_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--steps", type=int, help="optimization steps (default: the preset's)")
     command.add_argument(
         "--size", type=int,
-        help="render size, pixels, at most that of the larger of frames and views (default: the preset's)",
+        help="render size, pixels; at most the larger of frame and view size (default: the preset's)",
     )  # fmt: skip
     command.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
 
@@ -29,8 +29,8 @@ def add_guidance_options(command: argparse.ArgumentParser) -> None:
     """Add the options of score distillation."""
     command.add_argument(
         "--guidance-model", metavar="DIR",
-        help="folder of a Zero123 model, or bundled/NAME, one that ships with the package: novel views are "
-        "supervised by it with score distillation (default: none)",
+        help="folder of a Zero123 model, or bundled/NAME, one that ships with the package; it supervises "
+        "random novel views by score distillation (default: none)",
     )  # fmt: skip
     command.add_argument(
         "--guidance-weight", type=float, metavar="W",
@@ -44,18 +44,22 @@ def add_guidance_options(command: argparse.ArgumentParser) -> None:
 
 
 def fit_config(options: argparse.Namespace) -> OptimizationConfig:
-    """Return the configuration that the options choose."""
+    """Return the configuration with the options of a fit."""
     name = options.preset or auto_preset(device())
     return preset(name, steps=options.steps, size=options.size, seed=options.seed)
 
 
 def guided_config(options: argparse.Namespace) -> OptimizationConfig:
-    """Return the configuration with the options of score distillation; ValueError without a needed model."""
+    """Return the configuration with the options of a fit and of score distillation.
+
+    Raises:
+        ValueError: if the options need a guidance model and name none.
+    """
     config = fit_config(options)
     config.check_guidance(options.guidance_model is not None)
     values = {"weight": options.guidance_weight, "anchors": options.guidance_anchors}
     given = {name: value for name, value in values.items() if value is not None}
     if given and options.guidance_model is None:
         names = ", ".join(f"--guidance-{name}" for name in given)
-        raise ValueError(f"{names}: there is no guidance; give --guidance-model, or leave it out.")
+        raise ValueError(f"{names}: no effect without a guidance model; give --guidance-model, or omit it.")
     return replace(config, guidance=replace(config.guidance, **given))

@@ -15,7 +15,7 @@ from ..resume import Checkpoint
 from .console import ConsoleMonitor
 from .fit_options import add_fit_options, add_guidance_options, guided_config
 from .networks import load_guidance
-from .options import EXIT_INTERRUPTED, add_command, device, frame_rate, output_folder, rounded, say
+from .options import EXIT_INTERRUPTED, add_command, device, frame_rate, output_folder, print_result, rounded
 
 _logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ def add_fitting(commands: Any) -> None:
     """Add the command."""
     command = add_command(commands, "fit", _fit, "fit a scene to posed views of a video")
     command.add_argument(
-        "views", help="ViewSet folder: ref/{f}_rgba.png, zero123/{f}_rgba/{v}.png, optional views.json"
+        "views", help="view folder: ref/{f}_rgba.png, zero123/{f}_rgba/{v}.png, optional views.json"
     )
     command.add_argument(
         "-o", "--out", required=True,
@@ -36,7 +36,7 @@ def add_fitting(commands: Any) -> None:
         "--fps", type=float, help="frames per second (default: that of views.json, else 8)"
     )
     command.add_argument(
-        "--hold-out-view", type=int, metavar="K", help="hold posed view K out of the fit and measure on it"
+        "--hold-out-view", type=int, metavar="K", help="exclude posed view K from the fit and evaluate on it"
     )
     command.add_argument(
         "--resume", action="store_true", help="resume from the checkpoint of an interrupted fit in OUT"
@@ -44,7 +44,7 @@ def add_fitting(commands: Any) -> None:
 
 
 def _fit(options: argparse.Namespace) -> int:
-    """Fit a scene to a folder of views."""
+    """Fit a scene to the images of a view folder."""
     config = guided_config(options)
     out = output_folder(options.out)
     checkpoint = out / pipeline.CHECKPOINT
@@ -66,7 +66,7 @@ def _fit(options: argparse.Namespace) -> int:
             model, report = pipeline.fit(views, config, monitor=monitor, **fit_options)
     pipeline.write_fit(out, model, report)
     is_done = finish_checkpoint(checkpoint, report, config)
-    say(
+    print_result(
         {
             "scene": str(out / "scene.safetensors"),
             "num_gaussians": report.num_gaussians,
@@ -77,10 +77,11 @@ def _fit(options: argparse.Namespace) -> int:
 
 
 def announce_checkpoint(checkpoint: Path, resume: bool) -> None:
-    """Warn about a checkpoint that will be replaced, or one to resume from that is missing."""
+    """Warn if the fit will overwrite a checkpoint, or if there is none to resume from."""
     if checkpoint.exists() and not resume:
         _logger.warning(
-            "%s: checkpoint of an interrupted fit; this one replaces it, --resume continues it.", checkpoint
+            "%s: checkpoint of an interrupted fit, which this fit overwrites; --resume continues it.",
+            checkpoint,
         )
     elif resume and not checkpoint.exists():
         _logger.warning("%s: no such checkpoint; the fit starts from the beginning.", checkpoint)
@@ -99,7 +100,7 @@ def finish_checkpoint(checkpoint: Path, report: pipeline.Report, config: Optimiz
 def _denoiser_maker(
     options: argparse.Namespace, config: OptimizationConfig
 ) -> pipeline.DenoiserMaker | None:
-    """Return what prepares the guidance model, if the options name one."""
+    """Return the function that prepares the guidance model; None if the options name no model."""
     if options.guidance_model is None:
         return None
     from ..pipeline.guidance import denoiser_maker  # diffusers takes seconds to import

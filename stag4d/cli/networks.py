@@ -1,6 +1,6 @@
-"""Loading of the networks that commands are given, onto the fastest available device.
+"""Loads the models that the options name, onto the fastest available device.
 
-diffusers takes seconds to import, so only the loading does.
+diffusers takes seconds to import, so it is imported within the functions that need it.
 """
 
 from __future__ import annotations

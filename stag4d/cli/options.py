@@ -33,12 +33,15 @@ def add_command(
 def add_clip_options(command: argparse.ArgumentParser) -> None:
     """Add the input video and its options."""
     command.add_argument(
-        "clip", help="video file, or folder of images; with alpha, or a plain background"
+        "clip", help="video file or folder of images, with alpha or a plain background"
     )
-    command.add_argument("--frames", type=int, default=32, help="0 keeps all (default: %(default)s)")
+    command.add_argument(
+        "--frames", type=int, default=32,
+        help="number of frames to keep, evenly spaced; 0: all (default: %(default)s)",
+    )  # fmt: skip
     command.add_argument(
         "--margin", type=float, default=0.1,
-        help="margin on each side of the object's motion, as a share of the frame (default: %(default)s)",
+        help="free space on each side of the object's motion, as a share of the frame (default: %(default)s)",
     )  # fmt: skip
     command.add_argument("--fps", type=float, help="frames per second (default: the video's; 8 for a folder)")
     command.add_argument(
@@ -71,7 +74,7 @@ def device() -> torch.device:
 
 
 def image_size(requested: int | None, settings: Mapping[str, Any]) -> int:
-    """Return the requested image size, else the fit's, pixels."""
+    """Return the requested image size, or that of the fit if it is None, pixels."""
     size = requested if requested is not None else int(settings.get("size", 512))
     if not 1 <= size <= 4096:
         raise ValueError(f"--size: {size} pixels; expected 1 to 4096.")
@@ -79,7 +82,7 @@ def image_size(requested: int | None, settings: Mapping[str, Any]) -> int:
 
 
 def frame_rate(requested: float) -> float:
-    """Return the requested frame rate after checking it."""
+    """Return the requested frame rate, frames per second, after checking its range."""
     if not 0 < requested <= _MAX_FPS:
         raise ValueError(f"--fps: {requested:g} frames per second; expected above 0, at most {_MAX_FPS:g}.")
     return requested
@@ -100,7 +103,7 @@ def frame_numbers(text: str, num_frames: int) -> list[int]:
 
 
 def output_folder(text: str | Path) -> Path:
-    """Return an output folder after a trial write; it is created when its first file is."""
+    """Return the path of an output folder after a trial write; the folder is not created yet."""
     folder = Path(text)
     if ".." in folder.parts:
         raise ValueError(f"{folder}: an output path must not contain '..'; name it without.")
@@ -133,6 +136,6 @@ def rounded(value: Any) -> Any:
     return [rounded(item) for item in value] if isinstance(value, list) else value
 
 
-def say(result: dict[str, Any]) -> None:
+def print_result(result: dict[str, Any]) -> None:
     """Print a command's result as JSON on stdout."""
     sys.stdout.write(json.dumps(result) + "\n")

@@ -11,7 +11,7 @@ from ..data.view_layout import frame_file
 from ..geometry import OrbitPose
 from ..scene import load_scene
 from .console import ConsoleMonitor
-from .options import add_command, device, frame_numbers, image_size, output_folder, rounded, say
+from .options import add_command, device, frame_numbers, image_size, output_folder, print_result, rounded
 
 
 def add_scenes(commands: Any) -> None:
@@ -21,13 +21,13 @@ def add_scenes(commands: Any) -> None:
     command.add_argument("-o", "--out", required=True, help="folder for view{v}_frame{f}.png and views.json")
     command.add_argument(
         "--views", type=_view_angles, required=True, metavar="AZ,EL;AZ,EL",
-        help="azimuth and elevation of each view, degrees; 0,0 is the input camera, positive is above",
+        help="azimuth (0: input camera) and elevation (positive: above) of each view, degrees",
     )  # fmt: skip
     command.add_argument("--frames", default="all", help="'all' or frame numbers: 0,5,10 (default: all)")
     command.add_argument("--size", type=int, help="image size, pixels (default: that of the fit)")
 
     command = add_command(
-        commands, "evaluate", _evaluate, "measure a scene against ground-truth images; JSON on stdout"
+        commands, "evaluate", _evaluate, "compare a scene with ground-truth images; metrics as JSON on stdout"
     )
     command.add_argument("scene", help="scene.safetensors")
     command.add_argument("--truth", required=True, help="folder as `stag4d render` writes it")
@@ -50,16 +50,16 @@ def _render(options: argparse.Namespace) -> int:
     size = image_size(options.size, model.info.settings)
     with ConsoleMonitor() as monitor:
         pipeline.write_views_of(out, model.to(device()), poses, frames, size, monitor)
-    say({"folder": str(out), "views": len(poses), "frames": len(frames), "size": size})
+    print_result({"folder": str(out), "views": len(poses), "frames": len(frames), "size": size})
     return 0
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    """Measure a scene against ground-truth images."""
+    """Compute metrics of a scene against ground-truth images."""
     model = load_scene(options.scene).to(device())
     with ConsoleMonitor() as monitor:
         metrics = pipeline.evaluate(model, Path(options.truth), monitor)
-    say(rounded(metrics))
+    print_result(rounded(metrics))
     return 0
 
 

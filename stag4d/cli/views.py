@@ -1,6 +1,6 @@
 """``stag4d multiview``: posed views of every frame of a video; ``stag4d download``: the weights for it.
 
-diffusers takes seconds to import, so only the command itself does.
+diffusers takes seconds to import, so it is imported within the functions that need it.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from .options import (
     add_clip_options,
     add_command,
     output_folder,
+    print_result,
     read_input,
     refuse_own_input,
     rounded,
-    say,
 )
 
 _logger = logging.getLogger(__name__)
@@ -48,39 +48,41 @@ def add_views(commands: Any) -> None:
     )
     command.add_argument(
         "--rig", choices=("v1.1", "v1.2"),
-        help="cameras of the model's views (default: those of its index, or of its folder's name, or v1.1)",
+        help="camera rig of the model (default: from model_index.json or the folder's name, else v1.1)",
     )  # fmt: skip
     command.add_argument(
         "--steps", type=int, help="diffusion steps (default: the model's own, else 75)"
     )
     command.add_argument(
         "--guidance-scale", type=float,
-        help="scale of classifier-free guidance: 0 ignores the frame; 1 takes half the time (default: the "
-        "model's own, else 4)",
+        help="scale of classifier-free guidance; 0: unconditional, 1: conditional branch only, half the time "
+        "(default: the model's own, else 4)",
     )  # fmt: skip
     command.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
     command.add_argument(
-        "--anchor-frame", type=int, default=0, help="frame that the others attend to (default: %(default)s)"
+        "--anchor-frame", type=int, default=0, help="frame that all others attend to (default: %(default)s)"
     )
     command.add_argument(
         "--anchor-strength", type=float, default=0.5,
-        help="weight of the anchor frame's keys and values; 0: independent frames, 1: the anchor's only "
-        "(default: %(default)s)",
+        help="weight of the anchor frame's keys and values in self-attention; 0: independent frames, 1: the "
+        "anchor's only (default: %(default)s)",
     )  # fmt: skip
     command.add_argument(
         "--previous-strength", type=float, default=0.0,
-        help="weight of the previous frame's, a second anchor (default: %(default)s)",
+        help="weight of the previous frame's keys and values, as a second anchor (default: %(default)s)",
     )  # fmt: skip
     command.add_argument(
         "--separate-noise", action="store_true", help="independent noise for every frame; more flicker"
     )
     command.add_argument(
         "--share-reference-noise", action="store_true",
-        help="the same noise on every frame's reference; less flicker where frames are alike",
+        help="the same noise on every frame's reference latents; less flicker between similar frames",
     )  # fmt: skip
     command.add_argument("--batch-size", type=int, help="frames per UNet call (default: as many as fit)")
     command.add_argument(
-        "--dtype", choices=tuple(DTYPES), help="of the networks (default: float16 on CUDA, else float32)"
+        "--dtype",
+        choices=tuple(DTYPES),
+        help="data type of the networks (default: float16 on CUDA, else float32)",
     )
     command.add_argument(
         "--mattes", choices=("border", "rembg"), default="border",
@@ -89,11 +91,11 @@ def add_views(commands: Any) -> None:
     )  # fmt: skip
     command.add_argument(
         "--resume", action="store_true",
-        help="resume the same command after an interrupt; if it was finished, do nothing",
+        help="resume the same command after an interrupt; nothing is done if it was finished",
     )  # fmt: skip
 
     command = add_command(commands, "download", _download, "download published weights under their license")
-    command.add_argument("name", choices=("zero123plus-v1.1", "zero123plus-v1.2"), help="which ones")
+    command.add_argument("name", choices=("zero123plus-v1.1", "zero123plus-v1.2"), help="weights to download")
     command.add_argument(
         "-o", "--out", default="models/diffusers",
         help="parent of the model folder; ComfyUI's is models/diffusers (default: %(default)s)",
@@ -104,7 +106,7 @@ def add_views(commands: Any) -> None:
 
 
 def _download(options: argparse.Namespace) -> int:
-    """Show a license, ask, and download."""
+    """Show the license, ask for consent, and download."""
     from ..diffusion.published import PUBLISHED, download_weights
 
     weights, out = PUBLISHED[options.name], output_folder(options.out)
@@ -112,12 +114,12 @@ def _download(options: argparse.Namespace) -> int:
     _logger.info("license: %s", weights.license)
     if not options.accept_license and not _is_agreed():
         raise ValueError("the license was not accepted, nothing was downloaded; --accept-license accepts it.")
-    say({"folder": str(download_weights(options.name, out))})
+    print_result({"folder": str(download_weights(options.name, out))})
     return 0
 
 
 def _is_agreed() -> bool:
-    """Ask at the terminal; without one the answer is no."""
+    """Ask at the terminal whether the license is accepted; False without a terminal."""
     if not sys.stdin.isatty():
         return False
     sys.stderr.write("Do you accept it and download? [y/N] ")
@@ -130,7 +132,7 @@ def _multiview(options: argparse.Namespace) -> int:
     from ..pipeline.multiview import write_multiview
 
     out = output_folder(options.out)
-    model_folder(options.model, "multiview")  # wrong names and numbers fail before the video is read
+    model_folder(options.model, "multiview")  # a wrong name fails before the video is read
     settings: dict[str, Any] = {
         "anchor": Anchor(options.anchor_frame, options.anchor_strength, options.previous_strength),
         "batch_size": options.batch_size,
@@ -151,7 +153,7 @@ def _multiview(options: argparse.Namespace) -> int:
             remover=remover, resume=options.resume, monitor=monitor,
         )  # fmt: skip
     _logger.info("look at %s", out / "views.png")
-    say(
+    print_result(
         {
             "folder": str(out),
             "frames": len(video),

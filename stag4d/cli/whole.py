@@ -1,6 +1,6 @@
 """``stag4d run``: the whole method on a video; ``stag4d demo``: on a toy whose ground truth is known.
 
-diffusers takes seconds to import, so only the commands themselves do.
+diffusers takes seconds to import, so it is imported within the functions that need it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from .options import (
     add_clip_options,
     add_command,
     output_folder,
+    print_result,
     read_input,
     refuse_own_input,
     rounded,
-    say,
 )
 
 _logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ BUNDLED_MULTIVIEW, BUNDLED_GUIDANCE = "bundled/mini-zero123plus", "bundled/mini-
 def add_whole(commands: Any) -> None:
     """Add the commands."""
     command = add_command(
-        commands, "demo", _demo, "make a scene of a toy with the bundled models; compare with ground truth"
+        commands, "demo", _demo, "make a scene of a toy with the bundled models; compare it with ground truth"
     )
     command.add_argument("-o", "--out", default="demo_out", help="folder to write (default: %(default)s)")
     add_fit_options(command)
@@ -66,10 +66,10 @@ def _run(options: argparse.Namespace) -> int:
     from ..pipeline.whole import VIEWS, run
 
     out, config = output_folder(options.out), guided_config(options)
-    pipeline.model_folder(options.multiview_model, "multiview")  # wrong names fail before any work
+    pipeline.model_folder(options.multiview_model, "multiview")  # a wrong name fails before any work
     if options.guidance_model is not None:
         pipeline.model_folder(options.guidance_model, "guidance")
-    if not options.resume:  # without a checkpoint, a resumed call may still be at its views
+    if not options.resume:  # a resumed call has none while its views are unfinished
         announce_checkpoint(out / pipeline.CHECKPOINT, resume=False)
     refuse_own_input(Path(options.clip), out / VIEWS)
     video = read_input(options, config.size)
@@ -100,5 +100,5 @@ def _demo(options: argparse.Namespace) -> int:
 def _finish(out: Path, report: pipeline.Report, config: OptimizationConfig) -> int:
     """Log where the result is; returns the exit status."""
     _logger.info("open %s, or look at %s", out / "scene.html", out / "turntable.mp4")
-    say({"scene": str(out / "scene.safetensors"), **rounded(report.metrics)})
+    print_result({"scene": str(out / "scene.safetensors"), **rounded(report.metrics)})
     return 0 if report.steps == config.steps else EXIT_INTERRUPTED

@@ -169,7 +169,8 @@ def preset(
 
 def auto_preset(device: torch.device) -> PresetName:
     """Return the preset for users who choose none: ``quality`` where gsplat rasterizes, else ``fast``."""
-    return "quality" if select_backend(device) == "gsplat" else "fast"
+    has_gsplat = device.type == "cuda" and select_backend(device) == "gsplat"
+    return "quality" if has_gsplat else "fast"
 
 
 # Ours: the fields' documentation gives the official numbers.
