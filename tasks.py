@@ -1,7 +1,7 @@
-"""One command per habit: ``python3 tasks.py demo``, ``test``, ``lint``, ``types``, ``host-test``, ``bench``.
+"""Development tasks: ``python3 tasks.py demo``, ``test``, ``lint``, ``types``, ``host-test``, ``bench``.
 
-Needs Python 3.10 or newer and nothing else. Each command first makes or refreshes the environment in
-``.venv``: minutes of work the first time, none while requirements.txt and pyproject.toml stay as they are.
+Needs Python 3.10 or newer and nothing else. Each task first creates or updates the environment in ``.venv``:
+minutes of work the first time, none while requirements.txt and pyproject.toml are unchanged.
 """
 
 from __future__ import annotations
@@ -10,14 +10,17 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = str(VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
-TORCH = "torch==2.13.0"  # what the tests pass with; requirements.txt leaves the choice to the host
+TORCH = "torch==2.13.0"  # the version that the tests run with; inside ComfyUI the host chooses
+WEB_CHECKS = (["lint"], ["format:check"], ["types"])  # npm scripts in tests/web/package.json
+WEB_FIXES = (["lint", "--", "--fix"], ["format"], ["types"])
 
 HOST_HELP = """\
 No ComfyUI found: {found}.
@@ -27,12 +30,12 @@ interpreter). Then run this command again."""
 
 
 class TaskError(Exception):
-    """A task cannot go on; the message is for the user."""
+    """A task failed; the message says why and what to do."""
 
 
 def main(arguments: list[str]) -> int:
     """Run the task that the first argument names and return the exit status."""
-    if sys.version_info < (3, 10):  # noqa: UP036 - said in words before anything newer is used
+    if sys.version_info < (3, 10):  # noqa: UP036 - an error message in place of a traceback
         found = ".".join(str(number) for number in sys.version_info[:3])
         print(f"error: this is Python {found}; Python 3.10 or newer is needed.", file=sys.stderr)
         return 2
@@ -52,38 +55,48 @@ def main(arguments: list[str]) -> int:
 
 
 def demo(arguments: list[str]) -> int:
-    """Run the whole method on the bundled sample, into demo_out (or where -o says)."""
+    """Run the whole method on the bundled sample; the output folder is demo_out, or that of -o."""
     prepare()
     return run([PYTHON, "-m", "stag4d", "demo", "-o", "demo_out", *arguments])
 
 
 def test(arguments: list[str]) -> int:
-    """Lint, type-check and test, all three; arguments go to pytest, whose closing line comes last.
+    """Lint, check types and run the tests; arguments go to pytest, --cov adds a table of coverage.
 
-    Where a ComfyUI is found, the tests that need one run too.
+    All three stages run, whichever fails; pytest is the last, so that its summary ends the output. Where a
+    ComfyUI is found, the tests that need it run too.
     """
     prepare(dev=True)
     with_host = ["-m", "not slow"] if host_is_there() else []
-    stages = {"lint": LINT, "types": TYPES, "tests": (PYTHON, "-m", "pytest", *with_host, *arguments)}
+    coverage = ["--cov"] if "--cov" in arguments else []  # an option follows it, or a path would be its value
+    others = [argument for argument in arguments if argument != "--cov"]
+    pytest = [PYTHON, "-m", "pytest", *with_host, *coverage, "--durations=15", *others]
+    stages: dict[str, Callable[[], int]] = {
+        "lint": check_style,
+        "types": check_types,
+        "tests": lambda: run(pytest, cwd=ROOT),
+    }
     failed: dict[str, int] = {}
-    for name, command in stages.items():
+    for name, stage in stages.items():
         say(f"{name} ({' and '.join(failed)} failed)" if failed else name)
-        status = run(command, cwd=ROOT)
+        status = stage()
         if status:
             failed[name] = status
     return next(iter(failed.values()), 0)
 
 
 def lint(arguments: list[str]) -> int:
-    """Check the style with ruff; --fix repairs what it can."""
+    """Check the style and format of Python and JavaScript; --fix corrects them."""
+    if arguments not in ([], ["--fix"]):
+        raise TaskError(f"lint: the arguments are {' '.join(arguments)}; expected --fix or none.")
     prepare(dev=True)
-    return run([*LINT, *arguments], cwd=ROOT)
+    return check_style(fix=bool(arguments))
 
 
 def types(arguments: list[str]) -> int:
     """Check the types with mypy."""
     prepare(dev=True)
-    return run([*TYPES, *arguments], cwd=ROOT)
+    return check_types(arguments)
 
 
 def host_test(arguments: list[str]) -> int:
@@ -97,40 +110,96 @@ def host_test(arguments: list[str]) -> int:
 
 
 def host_folder() -> Path:
-    """Return where ComfyUI would be."""
+    """Return the folder in which ComfyUI is looked for."""
     return Path(os.environ.get("COMFYUI_PATH") or "~/ComfyUI").expanduser()
 
 
 def host_python() -> Path:
-    """Return the interpreter that would run it."""
+    """Return the Python interpreter that runs ComfyUI."""
     return Path(os.environ.get("COMFYUI_PYTHON") or "~/ComfyUI-venv/bin/python").expanduser()
 
 
 def host_is_there() -> bool:
-    """Return whether ComfyUI and its interpreter are there."""
+    """Return whether ComfyUI and its interpreter exist."""
     return (host_folder() / "main.py").is_file() and host_python().exists()
 
 
 def bench(arguments: list[str]) -> int:
-    """Run the benchmark that the next argument names, or list them."""
+    """Run the benchmark that the next argument names, or list all."""
     names = sorted(path.stem for path in (ROOT / "benchmarks").glob("[!_]*.py"))
     if not arguments or arguments[0] not in names:
-        asked = arguments[0] if arguments else "nothing"
-        raise TaskError(f"bench: {asked} was asked for; expected one of: {', '.join(names) or '(none)'}.")
+        asked = arguments[0] if arguments else "missing"
+        raise TaskError(f"bench: the name is {asked}; expected one of: {', '.join(names) or '(none)'}.")
     prepare()
-    os.environ["PYTHONPATH"] = str(ROOT)  # for `benchmarks` and `tiny_models`, from any working directory
+    os.environ["PYTHONPATH"] = str(ROOT)  # for `benchmarks` and `tiny_models` from any working directory
     return run([PYTHON, "-m", f"benchmarks.{arguments[0]}", *arguments[1:]])
 
 
 TASKS = {"demo": demo, "test": test, "lint": lint, "types": types, "host-test": host_test, "bench": bench}
-LINT = (PYTHON, "-m", "ruff", "check", ".")
-TYPES = (PYTHON, "-m", "mypy")
+
+
+def check_style(*, fix: bool = False) -> int:
+    """Run ruff's linter, ruff's formatter and the checks of the JavaScript; return the first failure."""
+    ruff = [PYTHON, "-m", "ruff"]
+    commands = (
+        [*ruff, "check", *(["--fix"] if fix else []), "."],
+        [*ruff, "format", *([] if fix else ["--check"]), "."],
+    )
+    return first_failure([*(run(command, cwd=ROOT) for command in commands), check_web(fix=fix)])
+
+
+def check_web(*, fix: bool = False) -> int:
+    """Run the npm checks of the JavaScript in web/; without npm skip them, or fail where CI is true."""
+    npm, folder = which("npm"), ROOT / "tests" / "web"
+    if npm is None:
+        needed = os.environ.get("CI") == "true"
+        consequence = "required with CI=true" if needed else "skipped"
+        say(f"npm is not installed; the checks of web/ are {consequence}")
+        return int(needed)
+    stamp = folder / "node_modules" / ".ready"
+    wanted = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()
+    if not (stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted):
+        status = run([npm, "ci", "--no-audit", "--no-fund", "--prefix", str(folder)])
+        if status:
+            return status
+        stamp.write_text(wanted, encoding="utf-8")
+    scripts = WEB_FIXES if fix else WEB_CHECKS
+    return first_failure([run([npm, "run", "--prefix", str(folder), *script]) for script in scripts])
+
+
+def check_types(arguments: Sequence[str] = ()) -> int:
+    """Run mypy on what pyproject.toml lists and on nodes/, or with the given arguments."""
+    link_pack()
+    mypy = [PYTHON, "-m", "mypy"]
+    commands = [[*mypy, *arguments]] if arguments else [mypy, [*mypy, "-p", "stag4d_pack.nodes"]]
+    return first_failure([run(command, cwd=ROOT) for command in commands])
+
+
+def link_pack() -> None:
+    """Create the link by which mypy imports the repository root as the package stag4d_pack.
+
+    nodes/ imports ``..stag4d``, as ComfyUI loads the root as a package; a clone's folder may have any name.
+    """
+    link = ROOT / ".mypy_cache" / "pack" / "stag4d_pack"
+    if link.exists() and link.samefile(ROOT):
+        return
+    link.unlink(missing_ok=True)
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if os.name == "nt":  # a junction: symbolic links need administrator rights
+        run(["cmd", "/c", "mklink", "/J", str(link), str(ROOT)])
+    else:
+        link.symlink_to(ROOT, target_is_directory=True)
+
+
+def first_failure(statuses: Sequence[int]) -> int:
+    """Return the first exit status that is not 0, or 0."""
+    return next((status for status in statuses if status), 0)
 
 
 def prepare(*, dev: bool = False) -> None:
-    """Bring ``.venv`` up to date with what requirements.txt and pyproject.toml ask for.
+    """Bring ``.venv`` up to date with requirements.txt and pyproject.toml.
 
-    torch comes first and alone: any other package that asks for it would fetch the newest build instead.
+    torch is installed first and alone: the requirement of any other package would fetch its newest build.
     """
     stamp = VENV / ("ready-dev" if dev else "ready")
     wanted = fingerprint()
@@ -147,13 +216,13 @@ def prepare(*, dev: bool = False) -> None:
         pip("--no-deps", "-e", str(ROOT))
         base.write_text(wanted, encoding="utf-8")
     if dev:
-        say("installing ruff, mypy, pytest and hypothesis into .venv")
+        say("installing the development tools into .venv")
         pip("-e", f"{ROOT}[dev]")
         stamp.write_text(wanted, encoding="utf-8")
 
 
 def fingerprint() -> str:
-    """Return a hash of everything that the environment is made from."""
+    """Return a hash of everything that the content of the environment depends on."""
     digest = hashlib.sha256(f"{TORCH}\n{ROOT}\n".encode())
     for name in ("requirements.txt", "pyproject.toml"):
         digest.update((ROOT / name).read_bytes())
@@ -168,21 +237,21 @@ def works() -> bool:
 
 
 def make_environment() -> None:
-    """Make an empty ``.venv``; raises TaskError with what to install where Python lacks the module for it."""
+    """Create an empty ``.venv``; raise TaskError where this Python lacks the modules for it."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     if find_spec("venv") is None or find_spec("ensurepip") is None:
         raise TaskError(
-            f"this Python {version} cannot make a virtual environment; on Debian and Ubuntu "
-            f"'apt install python{version}-venv' adds what is missing."
+            f"this Python {version} cannot create a virtual environment; on Debian and Ubuntu "
+            f"'apt install python{version}-venv' installs the missing modules."
         )
-    say(f"making .venv with Python {version}")
+    say(f"creating .venv with Python {version}")
     if run([sys.executable, "-m", "venv", "--clear", str(VENV)]):
-        raise TaskError(f"venv: making {VENV} failed (see Python's message above); is its folder writable?")
+        raise TaskError(f"venv: creating {VENV} failed (see Python's message above); is its folder writable?")
 
 
 def pip(*arguments: str) -> None:
-    """Install into ``.venv``; raises TaskError when pip fails."""
-    quiet = [] if sys.stdout.isatty() else ["--quiet"]  # at a terminal pip shows how far a download is
+    """Install into ``.venv``; raise TaskError when pip fails."""
+    quiet = [] if sys.stdout.isatty() else ["--quiet"]  # a progress bar at a terminal
     if run([PYTHON, "-m", "pip", "install", "--disable-pip-version-check", *quiet, *arguments]):
         raise TaskError(
             f"pip: 'pip install {' '.join(arguments)}' failed (see its message above); check the network "
@@ -191,7 +260,7 @@ def pip(*arguments: str) -> None:
 
 
 def say(text: str) -> None:
-    """Tell the user what happens now."""
+    """Print what the task does next."""
     print(f"== {text}", file=sys.stderr, flush=True)
 
 

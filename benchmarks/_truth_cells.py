@@ -28,10 +28,10 @@ from stag4d.evaluation import compare, on_white
 from stag4d.geometry import OrbitPose
 from stag4d.optimization import OptimizationConfig, preset
 from stag4d.pipeline import fit, model_folder, render_views
-from stag4d.pipeline.guidance import distilling
+from stag4d.pipeline.guidance import denoiser_maker
 from stag4d.pipeline.multiview import write_multiview
 from stag4d.toys import INPUT_POSE, TEST_POSES, toy_seed, toy_truth
-from stag4d.types import ViewSet
+from stag4d.types import InputVideo, ViewSet
 
 from ._truth_rows import ROWS, Row
 
@@ -169,7 +169,9 @@ def run_cell(bench: Bench, models: Models, cell: Cell) -> dict[str, Any]:
         folder = bench.out / "views" / str(cell._replace(row=row.views_name))
         sampling = row.sampling(bench.sampling_steps, bench.guidance_scale)
         noise = row.noise(cell.seed)
-        write_multiview(folder, models.multiview, images, alphas, noise, sampling, resume=True)
+        write_multiview(
+            folder, models.multiview, InputVideo(images, alphas), noise, sampling, resume=True
+        )
         views = read_views(folder)
         drawn = views.view_images.transpose(0, 1), views.view_alphas.transpose(0, 1)
         found = compare(*drawn, *own_views)
@@ -198,12 +200,12 @@ def _fitted(
     """Return a row's scene from the test views, [V, F, S, S, 3] straight and alphas, and its Gaussians."""
     config = bench.fitting(row, seed)
     prior = models.guidance if row.told_of is not None else None
-    make_prior = None if prior is None else distilling(prior, config)
+    make_denoiser = None if prior is None else denoiser_maker(prior, config.seed)
     device = models.multiview.unet.device
     clips = [_frame(views, frame) for frame in range(views.num_frames)] if row.is_alone else [views]
     shots, counts = [], []
     for clip in clips:
-        model, report = fit(clip, config, make_prior=make_prior, device=device)
+        model, report = fit(clip, config, make_denoiser=make_denoiser, device=device)
         counts.append(report.num_gaussians)
         shots.append(render_views(model, list(TEST_POSES), list(range(clip.num_frames)), bench.size))
     images, alphas = (torch.cat(parts, dim=1) for parts in zip(*shots, strict=True))

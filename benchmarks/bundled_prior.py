@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from stag4d.diffusion import Zero123Model, Zero123Prior, load_guidance_model
+from stag4d.diffusion import PosedPrior, Zero123Model, load_guidance_model
 from stag4d.evaluation import on_white
 from stag4d.geometry import OrbitPose, zero123plus_rig
 from stag4d.pipeline import model_folder
@@ -47,16 +47,16 @@ def main() -> None:
 
 def told_of_toys(
     model: Zero123Model, images: Tensor, alphas: Tensor, generator: torch.Generator
-) -> Zero123Prior:
+) -> PosedPrior:
     """Return the prior of N toys, each a frame; inputs and six views are [7, N, S, S, 3] and alphas."""
     views = ViewSet(
         images[0], alphas[0], images[1:].transpose(0, 1), alphas[1:].transpose(0, 1), INPUT_POSE, RIG
     )  # fmt: skip
-    return Zero123Prior(model, views, generator)
+    return PosedPrior(model, views, generator)
 
 
 def denoising_errors(
-    prior: Zero123Prior, images: Tensor, alphas: Tensor, timestep: int, generator: torch.Generator
+    prior: PosedPrior, images: Tensor, alphas: Tensor, timestep: int, generator: torch.Generator
 ) -> dict[str, float]:
     """Return the mean errors on the toys that a prior was told of, by what it is told.
 

@@ -27,6 +27,7 @@ from stag4d.pipeline import model_folder
 from stag4d.pipeline.multiview import generate_views
 from stag4d.toys import INPUT_POSE, many_toys
 from stag4d.toys.objects import SPLITS
+from stag4d.types import InputVideo
 
 SHEET_TOYS = 8
 KNOWN = 4  # training toys in the mean, for each toy that is measured
@@ -61,13 +62,14 @@ def draw_views(
 ) -> tuple[Tensor, Tensor]:
     """Return the model's six views of N inputs, each for itself: [6, N, S, S, 3] colors and alphas."""
     config = replace(model.sampling, anchor=None, num_steps=num_steps)
-    views = generate_views(model, images, alphas, noise, config)
+    views = generate_views(model, InputVideo(images, alphas), noise, config)
     return views.view_images.transpose(0, 1), views.view_alphas.transpose(0, 1)
 
 
 def copied(images: Tensor, alphas: Tensor) -> dict[str, Any]:
     """Return the scores of the first picture [V, N, S, S, 3] as a guess of all others."""
-    return compare(*(part[:1].expand_as(part[1:]) for part in (images, alphas)), images[1:], alphas[1:])
+    first_image, first_alpha = images[:1].expand_as(images[1:]), alphas[:1].expand_as(alphas[1:])
+    return compare(first_image, first_alpha, images[1:], alphas[1:])
 
 
 def mean(images: Tensor, alphas: Tensor, known: tuple[Tensor, Tensor]) -> dict[str, Any]:

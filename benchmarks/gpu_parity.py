@@ -1,8 +1,8 @@
-"""Hold the fast rasterizer of this machine to the torch reference, and time both in one run.
+"""Compare the fast rasterizer of this machine with the torch reference, and time both in one run.
 
-On CUDA that is gsplat, without a GPU Numba at small sizes. For each size the script prints the largest
-differences of images, alphas, depths and gradients, and the median milliseconds of a forward pass and of a
-forward and backward pass. Opacities stay below 0.95, for gsplat releases clamp alpha at different values.
+On CUDA the fast one is gsplat; without a GPU it is Numba, at small sizes. For each size the script prints the
+largest differences of images, alphas, depths and gradients, and the median milliseconds of a forward pass and
+of a forward and backward pass. Opacities stay below 0.95, as gsplat releases clamp alpha at different values.
 
     python3 tasks.py bench gpu_parity [--repeats 5]
 """
@@ -22,7 +22,7 @@ from torch import Tensor
 from stag4d.geometry import OrbitPose, intrinsics, orbit_viewmats
 from stag4d.rendering import rasterize, select_backend
 
-CUDA_SIZES = ((5_000, 128), (20_000, 256), (50_000, 512), (100_000, 512))  # Gaussians, pixels a side
+CUDA_SIZES = ((5_000, 128), (20_000, 256), (50_000, 512), (100_000, 512))  # Gaussians, pixels per side
 CPU_SIZES = ((500, 48), (2_000, 96))
 IMAGE_TOLERANCE = 2e-3
 GRADIENT_TOLERANCE = 1e-2
@@ -30,7 +30,7 @@ PARAMETERS = ("means", "quats", "scales", "opacities", "colors")
 
 
 def make_scene(count: int, size: int, device: torch.device) -> dict[str, Any]:
-    """Return a cloud of Gaussians and one camera as keyword arguments of ``rasterize``."""
+    """Return random Gaussians and one camera as keyword arguments of ``rasterize``."""
     generator = torch.Generator().manual_seed(0)
     scene: dict[str, Any] = {
         "means": 0.3 * torch.randn(count, 3, generator=generator),
@@ -48,7 +48,7 @@ def make_scene(count: int, size: int, device: torch.device) -> dict[str, Any]:
 
 
 def render_and_differentiate(scene: dict[str, Any], backend: str) -> dict[str, Tensor]:
-    """Return image, alpha, depth and all gradients of a fixed random weighting of them."""
+    """Return image, alpha, depth and all gradients of a fixed weighted sum of them."""
     for name in PARAMETERS:
         scene[name].grad = None
     renders, alphas, meta = rasterize(**scene, backend=backend)
@@ -61,16 +61,17 @@ def render_and_differentiate(scene: dict[str, Any], backend: str) -> dict[str, T
 
 
 def differences(actual: dict[str, Tensor], expected: dict[str, Tensor]) -> dict[str, tuple[float, float]]:
-    """Return for each quantity the largest difference, and the difference's norm over the quantity's."""
+    """Return the maximum and the relative norm of each quantity's difference."""
     out = {}
-    for name, wanted in expected.items():
-        delta = actual[name] - wanted
-        out[name] = (delta.abs().max().item(), (delta.norm() / wanted.norm().clamp(min=1e-12)).item())
+    for name, reference in expected.items():
+        delta = actual[name] - reference
+        relative = delta.norm() / reference.norm().clamp(min=1e-12)
+        out[name] = (delta.abs().max().item(), relative.item())
     return out
 
 
 def median_ms(function: Callable[[], object], repeats: int, device: torch.device) -> float:
-    """Return the median milliseconds of a call, after one that is not counted."""
+    """Return the median milliseconds of a call after one warm-up."""
     times = []
     for _ in range(repeats + 1):
         start = time.perf_counter()
@@ -82,7 +83,7 @@ def median_ms(function: Callable[[], object], repeats: int, device: torch.device
 
 
 def time_backend(scene: dict[str, Any], backend: str, repeats: int) -> tuple[float, float]:
-    """Return milliseconds forward, and forward and backward."""
+    """Return the milliseconds of a forward pass and of a forward and backward pass."""
     device = scene["means"].device
     with torch.no_grad():
         forward = median_ms(lambda: rasterize(**scene, backend=backend), repeats, device)
@@ -90,29 +91,29 @@ def time_backend(scene: dict[str, Any], backend: str, repeats: int) -> tuple[flo
 
 
 def report_size(count: int, size: int, backend: str, repeats: int, device: torch.device) -> bool:
-    """Print one size's rows; return whether all differences are within the tolerances."""
+    """Print the rows of one size; return whether all differences are within the tolerances."""
     scene = make_scene(count, size, device)
     found = differences(render_and_differentiate(scene, backend), render_and_differentiate(scene, "torch"))
-    good = True
+    passed = True
     sys.stdout.write(f"\n{count} Gaussians, {size}x{size} pixels\n")
     for name, (largest, relative) in found.items():
         is_image = name in ("image", "alpha")
         value, limit = (largest, IMAGE_TOLERANCE) if is_image else (relative, GRADIENT_TOLERANCE)
-        good &= value <= limit
-        verdict = "" if value <= limit else f"  above {limit:g}"
-        sys.stdout.write(f"  {name:12} max {largest:9.2e}  relative {relative:9.2e}{verdict}\n")
+        passed &= value <= limit
+        mark = "" if value <= limit else f"  above {limit:g}"
+        sys.stdout.write(f"  {name:12} max {largest:9.2e}  relative {relative:9.2e}{mark}\n")
     fast, reference = time_backend(scene, backend, repeats), time_backend(scene, "torch", repeats)
-    for name, mine, other in zip(("forward", "with backward"), fast, reference, strict=True):
-        times = f"{backend} {mine:8.2f} ms  torch {other:9.2f} ms  ratio {mine / other:.4f}"
+    for name, ms, torch_ms in zip(("forward", "with backward"), fast, reference, strict=True):
+        times = f"{backend} {ms:8.2f} ms  torch {torch_ms:9.2f} ms  ratio {ms / torch_ms:.4f}"
         sys.stdout.write(f"  {name:14} {times}\n")
-    return good
+    return passed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the comparison; returns 1 when a difference is too large."""
+    """Run the comparison; return 1 when a difference is too large."""
     parser = argparse.ArgumentParser(description="Compare and time the rasterizers.")
     parser.add_argument("--repeats", type=int, default=5, help="timed calls of each kind (default 5)")
-    parser.add_argument("--sizes", type=int, default=None, help="run only so many sizes, smallest first")
+    parser.add_argument("--sizes", type=int, default=None, help="number of sizes to run, smallest first")
     options = parser.parse_args(arguments)
     for device, backend, sizes in (
         (torch.device("cuda"), "gsplat", CUDA_SIZES),
@@ -124,8 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.write(f"Not comparing {backend} with torch on {device.type}. {error}\n")
             continue
         sys.stdout.write(f"{backend} against torch on {device.type}, torch {torch.__version__}\n")
-        verdicts = [report_size(*size, backend, options.repeats, device) for size in sizes[: options.sizes]]
-        return int(not all(verdicts))
+        results = [report_size(*size, backend, options.repeats, device) for size in sizes[: options.sizes]]
+        return int(not all(results))
     return 0
 
 

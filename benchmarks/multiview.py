@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import time
+from typing import Any
 
 import torch
 from diffusers import EulerAncestralDiscreteScheduler, UNet2DConditionModel
@@ -27,16 +28,16 @@ from torch import Tensor
 
 from stag4d.diffusion import (
     Anchor,
-    Conditions,
+    Conditioning,
     SamplingConfig,
     SeededNoise,
-    ancestral_step,
-    clean_estimate,
     denoise,
+    denoised_estimate,
+    euler_ancestral_step,
     install_reference_attention,
 )
 
-CONFIGS = {
+CONFIGS: dict[str, tuple[dict[str, Any], tuple[int, int], tuple[int, int], int]] = {
     # UNet, grid's latent, reference's latent, text tokens
     "small": (
         {
@@ -100,7 +101,7 @@ class OfficialAttention:
 def official(
     unet: UNet2DConditionModel,
     scheduler: EulerAncestralDiscreteScheduler,
-    conditions: Conditions,
+    conditions: Conditioning,
     noise: SeededNoise,
     num_steps: int,
     grid_size: tuple[int, int],
@@ -128,8 +129,8 @@ def official(
             state["mode"] = "read"
             scaled = (x / (sigma**2 + 1) ** 0.5).to(dtype).repeat(2, 1, 1, 1)
             uncond, cond = unet(scaled, timestep, states).sample.float().chunk(2)
-            estimate = clean_estimate(x, uncond + 4.0 * (cond - uncond), sigma, "v_prediction")
-            x = ancestral_step(
+            estimate = denoised_estimate(x, uncond + 4.0 * (cond - uncond), sigma, "v_prediction")
+            x = euler_ancestral_step(
                 x, estimate, noise.ancestral(frame, step, shape)[None].to(x), sigma, next_sigma
             )
         results.append(x[0])
@@ -191,7 +192,7 @@ def _run_cell(options: argparse.Namespace) -> None:
     unet = UNet2DConditionModel(sample_size=64, use_linear_projection=True, **config)
     unet = (unet.half() if dtype == torch.float16 else unet).to(device).eval().requires_grad_(False)
     width, count = config["cross_attention_dim"], options.frames
-    conditions = Conditions(
+    conditions = Conditioning(
         torch.randn(1, num_tokens, width).to(device),
         torch.randn(count, num_tokens, width).to(device),
         torch.randn(count, 2, 4, *reference_size).to(device),
@@ -201,15 +202,17 @@ def _run_cell(options: argparse.Namespace) -> None:
     )
     noise = SeededNoise(0)
 
-    def run(frames: Conditions, steps: int) -> Tensor:
+    def run(frames: Conditioning, steps: int) -> Tensor:
         if options.cell == "official":
             return official(unet, scheduler, frames, noise, steps, grid_size)
         sampling = SamplingConfig(num_steps=steps, anchor=Anchor(), batch_size=options.batch_size)
-        return denoise(unet, scheduler, frames, noise, sampling, grid_size=grid_size)
+        for state in denoise(unet, scheduler, frames, noise, sampling, grid_size=grid_size):
+            latents = state.latents
+        return latents
 
     if options.cell == "ours":
         install_reference_attention(unet)
-    first = Conditions(conditions.uncond_states, conditions.cond_states[:2], conditions.references[:2])
+    first = Conditioning(conditions.uncond_states, conditions.cond_states[:2], conditions.references[:2])
     run(first, 1)  # kernels are chosen and pools grow
     _reset(device)
     start = _peak_mib(device)

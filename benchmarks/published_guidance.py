@@ -22,9 +22,9 @@ from diffusers import DDIMScheduler
 from diffusers.models.autoencoders import vae as vae_module
 from PIL import Image
 
-from stag4d.diffusion import Zero123Model, Zero123Prior, load_guidance_model
+from stag4d.diffusion import PosedPrior, Zero123Model, load_guidance_model
 from stag4d.geometry import OrbitPose
-from stag4d.optimization import GuidanceConfig, ScoreDistillation, SdsDraws
+from stag4d.optimization import GuidanceConfig, ScoreDistillation, SdsSamples
 from stag4d.types import ViewSet
 from tiny_models import make_guidance_folder
 
@@ -73,12 +73,12 @@ def _compare(path: Path, seed: int) -> tuple[tuple[torch.Tensor, torch.Tensor], 
     none = torch.zeros(1, 0, 1, 1, 3)
     views = ViewSet(condition, torch.ones(1, SIDE, SIDE), none, none[..., 0], OrbitPose(azimuth_deg=0.0), ())
     with patch.object(torch, "randn", lambda *shape, **options: drawn["posterior"][0]):
-        prior = Zero123Prior(model, views, torch.Generator())
+        prior = PosedPrior(model, views, torch.Generator())
     sds = ScoreDistillation(prior, GuidanceConfig())
     ours = render.clone().requires_grad_()
-    draws = SdsDraws(drawn["timesteps"][0], drawn["posterior"][1], drawn["noise"][0], [True])
+    draws = SdsSamples(drawn["timesteps"][0], drawn["posterior"][1], drawn["noise"][0], [True])
     pose = OrbitPose(azimuth_deg=AZIMUTH, elevation_deg=ELEVATION)
-    loss = sds.loss_of(ours, [0], [pose], draws) * drawn["noise"][0].numel()  # theirs is a sum
+    loss = sds.loss(ours, [0], [pose], draws) * drawn["noise"][0].numel()  # theirs is a sum
     (gradient,) = torch.autograd.grad(loss, ours)
     return (loss.detach(), expected.detach()), (gradient, expected_gradient)
 
@@ -88,7 +88,7 @@ def _official(path: Path, model: Zero123Model) -> Any:
     side = model.image_size
     source = path.read_text(encoding="utf-8").replace("(256, 256)", f"({side}, {side})")
     names = ("torchvision", "torchvision.transforms", "torchvision.transforms.functional", "zero123")
-    stand_ins = {name: types.ModuleType(name) for name in names}
+    stand_ins: dict[str, Any] = {name: types.ModuleType(name) for name in names}
     functional = stand_ins["torchvision.transforms.functional"]
     functional.to_pil_image = lambda image: Image.fromarray(
         (image * 255).round().byte().permute(1, 2, 0).numpy()

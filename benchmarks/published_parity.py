@@ -130,7 +130,7 @@ def _published(path: Path, root: Path, model: MultiViewModel, is_anchored: bool)
     transforms = types.ModuleType("transforms")
     for name in ("Compose", "ToTensor", "Normalize"):
         setattr(transforms, name, lambda *arguments: None)
-    torchvision = types.ModuleType("torchvision")
+    torchvision: Any = types.ModuleType("torchvision")
     torchvision.transforms = transforms
     module = types.ModuleType("published_pipeline")
     with patch.dict(sys.modules, {"torchvision": torchvision, module.__name__: module}):
@@ -181,10 +181,10 @@ def _run(
 def _ours(model: MultiViewModel, pictures: np.ndarray, draws: RecordedDraws, anchor: Anchor | None) -> Tensor:
     """Return our latents, unscaled as the published pipelines return theirs."""
     pixels = torch.from_numpy(pictures).float() / 255
-    conditions = model.condition_on(pixels[..., :3], pixels[..., 3], draws)
+    conditions = model.encode_conditioning(pixels[..., :3], pixels[..., 3], draws)
     config = SamplingConfig(num_steps=NUM_STEPS, anchor=anchor)
-    latents = denoise(model.unet, model.scheduler, conditions, draws, config, grid_size=model.grid_size)
-    return model.grid.unscaled(latents)
+    steps = denoise(model.unet, model.scheduler, conditions, draws, config, grid_size=model.grid_size)
+    return model.grid.unscaled(list(steps)[-1].latents)
 
 
 if __name__ == "__main__":

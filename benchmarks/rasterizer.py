@@ -1,10 +1,9 @@
 """Time the CPU rasterizer, compiled by Numba, against the torch reference and any baseline, in one run.
 
-Each pair of a scene and a size is rendered forward and backward by all contestants in turns, so that a busy
-machine slows all of them alike; printed are medians and their ratios. Of torch, which is slow, a fifth as
-many runs are counted, and of each contestant the first is not. Then, each in a process of its own: the
-memory that the first render and backward pass add to the peak, and the time of the first call, compiled anew
-and from the cache.
+Each scene is rendered forward and backward at each size by all contestants in turn, so that load of the
+machine affects all of them; medians and their ratios are printed. Torch, which is slow, gets a fifth of the
+runs; the first run of each is a warm-up. Then, in separate processes: the memory that the first forward and
+backward pass add to the peak, and the time of the first call, compiled and loaded from the cache.
 
     python3 tasks.py bench rasterizer [--repeats 15] [--scene scene.safetensors] [--baseline prototype.py]
 
@@ -32,11 +31,13 @@ import torch
 from torch import Tensor
 
 from stag4d.geometry import OrbitPose, intrinsics, orbit_viewmats, quats_to_rotations
-from stag4d.rendering import torch_backend
+from stag4d.rendering.backends import Backend
+from stag4d.rendering.inputs import RasterInputs
 from stag4d.rendering.numba import backend as numba_backend
+from stag4d.rendering.torch import backend as torch_backend
 from stag4d.scene import load_scene, random_ball
 
-SIZES = ((5_000, 128), (20_000, 256), (50_000, 512))  # Gaussians, pixels a side
+SIZES = ((5_000, 128), (20_000, 256), (50_000, 512))  # Gaussians, pixels per side
 SPLAT_SIZE = 0.02  # world units; the orbit's radius is 2
 FIRST_CALL = """
 import time
@@ -53,12 +54,12 @@ print(rasterizer.measure_extra_memory(*map(int, sys.argv[1:])))
 """
 
 Scene = dict[str, Tensor]  # means, quats, log_scales, logit, colors
-Camera = tuple[Tensor, Tensor, Tensor, int]  # viewmat [4, 4], K [3, 3], background [3], pixels a side
+Camera = tuple[Tensor, Tensor, Tensor, int]  # viewmat [4, 4], K [3, 3], background [3], pixels per side
 Contestant = Callable[[Scene, Camera], tuple[float, float]]
 
 
 def random_scene(count: int) -> Scene:
-    """Return a ball of Gaussians of mixed opacity."""
+    """Return a ball of Gaussians of various opacities."""
     generator = torch.Generator().manual_seed(0)
     ball = random_ball(count, 0.8, generator)
     return _leaves(
@@ -71,7 +72,7 @@ def random_scene(count: int) -> Scene:
 
 
 def surface_scene(count: int) -> Scene:
-    """Return opaque flat disks that lie on a sphere, much as a fitted object looks."""
+    """Return opaque flat disks on a sphere, similar to a fitted object."""
     generator = torch.Generator().manual_seed(1)
     quats = torch.randn(count, 4, generator=generator)
     normals = quats_to_rotations(quats)[..., 2]  # [N, 3]
@@ -104,13 +105,13 @@ def _leaves(**tensors: Tensor) -> Scene:
 
 
 def make_camera(size: int) -> Camera:
-    """Return a camera on the default orbit before a white background."""
+    """Return a camera on the default orbit with a white background."""
     viewmats = orbit_viewmats([OrbitPose(azimuth_deg=20.0, elevation_deg=10.0)])
     return viewmats[0], intrinsics([49.1], size, size)[0], torch.ones(3), size
 
 
 def _run(render: Callable[..., Tensor], scene: Scene, camera: Camera) -> tuple[float, float]:
-    """Return the seconds of a forward pass and of forward and backward together."""
+    """Return the seconds of a forward pass and of a forward and backward pass."""
     for tensor in scene.values():
         tensor.grad = None
     viewmat, K, background, size = camera
@@ -122,24 +123,29 @@ def _run(render: Callable[..., Tensor], scene: Scene, camera: Camera) -> tuple[f
     return forward, time.perf_counter() - start
 
 
-def _contestant(module: object) -> Contestant:
-    def render(scene: Scene, viewmat: Tensor, K: Tensor, background: Tensor, *size: int) -> Tensor:
-        renders, _, _ = module.rasterize(
-            scene["means"], scene["quats"], scene["log_scales"].exp(), scene["logit"].sigmoid(),
-            scene["colors"], viewmat[None], K[None], *size, backgrounds=background[None],
+def _contestant(rasterize: Backend) -> Contestant:
+    def render(
+        scene: Scene, viewmat: Tensor, K: Tensor, background: Tensor, width: int, height: int
+    ) -> Tensor:
+        inputs = RasterInputs(
+            means=scene["means"], quats=scene["quats"], scales=scene["log_scales"].exp(),
+            opacities=scene["logit"].sigmoid(), colors=scene["colors"], viewmats=viewmat[None], Ks=K[None],
+            width=width, height=height, backgrounds=background[None],
         )  # fmt: skip
+        renders, _, _ = rasterize(inputs)
         return renders[0]
 
     return lambda scene, camera: _run(render, scene, camera)
 
 
-run_numba = _contestant(numba_backend)
+run_numba = _contestant(numba_backend.rasterize)
 
 
 def _load_baseline(path: str) -> Contestant:
     spec = importlib.util.spec_from_file_location("baseline", path)
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["baseline"] = module  # caches of compiled code look modules up by name
+    sys.modules["baseline"] = module  # Numba's cache looks modules up by name
     spec.loader.exec_module(module)
     return lambda scene, camera: _run(lambda *args: module.render(*args)[0], scene, camera)
 
@@ -148,10 +154,10 @@ def compare(scene: Scene, size: int, contestants: dict[str, Contestant], repeats
     """Print medians of interleaved runs, and the ratios of Numba's to the others'.
 
     Args:
-        scene: What to render.
-        size: Pixels a side.
-        contestants: By name.
-        repeats: Runs that are counted, one more is made first; of torch a fifth, at least one.
+        scene: Gaussians to render.
+        size: Pixels per side.
+        contestants: Functions that render and return their times, by name.
+        repeats: Timed runs after one warm-up; for torch a fifth, at least one.
     """
     camera = make_camera(size)
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in contestants}
@@ -169,34 +175,34 @@ def compare(scene: Scene, size: int, contestants: dict[str, Contestant], repeats
 
 
 def _in_process(code: str, *arguments: object, **environment: str) -> str:
-    """Run code in a process of its own and return what it prints."""
+    """Run code in a new process and return what it prints."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
     environment = {**os.environ, **environment}
-    root = Path(__file__).resolve().parents[1]  # whose benchmarks the code may import
+    root = Path(__file__).resolve().parents[1]  # the code imports from benchmarks
     done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
 def measure_extra_memory(count: int, size: int) -> int:
-    """Return by how many bytes this process grows at most in a first render and backward pass (Linux).
+    """Return how many bytes a first forward and backward pass adds to this process's peak memory (Linux).
 
-    The process's high-water mark does not tell: importing torch and Numba raises it further. A thread watches
-    the resident pages instead, while the kernels run without the interpreter's lock.
+    The process's own peak is useless: importing torch and Numba needs more. A thread samples the resident
+    pages instead, while the kernels run without the GIL.
     """
     scene, camera = random_scene(count), make_camera(size)
     numba_backend.warm_up()
     _run(lambda *_: scene["means"].sum().expand(size, size, 3), scene, camera)  # loss and parameter gradients
     done, pages = threading.Event(), [_resident_pages()]
 
-    def watch() -> None:
+    def sample() -> None:
         while not done.wait(2e-4):
             pages.append(_resident_pages())
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
+    sampler = threading.Thread(target=sample)
+    sampler.start()
     run_numba(scene, camera)
     done.set()
-    watcher.join()
+    sampler.join()
     return (max(pages) - pages[0]) * resource.getpagesize()
 
 
@@ -205,10 +211,10 @@ def _resident_pages() -> int:
 
 
 def print_costs() -> None:
-    """Print the memory that a render adds, and how long the first call takes."""
+    """Print the added memory and the time of the first call."""
     for count, size in SIZES:
         added = int(_in_process(EXTRA_MEMORY, count, size))
-        print(f"extra memory, {count} Gaussians, {size} pixels a side: {added / 2**20:.1f} MiB")
+        print(f"extra memory, {count} Gaussians, {size} pixels per side: {added / 2**20:.1f} MiB")
     with tempfile.TemporaryDirectory() as folder:
         for state in ("compiled", "cached"):
             imported, first = _in_process(FIRST_CALL, NUMBA_CACHE_DIR=folder).split()
@@ -216,14 +222,14 @@ def print_costs() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the comparison that the command line asks for."""
+    """Run the comparison with the options of the command line."""
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
-    parser.add_argument("--repeats", type=int, default=15, help="interleaved runs of each, of torch a fifth")
-    parser.add_argument("--scene", help="a fitted scene.safetensors to render, too")
-    parser.add_argument("--baseline", help="a Python file with a render function to compare with")
-    parser.add_argument("--no-torch", action="store_true", help="leave out the slow reference")
-    parser.add_argument("--no-costs", action="store_true", help="leave out memory and first calls")
+    parser.add_argument("--repeats", type=int, default=15, help="timed interleaved runs; torch gets a fifth")
+    parser.add_argument("--scene", help="also render this fitted scene.safetensors")
+    parser.add_argument("--baseline", help="also time this Python file's render function")
+    parser.add_argument("--no-torch", action="store_true", help="skip the slow reference")
+    parser.add_argument("--no-costs", action="store_true", help="skip memory and first calls")
     options = parser.parse_args(argv)
     contestants = {"numba": run_numba}
     if options.baseline is not None:
@@ -235,8 +241,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         scene = saved_scene(options.scene)
         scenes += [(f"{Path(options.scene).name} {len(scene['means'])}", scene, size) for _, size in SIZES]
     for title, scene, size in scenes:
-        print(f"{title}, {size} pixels a side")
-        extra = {} if options.no_torch else {"torch": _contestant(torch_backend)}
+        print(f"{title}, {size} pixels per side")
+        extra = {} if options.no_torch else {"torch": _contestant(torch_backend.rasterize)}
         compare(scene, size, contestants | extra, options.repeats)
     if not options.no_costs:
         print_costs()

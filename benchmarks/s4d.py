@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -73,7 +73,7 @@ def make_scene(num_frames: int, count: int, *, is_noisy: bool, moves_scales: boo
         logit_opacities=1 + torch.randn(count, generator=generator),
         sh0=torch.randn(count, 1, 3, generator=generator),
     )
-    field = Waves(num_frames, count, is_noisy=is_noisy, moves_scales=moves_scales)
+    field: Any = Waves(num_frames, count, is_noisy=is_noisy, moves_scales=moves_scales)
     return GaussianModel4D(gaussians, field, SceneInfo(num_frames=num_frames))
 
 

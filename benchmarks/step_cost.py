@@ -13,12 +13,14 @@ import argparse
 import copy
 import statistics
 import time
+from contextlib import suppress
 
 import torch
 
 from stag4d.optimization import Trainer, preset
 from stag4d.optimization.frame_pool import frame_pool
 from stag4d.optimization.parameters import TrainableScene
+from stag4d.progress import Interrupted
 from stag4d.toys import toy_seed, toy_views
 
 
@@ -27,17 +29,23 @@ def main() -> None:
     options = _options()
     config = preset("fast", size=options.size)
     trainer = Trainer(toy_views(toy_seed("val", 0), 16, options.size), config)
-    trainer.run(should_stop=lambda: trainer.step >= options.steps)
+
+    def stop(stage: str, done: int, *_: object, **__: object) -> None:
+        if done >= options.steps:
+            raise Interrupted
+
+    with suppress(Interrupted):
+        trainer.run(stop)
     whole, rendering = [], []
     with frame_pool(trainer.device) as map_frames:
         for _ in range(options.repeats):
             began = time.perf_counter()
             trainer._advance(map_frames)
             whole.append(time.perf_counter() - began)
-            draws = trainer._draw(trainer.step / config.steps)
-            standing = [_standing(trainer, draw.frame) for draw in draws]
+            samples = trainer._sample_frames(trainer.step / config.steps)
+            static = [_static(trainer, sample.frame) for sample in samples]
             began = time.perf_counter()
-            map_frames(lambda pair: pair[0]._compare(pair[1], 1.0), zip(standing, draws, strict=True))
+            map_frames(lambda pair: pair[0]._frame_losses(pair[1], 1.0), zip(static, samples, strict=True))
             rendering.append(time.perf_counter() - began)
     step, render = (1000 * statistics.median(seconds) for seconds in (whole, rendering))
     print(f"{len(trainer.scene.gaussians)} Gaussians, {options.size} pixels, {options.repeats} steps")
@@ -46,7 +54,7 @@ def main() -> None:
 
 
 @torch.no_grad()
-def _standing(trainer: Trainer, frame: int) -> Trainer:
+def _static(trainer: Trainer, frame: int) -> Trainer:
     """Return a trainer whose scene does not move: the Gaussians where the field puts them at a frame."""
     other = copy.copy(trainer)
     other.scene = TrainableScene(trainer._posed([frame], 1.0)[0], None)

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import math
-import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import comfy.model_management
-import comfy.utils
 import torch
 from comfy_api.latest import io
 
 from ..stag4d.evaluation import on_white
-from ..stag4d.export import as_picture
-from ..stag4d.matting import keep_background, object_alphas, rembg_remover, remove_background
+from ..stag4d.export import to_pil_image
+from ..stag4d.matting import BackgroundRemover, object_alphas
+from ..stag4d.resume import CheckpointFolder
+from ..stag4d.types import InputVideo
 from .host.files import temp_folder
 from .host.memory import require_memory
 from .host.models import ManagedMultiView
+from .host.progress import HostMonitor
 from .host.sockets import CATEGORY, MultiView, Views
 
 if TYPE_CHECKING:
-    from ..stag4d.diffusion import LatentPreview, Progress, ViewGrid
+    from ..stag4d.diffusion import ViewGrid
 
 BORDER, REMBG, NONE = "border", "rembg", "none"
 PIXEL_BYTES = 4 * 4 * 3  # a view's color and alpha, and the same twice in the outputs
-CUTTERS = {BORDER: lambda: remove_background, REMBG: rembg_remover, NONE: lambda: keep_background}
 PREVIEW_SIZE = 512  # pixels
 PREVIEW_SECONDS = 0.5
 
@@ -144,27 +142,32 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
         mask: torch.Tensor | None = None,
     ) -> io.NodeOutput:  # fmt: skip
         # diffusers takes seconds to import
-        from ..stag4d.diffusion import Anchor, LatentPreview, SamplingConfig, SeededNoise
+        from ..stag4d.diffusion import Anchor, SamplingConfig, SeededNoise
         from ..stag4d.pipeline.multiview import generate_views
 
+        # Models loaded in inference mode could never pass gradients on.
         with torch.inference_mode(False), torch.no_grad():
             frames = images.to("cpu", torch.float32, copy=True)
             given = None if mask is None else mask.to("cpu", torch.float32, copy=True)
             alphas = object_alphas(frames, given, subject="frames")
+            video = InputVideo(frames[..., :3].contiguous(), alphas, fps, input_elevation)
             anchor = Anchor(anchor_frame, anchor_strength, previous_strength)
             config = SamplingConfig(num_steps=steps, guidance_scale=cfg, anchor=anchor)
             noise = SeededNoise(seed, share_grid=share_noise, share_reference=share_reference_noise)
             _require_room(len(frames), multiview.grid)
-            cut = CUTTERS[mattes]()
+            remover = BackgroundRemover(mattes)
             model = multiview.loaded(len(frames))
-            watcher = _Watcher(LatentPreview(model), len(frames), steps)
-            views = generate_views(
-                model, frames[..., :3].contiguous(), alphas, noise, config,
-                input_elevation_deg=input_elevation, fps=fps, cut=cut, checkpoints=temp_folder(),
-                on_stage=watcher.on_stage, on_step=watcher.on_step, on_batch=watcher.on_batch,
+            count = len(frames)
+            monitor = HostMonitor(
+                _preview_image, preview_seconds=PREVIEW_SECONDS, preview_size=PREVIEW_SIZE,
+                encode=count, denoise=count * steps, decode=count,
             )  # fmt: skip
-            pictures = on_white(views.view_images, views.view_alphas)  # [F, V, S, S, 3]
-            return io.NodeOutput(views, model.grid.picture_of(pictures), pictures.flatten(0, 1))
+            views = generate_views(
+                model, video, noise, config,
+                remover=remover, checkpoints=CheckpointFolder(temp_folder()), monitor=monitor,
+            )  # fmt: skip
+            composited = on_white(views.view_images, views.view_alphas)  # [F, V, S, S, 3]
+            return io.NodeOutput(views, model.grid.image_of(composited), composited.flatten(0, 1))
 
 
 def _require_room(num_frames: int, grid: ViewGrid) -> None:
@@ -173,37 +176,8 @@ def _require_room(num_frames: int, grid: ViewGrid) -> None:
     require_memory(f"{num_views} views of {side}x{side}", num_views * side**2 * PIXEL_BYTES)
 
 
-class _Watcher:
-    """Tells the host how far the views are and shows them; what it asks raises when the user cancels."""
-
-    def __init__(self, preview: LatentPreview, num_frames: int, num_steps: int) -> None:
-        self._preview = preview
-        self._starts = {"encode": 0, "denoise": num_frames, "decode": num_frames * (1 + num_steps)}
-        self._weights = {"encode": 1, "denoise": num_frames, "decode": 1}
-        self._total = num_frames * (2 + num_steps)
-        self._progress = comfy.utils.ProgressBar(self._total)
-        self._done = num_frames
-        self._num_shown = 0
-        self._last_shown = -math.inf
-
-    def on_batch(self) -> None:
-        """Hear of a cancel."""
-        comfy.model_management.throw_exception_if_processing_interrupted()
-
-    def on_stage(self, stage: str, done: int, total: int) -> None:
-        """Move the bar: encoding or decoding a frame counts as one diffusion step of it."""
-        self.on_batch()
-        self._done = self._starts[stage] + done * self._weights[stage]
-        self._progress.update_absolute(self._done, self._total)
-
-    def on_step(self, progress: Progress) -> None:
-        """Show what the network expects of one frame's grid, of another frame each time."""
-        if time.monotonic() - self._last_shown < PREVIEW_SECONDS:
-            return
-        frame = self._num_shown % len(progress.clean)
-        picture = as_picture(self._preview(progress.clean[frame]))
-        scale = max(PREVIEW_SIZE // max(picture.size), 1)
-        picture = picture.resize((picture.width * scale, picture.height * scale))
-        self._progress.update_absolute(self._done, self._total, ("JPEG", picture, PREVIEW_SIZE))
-        self._num_shown += 1
-        self._last_shown = time.monotonic()
+def _preview_image(image: torch.Tensor) -> Any:
+    """Return a preview [h, w, 3], one pixel per latent, as an image of a size to look at."""
+    small = to_pil_image(image)
+    scale = max(PREVIEW_SIZE // max(small.size), 1)
+    return small.resize((small.width * scale, small.height * scale))

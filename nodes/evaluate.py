@@ -4,7 +4,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..stag4d.evaluation import psnr, silhouette_iou, ssim
-from .host.progress import progress_of
+from .host.progress import HostMonitor
 from .host.sockets import CATEGORY
 
 
@@ -52,11 +52,11 @@ class STAG4DEvaluate(io.ComfyNode):
     ) -> io.NodeOutput:
         _check_match("images", images, "truth", truth)
         scores: dict[str, list[float]] = {"PSNR": [], "SSIM": []}
-        on_image = progress_of(len(images))
+        monitor = HostMonitor(evaluate=len(images))
         for done, (image, other) in enumerate(zip(images, truth, strict=True), start=1):
             scores["PSNR"].append(psnr(image, other).item())
             scores["SSIM"].append(ssim(image, other).item())
-            on_image(done)
+            monitor("evaluate", done, len(images))
         if mask is not None and truth_mask is not None:
             mask, truth_mask = (part.reshape(-1, *part.shape[-2:]) for part in (mask, truth_mask))
             _check_match("mask", mask, "truth_mask", truth_mask)

@@ -2,30 +2,18 @@
 
 from collections.abc import Mapping
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import torch
 from comfy_api.latest import Types, io, ui
 
-from ..stag4d.export import (
-    encode_ply,
-    encode_s4d,
-    write_4dgs,
-    write_html,
-    write_ply,
-    write_s4d,
-    write_splat_sequence,
-    write_spz,
-)
-from ..stag4d.scene import GaussianModel4D, Gaussians
+from ..stag4d.export import EXPORT_FORMATS, encode_ply, write_splat_sequence
+from ..stag4d.scene import GaussianModel4D
 from .host.files import numbered_path, output_name
-from .host.progress import progress_of
+from .host.progress import HostMonitor
 from .host.sockets import CATEGORY, MOMENT, Scene
 
 SEQUENCE = " sequence"  # what an option with a file a frame ends with
-_OF_A_MOMENT = {"ply": write_ply, "spz": write_spz}
-_SUFFIXES = {"ply": ".ply", "spz": ".spz", "4dgs": ".4dgs", "html": ".html", "clip": ".s4d"}
 
 
 class STAG4DExport(io.ComfyNode):
@@ -76,32 +64,24 @@ class STAG4DExport(io.ComfyNode):
         cls, scene: GaussianModel4D, filename_prefix: str, format: Mapping[str, Any]
     ) -> io.NodeOutput:
         chosen = format["format"]
-        path = numbered_path(filename_prefix, _SUFFIXES.get(chosen, ""))
-        if chosen in _OF_A_MOMENT:
-            _OF_A_MOMENT[chosen](path, _gaussians_at(scene, format["moment"]))
-            file = Types.File3D(str(path), chosen)
-        elif chosen.endswith(SEQUENCE):
-            kind, on_frame = chosen.removesuffix(SEQUENCE), progress_of(scene.info.num_frames)
-            file = Types.File3D(str(write_splat_sequence(path, scene, kind, on_frame=on_frame)[0]), kind)
+        name = chosen.removesuffix(SEQUENCE)
+        is_sequence = chosen.endswith(SEQUENCE)
+        entry = EXPORT_FORMATS[name]
+        path = numbered_path(filename_prefix, "" if is_sequence else entry.suffix)
+        monitor = HostMonitor(export=scene.info.num_frames)
+        if is_sequence:
+            file = Types.File3D(str(write_splat_sequence(path, scene, name, monitor=monitor)[0]), name)
+        elif entry.holds_one_frame:
+            entry.write(path, scene, monitor=monitor, frame_time=format["moment"])
+            file = Types.File3D(str(path), name)
         else:
-            _write_whole(path, scene, chosen)
-            file = Types.File3D(BytesIO(encode_ply(_gaussians_at(scene, 0.0))), "ply")
-        name = output_name(path)
-        return io.NodeOutput(file, name, ui=ui.PreviewText(f"saved {name}"))
-
-
-def _write_whole(path: Path, scene: GaussianModel4D, chosen: str) -> None:
-    """Write a scene in a format that holds all of it."""
-    on_frame = progress_of(scene.info.num_frames)
-    if chosen == "4dgs":
-        write_4dgs(path, scene, on_frame)
-    elif chosen == "html":
-        write_html(path, encode_s4d(scene, on_frame=on_frame), path.stem.rstrip("_"))
-    else:
-        write_s4d(path, scene, on_frame=on_frame)
+            entry.write(path, scene, monitor=monitor)
+            file = Types.File3D(BytesIO(_first_frame(scene)), "ply")
+        output = output_name(path)
+        return io.NodeOutput(file, output, ui=ui.PreviewText(f"saved {output}"))
 
 
 @torch.no_grad()
-def _gaussians_at(scene: GaussianModel4D, moment: float) -> Gaussians:
-    """Return a scene's Gaussians at a time from 0 to 1."""
-    return scene.at(torch.tensor([moment], device=scene.device))[0]
+def _first_frame(scene: GaussianModel4D) -> bytes:
+    """Return a scene's first frame as a PLY file."""
+    return encode_ply(scene.at(torch.tensor([0.0], device=scene.device))[0])

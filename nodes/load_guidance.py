@@ -8,11 +8,9 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..stag4d.optimization import OptimizationConfig
-from ..stag4d.pipeline import PriorMaker
+from ..stag4d.pipeline import DenoiserMaker
 from .host.folders import check_folder, chosen_dtype, folder_inputs, model_folders
 from .host.models import loaded, shared
-from .host.progress import check_cancel
 from .host.sockets import CATEGORY, Guidance
 
 
@@ -26,11 +24,11 @@ class FolderGuidance:
 
     patcher: Any
 
-    def prior_maker(self, config: OptimizationConfig, work_bytes: int) -> PriorMaker:
+    def denoiser_maker(self, seed: int, work_bytes: int) -> DenoiserMaker:
         """See ``GuidanceModel``."""
-        from ..stag4d.pipeline.guidance import distilling  # diffusers takes seconds to import
+        from ..stag4d.pipeline.guidance import denoiser_maker  # diffusers takes seconds to import
 
-        return distilling(loaded(self.patcher, work_bytes), config, check_cancel)
+        return denoiser_maker(loaded(self.patcher, work_bytes), seed)
 
 
 class STAG4DLoadGuidance(io.ComfyNode):

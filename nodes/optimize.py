@@ -1,23 +1,25 @@
-"""The fit: from posed views to a 4D scene, watched, cancelled and resumed as the host does it."""
+"""The fit of a 4D scene to posed views, with the host's progress, previews and cancel; it can be resumed."""
 
+import itertools
 import logging
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
 import comfy.model_management
-import comfy.utils
 import torch
 from comfy_api.latest import Types, io
 
-from ..stag4d.export import as_picture
-from ..stag4d.optimization import DensificationConfig, OptimizationConfig, preset
+from ..stag4d.export import to_pil_image
+from ..stag4d.optimization import DensificationConfig, OptimizationConfig, auto_preset, preset
 from ..stag4d.pipeline import fit
-from ..stag4d.rendering import render, select_backend
+from ..stag4d.rendering import render
+from ..stag4d.resume import CheckpointFolder
 from ..stag4d.scene import GaussianModel4D, Gaussians
-from ..stag4d.types import Cameras, StepReport, ViewSet
+from ..stag4d.types import Cameras, ViewSet
 from .host.files import temp_folder
-from .host.live_preview import GrowingScene
+from .host.live_preview import LivePreview
+from .host.progress import HostMonitor, check_cancel
 from .host.sockets import CATEGORY, Densification, Guidance, GuidanceModel, Scene, Views
 from .host.splats import gaussians_from
 
@@ -136,29 +138,24 @@ class STAG4DOptimize(io.ComfyNode):
         with torch.inference_mode(False), torch.enable_grad():
             device = _device()
             config = _config(preset, steps, size, seed, densification, device)
-            told = replace(config.guidance, anchors=guidance_anchors)
-            told = replace(told, weight=guidance_weight or told.weight)
-            config = replace(config, guidance=told)
+            sds = replace(config.guidance, anchors=guidance_anchors)
+            config = replace(config, guidance=replace(sds, weight=guidance_weight or sds.weight))
             start = _start(scene, splat)
             if device.type != "cpu":
                 comfy.model_management.free_memory(ROOM, device)
             hidden = cls.hidden
-            with closing(GrowingScene(hidden.prompt, hidden.unique_id, hidden.extra_pnginfo)) as growing:
-                watcher = _Watcher(views, config.steps, device, growing)
+            with closing(LivePreview(hidden.prompt, hidden.unique_id, hidden.extra_pnginfo)) as live:
                 model, report = fit(
                     views,
                     config,
                     start=start,
-                    unfinished=temp_folder(),
-                    resume=True,
-                    make_prior=None if guidance is None else guidance.prior_maker(config, ROOM),
+                    checkpoint=CheckpointFolder(temp_folder()),
+                    make_denoiser=None if guidance is None else guidance.denoiser_maker(config.seed, ROOM),
                     device=device,
-                    on_report=watcher.on_report,
-                    on_scene=watcher.on_scene,
-                    should_stop=watcher.is_cancelled,
+                    monitor=_monitor(views, config.steps, device, live, has_guidance=guidance is not None),
                 )
             if report.steps < config.steps:
-                _logger.info("STAG4D Optimize was cancelled; the same prompt goes on from there.")
+                _logger.info("STAG4D Optimize was cancelled; the same prompt resumes from there.")
                 raise comfy.model_management.InterruptProcessingException
             return io.NodeOutput(model)
 
@@ -179,7 +176,7 @@ def _config(
 ) -> OptimizationConfig:
     """Return the preset with the widgets' numbers."""
     if name == AUTO:
-        name = "quality" if select_backend(device) == "gsplat" else "fast"
+        name = auto_preset(device)
     config = preset(name, steps=steps or None, size=size or None, seed=seed)
     return config if densification is None else replace(config, densification=densification)
 
@@ -197,50 +194,21 @@ def _start(scene: GaussianModel4D | None, splat: Any) -> Gaussians | None:
         return scene.at(middle)[0].map(lambda value: value.cpu().clone())
 
 
-class _Watcher:
-    """Tells the host how far the fit is, shows pictures of it, and hears of a cancel.
+def _monitor(
+    views: ViewSet, num_steps: int, device: torch.device, live: LivePreview, *, has_guidance: bool
+) -> HostMonitor:
+    """Return a monitor whose previews are renders from the given cameras, also sent to the viewers."""
+    poses = itertools.cycle((views.input_pose, *views.view_poses))
+    frames = itertools.cycle(range(views.num_frames))
 
-    The host says cancel by an exception out of whatever is asked; it is remembered here, so that the fit
-    ends between two steps with its state saved.
-    """
-
-    def __init__(self, views: ViewSet, num_steps: int, device: torch.device, growing: GrowingScene) -> None:
-        self._progress = comfy.utils.ProgressBar(num_steps)
-        self._num_steps = num_steps
-        self._device = device
-        self._growing = growing
-        self._poses = (views.input_pose, *views.view_poses)
-        self._was_cancelled = False
-        self._step = 0
-        self._num_shown = 0
-
-    def is_cancelled(self) -> bool:
-        """Return whether the user has pressed cancel."""
-        self._ask(comfy.model_management.throw_exception_if_processing_interrupted)
-        return self._was_cancelled
-
-    def on_report(self, report: StepReport) -> None:
-        """Move the host's progress bar."""
-        self._step = report.step
-        self._ask(self._progress.update_absolute, report.step)
-
-    def on_scene(self, model: GaussianModel4D) -> None:
-        """Show the scene from one of the given cameras, a different one and another frame each time."""
-        pose = self._poses[self._num_shown % len(self._poses)]
-        frame = self._num_shown % model.info.num_frames
-        camera = Cameras.from_poses([pose], PREVIEW_SIZE, PREVIEW_SIZE).to(self._device)
-        model = model.to(self._device)
+    def show(model: GaussianModel4D) -> Any:
+        pose, frame = next(poses), next(frames)  # another camera and frame each time
+        model = model.to(device)
+        camera = Cameras.from_poses([pose], PREVIEW_SIZE, PREVIEW_SIZE).to(device)
         with torch.no_grad():
-            picture = as_picture(render(model.at(model.frame_times[[frame]])[0], camera).images[0])
-        self._num_shown += 1
-        self._ask(
-            self._progress.update_absolute, self._step, self._num_steps, ("JPEG", picture, PREVIEW_SIZE)
-        )
-        self._ask(self._growing.show, model)
+            image = render(model.at(model.frame_times[[frame]])[0], camera).images[0]
+        live.show(model, check_cancel)
+        return to_pil_image(image)
 
-    def _ask(self, call: Any, *arguments: Any) -> None:
-        """Call the host; a cancel that comes back is remembered."""
-        try:
-            call(*arguments)
-        except comfy.model_management.InterruptProcessingException:
-            self._was_cancelled = True
+    stages = {"guidance": 2 * views.num_frames} if has_guidance else {}
+    return HostMonitor(show, preview_size=PREVIEW_SIZE, **stages, optimize=num_steps)

@@ -3,10 +3,10 @@
 import torch
 from comfy_api.latest import io
 
-from ..stag4d.data import kept_rate
+from ..stag4d.data import subsampled_fps
 from ..stag4d.matting import prepare_frames
 from .host.memory import require_memory
-from .host.progress import progress_of
+from .host.progress import HostMonitor
 from .host.sockets import CATEGORY
 
 PIXEL_BYTES = 16  # color and alpha in 32-bit numbers
@@ -100,6 +100,11 @@ class STAG4DPrepareFrames(io.ComfyNode):
         count = min(num_frames or len(images), len(images))
         require_memory(f"{count} frames of {size}x{size}", count * size**2 * PIXEL_BYTES)
         frames, mattes = prepare_frames(
-            images, alphas, num_frames=num_frames, size=size, margin=margin, on_piece=progress_of(2 * count)
+            images,
+            alphas,
+            num_frames=num_frames,
+            size=size,
+            margin=margin,
+            monitor=HostMonitor(crop=2 * count),
         )
-        return io.NodeOutput(frames, mattes, kept_rate(fps, len(images), count))
+        return io.NodeOutput(frames, mattes, subsampled_fps(fps, len(images), count))

@@ -6,7 +6,7 @@ from ..stag4d.geometry import OrbitPose, intrinsics, read_camera_info, read_save
 from ..stag4d.scene import GaussianModel4D
 from ..stag4d.types import Cameras
 from .host.files import TEMP_FOLDER
-from .host.progress import progress_of
+from .host.progress import HostMonitor
 from .host.sockets import CATEGORY, CameraPath, Scene
 from .host.viewer_files import viewer_file
 
@@ -72,6 +72,6 @@ class STAG4DPreview(io.ComfyNode):
         camera = chosen.camera_info(width / height)
         viewmat, fovy_deg = read_camera_info(camera, chosen.pose.fovy_deg)
         cameras = Cameras(viewmat[None], intrinsics([fovy_deg], width, height), width, height)
-        name = viewer_file(scene, progress_of(scene.info.num_frames))
+        name = viewer_file(scene, HostMonitor(export=scene.info.num_frames))
         clip = {"filename": name, "subfolder": TEMP_FOLDER, "type": "temp"}
         return io.NodeOutput(camera, cameras, chosen.time, ui={UI_KEY: [clip]})

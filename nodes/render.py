@@ -13,7 +13,7 @@ from ..stag4d.rendering import render_sequence
 from ..stag4d.scene import GaussianModel4D
 from ..stag4d.types import Cameras
 from .host.memory import require_memory
-from .host.progress import progress_of
+from .host.progress import HostMonitor
 from .host.sockets import CATEGORY, MOMENT, CameraPath, Scene
 
 PIXEL_BYTES = 60  # twice color, alpha and depth, and the depth picture, in 32-bit numbers
@@ -91,7 +91,7 @@ class STAG4DRender(io.ComfyNode):
             background=parse_color(background),
             with_depth=True,
             collect_on="cpu",
-            on_frame=progress_of(len(times)),
+            monitor=HostMonitor(render=len(times)),
         )
         images, alphas = rendered.images.clamp(0, 1), rendered.alphas.clamp(0, 1)
         rate = playback_rate(times, scene.info.num_frames, scene.info.fps)

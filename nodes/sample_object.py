@@ -6,7 +6,7 @@ from comfy_api.latest import io
 from ..stag4d.evaluation import on_white
 from ..stag4d.toys import PLANS, toy_views
 from .host.memory import require_memory
-from .host.progress import progress_of
+from .host.progress import HostMonitor
 from .host.sockets import CATEGORY, Views
 
 ANY = "any"
@@ -65,5 +65,5 @@ class STAG4DSampleObject(io.ComfyNode):
         require_memory(f"{num_frames} frames of {size}x{size}", num_frames * size**2 * PIXEL_BYTES)
         plan = None if name == ANY else name
         with torch.inference_mode(False):
-            views = toy_views(seed, num_frames, size, plan=plan, on_frame=progress_of(num_frames))
+            views = toy_views(seed, num_frames, size, plan=plan, monitor=HostMonitor(render=num_frames))
         return io.NodeOutput(on_white(views.images, views.alphas), views.alphas, views)

@@ -3,4 +3,4 @@
 The method as a plain Python package. It knows nothing of ComfyUI; the nodes are thin adapters over it.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, then moved into it."""
+"""Atomic writes: a file is written under a temporary name beside its final one, then renamed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` that takes its place when the block ends well.
+    """Yield a temporary path beside ``path``; the file written there replaces ``path`` if the block succeeds.
 
-    The folder is made when it does not exist.
+    The folder is created if it does not exist.
 
     Raises:
         RuntimeError: if the folder or the file cannot be written.
@@ -27,12 +27,12 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise RuntimeError(f"{path}: cannot be written ({error}); check the folder and its space.") from error
     finally:
-        with suppress(OSError):  # it is gone when all went well, and its folder may never have been
+        with suppress(OSError):  # it has been renamed, or was never created
             temporary.unlink()
 
 
 def write_whole(path: str | Path, content: bytes) -> None:
-    """Write a file; its folder is made when it does not exist.
+    """Write a file atomically; its folder is created if it does not exist.
 
     Raises:
         RuntimeError: if the file cannot be written.
@@ -43,18 +43,18 @@ def write_whole(path: str | Path, content: bytes) -> None:
 
 @contextmanager
 def replacing_files(folder: Path, pattern: re.Pattern[str]) -> Iterator[Path]:
-    """Yield an empty folder whose files take the place of those of ``folder`` when the block ends well.
+    """Yield an empty folder whose files replace those of ``folder`` if the block succeeds.
 
-    Files of ``folder`` whose names match ``pattern`` and that are not written anew are removed; all others
-    stay. The folder is made when it does not exist.
+    Files of ``folder`` whose names match ``pattern`` and that are not written again are removed; all others
+    stay. The folder is created if it does not exist.
 
     Raises:
         RuntimeError: if the folder or a file cannot be written.
     """
     folder = folder.absolute()
     is_new = not folder.exists()
-    place = folder.parent if is_new else folder  # of the same disk, so that moving is no copying
-    temporary = place / f".{folder.name}.{os.getpid()}.part"
+    parent = folder.parent if is_new else folder  # on the same disk, so that files are renamed and not copied
+    temporary = parent / f".{folder.name}.{os.getpid()}.part"
     try:
         temporary.mkdir(parents=True)
         yield temporary
@@ -71,7 +71,7 @@ def replacing_files(folder: Path, pattern: re.Pattern[str]) -> Iterator[Path]:
 
 
 def _move_files(source: Path, folder: Path, pattern: re.Pattern[str]) -> None:
-    """Move all files of a folder into another, and remove what they leave there of those that match."""
+    """Move all files of a folder into another; remove the matching files there that were not replaced."""
     names = {entry.name for entry in source.iterdir()}
     for name in names:
         (source / name).replace(folder / name)

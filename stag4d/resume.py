@@ -7,9 +7,9 @@ differs between devices and numbers of threads in the last bits, and would make 
 from __future__ import annotations
 
 import hashlib
-import logging
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -18,9 +18,8 @@ from torch import Tensor
 
 from .atomic import write_whole
 
-_logger = logging.getLogger(__name__)
-
 SAVE_SECONDS = 30.0
+UNFINISHED = "unfinished_"  # how names of keyed checkpoints begin
 _START_OVER = "delete it to start from the beginning."
 
 
@@ -36,8 +35,8 @@ def input_key(*inputs: str | Tensor) -> str:
         if isinstance(part, str):
             digest.update(part.encode())
         else:
-            for slice_ in part if part.ndim > 1 else [part]:  # one at a time: a long video is not copied whole
-                digest.update(slice_.detach().cpu().contiguous().numpy().tobytes())
+            for item in part if part.ndim > 1 else [part]:  # one at a time: no copy of a whole video
+                digest.update(item.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
@@ -65,7 +64,7 @@ class Checkpoint:
 
     Args:
         path: The file; it need not exist.
-        resume: Whether a call takes up the state in it.
+        resume: Whether the call resumes from the state in it.
     """
 
     def __init__(self, path: Path, *, resume: bool = True) -> None:
@@ -83,26 +82,47 @@ class Checkpoint:
         self._timer.restart()
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, str]] | None:
-        """Return tensors and metadata, or None where there is no state or none is to be taken up.
+        """Return tensors and metadata; None if there is no state, or the call is not to resume.
 
         Raises:
             ValueError: if the file is damaged.
         """
-        if not self.resume:
-            return None
-        if not self.path.exists():
-            _logger.info("%s: no checkpoint; starting from the beginning.", self.path)
+        if not self.resume or not self.path.exists():
             return None
         try:
             with safe_open(self.path, "pt") as file:
-                return {name: file.get_tensor(name).clone() for name in file.keys()}, dict(file.metadata() or {})
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
+                return tensors, dict(file.metadata() or {})
         except (SafetensorError, OSError, ValueError) as error:
             raise self.error(f"damaged ({error})") from error
 
-    def error(self, reason: str) -> ValueError:
-        """Return the error for a state that cannot be taken up."""
-        return ValueError(f"checkpoint {self.path}: {reason}; {_START_OVER}")
+    def error(self, reason: str, remedy: str = "") -> ValueError:
+        """Return the error for a state that cannot be resumed from.
+
+        Args:
+            reason: What is wrong with it.
+            remedy: What to do instead of starting over.
+        """
+        advice = f"{remedy}, or {_START_OVER}" if remedy else _START_OVER
+        return ValueError(f"checkpoint {self.path}: {reason}; {advice}")
 
     def remove(self) -> None:
-        """Remove the file: the call's result is safe."""
+        """Remove the file, once the call's result is safe."""
         self.path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class CheckpointFolder:
+    """A folder with a checkpoint for each unfinished call, named by the key of its inputs.
+
+    Attributes:
+        path: The folder.
+        resume: Whether calls resume from the states in it.
+    """
+
+    path: Path
+    resume: bool = True
+
+    def checkpoint(self, key: str, suffix: str) -> Checkpoint:
+        """Return the checkpoint of the call with that key."""
+        return Checkpoint(self.path / f"{UNFINISHED}{key[:16]}{suffix}", resume=self.resume)

@@ -1,6 +1,6 @@
-"""Values that cross package borders: cameras, views, renders, step reports.
+"""Values that several packages share: cameras, view sets, renders, step reports.
 
-Images are float 0..1, sRGB as decoded, with straight alpha beside them.
+Images are float 0..1, sRGB as decoded; their straight alpha is a tensor of its own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Cameras:
 
     Attributes:
         viewmats: [C, 4, 4] world-to-camera.
-        Ks: [C, 3, 3] intrinsics, pixels; pixel centres at +0.5.
+        Ks: [C, 3, 3] intrinsics, pixels; pixel centers at +0.5.
         width: Image width, pixels.
         height: Image height, pixels.
     """
@@ -45,7 +45,7 @@ class Cameras:
 
     @classmethod
     def from_poses(cls, poses: Sequence[OrbitPose], width: int, height: int) -> Cameras:
-        """Return cameras at orbit poses, all with the same image size in pixels."""
+        """Return cameras at C orbit poses, all with the same image size in pixels."""
         return cls(
             orbit_viewmats(poses), intrinsics([pose.fovy_deg for pose in poses], width, height), width, height
         )
@@ -64,22 +64,43 @@ class Cameras:
 
     @property
     def centers(self) -> Tensor:
-        """Return the camera centres in the world, [C, 3]."""
+        """Return the camera centers in the world, [C, 3]."""
         return -(self.viewmats[:, :3, :3].transpose(1, 2) @ self.viewmats[:, :3, 3:])[..., 0]
 
 
 @dataclass(frozen=True, eq=False)
+class InputVideo:
+    """Prepared frames of a video of one object, see ``matting.prepare_frames``.
+
+    Attributes:
+        images: [F, S, S, 3] straight colors, 0..1.
+        alphas: [F, S, S].
+        fps: Frames per second.
+        elevation_deg: Elevation of the camera, degrees, positive above the object.
+    """
+
+    images: Tensor
+    alphas: Tensor
+    fps: float = 8.0
+    elevation_deg: float = 0.0
+
+    def __len__(self) -> int:
+        """Return F."""
+        return len(self.images)
+
+
+@dataclass(frozen=True, eq=False)
 class ViewSet:
-    """F frames of one object: the input view, and V posed views of every frame.
+    """F video frames of one object: the input view, and V posed views of every frame.
 
     Attributes:
         images: [F, H, W, 3] input frames.
-        alphas: [F, H, W] their mattes.
+        alphas: [F, H, W] coverage of the object in them, 0..1.
         view_images: [F, V, h, w, 3]; V may be 0. The size may differ from the input's.
-        view_alphas: [F, V, h, w].
+        view_alphas: [F, V, h, w] coverage in the views.
         input_pose: Camera of the input frames.
-        view_poses: V cameras, in the order of the views.
-        fps: Frames a second of the clip.
+        view_poses: Cameras of the V views, in their order.
+        fps: Frame rate of the video, frames per second.
     """
 
     images: Tensor
@@ -116,16 +137,16 @@ class ViewSet:
         return frame_times(self.num_frames)
 
     def on_white(self, frame: int) -> Tensor:
-        """Return a frame and its views on white at the larger of both sizes, [1 + V, S, S, 3]."""
+        """Return a frame and its views on white at the larger of their two sizes, [1 + V, S, S, 3]."""
         size = max(self.images.shape[1], self.view_images.shape[2] if self.num_views else 0)
-        pictures = []
-        whole = [(self.images[frame], self.alphas[frame])]
-        whole += zip(self.view_images[frame], self.view_alphas[frame], strict=True)
-        for image, alpha in whole:
-            white = (image * alpha[..., None] + 1 - alpha[..., None]).permute(2, 0, 1)[None]
-            resized = interpolate(white, size=(size, size), mode="bilinear", align_corners=False)
-            pictures.append(resized[0].permute(1, 2, 0))
-        return torch.stack(pictures)
+        pairs = [(self.images[frame], self.alphas[frame])]
+        pairs += zip(self.view_images[frame], self.view_alphas[frame], strict=True)
+        resized = []
+        for image, alpha in pairs:
+            white = (image * alpha[..., None] + 1 - alpha[..., None]).permute(2, 0, 1)[None]  # [1, 3, H, W]
+            white = interpolate(white, size=(size, size), mode="bilinear", align_corners=False)
+            resized.append(white[0].permute(1, 2, 0))
+        return torch.stack(resized)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,10 +154,10 @@ class RenderOutput:
     """Renders of C cameras at one time.
 
     Attributes:
-        images: [C, H, W, 3], composited on the background that was asked for.
+        images: [C, H, W, 3], composited on the renderer's background.
         alphas: [C, H, W].
-        depths: [C, H, W] expected camera z where alpha is positive, else 0; None when not asked for.
-        meta: What the rasterizer says of its projection (``means2d``, ``radii``, ...).
+        depths: [C, H, W] expected camera z where alpha is positive, else 0; None unless requested.
+        meta: The rasterizer's projected Gaussians, such as ``means2d`` and ``radii`` [C, N, 2], pixels.
     """
 
     images: Tensor
@@ -145,40 +166,24 @@ class RenderOutput:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class StepReport:
-    """What one optimisation step says to whoever watches.
-
-    Attributes:
-        step: Steps done, from 1.
-        num_steps: Steps planned.
-        losses: Weighted loss terms by name, and ``total``.
-        num_gaussians: Gaussians alive.
-    """
-
-    step: int
-    num_steps: int
-    losses: Mapping[str, float]
-    num_gaussians: int
-
-
 def frame_times(num_frames: int) -> Tensor:
-    """Return times of evenly spaced frames, float32 [F], from 0 to 1 inclusive; a single frame is at 0."""
+    """Return times of F evenly spaced frames, float32 [F], 0 to 1 inclusive; a single frame is at 0."""
     return torch.linspace(0.0, 1.0, num_frames) if num_frames > 1 else torch.zeros(num_frames)
 
 
-def _check_images(subject: str, images: Tensor, alphas: Tensor, lead: tuple[int, ...]) -> None:
-    """Raise ValueError unless images [*lead, S, S, 3] and alphas [*lead, S, S] are finite and match."""
-    if images.ndim != len(lead) + 3 or images.shape[: len(lead)] != lead or images.shape[-1] != 3:
+def _check_images(subject: str, images: Tensor, alphas: Tensor, batch: tuple[int, ...]) -> None:
+    """Raise ValueError unless images [*batch, S, S, 3] and alphas [*batch, S, S] are finite and match."""
+    if images.ndim != len(batch) + 3 or images.shape[: len(batch)] != batch or images.shape[-1] != 3:
         raise ValueError(
-            f"{subject}: images have shape {list(images.shape)}; expected {[*lead, 'S', 'S', 3]}."
+            f"{subject}: images have shape {list(images.shape)}; expected {[*batch, 'S', 'S', 3]}."
         )
     if alphas.shape != images.shape[:-1]:
         raise ValueError(
-            f"{subject}: mattes have shape {list(alphas.shape)}; expected {list(images.shape[:-1])}."
+            f"{subject}: alphas have shape {list(alphas.shape)}; expected {list(images.shape[:-1])}."
         )
     height, width = images.shape[-3], images.shape[-2]
     if height != width:
         raise ValueError(f"{subject}: {width}x{height} pixels; expected square images.")
-    if not all(torch.isfinite(part).all() for whole in (images, alphas) for part in whole):
+    # frame by frame: a mask of a whole long video would need a quarter of its memory again
+    if not all(torch.isfinite(part).all() for values in (images, alphas) for part in values):
         raise ValueError(f"{subject}: not-a-number or infinite pixels; every value must be finite.")

@@ -20,16 +20,15 @@ import pytest
 import torch
 from PIL import Image
 from small_fit import small_clip, small_config
-from tiny_models import make_guidance_folder, make_multiview_folder
 
 from stag4d import cli, pipeline
 from stag4d.cli import main
-from stag4d.cli.console import Progress
+from stag4d.cli.console import ConsoleMonitor
 from stag4d.data import write_views
 from stag4d.export import read_ply
 from stag4d.optimization import OptimizationConfig
 from stag4d.scene import load_scene
-from stag4d.types import StepReport
+from tiny_models import make_guidance_folder, make_multiview_folder
 
 ROOT = Path(__file__).parents[1]
 OPTIONS = {
@@ -221,15 +220,15 @@ def test_the_demo_needs_no_files(quick, tmp_path, capsys, monkeypatch):
     assert (tmp_path / "unseen_views.png").exists()
 
 
-class Impatient(Progress):
-    """A bar at whose first sight the user presses Ctrl-C, once or twice."""
+class PressingMonitor(ConsoleMonitor):
+    """A monitor during whose tenth step the user presses Ctrl-C, once or twice."""
 
     presses = 1
 
-    def __call__(self, report: StepReport) -> None:
-        super().__call__(report)
-        for _ in range(self.presses if report.step == 10 else 0):
+    def __call__(self, stage: str, done: int, total: int, **options: object) -> None:
+        for _ in range(self.presses if (stage, done) == ("optimize", 10) else 0):
             signal.raise_signal(signal.SIGINT)
+        super().__call__(stage, done, total, **options)
 
 
 def test_an_interrupted_fit_keeps_what_it_reached_and_resumes_to_the_same_scene(
@@ -238,13 +237,13 @@ def test_an_interrupted_fit_keeps_what_it_reached_and_resumes_to_the_same_scene(
     command = ["fit", str(views), "--steps", "16", "-o"]
     assert main([*command, str(tmp_path / "whole")]) == 0
     with monkeypatch.context() as patch:
-        patch.setattr(cli.fitting, "Progress", Impatient)
+        patch.setattr(cli.fitting, "ConsoleMonitor", PressingMonitor)
         assert main([*command, str(tmp_path / "out")]) == 130
     assert "what was reached is kept" in capsys.readouterr().err
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "scene.safetensors", "scene.html", "turntable.mp4", "report.json", "checkpoint.safetensors"
     }  # fmt: skip
-    assert json.loads((tmp_path / "out" / "report.json").read_text())["steps"] == 11
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["steps"] == 10
     whole = (tmp_path / "whole" / "scene.safetensors").read_bytes()
     assert (tmp_path / "out" / "scene.safetensors").read_bytes() != whole
     assert main([*command, str(tmp_path / "out"), "--resume"]) == 0
@@ -255,15 +254,16 @@ def test_an_interrupted_fit_keeps_what_it_reached_and_resumes_to_the_same_scene(
 def test_a_fit_says_that_it_replaces_an_interrupted_one(quick, views, tmp_path, monkeypatch, caplog):
     command = ["fit", str(views), "--steps", "16", "-o", str(tmp_path)]
     with monkeypatch.context() as patch:
-        patch.setattr(cli.fitting, "Progress", Impatient)
+        patch.setattr(cli.fitting, "ConsoleMonitor", PressingMonitor)
         assert main(command) == 130
     assert "this one replaces it" not in caplog.text
     assert main(command) == 0
-    assert "interrupted; this one replaces it, --resume goes on" in caplog.text
+    assert "checkpoint of an interrupted fit; this one replaces it, --resume continues it" in caplog.text
 
 
 def test_a_second_interrupt_leaves_at_once(quick, views, tmp_path, monkeypatch):
-    monkeypatch.setattr(cli.fitting, "Progress", type("Hasty", (Impatient,), {"presses": 2}))
+    monkeypatch.setattr(PressingMonitor, "presses", 2)
+    monkeypatch.setattr(cli.fitting, "ConsoleMonitor", PressingMonitor)
     before = signal.getsignal(signal.SIGINT)
     assert main(["fit", str(views), "--steps", "16", "-o", str(tmp_path / "out")]) == 130
     assert not (tmp_path / "out").exists()
@@ -386,11 +386,11 @@ def test_a_guidance_model_joins_the_fit(quick, views, tmp_path, capsys):
     other = make_multiview_folder(tmp_path / "other")
     assert main(["fit", str(views), "-o", str(out), "--guidance-model", str(other)]) == 2
     error = capsys.readouterr().err
-    assert "holds a Zero123PlusPipeline; expected a posed prior of the Zero123 kind" in error
+    assert "holds a Zero123PlusPipeline; expected a Zero123 model, which has a clip_camera_projection" in error
 
 
 def test_a_bundled_guidance_model_goes_by_its_name(quick, views, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(pipeline.models, "_WEIGHTS", tmp_path / "weights")
+    monkeypatch.setattr(pipeline.models, "FOLDER", tmp_path / "weights")
     make_guidance_folder(tmp_path / "weights" / "mini-zero123")
     out = tmp_path / "out"
     assert main(["fit", str(views), "-o", str(out), "--guidance-model", "bundled/mini-zero123"]) == 0

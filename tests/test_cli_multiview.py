@@ -19,14 +19,14 @@ import numpy as np
 import pytest
 from PIL import Image
 from small_fit import small_config
-from tiny_models import TILE, make_guidance_folder, make_multiview_folder
 
 from stag4d import cli, pipeline
 from stag4d.cli import main
-from stag4d.cli.console import StageBars
+from stag4d.cli.console import ConsoleMonitor
 from stag4d.data import read_views
 from stag4d.geometry import zero123plus_rig
 from stag4d.scene import load_scene
+from tiny_models import TILE, make_guidance_folder, make_multiview_folder
 
 QUICK = ["--steps", "2", "--size", "16"]
 OPTIONS = [
@@ -185,20 +185,20 @@ def test_a_fit_reads_what_is_written(model, clip, tmp_path, monkeypatch):
     assert (info.num_frames, info.fps) == (2, 5)
 
 
-class Impatient(StageBars):
-    """Bars at which the user presses Ctrl-C."""
+class PressingMonitor(ConsoleMonitor):
+    """A monitor during one of whose calls the user presses Ctrl-C."""
 
-    moment, presses = ("denoise", 2), 1
+    moment, presses = ("denoise", 4), 1
 
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        super().__call__(stage, done, total)
+    def __call__(self, stage: str, done: int, total: int, **options: object) -> None:
         for _ in range(self.presses if (stage, done) == self.moment else 0):
             signal.raise_signal(signal.SIGINT)
+        super().__call__(stage, done, total, **options)
 
 
 @pytest.mark.parametrize(
     ("moment", "presses"),
-    [(("encode", 2), 1), (("denoise", 2), 1), (("denoise", 2), 2), (("decode", 1), 1), (("decode", 2), 2)],
+    [(("encode", 2), 1), (("denoise", 4), 1), (("denoise", 4), 2), (("decode", 1), 1), (("decode", 2), 2)],
 )
 def test_an_interrupted_run_resumes_to_the_same_files(
     model, clip, tmp_path, monkeypatch, capsys, moment, presses
@@ -208,13 +208,13 @@ def test_an_interrupted_run_resumes_to_the_same_files(
     before = signal.getsignal(signal.SIGINT)
     capsys.readouterr()
     with monkeypatch.context() as patch:
-        patch.setattr(
-            cli.views, "StageBars", type("Pressed", (Impatient,), {"moment": moment, "presses": presses})
-        )
+        patch.setattr(PressingMonitor, "moment", moment)
+        patch.setattr(PressingMonitor, "presses", presses)
+        patch.setattr(cli.views, "ConsoleMonitor", PressingMonitor)
         assert main([*words, "-o", str(tmp_path / "out")]) == 130
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "stopping; what was reached is kept" in captured.err
+    assert "interrupting; what was reached is kept" in captured.err
     assert signal.getsignal(signal.SIGINT) is before
     assert not (tmp_path / "out" / "views.png").exists()
     assert len(list((tmp_path / "out").glob("unfinished_*"))) == (moment[0] != "encode")
@@ -234,7 +234,7 @@ def test_resuming_what_is_finished_says_so_and_does_nothing(model, clip, tmp_pat
     assert main([*words, "--frames", "4", "--resume"]) == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out) == first
-    assert "finished before with the same settings; nothing is drawn again." in caplog.text
+    assert "finished with the same inputs before; nothing is generated." in caplog.text
     assert "denoise" not in captured.err
     assert files_of(tmp_path / "out") == before
     assert main([*words, "--frames", "4", "--mattes", "border", "--seed", "1", "--resume"]) == 0
@@ -251,7 +251,7 @@ def test_the_flicker_of_less_than_three_frames_is_null(model, clip, tmp_path, ca
 
 
 def test_a_bundled_model_goes_by_its_name(clip, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(pipeline.models, "_WEIGHTS", tmp_path / "weights")
+    monkeypatch.setattr(pipeline.models, "FOLDER", tmp_path / "weights")
     words = ["multiview", str(clip), "-o", str(tmp_path / "out"), "--frames", "1", *QUICK]
     assert main([*words, "--model", "bundled/mini-zero123plus"]) == 2
     error = capsys.readouterr().err

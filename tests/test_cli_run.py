@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from small_fit import small_config
-from tiny_models import TILE, make_guidance_folder, make_multiview_folder
 
 from stag4d import cli
 from stag4d.cli import main
 from stag4d.data import read_views
 from stag4d.scene import load_scene
+from tiny_models import TILE, make_guidance_folder, make_multiview_folder
 
 LEFT = {"scene.safetensors", "scene.html", "turntable.mp4", "report.json", "views"}
 OPTIONS = {
@@ -99,12 +99,12 @@ def test_a_run_resumes(quick, clip, models, tmp_path, capsys):
 def test_a_run_says_that_it_replaces_an_interrupted_fit(quick, clip, models, tmp_path, caplog):
     (tmp_path / "checkpoint.safetensors").write_bytes(b"of an interrupted fit")
     assert main(command(clip, tmp_path, models)) == 0
-    assert "interrupted; this one replaces it, --resume goes on" in caplog.text
+    assert "checkpoint of an interrupted fit; this one replaces it, --resume continues it" in caplog.text
 
 
 def test_a_preset_that_needs_a_prior_is_refused_before_a_view_is_drawn(clip, models, tmp_path, capsys):
     assert main(command(clip, tmp_path / "out", models, "--preset", "paper")) == 2
-    assert "preset paper: it supervises unseen views by a prior alone" in capsys.readouterr().err
+    assert "preset paper: only score distillation supervises views other than the input" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
@@ -115,7 +115,7 @@ def test_a_preset_that_needs_a_prior_is_refused_before_a_view_is_drawn(clip, mod
         (["--guidance-model", "bundled/none"], "bundled/none: no such guidance model in the package"),
         (["--view-steps", "0"], "0 steps; expected 1 to 1000"),
         (["--margin", "0.5"], "margin is 0.5"),
-        (["--fps", "0"], "--fps: 0 frames a second"),
+        (["--fps", "0"], "--fps: 0 frames per second"),
     ],
 )
 def test_bad_input_is_one_clear_line(quick, clip, models, tmp_path, capfd, more, message):
@@ -129,4 +129,4 @@ def test_bad_input_is_one_clear_line(quick, clip, models, tmp_path, capfd, more,
 def test_the_clip_is_not_overwritten(quick, clip, models, tmp_path, capfd):
     shutil.copytree(clip, tmp_path / "views" / "ref")
     assert main(command(tmp_path / "views" / "ref", tmp_path, models)) == 2
-    assert "holds the clip" in capfd.readouterr().err
+    assert "contains the input frames, which the output would overwrite" in capfd.readouterr().err

@@ -1,4 +1,4 @@
-"""The project's files agree with each other, and the README's example runs."""
+"""The project's files are consistent with each other, and the README's example runs."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ def schemas(pack):
     return {node.__name__: node.define_schema() for node in nodes}
 
 
-def test_requirements_are_the_packages_dependencies():
+def test_requirements_file_lists_the_package_dependencies():
     assert read("requirements.txt").split() == PROJECT["project"]["dependencies"]
 
 
-def test_the_host_chooses_its_own_torch_and_torchvision_is_not_asked_for():
+def test_requirements_leave_the_torch_version_to_comfyui():
     assert "torch" in PROJECT["project"]["dependencies"]
     names = {re.split(r"[^\w-]", line)[0] for line in read("requirements.txt").split()}
     assert not names & {"torchvision", "torchaudio"}
 
 
-def test_every_library_that_is_imported_is_declared():
+def test_every_imported_library_is_a_declared_dependency():
     extras = PROJECT["project"]["optional-dependencies"]
     declared = [*PROJECT["project"]["dependencies"], *(line for lines in extras.values() for line in lines)]
     names = {re.split(r"[^\w-]", line)[0] for line in declared}
-    called = {"PIL": "pillow", "llvmlite": "numba"}  # by another name; a part of another's interface
+    called = {"PIL": "pillow", "llvmlite": "numba"}  # by import name; llvmlite is part of Numba
     for path in [*(ROOT / "stag4d").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -58,49 +58,74 @@ def test_every_library_that_is_imported_is_declared():
                 assert called.get(library, library) in names, f"{path.relative_to(ROOT)}: {library}"
 
 
-def test_the_version_is_said_the_same_everywhere():
+def test_version_is_the_same_in_all_files():
     assert re.fullmatch(r"\d+\.\d+\.\d+", VERSION)
     assert stag4d.__version__ == VERSION
+    assert f"\nversion: {VERSION}\n" in read("CITATION.cff")
     assert re.search(rf"^## \[{re.escape(VERSION)}\]", read("CHANGELOG.md"), re.MULTILINE)
 
 
-def test_the_registry_entry_is_complete():
+def test_python_versions_are_those_of_the_test_workflow():
+    classifiers = "\n".join(PROJECT["project"]["classifiers"])
+    versions = re.findall(r"Python :: (3\.\d+)$", classifiers, re.MULTILINE)
+    matrix = re.search(r"python: \[(.*)\]", read(".github/workflows/test.yml"))
+    assert [version.strip('" ') for version in matrix[1].split(",")] == versions
+    assert PROJECT["project"]["requires-python"] == f">={versions[0]}"
+
+
+def test_installed_package_has_type_information():
+    assert (ROOT / "stag4d" / "py.typed").is_file()
+    assert "py.typed" in PROJECT["tool"]["setuptools"]["package-data"]["stag4d"]
+
+
+def test_registry_entry_is_complete():
     entry = PROJECT["tool"]["comfy"]
     assert entry["PublisherId"]
     assert "comfyui" not in entry["DisplayName"].lower()
-    assert "web" not in entry  # WEB_DIRECTORY says it; twice would register the folder twice
+    assert "web" not in entry  # WEB_DIRECTORY is enough; with both, the folder is registered twice
 
 
-def test_the_host_that_is_needed_is_the_same_for_the_registry_and_for_readers():
+def test_registry_package_leaves_out_only_development_files():
+    ignored = [line.lstrip("/") for line in read(".comfyignore").splitlines() if not line.startswith("#")]
+    for line in ignored:
+        assert list(ROOT.glob(line)), line
+    loaded = ("__init__.py", "nodes", "pyproject.toml", "requirements.txt", "stag4d", "web", "workflows")
+    for needed in loaded:
+        assert not any(line.startswith(needed) for line in ignored), needed
+
+
+def test_required_comfyui_version_is_the_same_in_all_files():
     needed = re.fullmatch(r">=(\d+\.\d+)\.0", PROJECT["tool"]["comfy"]["requires-comfyui"])
     assert needed
     for name in ("README.md", "tasks.py"):
-        said = re.findall(r"(?<!Python )\b(\d+\.\d+) or newer", read(name))
-        assert said and set(said) == {needed[1]}, name
+        found = re.findall(r"(?<!Python )\b(\d+\.\d+) or newer", read(name))
+        assert found and set(found) == {needed[1]}, name
 
 
 @pytest.mark.parametrize("requirement", PROJECT["project"]["optional-dependencies"]["exports"])
-def test_whoever_is_told_to_install_an_exporters_package_is_told_its_range(requirement):
+def test_install_commands_for_export_packages_have_the_declared_version_range(requirement):
     package = re.match(r"\w+", requirement)[0]
     code = {"gsply": "stag4d/export/spz.py", "fourdgs": "stag4d/export/fourdgs.py"}[package]
     for name in ("README.md", "docs/exports.md", "web/docs/STAG4DExport.md", code):
         advised = re.findall(rf"pip install [^`\n]*?(\S?{package}\S*)", read(name))
         assert advised, name
         for found in advised:
-            assert found.startswith(f'"{requirement}"'), name  # in quotes, or the shell would write a file
+            assert found.startswith(f'"{requirement}"'), name  # quoted, since > redirects in a shell
 
 
-@pytest.mark.parametrize("folder", ["stag4d", "nodes", "tests", "benchmarks", "training"])
-def test_every_module_says_what_it_is(folder):
+@pytest.mark.parametrize("folder", ["stag4d", "nodes", "tests", "benchmarks", "training", "tiny_models"])
+def test_every_module_has_a_docstring(folder):
     for path in [*(ROOT / folder).rglob("*.py"), ROOT / "tasks.py", ROOT / "__init__.py"]:
+        if "node_modules" in path.parts:  # npm packages of tests/web may contain Python files
+            continue
         assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path.relative_to(ROOT)
 
 
-def test_every_node_has_a_help_page_and_every_page_a_node(schemas):
+def test_nodes_and_help_pages_correspond(schemas):
     assert {path.stem for path in (ROOT / "web" / "docs").glob("*.md")} == schemas.keys()
 
 
-def test_a_help_page_explains_every_input_and_output(schemas):
+def test_help_page_describes_every_input_and_output(schemas):
     for name, schema in schemas.items():
         page = read(f"web/docs/{name}.md")
         items = list(schema.inputs)
@@ -112,7 +137,7 @@ def test_a_help_page_explains_every_input_and_output(schemas):
             assert f"`{item.id}`" in page, (name, item.id)
 
 
-def test_every_task_is_listed_for_contributors_and_ci_runs_the_readmes_test_command():
+def test_contributing_lists_every_task_and_ci_runs_the_test_task():
     spec = importlib.util.spec_from_file_location("tasks", ROOT / "tasks.py")
     tasks = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tasks)
@@ -120,9 +145,10 @@ def test_every_task_is_listed_for_contributors_and_ci_runs_the_readmes_test_comm
         assert f"python3 tasks.py {task}" in read("CONTRIBUTING.md"), task
     assert "python3 tasks.py test" in read("README.md")
     assert "python3 tasks.py test" in read(".ci/run")
+    assert "python tasks.py test" in read(".github/workflows/test.yml")
 
 
-def test_the_readmes_python_example_runs(tmp_path, monkeypatch):
+def test_python_example_of_the_readme_runs(tmp_path, monkeypatch):
     pattern = r"^#+ [^\n]*Python.*?^```python\n(.*?)^```"
     section = re.search(pattern, read("README.md"), re.MULTILINE | re.DOTALL)
     assert section, "README.md: no python block under a heading with the word Python"

@@ -1,4 +1,4 @@
-"""The values that cross packages: what they derive and what they refuse."""
+"""Cameras and view sets: derived values, and inconsistent input."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def views(frames: int = 2, num_views: int = 6, size: int = 4) -> ViewSet:
     )
 
 
-def test_centers_of_cameras_are_where_the_poses_stand():
+def test_camera_centers_equal_the_pose_positions():
     poses = [OrbitPose(azimuth_deg=0, elevation_deg=30), OrbitPose(azimuth_deg=90, radius=3)]
     expected = torch.tensor([[0, 1, math.sqrt(3)], [3, 0, 0]], dtype=torch.float32)
     torch.testing.assert_close(Cameras.from_poses(poses, 8, 8).centers, expected, atol=1e-6, rtol=0)
 
 
-def test_cameras_are_counted_and_chosen_as_a_batch():
+def test_cameras_are_indexed_as_a_batch():
     cameras = Cameras.from_poses(zero123plus_rig(), 20, 10)
     assert len(cameras) == 6
     chosen = cameras[[4, 1]]
@@ -50,12 +50,12 @@ def test_cameras_are_counted_and_chosen_as_a_batch():
         ((1, 4, 4), (1, 3, 3), 0, "image size 0x0"),
     ],
 )
-def test_cameras_of_a_wrong_shape_are_refused(viewmats, intrinsics, size, message):
+def test_cameras_of_wrong_shape_are_refused(viewmats, intrinsics, size, message):
     with pytest.raises(ValueError, match=f"cameras: {message}"):
         Cameras(torch.zeros(viewmats), torch.zeros(intrinsics), size, size)
 
 
-def test_a_view_set_counts_its_frames_and_views():
+def test_view_set_counts_frames_and_views():
     assert (views().num_frames, views().num_views, views(num_views=0).num_views) == (2, 6, 0)
     assert views(frames=3).frame_times.tolist() == [0.0, 0.5, 1.0]
 
@@ -67,7 +67,7 @@ def test_a_view_set_counts_its_frames_and_views():
         ({"images": torch.zeros(2, 5, 5, 4)}, r"input frames: images have shape \[2, 5, 5, 4\]"),
         (
             {"alphas": torch.zeros(2, 4, 5)},
-            r"input frames: mattes have shape \[2, 4, 5\]; expected \[2, 5, 5\]",
+            r"input frames: alphas have shape \[2, 4, 5\]; expected \[2, 5, 5\]",
         ),
         (
             {"images": torch.zeros(2, 5, 6, 3), "alphas": torch.zeros(2, 5, 6)},
@@ -75,7 +75,7 @@ def test_a_view_set_counts_its_frames_and_views():
         ),
         ({"view_images": torch.zeros(3, 6, 4, 4, 3)}, r"posed views: images have shape \[3, 6"),
         ({"view_poses": zero123plus_rig()[:5]}, r"posed views: images have shape \[2, 6, .*expected \[2, 5"),
-        ({"view_alphas": torch.zeros(2, 6, 4, 3)}, "posed views: mattes"),
+        ({"view_alphas": torch.zeros(2, 6, 4, 3)}, "posed views: alphas"),
         ({"images": torch.full((2, 5, 5, 3), math.nan)}, "input frames: not-a-number"),
         ({"view_alphas": torch.full((2, 6, 4, 4), math.inf)}, "posed views: not-a-number"),
         ({"fps": 0.0}, "fps is 0.0"),
@@ -83,12 +83,12 @@ def test_a_view_set_counts_its_frames_and_views():
         ({"fps": math.inf}, "fps is inf; expected a positive number that is finite"),
     ],
 )
-def test_a_view_set_that_does_not_fit_together_is_refused(changes, message):
+def test_inconsistent_view_set_is_refused(changes, message):
     with pytest.raises(ValueError, match=f"views: {message}"):
         replace(views(), **changes)
 
 
-def test_frame_times_reach_from_zero_to_one():
+def test_frame_times_span_zero_to_one():
     assert frame_times(1).tolist() == [0.0]
     assert frame_times(5).tolist() == [0.0, 0.25, 0.5, 0.75, 1.0]
     assert frame_times(0).shape == (0,)

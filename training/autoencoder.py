@@ -92,8 +92,8 @@ def set_linear_encoder(vae: AutoencoderKL, basis: Tensor) -> None:
     encoder = vae.encoder
     for module in encoder.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.zeros_(module.weight)
-            nn.init.zeros_(module.bias)
+            for parameter in module.parameters():
+                nn.init.zeros_(parameter)
     identity = torch.eye(max(WIDTHS))
     encoder.conv_in.weight[:3, :, 1, 1] = identity[:3, :3]
     halvings = len(WIDTHS) - 1

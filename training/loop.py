@@ -119,7 +119,11 @@ def train(
     averaged = copy.deepcopy(module).requires_grad_(False).eval()
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     optimizers = _optimizers(module)
-    parts = {"module": module, "averaged": averaged, **optimizers}
+    parts: dict[str, nn.Module | torch.optim.Optimizer] = {
+        "module": module,
+        "averaged": averaged,
+        **optimizers,
+    }
     first, seconds = _resume(plan, parts)
     began = saved = time.monotonic()
     averages = Averages()

@@ -20,8 +20,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPVisionModelWithProjection
 
-from stag4d.diffusion import camera_numbers
-from stag4d.diffusion.zero123 import CAMERA_NUMBERS
+from stag4d.diffusion import pose_numbers
+from stag4d.diffusion.zero123 import POSE_NUMBERS
 from stag4d.diffusion.zero123plus import GRAY
 from stag4d.geometry import OrbitPose
 
@@ -42,7 +42,7 @@ class Examples(NamedTuple):
 
     Attributes:
         conditions: [B, 3, S, S] pictures on white, -1..1.
-        cameras: [B, K, 4] what ``camera_numbers`` gives.
+        cameras: [B, K, 4] what ``pose_numbers`` gives.
         latents: [B, K, C, h, w] of the targets on gray, with a mean square of 1.
         mattes: [B, K, S, S] of the targets, over ``MATTE_STRENGTH``.
     """
@@ -64,7 +64,7 @@ class PosedOutliner(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.layers = nn.Sequential(
-            nn.Linear(WIDTH + CAMERA_NUMBERS, HIDDEN),
+            nn.Linear(WIDTH + POSE_NUMBERS, HIDDEN),
             nn.SiLU(),
             nn.Linear(HIDDEN, HIDDEN),
             nn.SiLU(),
@@ -88,7 +88,7 @@ def draw_examples(
     rows = torch.randint(len(toys), (count,), generator=generator)
     given = torch.randint(len(RIG), (count,), generator=generator)
     cameras = [
-        [camera_numbers(RIG[condition], target) for target in poses_of(toys, row)]
+        [pose_numbers(RIG[condition], target) for target in poses_of(toys, row)]
         for row, condition in zip(rows.tolist(), given.tolist(), strict=True)
     ]
     pictures = recolored(toys.pictures[rows], generator).to(device)  # [B, K, S, S, 4]

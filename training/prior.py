@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 from transformers import CLIPVisionModelWithProjection
 
-from stag4d.diffusion import CameraProjection, camera_numbers
+from stag4d.diffusion import CameraProjection, pose_numbers
 from stag4d.export import write_contact_sheet
 from stag4d.optimization import GuidanceConfig, anchor_camera
 
@@ -60,7 +60,7 @@ class Examples(NamedTuple):
     Attributes:
         conditions: [B, 3, S, S] on white, -1..1.
         references: [B, C, h, w] their latents.
-        cameras: [B, 4] what ``camera_numbers`` gives.
+        cameras: [B, 4] what ``pose_numbers`` gives.
         targets: [B, C, h, w] scaled latents.
         mattes: [B, 1, S, S] of the targets, over ``MATTE_STRENGTH``.
     """
@@ -173,7 +173,7 @@ def draw_examples(
         anchor_camera(pose, RIG, GUIDANCE, wants)
         for pose, wants in zip(poses, wants_reference.tolist(), strict=True)
     ]
-    numbers = [camera_numbers(RIG[camera], pose) for camera, pose in zip(given, poses, strict=True)]
+    numbers = [pose_numbers(RIG[camera], pose) for camera, pose in zip(given, poses, strict=True)]
     chosen = toys.pictures[torch.stack([rows, rows]), torch.stack([torch.tensor(given), wanted])]
     pictures = recolored(chosen.transpose(0, 1), generator)  # [B, 2, S, S, 4]
     levels = torch.ones(count, 2)
@@ -200,7 +200,7 @@ def draw_views(learner: Learner, vae: AutoencoderKL, toys: Toys, path: Path) -> 
     truth = on_background(toys.pictures[:, len(RIG) :], 1.0)  # [N, 3, 3, S, S]
     columns = [inputs.cpu()]
     for free in range(NUM_FREE):
-        numbers = [camera_numbers(RIG[0], poses_of(toys, row)[len(RIG) + free]) for row in range(len(toys))]
+        numbers = [pose_numbers(RIG[0], poses_of(toys, row)[len(RIG) + free]) for row in range(len(toys))]
         tokens = learner.tokens(inputs, torch.tensor(numbers, device=vae.device))
         references = vae.encode(inputs).latent_dist.mean
         drawn = torch.randn(references.shape, generator=torch.Generator().manual_seed(free)).to(vae.device)

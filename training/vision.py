@@ -111,7 +111,7 @@ def draw_examples(
 
 def grid_of_views(views: Tensor) -> Tensor:
     """Return six views [B, 6, C, h, w] as grids of three rows and two columns, [B, C, 3h, 2w]."""
-    return GRID.picture_of(views.movedim(2, -1)).movedim(-1, 1).contiguous()
+    return GRID.image_of(views.movedim(2, -1)).movedim(-1, 1).contiguous()
 
 
 def read_encoder(folder: Path) -> CLIPVisionModelWithProjection:

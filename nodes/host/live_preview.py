@@ -1,4 +1,4 @@
-"""The scene as it grows: while STAG4D Optimize is at work, the viewers that wait for its scene show it."""
+"""Live preview: while STAG4D Optimize runs, the STAG4D Preview nodes connected to it show its scene."""
 
 import logging
 import time
@@ -7,25 +7,25 @@ from typing import Any
 
 from server import PromptServer
 
+from ...stag4d.progress import Monitor
 from ...stag4d.scene import GaussianModel4D
 from .files import temp_folder
-from .progress import check_cancel
 from .viewer_files import viewer_file
 
 _logger = logging.getLogger(__name__)
 
 EVENT = "stag4d.growing"  # web/js/stag4d.js listens
-LEAST_SECONDS = 3.0  # between two clips
-MOST_SHARE = 0.05  # of the time that packing them may take
+MIN_SECONDS = 3.0  # between two updates
+MAX_SHARE = 0.05  # of the time that encoding them may take
 
 
-class GrowingScene:
-    """Clips of a scene that is being fitted, told to the page.
+class LivePreview:
+    """Sends the scene of a running fit to the page.
 
     Args:
-        prompt: What is being executed, node ids to ``class_type`` and ``inputs``; None outside the host.
+        prompt: The executed prompt, node ids to ``class_type`` and ``inputs``; None outside the host.
         node_id: The node that fits.
-        extra_pnginfo: What the page sent with the prompt, its workflow for instance; None where it sent none.
+        extra_pnginfo: What the page sent with the prompt, such as its workflow; None if nothing.
     """
 
     def __init__(
@@ -41,36 +41,41 @@ class GrowingScene:
         ]
         workflow = (extra_pnginfo or {}).get("workflow")
         self._workflow = workflow.get("id") if isinstance(workflow, dict) else None
-        self._next = time.monotonic() + LEAST_SECONDS
+        self._next = time.monotonic() + MIN_SECONDS
         self._names: list[str] = []
 
-    def show(self, model: GaussianModel4D) -> None:
-        """Show the scene so far, if a viewer waits for it and the last one was shown long enough ago.
+    def show(self, model: GaussianModel4D, monitor: Monitor) -> None:
+        """Send the current scene if a viewer is connected and the last update is long enough ago.
 
-        A scene that cannot be shown is no reason to lose a fit: it is logged, and no more are shown.
+        An error in showing a scene does not end the fit: it is logged, and the updates stop.
+
+        Args:
+            model: The scene.
+            monitor: Called after each frame that is encoded.
         """
         began = time.monotonic()
         if not self._viewers or began < self._next:
             return
         try:
-            name = viewer_file(model, check_cancel)
+            name = viewer_file(model, monitor)
         except (ValueError, RuntimeError, OSError, MemoryError) as error:
-            _logger.warning("The scene is not shown while it grows: %s", error)
+            _logger.warning("The live preview stops: %s", error)
             self._viewers = []
             return
         if name not in self._names:
             self._names.append(name)
-        told = {"viewers": self._viewers, "filename": name, "workflow": self._workflow}
-        PromptServer.instance.send_sync(EVENT, told, PromptServer.instance.client_id)
-        self._forget(keep=2)  # the page may still be reading the one before
+        message = {"viewers": self._viewers, "filename": name, "workflow": self._workflow}
+        PromptServer.instance.send_sync(EVENT, message, PromptServer.instance.client_id)
+        self._remove_files(keep=2)  # the page may still be reading the one before
         now = time.monotonic()
-        self._next = now + max(LEAST_SECONDS, (now - began) / MOST_SHARE)
+        self._next = now + max(MIN_SECONDS, (now - began) / MAX_SHARE)
 
     def close(self) -> None:
-        """Remove the clips but for the last, which the page may be showing."""
-        self._forget(keep=1)
+        """Remove the files but for the last, which the page may be showing."""
+        self._remove_files(keep=1)
 
-    def _forget(self, keep: int) -> None:
+    def _remove_files(self, keep: int) -> None:
+        """Remove all files but for the newest few."""
         while len(self._names) > keep:
-            with suppress(OSError):  # a file that is being read; it goes with the host's temp folder
+            with suppress(OSError):  # open in another program; the host clears its temp folder
                 (temp_folder() / self._names.pop(0)).unlink(missing_ok=True)

@@ -4,8 +4,7 @@ from typing import Protocol
 
 from comfy_api.latest import io
 
-from ...stag4d.optimization import OptimizationConfig
-from ...stag4d.pipeline import PriorMaker
+from ...stag4d.pipeline import DenoiserMaker
 
 CATEGORY = "STAG4D"
 
@@ -29,6 +28,11 @@ MOMENT = io.Float.Input(
 class GuidanceModel(Protocol):
     """What a STAG4D_GUIDANCE socket carries."""
 
-    def prior_maker(self, config: OptimizationConfig, work_bytes: int) -> PriorMaker:
-        """Return what makes the prior of a fit, with its networks where the fit is done."""
+    def denoiser_maker(self, seed: int, work_bytes: int) -> DenoiserMaker:
+        """Return the ``make_denoiser`` of a fit, with the networks on their device.
+
+        Args:
+            seed: Seed of the fit.
+            work_bytes: Memory beside the weights for the host to free.
+        """
         ...

@@ -1,27 +1,27 @@
 """The ``.s4d`` files that the page's viewers load, in the host's temp folder."""
 
 import hashlib
-from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 from ...stag4d.atomic import replacing
 from ...stag4d.export import encode_s4d
+from ...stag4d.progress import Monitor
 from ...stag4d.scene import GaussianModel4D
 from .files import temp_folder
 
 _names: WeakKeyDictionary[GaussianModel4D, str] = WeakKeyDictionary()  # of the files of scenes that are alive
 
 
-def viewer_file(scene: GaussianModel4D, on_frame: Callable[[int], None]) -> str:
-    """Return the name, made from its content, of a scene's .s4d file in the temp folder, where it is then.
+def viewer_file(scene: GaussianModel4D, monitor: Monitor) -> str:
+    """Write a scene's .s4d file into the temp folder unless it is there; returns its name, a hash.
 
     Args:
         scene: The scene.
-        on_frame: Called with the number of frames done, after each; it may raise.
+        monitor: Called after each frame that is encoded.
     """
     folder, name = temp_folder(), _names.get(scene)
     if name is None or not (folder / name).is_file():
-        content = encode_s4d(scene, on_frame=on_frame)
+        content = encode_s4d(scene, monitor=monitor)
         name = f"{hashlib.sha256(content).hexdigest()[:32]}.s4d"
         with replacing(folder / name) as temporary:
             temporary.write_bytes(content)

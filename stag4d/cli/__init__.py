@@ -1,4 +1,4 @@
-"""The ``stag4d`` command: progress on stderr, results on stdout, one clear line when something is wrong."""
+"""The ``stag4d`` command: progress on stderr, results on stdout, errors as one line."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
+from ..progress import Interrupted
 from .console import CommandParser, UsageError, join_negative_values
 from .exporting import add_export
 from .fitting import add_fitting
@@ -24,27 +25,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        arguments: Words after ``stag4d``; the process's own when None.
+        arguments: Arguments after ``stag4d``; None takes the process's.
 
     Returns:
-        The exit status: 0 done, 2 bad input or an environment that does not allow it, 130 interrupted.
+        The exit status: 0 for success, 2 for bad input or a missing requirement, 130 if interrupted.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    words = sys.argv[1:] if arguments is None else arguments
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        options = _parser().parse_args(join_negative_values(words))
+        options = _parser().parse_args(join_negative_values(arguments))
     except UsageError as error:
         return _refuse(str(error))
     try:
         return options.run(options)
     except _USER_ERRORS as error:
         return _refuse(f"stag4d {options.command}: {str(error) or 'out of memory'}")
-    except KeyboardInterrupt:
+    except (Interrupted, KeyboardInterrupt):
         return EXIT_INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands."""
+    """Return the argument parser with all commands."""
     parser = CommandParser(
         prog="stag4d", description="4D Gaussian scenes from a short video of one object (STAG4D, ECCV 2024)."
     )
@@ -59,6 +60,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _refuse(message: str) -> int:
-    """Print what is wrong as one line on stderr; returns the exit status."""
+    """Write an error as one line to stderr; returns the exit status."""
     sys.stderr.write(" ".join(message.split()) + "\n")
     return _EXIT_BAD_INPUT

@@ -1,26 +1,25 @@
-"""What the commands need of a terminal: errors of one line, values that start with a minus, a bar, Ctrl-C."""
+"""The terminal: one-line errors, option values that start with a minus, progress bars, Ctrl-C."""
 
 from __future__ import annotations
 
 import argparse
-import functools
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from types import FrameType
 from typing import Any, NoReturn
 
 from tqdm import tqdm
 
-from ..types import StepReport
+from ..progress import Interrupted, Preview
 
+_UNITS = {"denoise": "frame step", "guidance": "network pass", "optimize": "step"}  # of stages; else frames
 _NEGATIVE_VALUE = re.compile(r"-\.?[0-9]")
 
 
 class UsageError(ValueError):
-    """The command line does not say what to do."""
+    """The command line is malformed."""
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -32,7 +31,7 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def join_negative_values(words: Sequence[str]) -> list[str]:
-    """Return ``--views -75,0`` as ``--views=-75,0``: argparse takes a word with a dash for an option."""
+    """Return ``--views -75,0`` as ``--views=-75,0``: argparse takes words with a dash for options."""
     joined: list[str] = []
     for word in words:
         option = joined[-1] if joined else ""
@@ -43,119 +42,53 @@ def join_negative_values(words: Sequence[str]) -> list[str]:
     return joined
 
 
-class Progress:
-    """A bar on stderr with the loss and the time left; it appears with the first report.
+class ConsoleMonitor:
+    """Progress bars on stderr, one per stage, and Ctrl-C as an interrupt.
 
-    Args:
-        num_steps: Steps planned.
+    Within its ``with`` block the first Ctrl-C makes the next call raise ``Interrupted``, so that the work
+    ends in a consistent state; the second one raises KeyboardInterrupt at once.
     """
 
-    def __init__(self, num_steps: int) -> None:
-        self._num_steps = num_steps
-        self._bar: Any = None
-
-    def __enter__(self) -> Progress:
-        """Return itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the bar."""
-        if self._bar is not None:
-            self._bar.close()
-
-    def __call__(self, report: StepReport) -> None:
-        """Show a step."""
-        if self._bar is None:
-            self._bar = tqdm(
-                total=self._num_steps, initial=report.step, unit="step", file=sys.stderr, dynamic_ncols=True
-            )
-        loss = f"{report.losses['total']:.4f}"
-        self._bar.set_postfix(loss=loss, gaussians=report.num_gaussians, refresh=False)
-        self._bar.update(report.step - self._bar.n)
-
-
-class StageBars:
-    """One bar on stderr for each stage of a work, one after the other.
-
-    Args:
-        units: What is counted in each stage.
-    """
-
-    def __init__(self, **units: str) -> None:
-        self._units = units
+    def __init__(self) -> None:
         self._bar: Any = None
         self._stage = ""
+        self._is_interrupted = False
+        self._previous_handler: Any = None
 
-    def __enter__(self) -> StageBars:
-        """Return itself."""
+    def __enter__(self) -> ConsoleMonitor:
+        """Take over Ctrl-C."""
+        self._previous_handler = signal.signal(signal.SIGINT, self._interrupt)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the bar."""
+        """Close the bar and restore Ctrl-C."""
+        signal.signal(signal.SIGINT, self._previous_handler)
         if self._bar is not None:
             self._bar.close()
 
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        """Show how much of a stage is done."""
+    def __call__(
+        self, stage: str, done: int, total: int, *, note: str = "", preview: Preview | None = None
+    ) -> None:
+        """Show progress; raises ``Interrupted`` after Ctrl-C. See ``progress.Monitor``."""
         if stage != self._stage:
-            self.__exit__()
+            if self._bar is not None:
+                self._bar.close()
             self._stage = stage
             self._bar = tqdm(
-                total=total,
-                initial=done - 1,
-                unit=self._units[stage],
-                desc=stage,
-                file=sys.stderr,
+                total=total, initial=done - 1, unit=_UNITS.get(stage, "frame"), desc=stage, file=sys.stderr,
                 dynamic_ncols=True,
-            )
+            )  # fmt: skip
+        if note:
+            self._bar.set_postfix_str(note, refresh=False)
         self._bar.update(done - self._bar.n)
         if done == total:
             self._bar.close()
+        if self._is_interrupted:
+            raise Interrupted
 
-
-@contextmanager
-def frame_bar(work: str) -> Iterator[Callable[[int, int], None]]:
-    """Give what shows a bar of one work's frames: done, and of how many."""
-    with StageBars(**{work: "frame"}) as bars:
-        yield functools.partial(bars, work)
-
-
-class Interrupt:
-    """Turns the first Ctrl-C into a question that the fit asks after every step; the second is immediate."""
-
-    def __init__(self) -> None:
-        self.is_asked = False
-
-    def __call__(self) -> bool:
-        """Return whether to stop."""
-        return self.is_asked
-
-    def __enter__(self) -> Interrupt:
-        """Take over Ctrl-C."""
-        self._previous = signal.signal(signal.SIGINT, self._ask)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Give Ctrl-C back."""
-        signal.signal(signal.SIGINT, self._previous)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        """Take a Ctrl-C."""
-        if self.is_asked:
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        """Handle Ctrl-C."""
+        if self._is_interrupted:
             raise KeyboardInterrupt
-        self.is_asked = True
-        sys.stderr.write("\nstopping; what was reached is kept (again to stop at once)\n")
-
-
-def stage_listeners(bars: StageBars, stop: Interrupt) -> dict[str, Any]:
-    """Return the listeners of the multi-view stage: they show how far it is and end it at Ctrl-C."""
-
-    def on_batch() -> None:
-        if stop():
-            raise KeyboardInterrupt
-
-    def on_stage(stage: str, done: int, total: int) -> None:
-        bars(stage, done, total)
-        on_batch()
-
-    return {"on_stage": on_stage, "on_batch": on_batch}
+        self._is_interrupted = True
+        sys.stderr.write("\ninterrupting; what was reached is kept (Ctrl-C again to stop at once)\n")

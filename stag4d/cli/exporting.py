@@ -6,147 +6,128 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from .. import pipeline
-from ..export import (
-    encode_s4d,
-    write_4dgs,
-    write_html,
-    write_ply,
-    write_s4d,
-    write_splat_sequence,
-    write_spz,
-)
+from ..export import EXPORT_FORMATS, ExportFormat, write_splat_sequence
+from ..progress import Monitor, silent
 from ..scene import GaussianModel4D, load_scene
-from .console import frame_bar
-from .options import add_command, device, frame_numbers, output_folder, picture_size, say
+from .console import ConsoleMonitor
+from .options import add_command, device, frame_numbers, image_size, output_folder, say
 
-_SUFFIXES = {"ply": ".ply", "spz": ".spz", "clip": ".s4d", "4dgs": ".4dgs", "html": ".html", "mp4": ".mp4"}
-_APPLIES_TO = {
-    "frames": ("ply", "spz"),
-    "precision": ("clip", "html"),
-    "size": ("mp4",),
-    "bullet_time": ("mp4",),
-}
+_OPTIONS = ("frames", "precision", "size", "bullet_time")  # that apply to some formats only
 
 
 def add_export(commands: Any) -> None:
     """Add the command."""
-    command = add_command(commands, "export", _export, "write a scene in a format that others can open")
+    command = add_command(commands, "export", _export, "write a scene in a format that other programs open")
     command.add_argument("scene", help="scene.safetensors")
     command.add_argument(
         "-o", "--out", required=True,
-        help="file to write; of ply and spz a folder with a file a frame where the name has another suffix",
+        help="file to write; for ply and spz with another suffix, a folder with one file per frame",
     )  # fmt: skip
     command.add_argument(
         "--format",
-        choices=tuple(_SUFFIXES),
-        help="ply, spz: splats of one frame, spz a quarter of the size; 4dgs: moving splats in one file; "
-        "html: a page that plays the scene; clip: what the page plays (.s4d); mp4: a turntable "
-        "(default: what the suffix says)",
+        choices=tuple(_FORMATS),
+        help="ply, spz: splats of one frame, spz a quarter of the size; 4dgs: the moving scene in one file; "
+        "html: a web page that plays the scene; clip: the page's scene file (.s4d); mp4: a turntable "
+        "(default: from the suffix)",
     )
     command.add_argument(
-        "--frames", help="of ply and spz: 'all' or frame numbers: 0,5,10 (default: all; a file holds one)"
+        "--frames", help="for ply and spz: 'all' or frame numbers: 0,5,10 (default: all; a file holds one)"
     )
     command.add_argument(
         "--precision",
         choices=("full", "small"),
-        help="of clip and html: small takes two thirds of the bytes and rounds more (default: full)",
+        help="for clip and html: small takes two thirds of the bytes, quantized coarser (default: full)",
     )
-    command.add_argument("--size", type=int, help="pixels of the mp4 (default: what the scene was fitted at)")
+    command.add_argument("--size", type=int, help="for mp4: size in pixels (default: that of the fit)")
     command.add_argument(
         "--bullet-time",
         type=int,
         metavar="FRAME",
-        help="of mp4: no turntable, but the clip, which stops at this frame while the camera turns once",
+        help="for mp4: instead of a turntable, the motion freezes at this frame while the camera turns once",
     )
 
 
 def _export(options: argparse.Namespace) -> int:
-    """Write a scene in a format that others can open."""
+    """Write a scene in a format that other programs open."""
     path = Path(options.out)
-    file_format = _format_of(path, options.format)
-    for name, formats in _APPLIES_TO.items():
-        if getattr(options, name) is not None and file_format not in formats:
+    chosen = _format_of(path, options.format)
+    given = {name: getattr(options, name) for name in _OPTIONS if getattr(options, name) is not None}
+    for name in given:
+        if not _applies(name, chosen):
+            names = [other.name for other in _FORMATS.values() if _applies(name, other)]
             option = f"--{name.replace('_', '-')}"
-            raise ValueError(f"{option}: means nothing to {file_format}; expected {' or '.join(formats)}.")
-    is_folder = file_format in ("ply", "spz") and path.suffix.lower() != _SUFFIXES[file_format]
+            raise ValueError(f"{option}: does not apply to {chosen.name}; expected {' or '.join(names)}.")
+    is_folder = chosen.holds_one_frame and path.suffix.lower() != chosen.suffix
     output_folder(path if is_folder else path.parent)
     if not is_folder and path.is_dir():
-        raise ValueError(f"{path}: is a folder; expected the name of a {file_format} file.")
+        raise ValueError(f"{path}: is a folder; expected the name of a {chosen.name} file.")
     model = load_scene(options.scene)
-    if is_folder:
-        frames = _frames(model, options)
-        written = write_splat_sequence(path, model, file_format, frames)
-        say({"folder": str(path), "files": len(written)})
-    else:
-        _WRITERS[file_format](path, model, options)
-        say({"file": str(path)})
+    frames = frame_numbers(given.pop("frames", "all"), model.info.num_frames)
+    with ConsoleMonitor() as monitor:
+        if is_folder:
+            written = write_splat_sequence(path, model, chosen.name, frames, monitor)
+        else:
+            if chosen.holds_one_frame:
+                given["frame_time"] = model.frame_times[_only(frames, path)].item()
+            chosen.write(path, model, monitor=monitor, **given)
+    say({"folder": str(path), "files": len(written)} if is_folder else {"file": str(path)})
     return 0
 
 
-def _format_of(path: Path, asked: str | None) -> str:
-    """Return the format that was asked for, else the one that a path's suffix names."""
-    named = next((name for name, suffix in _SUFFIXES.items() if suffix == path.suffix.lower()), None)
-    if asked is None and named is None:
-        raise ValueError(f"{path}: no suffix that names a format; give --format {'|'.join(_SUFFIXES)}.")
-    if asked is not None and named not in (None, asked):
-        raise ValueError(f"{path}: its suffix names {named}, --format {asked}; make them agree.")
-    return asked or str(named)
+def _format_of(path: Path, name: str | None) -> ExportFormat:
+    """Return the format with a name, or the one of a path's suffix; raises ValueError if they disagree."""
+    named = next((entry for entry in _FORMATS.values() if entry.suffix == path.suffix.lower()), None)
+    if name is None:
+        if named is None:
+            raise ValueError(f"{path}: no suffix of a format; give --format {'|'.join(_FORMATS)}.")
+        return named
+    if named is not None and named.name != name:
+        raise ValueError(f"{path}: its suffix is that of {named.name}, --format is {name}; make them agree.")
+    return _FORMATS[name]
 
 
-def _frames(model: GaussianModel4D, options: argparse.Namespace) -> list[int]:
-    """Return the frames that were asked for."""
-    return frame_numbers("all" if options.frames is None else options.frames, model.info.num_frames)
+def _applies(option: str, chosen: ExportFormat) -> bool:
+    """Return whether an option applies to a format."""
+    return chosen.holds_one_frame if option == "frames" else option in chosen.options
 
 
-@torch.no_grad()
-def _write_splats(path: Path, model: GaussianModel4D, options: argparse.Namespace) -> None:
-    """Write one frame as one file; raises ValueError if more were asked for."""
-    frames = _frames(model, options)
+def _only(frames: list[int], path: Path) -> int:
+    """Return the frame of a file that holds one; raises ValueError if there are more."""
     if len(frames) > 1:
         raise ValueError(
-            f"{path}: one file holds one frame, not {len(frames)}; give --frames and one number, or name a "
+            f"{path}: one file holds one frame, not {len(frames)}; give one number with --frames, or a "
             "folder and --format."
         )
-    write = write_ply if path.suffix.lower() == _SUFFIXES["ply"] else write_spz
-    write(path, model.at(model.frame_times[frames])[0])
+    return frames[0]
 
 
-def _write_4dgs(path: Path, model: GaussianModel4D, options: argparse.Namespace) -> None:
-    """Write moving splats."""
-    write_4dgs(path, model)
-
-
-def _write_clip(path: Path, model: GaussianModel4D, options: argparse.Namespace) -> None:
-    """Write the viewer's clip."""
-    write_s4d(path, model, precision=options.precision or "full")
-
-
-def _write_html(path: Path, model: GaussianModel4D, options: argparse.Namespace) -> None:
-    """Write a page, which has the file's name as its title."""
-    write_html(path, encode_s4d(model, precision=options.precision or "full"), path.stem)
-
-
-def _write_mp4(path: Path, model: GaussianModel4D, options: argparse.Namespace) -> None:
-    """Write a turntable or bullet time; raises ValueError if the scene has no such frame."""
-    size, stop = picture_size(options.size, model.info.settings), options.bullet_time
-    if stop is None:
-        with frame_bar("render") as on_frame:
-            pipeline.write_turntable(path, model.to(device()), size, on_frame=on_frame)
+def _write_mp4(
+    path: Path,
+    model: GaussianModel4D,
+    *,
+    monitor: Monitor = silent,
+    size: int | None = None,
+    bullet_time: int | None = None,
+) -> None:
+    """Write a turntable, or bullet time at a frame; raises ValueError if the scene has no such frame."""
+    pixels, model = image_size(size, model.info.settings), model.to(device())
+    if bullet_time is None:
+        pipeline.write_turntable(path, model, pixels, monitor=monitor)
         return
-    if not 0 <= stop < model.info.num_frames:
-        raise ValueError(f"--bullet-time: {stop}; the scene has frames 0 to {model.info.num_frames - 1}.")
-    with frame_bar("render") as on_frame:
-        pipeline.write_bullet_time(path, model.to(device()), size, stop, on_frame)
+    if not 0 <= bullet_time < model.info.num_frames:
+        raise ValueError(
+            f"--bullet-time: {bullet_time}; the scene has frames 0 to {model.info.num_frames - 1}."
+        )
+    pipeline.write_bullet_time(path, model, pixels, bullet_time, monitor)
 
 
-_WRITERS = {
-    "ply": _write_splats,
-    "spz": _write_splats,
-    "clip": _write_clip,
-    "4dgs": _write_4dgs,
-    "html": _write_html,
-    "mp4": _write_mp4,
+_FORMATS = EXPORT_FORMATS | {
+    "mp4": ExportFormat(
+        name="mp4",
+        suffix=".mp4",
+        description="a turntable or bullet-time video",
+        write=_write_mp4,
+        options=("size", "bullet_time"),
+    )
 }

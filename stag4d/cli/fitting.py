@@ -11,9 +11,10 @@ from typing import Any
 from .. import pipeline
 from ..data import read_views
 from ..optimization import OptimizationConfig
-from .console import Interrupt, Progress
+from ..resume import Checkpoint
+from .console import ConsoleMonitor
 from .fit_options import add_fit_options, add_guidance_options, guided_config
-from .networks import load_prior
+from .networks import load_guidance
 from .options import EXIT_INTERRUPTED, add_command, device, frame_rate, output_folder, rounded, say
 
 _logger = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ _logger = logging.getLogger(__name__)
 
 def add_fitting(commands: Any) -> None:
     """Add the command."""
-    command = add_command(commands, "fit", _fit, "fit a scene to posed views of a clip")
+    command = add_command(commands, "fit", _fit, "fit a scene to posed views of a video")
     command.add_argument(
         "views", help="ViewSet folder: ref/{f}_rgba.png, zero123/{f}_rgba/{v}.png, optional views.json"
     )
@@ -32,13 +33,13 @@ def add_fitting(commands: Any) -> None:
     add_fit_options(command)
     add_guidance_options(command)
     command.add_argument(
-        "--fps", type=float, help="frames a second of the clip (default: what views.json says, else 8)"
+        "--fps", type=float, help="frames per second (default: that of views.json, else 8)"
     )
     command.add_argument(
-        "--hold-out-view", type=int, metavar="K", help="leave posed view K out of the fit and measure on it"
+        "--hold-out-view", type=int, metavar="K", help="hold posed view K out of the fit and measure on it"
     )
     command.add_argument(
-        "--resume", action="store_true", help="go on from the checkpoint of an interrupted fit in OUT"
+        "--resume", action="store_true", help="resume from the checkpoint of an interrupted fit in OUT"
     )
 
 
@@ -48,23 +49,21 @@ def _fit(options: argparse.Namespace) -> int:
     out = output_folder(options.out)
     checkpoint = out / pipeline.CHECKPOINT
     views = read_views(options.views)
-    if not options.resume:
-        warn_of_unfinished(out)
+    announce_checkpoint(checkpoint, options.resume)
     if options.fps is not None:
         views = replace(views, fps=frame_rate(options.fps))
-    with Progress(config.steps) as progress, Interrupt() as stop:
-        common: dict[str, Any] = {
-            "checkpoint": checkpoint,
-            "resume": options.resume,
-            "device": device(),
-            "on_report": progress,
-            "should_stop": stop,
-            "make_prior": _prior(options, config),
-        }
+    fit_options: dict[str, Any] = {
+        "checkpoint": Checkpoint(checkpoint, resume=options.resume),
+        "device": device(),
+        "make_denoiser": _denoiser_maker(options, config),
+    }
+    with ConsoleMonitor() as monitor:
         if options.hold_out_view is not None:
-            model, report = pipeline.fit_without_view(views, options.hold_out_view, config, **common)
+            model, report = pipeline.fit_without_view(
+                views, options.hold_out_view, config, monitor=monitor, **fit_options
+            )
         else:
-            model, report = pipeline.fit(views, config, **common)
+            model, report = pipeline.fit(views, config, monitor=monitor, **fit_options)
     pipeline.write_fit(out, model, report)
     is_done = finish_checkpoint(checkpoint, report, config)
     say(
@@ -77,29 +76,32 @@ def _fit(options: argparse.Namespace) -> int:
     return 0 if is_done else EXIT_INTERRUPTED
 
 
-def warn_of_unfinished(out: Path) -> None:
-    """Say that the state of an interrupted fit will be replaced, if there is one."""
-    checkpoint = out / pipeline.CHECKPOINT
-    if checkpoint.exists():
+def announce_checkpoint(checkpoint: Path, resume: bool) -> None:
+    """Warn about a checkpoint that will be replaced, or one to resume from that is missing."""
+    if checkpoint.exists() and not resume:
         _logger.warning(
-            "%s: of a fit that was interrupted; this one replaces it, --resume goes on.", checkpoint
+            "%s: checkpoint of an interrupted fit; this one replaces it, --resume continues it.", checkpoint
         )
+    elif resume and not checkpoint.exists():
+        _logger.warning("%s: no such checkpoint; the fit starts from the beginning.", checkpoint)
 
 
 def finish_checkpoint(checkpoint: Path, report: pipeline.Report, config: OptimizationConfig) -> bool:
-    """Remove the checkpoint of a fit that is done, or say what it is for; returns which."""
+    """Remove the checkpoint of a finished fit; returns whether the fit is finished."""
     is_done = report.steps == config.steps
     if is_done:
         checkpoint.unlink(missing_ok=True)
     else:
-        _logger.info("--resume goes on from there.")
+        _logger.info("--resume continues the fit.")
     return is_done
 
 
-def _prior(options: argparse.Namespace, config: OptimizationConfig) -> pipeline.PriorMaker | None:
-    """Return what judges unseen views, if the options name a model."""
+def _denoiser_maker(
+    options: argparse.Namespace, config: OptimizationConfig
+) -> pipeline.DenoiserMaker | None:
+    """Return what prepares the guidance model, if the options name one."""
     if options.guidance_model is None:
         return None
-    from ..pipeline.guidance import distilling  # diffusers takes seconds to import
+    from ..pipeline.guidance import denoiser_maker  # diffusers takes seconds to import
 
-    return distilling(load_prior(options.guidance_model), config)
+    return denoiser_maker(load_guidance(options.guidance_model), config.seed)

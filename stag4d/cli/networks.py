@@ -1,4 +1,4 @@
-"""Networks that commands are given by folder, loaded onto the fastest device at hand.
+"""Loading of the networks that commands are given, onto the fastest available device.
 
 diffusers takes seconds to import, so only the loading does.
 """
@@ -21,23 +21,23 @@ def load_multiview(
 
     Args:
         name: See ``pipeline.model_folder``.
-        rig: Where it puts its views, if not where its folder says.
-        dtype: Name of the type of its weights; None is what the device is best at.
+        rig: Cameras of its views; None takes the folder's.
+        dtype: Name of the data type; None is the device's preferred one.
     """
     from ..diffusion import load_multiview_model
 
     folder = model_folder(name, "multiview")
-    return load_multiview_model(folder, rig=rig, device=device(), dtype=DTYPES[dtype or usual_dtype()])
+    return load_multiview_model(folder, rig=rig, device=device(), dtype=DTYPES[dtype or default_dtype()])
 
 
-def load_prior(name: str) -> Zero123Model:
-    """Return the posed prior of a folder, or of ``bundled/NAME``."""
+def load_guidance(name: str) -> Zero123Model:
+    """Return the guidance model of a folder, or of ``bundled/NAME``."""
     from ..diffusion import load_guidance_model
 
     folder = model_folder(name, "guidance")
-    return load_guidance_model(folder, device=device(), dtype=DTYPES[usual_dtype()])
+    return load_guidance_model(folder, device=device(), dtype=DTYPES[default_dtype()])
 
 
-def usual_dtype() -> str:
-    """Return the name of the type of weights that the fastest device is best at."""
+def default_dtype() -> str:
+    """Return the name of the preferred data type of the fastest available device."""
     return "float16" if device().type == "cuda" else "float32"

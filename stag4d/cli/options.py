@@ -1,4 +1,4 @@
-"""What commands share: their place in the parser, checked options, results on stdout."""
+"""Shared parts of the commands: options and their checks, input video, results on stdout."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from ..data import read_video
+from ..matting import prepare_frames
+from ..types import InputVideo
 
 EXIT_INTERRUPTED = 130
 _MAX_FPS = 1000.0
@@ -27,40 +31,58 @@ def add_command(
 
 
 def add_clip_options(command: argparse.ArgumentParser) -> None:
-    """Add a clip and what is said of it."""
+    """Add the input video and its options."""
     command.add_argument(
-        "clip", help="video file, or folder of pictures; alpha, or one plain background color"
+        "clip", help="video file, or folder of images; with alpha, or a plain background"
     )
     command.add_argument("--frames", type=int, default=32, help="0 keeps all (default: %(default)s)")
     command.add_argument(
         "--margin", type=float, default=0.1,
-        help="free space on each side of the object's motion, a share of the frame (default: %(default)s)",
+        help="margin on each side of the object's motion, as a share of the frame (default: %(default)s)",
     )  # fmt: skip
-    command.add_argument("--fps", type=float, help="frames a second (default: the video's; 8 for a folder)")
+    command.add_argument("--fps", type=float, help="frames per second (default: the video's; 8 for a folder)")
     command.add_argument(
         "--input-elevation", type=float, default=0.0, metavar="DEGREES",
-        help="of the camera that took the clip, positive when it looks down (default: %(default)s)",
+        help="elevation of the input camera, positive above the object (default: %(default)s)",
     )  # fmt: skip
+
+
+def read_input(
+    options: argparse.Namespace, size: int, check: Callable[[int], None] | None = None
+) -> InputVideo:
+    """Read and prepare the input video.
+
+    Args:
+        options: See ``add_clip_options``.
+        size: Size of the prepared frames, pixels.
+        check: Called with the number of frames, before they are prepared.
+    """
+    video = read_video(options.clip, options.frames)
+    if check is not None:
+        check(len(video.frames))
+    fps = frame_rate(video.fps if options.fps is None else options.fps)
+    images, alphas = prepare_frames(video.frames, size=size, margin=options.margin, names=video.names)
+    return InputVideo(images, alphas, fps, options.input_elevation)
 
 
 def device() -> torch.device:
-    """Return the fastest device at hand."""
+    """Return the fastest available device."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def picture_size(asked: int | None, settings: Mapping[str, Any]) -> int:
-    """Return the picture size that was asked for, else the fit's, pixels."""
-    size = asked if asked is not None else int(settings.get("size", 512))
+def image_size(requested: int | None, settings: Mapping[str, Any]) -> int:
+    """Return the requested image size, else the fit's, pixels."""
+    size = requested if requested is not None else int(settings.get("size", 512))
     if not 1 <= size <= 4096:
         raise ValueError(f"--size: {size} pixels; expected 1 to 4096.")
     return size
 
 
-def frame_rate(asked: float) -> float:
-    """Return the frame rate that was asked for after checking it."""
-    if not 0 < asked <= _MAX_FPS:
-        raise ValueError(f"--fps: {asked:g} frames a second; expected above 0, at most {_MAX_FPS:g}.")
-    return asked
+def frame_rate(requested: float) -> float:
+    """Return the requested frame rate after checking it."""
+    if not 0 < requested <= _MAX_FPS:
+        raise ValueError(f"--fps: {requested:g} frames per second; expected above 0, at most {_MAX_FPS:g}.")
+    return requested
 
 
 def frame_numbers(text: str, num_frames: int) -> list[int]:
@@ -78,7 +100,7 @@ def frame_numbers(text: str, num_frames: int) -> list[int]:
 
 
 def output_folder(text: str | Path) -> Path:
-    """Return an output folder after trying to write there; it is made when there is something to put in."""
+    """Return an output folder after a trial write; it is created when its first file is."""
     folder = Path(text)
     if ".." in folder.parts:
         raise ValueError(f"{folder}: an output path must not contain '..'; name it without.")
@@ -89,16 +111,16 @@ def output_folder(text: str | Path) -> Path:
             probe.flush()
     except OSError as error:
         raise OSError(
-            f"{folder}: cannot write there ({error.strerror}); name a folder with room that you may write."
+            f"{folder}: cannot write there ({error.strerror}); choose a writable folder with free space."
         ) from error
     return folder
 
 
-def refuse_own_input(clip: Path, out: Path) -> None:
-    """Raise ValueError if the result would overwrite the frames that it is made of."""
-    if clip.is_dir() and out.resolve() in (clip.resolve(), clip.resolve().parent):
+def refuse_own_input(source: Path, out: Path) -> None:
+    """Raise ValueError if the output would overwrite the input frames."""
+    if source.is_dir() and out.resolve() in (source.resolve(), source.resolve().parent):
         raise ValueError(
-            f"{out}: holds the clip, whose frames the views' own would replace; name another folder."
+            f"{out}: contains the input frames, which the output would overwrite; choose another folder."
         )
 
 

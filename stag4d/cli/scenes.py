@@ -1,4 +1,4 @@
-"""``stag4d render`` and ``evaluate``: what is done with a scene file."""
+"""``stag4d render`` and ``stag4d evaluate``: images of a scene file, and its metrics."""
 
 from __future__ import annotations
 
@@ -10,36 +10,35 @@ from .. import pipeline
 from ..data.view_layout import frame_file
 from ..geometry import OrbitPose
 from ..scene import load_scene
-from .console import frame_bar
-from .options import add_command, device, frame_numbers, output_folder, picture_size, rounded, say
+from .console import ConsoleMonitor
+from .options import add_command, device, frame_numbers, image_size, output_folder, rounded, say
 
 
 def add_scenes(commands: Any) -> None:
     """Add the commands."""
-    command = add_command(commands, "render", _render, "render a scene from any angle as RGBA pictures")
+    command = add_command(commands, "render", _render, "render views of a scene as RGBA images")
     command.add_argument("scene", help="scene.safetensors")
     command.add_argument("-o", "--out", required=True, help="folder for view{v}_frame{f}.png and views.json")
     command.add_argument(
         "--views", type=_view_angles, required=True, metavar="AZ,EL;AZ,EL",
-        help="azimuth and elevation of each view, degrees; 0,0 is the input, positive elevation is above",
+        help="azimuth and elevation of each view, degrees; 0,0 is the input camera, positive is above",
     )  # fmt: skip
     command.add_argument("--frames", default="all", help="'all' or frame numbers: 0,5,10 (default: all)")
-    command.add_argument("--size", type=int, help="pixels (default: what the scene was fitted at)")
+    command.add_argument("--size", type=int, help="image size, pixels (default: that of the fit)")
 
     command = add_command(
-        commands, "evaluate", _evaluate, "measure a scene against true pictures; JSON on stdout"
+        commands, "evaluate", _evaluate, "measure a scene against ground-truth images; JSON on stdout"
     )
     command.add_argument("scene", help="scene.safetensors")
     command.add_argument("--truth", required=True, help="folder as `stag4d render` writes it")
 
 
 def _render(options: argparse.Namespace) -> int:
-    """Render views of a scene as pictures."""
+    """Render views of a scene as images."""
     out = output_folder(options.out)
     if frame_file(out, 0).exists():
         raise ValueError(
-            f"{out}: holds views to fit to, whose views.json the pictures' own would replace; name another "
-            "folder."
+            f"{out}: is a view folder, whose views.json would be overwritten; choose another folder."
         )
     model = load_scene(options.scene)
     frames = frame_numbers(options.frames, model.info.num_frames)
@@ -48,18 +47,18 @@ def _render(options: argparse.Namespace) -> int:
         OrbitPose(azimuth_deg=azimuth, elevation_deg=elevation, radius=pose.radius, fovy_deg=pose.fovy_deg)
         for azimuth, elevation in options.views
     ]
-    size = picture_size(options.size, model.info.settings)
-    with frame_bar("render") as on_frame:
-        pipeline.write_views_of(out, model.to(device()), poses, frames, size, on_frame)
+    size = image_size(options.size, model.info.settings)
+    with ConsoleMonitor() as monitor:
+        pipeline.write_views_of(out, model.to(device()), poses, frames, size, monitor)
     say({"folder": str(out), "views": len(poses), "frames": len(frames), "size": size})
     return 0
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    """Measure a scene against true pictures."""
+    """Measure a scene against ground-truth images."""
     model = load_scene(options.scene).to(device())
-    with frame_bar("evaluate") as on_frame:
-        metrics = pipeline.evaluate(model, Path(options.truth), on_frame)
+    with ConsoleMonitor() as monitor:
+        metrics = pipeline.evaluate(model, Path(options.truth), monitor)
     say(rounded(metrics))
     return 0
 

@@ -1,6 +1,6 @@
-"""What is on disk: clips and ViewSet folders; and what one optimisation step sees of them."""
+"""Read videos; read and write ViewSet folders."""
 
-from .video import VideoClip, kept_rate, read_video
+from .video import VideoClip, read_video, subsampled_fps
 from .view_folder import (
     hold_out_view,
     read_views,
@@ -15,10 +15,10 @@ __all__ = [
     "UNFINISHED",
     "VideoClip",
     "hold_out_view",
-    "kept_rate",
     "read_video",
     "read_views",
     "remove_beyond",
+    "subsampled_fps",
     "write_view_frame",
     "write_view_poses",
     "write_views",

@@ -1,4 +1,4 @@
-"""Read a clip from disk: a video file, or a folder of pictures in the order of their numbers."""
+"""Read a video from a video file, or from a folder of images in natural order of their names."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .png import read_picture
+from .png import read_image
 
-DEFAULT_FPS = 8.0  # of a folder, which does not say
-_PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+DEFAULT_FPS = 8.0  # for image folders, which have no frame rate
+_IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 _NUMBERED = re.compile(r"([^0-9]*)([0-9]*)")
-_FRAMES_FOLDER = "ref"  # of a view folder, whose frames are a clip too
+_FRAMES_FOLDER = "ref"  # of a ViewSet folder, whose input frames are a video too
 
 
 @dataclass(frozen=True, eq=False)
 class VideoClip:
-    """Frames of a clip.
+    """Frames of a video, and how fast they play.
 
     Attributes:
-        frames: uint8 [F, H, W, 3], or [F, H, W, 4] when every picture has a transparent part.
-        fps: Frames a second of what was kept, so that it lasts as long as the whole.
-        names: What each frame is called, for messages.
+        frames: uint8 [F, H, W, 3], or [F, H, W, 4] when every image has an alpha channel that is not opaque
+            throughout.
+        fps: Frames a second of these frames: after subsampling, they last as long as the whole video.
+        names: Name of each frame for error messages.
     """
 
     frames: Tensor
@@ -36,45 +37,46 @@ class VideoClip:
 
 
 def read_video(path: str | Path, num_frames: int = 0) -> VideoClip:
-    """Read frames spread evenly over a clip, first and last included, upright.
+    """Read evenly spaced frames of a video, first and last included, rotated upright.
 
     Args:
-        path: A video file, a picture, or a folder of pictures; in a view folder they are in ``ref``.
-        num_frames: Frames to keep; 0, or more than there are, keeps all.
+        path: A video file, an image file, or a folder of images; of a ViewSet folder its ``ref`` is read.
+        num_frames: Number of frames to keep; 0, or more than there are, keeps all.
 
     Returns:
-        The clip.
+        The frames, their rate and their names.
 
     Raises:
-        FileNotFoundError: if there is no such file or folder, or no picture in it.
+        FileNotFoundError: if there is no such file or folder, or no image in it.
         ValueError: if a file is damaged, or frames differ in size or in having alpha.
     """
     source = Path(path)
     if num_frames < 0:
-        raise ValueError(f"clip: {num_frames} frames; expected 0 (all) or more.")
-    if source.is_dir() or source.suffix.lower() in _PICTURES:
-        files = _pictures_in(source) if source.is_dir() else [source]
+        raise ValueError(f"video: {num_frames} frames; expected 0 (all) or more.")
+    if source.is_dir() or source.suffix.lower() in _IMAGE_SUFFIXES:
+        files = _find_images(source) if source.is_dir() else [source]
         fps, count = DEFAULT_FPS, len(files)
-        kept = _kept(count, num_frames)
-        pictures, names = _pictures([files[frame] for frame in kept]), [files[frame].name for frame in kept]
+        kept = _evenly_spaced(count, num_frames)
+        images, names = _read_images([files[frame] for frame in kept]), [files[frame].name for frame in kept]
     elif source.is_file():
         fps, count = _rate_and_count(source)
-        kept = _kept(count, num_frames)
-        pictures, names = _video_frames(source, kept), [f"frame {frame} of {source.name}" for frame in kept]
+        kept = _evenly_spaced(count, num_frames)
+        images, names = _video_frames(source, kept), [f"frame {frame} of {source.name}" for frame in kept]
     else:
         raise FileNotFoundError(
-            f"{source}: no such file or folder; expected a video or a folder of pictures."
+            f"{source}: no such file or folder; expected a video file or a folder of images."
         )
-    return VideoClip(torch.from_numpy(_joined(len(kept), pictures)), kept_rate(fps, count, len(kept)), names)
+    frames = torch.from_numpy(_stack(len(kept), images))
+    return VideoClip(frames, subsampled_fps(fps, count, len(kept)), names)
 
 
-def kept_rate(fps: float, count: int, num_kept: int) -> float:
-    """Return the rate at which the kept frames of a clip last as long as all of them did.
+def subsampled_fps(fps: float, count: int, num_kept: int) -> float:
+    """Return the frame rate at which a video's kept frames last as long as all of its frames.
 
     Args:
-        fps: Frames a second of the whole clip.
-        count: Frames that it has.
-        num_kept: How many of them are kept, first and last included; of a single one the rate stays.
+        fps: Frames a second of the whole video.
+        count: Number of its frames.
+        num_kept: Number of kept frames, first and last included; a single one keeps ``fps``.
 
     Returns:
         Frames a second.
@@ -82,75 +84,78 @@ def kept_rate(fps: float, count: int, num_kept: int) -> float:
     return fps * (num_kept - 1) / (count - 1) if 1 < num_kept < count else fps
 
 
-def _kept(count: int, num_frames: int) -> list[int]:
-    """Return which of a clip's frames are kept."""
+def _evenly_spaced(count: int, num_frames: int) -> list[int]:
+    """Return the indices of ``num_frames`` of ``count`` frames, first and last included; 0 keeps all."""
     num_kept = min(num_frames or count, count)
     return np.linspace(0, count - 1, num_kept).round().astype(int).tolist()
 
 
-def _pictures_in(folder: Path) -> list[Path]:
-    """Return a folder's pictures, 2 before 10."""
+def _find_images(folder: Path) -> list[Path]:
+    """Return the image files of a folder in natural order: 2 before 10."""
     for place in (folder / _FRAMES_FOLDER, folder):
-        found = [file for file in place.glob("[!.]*") if file.suffix.lower() in _PICTURES]
+        found = [file for file in place.glob("[!.]*") if file.suffix.lower() in _IMAGE_SUFFIXES]
         if found:
-            return sorted(found, key=_by_number)
-    raise FileNotFoundError(f"{folder}: no pictures; expected files such as 0.png, 1.png or 0.jpg.")
+            return sorted(found, key=_natural_key)
+    raise FileNotFoundError(f"{folder}: no images; expected files such as 0.png, 1.png or 0.jpg.")
 
 
-def _by_number(file: Path) -> tuple[list[tuple[str, int]], str]:
-    """Return what sorts names by the numbers in them."""
+def _natural_key(file: Path) -> tuple[list[tuple[str, int]], str]:
+    """Return a sort key that compares the numbers in file names by value."""
     return [(text, int(number or 0)) for text, number in _NUMBERED.findall(file.stem)], file.name
 
 
-def _pictures(files: list[Path]) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield names and pictures, uint8 [H, W, 3 or 4]."""
+def _read_images(files: list[Path]) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the names and pixels of image files, uint8 [H, W, 3 or 4]."""
     for file in files:
-        colors, alpha = read_picture(file)
+        colors, alpha = read_image(file)
         if alpha is not None and alpha.min() == 1:
-            alpha = None  # RGBA that is opaque throughout says nothing about the object
+            alpha = None  # an alpha channel that is opaque throughout does not separate the object
         pixels = colors if alpha is None else np.concatenate([colors, alpha[..., None]], axis=-1)
         yield str(file), np.rint(pixels * 255).astype(np.uint8)
 
 
-def _joined(count: int, pictures: Iterator[tuple[str, np.ndarray]]) -> np.ndarray:
-    """Return so many pictures of one size, uint8 [F, H, W, 3 or 4], held once: a clip may fill the memory."""
-    first, picture = next(pictures)
-    joined = np.empty((count, *picture.shape), np.uint8)
-    joined[0] = picture
-    for index, (name, picture) in enumerate(pictures, start=1):
-        if picture.shape[:2] != joined.shape[1:3]:
-            raise ValueError(f"{name}: {_size(picture)} pixels; expected {_size(joined[0])}, as {first} has.")
-        if picture.shape != joined.shape[1:]:
-            has, expected = ("no alpha", "alpha") if picture.shape[-1] == 3 else ("alpha", "none")
+def _stack(count: int, images: Iterator[tuple[str, np.ndarray]]) -> np.ndarray:
+    """Stack ``count`` images of one size into uint8 [F, H, W, 3 or 4].
+
+    Each image is copied into the result as it comes, so that a long video is held in memory once, not twice.
+    """
+    first, image = next(images)
+    stacked = np.empty((count, *image.shape), np.uint8)
+    stacked[0] = image
+    for index, (name, image) in enumerate(images, start=1):
+        if image.shape[:2] != stacked.shape[1:3]:
+            raise ValueError(f"{name}: {_size(image)} pixels; expected {_size(stacked[0])}, as {first} has.")
+        if image.shape != stacked.shape[1:]:
+            has, expected = ("no alpha", "alpha") if image.shape[-1] == 3 else ("alpha", "none")
             raise ValueError(f"{name}: has {has}; expected {expected}, as {first} has.")
-        joined[index] = picture
-    return joined
+        stacked[index] = image
+    return stacked
 
 
-def _size(picture: np.ndarray) -> str:
-    """Return width and height in words."""
-    return f"{picture.shape[1]}x{picture.shape[0]}"
+def _size(image: np.ndarray) -> str:
+    """Return the size of an image as ``WIDTHxHEIGHT``."""
+    return f"{image.shape[1]}x{image.shape[0]}"
 
 
-def _decoded(path: Path) -> Iterator[av.VideoFrame]:
-    """Yield a video's frames; raises ValueError if it is none."""
+def _decode(path: Path) -> Iterator[av.VideoFrame]:
+    """Yield the frames of a video file; raises ValueError if it cannot be decoded."""
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
-                raise ValueError(f"{path}: has no video; expected a video file or a folder of pictures.")
-            if container.streams.video[0].codec_context is None:  # older av would crash
+                raise ValueError(f"{path}: has no video; expected a video file or a folder of images.")
+            if container.streams.video[0].codec_context is None:  # older PyAV would crash on decoding
                 raise ValueError(f"{path}: unreadable or cut short; expected a video in a known format.")
             yield from container.decode(video=0)
     except av.FFmpegError as error:
         raise ValueError(
-            f"{path}: unreadable or cut short ({error}); expected a video file or a folder of pictures."
+            f"{path}: unreadable or cut short ({error}); expected a video file or a folder of images."
         ) from error
 
 
 def _rate_and_count(path: Path) -> tuple[float, int]:
-    """Return frames a second of a video and how many there are, by decoding it: headers are often wrong."""
+    """Return a video's frame rate and number of frames, counted by decoding: headers are often wrong."""
     count, last = 0, None
-    for frame in _decoded(path):
+    for frame in _decode(path):
         count += 1
         last = frame
     if last is None:
@@ -161,9 +166,9 @@ def _rate_and_count(path: Path) -> tuple[float, int]:
 
 
 def _video_frames(path: Path, kept: list[int]) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield names and frames of a video, uint8 [H, W, 3], turned as its display matrix says."""
+    """Yield the names and pixels of a video's kept frames, uint8 [H, W, 3], rotated by its display matrix."""
     wanted = set(kept)
-    for index, frame in enumerate(_decoded(path)):
+    for index, frame in enumerate(_decode(path)):
         if index in wanted:
             pixels = frame.to_ndarray(format="rgb24")
             yield f"frame {index} of {path}", np.rot90(pixels, round(frame.rotation / 90))

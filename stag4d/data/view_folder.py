@@ -1,7 +1,7 @@
-"""Read and write ViewSet folders, and take views out of a set.
+"""Read and write ViewSet folders, and hold out a view of a set.
 
-The layout (``view_layout``) is the official code's, so its data sets load as they are. Without ``views.json``
-the views are the Zero123++ v1.1 rig around the input's camera.
+The layout (``view_layout``) is that of the official STAG4D code, so its data sets load unchanged. Without
+``views.json`` the views have the poses of the Zero123++ v1.1 rig around the input camera.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from ..geometry.pose_json import (
 )
 from ..matting import alpha_from_border
 from ..types import ViewSet
-from .png import read_picture, write_png
-from .resizing import resize_with_matte
+from .png import read_image, write_png
+from .resizing import resize_with_alpha
 from .view_layout import (
     UNFINISHED,
     find_frames,
@@ -45,8 +45,8 @@ _logger = logging.getLogger(__name__)
 
 _VERSION = 1
 _DEFAULT_FPS = 8.0
-# The official pipeline's mattes are 255 inside and 1, not 0, outside: what is this faint is transparent.
-_STRAY_ALPHA = 4 / 255
+# Up to here alpha counts as transparent: the official pipeline writes 255 inside and 1, not 0, outside.
+_TRANSPARENT_ALPHA = 4 / 255
 
 
 def read_views(folder: str | Path, size: int | None = None) -> ViewSet:
@@ -54,15 +54,17 @@ def read_views(folder: str | Path, size: int | None = None) -> ViewSet:
 
     Args:
         folder: The folder that holds ``ref``.
-        size: Pixels on a side, for the input and the views; None keeps each at its own size.
+        size: Width and height of the input frames and the views, pixels; None keeps the size of the files.
 
     Returns:
-        The views, float32. Files without alpha are matted from their plain background, which is logged once.
+        The set, float32. Files without alpha get it from their plain background (``alpha_from_border``),
+        which is logged once.
 
     Raises:
         FileNotFoundError: if the folder, a frame or a view is missing.
-        ValueError: if a file is damaged, not square or of another size than its group's first, a matte is
-            empty or full, or ``views.json`` is malformed, newer, or disagrees with the files.
+        ValueError: if a file is damaged, not square or of another size than the first of its kind, an image
+            has no object or no background, or ``views.json`` is malformed, of a newer version, or has
+            another number of views than the files.
     """
     root = Path(folder)
     if size is not None and size < 1:
@@ -73,12 +75,12 @@ def read_views(folder: str | Path, size: int | None = None) -> ViewSet:
     num_views = len(files_of_frames[0])
     input_pose, view_poses, fps = _read_poses(root, num_views)
 
-    images, alphas, matted = _read_group(frame_files, size)  # [F, H, W, 3], [F, H, W]
-    view_images, view_alphas, views_matted = _read_group(view_files, size)  # [F * V, h, w, 3], [F * V, h, w]
-    if matted + views_matted:
+    images, alphas, num_without = _read_group(frame_files, size)  # [F, H, W, 3], [F, H, W]
+    view_images, view_alphas, views_without = _read_group(view_files, size)  # [F * V, h, w, (3)]
+    if num_without + views_without:
         _logger.warning(
-            "%s: %d of %d files have no alpha; their mattes were taken from the plain background.",
-            root, matted + views_matted, len(frame_files) + len(view_files),
+            "%s: %d of %d files have no alpha; it was computed from their plain background.",
+            root, num_without + views_without, len(frame_files) + len(view_files),
         )  # fmt: skip
     lead = (len(frame_files), num_views)
     return ViewSet(
@@ -95,8 +97,8 @@ def read_views(folder: str | Path, size: int | None = None) -> ViewSet:
 def write_views(folder: str | Path, views: ViewSet) -> None:
     """Write a ViewSet folder, as 8-bit RGBA with straight alpha.
 
-    A set that is already there is replaced: its frames and views beyond the new ones are removed, and the
-    state of an unfinished one. Files that are no part of a set stay.
+    A set that is already there is replaced: its surplus frames and views are removed, and so are checkpoints
+    of an unfinished one. Files that are no part of a set stay.
 
     Args:
         folder: The folder; made when it does not exist.
@@ -123,16 +125,16 @@ def write_view_poses(
     input_pose: OrbitPose,
     view_poses: Sequence[OrbitPose],
     fps: float,
-    notes: Mapping[str, Any] | None = None,
+    extra_fields: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the ``views.json`` of a set whose frames come one by one.
+    """Write the ``views.json`` of a set whose frames are written one by one.
 
     Args:
-        folder: The set's.
-        input_pose: Of the clip's camera.
-        view_poses: Of the V views.
+        folder: Folder of the set.
+        input_pose: Camera of the input frames.
+        view_poses: Cameras of the V views.
         fps: Frames a second.
-        notes: Fields that the maker of the set keeps beside; readers of the set do not look at them.
+        extra_fields: More JSON fields, such as the settings of the model; ``read_views`` ignores them.
 
     Raises:
         RuntimeError: if the file cannot be written.
@@ -142,42 +144,43 @@ def write_view_poses(
         "fps": fps,
         "input": pose_to_json(input_pose),
         "views": [pose_to_json(pose) for pose in view_poses],
-        **(notes or {}),
+        **(extra_fields or {}),
     }
     with replacing(poses_file(Path(folder))) as temporary:
         temporary.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def write_view_frame(
-    folder: str | Path, frame: int, picture: tuple[Tensor, Tensor], views: tuple[Tensor, Tensor]
+    folder: str | Path, frame: int, reference: tuple[Tensor, Tensor], views: tuple[Tensor, Tensor]
 ) -> None:
-    """Write one frame of a set.
+    """Write one frame of a set: the input frame and its views.
 
     Args:
-        folder: The set's.
-        frame: Its number.
-        picture: The input frame [H, W, 3] and its matte [H, W].
-        views: Its V views [V, h, w, 3] and their mattes [V, h, w].
+        folder: Folder of the set.
+        frame: Number of the frame, from 0.
+        reference: The input frame [H, W, 3] and its alpha [H, W].
+        views: The V views [V, h, w, 3] of the frame and their alphas [V, h, w].
 
     Raises:
         RuntimeError: if a file cannot be written.
     """
     root = Path(folder)
     for view, (image, alpha) in enumerate(zip(*views, strict=True)):
-        _write_picture(view_file(root, frame, view), image, alpha)
-    # last, so that a set cut short is not mistaken for a whole one: its last views lack their input frame
-    _write_picture(frame_file(root, frame), *picture)
+        _write_image(view_file(root, frame, view), image, alpha)
+    # The input frame comes last: if writing is interrupted, its views have no input frame, which find_views
+    # reports, and the partial set is not taken for a complete one.
+    _write_image(frame_file(root, frame), *reference)
 
 
 def hold_out_view(views: ViewSet, index: int) -> tuple[ViewSet, tuple[OrbitPose, Tensor, Tensor]]:
-    """Take one posed view out of the set, to measure on it what was fitted to the others.
+    """Split a posed view off a set, to evaluate on it a scene that was optimized on the others.
 
     Args:
-        views: The whole set.
-        index: Which of the V views, from 0.
+        views: The set.
+        index: Index of the view, from 0.
 
     Returns:
-        The set without the view, and the view's pose, images [F, h, w, 3] and alphas [F, h, w].
+        The set without the view, and the pose of the view, its images [F, h, w, 3] and alphas [F, h, w].
 
     Raises:
         ValueError: if there is no such view.
@@ -196,7 +199,7 @@ def hold_out_view(views: ViewSet, index: int) -> tuple[ViewSet, tuple[OrbitPose,
 
 
 def _read_poses(root: Path, num_views: int) -> tuple[OrbitPose, tuple[OrbitPose, ...], float]:
-    """Return the input pose, V view poses and fps that ``views.json`` gives, or the defaults."""
+    """Return the input pose, V view poses and fps from ``views.json``, or their defaults."""
     path = poses_file(root)
     document = read_json_object(path) if path.exists() else {"version": _VERSION}
     check_version(document, _VERSION, path.name)
@@ -217,20 +220,20 @@ def _read_poses(root: Path, num_views: int) -> tuple[OrbitPose, tuple[OrbitPose,
     if num_views not in (0, len(rig)):
         raise ValueError(
             f"views: {root} has {num_views} views a frame and no poses for them; expected {len(rig)}, "
-            f"or a {path.name} that says where they stand."
+            f"or a {path.name} with their poses."
         )
     return input_pose, rig[:num_views], fps
 
 
 def _read_group(files: list[Path], size: int | None) -> tuple[Tensor, Tensor, int]:
-    """Read N files of one size into [N, S, S, 3] and [N, S, S], and count those without alpha."""
+    """Read N files of one size into [N, S, S, 3] and [N, S, S]; return them and how many have no alpha."""
     if not files:
         side = size or 1
         return torch.zeros(0, side, side, 3), torch.zeros(0, side, side), 0
-    num_matted = 0
+    num_without = 0
     for index, path in enumerate(files):
-        colors, alpha, was_matted = _read_square(path)
-        num_matted += was_matted
+        colors, alpha, lacks_alpha = _read_square(path)
+        num_without += lacks_alpha
         if index == 0:
             native = len(alpha)
             side = size or native
@@ -239,39 +242,42 @@ def _read_group(files: list[Path], size: int | None) -> tuple[Tensor, Tensor, in
         if len(alpha) != native:
             raise ValueError(f"{path}: {len(alpha)} pixels on a side; expected {native}, as {files[0]} has.")
         if side != native:
-            colors, alpha = resize_with_matte(colors, alpha, side)
+            colors, alpha = resize_with_alpha(colors, alpha, side)
         images[index], alphas[index] = colors, alpha
-    return torch.from_numpy(images), torch.from_numpy(alphas), num_matted
+    return torch.from_numpy(images), torch.from_numpy(alphas), num_without
 
 
 def _read_square(path: Path) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Return one square picture's colors and usable matte, and whether the matte had to be made."""
-    colors, alpha = read_picture(path)
+    """Return the colors and checked alpha of a square image, and whether its file has no alpha."""
+    colors, alpha = read_image(path)
     height, width = colors.shape[:2]
     if height != width:
         raise ValueError(f"{path}: {width}x{height} pixels; expected a square image.")
-    was_matted = alpha is None
+    lacks_alpha = alpha is None
     if alpha is None:
         try:
             alpha = alpha_from_border(torch.from_numpy(colors)).numpy()
         except ValueError as error:
-            raise ValueError(f"{path}: no alpha, and {error}") from error
-    alpha = _without_stray_floor(alpha)
-    if alpha.max() <= _STRAY_ALPHA:
-        raise ValueError(f"{path}: the matte is empty; expected an object that is opaque somewhere.")
-    if alpha.min() >= 1 - _STRAY_ALPHA:
-        raise ValueError(f"{path}: the matte is full; expected a background that is transparent somewhere.")
-    return colors, alpha, was_matted
+            raise ValueError(f"{path}: no alpha and no {error}") from error
+    alpha = _clear_official_background(alpha)
+    if alpha.max() <= _TRANSPARENT_ALPHA:
+        raise ValueError(f"{path}: no object, alpha is at most {alpha.max():.2g}; expected an opaque object.")
+    if alpha.min() >= 1 - _TRANSPARENT_ALPHA:
+        raise ValueError(
+            f"{path}: no background, alpha is at least {alpha.min():.2g}; expected transparent pixels around "
+            "the object."
+        )
+    return colors, alpha, lacks_alpha
 
 
-def _without_stray_floor(alpha: np.ndarray) -> np.ndarray:
-    """Return a matte of 1 and a tiny constant as one of 1 and 0, any other as it is."""
+def _clear_official_background(alpha: np.ndarray) -> np.ndarray:
+    """Set the background of an alpha channel of 1 and one tiny constant to 0; return any other unchanged."""
     low = alpha.min()
-    if 0 < low <= _STRAY_ALPHA and np.all((alpha == low) | (alpha == 1)):
+    if 0 < low <= _TRANSPARENT_ALPHA and np.all((alpha == low) | (alpha == 1)):
         return (alpha > 0.5).astype(np.float32)
     return alpha
 
 
-def _write_picture(path: Path, image: Tensor, alpha: Tensor) -> None:
-    """Write one picture of the set."""
+def _write_image(path: Path, image: Tensor, alpha: Tensor) -> None:
+    """Write one image of the set as PNG."""
     write_png(path, image.detach().cpu().float().numpy(), alpha.detach().cpu().float().numpy())

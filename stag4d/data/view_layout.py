@@ -1,6 +1,6 @@
-"""Where a ViewSet folder has its files: ``ref/{f}_rgba.png``, ``zero123/{f}_rgba/{v}.png``, ``views.json``.
+"""File names in a ViewSet folder: ``ref/{f}_rgba.png``, ``zero123/{f}_rgba/{v}.png`` and ``views.json``.
 
-F frames and V views are numbered from 0 without gaps; files with other names are not looked at.
+The F frames and V views are numbered from 0 without gaps; files with other names are ignored.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ _FRAME_FILE = re.compile(r"(0|[1-9][0-9]*)_rgba\.png")
 _FRAME_FOLDER = re.compile(r"(0|[1-9][0-9]*)_rgba")
 _VIEW_FILE = re.compile(r"(0|[1-9][0-9]*)\.png")
 UNFINISHED = "unfinished_{}.latents"
-"""State that an interrupted ``stag4d multiview`` leaves in a folder whose set is not whole."""
+"""Name of the checkpoint that an interrupted ``stag4d multiview`` leaves in its folder."""
 
 _EXPECTED = "expected a folder that holds ref/0_rgba.png, ref/1_rgba.png, ..."
 
@@ -28,7 +28,7 @@ def view_file(root: Path, frame: int, view: int) -> Path:
 
 
 def poses_file(root: Path) -> Path:
-    """Return the path of the poses, a file that need not exist."""
+    """Return the path of the camera poses; the file is optional."""
     return root / "views.json"
 
 
@@ -36,8 +36,8 @@ def find_frames(root: Path) -> list[Path]:
     """Return the F input frames in order.
 
     Raises:
-        FileNotFoundError: if the folder is not there, has no frames, or misses one.
-        ValueError: if it is a file, or what was to fill the folder was interrupted.
+        FileNotFoundError: if the folder does not exist, has no frames, or lacks one.
+        ValueError: if it is a file, or the command that was writing the folder was interrupted.
     """
     if not root.exists():
         raise FileNotFoundError(f"views: {root} does not exist; {_EXPECTED}")
@@ -58,10 +58,10 @@ def find_frames(root: Path) -> list[Path]:
 
 
 def find_views(root: Path, num_frames: int) -> list[list[Path]]:
-    """Return the V views of each frame in order, [F][V]; V is 0 when there are none at all.
+    """Return the V views of each frame in order, [F][V]; V is 0 when no frame has views.
 
     Raises:
-        FileNotFoundError: if the frames do not have the same views, one misses, or the input frame does.
+        FileNotFoundError: if frames have different views, a view is missing, or views have no input frame.
     """
     stray = [frame for frame in _numbers(root / "zero123", _FRAME_FOLDER) if frame >= num_frames]
     if stray:
@@ -82,7 +82,7 @@ def find_views(root: Path, num_frames: int) -> list[list[Path]]:
 
 
 def remove_beyond(root: Path, num_frames: int, num_views: int) -> None:
-    """Remove frames and views whose numbers a set of F frames with V views does not have."""
+    """Remove frames numbered F or higher and views numbered V or higher, left by an older, larger set."""
     for frame in _numbers(root / "ref", _FRAME_FILE):
         if frame >= num_frames:
             frame_file(root, frame).unlink()
@@ -101,12 +101,12 @@ def _frame_folder(root: Path, frame: int) -> Path:
 
 
 def _numbers(folder: Path, pattern: re.Pattern[str]) -> set[int]:
-    """Return the numbers of a folder's entries whose whole name fits; empty when the folder is not there."""
+    """Return the numbers in names of a folder that match a pattern as a whole; empty without the folder."""
     if not folder.is_dir():
         return set()
     return {int(match[1]) for entry in folder.iterdir() if (match := pattern.fullmatch(entry.name))}
 
 
 def _first_missing(numbers: set[int]) -> int | None:
-    """Return the first number from 0 that is not there though a larger one is, or None."""
+    """Return the first gap in numbers that should run from 0, or None."""
     return next((number for number in range(len(numbers)) if number not in numbers), None)

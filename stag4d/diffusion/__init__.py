@@ -1,21 +1,16 @@
-"""Multi-view diffusion, anchored on one frame: six views of every frame that agree with each other."""
+"""Multi-view diffusion with a temporal anchor, and posed image priors for score distillation."""
 
 from .attention import ReadTokens, WriteTokens, install_reference_attention
 from .batching import MAX_MEASURED_FRAMES
-from .denoiser import (
-    Anchor,
-    Conditions,
-    Progress,
-    SamplingConfig,
-    ancestral_step,
-    clean_estimate,
-    denoise,
-)
+from .conditioning import Conditioning
+from .denoiser import DenoiserState, denoise, denoised_estimate, euler_ancestral_step
 from .latent_preview import LatentPreview
 from .noise import COND, UNCOND, NoiseSource, SeededNoise
+from .posed_prior import PosedNetwork, PosedPrior
 from .sampling import sample_latents, sampling_key
+from .sampling_config import Anchor, SamplingConfig
 from .view_grid import ViewGrid
-from .zero123 import CameraProjection, Zero123Model, Zero123Prior, camera_numbers, load_guidance_model
+from .zero123 import CameraProjection, Zero123Model, load_guidance_model, pose_numbers
 from .zero123plus import MultiViewModel, load_multiview_model
 
 __all__ = [
@@ -24,25 +19,26 @@ __all__ = [
     "UNCOND",
     "Anchor",
     "CameraProjection",
-    "Conditions",
+    "Conditioning",
+    "DenoiserState",
     "LatentPreview",
     "MultiViewModel",
     "NoiseSource",
-    "Progress",
+    "PosedNetwork",
+    "PosedPrior",
     "ReadTokens",
     "SamplingConfig",
     "SeededNoise",
     "ViewGrid",
     "WriteTokens",
     "Zero123Model",
-    "Zero123Prior",
-    "ancestral_step",
-    "camera_numbers",
-    "clean_estimate",
     "denoise",
+    "denoised_estimate",
+    "euler_ancestral_step",
     "install_reference_attention",
     "load_guidance_model",
     "load_multiview_model",
+    "pose_numbers",
     "sample_latents",
     "sampling_key",
 ]

@@ -1,9 +1,10 @@
-"""How many frames go through the network at once: as many as fit, fewer when memory runs out."""
+"""Batch size of the denoiser: as many frames per UNet call as fit into memory."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
@@ -11,73 +12,78 @@ from .out_of_memory import is_out_of_memory
 
 _logger = logging.getLogger(__name__)
 
-MAX_MEASURED_FRAMES = 8  # at once; more gain nothing
-_BUSY_LATENTS = 2048  # in one call; a processor gains little from more
+MAX_MEASURED_FRAMES = 8  # per call, where the size is measured; more are no faster
+_CPU_LATENT_PIXELS = 2048  # per call; a CPU gains little from more
 _SHARE_OF_FREE = 0.8  # of the free memory that a batch may take
 
 
 class AdaptiveBatches:
-    """Walks over frames in batches whose size it chooses and corrects.
+    """Splits frames into batches whose size follows the memory that a batch takes.
 
-    On CUDA the first frame goes alone, and what it takes decides how many fit; elsewhere small frames are
-    put together until a call is large enough.
+    On CUDA the first frame is a batch by itself, and the memory that it takes decides how many fit; elsewhere
+    small frames are put together until a call has enough work.
 
     Args:
         size: Frames per batch; None chooses.
-        latent_pixels: Of one frame.
-        device: Where the work is done.
+        latent_pixels: Latent pixels of one frame.
+        device: Device of the UNet.
     """
 
     def __init__(self, size: int | None, latent_pixels: int, device: torch.device) -> None:
         self._device = device
-        self._is_measured = size is not None or device.type != "cuda"
-        self.size = size or (max(_BUSY_LATENTS // latent_pixels, 1) if self._is_measured else 1)
+        self._must_measure = size is None and device.type == "cuda"
+        self._is_done = True  # False after an attempt that ran out of memory
+        self.size = size or (1 if self._must_measure else max(_CPU_LATENT_PIXELS // latent_pixels, 1))
 
-    def run(
-        self,
-        frames: Sequence[int],
-        work: Callable[[list[int]], None],
-        on_batch: Callable[[], None] = lambda: None,
-    ) -> None:
-        """Do the work on all frames, batch by batch, in order.
+    def of(self, frames: Sequence[int]) -> Iterator[list[int]]:
+        """Yield batches of frames in order; one whose attempt ran out of memory is yielded again, halved."""
+        start = 0
+        while start < len(frames):
+            batch = list(frames[start : start + self.size])
+            yield batch
+            if self._is_done:
+                start += len(batch)
+            elif self._device.type == "cuda":
+                torch.cuda.empty_cache()  # not in ``attempt``, where the exception keeps its tensors alive
+
+    @contextmanager
+    def attempt(self, batch: Sequence[int], release: Callable[[], None]) -> Iterator[None]:
+        """Run the block, the work on a batch; running out of memory halves the batch size instead of raising.
 
         Args:
-            frames: Their numbers.
-            work: Called with each batch; after running out of memory, again with half of it.
-            on_batch: Called after each.
+            batch: The frames.
+            release: Called after running out of memory, to free what the block has stored.
 
         Raises:
-            RuntimeError: if one frame alone does not fit.
+            RuntimeError: if memory runs out with a single frame.
         """
-        done = 0
-        while done < len(frames):
-            batch = list(frames[done : done + self.size])
-            try:
-                if self._is_measured:
-                    work(batch)
-                else:
-                    self._measure(batch, work)
-            except (RuntimeError, MemoryError) as error:
-                if len(batch) == 1 or not is_out_of_memory(error):
-                    raise
-                self.size = len(batch) // 2
-                _logger.warning(
-                    "out of memory with %d frames at once; going on with %d.", len(batch), self.size
-                )
-            else:
-                done += len(batch)
-                on_batch()
-                continue
-            if self._device.type == "cuda":  # after the handler, which still holds the failed call's tensors
-                torch.cuda.empty_cache()
+        before = self._start_measuring()
+        self._is_done = False
+        try:
+            yield
+        except (RuntimeError, MemoryError) as error:
+            if len(batch) == 1 or not is_out_of_memory(error):
+                raise
+            release()
+            self.size = len(batch) // 2
+            _logger.warning("out of memory with %d frames per call; trying %d.", len(batch), self.size)
+        else:
+            self._is_done = True
+            if self._must_measure:
+                self._choose_size(before)
 
-    def _measure(self, batch: list[int], work: Callable[[list[int]], None]) -> None:
-        """Do the work on one frame and choose the size by the memory that it took."""
+    def _start_measuring(self) -> int:
+        """Return the bytes that are allocated before a batch; 0 if it is not measured."""
+        if not self._must_measure:
+            return 0
         torch.cuda.reset_peak_memory_stats(self._device)
-        before = torch.cuda.memory_allocated(self._device)
-        work(batch)
+        return torch.cuda.memory_allocated(self._device)
+
+    def _choose_size(self, before: int) -> None:
+        """Set the batch size from the memory that one frame took beyond ``before`` bytes."""
         taken = torch.cuda.max_memory_allocated(self._device) - before
+        # Memory that PyTorch keeps for reuse is free for the next batch, though not in the driver's count.
         idle = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
         free = torch.cuda.mem_get_info(self._device)[0] + idle
         self.size = min(max(int(_SHARE_OF_FREE * free / max(taken, 1)), 1), MAX_MEASURED_FRAMES)
-        self._is_measured = True
+        self._must_measure = False

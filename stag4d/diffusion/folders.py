@@ -1,6 +1,7 @@
-"""Parts of a model from a local folder in diffusers' layout; a sentence for whatever is missing or wrong.
+"""Loading of networks and image processors from a local folder in diffusers' layout.
 
-Nothing is downloaded: diffusers and transformers are only handed folders whose files are there.
+Errors name the file that is missing or damaged. Nothing is downloaded: diffusers and transformers are only
+called once the files are known to exist.
 """
 
 from __future__ import annotations
@@ -38,29 +39,33 @@ _LIBRARY_ERRORS = (  # what diffusers and transformers raise on files that are d
     getattr(huggingface_hub.errors, "StrictDataclassError", ValueError),
 )
 _REASON_LENGTH = 300
-_WHOLE = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by the bytes of a number
+_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes per element
 
 
 @contextmanager
 def reading(place: Path, what: str) -> Iterator[None]:
-    """Turn what a library raises while it reads a folder into a ValueError that names the folder.
+    """Turn the errors of a library that reads a folder into a ValueError that names the folder.
 
-    That memory ran out is no fault of the folder and passes as it is.
+    Out-of-memory errors are raised unchanged: the folder is not their cause.
     """
     try:
         yield
     except _LIBRARY_ERRORS as error:
         if is_out_of_memory(error):
             raise
-        reason = " ".join(str(error).split()).split(". ")[0][:_REASON_LENGTH].rstrip(".")  # advice follows it
+        reason = " ".join(str(error).split()).split(". ")[0][:_REASON_LENGTH].rstrip(".")  # no advice
         raise ValueError(f"{place}: {what} cannot be read ({reason}); fetch the folder again.") from error
 
 
 def read_json(path: Path, expected: str) -> dict[str, Any]:
     """Return a JSON object from a file.
 
+    Args:
+        path: The file.
+        expected: What it should be, for the error when it is missing.
+
     Raises:
-        FileNotFoundError: if it is not there; says what was expected.
+        FileNotFoundError: if it is missing.
         ValueError: if it is damaged.
     """
     if not path.is_file():
@@ -72,10 +77,10 @@ def load_module(kind: Any, folder: Path, name: str, dtype: torch.dtype) -> Any:
     """Load one network.
 
     Args:
-        kind: Class of diffusers or transformers.
+        kind: Model class of diffusers or transformers.
         folder: The model's folder.
         name: The network's subfolder.
-        dtype: Of its weights here; they may be stored as another.
+        dtype: Data type to convert the weights to.
 
     Returns:
         The network on the CPU, frozen, in evaluation mode.
@@ -89,14 +94,14 @@ def load_module(kind: Any, folder: Path, name: str, dtype: torch.dtype) -> Any:
     variant, is_safetensors = _find_weights(place)
     options: dict[str, Any] = {"variant": variant, "use_safetensors": is_safetensors, "torch_dtype": dtype}
     if issubclass(kind, ModelMixin) and find_spec("accelerate") is None:
-        options["low_cpu_mem_usage"] = False  # what it falls back to, with a warning
+        options["low_cpu_mem_usage"] = False  # the default needs accelerate and warns without it
     with reading(place, "its configuration and weights"), _without_progress_bars():
         module, info = kind.from_pretrained(place, local_files_only=True, output_loading_info=True, **options)
-    absent = sorted(info["missing_keys"])
-    if absent:
+    missing = sorted(info["missing_keys"])
+    if missing:
         raise ValueError(
-            f"{place}: {len(absent)} weights are missing, {absent[0]} first; expected those that config.json "
-            "describes."
+            f"{place}: {len(missing)} weights are missing, the first is {missing[0]}; expected those that "
+            "config.json describes."
         )
     if module.dtype != dtype:
         module = module.to(dtype)
@@ -104,28 +109,28 @@ def load_module(kind: Any, folder: Path, name: str, dtype: torch.dtype) -> Any:
 
 
 def load_image_processor(folder: Path, name: str) -> Any:
-    """Load what resizes, crops and normalises a picture for a network, without torchvision.
+    """Load the image processor of a network, which resizes, crops and normalizes, without torchvision.
 
     Raises:
         FileNotFoundError: if its configuration is missing.
         ValueError: if it is damaged.
     """
-    values = read_json(folder / name / "preprocessor_config.json", f"the image preparation of {name}")
-    # From its fifth version on, CLIPImageProcessor wants torchvision, and this is what it was before.
+    values = read_json(folder / name / "preprocessor_config.json", f"the image processor of {name}")
+    # Since transformers 5, CLIPImageProcessor needs torchvision; its former implementation has another name.
     has_pil = hasattr(transformers, "CLIPImageProcessorPil")
     kind = transformers.CLIPImageProcessorPil if has_pil else transformers.CLIPImageProcessor
     own = {"processor_class", "feature_extractor_type", "image_processor_type"}
-    with reading(folder / name, "the image preparation"):
+    with reading(folder / name, "the image processor"):
         return kind(**{key: value for key, value in values.items() if key not in own})
 
 
 def weight_sums(*networks: nn.Module) -> list[int]:
-    """Return the sum of each weight's bits, which tells models apart without copying them.
+    """Return a checksum of each weight: the sum of its elements' bits, read as integers.
 
-    Whole numbers add up to the same in any order: the sums do not depend on threads and device.
+    Sums of integers do not depend on the order, hence not on the device or the number of threads.
     """
     return [
-        int(weight.detach().view(_WHOLE[weight.element_size()]).sum(dtype=torch.int64))
+        int(weight.detach().view(_INTEGERS[weight.element_size()]).sum(dtype=torch.int64))
         for network in networks
         for weight in network.parameters()
     ]
@@ -148,7 +153,7 @@ def _find_weights(place: Path) -> tuple[str | None, bool]:
 
 @contextmanager
 def _without_progress_bars() -> Iterator[None]:
-    """Keep transformers from drawing one bar per network; what the user chose is back afterwards."""
+    """Disable transformers' progress bar per network; the user's setting is restored at the end."""
     was_enabled = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:

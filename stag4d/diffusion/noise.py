@@ -1,7 +1,7 @@
-"""Every random draw of the multi-view sampler, from one source that a caller can replace.
+"""Every random number of the multi-view sampler, from one source that a caller can replace.
 
-A draw depends on what it is for and not on the order of the calls, so frames may be denoised in batches of
-any size.
+Noise depends on its purpose and not on the order of the calls, so frames can be denoised in batches of any
+size.
 """
 
 from __future__ import annotations
@@ -13,62 +13,62 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-UNCOND, COND = 0, 1  # the halves of classifier-free guidance, in the order of the batch
+UNCOND, COND = 0, 1  # branches of classifier-free guidance, in batch order
 
 
 class NoiseSource(Protocol):
-    """Standard normal draws on the CPU; shapes have no batch axis."""
+    """Standard normal noise on the CPU; shapes have no batch axis."""
 
-    def posterior(self, frame: int, half: int, shape: tuple[int, ...]) -> Tensor:
-        """Return the draw that samples the VAE's posterior of a frame's reference, or of the blank one."""
+    def posterior(self, frame: int, branch: int, shape: tuple[int, ...]) -> Tensor:
+        """Return noise for sampling the VAE's posterior of a frame's reference, or of the blank image."""
         ...
 
     def initial(self, frame: int, shape: tuple[int, ...]) -> Tensor:
-        """Return a frame's grid latent before the first step, of unit variance."""
+        """Return a frame's initial grid latent, of unit variance."""
         ...
 
     def ancestral(self, frame: int, step: int, shape: tuple[int, ...]) -> Tensor:
-        """Return what an ancestral step adds to a frame's grid latent."""
+        """Return the noise that an ancestral step adds to a frame's grid latent."""
         ...
 
-    def reference(self, frame: int, step: int, half: int, shape: tuple[int, ...]) -> Tensor:
-        """Return what is added to a frame's reference latent at a step."""
+    def reference(self, frame: int, step: int, branch: int, shape: tuple[int, ...]) -> Tensor:
+        """Return the noise added to a frame's reference latent at a step."""
         ...
 
 
 @dataclass(frozen=True)
 class SeededNoise:
-    """Draws made by a seed.
+    """Noise from a seed.
 
     Attributes:
         seed: Any integer.
-        share_grid: Whether all frames start from the same latent and take the same ancestral noise, as the
-            official code does by reseeding every frame.
-        share_reference: Whether they take the same noise on the reference and the same posterior sample, too.
+        share_grid: Whether all frames have the same initial latent and ancestral noise, as in the official
+            code, which reseeds for every frame.
+        share_reference: Whether they also have the same reference noise and posterior sample.
     """
 
     seed: int
     share_grid: bool = True
     share_reference: bool = False
 
-    def posterior(self, frame: int, half: int, shape: tuple[int, ...]) -> Tensor:
+    def posterior(self, frame: int, branch: int, shape: tuple[int, ...]) -> Tensor:
         """See ``NoiseSource``."""
-        return self._draw(shape, "posterior", 0 if self.share_reference else frame, half)
+        return self._sample(shape, "posterior", 0 if self.share_reference else frame, branch)
 
     def initial(self, frame: int, shape: tuple[int, ...]) -> Tensor:
         """See ``NoiseSource``."""
-        return self._draw(shape, "initial", 0 if self.share_grid else frame)
+        return self._sample(shape, "initial", 0 if self.share_grid else frame)
 
     def ancestral(self, frame: int, step: int, shape: tuple[int, ...]) -> Tensor:
         """See ``NoiseSource``."""
-        return self._draw(shape, "ancestral", 0 if self.share_grid else frame, step)
+        return self._sample(shape, "ancestral", 0 if self.share_grid else frame, step)
 
-    def reference(self, frame: int, step: int, half: int, shape: tuple[int, ...]) -> Tensor:
+    def reference(self, frame: int, step: int, branch: int, shape: tuple[int, ...]) -> Tensor:
         """See ``NoiseSource``."""
-        return self._draw(shape, "reference", 0 if self.share_reference else frame, step, half)
+        return self._sample(shape, "reference", 0 if self.share_reference else frame, step, branch)
 
-    def _draw(self, shape: tuple[int, ...], *purpose: str | int) -> Tensor:
-        """Return the draw for a purpose, from a generator seeded by a hash of it."""
+    def _sample(self, shape: tuple[int, ...], *purpose: str | int) -> Tensor:
+        """Return noise for a purpose, from a generator seeded by a hash of seed and purpose."""
         digest = hashlib.sha256(repr((self.seed, *purpose)).encode()).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
         return torch.randn(shape, generator=generator)

@@ -1,7 +1,6 @@
-"""Published weights that this package can use: where they are, how large, under what licence.
+"""Published weights that this package can use: repository, size and license.
 
-They are fetched on request only. Every model folder goes under one roof by its name, as hosts keep them in
-``models/diffusers``.
+They are downloaded on request only, each model to a folder of its name, as in ComfyUI's ``models/diffusers``.
 """
 
 from __future__ import annotations
@@ -20,34 +19,34 @@ class PublishedWeights:
     """One published model.
 
     Attributes:
-        repository: On the Hugging Face hub.
-        gigabytes: To download.
-        licence: What its authors allow, in words.
+        repository: Name of the repository on the Hugging Face hub.
+        gigabytes: Size of the download.
+        license: License terms.
     """
 
     repository: str
     gigabytes: float
-    licence: str
+    license: str
 
 
-_ZERO123PLUS_LICENCE = (
+_ZERO123PLUS_LICENSE = (
     "CC-BY-NC 4.0: non-commercial use only, with attribution. The authors add that the model must not be "
     "part of a commercial product's pipeline, and that its outputs may be used freely."
 )
 
 PUBLISHED = {
-    "zero123plus-v1.1": PublishedWeights("sudo-ai/zero123plus-v1.1", 3.9, _ZERO123PLUS_LICENCE),
-    "zero123plus-v1.2": PublishedWeights("sudo-ai/zero123plus-v1.2", 5.6, _ZERO123PLUS_LICENCE),
+    "zero123plus-v1.1": PublishedWeights("sudo-ai/zero123plus-v1.1", 3.9, _ZERO123PLUS_LICENSE),
+    "zero123plus-v1.2": PublishedWeights("sudo-ai/zero123plus-v1.2", 5.6, _ZERO123PLUS_LICENSE),
 }
-"""Models by the name of their folder."""
+"""Models by folder name."""
 
 
 def download_weights(name: str, root: str | Path) -> Path:
-    """Download a published model; the caller has shown the licence and asked.
+    """Download a published model; the caller shows the license and asks for consent first.
 
     Args:
-        name: Out of ``PUBLISHED``.
-        root: The folder's parent. What is already there is not fetched again.
+        name: A key of ``PUBLISHED``.
+        root: Parent of the model's folder. Files that exist are not downloaded again.
 
     Returns:
         The model's folder.

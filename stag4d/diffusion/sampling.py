@@ -1,30 +1,22 @@
-"""Latents of a whole clip, from frames to the last diffusion step, with a state to go on from."""
+"""Sampling of a video's view grids: encode the frames, denoise the grids, keep a checkpoint."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import time
-from collections.abc import Callable
 from dataclasses import asdict, replace
-from pathlib import Path
-from typing import Literal
+from functools import partial
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
-from ..atomic import write_whole
-from .denoiser import Progress, SamplingConfig, denoise, planned_steps
+from ..progress import Monitor, silent
+from ..resume import Checkpoint, input_key
+from .denoiser import denoise, set_timesteps
+from .latent_preview import LatentPreview
 from .noise import SeededNoise
+from .sampling_config import SamplingConfig
 from .zero123plus import MultiViewModel
 
 _logger = logging.getLogger(__name__)
-
-Stage = Literal["encode", "denoise", "decode"]
-StageCallback = Callable[[Stage, int, int], None]  # what is being done, how much of it is done, of how much
-
-CHECKPOINT_SECONDS = 30.0
 
 
 def sample_latents(
@@ -34,26 +26,21 @@ def sample_latents(
     noise: SeededNoise,
     config: SamplingConfig,
     *,
-    checkpoint: Path | None = None,
-    resume: bool = False,
-    on_stage: StageCallback = lambda stage, done, total: None,
-    on_step: Callable[[Progress], None] = lambda progress: None,
-    on_batch: Callable[[], None] = lambda: None,
+    checkpoint: Checkpoint | None = None,
+    monitor: Monitor = silent,
 ) -> Tensor:
-    """Encode a clip and denoise its views.
+    """Encode the frames of a video and denoise their view grids.
 
     Args:
         model: Multi-view model.
         images: [F, S, S, 3] straight colors.
         alphas: [F, S, S].
-        noise: Source of all draws.
-        config: Steps, guidance, anchor.
-        checkpoint: File to keep the state in, every half minute and whenever this call ends, also by an
-            error; the caller removes it once the views are safe.
-        resume: Whether to go on from that file, if it is there.
-        on_stage: Called after each frame that is encoded and each diffusion step; it may raise.
-        on_step: Called after each diffusion step with the latents; it may raise.
-        on_batch: Called after each batch of frames within a step; it may raise.
+        noise: Source of all random numbers.
+        config: Steps, guidance scale, anchor.
+        checkpoint: Keeps the state, every half minute and whenever this call ends, also by an exception; the
+            caller removes it once the views are safe.
+        monitor: Called after each encoded frame and each batch of a diffusion step, with a preview of one
+            frame's grid after each step.
 
     Returns:
         Latents [F, C, h, w].
@@ -61,83 +48,68 @@ def sample_latents(
     Raises:
         ValueError: if a number is out of range or the checkpoint is damaged.
     """
-    config.check_clip(len(images))
-    shape = (len(images), model.unet.config.in_channels, *model.grid_size)
-    num_steps = planned_steps(model.scheduler, config)
-    start = None
-    if checkpoint is not None and resume:
-        start = _load(checkpoint, shape, num_steps)
-    if start is not None and start[0] == num_steps:
+    num_frames = len(images)
+    config.check_num_frames(num_frames)
+    num_steps = set_timesteps(model.scheduler, config)
+    shape = (num_frames, model.unet.config.in_channels, *model.grid_size)
+    start = None if checkpoint is None else _load(checkpoint, shape, num_steps)
+    if start is not None and start[0] == num_steps:  # only decoding was interrupted
         return start[1]
-    conditions = model.condition_on(
-        images, alphas, noise, on_frame=lambda done: on_stage("encode", done, len(images))
-    )
-    reached = start
-    last_saved = time.monotonic()
-
-    def watch(progress: Progress) -> None:
-        nonlocal reached, last_saved
-        reached = progress.step, progress.latents
-        if checkpoint is not None and time.monotonic() - last_saved > CHECKPOINT_SECONDS:
-            _save(checkpoint, *reached)
-            last_saved = time.monotonic()
-        on_step(progress)
-        on_stage("denoise", progress.step, progress.num_steps)
-
+    conditioning = model.encode_conditioning(images, alphas, noise, monitor)
+    preview = LatentPreview(model)
+    state = start
     try:
-        return denoise(
-            model.unet,
-            model.scheduler,
-            conditions,
-            noise,
-            config,
-            grid_size=model.grid_size,
-            start=start,
-            on_step=watch,
-            on_batch=on_batch,
-        )
-    finally:
-        if checkpoint is not None and reached is not None:
-            _save(checkpoint, *reached)
+        for step, _, latents, denoised in denoise(
+            model.unet, model.scheduler, conditioning, noise, config,
+            grid_size=model.grid_size, start=start, monitor=monitor,
+        ):  # fmt: skip
+            state = step, latents
+            if checkpoint is not None and checkpoint.is_due():
+                _save(checkpoint, *state)
+            shown = denoised[step % num_frames]  # another frame at each step: a preview has one
+            monitor("denoise", step * num_frames, num_steps * num_frames, preview=partial(preview, shown))
+    finally:  # also when interrupted; before the first step this writes the loaded state again
+        if checkpoint is not None and state is not None:
+            _save(checkpoint, *state)
+    return latents  # of the last step; there was at least one
 
 
 def sampling_key(
     model: MultiViewModel, images: Tensor, alphas: Tensor, noise: SeededNoise, config: SamplingConfig
 ) -> str:
-    """Return a hash of all that decides the latents; see ``MultiViewModel.fingerprint`` for the model's."""
-    said = {**asdict(replace(config, batch_size=None)), **asdict(noise)}
-    digest = hashlib.sha256(f"{model.fingerprint()} {sorted(said.items())}".encode())
-    for tensor in (images, alphas):
-        digest.update(repr(tuple(tensor.shape)).encode())
-        for frame in tensor:  # one at a time: a long clip is not copied whole
-            digest.update(frame.detach().cpu().float().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    """Return a hash of all inputs that the latents depend on; see ``MultiViewModel.fingerprint``."""
+    # The batch size changes rounding errors only, and may differ when a call is resumed.
+    settings = {**asdict(replace(config, batch_size=None)), **asdict(noise)}
+    return input_key(
+        f"{model.fingerprint()} {sorted(settings.items())}",
+        repr(tuple(images.shape)), images.float(), repr(tuple(alphas.shape)), alphas.float(),
+    )  # fmt: skip
 
 
-def _save(path: Path, step: int, latents: Tensor) -> None:
-    """Write steps done and latents, whole or not at all; a full disk costs the state and not the work."""
+def _save(checkpoint: Checkpoint, step: int, latents: Tensor) -> None:
+    """Save steps done and latents; if they cannot be written, sampling continues without a checkpoint."""
     try:
-        write_whole(path, save({"latents": latents.cpu().contiguous()}, metadata={"step": str(step)}))
+        checkpoint.save({"latents": latents}, {"step": str(step)})
     except RuntimeError as error:
-        _logger.warning("%s The diffusion's state to go on from is not kept.", error)
+        _logger.warning("%s Sampling continues without a checkpoint.", error)
 
 
-def _load(path: Path, shape: tuple[int, ...], num_steps: int) -> tuple[int, Tensor] | None:
-    """Return steps done and latents from a file, None when it is not there; raises ValueError if unfit."""
-    if not path.exists():
-        _logger.info("nothing to go on from; the views are drawn from the beginning.")
+def _load(checkpoint: Checkpoint, shape: tuple[int, ...], num_steps: int) -> tuple[int, Tensor] | None:
+    """Return steps done and latents, None without a checkpoint; raises ValueError if they do not fit."""
+    loaded = checkpoint.load()
+    if loaded is None:
         return None
+    tensors, metadata = loaded
     try:
-        with safe_open(path, "pt") as file:
-            step, latents = int((file.metadata() or {})["step"]), file.get_tensor("latents").clone().float()
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise ValueError(f"{path}: damaged ({error}); delete it to start from the beginning.") from error
+        step, latents = int(metadata["step"]), tensors["latents"].float()
+    except (KeyError, ValueError) as error:
+        raise checkpoint.error(f"damaged ({error})") from error
     if not latents.isfinite().all():
-        raise ValueError(f"{path}: latents that are not finite; delete it to start from the beginning.")
+        raise checkpoint.error("latents that are not finite")
     if latents.shape != shape or not 0 <= step <= num_steps:
-        raise ValueError(
-            f"{path}: latents {list(latents.shape)} after {step} steps; expected {list(shape)} after at most "
-            f"{num_steps}. Delete it to start from the beginning."
+        raise checkpoint.error(
+            f"latents {list(latents.shape)} after {step} steps; expected {list(shape)} after at most "
+            f"{num_steps}"
         )
-    _logger.info("going on after diffusion step %d.", step)
+    _logger.info("resuming after diffusion step %d of %d.", step, num_steps)
     return step, latents

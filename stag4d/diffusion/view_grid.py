@@ -1,6 +1,6 @@
-"""How a multi-view model lays out its views: where their cameras stand, and where each is in the picture.
+"""The grid image of a multi-view model: the cameras of its views, and the tile of each.
 
-The views are tiles of one picture, row by row. Published: three rows of two, 320 pixels each.
+The views are tiles of one image, row by row. Published: three rows of two, 320 pixels each.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from torch import Tensor
 from ..geometry import ZERO123PLUS_RIGS, OrbitPose, RigName, zero123plus_rig
 from ..geometry.pose_json import finite_number, poses_from_json, whole_number
 
-SETTINGS_KEY = "stag4d"  # of model_index.json: what published folders leave unsaid
+SETTINGS_KEY = "stag4d"  # of model_index.json: settings that published folders lack
 NUM_COLUMNS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class ViewGrid:
-    """The tiles of a model's picture, and the numbers between pictures and latents.
+    """Layout of a model's grid image, and its scales between images and latents.
 
     Attributes:
         poses: Cameras of the views, row by row; azimuths are relative to the input's, elevations absolute.
         tile_size: Pixels along each side of a view.
-        latent_scale: Of the UNet's latents over the VAE's, after ``latent_shift`` is taken away.
+        latent_scale: Scale of the UNet's latents: (VAE latents - ``latent_shift``) times this.
         latent_shift: See ``latent_scale``.
-        image_scale: Of the VAE's pixels over those of the views, around mid gray.
+        image_scale: Scale of the VAE's pixel values relative to the views', around mid gray.
     """
 
     poses: tuple[OrbitPose, ...]
@@ -51,11 +51,15 @@ class ViewGrid:
 
     @property
     def num_rows(self) -> int:
-        """Return how many rows of tiles there are."""
+        """Return the number of rows."""
         return len(self.poses) // NUM_COLUMNS
 
     def latent_size(self, pixels_per_latent: int) -> tuple[int, int]:
-        """Return height and width of the picture's latent; raises ValueError if a tile has no whole one."""
+        """Return height and width of the grid's latent.
+
+        Raises:
+            ValueError: if the tile size is no multiple of the pixels per latent.
+        """
         if self.tile_size % pixels_per_latent:
             raise ValueError(
                 f"view grid: tiles of {self.tile_size} pixels; expected a multiple of {pixels_per_latent}, "
@@ -65,21 +69,21 @@ class ViewGrid:
         return self.num_rows * side, NUM_COLUMNS * side
 
     def unscaled(self, latents: Tensor) -> Tensor:
-        """Return the VAE's latents for those of the UNet (published pipeline)."""
+        """Return VAE latents from the UNet's latents (published pipeline)."""
         return latents / self.latent_scale + self.latent_shift
 
-    def views_of(self, picture: Tensor) -> Tensor:
-        """Return the views [V, S, S, C] of a picture [rows * S, columns * S, C]."""
-        tiles = picture.unflatten(0, (self.num_rows, -1)).unflatten(2, (NUM_COLUMNS, -1))  # [r, S, c, S, C]
+    def views_of(self, image: Tensor) -> Tensor:
+        """Return the views [V, S, S, C] of a grid image [rows * S, columns * S, C]."""
+        tiles = image.unflatten(0, (self.num_rows, -1)).unflatten(2, (NUM_COLUMNS, -1))  # [r, S, c, S, C]
         return tiles.transpose(1, 2).flatten(0, 1)
 
-    def picture_of(self, views: Tensor) -> Tensor:
-        """Return the picture [..., rows * S, columns * S, C] of views [..., V, S, S, C]."""
+    def image_of(self, views: Tensor) -> Tensor:
+        """Return the grid image [..., rows * S, columns * S, C] of views [..., V, S, S, C]."""
         tiles = views.unflatten(-4, (self.num_rows, NUM_COLUMNS)).transpose(-4, -3)  # [..., r, S, c, S, C]
         return tiles.flatten(-3, -2).flatten(-4, -3)
 
     def with_rig(self, rig: RigName) -> ViewGrid:
-        """Return the same tiles with the cameras of a published rig."""
+        """Return the same layout with the cameras of a published rig."""
         return replace(self, poses=zero123plus_rig(rig))
 
 
@@ -87,11 +91,11 @@ def grid_of(index: dict[str, Any], folder: Path, rig: RigName | None) -> ViewGri
     """Return the grid of a model.
 
     Args:
-        index: Its ``model_index.json``; the object under "stag4d" may give ``rig`` (a name, or poses as in a
-            view folder's ``views.json``), the fields of ``ViewGrid`` but the poses, and ``sampling``, which
-            is not read here.
-        folder: Its folder, whose name says the version where the index does not.
-        rig: The user's choice, which comes first.
+        index: The model's ``model_index.json``. Its object "stag4d" may hold ``rig``, a name or poses as in a
+            view folder's ``views.json``; the fields of ``ViewGrid`` other than the poses; and ``sampling``,
+            which is not read here.
+        folder: The model's folder; a version in its name chooses the rig where the index does not.
+        rig: The user's choice, which takes precedence.
 
     Raises:
         ValueError: if a value is of the wrong kind or out of range.
@@ -107,18 +111,18 @@ def grid_of(index: dict[str, Any], folder: Path, rig: RigName | None) -> ViewGri
             raise ValueError(f"model_index.json: {SETTINGS_KEY} has the unknown key {key!r}.")
         read = whole_number if key == "tile_size" else finite_number
         numbers[key] = read(value, f"model_index.json: {SETTINGS_KEY}.{key}")
-    names = folder.absolute().name, folder.resolve().name  # a link may have the name, or what it leads to
+    names = folder.absolute().name, folder.resolve().name  # of a symlink and of its target
     version: RigName = "v1.2" if any("v1.2" in name for name in names) else "v1.1"
-    said: Any = settings.get("rig", version)
+    setting: Any = settings.get("rig", version)
     if rig is not None:
         poses = zero123plus_rig(rig)
-    elif isinstance(said, list):
-        poses = poses_from_json(said, f"model_index.json: {SETTINGS_KEY}.rig")
-    elif isinstance(said, str) and said in ZERO123PLUS_RIGS:
-        poses = zero123plus_rig(said)
+    elif isinstance(setting, list):
+        poses = poses_from_json(setting, f"model_index.json: {SETTINGS_KEY}.rig")
+    elif isinstance(setting, str) and setting in ZERO123PLUS_RIGS:
+        poses = zero123plus_rig(setting)
     else:
         raise ValueError(
-            f"model_index.json: {SETTINGS_KEY}.rig is {said!r}; expected {' or '.join(ZERO123PLUS_RIGS)}, or "
-            "a list of poses."
+            f"model_index.json: {SETTINGS_KEY}.rig is {setting!r}; expected {' or '.join(ZERO123PLUS_RIGS)}, "
+            "or a list of poses."
         )
     return ViewGrid(poses=poses, **numbers)

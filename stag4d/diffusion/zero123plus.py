@@ -1,13 +1,12 @@
-"""Zero123++ (arXiv 2310.15110): what it is conditioned on, and how its latents become pictures.
+"""Zero123++ (arXiv 2310.15110): loading, conditioning, and decoding of its latents.
 
 The prompt is always empty, so its text states are computed when the model is loaded and the text encoder is
-let go. Numbers and order of operations are the published pipeline's (Apache-2.0).
+released. Numbers and order of operations are the published pipeline's (Apache-2.0).
 """
 
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -20,28 +19,38 @@ from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjec
 
 from ..geometry import RigName
 from ..geometry.pose_json import finite_number, whole_number
+from ..progress import Monitor, silent
+from ..resume import input_key
 from .attention import install_reference_attention
-from .denoiser import PREDICTION_TYPES, Conditions, SamplingConfig
+from .conditioning import Conditioning
+from .denoiser import PREDICTION_TYPES
 from .folders import load_image_processor, load_module, read_json, reading, weight_sums
 from .noise import COND, UNCOND, NoiseSource
+from .sampling_config import SamplingConfig
 from .view_grid import SETTINGS_KEY, ViewGrid, grid_of
 
-GRAY = 127  # of 255, behind the object
+GRAY = 127  # of 255, the background of the conditioning images
 
 
 class MultiViewModel(nn.Module):
-    """Networks, buffers and numbers of a multi-view model; moves and casts as one module.
+    """Networks, buffers and settings of a multi-view model; moves and casts as one module.
 
     Args:
-        unet: With reference attention installed.
-        vae: Between pictures and latents.
-        vision_encoder: Embeds the input.
+        unet: UNet with reference attention installed.
+        vae: Autoencoder between images and latents.
+        vision_encoder: CLIP image encoder.
         uncond_states: [1, K, D] text states of the empty prompt.
-        ramp: [K] how much of the image's embedding each text state gets.
-        scheduler: Its configuration decides noise levels and what the UNet predicts.
-        processors: Of pictures for the VAE and for the vision encoder.
-        grid: Where the views are.
-        sampling: What its makers advise.
+        ramp: [K] weight of the image embedding in each text state.
+        scheduler: Its configuration decides noise levels and the prediction type.
+        processors: Image processors of the VAE and of the vision encoder.
+        grid: Layout and cameras of the views.
+        sampling: Recommended sampling settings.
+
+    Attributes:
+        grid_size: Height and width of the grid's latent.
+
+    Raises:
+        ValueError: if the VAE cannot produce the grid's tiles.
     """
 
     uncond_states: Tensor
@@ -66,67 +75,56 @@ class MultiViewModel(nn.Module):
         self.register_buffer("ramp", ramp, persistent=False)
         self.scheduler, self.grid, self.sampling = scheduler, grid, sampling
         self.processors = processors
-
-    @property
-    def grid_size(self) -> tuple[int, int]:
-        """Return height and width of the latent of the views' picture."""
-        return self.grid.latent_size(2 ** (len(self.vae.config.block_out_channels) - 1))
+        self.grid_size = grid.latent_size(_pixels_per_latent(vae))
 
     def with_grid(self, grid: ViewGrid) -> MultiViewModel:
-        """Return the model with its views elsewhere; both share the networks, wherever these are moved."""
+        """Return the model with another grid; both share the networks, wherever these are moved."""
         other = copy.copy(self)
-        other.grid = grid
+        other.grid, other.grid_size = grid, grid.latent_size(_pixels_per_latent(self.vae))
         return other
 
     def fingerprint(self) -> str:
-        """Return a hash that tells models apart: their numbers, and the sum of each weight."""
+        """Return a hash of the model for resume keys: its settings, and a checksum of each weight."""
         config = self.scheduler.config  # names with an underscore are diffusers' own, in no fixed order
         schedule = sorted((name, value) for name, value in config.items() if not name.startswith("_"))
-        said: list[object] = [schedule, self.grid, self.unet.dtype]
-        said += [processor.to_dict() for processor in self.processors]
-        said.append(weight_sums(self.unet, self.vae, self.vision_encoder))
-        digest = hashlib.sha256(repr(said).encode())
-        for tensor in (self.uncond_states, self.ramp):
-            digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        settings: list[object] = [schedule, self.grid, self.unet.dtype]
+        settings += [processor.to_dict() for processor in self.processors]
+        settings.append(weight_sums(self.unet, self.vae, self.vision_encoder))
+        return input_key(repr(settings), self.uncond_states.float(), self.ramp.float())
 
     @torch.no_grad()
-    def condition_on(
-        self,
-        images: Tensor,
-        alphas: Tensor,
-        noise: NoiseSource,
-        on_frame: Callable[[int], None] = lambda done: None,
-    ) -> Conditions:
+    def encode_conditioning(
+        self, images: Tensor, alphas: Tensor, noise: NoiseSource, monitor: Monitor = silent
+    ) -> Conditioning:
         """Encode frames, one after the other.
 
         Args:
             images: [F, S, S, 3] straight colors.
             alphas: [F, S, S].
-            noise: Source of the draws from the VAE's posterior.
-            on_frame: Called with the number of frames done, after each.
+            noise: Source of the noise that samples the VAE's posterior.
+            monitor: Called after each frame.
 
         Returns:
-            The conditions, on the model's device.
+            The conditioning, on the model's device.
         """
         device = self.vae.device  # a host that moves weights layer by layer may leave buffers where they were
         uncond_states, ramp = self.uncond_states.to(device), self.ramp.to(device)
         cond_states, references = [], []
         blank: Any = None
         for frame in range(len(images)):
-            picture = _on_gray(images[frame], alphas[frame])
-            embedding = self._pixels(self.processors[1], picture)
+            image = _on_gray(images[frame], alphas[frame])
+            embedding = self._pixels(self.processors[1], image)
             embedding = self.vision_encoder(embedding).image_embeds.float()  # [1, D]
             cond_states.append(uncond_states + embedding[:, None] * ramp[:, None])  # [1, K, D]
-            pixels = self._pixels(self.processors[0], picture)  # [1, 3, H, W]
+            pixels = self._pixels(self.processors[0], image)  # [1, 3, H, W]
             blank = blank or self.vae.encode(torch.zeros_like(pixels)).latent_dist  # the same for all frames
-            halves = []
-            for half, posterior in ((UNCOND, blank), (COND, self.vae.encode(pixels).latent_dist)):
-                drawn = noise.posterior(frame, half, tuple(posterior.mean.shape[1:])).to(posterior.mean)
-                halves.append(posterior.mean + posterior.std * drawn)  # [1, C, h, w]
-            references.append(torch.cat(halves))
-            on_frame(frame + 1)
-        return Conditions(uncond_states, torch.cat(cond_states), torch.stack(references).float())
+            latents = []
+            for branch, posterior in ((UNCOND, blank), (COND, self.vae.encode(pixels).latent_dist)):
+                fresh = noise.posterior(frame, branch, tuple(posterior.mean.shape[1:])).to(posterior.mean)
+                latents.append(posterior.mean + posterior.std * fresh)  # [1, C, h, w]
+            references.append(torch.cat(latents))
+            monitor("encode", frame + 1, len(images))
+        return Conditioning(uncond_states, torch.cat(cond_states), torch.stack(references).float())
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
@@ -136,14 +134,12 @@ class MultiViewModel(nn.Module):
             self.vae.decode(unscaled.to(self.vae.device, self.vae.dtype)).sample[0].float()
             / self.grid.image_scale
         )
-        picture = (pixels / 2 + 0.5).clamp(0, 1).permute(1, 2, 0)  # [H, W, 3]
-        return self.grid.views_of(picture).cpu()
+        image = (pixels / 2 + 0.5).clamp(0, 1).permute(1, 2, 0)  # [H, W, 3]
+        return self.grid.views_of(image).cpu()
 
-    def _pixels(self, processor: Any, picture: Any) -> Tensor:
-        """Return a picture as a network takes it, [1, 3, H, W]."""
-        return processor(images=[picture], return_tensors="pt").pixel_values.to(
-            self.vae.device, self.vae.dtype
-        )
+    def _pixels(self, processor: Any, image: Any) -> Tensor:
+        """Return a NumPy image [H, W, 3] as network input, [1, 3, H, W]."""
+        return processor(images=[image], return_tensors="pt").pixel_values.to(self.vae.device, self.vae.dtype)
 
 
 def load_multiview_model(
@@ -157,10 +153,10 @@ def load_multiview_model(
 
     Args:
         folder: Holds ``model_index.json`` and a subfolder per network; weights as safetensors or ``.bin``.
-        rig: Where its views stand; None takes what the index says, or the version in the folder's name, or
+        rig: Cameras of its views; None takes those of the index, else the version in the folder's name, else
             v1.1.
-        device: Where to.
-        dtype: Of the networks.
+        device: Device of the networks.
+        dtype: Data type of the networks.
 
     Raises:
         FileNotFoundError: if the folder or a file in it is missing.
@@ -191,21 +187,25 @@ def load_multiview_model(
         grid=grid_of(index, root, rig),
         sampling=_sampling(index),
     )
-    model.grid_size  # noqa: B018 - refuses tiles that the VAE cannot make
     return model.eval().to(device)
 
 
+def _pixels_per_latent(vae: AutoencoderKL) -> int:
+    """Return the pixels along each side of one latent pixel."""
+    return int(2 ** (len(vae.config.block_out_channels) - 1))
+
+
 def _sampling(index: dict[str, Any]) -> SamplingConfig:
-    """Return how a folder's index says to sample, else the official numbers; raises ValueError for others."""
+    """Return the index's recommended sampling settings, else the official ones; ValueError if malformed."""
     field = f"model_index.json: {SETTINGS_KEY}.sampling"
-    said = index.get(SETTINGS_KEY, {}).get("sampling", {})
+    values = index.get(SETTINGS_KEY, {}).get("sampling", {})
     readers: dict[str, Callable[[object, str], float]] = {
         "num_steps": whole_number,
         "guidance_scale": finite_number,
     }
-    if not isinstance(said, dict) or not said.keys() <= readers.keys():
-        raise ValueError(f"{field} is {said!r}; expected an object with {' and '.join(readers)}.")
-    numbers: dict[str, Any] = {key: readers[key](value, f"{field}.{key}") for key, value in said.items()}
+    if not isinstance(values, dict) or not values.keys() <= readers.keys():
+        raise ValueError(f"{field} is {values!r}; expected an object with {' and '.join(readers)}.")
+    numbers: dict[str, Any] = {key: readers[key](value, f"{field}.{key}") for key, value in values.items()}
     try:
         return SamplingConfig(**numbers)
     except ValueError as error:
@@ -213,7 +213,7 @@ def _sampling(index: dict[str, Any]) -> SamplingConfig:
 
 
 def _scheduler(root: Path) -> EulerAncestralDiscreteScheduler:
-    """Return the sampler with a folder's noise schedule; raises ValueError if it cannot serve."""
+    """Return the scheduler of a folder; raises ValueError for an unknown prediction type."""
     place = root / "scheduler"
     values = read_json(place / "scheduler_config.json", "the noise schedule")
     kind = values.get("prediction_type")
@@ -226,7 +226,7 @@ def _scheduler(root: Path) -> EulerAncestralDiscreteScheduler:
 
 
 def _ramp(index: dict[str, Any], root: Path) -> Tensor:
-    """Return the ramping coefficients [K] of a folder's index; raises ValueError if it is of another kind."""
+    """Return the ramping coefficients [K] of an index; raises ValueError if it is of another model class."""
     kind = index.get("_class_name")
     if kind != "Zero123PlusPipeline":
         raise ValueError(f"{root}: holds a {kind}; expected a Zero123PlusPipeline, a multi-view model.")
@@ -263,7 +263,7 @@ def _check_fit(
     uncond_states: Tensor,
     ramp: Tensor,
 ) -> None:
-    """Raise ValueError unless the parts of a folder fit each other."""
+    """Raise ValueError unless the dimensions of a folder's parts match."""
     channels, width = vae.config.latent_channels, unet.config.cross_attention_dim
     for what, found, expected in (
         ("unet: in_channels", unet.config.in_channels, channels),
@@ -277,7 +277,7 @@ def _check_fit(
 
 
 def _on_gray(image: Tensor, alpha: Tensor) -> Any:
-    """Return a frame on gray, as uint8 [S, S, 3] of numpy."""
+    """Return a frame composited on gray as a NumPy array, uint8 [S, S, 3]."""
     alpha = alpha[..., None]
-    picture = image * alpha + GRAY / 255 * (1 - alpha)
-    return (picture * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+    composited = image * alpha + GRAY / 255 * (1 - alpha)
+    return (composited * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()

@@ -1,13 +1,13 @@
-"""How good renders are: metrics, and truth to compare with."""
+"""Evaluation of renders: image metrics, flicker, and ground truth folders."""
 
-from .flicker import FlickerMeter, UnrestMeter, flicker, relative_flicker
+from .flicker import FlickerMeter, TemporalDifferenceMeter, flicker, relative_flicker
 from .metrics import compare, compare_on_white, on_white, psnr, silhouette_iou, ssim
 from .truth import RenderFolder, evaluate_folder, read_render_folder
 
 __all__ = [
     "FlickerMeter",
     "RenderFolder",
-    "UnrestMeter",
+    "TemporalDifferenceMeter",
     "compare",
     "compare_on_white",
     "evaluate_folder",

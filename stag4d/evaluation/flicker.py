@@ -1,6 +1,7 @@
-"""How much pictures flicker: how they change from frame to frame, against how they should.
+"""Flicker: how far the temporal differences of a video are from those of a reference.
 
-A frozen clip does not flicker and is still wrong, so both measures compare changes instead of adding them up.
+A frozen video has no temporal differences and is still wrong, so both measures compare differences with those
+of a reference instead of adding them up.
 """
 
 from __future__ import annotations
@@ -11,25 +12,27 @@ from collections import deque
 import torch
 from torch import Tensor
 
-_FAINTEST = 1e-3  # mean change that counts as none, a quarter of an 8-bit level
+_MIN_CHANGE = 1e-3  # floor of mean temporal differences, a quarter of an 8-bit level
 
 
 def flicker(images: Tensor, truth: Tensor) -> Tensor:
-    """Return mean |dt(images) - dt(truth)| over mean |dt(truth)|: how wrong changes between frames are.
+    """Return the error of temporal differences: mean |d(images) - d(truth)| over mean |d(truth)|.
+
+    d is the difference of consecutive frames; means are over frames, pixels and channels.
 
     Args:
         images: [..., F, H, W, 3], two frames or more.
-        truth: The same shape.
+        truth: Ground truth of the same shape.
 
     Returns:
-        [...]; 0 for the true changes, 1 for a frozen clip.
+        [...] float64; 0 for the true temporal differences, 1 for a frozen video.
 
     Raises:
         ValueError: if the shapes differ or there is only one frame.
     """
     if images.shape != truth.shape or images.ndim < 4 or images.shape[-4] < 2:
         raise ValueError(
-            f"flicker: clips of shape {list(images.shape)} and {list(truth.shape)}; expected one shape "
+            f"flicker: images of shape {list(images.shape)} and {list(truth.shape)}; expected one shape "
             "[..., F, H, W, 3] with two frames or more."
         )
     meter = FlickerMeter()
@@ -39,7 +42,7 @@ def flicker(images: Tensor, truth: Tensor) -> Tensor:
 
 
 class FlickerMeter:
-    """``flicker`` of clips whose frames come one by one."""
+    """``flicker`` of videos whose frames are added one by one."""
 
     def __init__(self) -> None:
         self._last: tuple[Tensor, Tensor] | None = None
@@ -48,7 +51,7 @@ class FlickerMeter:
         self._count = 0
 
     def add(self, images: Tensor, truth: Tensor) -> None:
-        """Take the next frame of clips and of their truth, [..., H, W, 3] each."""
+        """Add the next frame of the videos and of their ground truth, [..., H, W, 3] each."""
         if self._last is not None:
             change, true_change = images - self._last[0], truth - self._last[1]
             self._errors = self._errors + (change - true_change).abs().double().mean(dim=(-3, -2, -1))
@@ -57,13 +60,17 @@ class FlickerMeter:
         self._last = images, truth
 
     def values(self) -> Tensor:
-        """Return the flicker of each clip, [...]; where the truth hardly moves, over the faintest change."""
+        """Return the flicker of each video, [...]; the denominator is at least 0.001 per frame difference."""
         errors, changes = torch.as_tensor(self._errors), torch.as_tensor(self._changes)
-        return errors / changes.clamp_min(_FAINTEST * self._count)
+        # the floor keeps 8-bit rounding of a static object from counting as infinite flicker
+        return errors / changes.clamp_min(_MIN_CHANGE * self._count)
 
 
-class UnrestMeter:
-    """Mean second difference in time, of pictures whose frames come one by one; even motion has little."""
+class TemporalDifferenceMeter:
+    """Mean absolute second temporal difference of videos whose frames are added one by one.
+
+    Second differences cancel motion at constant speed and keep flicker.
+    """
 
     def __init__(self) -> None:
         self._last: deque[Tensor] = deque(maxlen=3)
@@ -71,25 +78,28 @@ class UnrestMeter:
         self._count = 0
 
     def add(self, images: Tensor) -> None:
-        """Take the next frame, of any number of views, [..., H, W, 3]."""
+        """Add the next frame, [..., H, W, 3], of any number of views."""
         self._last.append(images)
         if len(self._last) == 3:
-            before, here, after = self._last
-            self._total += (before - 2 * here + after).abs().mean().item()
+            before, current, after = self._last
+            self._total += (before - 2 * current + after).abs().mean().item()
             self._count += 1
 
     @property
     def mean(self) -> float | None:
-        """Return the mean over frames and pixels; None for less than three frames, which cannot tell."""
+        """Return the mean over frames, views, pixels and channels; None for fewer than three frames."""
         return self._total / self._count if self._count else None
 
 
-def relative_flicker(views: UnrestMeter, inputs: UnrestMeter) -> float | None:
-    """Return |log| of the views' unrest over the input's, where there is no truth; None if they cannot tell.
+def relative_flicker(views: TemporalDifferenceMeter, inputs: TemporalDifferenceMeter) -> float | None:
+    """Return |log(views / inputs)| of mean second temporal differences: flicker without ground truth.
 
-    0 when the views change as unevenly as the input; large when they flicker, and when they stand still while
-    it moves.
+    It is 0 when the views change as unevenly as the input video does; it grows when they flicker, and when
+    they are frozen while the input moves.
+
+    Returns:
+        The absolute logarithm; None if one of both has fewer than three frames.
     """
     if views.mean is None or inputs.mean is None:
         return None
-    return abs(math.log((views.mean + _FAINTEST) / (inputs.mean + _FAINTEST)))
+    return abs(math.log((views.mean + _MIN_CHANGE) / (inputs.mean + _MIN_CHANGE)))

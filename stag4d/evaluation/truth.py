@@ -1,7 +1,7 @@
-"""Truth on disk: a folder of ``view{v}_frame{f:04d}.png`` (RGBA, straight alpha) and ``views.json``.
+"""Ground truth folders: ``view{v}_frame{f:04d}.png`` (RGBA, straight alpha) and ``views.json``.
 
-``stag4d render`` writes such folders. Of ``views.json`` only ``views`` is needed: without ``frames`` the
-numbers come from the files' names, without ``num_frames`` the last of them ends the clip.
+``stag4d render`` writes such folders. In ``views.json`` only ``views`` is required: ``frames`` defaults to
+the frame numbers in the file names, ``num_frames`` to the last of them plus one.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class RenderFolder:
 
     Attributes:
         files: Files by view and frame number.
-        poses: V cameras.
-        frames: T frame numbers, ascending, from 0.
-        num_frames: Frames of the whole clip; frame f is at time f / (num_frames - 1).
-        size: Pixels on a side of every picture.
+        poses: Cameras of the V views.
+        frames: T frame numbers, ascending, counted from 0.
+        num_frames: Frames of the whole video; frame f is at time f / (num_frames - 1).
+        size: Width and height of every image, pixels.
     """
 
     files: Mapping[tuple[int, int], Path]
@@ -49,20 +49,20 @@ class RenderFolder:
 
     @property
     def frame_times(self) -> Tensor:
-        """Return the times of the frames, [T], 0..1."""
+        """Return the times of the T frames, [T], 0..1."""
         return frame_times(self.num_frames)[list(self.frames)]
 
     @property
     def cameras(self) -> Cameras:
-        """Return the V cameras at the size of the pictures."""
+        """Return the V cameras at the size of the images."""
         return Cameras.from_poses(self.poses, self.size, self.size)
 
     def read(self, view: int, frame: int) -> tuple[Tensor, Tensor]:
-        """Return one picture: straight colors [S, S, 3] and alpha [S, S].
+        """Return one image: straight colors [S, S, 3] and alpha [S, S], float32.
 
         Args:
-            view: From 0.
-            frame: A number out of ``frames``.
+            view: Number of the view, from 0.
+            frame: One of ``frames``.
 
         Raises:
             ValueError: if the file is damaged, has no alpha or is of another size.
@@ -72,45 +72,45 @@ class RenderFolder:
         if pixels.shape[:2] != (self.size, self.size):
             raise ValueError(
                 f"{path}: {pixels.shape[1]}x{pixels.shape[0]} pixels; expected {self.size}x{self.size}, as "
-                "the first picture has."
+                "the first image has."
             )
         return pixels[..., :3], pixels[..., 3]
 
 
 def read_render_folder(folder: str | Path, num_frames: int | None = None) -> RenderFolder:
-    """Find the renders in a folder; the pictures themselves are read when asked for.
+    """Find the renders in a folder; ``RenderFolder.read`` reads the images.
 
     Args:
-        folder: As ``stag4d render`` writes it.
-        num_frames: Frames of the whole clip, used when ``views.json`` does not say.
+        folder: A folder as ``stag4d render`` writes it.
+        num_frames: Frames of the whole video, where ``views.json`` has no ``num_frames``.
 
     Returns:
-        What is there.
+        Cameras, frames and files of the folder.
 
     Raises:
-        FileNotFoundError: if the folder, ``views.json`` or a picture is missing.
-        ValueError: if ``views.json`` is malformed or newer, or the first picture is damaged or not square.
+        FileNotFoundError: if the folder, ``views.json`` or an image is missing.
+        ValueError: if ``views.json`` is malformed or newer, or the first image is damaged or not square.
     """
     root = Path(folder)
     if not (root / "views.json").is_file():
-        what = "has no views.json" if root.exists() else "does not exist"
-        raise FileNotFoundError(f"truth: {root} {what}; expected a folder as `stag4d render` writes it.")
+        problem = "has no views.json" if root.exists() else "does not exist"
+        raise FileNotFoundError(f"truth: {root} {problem}; expected a folder as `stag4d render` writes it.")
     document = read_json_object(root / "views.json")
     if "version" in document:
         check_version(document, _NEWEST_VERSION, "views.json")
     poses = poses_from_json(document.get("views"), "views.json: views")
     if not poses:
         raise ValueError("views.json: no views; expected one or more.")
-    found, frames = _find_pictures(root, len(poses), document)
+    files, frames = _find_images(root, len(poses), document)
     last = frames[-1]
-    clip_length = whole_number(document.get("num_frames", num_frames or last + 1), "views.json: num_frames")
-    if clip_length <= last:
-        raise ValueError(f"truth: {root} has frame {last}, the clip {clip_length} frames; expected more.")
-    first = found[0, frames[0]]
+    length = whole_number(document.get("num_frames", num_frames or last + 1), "views.json: num_frames")
+    if length <= last:
+        raise ValueError(f"truth: {root} has frame {last}, but the video has {length} frames; expected more.")
+    first = files[0, frames[0]]
     height, width = _read_rgba(first).shape[:2]
     if height != width:
-        raise ValueError(f"{first}: {width}x{height} pixels; expected a square picture.")
-    return RenderFolder(found, poses, frames, clip_length, height)
+        raise ValueError(f"{first}: {width}x{height} pixels; expected a square image.")
+    return RenderFolder(files, poses, frames, length, height)
 
 
 def evaluate_folder(
@@ -119,21 +119,22 @@ def evaluate_folder(
     num_frames: int | None = None,
     monitor: Monitor = silent,
 ) -> dict[str, Any]:
-    """Measure renders against a truth folder, one frame at a time.
+    """Measure renders against a ground truth folder, one frame at a time.
 
     Args:
-        render: Gives the scene from C cameras at a time 0..1, composited on white.
-        truth_folder: As ``stag4d render`` writes it.
-        num_frames: Frames of the whole clip, used when the folder does not say.
-        monitor: Called after each frame.
+        render: Renders the scene from C cameras at a time 0..1, composited on white.
+        truth_folder: A folder as ``stag4d render`` writes it.
+        num_frames: Frames of the whole video, where the folder's ``views.json`` has no ``num_frames``.
+        monitor: Progress callback, called after each frame with the stage ``evaluate``.
 
     Returns:
-        ``psnr``, ``ssim``, ``iou`` and, of more than one frame, ``flicker``: means over frames and then
-        views; and ``per_view``, lists of V.
+        ``psnr`` (decibels), ``ssim``, ``iou`` and, for more than one frame, ``flicker``: means over frames,
+        then views; ``per_view`` has the same names with lists of V means over frames.
 
     Raises:
-        FileNotFoundError: if the folder or a part of it is missing.
-        ValueError: if a part of it is malformed.
+        FileNotFoundError: if the folder or a file in it is missing.
+        ValueError: if a file in it is malformed.
+        Interrupted: if the monitor cancels.
     """
     truth = read_render_folder(truth_folder, num_frames)
     cameras = truth.cameras
@@ -141,29 +142,30 @@ def evaluate_folder(
     meter = FlickerMeter()
     for done, (frame, time) in enumerate(zip(truth.frames, truth.frame_times.tolist(), strict=True), start=1):
         output = render(cameras, time)
-        pictures = [truth.read(view, frame) for view in range(len(truth.poses))]
-        alphas = torch.stack([alpha for _, alpha in pictures])  # [V, S, S]
-        images = on_white(torch.stack([image for image, _ in pictures]), alphas)  # [V, S, S, 3]
+        pairs = [truth.read(view, frame) for view in range(len(truth.poses))]
+        alphas = torch.stack([alpha for _, alpha in pairs])  # [V, S, S]
+        images = on_white(torch.stack([image for image, _ in pairs]), alphas)  # [V, S, S, 3]
+        # colors above 1 would be clipped in an image file of the render, so they are clipped here too
         rendered, rendered_alphas = output.images.detach().cpu().clamp(0, 1), output.alphas.detach().cpu()
         by_frame["psnr"].append(psnr(rendered, images))  # [V]
         by_frame["ssim"].append(ssim(rendered, images))
         by_frame["iou"].append(silhouette_iou(rendered_alphas, alphas))
         meter.add(rendered, images)
         monitor("evaluate", done, len(truth.frames))
-    scores = {name: torch.stack(values, dim=1) for name, values in by_frame.items()}  # of [V, T]
+    scores = {name: torch.stack(values, dim=1) for name, values in by_frame.items()}  # each [V, T]
     if len(truth.frames) > 1:
         scores["flicker"] = meter.values()[:, None]
     return summarize(scores)
 
 
-def _find_pictures(
+def _find_images(
     root: Path, num_views: int, document: Mapping[str, Any]
 ) -> tuple[dict[tuple[int, int], Path], tuple[int, ...]]:
-    """Return the pictures by view and frame, and the frames, ascending; raises when one is missing."""
+    """Return the image files by view and frame, and the frames, ascending; raises if a file is missing."""
     matches = [match for entry in root.iterdir() if (match := _FILE.fullmatch(entry.name))]
     found = {(int(match[1]), int(match[2])): root / match[0] for match in matches}
     if not found:
-        raise FileNotFoundError(f"truth: {root} has no pictures; expected view0_frame0000.png, ...")
+        raise FileNotFoundError(f"truth: {root} has no images; expected view0_frame0000.png, ...")
     listed = document.get("frames")
     if listed is None:
         numbers = {frame for _, frame in found}
@@ -180,10 +182,10 @@ def _find_pictures(
 
 
 def _read_rgba(path: Path) -> Tensor:
-    """Return a picture with alpha, float32 [H, W, 4]; raises ValueError naming the file when it is none."""
+    """Return an RGBA image, float32 0..1 [H, W, 4]; raises ValueError if it is damaged or has no alpha."""
     try:
         with Image.open(path) as image:
-            image.verify()  # checksums and the end; loading alone lets a lost end pass
+            image.verify()  # checks the checksums and the end of the file, which loading alone does not
         with Image.open(path) as image:
             has_alpha = image.has_transparency_data
             pixels = np.asarray(image.convert("RGBA"))

@@ -1,14 +1,15 @@
-"""What leaves the scene: pictures, clips and splat files."""
+"""Write scenes and their renders: images, videos, splat files, the viewer's files; read splat files."""
 
+from .formats import EXPORT_FORMATS, ExportFormat
 from .fourdgs import write_4dgs
 from .html import write_html
-from .pictures import (
-    as_picture,
-    forget_render_poses,
-    render_file,
+from .images import (
+    remove_render_poses,
+    render_image_path,
     straight_colors,
+    to_pil_image,
     write_contact_sheet,
-    write_picture,
+    write_image,
     write_render_folder,
     write_render_poses,
 )
@@ -19,23 +20,25 @@ from .spz import write_spz
 from .video import write_mp4
 
 __all__ = [
+    "EXPORT_FORMATS",
+    "ExportFormat",
     "Precision",
     "S4DFile",
     "S4DFrame",
-    "as_picture",
     "encode_ply",
     "encode_s4d",
-    "forget_render_poses",
     "read_official_ply",
     "read_ply",
     "read_s4d",
-    "render_file",
+    "remove_render_poses",
+    "render_image_path",
     "straight_colors",
+    "to_pil_image",
     "write_4dgs",
     "write_contact_sheet",
     "write_html",
+    "write_image",
     "write_mp4",
-    "write_picture",
     "write_ply",
     "write_render_folder",
     "write_render_poses",

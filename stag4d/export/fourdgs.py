@@ -1,4 +1,4 @@
-"""A scene as one ``.4dgs`` file, an open container for moving splats, in our world, y up."""
+"""``.4dgs`` files: a moving scene in an open container for 4D Gaussians, in world coordinates, y up."""
 
 from __future__ import annotations
 
@@ -13,21 +13,27 @@ from ..atomic import write_whole
 from ..progress import Monitor, silent
 from ..scene import GaussianModel4D, Gaussians
 
-_UNFADING = 1e4  # standard deviation in time, durations of the clip: nothing fades, and it is finite
+# The opacity of a Gaussian of this format fades with a Gaussian in time. Its standard deviation, in durations
+# of the scene, is finite but so large that opacities stay constant.
+_TIME_SIGMA = 1e4
 
 
 @torch.no_grad()
 def encode_4dgs(model: GaussianModel4D, monitor: Monitor = silent) -> bytes:
-    """Return a scene as a file of the temporal model ``keyframe-delta``, one sample a frame.
+    """Encode a scene with the temporal model ``keyframe-delta`` of the format, one keyframe a frame.
 
-    A Gaussian keeps its identity from frame to frame, and its velocity leads to its next center: players
-    move it evenly in between, while rotation and size change at each frame. The last frame stands still for
-    its share of the clip. The file keeps centers within a twentieth of the scene's median standard deviation,
-    standard deviations within 2 %, opacities and colors within 1/255; colors outside 0..1 are clipped.
+    Gaussians keep their identity from frame to frame. The velocity of a Gaussian leads from its center to its
+    center in the next frame, so players interpolate centers linearly; rotations and standard deviations
+    change at each frame. The last frame does not move. Largest errors of the quantization: centers 1/20 of
+    the scene's median standard deviation, standard deviations 2 %, opacities and colors 1/255. Colors are
+    clipped to 0..1.
 
     Args:
-        model: The scene.
+        model: The scene, on any device.
         monitor: Called after each frame.
+
+    Returns:
+        The content of the file.
 
     Raises:
         RuntimeError: if the package fourdgs is not installed.
@@ -46,17 +52,16 @@ def encode_4dgs(model: GaussianModel4D, monitor: Monitor = silent) -> bytes:
     posed = model.at(model.frame_times[[0]])[0]
     for frame in range(count):
         following = model.at(model.frame_times[[min(frame + 1, count - 1)]])[0]
-        velocities = (following.means - posed.means) * fps  # [N, 3] world units a second
+        velocities = (following.means - posed.means) * fps  # [N, 3] world units per second
+        # One field evaluation a frame: the next frame is kept for the next iteration.
         samples.append(Sample(frame / fps, ids, _gaussian_set(posed, velocities, frame / fps, count / fps)))
         posed = following
         monitor("export", frame + 1, model.info.num_frames)
     return write_sequence(samples, count / fps, library="stag4d")
 
 
-def write_4dgs(
-    path: str | Path, model: GaussianModel4D, monitor: Monitor = silent
-) -> None:
-    """Write what ``encode_4dgs`` makes; the folder is made when it does not exist.
+def write_4dgs(path: str | Path, model: GaussianModel4D, monitor: Monitor = silent) -> None:
+    """Write a scene as a ``.4dgs`` file, see ``encode_4dgs``; its folder is made when it does not exist.
 
     Raises:
         RuntimeError: if the package fourdgs is not installed or the file cannot be written.
@@ -66,13 +71,22 @@ def write_4dgs(
 
 
 def _gaussian_set(gaussians: Gaussians, velocities: Tensor, seconds: float, duration: float) -> Any:
-    """Return Gaussians that start at a time, in seconds, as the library takes them.
+    """Return the Gaussians of a frame as a ``fourdgs.GaussianSet``.
 
-    It rounds the time of which a position is; so the position is that of the rounded time.
+    Args:
+        gaussians: N Gaussians at the frame.
+        velocities: [N, 3] world units per second.
+        seconds: Time of the frame.
+        duration: Duration of the scene, seconds.
+
+    Raises:
+        ValueError: if a number is not finite.
     """
     from fourdgs import Bounds, GaussianSet, Steps
 
     ones = np.ones(len(gaussians))
+    # The library rounds the time at which a Gaussian has its position to a grid, so the position is moved
+    # along the velocity to the rounded time.
     grid = Steps.of(Bounds.for_profile()).time  # seconds
     rounded = float(np.rint(seconds / grid) * grid)
     activated = {
@@ -88,7 +102,7 @@ def _gaussian_set(gaussians: Gaussians, velocities: Tensor, seconds: float, dura
     return GaussianSet(
         **{name: values.cpu().float().numpy() for name, values in activated.items()},
         mu_t=rounded * ones,
-        sigma_t=_UNFADING * duration * ones,
+        sigma_t=_TIME_SIGMA * duration * ones,
         win_lo=0 * ones,
         win_hi=duration * ones,
     )

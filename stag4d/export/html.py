@@ -1,8 +1,8 @@
-"""The viewer and a clip in one HTML file, which opens from disk without a server and without a network.
+"""HTML pages that hold the viewer and a scene: they open from disk, without a server or a network.
 
-The viewer's modules in ``web/viewer`` are put into one script, each in a function of its own that returns
-what the module exports. That asks two things of them: imports are ``import { a, b } from "./other.mjs";`` and
-exports stand in front of declarations. The page's content policy allows that script and nothing else.
+The modules of the viewer in ``web/viewer`` are bundled into one script: each becomes a function that returns
+its exports. So a module may import only by ``import { a, b } from "./other.mjs";`` and export only by the
+keyword in front of a declaration. The Content-Security-Policy of the page allows this script and no other.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from ..atomic import write_whole
 
 _HERE = Path(__file__).resolve()
-_VIEWER_FOLDERS = (_HERE.parents[1] / "viewer", _HERE.parents[2] / "web" / "viewer")  # installed; as cloned
+_VIEWER_FOLDERS = (_HERE.parents[1] / "viewer", _HERE.parents[2] / "web" / "viewer")  # installed; in a clone
 _ENTRY = "page"
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "\./(\w+)\.mjs";$', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async function|function|class|const) (\w+))", re.MULTILINE)
@@ -35,23 +35,23 @@ _PAGE = """\
 </head>
 <body>
 <noscript>This page shows a moving 3D scene; it needs JavaScript.</noscript>
-<script type="text/plain" id="clip">{clip}</script>
+<script type="text/plain" id="s4d">{s4d}</script>
 <script type="module">{script}</script>
 </body>
 </html>
 """
 
 
-def write_html(path: str | Path, clip: bytes, title: str) -> None:
-    """Write a page that shows a clip; the folder is made when it does not exist.
+def write_html(path: str | Path, s4d: bytes, title: str) -> None:
+    """Write a page that plays a scene.
 
     Args:
-        path: The file.
-        clip: What ``encode_s4d`` returns.
-        title: Of the page, and of the pictures that its user saves.
+        path: The file; its folder is made when it does not exist.
+        s4d: The scene as ``encode_s4d`` returns it.
+        title: Title of the page and file name of the images that its user saves.
 
     Raises:
-        FileNotFoundError: if the viewer's modules are not there.
+        FileNotFoundError: if the modules of the viewer are missing.
         RuntimeError: if the file cannot be written.
     """
     script = f"\n{bundle_viewer()}"
@@ -66,36 +66,36 @@ def write_html(path: str | Path, clip: bytes, title: str) -> None:
         policy="; ".join(f"{name} {value}" for name, value in rules.items()),
         title=html.escape(title),
         style=_STYLE,
-        clip=base64.b64encode(clip).decode(),
+        s4d=base64.b64encode(s4d).decode(),
         script=script,
     )
     write_whole(path, page.encode())
 
 
 def bundle_viewer() -> str:
-    """Return the viewer as one script that starts the page.
+    """Return the modules of the viewer as one script, which shows the scene of the page.
 
     Raises:
-        FileNotFoundError: if the viewer's modules are not there.
-        ValueError: if a module imports or exports in a way that is not understood.
+        FileNotFoundError: if the modules are missing.
+        ValueError: if a module has an import or export of another form.
     """
     folder = _viewer_folder()
     modules: dict[str, str] = {}
     _add_module(folder, _ENTRY, modules)
-    return "\n".join([*modules.values(), f"${_ENTRY}.showInlineClip();\n"])
+    return "\n".join([*modules.values(), f"${_ENTRY}.showEmbeddedScene();\n"])
 
 
 def _viewer_folder() -> Path:
-    """Return where the viewer's modules are; raises FileNotFoundError where they are not."""
+    """Return the folder of the viewer's modules; raises FileNotFoundError without one."""
     for folder in _VIEWER_FOLDERS:
         if (folder / f"{_ENTRY}.mjs").is_file():
             return folder
     places = " or ".join(str(folder) for folder in _VIEWER_FOLDERS)
-    raise FileNotFoundError(f"viewer: not in {places}; install stag4d anew, or clone the whole repository.")
+    raise FileNotFoundError(f"viewer: not in {places}; reinstall stag4d, or clone the whole repository.")
 
 
 def _add_module(folder: Path, name: str, modules: dict[str, str]) -> None:
-    """Add a module and before it all that it imports, each once."""
+    """Add a module after all modules that it imports, each once."""
     source = (folder / f"{name}.mjs").read_text(encoding="utf-8")
     for match in _IMPORT.finditer(source):
         if match[2] not in modules:
@@ -105,11 +105,11 @@ def _add_module(folder: Path, name: str, modules: dict[str, str]) -> None:
     left = _OTHER.search(body)
     if left or "</script" in body.lower():
         raise ValueError(
-            f"viewer: {name}.mjs has {left[0] if left else '</script'!r}; a page cannot hold it."
+            f"viewer: {name}.mjs has {left[0] if left else '</script'!r}; it cannot be bundled into a page."
         )
     modules[name] = f"const ${name} = (() => {{\n{body}\nreturn {{ {', '.join(exported)} }};\n}})();"
 
 
 def _hash_source(text: str) -> str:
-    """Return what a content policy calls a text that it allows."""
+    """Return the source expression by which a Content-Security-Policy allows a text, its SHA-256."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -1,4 +1,7 @@
-"""Gaussians as PLY, the format of 3DGS: raw parameters, in the 3DGS frame, binary little-endian."""
+"""PLY files of 3DGS: raw Gaussian parameters in the 3DGS coordinate frame, binary little-endian.
+
+The column names are those of the reference implementation of 3D Gaussian Splatting (Kerbl et al. 2023).
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from ..geometry.splat_frame import flip_splat_frame
 from ..scene import Gaussians
 
 _MEANS = ("x", "y", "z")
-_NORMALS = ("nx", "ny", "nz")  # always zero; readers expect them
+_NORMALS = ("nx", "ny", "nz")  # always 0, but some readers require them
 _COLORS = ("f_dc_0", "f_dc_1", "f_dc_2")
 _OPACITY = ("opacity",)
 _SCALES = ("scale_0", "scale_1", "scale_2")
@@ -26,10 +29,15 @@ _READ_COLUMNS = _MEANS + _COLORS + _OPACITY + _SCALES + _QUATS
 
 
 def encode_ply(gaussians: Gaussians) -> bytes:
-    """Return Gaussians as a 3DGS PLY; quaternions are normalized, as not every reader does it.
+    """Encode Gaussians as a 3DGS PLY.
+
+    Quaternions are written normalized, since some readers do not normalize them.
 
     Args:
-        gaussians: In our world.
+        gaussians: N Gaussians in world coordinates, y up.
+
+    Returns:
+        The content of the file.
     """
     means, quats = flip_splat_frame(gaussians.means, torch.nn.functional.normalize(gaussians.quats, dim=-1))
     columns = [
@@ -48,7 +56,7 @@ def encode_ply(gaussians: Gaussians) -> bytes:
 
 
 def write_ply(path: str | Path, gaussians: Gaussians) -> None:
-    """Write what ``encode_ply`` makes; the folder is made when it does not exist.
+    """Write Gaussians as a PLY file, see ``encode_ply``; its folder is made when it does not exist.
 
     Raises:
         RuntimeError: if the file cannot be written.
@@ -57,13 +65,13 @@ def write_ply(path: str | Path, gaussians: Gaussians) -> None:
 
 
 def read_ply(path: str | Path) -> Gaussians:
-    """Read a 3DGS PLY into our world. View-dependent color, if there is any, is left out.
+    """Read the Gaussians of a 3DGS PLY; view-dependent color (``f_rest_*``) is ignored.
 
     Args:
         path: The file.
 
     Returns:
-        Gaussians, float32.
+        Gaussians in world coordinates, y up; float32.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -75,13 +83,15 @@ def read_ply(path: str | Path) -> Gaussians:
 
 
 def read_official_ply(path: str | Path) -> Gaussians:
-    """Read the ``model.ply`` of the official STAG4D code, whose world is ours, not that of other splat files.
+    """Read the ``model.ply`` of the official STAG4D code.
+
+    Its coordinates are y up like ours, not those of other splat files, so they are not converted.
 
     Args:
         path: The file.
 
     Returns:
-        Gaussians, float32, as they are stored.
+        Gaussians in world coordinates, y up; float32.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -98,7 +108,7 @@ def read_official_ply(path: str | Path) -> Gaussians:
 
 
 def _read_vertices(path: str | Path) -> np.ndarray:
-    """Return a PLY's table of vertices, with all columns that Gaussians need."""
+    """Return the vertex table of a PLY after checking that it has all columns of Gaussians."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; expected a splat PLY.")
@@ -116,7 +126,7 @@ def _read_vertices(path: str | Path) -> np.ndarray:
 
 
 def _stored_gaussians(path: str | Path, vertices: np.ndarray) -> Gaussians:
-    """Return a table's Gaussians in the frame that the file has; raises ValueError if one is not finite."""
+    """Return the Gaussians of a table in the frame of the file; raises ValueError if one is not finite."""
 
     def columns(wanted: tuple[str, ...]) -> Tensor:
         return torch.from_numpy(np.stack([vertices[name] for name in wanted], axis=-1).astype(np.float32))

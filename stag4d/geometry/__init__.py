@@ -1,4 +1,4 @@
-"""Cameras, paths of cameras, the Zero123++ rigs and quaternions: plain functions on tensors, no state."""
+"""Cameras, camera trajectories, the Zero123++ rigs and quaternions: plain functions on tensors, no state."""
 
 from .look_at import keyframe_poses, look_at_viewmat, quat_viewmat, read_camera_info
 from .orbit import (

@@ -1,9 +1,9 @@
-"""Cameras given by where they stand and look, such as LOAD3D_CAMERA values, and paths through keyframes.
+"""Cameras given by position and target or quaternion (LOAD3D_CAMERA), and trajectories through keyframes.
 
-Such cameras live in our world (right-handed, y up) but have three.js axes: x right, y up, looking down -z.
-Only the camera's own y and z are turned around, which gives the OpenCV axes of ``orbit_viewmats``: the rows
-of the rotation are the camera's right, down and forward directions in the world. From a point on an orbit
-towards the origin the matrix is the orbit's.
+Such cameras are in our world (right-handed, y up) but have three.js axes: x right, y up, looking down -z.
+Flipping the camera's own y and z gives the OpenCV axes of ``orbit_viewmats``: the rows of the rotation are
+the camera's right, down and forward directions in the world. For a camera on an orbit that looks at the
+origin, the matrix equals the orbit's.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from .orbit import OrbitPose
 from .pose_json import finite_number
 from .quaternions import quats_to_rotations
 
-_VERTICAL = 1e-6  # sine of the angle to the y axis below which "up" says nothing
+_VERTICAL = 1e-6  # sine of the angle to the y axis below which the up vector is degenerate
 
 
 def look_at_viewmat(position: Sequence[float], target: Sequence[float]) -> Tensor:
     """Return the world-to-camera matrix of an upright camera that looks at a point.
 
-    Straight from above or below, its right is the world's +x, as on the orbit at azimuth 0.
+    Straight above or below the target, its right is the world's +x, as on the orbit at azimuth 0.
 
     Args:
-        position: Where the camera stands, xyz.
-        target: Where it looks, xyz.
+        position: Camera center in the world, xyz.
+        target: Point in the world that it looks at, xyz.
 
     Returns:
         Float32 [4, 4], OpenCV axes.
 
     Raises:
-        ValueError: if a number is not finite or the two points are one.
+        ValueError: if a number is not finite or the two points are equal.
     """
     center, point = _finite("position", position), _finite("target", target)
     distance = (point - center).norm()
     if distance == 0:
-        raise ValueError(f"camera: position and target are both {tuple(position)}; expected two points.")
+        raise ValueError(f"camera: position and target are both {tuple(position)}; expected distinct points.")
     forward = (point - center) / distance
     right = torch.stack([-forward[2], torch.zeros_like(distance), forward[0]])  # forward x up
     if right.norm() < _VERTICAL:
@@ -54,8 +54,8 @@ def quat_viewmat(position: Sequence[float], quat_xyzw: Sequence[float]) -> Tenso
     """Return the world-to-camera matrix of a camera with three.js axes.
 
     Args:
-        position: Where the camera stands, xyz.
-        quat_xyzw: Its rotation in the world, w last, of any length but 0.
+        position: Camera center in the world, xyz.
+        quat_xyzw: Camera-to-world rotation, w last; any length but 0.
 
     Returns:
         Float32 [4, 4], OpenCV axes.
@@ -71,15 +71,15 @@ def quat_viewmat(position: Sequence[float], quat_xyzw: Sequence[float]) -> Tenso
 
 
 def read_camera_info(camera: Mapping[str, Any], default_fovy_deg: float) -> tuple[Tensor, float]:
-    """Return the camera in a LOAD3D_CAMERA value.
+    """Return the camera of a LOAD3D_CAMERA value.
 
-    Its quaternion says where it looks, else its target. Zoom multiplies the focal length. As in the host, a
-    field of view or zoom of 0 counts as absent.
+    Its rotation is the quaternion's where there is one; otherwise the camera looks at the target. Zoom
+    multiplies the focal length. As in the host, a field of view or zoom of 0 counts as absent.
 
     Args:
         camera: ``position``, ``quaternion`` or ``target``, ``fov`` (vertical, degrees), ``zoom``,
             ``cameraType``.
-        default_fovy_deg: Vertical field of view, degrees, of a camera that has none.
+        default_fovy_deg: Vertical field of view, degrees, where ``fov`` is absent.
 
     Returns:
         World-to-camera matrix, float32 [4, 4], and the vertical field of view after zoom, degrees.
@@ -106,15 +106,15 @@ def read_camera_info(camera: Mapping[str, Any], default_fovy_deg: float) -> tupl
 
 
 def keyframe_poses(keyframes: Sequence[OrbitPose], count: int) -> list[OrbitPose]:
-    """Return a smooth path through poses, evenly spaced in time, both ends included.
+    """Return poses on a smooth trajectory through keyframes, evenly spaced in time, both ends included.
 
-    Angles, radius and field of view are interpolated each for itself, as given: from azimuth 0 to 720 is
-    twice around. The interpolation is monotone cubic (Fritsch and Butland, 1984): no value leaves the range
-    of the two keyframes around it, and between two keyframes alone it is linear.
+    Azimuth, elevation, radius and field of view are interpolated independently and without wrapping: azimuth
+    0 to 720 is two full turns. The interpolation is monotone cubic (Fritsch and Butland, 1984): no value
+    leaves the range of the two keyframes around it, and between two keyframes alone it is linear.
 
     Args:
         keyframes: K poses, at least one. One alone is repeated.
-        count: Poses wanted. A single one is the first keyframe.
+        count: Number of poses. A single one is the first keyframe.
 
     Raises:
         ValueError: if there are no keyframes.
@@ -126,15 +126,16 @@ def keyframe_poses(keyframes: Sequence[OrbitPose], count: int) -> list[OrbitPose
     values = np.array([[p.azimuth_deg, p.elevation_deg, p.radius, p.fovy_deg] for p in keyframes])  # [K, 4]
     steps = np.diff(values, axis=0)  # [K - 1, 4]
     products, sums = steps[:-1] * steps[1:], steps[:-1] + steps[1:]
-    inner = np.where(products > 0, 2 * products / np.where(sums == 0, 1, sums), 0)  # harmonic means
+    # A harmonic mean, or 0 at a local extremum: this is what keeps the cubic from overshooting.
+    inner = np.where(products > 0, 2 * products / np.where(sums == 0, 1, sums), 0)  # [K - 2, 4]
     slopes = np.concatenate([steps[:1], inner, steps[-1:]])  # [K, 4]
-    positions = np.linspace(0, len(keyframes) - 1, count)
+    positions = np.linspace(0, len(keyframes) - 1, count)  # in keyframes
     left = np.minimum(positions.astype(int), len(keyframes) - 2)
     t = (positions - left)[:, None]
     first, second = values[left], values[left + 1]
     path = first + steps[left] * t**2 * (3 - 2 * t)  # cubic Hermite
     path += slopes[left] * t * (1 - t) ** 2 - slopes[left + 1] * t**2 * (1 - t)
-    path = np.clip(path, np.minimum(first, second), np.maximum(first, second))  # rounding aside
+    path = np.clip(path, np.minimum(first, second), np.maximum(first, second))  # removes rounding errors
     return [
         OrbitPose(azimuth_deg=azimuth, elevation_deg=elevation, radius=radius, fovy_deg=fovy)
         for azimuth, elevation, radius, fovy in path.tolist()
@@ -158,7 +159,7 @@ def _finite(name: str, values: Sequence[float]) -> Tensor:
 
 
 def _viewmat(rotation: Tensor, center: Tensor) -> Tensor:
-    """Return the float32 [4, 4] of a rotation [3, 3] with rows right, down, forward and a centre [3]."""
+    """Return the float32 [4, 4] of a rotation [3, 3] with rows right, down, forward and a center [3]."""
     viewmat = torch.eye(4, dtype=torch.float64)
     viewmat[:3, :3] = rotation
     viewmat[:3, 3] = -rotation @ center

@@ -16,7 +16,7 @@ from torch import Tensor
 
 DEFAULT_RADIUS = 2.0  # official code
 DEFAULT_FOVY_DEG = 49.1  # official code
-MAX_ELEVATION_DEG = 89.9  # at the pole the up vector is undefined
+MAX_ELEVATION_DEG = 89.9  # at the poles the up vector is undefined
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class OrbitPose:
     Attributes:
         azimuth_deg: Degrees around the y axis, 0 on +z, growing towards +x.
         elevation_deg: Degrees above the horizontal plane, within +-89.9.
-        radius: Distance of the camera's centre from the origin, world units.
+        radius: Distance of the camera center from the origin, world units.
         fovy_deg: Vertical field of view, degrees.
     """
 
@@ -52,11 +52,11 @@ class OrbitPose:
 
 
 def turn_between(pose: OrbitPose, target: OrbitPose) -> tuple[float, float, float]:
-    """Return how a camera turns to become another, in the numbers that posed priors are told (Zero123).
+    """Return the rotation from a camera to a target camera, as Zero123 is conditioned on it.
 
     Returns:
-        The difference of polar angles, radians, positive when the target is lower; sine and cosine of the
-        difference of azimuths, positive when it is further to the right.
+        Difference of the polar angles, radians, positive when the target is lower; sine and cosine of the
+        difference of the azimuths, which is positive when the target is further to the right.
     """
     polar = math.radians(pose.elevation_deg - target.elevation_deg)
     azimuth = math.radians(target.azimuth_deg - pose.azimuth_deg)
@@ -86,12 +86,12 @@ def orbit_viewmats(poses: Sequence[OrbitPose]) -> Tensor:
     forward = torch.stack([-cos_el * sin_az, -sin_el, -cos_el * cos_az], dim=-1)  # [C, 3]
     viewmats = torch.eye(4, dtype=torch.float64).repeat(len(poses), 1, 1)  # [C, 4, 4]
     viewmats[:, :3, :3] = torch.stack([right, down, forward], dim=1)
-    viewmats[:, 2, 3] = radii  # the centre is -radius * forward, so only the depth is translated
+    viewmats[:, 2, 3] = radii  # the center is -radius * forward: -R center = (0, 0, radius)
     return viewmats.float()
 
 
 def intrinsics(fovy_deg: Sequence[float], width: int, height: int) -> Tensor:
-    """Return pinhole matrices in pixels with square pixels and a centred principal point.
+    """Return pinhole matrices in pixels with square pixels and a centered principal point.
 
     Args:
         fovy_deg: C vertical fields of view, degrees.
@@ -110,11 +110,12 @@ def intrinsics(fovy_deg: Sequence[float], width: int, height: int) -> Tensor:
 def angle_between_deg(first: OrbitPose, second: OrbitPose) -> float:
     """Return the angle between two poses' viewing directions, degrees in [0, 180]."""
     forwards = orbit_viewmats([first, second])[:, 2, :3].double()  # [2, 3]
+    # atan2 of sine and cosine: acos loses the small angles to rounding
     return math.degrees(math.atan2(torch.linalg.cross(forwards[0], forwards[1]).norm().item(),
                                    (forwards[0] @ forwards[1]).item()))  # fmt: skip
 
 
 def nearest_poses(pose: OrbitPose, others: Sequence[OrbitPose]) -> list[int]:
-    """Return which of the others look most nearly as ``pose`` does: all that tie within 0.01 degrees."""
+    """Return the indices of the poses at the smallest angle to ``pose``, with ties within 0.01 degrees."""
     angles = [angle_between_deg(pose, other) for other in others]
     return [index for index, angle in enumerate(angles) if angle <= min(angles) + 0.01]

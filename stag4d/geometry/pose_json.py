@@ -1,4 +1,4 @@
-"""Numbers and orbit poses as JSON values; degrees and world units; errors carry the path of the field."""
+"""Numbers and orbit poses in JSON: degrees and world units; errors name the path of the field."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file.
 
     Raises:
-        ValueError: if the file is not JSON or holds something else than an object.
+        ValueError: if the file is not JSON or holds anything but an object.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -38,7 +38,7 @@ def check_version(document: Mapping[str, Any], newest: int, subject: str) -> Non
 
 
 def finite_number(value: object, field: str) -> float:
-    """Return a JSON number as a float; raises ValueError that names the field when it is anything else."""
+    """Return a JSON number as a float; raises ValueError that names the field unless it is one and finite."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         try:
             number = float(value)
@@ -50,7 +50,7 @@ def finite_number(value: object, field: str) -> float:
 
 
 def whole_number(value: object, field: str) -> int:
-    """Return a JSON number as an integer; raises ValueError that names the field unless it is one from 0."""
+    """Return a JSON number as an integer; raises ValueError that names the field unless it is one >= 0."""
     number = finite_number(value, field)
     if number < 0 or not number.is_integer():
         raise ValueError(f"{field} must be a whole number from 0, not {number:g}.")
@@ -62,11 +62,11 @@ def pose_from_json(value: object, field: str, defaults: Mapping[str, float] | No
 
     Args:
         value: The JSON value.
-        field: Where it stands, for errors: ``views.json: views[3]``.
-        defaults: Values of absent fields, over radius 2 and fovy 49.1.
+        field: Path of the value for error messages, such as ``views.json: views[3]``.
+        defaults: Values of absent fields; they override radius 2 and fovy 49.1.
 
     Raises:
-        ValueError: if it is no object, a field is no finite number, or the pose is out of range.
+        ValueError: if it is not an object, a field is not a finite number, or the pose is out of range.
     """
     if not isinstance(value, Mapping):
         raise ValueError(f"{field} must be an object with azimuth and elevation, not {_describe(value)}.")
@@ -96,7 +96,7 @@ def pose_to_json(pose: OrbitPose) -> dict[str, float]:
 
 
 def _describe(value: object) -> str:
-    """Return a JSON value in a few words."""
+    """Return a JSON value for a message, shortened to 40 characters."""
     if value is None:
         return "nothing"
     text = json.dumps(value, default=repr)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def quats_to_rotations(quats: Tensor) -> Tensor:
-    """Return rotation matrices of quaternions, which need not be normalised.
+    """Return rotation matrices of quaternions, which need not be normalized.
 
     Args:
         quats: [..., 4] wxyz.

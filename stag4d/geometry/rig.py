@@ -1,4 +1,4 @@
-"""The Zero123++ camera rigs: where the six generated views stand around the input.
+"""The Zero123++ camera rigs: poses of the six generated views around the input.
 
 Published: azimuths 30 to 330 in steps of 60 relative to the input; elevations absolute, alternating (v1.1:
 +30/-20, v1.2: +20/-10, camera above positive). v1.1 follows the input's field of view; v1.2 fixes 30 degrees.
@@ -16,7 +16,7 @@ RigName = Literal["v1.1", "v1.2"]
 
 _AZIMUTHS_DEG = (30.0, 90.0, 150.0, 210.0, 270.0, 330.0)
 _V12_FOVY_DEG = 30.0
-# With 30 degrees the camera steps back until the frame spans as much of the object as 49.1 degrees do at 2.0.
+# At 30 degrees the radius is such that the frame spans the same extent at the origin as 49.1 degrees at 2.0.
 _V12_RADIUS = (
     DEFAULT_RADIUS * math.tan(math.radians(DEFAULT_FOVY_DEG / 2)) / math.tan(math.radians(_V12_FOVY_DEG / 2))
 )
@@ -58,6 +58,6 @@ def zero123plus_rig(version: RigName = "v1.1", input_azimuth_deg: float = 0.0) -
 
 
 def v11_rig_around(input_pose: OrbitPose) -> tuple[OrbitPose, ...]:
-    """Return the v1.1 rig as it is for an input camera: as far away, and with the same field of view."""
+    """Return the v1.1 rig around an input camera, with its azimuth, radius and field of view."""
     rig = zero123plus_rig("v1.1", input_pose.azimuth_deg)
     return tuple(replace(pose, radius=input_pose.radius, fovy_deg=input_pose.fovy_deg) for pose in rig)

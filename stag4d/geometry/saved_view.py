@@ -1,4 +1,4 @@
-"""What a user of the viewer sees, as the viewer saves it: a camera that looks at a point, and a moment."""
+"""The view that the viewer saves: an orbit camera around a target point, and a video time."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class SavedView:
     """A camera on an orbit around a point, and a time.
 
     Attributes:
-        pose: Direction, distance and field of view of the camera, as seen from the target.
-        target: The point that it looks at, world xyz.
+        pose: Direction, distance and field of view of the camera, relative to the target.
+        target: Point in the world that the camera looks at, xyz.
         time: Video time, 0 to 1.
     """
 
@@ -31,7 +31,7 @@ class SavedView:
     time: float = 0.0
 
     def camera_info(self, aspect: float) -> dict[str, Any]:
-        """Return the camera as a LOAD3D_CAMERA value; ``aspect`` is the picture's width by its height."""
+        """Return the camera as a LOAD3D_CAMERA value; ``aspect`` is the image's width over its height."""
         azimuth, elevation = math.radians(self.pose.azimuth_deg), math.radians(self.pose.elevation_deg)
         level = math.cos(elevation)
         direction = (level * math.sin(azimuth), math.sin(elevation), level * math.cos(azimuth))
@@ -48,26 +48,26 @@ class SavedView:
 
 
 def read_saved_view(text: str, input_pose: OrbitPose) -> SavedView:
-    """Return the view in the viewer's JSON; without any it is the input camera at the clip's beginning.
+    """Return the view in the viewer's JSON; an empty text stands for the input camera at time 0.
 
     Args:
         text: ``{"version": 1, "azimuth", "elevation", "radius", "target": [x, y, z], "fovy", "time"}``, in
-            degrees and world units, or nothing.
-        input_pose: Camera of the clip.
+            degrees and world units, or an empty text.
+        input_pose: Camera of the input video.
 
     Raises:
-        ValueError: if it is no such JSON, of another version, or a number is not finite or out of range.
+        ValueError: if it is not such JSON, has a newer version, or a number is not finite or out of range.
     """
     if not text:
         return SavedView(pose=input_pose)
     try:
         value = json.loads(text)
     except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"view: is no JSON ({error}); expected what the viewer saved.") from error
+        raise ValueError(f"view: is not JSON ({error}); expected what the viewer saved.") from error
     if not isinstance(value, Mapping):
         raise ValueError(f"view: holds a {type(value).__name__}; expected what the viewer saved.")
     check_version(value, VIEW_VERSION, "view")
-    for name in ("radius", "fovy"):  # a pose in JSON may leave them out, a view may not
+    for name in ("radius", "fovy"):  # optional in other JSON poses, required here
         finite_number(value.get(name), f"view.{name}")
     pose, time = pose_from_json(value, "view"), finite_number(value.get("time"), "view.time")
     if not 0 <= time <= 1:

@@ -1,6 +1,6 @@
-"""The frame of splat files: the only place where Gaussians change between our world and that of 3DGS.
+"""The coordinate frame of splat files: the only conversion of Gaussians between our world and that of 3DGS.
 
-Our world is y-up. 3DGS files hold y down and z away from the viewer: half a turn about the x axis.
+Our world is y-up. In 3DGS files y points down and z away from the viewer: half a turn about the x axis.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from .quaternions import multiply_quats
 
 
 def flip_splat_frame(means: Tensor, quats: Tensor) -> tuple[Tensor, Tensor]:
-    """Turn Gaussians by half a turn about x, from our world to the 3DGS frame or back.
+    """Rotate Gaussians by half a turn about x, from our world to the 3DGS frame or back.
 
     Args:
         means: [..., 3].

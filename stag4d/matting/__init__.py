@@ -1,10 +1,18 @@
-"""From pictures of one object to frames and mattes."""
+"""Alpha of one object in images, and square crops around it."""
 
+from .alpha import object_alphas
 from .background import alpha_from_border
-from .crop import object_alphas, prepare_frames
-from .generated_views import BackgroundRemover, keep_background, rembg_remover, remove_background
+from .crop import prepare_frames
+from .generated_views import (
+    BackgroundMethod,
+    BackgroundRemover,
+    keep_background,
+    rembg_remover,
+    remove_background,
+)
 
 __all__ = [
+    "BackgroundMethod",
     "BackgroundRemover",
     "alpha_from_border",
     "keep_background",

@@ -1,88 +1,121 @@
-"""Cut the object out of views that a diffusion model drew in front of gray.
+"""Remove the background of views that a diffusion model generated in front of gray.
 
-Colors in the object's outermost pixels are mixed with the background; they are unmixed, or renders on another
-background would show a gray fringe.
+The outermost pixels of the object mix its color with the background's. Their object color is restored, or
+renders on another background would show a gray fringe.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from .background import alpha_from_border, border_color
 
-BackgroundRemover = Callable[[Tensor], tuple[Tensor, Tensor, bool]]
-"""From a view [S, S, 3] to straight colors [S, S, 3], alpha [S, S], and whether the matte can be trusted."""
+BackgroundMethod = Literal["border", "rembg", "none"]
 
-_LEVELS = 256
-_FAINT = 0.1  # alpha below which there is too little of the object's color to recover
+_LEVELS = 256  # histogram bins of Otsu's method
+_MIN_SHARE = 0.1  # alpha below which dividing by it would amplify noise more than tenfold
+
+
+class BackgroundRemover:
+    """Removes the background of generated views.
+
+    Args:
+        method: ``border``: the color of the view's border is background; ``rembg``: that package, whose
+            weights are downloaded on first use; ``none``: the background stays.
+
+    Raises:
+        RuntimeError: if rembg is not installed.
+    """
+
+    def __init__(self, method: BackgroundMethod = "border") -> None:
+        self.method = method
+        if method == "rembg":
+            self._remove = rembg_remover()
+        else:
+            self._remove = keep_background if method == "none" else remove_background
+
+    def __call__(self, view: Tensor) -> tuple[Tensor, Tensor, bool]:
+        """Return straight colors [S, S, 3], alpha [S, S] and whether the alpha is reliable."""
+        return self._remove(view)
 
 
 def remove_background(view: Tensor) -> tuple[Tensor, Tensor, bool]:
     """Return the object of a generated view.
 
-    Where the border is not of one color, as a model's failures show, what differs most from its median is
-    taken for the object (Otsu's threshold), so that a long run does not end at one bad view.
+    Alpha is computed from the plain background (``alpha_from_border``). If the border is not plain, as in
+    failed generations, the pixels that differ most from its median color are taken as the object (Otsu's
+    threshold), so that one bad view does not stop a long run.
 
     Args:
         view: [S, S, 3], 0..1.
 
     Returns:
-        Straight colors [S, S, 3]; alpha [S, S], all zeros of a view of nothing; and whether the background
-        was plain.
+        Straight colors [S, S, 3]; alpha [S, S], all 0 if there is nothing but background; and whether the
+        background was plain.
     """
     background = border_color(view)
     try:
         alpha, is_plain = alpha_from_border(view), True
     except ValueError:
         alpha, is_plain = _otsu_mask((view - background).abs().amax(dim=-1)), False
-    return _unmixed(view, alpha, background), alpha, is_plain
+    return _object_colors(view, alpha, background), alpha, is_plain
 
 
 def keep_background(view: Tensor) -> tuple[Tensor, Tensor, bool]:
-    """Return a view as it is, opaque throughout: something else will cut it out."""
+    """Return a view unchanged with alpha 1, for callers that remove the background later."""
     return view, torch.ones_like(view[..., 0]), True
 
 
-def rembg_remover(model: str = "u2net") -> BackgroundRemover:
-    """Return a cutter that asks rembg for mattes; its weights are downloaded on first use, by rembg.
+def rembg_remover(model: str = "u2net") -> Callable[[Tensor], tuple[Tensor, Tensor, bool]]:
+    """Return a background remover that uses rembg, which downloads the weights of its model on first use.
 
     Args:
-        model: Which of rembg's.
+        model: Name of a rembg model.
 
     Raises:
         RuntimeError: if rembg is not installed.
     """
     try:
         import rembg
-    except (ImportError, SystemExit) as error:  # it exits where onnxruntime is missing
+    except (ImportError, SystemExit) as error:  # rembg exits the process if onnxruntime is missing
         raise RuntimeError(
-            "mattes: rembg is not installed; pip install 'rembg[cpu]', or take mattes from the plain border."
+            "rembg: the package rembg is not installed; pip install 'rembg[cpu]', or compute alpha from the "
+            "plain border."
         ) from error
     session = rembg.new_session(model)
 
-    def cut(view: Tensor) -> tuple[Tensor, Tensor, bool]:
+    def remove(view: Tensor) -> tuple[Tensor, Tensor, bool]:
         pixels = (view * 255).round().to(torch.uint8).numpy()
-        mask = rembg.remove(pixels, session=session, only_mask=True)  # [S, S]
+        mask = rembg.remove(pixels, session=session, only_mask=True)  # [S, S] uint8
         alpha = torch.from_numpy(mask.copy()).float() / 255
-        return _unmixed(view, alpha, border_color(view)), alpha, bool(alpha.max() > 0.5)
+        return _object_colors(view, alpha, border_color(view)), alpha, bool(alpha.max() > 0.5)
 
-    return cut
+    return remove
 
 
-def _unmixed(view: Tensor, alpha: Tensor, background: Tensor) -> Tensor:
-    """Return colors [S, S, 3] without their share of the background's [3]."""
+def _object_colors(view: Tensor, alpha: Tensor, background: Tensor) -> Tensor:
+    """Return colors [S, S, 3] from which the background color [3] is removed.
+
+    Solves ``view = alpha object + (1 - alpha) background`` for the object color where alpha is positive.
+    """
     share = alpha[..., None]
-    unmixed = background + (view - background) / share.clamp_min(_FAINT)
-    return torch.where(share > 0, unmixed, view).clamp(0, 1)
+    colors = background + (view - background) / share.clamp_min(_MIN_SHARE)
+    return torch.where(share > 0, colors, view).clamp(0, 1)
 
 
 def _otsu_mask(values: Tensor) -> Tensor:
-    """Return 1 where values [S, S] lie above the threshold that separates two groups best (Otsu 1979)."""
+    """Return 1 where values [S, S] exceed Otsu's threshold, else 0.
+
+    The threshold maximizes the variance between the two groups, ``n0 n1 (mean0 - mean1)^2`` up to a constant
+    factor (Otsu, "A threshold selection method from gray-level histograms", 1979, eq. 14).
+    """
     scaled = (values / values.max().clamp_min(1e-6) * (_LEVELS - 1)).round()
     counts = torch.bincount(scaled.flatten().long(), minlength=_LEVELS).double()
+    # For each threshold k, the number and mean of values up to k and above it, from cumulative sums.
     below = counts.cumsum(0)
     sums = (counts * torch.arange(_LEVELS)).cumsum(0)
     above = below[-1] - below

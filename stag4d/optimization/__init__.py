@@ -1,14 +1,15 @@
-"""The fit: losses, regularisers, densification, schedules, presets and the loop that ties them together."""
+"""The optimization of a scene: losses, regularizers, densification, schedules, presets and the loop."""
 
-from .config import BatchConfig, OptimizationConfig, PresetName, StartConfig, preset
+from .config import BatchConfig, OptimizationConfig, PresetName, StartConfig, auto_preset, preset
 from .densification import AdaptivePercentile, DensificationConfig, DensificationStrategy, FixedThreshold
-from .guidance import GuidanceConfig, ImagePrior, PosedDenoiser
+from .guidance import GuidanceConfig, PosedDenoiser
 from .losses import LossWeights
 from .parameters import LearningRates
 from .regularizers import RegularizerWeights
 from .schedules import LogLinear
-from .score_distillation import ScoreDistillation, SdsDraws, anchor_camera
+from .score_distillation import ScoreDistillation, SdsSamples, anchor_camera
 from .trainer import Trainer
+from .training_views import TrainingViews
 
 __all__ = [
     "AdaptivePercentile",
@@ -17,7 +18,6 @@ __all__ = [
     "DensificationStrategy",
     "FixedThreshold",
     "GuidanceConfig",
-    "ImagePrior",
     "LearningRates",
     "LogLinear",
     "LossWeights",
@@ -26,9 +26,11 @@ __all__ = [
     "PresetName",
     "RegularizerWeights",
     "ScoreDistillation",
-    "SdsDraws",
+    "SdsSamples",
     "StartConfig",
     "Trainer",
+    "TrainingViews",
     "anchor_camera",
+    "auto_preset",
     "preset",
 ]

@@ -1,18 +1,17 @@
-"""A fit on disk between two steps: everything that the next step depends on, in one safetensors file.
+"""Checkpoints of an optimization between two steps: everything that the next step depends on.
 
-The file holds the parameters too, so that they can never disagree with the optimiser's moments beside them.
+The file holds the parameters too, so that they always agree with the optimizer's moments beside them.
 """
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from ..resume import Checkpoint
 from ..scene import Gaussians
-from ..scene.files import read_tensors, write_tensors
 from .densification import GradientStatistics
 from .parameters import TrainableScene
 from .trainer import Trainer
@@ -21,7 +20,7 @@ CHECKPOINT_VERSION = 1
 _HEADER_KEY = "stag4d_checkpoint"
 
 
-def save_checkpoint(path: str | Path, trainer: Trainer) -> None:
+def save_state(checkpoint: Checkpoint, trainer: Trainer) -> None:
     """Write a trainer's state atomically; raises RuntimeError if it cannot be written."""
     scene = trainer.scene
     tensors = {f"gaussians.{name}": value for name, value in scene.gaussians.as_dict().items()}
@@ -37,59 +36,53 @@ def save_checkpoint(path: str | Path, trainer: Trainer) -> None:
         "seconds": trainer.seconds,
         "key": trainer.key,
     }
-    write_tensors(path, tensors, {_HEADER_KEY: json.dumps(header)})
+    checkpoint.save(tensors, {_HEADER_KEY: json.dumps(header)})
 
 
-def load_checkpoint(path: str | Path, trainer: Trainer) -> None:
-    """Put a saved state into a trainer that was made from the same views and configuration.
+def load_state(checkpoint: Checkpoint, trainer: Trainer) -> bool:
+    """Load a state into a trainer that was made from the same inputs; returns whether there was one.
 
     Args:
-        path: A file that ``save_checkpoint`` wrote.
+        checkpoint: Written by ``save_state``.
         trainer: Changed in place.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file is corrupt, of a newer version, or belongs to other views or settings.
+        ValueError: if the file is damaged, of a newer version, or belongs to other views or settings.
     """
-    try:
-        tensors, metadata = read_tensors(path, "checkpoint")
-    except ValueError as error:
-        raise ValueError(f"{error} Delete it to start from the beginning.") from error
-    header = _checked_header(path, metadata)
+    loaded = checkpoint.load()
+    if loaded is None:
+        return False
+    tensors, metadata = loaded
+    for name, value in tensors.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise checkpoint.error(f"{name} has values that are not finite")
+    header = _checked_header(checkpoint, metadata)
     if header.get("key") != trainer.key:
-        raise ValueError(
-            f"checkpoint {path}: it belongs to other views or settings; resume with the same ones, or delete "
-            "it to start from the beginning."
-        )
+        raise checkpoint.error("it belongs to other views or settings", "resume with the same ones")
     try:
         _restore(trainer, tensors)
         trainer.step, trainer.seconds = int(header["step"]), float(header["seconds"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(
-            f"checkpoint {path}: a part is missing or has the wrong form ({error}); delete it to start from "
-            "the beginning."
-        ) from error
+        raise checkpoint.error(f"a part is missing or has the wrong form ({error})") from error
+    return True
 
 
-def _checked_header(path: str | Path, metadata: dict[str, str]) -> dict[str, Any]:
-    """Return the header after checking that it is ours and not from the future."""
+def _checked_header(checkpoint: Checkpoint, metadata: dict[str, str]) -> dict[str, Any]:
+    """Return the header after checking that this program wrote it and knows its version."""
     try:
         header = json.loads(metadata[_HEADER_KEY])
         version = int(header["version"])
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"checkpoint {path}: no checkpoint header; expected a file that a fit wrote."
-        ) from error
+        raise checkpoint.error("no checkpoint header, so it is another kind of file") from error
     if version > CHECKPOINT_VERSION:
-        raise ValueError(
-            f"checkpoint {path}: version {version}, this program reads up to {CHECKPOINT_VERSION}; "
-            "update STAG4D."
+        raise checkpoint.error(
+            f"version {version}, this program reads up to {CHECKPOINT_VERSION}", "update STAG4D"
         )
     return header
 
 
 def _restore(trainer: Trainer, tensors: dict[str, torch.Tensor]) -> None:
-    """Put a checkpoint's tensors into a trainer."""
+    """Load a checkpoint's tensors into a trainer."""
     parts = {
         prefix: _part(tensors, prefix) for prefix in ("gaussians", "deformation", "moments", "statistics")
     }
@@ -106,7 +99,7 @@ def _restore(trainer: Trainer, tensors: dict[str, torch.Tensor]) -> None:
 
 
 def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    """Return the tensors whose names begin with ``prefix.``, without it."""
+    """Return the tensors whose names begin with ``prefix.``, without that prefix."""
     return {
         name[len(prefix) + 1 :]: value for name, value in tensors.items() if name.startswith(f"{prefix}.")
     }

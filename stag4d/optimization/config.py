@@ -1,4 +1,4 @@
-"""Everything that steers a fit, and the three presets: ``fast``, ``quality`` and ``paper``.
+"""Configuration of a fit, and the three presets: ``fast``, ``quality`` and ``paper``.
 
 "Official" is the published code's number, "ours" was chosen on clips whose truth is known
 (benchmarks/RESULTS.md).
@@ -10,6 +10,9 @@ import dataclasses
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import torch
+
+from ..rendering import select_backend
 from ..scene import SH_C0, FieldConfig
 from .densification import DensificationConfig, FixedThreshold
 from .guidance import GuidanceConfig
@@ -24,7 +27,7 @@ MAX_STEPS, MAX_SIZE = 1_000_000, 4096
 
 @dataclass(frozen=True, kw_only=True)
 class StartConfig:
-    """Where the canonical Gaussians start.
+    """Initialization of the canonical Gaussians.
 
     Attributes:
         kind: ``hull``: the visual hull of the middle frame's views (ours); ``ball``: random (official).
@@ -46,16 +49,16 @@ class StartConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchConfig:
-    """What one step renders.
+    """Renders of one step.
 
     Attributes:
         num_frames: Frames per step (official: 4).
-        num_views: Posed views of each, drawn without replacement (official: 0); the input view comes on top.
-        static_until: Progress until which only the middle frame is seen and nothing moves (official: 0.0875).
-        spread_until: Progress until which the frames that are seen spread from the middle one to both ends of
-            the clip, so that what moves far is followed and not lost (ours; the official code sees all at
-            once).
-        background: ``random`` colour per render (ours), or ``white``.
+        num_views: Distinct random posed views of each frame, besides the input view (official: 0).
+        static_until: Progress until which only the middle frame is used, without deformation (official:
+            0.0875).
+        spread_until: Progress until which the frames in use spread from the middle one to both ends of the
+            video, so that large motions are tracked (ours; the official code uses all at once).
+        background: ``random`` color per render (ours), or ``white``.
         sizes: Coarse to fine: (until, scale) pairs of progress and share of the full render size.
     """
 
@@ -84,22 +87,22 @@ class BatchConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizationConfig:
-    """A whole fit.
+    """Configuration of a fit.
 
     Attributes:
-        preset: The name that the rest was derived from.
-        steps: Optimisation steps (official: 8000).
+        preset: Name of the preset that the rest is derived from.
+        steps: Optimization steps (official: 8000).
         size: Full render size, pixels, at most that of the larger of input and views; the smaller ones are
             enlarged (official: 512).
-        seed: Of every draw.
-        start: Where Gaussians start.
+        seed: Seed of all random numbers.
+        start: Initialization of the Gaussians.
         field: Size of the deformation field; the time resolution is capped at the number of frames.
         rates: Learning rates.
-        losses: Weights of the given views.
-        regularizers: Weights of the priors.
-        batch: What a step renders.
-        densification: How the number of Gaussians changes.
-        guidance: Where a prior looks, when there is one, and where silhouettes are measured.
+        losses: Weights of the given views' losses.
+        regularizers: Weights of the regularizers.
+        batch: Renders of a step.
+        densification: Densification.
+        guidance: Score distillation, used when there is a guidance model.
     """
 
     preset: PresetName
@@ -124,16 +127,16 @@ class OptimizationConfig:
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed: {self.seed}; expected 0 to 2^63 - 1.")
 
-    def check_prior(self, is_given: bool) -> None:
-        """Raise ValueError if the preset needs a prior and none is given."""
-        if self.preset == "paper" and not is_given:
+    def check_guidance(self, is_given: bool) -> None:
+        """Raise ValueError if guidance is missing and no photometric loss supervises the posed views."""
+        if self.losses.view_color == self.losses.view_alpha == 0 and not is_given:
             raise ValueError(
-                "preset paper: it supervises unseen views by a prior alone; give a guidance model or use "
-                "another preset."
+                f"preset {self.preset}: only score distillation supervises views other than the input; "
+                "give a guidance model or use another preset."
             )
 
     def as_json(self) -> dict[str, Any]:
-        """Return all values as JSON has them; of the densification's strategy also what ``kind`` it is."""
+        """Return all values for JSON, with the ``kind`` of the densification strategy."""
         values = dataclasses.asdict(self)
         strategy = self.densification.strategy
         if strategy is not None:
@@ -144,14 +147,14 @@ class OptimizationConfig:
 def preset(
     name: PresetName, *, steps: int | None = None, size: int | None = None, seed: int = 0
 ) -> OptimizationConfig:
-    """Return a preset, with a few numbers of the caller's.
+    """Return a preset.
 
     Args:
-        name: ``fast`` (CPU and first looks), ``quality`` (ours, without limits on time) or ``paper`` (the
-            official numbers with the accidents repaired; needs a prior).
-        steps: Instead of the preset's.
-        size: Instead of the preset's, pixels.
-        seed: Of every draw.
+        name: ``fast`` (CPU, previews), ``quality`` (ours, slower) or ``paper`` (the official settings with
+            their bugs fixed; needs guidance).
+        steps: Number of steps instead of the preset's.
+        size: Render size instead of the preset's, pixels.
+        seed: Seed of all random numbers.
 
     Raises:
         ValueError: if the name is unknown or a number is out of range.
@@ -164,7 +167,12 @@ def preset(
     return replace(config, steps=steps, size=size, seed=seed)
 
 
-# Ours: the fields' documentation says what the official number is.
+def auto_preset(device: torch.device) -> PresetName:
+    """Return the preset for users who choose none: ``quality`` where gsplat rasterizes, else ``fast``."""
+    return "quality" if select_backend(device) == "gsplat" else "fast"
+
+
+# Ours: the fields' documentation gives the official numbers.
 _FAST = OptimizationConfig(
     preset="fast",
     steps=1500,
@@ -187,7 +195,7 @@ _FAST = OptimizationConfig(
         time_smoothness=0.01, scale_cap=1.0, max_scale=0.04, silhouette_area=0.03, depth_roughness=1.0
     ),
     batch=BatchConfig(),
-    guidance=GuidanceConfig(  # see docs/decisions/2026-11-28-a-little-guidance.md
+    guidance=GuidanceConfig(  # see docs/decisions/2026-11-28-low-guidance-weight-at-high-noise.md
         weight=0.3, guidance_scale=3.0, start_times=(0.6, 0.95), end_times=(0.6, 0.95)
     ),
     densification=DensificationConfig(
@@ -210,7 +218,7 @@ _QUALITY = replace(
     densification=replace(_FAST.densification, max_gaussians=10_000, every=100),
 )
 
-# The published code's, its accidents repaired.
+# The published code's, its bugs fixed.
 _PAPER = OptimizationConfig(
     preset="paper",
     steps=8000,

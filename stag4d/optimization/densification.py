@@ -1,8 +1,7 @@
-"""Where Gaussians are added and removed: small strategies with one interface, and what they share.
+"""Adaptive density control: strategies that select Gaussians, and the clone, split and prune that follow.
 
-All gradients are of the image-plane means in normalised coordinates: pixels times half the render's size, so
-that renders of different sizes agree. A strategy only says which Gaussians grow; when, how and how many is
-common.
+All gradients are of the image-plane means in normalized coordinates: pixels times half the render's size, so
+that renders of different sizes agree. A strategy only selects the Gaussians to densify; the rest is common.
 """
 
 from __future__ import annotations
@@ -23,19 +22,21 @@ _SPLIT_SHRINK = 1.6  # official, from 3DGS
 
 
 class DensificationStrategy(Protocol):
-    """Which Gaussians grow, given how far their image-plane means want to move."""
+    """Selects the Gaussians to densify by the gradients of their image-plane means."""
 
     def select(self, gradients: Tensor) -> Tensor:
-        """Return [N] bool of mean gradient norms [N], zero where a Gaussian was never seen."""
+        """Return [N] bool, given mean gradient norms [N], zero for Gaussians that were never visible."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdaptivePercentile:
-    """STAG4D's: the given share of the Gaussians with the largest nonzero gradients, whatever their scale.
+    """STAG4D's strategy: the given share of the Gaussians with the largest nonzero gradients.
+
+    It is independent of the gradients' scale, which SDS leaves undetermined.
 
     Attributes:
-        top_share: Share that grows each time (paper: 0.025).
+        top_share: Share that is densified each time (paper: 0.025).
     """
 
     top_share: float = 0.025
@@ -56,10 +57,10 @@ class AdaptivePercentile:
 
 @dataclass(frozen=True, kw_only=True)
 class FixedThreshold:
-    """3DGS's: every Gaussian whose gradient exceeds a number.
+    """3DGS's strategy: every Gaussian whose gradient exceeds a threshold.
 
     Attributes:
-        threshold: Gradient norm in normalised coordinates (3DGS: 0.0002).
+        threshold: Gradient norm in normalized coordinates (3DGS: 0.0002).
     """
 
     threshold: float = 2e-4
@@ -78,19 +79,21 @@ class FixedThreshold:
 
 @dataclass(frozen=True, kw_only=True)
 class DensificationConfig:
-    """When and how Gaussians are added and removed.
+    """Schedule and limits of densification.
 
     Attributes:
-        strategy: Which ones grow; None never changes the number.
-        start: Progress from which it acts (official: 0.15, step 1200 of 8000).
-        stop: Progress until which it acts (official: 0.75).
-        every: Steps between two times (official: 100).
-        max_gaussians: Cap on the number (ours; the official code has none).
+        strategy: Selects the Gaussians to densify; None never changes their number.
+        start: Progress at which densification begins (official: 0.15, step 1200 of 8000).
+        stop: Progress at which it ends (official: 0.75).
+        every: Steps between two densifications (official: 100).
+        max_gaussians: Cap on the number of Gaussians (ours; the official code has none).
         clone_scale: A Gaussian whose longest standard deviation is at most this is cloned, a longer one is
             split in two, world units (official: 0.1).
-        min_opacity: Fainter ones are removed (official: 0.01).
-        min_scale: Ones whose longest standard deviation is below are removed, world units (official: 0.001).
-        max_scale: Ones whose longest is above are removed, world units (official: 0.1).
+        min_opacity: Gaussians below are pruned (official: 0.01).
+        min_scale: Gaussians whose longest standard deviation is below are pruned, world units (official:
+            0.001).
+        max_scale: Gaussians whose longest standard deviation is above are pruned, world units (official:
+            0.1).
     """
 
     strategy: DensificationStrategy | None = field(default_factory=AdaptivePercentile)
@@ -122,7 +125,7 @@ class DensificationConfig:
             )
 
     def is_due(self, step: int, num_steps: int) -> bool:
-        """Return whether it acts after a step (counted from 1)."""
+        """Return whether densification is due after a step (counted from 1)."""
         if self.strategy is None or step % self.every != 0:
             return False
         return self.start * num_steps < step <= self.stop * num_steps
@@ -134,7 +137,7 @@ class GradientStatistics:
 
     Attributes:
         norm_sum: [N] norms of each step's summed gradient.
-        num_seen: [N] steps in which a Gaussian was visible in any render.
+        num_seen: [N] number of steps in which a Gaussian was visible in any render.
     """
 
     norm_sum: Tensor
@@ -142,24 +145,24 @@ class GradientStatistics:
 
     @classmethod
     def zeros(cls, count: int, device: torch.device) -> GradientStatistics:
-        """Return statistics of no steps."""
+        """Return the statistics before the first step."""
         return cls(torch.zeros(count, device=device), torch.zeros(count, device=device))
 
     @torch.no_grad()
     def observe(self, metas: Sequence[Mapping[str, Any]]) -> None:
-        """Take in one step's renders after ``backward``: the norm of their gradients' sum."""
+        """Add one step's renders after ``backward``: the norm of the sum of their gradients (official)."""
         gradient = torch.zeros(len(self.norm_sum), 2, device=self.norm_sum.device)
         is_seen = torch.zeros_like(self.norm_sum, dtype=torch.bool)
         for meta in metas:
             half_size = gradient.new_tensor([meta["width"] / 2, meta["height"] / 2])
-            if meta["means2d"].grad is not None:  # a prior may have no opinion on its renders
+            if meta["means2d"].grad is not None:  # None: no loss depends on the render
                 gradient += meta["means2d"].grad.sum(dim=0) * half_size  # [N, 2]
             is_seen |= (meta["radii"] > 0).all(dim=-1).any(dim=0)
         self.norm_sum += gradient.norm(dim=-1) * is_seen
         self.num_seen += is_seen
 
     def means(self) -> Tensor:
-        """Return the mean norm per step seen, [N]."""
+        """Return the mean norm over the steps in which each Gaussian was visible, [N]."""
         return self.norm_sum / self.num_seen.clamp_min(1)
 
 
@@ -170,31 +173,31 @@ def densify(
     config: DensificationConfig,
     generator: torch.Generator,
 ) -> None:
-    """Clone, split and prune in place; it may be that none is left.
+    """Clone, split and prune Gaussians in place; none may be left.
 
     Args:
         scene: Changed in place; new Gaussians start with zero moments.
-        statistics: Of the steps since the last time.
-        config: Limits and the strategy; None changes nothing.
-        generator: Source of the positions of split Gaussians.
+        statistics: Gradients since the last densification.
+        config: Strategy and limits; without a strategy nothing changes.
+        generator: Random generator of the positions of split Gaussians.
     """
     if config.strategy is None:
         return
     gaussians = scene.gaussians
     longest = gaussians.scales.amax(dim=-1)  # [N]
-    is_growing = config.strategy.select(statistics.means())
-    is_growing &= _largest(statistics.means(), is_growing, config.max_gaussians - len(gaussians))
-    is_split = is_growing & (longest > config.clone_scale)
-    is_clone = is_growing & ~is_split
-    halves = _split(gaussians.map(lambda value: value[is_split]), generator)
+    is_selected = config.strategy.select(statistics.means())
+    is_selected &= _largest(statistics.means(), is_selected, config.max_gaussians - len(gaussians))
+    is_split = is_selected & (longest > config.clone_scale)
+    is_clone = is_selected & ~is_split
+    splits = _split(gaussians.map(lambda value: value[is_split]), generator)
     clones = gaussians.map(lambda value: value[is_clone])
     added = Gaussians(
-        **{name: torch.cat([getattr(clones, name), getattr(halves, name)]) for name in Gaussians.names()}
+        **{name: torch.cat([getattr(clones, name), getattr(splits, name)]) for name in Gaussians.names()}
     )
     scene.replace_gaussians(~is_split, added)
-    is_kept = _worth_keeping(scene.gaussians, config)
-    if not is_kept.all():
-        scene.replace_gaussians(is_kept, added.map(lambda value: value[:0]))
+    kept = _is_kept(scene.gaussians, config)
+    if not kept.all():
+        scene.replace_gaussians(kept, added.map(lambda value: value[:0]))
 
 
 def _largest(gradients: Tensor, candidates: Tensor, room: int) -> Tensor:
@@ -206,7 +209,7 @@ def _largest(gradients: Tensor, candidates: Tensor, room: int) -> Tensor:
 
 
 def _split(gaussians: Gaussians, generator: torch.Generator) -> Gaussians:
-    """Return two smaller Gaussians drawn from each, [2 M]."""
+    """Return two smaller Gaussians at positions sampled from each, [2 M]."""
     count = len(gaussians)
     offsets = (
         torch.randn(2, count, 3, generator=generator).to(gaussians.means) * gaussians.scales
@@ -222,8 +225,8 @@ def _split(gaussians: Gaussians, generator: torch.Generator) -> Gaussians:
     )
 
 
-def _worth_keeping(gaussians: Gaussians, config: DensificationConfig) -> Tensor:
-    """Return [N] bool: neither faint, nor vanishing, nor oversized."""
+def _is_kept(gaussians: Gaussians, config: DensificationConfig) -> Tensor:
+    """Return [N] bool of the Gaussians within the limits of opacity and scale."""
     longest = gaussians.scales.amax(dim=-1)
     is_visible = gaussians.opacities >= config.min_opacity
     return is_visible & (longest >= config.min_scale) & (longest <= config.max_scale)

@@ -1,4 +1,4 @@
-"""Work on the frames of a step side by side: on a CPU, frames on threads beat threads inside operations."""
+"""Parallel frames of a step: on a CPU, one thread per frame beats threads inside torch's operations."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class FrameMap(Protocol):
 
 @contextmanager
 def frame_pool(device: torch.device) -> Iterator[FrameMap]:
-    """Yield a map that uses as many threads as torch was allowed, each with one for its own operations.
+    """Yield a map over as many threads as torch may use, with one thread for the operations of each.
 
     The operations of a step are so small that threads inside them mostly wait for each other. The limit holds
-    for all that is done in the block, a prior's opinion too: with one thread everywhere a seed gives the same
+    for everything in the block, the guidance model too: with one thread per operation a seed gives the same
     bytes on any number of cores. The caller's number of threads is back in place when the block ends. On
     other devices the map is a plain loop.
     """

@@ -1,6 +1,6 @@
-"""The slot of score distillation: what a posed image prior has to offer, and where its views are drawn.
+"""Guidance of a fit by a diffusion model: its settings, and what the model has to provide.
 
-The prior is an argument; this package knows none.
+The model is an argument; this package imports none.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-import torch
 from torch import Tensor
 
 from ..geometry import OrbitPose
+from .novel_views import MAX_ELEVATION_DEG
 
 
 @dataclass(frozen=True, kw_only=True)
 class GuidanceConfig:
-    """Random views of one step, one of every frame: where shapes are judged, and how a prior judges them.
+    """Score distillation on one random novel view of each frame of a step.
 
     Attributes:
-        weight: Weight of the prior's loss, a mean over renders and latent elements (official: 1, of a sum).
+        weight: Weight of the SDS loss, a mean over renders and latent elements (official: 1, of a sum).
         max_elevation_deg: Elevations are uniform within plus and minus this (official: 30).
-        guidance_scale: Of classifier-free guidance (official: 5); 1 is half the work of any other.
-        anchors: Which picture the prior is told of, see ``anchor_camera`` (official: ``sectors``).
-        reference_share: With sectors, chance that it is the input frame anyway (official: 0.6).
+        guidance_scale: Scale of classifier-free guidance (official: 5); 1 costs half as much as any other.
+        anchors: Choice of the conditioning image, see ``anchor_camera`` (official: ``sectors``).
+        reference_share: With sectors, probability of the input frame as conditioning image (official: 0.6).
         reference_azimuth_deg: With sectors, azimuths within which it always is (official: 30).
         start_times: Range of diffusion times at the start, shares of the schedule (official: 0.5, 0.95).
         end_times: The same at the end (official: 0.02, 0.5).
@@ -33,7 +33,7 @@ class GuidanceConfig:
     """
 
     weight: float = 1.0
-    max_elevation_deg: float = 30.0
+    max_elevation_deg: float = MAX_ELEVATION_DEG
     guidance_scale: float = 5.0
     anchors: Literal["sectors", "nearest", "reference"] = "sectors"
     reference_share: float = 0.6
@@ -61,13 +61,12 @@ class GuidanceConfig:
 
 
 class PosedDenoiser(Protocol):
-    """A latent diffusion model that knows a clip, prepared to judge views of it.
+    """A latent diffusion model of the object from any pose, conditioned on the given images of a video.
 
     Attributes:
-        alphas_cumprod: [T] share of the signal at each diffusion time, on the CPU.
-        poses: Cameras of the pictures that it may be told of, the input's first.
+        alphas_cumprod: [T] cumulative products of the noise schedule's alphas, on the CPU.
+        poses: Cameras of the given images, the input's first.
         latent_shape: Channels, height and width of its latents.
-        key: Hash that tells one prior from another.
     """
 
     alphas_cumprod: Tensor
@@ -76,11 +75,16 @@ class PosedDenoiser(Protocol):
 
     @property
     def key(self) -> str:
-        """See the class."""
+        """Hash of the model and the given images, for resume keys."""
         ...
 
-    def encode(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Return latents [B, C, h, w] of renders [B, S, S, 3], differentiably; draws sample the posterior."""
+    def encode(self, images: Tensor, noise: Tensor) -> Tensor:
+        """Return latents [B, C, h, w] of renders, differentiably.
+
+        Args:
+            images: [B, S, S, 3] renders.
+            noise: [B, C, h, w] standard normal noise that samples the posterior.
+        """
         ...
 
     def predict(
@@ -91,49 +95,8 @@ class PosedDenoiser(Protocol):
         poses: Sequence[OrbitPose],
         guidance_scale: float,
     ) -> Tensor:
-        """Return the noise in latents [B, C, h, w], told of pictures (frame, camera), seen from poses."""
-        ...
+        """Return the noise prediction [B, C, h, w] for noisy latents of renders from B poses.
 
-
-class ImagePrior(Protocol):
-    """A differentiable opinion on renders from poses that no picture shows."""
-
-    @property
-    def key(self) -> str:
-        """Return a hash of what decides its opinion, for checkpoints."""
-        ...
-
-    def loss(
-        self,
-        images: Tensor,
-        frames: list[int],
-        poses: list[OrbitPose],
-        progress: float,
-        generator: torch.Generator,
-    ) -> Tensor:
-        """Return a scalar, a mean over the images, whose gradient moves the renders.
-
-        Args:
-            images: [B, S, S, 3] renders in 0..1.
-            frames: B frame indices.
-            poses: B cameras.
-            progress: Of the run, in [0, 1].
-            generator: Source of every draw.
+        Each is conditioned on one given image: its frame, and its camera in ``self.poses``.
         """
         ...
-
-
-def random_poses(
-    config: GuidanceConfig, count: int, like: OrbitPose, generator: torch.Generator
-) -> list[OrbitPose]:
-    """Draw poses at the input's distance, uniform in azimuth [-180, 180) and in the range of elevations."""
-    draws = torch.rand(count, 2, generator=generator) * 2 - 1  # [B, 2]
-    return [
-        OrbitPose(
-            azimuth_deg=180 * azimuth,
-            elevation_deg=config.max_elevation_deg * elevation,
-            radius=like.radius,
-            fovy_deg=like.fovy_deg,
-        )
-        for azimuth, elevation in draws.tolist()
-    ]

@@ -1,4 +1,4 @@
-"""Photometric and matte losses of the given views."""
+"""Photometric and alpha losses of the given views."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .training_views import Targets
 
 @dataclass(frozen=True, kw_only=True)
 class LossWeights:
-    """How much each group of given views counts.
+    """Weights of the losses of the given views.
 
     Attributes:
-        kind: ``l1`` tolerates views that disagree (ours), ``mse`` is the official code's.
-        input_color: Weight of the input view's colour (official: 20,000 times the sum over four frames).
-        input_alpha: Weight of its matte (official: 5,000 times that sum).
-        view_color: Weight of the posed views' colour (official: 0).
-        view_alpha: Weight of their mattes (official: 0).
+        kind: ``l1`` tolerates inconsistent views (ours), ``mse`` is the official code's.
+        input_color: Weight of the input view's color (official: 20,000 times the sum over four frames).
+        input_alpha: Weight of its alpha (official: 5,000 times that sum).
+        view_color: Weight of the posed views' color (official: 0).
+        view_alpha: Weight of their alphas (official: 0).
         ramp: Progress over which all of them rise from 0 (official: 0.25, 2000 of 8000 steps).
     """
 
@@ -46,7 +46,7 @@ def view_losses(
 
     Args:
         output: Renders.
-        targets: What they should look like, on the same backgrounds.
+        targets: Their targets, on the same backgrounds.
         is_input: [C] bool, which of them are the input view.
         weights: Weights of the groups.
         progress: Of the run, for the ramp.

@@ -1,4 +1,4 @@
-"""The trainable tensors and their Adam moments, kept together when Gaussians are added or removed."""
+"""The trainable tensors with their Adam moments, through cloning, splitting and pruning."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PLANES, _MLP = "planes", "mlp"
 
 @dataclass(frozen=True, kw_only=True)
 class LearningRates:
-    """Adam's step size per group; means, planes and mlp fall, the rest stays in the official code.
+    """Learning rates by parameter group; in the official code only those of means, planes and mlp decay.
 
     Attributes:
         means: World units per step (official: 2e-3 to 2e-5 at a quarter of the steps).
@@ -24,8 +24,8 @@ class LearningRates:
         quats: Raw quaternion components per step (official: 2e-3).
         opacities: Logits per step (official: 2e-2).
         colors: RGB units per step (official: 5e-3 of SH coefficients, which are 3.5 times as large).
-        planes: Of the HexPlane (official: 1.6e-2 to 1.6e-3 at a quarter).
-        mlp: Of the deformation's layers (official: 1.6e-3 to 1.6e-4 at a quarter).
+        planes: HexPlane features (official: 1.6e-2 to 1.6e-3 at a quarter).
+        mlp: Layers of the deformation (official: 1.6e-3 to 1.6e-4 at a quarter).
     """
 
     means: LogLinear
@@ -38,10 +38,10 @@ class LearningRates:
 
 
 class TrainableScene:
-    """The Gaussians and the field as leaf tensors, with their optimiser.
+    """The Gaussians and the field as leaf tensors, with their optimizer.
 
     Args:
-        gaussians: Start; cloned.
+        gaussians: Initial values; cloned.
         deformation: The field, or None for a static scene; trained in place.
     """
 
@@ -58,13 +58,13 @@ class TrainableScene:
         self.optimizer = torch.optim.Adam(groups, lr=1e-3, eps=1e-15, fused=True)  # eps: official
 
     def set_rates(self, rates: LearningRates, progress: float) -> None:
-        """Set every group's step size for a progress in [0, 1]."""
+        """Set every group's learning rate for a progress in [0, 1]."""
         steps = {
             "means": rates.means(progress),
             "log_scales": rates.log_scales(progress),
             "quats": rates.quats(progress),
             "logit_opacities": rates.opacities(progress),
-            "sh0": rates.colors(progress) / SH_C0,  # a colour moves SH_C0 times as far as its coefficient
+            "sh0": rates.colors(progress) / SH_C0,  # a color changes SH_C0 times as much as its coefficient
             _PLANES: rates.planes(progress),
             _MLP: rates.mlp(progress),
         }
@@ -78,8 +78,8 @@ class TrainableScene:
     def add_gradients(self, gradients: Sequence[Tensor | None]) -> None:
         """Add to the parameters' gradients, in the order of ``parameters``; None adds nothing.
 
-        Gradients may lie in memory in another order than their parameters. torch's fused Adam takes no notice
-        of that on a CPU and would move the wrong numbers, so each is laid out like its parameter.
+        Gradients may have other strides than their parameters. torch's fused Adam ignores that on a CPU and
+        would update the wrong elements, so each is copied into the parameter's layout.
         """
         for parameter, gradient in zip(self.parameters(), gradients, strict=True):
             if gradient is not None:
@@ -88,11 +88,11 @@ class TrainableScene:
                 parameter.grad += gradient
 
     def replace_gaussians(self, kept: Tensor, added: Gaussians) -> None:
-        """Keep some Gaussians with their moments and append others whose moments start at zero.
+        """Keep some Gaussians with their moments and append new ones whose moments start at zero.
 
         Args:
             kept: [N] bool.
-            added: M new ones.
+            added: M new Gaussians.
         """
         replaced = {}
         for group in self.optimizer.param_groups:
@@ -119,7 +119,7 @@ class TrainableScene:
         }
 
     def load_moments(self, moments: dict[str, Tensor]) -> None:
-        """Put back what ``moments`` returned, for tensors of the same shapes."""
+        """Load what ``moments`` returned, for tensors of the same shapes."""
         for group in self.optimizer.param_groups:
             for index, parameter in enumerate(group["params"]):
                 prefix = f"{group['name']}.{index}."

@@ -1,4 +1,4 @@
-"""Priors that no picture gives: smooth planes, round and small splats, lean and smooth shapes."""
+"""Regularizers of the planes, of the Gaussians' scales, and of silhouettes and depth in novel views."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ class RegularizerWeights:
         max_scale_ratio: See ``scale_ratio`` (official: 7.5).
         scale_cap: Excess of standard deviations over ``max_scale``, per world unit (ours).
         max_scale: World units (ours).
-        silhouette_area: Share of a picture from anywhere that is covered. Between the given views the visual
-            hull is fatter than the object; of the shapes that explain them the leanest is nearest (ours).
-        depth_roughness: Bends of the depth seen from anywhere, see ``depth_roughness`` (ours, after RegNeRF).
+        silhouette_area: Mean alpha of a random novel view. Between the given views the visual hull is larger
+            than the object; of the shapes that agree with them the smallest is nearest (ours).
+        depth_roughness: Second differences of a random novel view's depth, see ``depth_roughness`` (ours,
+            after RegNeRF).
     """
 
     time_smoothness: float = 0.0
@@ -43,8 +44,8 @@ class RegularizerWeights:
     depth_roughness: float = 0.0
 
     @property
-    def looks_elsewhere(self) -> bool:
-        """Return whether a term needs renders from anywhere."""
+    def need_novel_views(self) -> bool:
+        """Return whether a term is computed on renders of random novel views."""
         return self.silhouette_area > 0 or self.depth_roughness > 0
 
     def __post_init__(self) -> None:
@@ -53,55 +54,55 @@ class RegularizerWeights:
             raise ValueError(f"regularizers: {self}; no weight may be negative.")
 
 
-def gaussian_penalties(gaussians: Gaussians, weights: RegularizerWeights) -> dict[str, Tensor]:
-    """Return the weighted penalties on the canonical Gaussians, means over N."""
-    penalties = {}
+def gaussian_regularization(gaussians: Gaussians, weights: RegularizerWeights) -> dict[str, Tensor]:
+    """Return the weighted terms of the canonical Gaussians, means over N."""
+    terms = {}
     if weights.scale_ratio > 0:
         log_ratio = gaussians.log_scales.amax(dim=-1) - gaussians.log_scales.amin(dim=-1)  # [N]
         excess = (log_ratio.exp() - weights.max_scale_ratio).clamp_min(0)
-        penalties["scale_ratio"] = weights.scale_ratio * excess.mean()
+        terms["scale_ratio"] = weights.scale_ratio * excess.mean()
     if weights.scale_cap > 0:
         excess = (gaussians.scales - weights.max_scale).clamp_min(0)  # [N, 3]
-        penalties["scale_cap"] = weights.scale_cap * excess.sum(dim=-1).mean()
-    return penalties
+        terms["scale_cap"] = weights.scale_cap * excess.sum(dim=-1).mean()
+    return terms
 
 
-def field_penalties(hexplane: HexPlane, weights: RegularizerWeights) -> dict[str, Tensor]:
-    """Return the weighted penalties on the planes: means per plane, summed over planes and levels."""
-    penalties = {}
+def field_regularization(hexplane: HexPlane, weights: RegularizerWeights) -> dict[str, Tensor]:
+    """Return the weighted terms of the planes: means per plane, summed over planes and levels."""
+    terms = {}
     if weights.time_smoothness > 0:
         bends = [3 * _second_difference(planes, dim=2).square().mean() for planes in hexplane.time_planes]
-        penalties["time_smoothness"] = weights.time_smoothness * torch.stack(bends).sum()
+        terms["time_smoothness"] = weights.time_smoothness * torch.stack(bends).sum()
     if weights.space_smoothness > 0:
         bends = [
             3 * _second_difference(planes, dim=dim).square().mean()
             for planes in hexplane.spatial_planes
             for dim in (2, 3)
         ]
-        penalties["space_smoothness"] = weights.space_smoothness * torch.stack(bends).sum()
+        terms["space_smoothness"] = weights.space_smoothness * torch.stack(bends).sum()
     if weights.time_deviation > 0:
         deviations = [3 * (1 - planes).abs().mean() for planes in hexplane.time_planes]
-        penalties["time_deviation"] = weights.time_deviation * torch.stack(deviations).sum()
-    return penalties
+        terms["time_deviation"] = weights.time_deviation * torch.stack(deviations).sum()
+    return terms
 
 
-def elsewhere_penalties(output: RenderOutput, weights: RegularizerWeights) -> dict[str, Tensor]:
-    """Return the weighted penalties on renders from anywhere; ValueError if depths count and are missing."""
-    penalties = {}
+def novel_view_regularization(output: RenderOutput, weights: RegularizerWeights) -> dict[str, Tensor]:
+    """Return the weighted terms of renders of novel views; ValueError if depths are needed and missing."""
+    terms = {}
     if weights.silhouette_area > 0:
-        penalties["silhouette_area"] = weights.silhouette_area * output.alphas.mean()
+        terms["silhouette_area"] = weights.silhouette_area * output.alphas.mean()
     if weights.depth_roughness > 0:
         if output.depths is None:
-            raise ValueError("depth_roughness: the renders have no depths; expected some.")
-        penalties["depth_roughness"] = weights.depth_roughness * depth_roughness(output.depths, output.alphas)
-    return penalties
+            raise ValueError("depth_roughness: the renders have no depths; render with depth.")
+        terms["depth_roughness"] = weights.depth_roughness * depth_roughness(output.depths, output.alphas)
+    return terms
 
 
 def depth_roughness(depths: Tensor, alphas: Tensor) -> Tensor:
-    """Return how far seen surfaces are from flat: sizes of the depth's second differences, along both axes.
+    """Return the mean absolute second difference of the depth along both image axes.
 
-    They count where three neighbors in a row are covered, and only up to ``_EDGE``: beyond, one surface ends
-    and another is seen behind it. RegNeRF (Niemeyer et al. 2022) smooths first differences of patches.
+    It is taken where three neighboring pixels are covered, and clamped to ``_EDGE``: beyond, one surface
+    occludes another. RegNeRF (Niemeyer et al. 2022) smooths first differences of patches.
 
     Args:
         depths: [C, H, W].
@@ -114,8 +115,8 @@ def depth_roughness(depths: Tensor, alphas: Tensor) -> Tensor:
     sums = depths.new_zeros(())
     for dim in (1, 2):
         bends = depths.diff(n=2, dim=dim).abs().clamp_max(_EDGE)
-        places = [is_covered.narrow(dim, offset, bends.shape[dim]) for offset in range(3)]
-        sums = sums + (bends * (places[0] & places[1] & places[2])).sum()
+        covered = [is_covered.narrow(dim, offset, bends.shape[dim]) for offset in range(3)]
+        sums = sums + (bends * (covered[0] & covered[1] & covered[2])).sum()
     return sums / depths.numel()
 
 

@@ -1,6 +1,6 @@
-"""Numbers that change over a run: learning rates, render sizes and the frames that are seen.
+"""Schedules of a fit: learning rates, render sizes and the frames in use.
 
-Progress is steps done over steps planned.
+Progress is the share of the steps that are done.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class LogLinear:
-    """A value that falls log-linearly from ``start`` to ``end`` over a share of the run, then stays.
+    """Log-linear decay from ``start`` to ``end`` over a share of the steps, then constant.
 
     Attributes:
         start: Value at progress 0.
@@ -36,7 +36,7 @@ class LogLinear:
 
 
 def constant(value: float) -> LogLinear:
-    """Return a schedule that never changes."""
+    """Return a constant schedule."""
     return LogLinear(start=value, end=value)
 
 
@@ -56,16 +56,16 @@ def size_at(progress: float, full_size: int, steps: Sequence[tuple[float, float]
 
 
 def frames_at(progress: float, num_frames: int, static_until: float, spread_until: float) -> range:
-    """Return the frames that are seen at a progress.
+    """Return the frames in use at a progress.
 
     Args:
         progress: In [0, 1].
-        num_frames: Of the clip.
-        static_until: Before it only the middle frame is seen.
-        spread_until: From then until here the frames spread from the middle one to both ends of the clip.
+        num_frames: Frames of the video.
+        static_until: Until then, only the middle frame is used.
+        spread_until: Until then, the frames in use spread from the middle one to both ends of the video.
 
     Returns:
-        Consecutive frames; two or more once the clip is not static, if it has as many.
+        Consecutive frames; two or more after the static phase, if there are as many.
     """
     middle = num_frames // 2
     if progress < static_until:

@@ -1,7 +1,7 @@
-"""Multi-view score distillation with spatial anchors: STAG4D, section 3.3; DreamFusion, arXiv 2209.14988.
+"""Score distillation sampling (SDS) with spatial anchors: STAG4D, section 3.3; DreamFusion, arXiv 2209.14988.
 
-A render is noised, and a posed prior, told of a picture near it, predicts the noise; where it is wrong, the
-render is implausible.
+A render is noised, and a posed diffusion model, conditioned on a given image near it, predicts the noise. The
+error of the prediction is the gradient.
 """
 
 from __future__ import annotations
@@ -16,37 +16,37 @@ from torch import Tensor
 from ..geometry import OrbitPose, nearest_poses
 from .guidance import GuidanceConfig, PosedDenoiser
 
-_HALF_SCALE = 1024.0  # of gradients on their way through a half-precision encoder, where small ones vanish
+_HALF_SCALE = 1024.0  # gradient scale through a half-precision encoder, where small gradients underflow
 _MAX_OVERFLOWS = 10  # steps in a row
 _FRAMING_TOLERANCE = 0.05
 
 
-class SdsDraws(NamedTuple):
-    """What is drawn for B renders.
+class SdsSamples(NamedTuple):
+    """Random numbers of the SDS loss of B renders.
 
     Attributes:
-        timesteps: [B] diffusion times.
-        posterior: [B, C, h, w] standard normal, samples the VAE's posterior of the renders.
-        noise: [B, C, h, w] standard normal, added to their latents.
-        wants_reference: B answers whether a coin chose the input frame as condition.
+        timesteps: [B] diffusion timesteps.
+        posterior: [B, C, h, w] standard normal noise that samples the VAE's posterior of the renders.
+        noise: [B, C, h, w] standard normal noise added to their latents.
+        use_reference: B booleans, whether the input frame is the conditioning image, see ``anchor_camera``.
     """
 
     timesteps: Tensor
     posterior: Tensor
     noise: Tensor
-    wants_reference: list[bool]
+    use_reference: list[bool]
 
 
 class ScoreDistillation:
-    """The loss whose gradient is what a posed prior says of renders.
+    """The SDS loss of renders.
 
     Args:
-        denoiser: The prior, prepared for the clip.
-        config: Anchors, weights, range of times.
+        denoiser: Posed diffusion model, prepared for the video.
+        config: Anchors, guidance scale, range of diffusion times.
 
     Raises:
-        ValueError: if a picture frames the object much wider or narrower than the input: a posed prior knows
-            turns, and not zooms.
+        ValueError: if a given image frames the object much wider or narrower than the input: the model is
+            conditioned on rotations, not on zooms.
     """
 
     def __init__(self, denoiser: PosedDenoiser, config: GuidanceConfig) -> None:
@@ -57,22 +57,17 @@ class ScoreDistillation:
 
     @property
     def key(self) -> str:
-        """Return a hash of what the prior is; the configuration has its own."""
+        """Return the denoiser's hash, for resume keys; the configuration is hashed separately."""
         return self._denoiser.key
 
-    def loss(
-        self,
-        images: Tensor,
-        frames: list[int],
-        poses: list[OrbitPose],
-        progress: float,
-        generator: torch.Generator,
-    ) -> Tensor:
-        """See ``ImagePrior``."""
-        return self.loss_of(images, frames, poses, self.draw(len(images), progress, generator))
+    def sample(self, count: int, progress: float, generator: torch.Generator) -> SdsSamples:
+        """Return random numbers for a number of renders.
 
-    def draw(self, count: int, progress: float, generator: torch.Generator) -> SdsDraws:
-        """Draw for a number of renders; times are uniform in a range that falls as the run goes on."""
+        Args:
+            count: Number of renders B.
+            progress: Share of the steps done, 0 to 1; the range of diffusion times is annealed with it.
+            generator: Source of all random numbers.
+        """
         config, num_timesteps = self._config, len(self._denoiser.alphas_cumprod)
         share = min(progress / config.anneal_until, 1.0) if config.anneal_until > 0 else 1.0
         low, high = (
@@ -80,100 +75,103 @@ class ScoreDistillation:
             for start, end in zip(config.start_times, config.end_times, strict=True)
         )
         shape = (count, *self._denoiser.latent_shape)
-        return SdsDraws(
+        return SdsSamples(
             timesteps=torch.randint(low, high + 1, (count,), generator=generator),
             posterior=torch.randn(shape, generator=generator),
             noise=torch.randn(shape, generator=generator),
-            wants_reference=(torch.rand(count, generator=generator) < config.reference_share).tolist(),
+            use_reference=(torch.rand(count, generator=generator) < config.reference_share).tolist(),
         )
 
-    def loss_of(
-        self, images: Tensor, frames: Sequence[int], poses: Sequence[OrbitPose], draws: SdsDraws
+    def loss(
+        self, images: Tensor, frames: Sequence[int], poses: Sequence[OrbitPose], samples: SdsSamples
     ) -> Tensor:
-        """Return the loss for given draws.
+        """Return the loss of renders.
 
         With ``z`` the latents and ``g = w(t) (eps_hat - eps)`` held fixed, the loss ``0.5 |z - (z - g)|^2``
-        has the gradient ``g``, so no derivative of the network is needed.
+        has the gradient ``g``, so no derivative of the UNet is needed.
 
         Args:
             images: [B, S, S, 3] renders in 0..1.
             frames: B frame indices.
-            poses: B cameras.
-            draws: See ``draw``.
+            poses: B camera poses.
+            samples: Random numbers, see ``sample``.
 
         Returns:
-            A mean over renders and latent elements; its gradient stops at the renders.
+            A scalar, the mean over renders and latent elements; its gradient flows to the renders.
 
         Raises:
-            RuntimeError: if the prior's predictions have not been finite for some steps.
+            RuntimeError: if the noise predictions have not been finite for some steps.
         """
         conditions = [
-            (frame, anchor_camera(pose, self._denoiser.poses, self._config, wants))
-            for frame, pose, wants in zip(frames, poses, draws.wants_reference, strict=True)
+            (frame, anchor_camera(pose, self._denoiser.poses, self._config, use_reference))
+            for frame, pose, use_reference in zip(frames, poses, samples.use_reference, strict=True)
         ]
         with torch.enable_grad():
             pixels = images.detach().requires_grad_()
-            latents = self._denoiser.encode(pixels, draws.posterior)  # [B, C, h, w]
+            latents = self._denoiser.encode(pixels, samples.posterior)  # [B, C, h, w]
         with torch.no_grad():
-            signal = self._denoiser.alphas_cumprod[draws.timesteps].to(latents)[:, None, None, None]
-            noise = draws.noise.to(latents)
+            signal = self._denoiser.alphas_cumprod[samples.timesteps].to(latents)[:, None, None, None]
+            noise = samples.noise.to(latents)
             noisy = signal.sqrt() * latents + (1 - signal).sqrt() * noise
             predicted = self._denoiser.predict(
-                noisy, draws.timesteps, conditions, poses, self._config.guidance_scale
+                noisy, samples.timesteps, conditions, poses, self._config.guidance_scale
             )
-            gradient = (1 - signal) * (predicted - noise) / noise.numel()
-        (pulled,) = torch.autograd.grad(latents, pixels, gradient * _HALF_SCALE)
-        gradient, pulled = self._finite(gradient, pulled)
-        value = 0.5 * gradient.square().sum() * gradient.numel()
-        surrogate = (images * (pulled / _HALF_SCALE)).sum()
+            latent_gradient = (1 - signal) * (predicted - noise) / noise.numel()  # w(t) = 1 - alpha_bar
+        # The chain rule through the encoder alone; the scale keeps half-precision gradients from underflow.
+        (pixel_gradient,) = torch.autograd.grad(latents, pixels, latent_gradient * _HALF_SCALE)
+        latent_gradient, pixel_gradient = self._zero_overflows(latent_gradient, pixel_gradient)
+        value = 0.5 * latent_gradient.square().sum() * latent_gradient.numel()
+        surrogate = (images * (pixel_gradient / _HALF_SCALE)).sum()  # its gradient is pixel_gradient
         return value + surrogate - surrogate.detach()
 
-    def _finite(self, gradient: Tensor, pulled: Tensor) -> tuple[Tensor, Tensor]:
-        """Return gradients of latents [B, C, h, w] and of renders [B, S, S, 3], 0 for those not finite."""
-        is_finite = (gradient.flatten(1).isfinite().all(dim=1)) & (pulled.flatten(1).isfinite().all(dim=1))
+    def _zero_overflows(self, latent_gradient: Tensor, pixel_gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """Return gradients [B, C, h, w] and [B, S, S, 3] with those of renders that overflowed set to 0."""
+        is_finite = (latent_gradient.flatten(1).isfinite().all(dim=1)) & (
+            pixel_gradient.flatten(1).isfinite().all(dim=1)
+        )  # [B]
         self._num_overflows = 0 if is_finite.any() else self._num_overflows + 1
         if self._num_overflows >= _MAX_OVERFLOWS:
             raise RuntimeError(
-                f"guidance: the prior's predictions have not been finite for {_MAX_OVERFLOWS} steps; load it "
-                "in bfloat16 or float32."
+                f"guidance: the noise predictions have not been finite for {_MAX_OVERFLOWS} steps; load the "
+                "guidance model in bfloat16 or float32."
             )
         is_finite = is_finite[:, None, None, None]
-        return torch.where(is_finite, gradient, 0.0), torch.where(is_finite, pulled, 0.0)
+        return torch.where(is_finite, latent_gradient, 0.0), torch.where(is_finite, pixel_gradient, 0.0)
 
 
 def anchor_camera(
-    pose: OrbitPose, cameras: Sequence[OrbitPose], config: GuidanceConfig, wants_reference: bool
+    pose: OrbitPose, cameras: Sequence[OrbitPose], config: GuidanceConfig, use_reference: bool
 ) -> int:
-    """Return which given picture a prior is told of when it judges a render.
+    """Return the camera of the given image that conditions the noise prediction for a render.
 
     Args:
-        pose: Of the render.
-        cameras: Of the given pictures, the input's first.
-        config: ``anchors`` decides: ``sectors`` takes the input near its azimuth or when a coin
-            says so, else the posed view nearest in azimuth (official); ``nearest`` the one nearest by angle;
-            ``reference`` always the input.
-        wants_reference: The coin.
+        pose: Pose of the render.
+        cameras: Poses of the given images, the input's first.
+        config: Its ``anchors`` decides: ``sectors`` takes the input near its azimuth or where
+            ``use_reference`` is set, else the posed view nearest in azimuth (official); ``nearest`` the one
+            nearest by angle; ``reference`` always the input.
+        use_reference: Result of the random choice with probability ``reference_share``.
     """
     if config.anchors == "reference" or len(cameras) == 1:
         return 0
     if config.anchors == "nearest":
         return nearest_poses(pose, cameras)[0]
-    if wants_reference or _turn(pose, cameras[0]) < config.reference_azimuth_deg:
+    if use_reference or _azimuth_distance(pose, cameras[0]) < config.reference_azimuth_deg:
         return 0
-    return min(range(1, len(cameras)), key=lambda camera: _turn(pose, cameras[camera]))
+    return min(range(1, len(cameras)), key=lambda camera: _azimuth_distance(pose, cameras[camera]))
 
 
 def _check_framing(poses: Sequence[OrbitPose]) -> None:
-    """Raise ValueError unless all cameras see as much of the object's plane as the first, within 5 %."""
+    """Raise ValueError unless all cameras span as much of the object's plane as the first, within 5 %."""
     widths = [2 * pose.radius * math.tan(math.radians(pose.fovy_deg / 2)) for pose in poses]
     for camera, width in enumerate(widths[1:]):
         if abs(width / widths[0] - 1) > _FRAMING_TOLERANCE:
             raise ValueError(
-                f"guidance: view {camera} spans {width:.2f} of the scene, the input {widths[0]:.2f}; "
-                "expected the same, since the prior knows turns and not zooms. Choose anchors 'reference'."
+                f"guidance: view {camera} spans {width:.2f} world units, the input {widths[0]:.2f}; expected "
+                "the same, since the guidance model has no zoom. Choose guidance_anchors 'reference'."
             )
 
 
-def _turn(pose: OrbitPose, other: OrbitPose) -> float:
-    """Return the difference of two azimuths, 0 to 180 degrees."""
+def _azimuth_distance(pose: OrbitPose, other: OrbitPose) -> float:
+    """Return the absolute difference of two azimuths, 0 to 180 degrees."""
     return abs((pose.azimuth_deg - other.azimuth_deg + 180) % 360 - 180)

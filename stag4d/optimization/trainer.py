@@ -1,12 +1,11 @@
-"""The optimisation: one loop from posed views to a scene that moves."""
+"""The optimization loop: from posed views to a 4D Gaussian scene."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -15,7 +14,9 @@ import torch
 from torch import Tensor
 
 from ..geometry import OrbitPose
+from ..progress import Interrupted, Monitor, silent
 from ..rendering import render
+from ..resume import input_key
 from ..scene import (
     Deformation,
     GaussianModel4D,
@@ -25,35 +26,42 @@ from ..scene import (
     random_ball,
     visual_hull,
 )
-from ..types import Cameras, StepReport, ViewSet
+from ..types import Cameras, ViewSet
 from .config import OptimizationConfig
 from .densification import GradientStatistics, densify
 from .frame_pool import FrameMap, frame_pool
-from .guidance import ImagePrior, random_poses
+from .guidance import PosedDenoiser
 from .losses import view_losses
+from .novel_views import random_poses
 from .parameters import TrainableScene
-from .regularizers import elsewhere_penalties, field_penalties, gaussian_penalties
+from .regularizers import field_regularization, gaussian_regularization, novel_view_regularization
 from .schedules import frames_at, size_at
+from .score_distillation import ScoreDistillation
 from .training_views import TrainingViews
 
-_REPORT_EVERY = 10  # steps between reports and checks for numbers that are not finite
+_CHECK_EVERY = 10  # steps between checks for values that are not finite, and between notes to the monitor
 
 
-class _Draw(NamedTuple):
-    """What one of ``num_frames`` frames is compared with: C cameras and their backgrounds [C, 3].
+class _FrameSample(NamedTuple):
+    """Random choices for one frame of a step.
 
-    ``elsewhere`` is a camera anywhere, from which its shape is judged, None where it is not.
+    Attributes:
+        frame: Index of the frame.
+        cameras: [C] cameras to render, the input's first.
+        backgrounds: [C, 3].
+        num_frames: Frames of the step, over which losses are averaged.
+        novel_pose: Pose of the novel view that is regularized; None without such a term.
     """
 
     frame: int
     cameras: Tensor
     backgrounds: Tensor
     num_frames: int
-    elsewhere: OrbitPose | None
+    novel_pose: OrbitPose | None
 
 
-class _Compared(NamedTuple):
-    """One frame's share of the losses, its gradients in the parameters' order, and the renders' meta."""
+class _FrameResult(NamedTuple):
+    """One frame's share of the losses, its gradients in the parameters' order, and its renders' meta."""
 
     losses: dict[str, Tensor]
     gradients: Sequence[Tensor | None]
@@ -61,14 +69,14 @@ class _Compared(NamedTuple):
 
 
 class Trainer:
-    """A fit in progress: hyper-parameters, data, and the running state that a checkpoint holds.
+    """An optimization in progress: hyper-parameters, data, and the running state that a checkpoint holds.
 
     Args:
-        views: What is given; a copy at the size of the fit goes to ``device``.
+        views: Input frames and posed views; a copy at the size of the fit goes to ``device``.
         config: Hyper-parameters.
-        start: Gaussians to start from instead of the configured start.
-        prior: Judge of views that no picture shows; preset ``paper`` needs one.
-        device: Where to optimise.
+        start: Gaussians to start from instead of the configured initialization.
+        denoiser: Posed diffusion model for score distillation; preset ``paper`` needs one.
+        device: Device of the optimization.
         backend: Rasterizer, see ``rendering.rasterize``.
 
     Raises:
@@ -81,12 +89,13 @@ class Trainer:
         config: OptimizationConfig,
         *,
         start: Gaussians | None = None,
-        prior: ImagePrior | None = None,
+        denoiser: PosedDenoiser | None = None,
         device: torch.device | str = "cpu",
         backend: str = "auto",
     ) -> None:
-        config.check_prior(prior is not None)
-        self.config, self.prior, self.device, self.backend = config, prior, torch.device(device), backend
+        config.check_guidance(denoiser is not None)
+        self.config, self.device, self.backend = config, torch.device(device), backend
+        self.guidance = None if denoiser is None else ScoreDistillation(denoiser, config.guidance)
         self.given_start = start
         size = min(
             config.size, max(views.images.shape[1], views.view_images.shape[2] if views.num_views else 0)
@@ -102,12 +111,13 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(config.seed)
         self.step = 0
         self.seconds = 0.0
-        gaussians = start if start is not None else _start(self.views, config, self.generator)
+        self._losses: dict[str, Tensor] = {}
+        gaussians = start if start is not None else _initial_gaussians(self.views, config, self.generator)
         if len(gaussians) == 0:
             raise ValueError("start: no Gaussians; expected at least one.")
         for name, value in gaussians.as_dict().items():
             if not value.isfinite().all():
-                raise ValueError(f"start: {name} are not finite; every number must be.")
+                raise ValueError(f"start: {name} are not finite; every value must be.")
         deformation = None
         if views.num_frames > 1:
             sizes = replace(config.field, time_resolution=min(config.field.time_resolution, views.num_frames))
@@ -117,70 +127,78 @@ class Trainer:
 
     @cached_property
     def key(self) -> str:
-        """A hash of what decides the result: views, cameras, configuration, prior, a given start."""
-        digest = hashlib.sha256(json.dumps(self.config.as_json(), sort_keys=True).encode())
-        given = [self.views.premultiplied, self.views.cameras.viewmats, self.views.cameras.Ks]
+        """Hash of the inputs: views, cameras, configuration, guidance, given start."""
+        inputs = [self.views.premultiplied, self.views.cameras.viewmats, self.views.cameras.Ks]
         if self.given_start is not None:
-            given += self.given_start.as_dict().values()
-        for tensor in given:
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-        if self.prior is not None:
-            digest.update(self.prior.key.encode())
-        return digest.hexdigest()
+            inputs += self.given_start.as_dict().values()
+        guidance = "" if self.guidance is None else self.guidance.key
+        return input_key(json.dumps(self.config.as_json(), sort_keys=True), *inputs, guidance)
 
-    def run(
-        self,
-        on_report: Callable[[StepReport], None] = lambda report: None,
-        should_stop: Callable[[], bool] = lambda: False,
-    ) -> GaussianModel4D:
-        """Optimise until the last step, or until asked to stop; what was reached is kept either way.
+    @property
+    def losses(self) -> dict[str, float]:
+        """Weighted loss terms of the last step by name, and their ``total``; empty before the first step."""
+        values = {name: value.item() for name, value in self._losses.items()}
+        return {**values, "total": sum(values.values())} if values else {}
+
+    def run(self, monitor: Monitor = silent) -> GaussianModel4D:
+        """Optimize until the last step.
 
         Args:
-            on_report: Called every few steps and after the last.
-            should_stop: Asked after every step.
+            monitor: Called after every step; after an interrupt the trainer holds the state of that step.
 
         Returns:
             The scene.
 
         Raises:
-            RuntimeError: if a number is not finite or no Gaussian is left; it says at which step.
+            RuntimeError: if a value is not finite or no Gaussian is left; it names the step.
         """
         began = time.perf_counter() - self.seconds
-        is_last = self.step == self.config.steps
+        num_steps, note = self.config.steps, ""
         with frame_pool(self.device) as map_frames:
-            while not is_last:
-                losses = self._advance(map_frames)
+            while self.step < num_steps:
+                self._losses = self._advance(map_frames)
                 self.seconds = time.perf_counter() - began
-                is_last = self.step == self.config.steps or should_stop()
-                if is_last or self.step % _REPORT_EVERY == 0:
-                    on_report(self._report(losses))
+                if self.step == num_steps or self.step % _CHECK_EVERY == 0:
+                    note = self._check()
+                try:
+                    monitor("optimize", self.step, num_steps, note=note, preview=self.model)
+                except Interrupted:
+                    self._check()  # what is kept is finite
+                    raise
         return self.model()
 
     def model(self) -> GaussianModel4D:
-        """Return a copy of the scene as it is now, on the CPU, without gradients."""
+        """Return a copy of the current scene, on the CPU, without gradients."""
         return GaussianModel4D(self.scene.gaussians, self.scene.deformation, self.info).to("cpu")
 
     def _advance(self, map_frames: FrameMap) -> dict[str, Tensor]:
-        """Do one step; returns the weighted loss terms."""
+        """Do one optimization step; returns the weighted loss terms."""
         config, scene = self.config, self.scene
         progress = self.step / config.steps
         scene.set_rates(config.rates, progress)
-        draws = self._draw(progress)
-        results = map_frames(lambda draw: self._compare(draw, progress), draws)
+
+        # Photometric losses and novel-view regularization: frame by frame, each with gradients of its own.
+        samples = self._sample_frames(progress)
+        results = map_frames(lambda sample: self._frame_losses(sample, progress), samples)
         losses = {
-            name: torch.stack([part.losses[name] for part in results]).sum() for name in results[0].losses
+            name: torch.stack([result.losses[name] for result in results]).sum() for name in results[0].losses
         }
         metas = [result.meta for result in results]
-        priors = gaussian_penalties(scene.gaussians, config.regularizers)
-        if (field := self._field(progress)) is not None:
-            priors |= field_penalties(field.hexplane, config.regularizers)
-        if self.prior is not None:
-            priors["guidance"], guided = self._ask(self.prior, [draw.frame for draw in draws], progress)
-            metas += guided
-        if priors:
-            torch.stack(list(priors.values())).sum().backward()
-        for result in results:
+
+        # Terms of the whole scene: regularization and score distillation.
+        terms = gaussian_regularization(scene.gaussians, config.regularizers)
+        if (deformation := self._deformation_at(progress)) is not None:
+            terms |= field_regularization(deformation.hexplane, config.regularizers)
+        if self.guidance is not None:
+            terms["guidance"], guidance_metas = self._guidance_loss(
+                self.guidance, [sample.frame for sample in samples], progress
+            )
+            metas += guidance_metas
+        if terms:
+            torch.stack(list(terms.values())).sum().backward()
+        for result in results:  # in the frames' order: the same sums for any number of threads
             scene.add_gradients(result.gradients)
+
         scene.optimizer.step()
         if config.densification.strategy is not None:
             self.statistics.observe(metas)
@@ -188,83 +206,66 @@ class Trainer:
         self.step += 1
         if config.densification.is_due(self.step, config.steps):
             self._densify()
-        return losses | priors
+        return losses | terms
 
-    def _draw(self, progress: float) -> list[_Draw]:
-        """Draw what the step compares: distinct frames, or one over and over while no other is seen."""
+    def _sample_frames(self, progress: float) -> list[_FrameSample]:
+        """Return the step's frames, distinct unless only one is available, with cameras and backgrounds."""
         batch = self.config.batch
-        seen = frames_at(progress, self.views.num_frames, batch.static_until, batch.spread_until)
-        order = torch.randperm(len(seen), generator=self.generator)[: batch.num_frames].tolist()
-        frames = [seen[place] for place in order]
-        if len(seen) == 1:
+        available = frames_at(progress, self.views.num_frames, batch.static_until, batch.spread_until)
+        order = torch.randperm(len(available), generator=self.generator)[: batch.num_frames].tolist()
+        frames = [available[index] for index in order]
+        if len(available) == 1:
             frames *= batch.num_frames
-        elsewhere: Sequence[OrbitPose | None] = [None] * len(frames)
-        if self.config.regularizers.looks_elsewhere:
-            elsewhere = random_poses(self.config.guidance, len(frames), self.info.input_pose, self.generator)
-        draws = []
-        for frame, pose in zip(frames, elsewhere, strict=True):
-            drawn = (
-                torch.randperm(self.views.num_cameras - 1, generator=self.generator)[: batch.num_views] + 1
-            )
-            cameras = torch.cat([torch.zeros(1, dtype=torch.long), drawn])  # [C], the input first
+        novel_poses: Sequence[OrbitPose | None] = [None] * len(frames)
+        if self.config.regularizers.need_novel_views:
+            novel_poses = random_poses(len(frames), self.info.input_pose, self.generator)
+        samples = []
+        for frame, novel_pose in zip(frames, novel_poses, strict=True):
+            order_of_views = torch.randperm(self.views.num_cameras - 1, generator=self.generator)
+            chosen = order_of_views[: batch.num_views] + 1
+            cameras = torch.cat([torch.zeros(1, dtype=torch.long), chosen])  # [C], the input's first
             backgrounds = torch.ones(len(cameras), 3)
             if batch.background == "random":
                 backgrounds = torch.rand(len(cameras), 3, generator=self.generator)
             cameras, backgrounds = cameras.to(self.device), backgrounds.to(self.device)
-            draws.append(_Draw(frame, cameras, backgrounds, len(frames), pose))
-        return draws
+            samples.append(_FrameSample(frame, cameras, backgrounds, len(frames), novel_pose))
+        return samples
 
-    def _compare(self, draw: _Draw, progress: float) -> _Compared:
-        """Render one frame and compare it with its pictures; the gradients are not yet in the parameters."""
+    def _frame_losses(self, sample: _FrameSample, progress: float) -> _FrameResult:
+        """Render one frame, and return its losses and their gradients.
+
+        Gradients are returned and not accumulated: frames run on threads, and accumulating in the order in
+        which threads finish would change the last bits from run to run.
+        """
         size = size_at(progress, self.views.size, self.config.batch.sizes)
-        gaussians = self._posed([draw.frame], progress)[0]
-        cameras = self.views.scaled(size)[draw.cameras]
-        output = render(gaussians, cameras, background=draw.backgrounds, backend=self.backend)
-        targets = self.views.targets(draw.frame, draw.cameras, draw.backgrounds, size)
-        sums = view_losses(output, targets, draw.cameras == 0, self.config.losses, progress)
-        losses = {name: value / (len(draw.cameras) * draw.num_frames) for name, value in sums.items()}
-        if draw.elsewhere is not None:
-            camera = Cameras.from_poses([draw.elsewhere], size, size).to(self.device)
+        gaussians = self._posed([sample.frame], progress)[0]
+        cameras = self.views.scaled(size)[sample.cameras]
+        output = render(gaussians, cameras, background=sample.backgrounds, backend=self.backend)
+        targets = self.views.targets(sample.frame, sample.cameras, sample.backgrounds, size)
+        sums = view_losses(output, targets, sample.cameras == 0, self.config.losses, progress)
+        losses = {name: value / (len(sample.cameras) * sample.num_frames) for name, value in sums.items()}
+        if sample.novel_pose is not None:
+            camera = Cameras.from_poses([sample.novel_pose], size, size).to(self.device)
             weights = self.config.regularizers
-            seen = render(gaussians, camera, with_depth=weights.depth_roughness > 0, backend=self.backend)
-            for name, value in elsewhere_penalties(seen, weights).items():
-                losses[name] = value / draw.num_frames
-        means2d = output.meta["means2d"]
+            novel = render(gaussians, camera, with_depth=weights.depth_roughness > 0, backend=self.backend)
+            for name, value in novel_view_regularization(novel, weights).items():
+                losses[name] = value / sample.num_frames
+        parameters, means2d = self.scene.parameters(), output.meta["means2d"]
         total = torch.stack(list(losses.values())).sum()
-        *gradients, means2d.grad = torch.autograd.grad(
-            total, [*self.scene.parameters(), means2d], allow_unused=True
-        )
-        return _Compared({name: value.detach() for name, value in losses.items()}, gradients, output.meta)
+        gradients = torch.autograd.grad(total, [*parameters, means2d], allow_unused=True)
+        means2d.grad = gradients[-1]  # for the densification's statistics
+        detached = {name: value.detach() for name, value in losses.items()}
+        return _FrameResult(detached, gradients[:-1], output.meta)
 
-    def _field(self, progress: float) -> Deformation | None:
-        """Return the field once things move."""
-        return self.scene.deformation if progress >= self.config.batch.static_until else None
-
-    def _posed(self, frames: list[int], progress: float) -> PosedGaussians:
-        """Return the Gaussians at the frames' times; the canonical ones while static."""
-        model = GaussianModel4D(self.scene.gaussians, self._field(progress), self.info)
-        return model.at(self.frame_times[frames])
-
-    def _densify(self) -> None:
-        """Add and remove Gaussians; raises RuntimeError if none is left or numbers are not finite."""
-        self._check_finite()  # first: what is not finite would be pruned
-        densify(self.scene, self.statistics, self.config.densification, self.generator)
-        self.statistics = GradientStatistics.zeros(len(self.scene.gaussians), self.device)
-        if len(self.scene.gaussians) == 0:
-            raise RuntimeError(
-                f"step {self.step}: no Gaussian is left after pruning; lower min_opacity or raise "
-                "max_scale of the densification."
-            )
-
-    def _ask(
-        self, prior: ImagePrior, frames: list[int], progress: float
+    def _guidance_loss(
+        self, guidance: ScoreDistillation, frames: list[int], progress: float
     ) -> tuple[Tensor, list[Mapping[str, Any]]]:
-        """Render the step's frames from random poses; a prior's weighted loss and the renders' metas."""
-        guidance = self.config.guidance
+        """Return the weighted SDS loss of the step's frames from random poses, and the renders' metas."""
+        config = self.config.guidance
         posed = self._posed(frames, progress)
         size = size_at(progress, self.views.size, self.config.batch.sizes)
-        poses = random_poses(guidance, len(frames), self.info.input_pose, self.generator)
-        is_white = torch.rand(len(frames), 1, generator=self.generator) < 0.5  # official: a coin per render
+        poses = random_poses(len(frames), self.info.input_pose, self.generator, config.max_elevation_deg)
+        is_white = torch.rand(len(frames), 1, generator=self.generator) < 0.5  # official: white or black
         backgrounds = is_white.float().expand(-1, 3).to(self.device)  # [B, 3]
         outputs = [
             render(
@@ -276,21 +277,41 @@ class Trainer:
             for index, pose in enumerate(poses)
         ]
         images = torch.cat([output.images for output in outputs])  # [B, S, S, 3]
-        loss = prior.loss(images, frames, poses, progress, self.generator)
-        return guidance.weight * loss, [output.meta for output in outputs]
+        samples = guidance.sample(len(images), progress, self.generator)
+        loss = guidance.loss(images, frames, poses, samples)
+        return config.weight * loss, [output.meta for output in outputs]
 
-    def _report(self, losses: dict[str, Tensor]) -> StepReport:
-        """Return the step's numbers after checking them."""
-        values = {name: value.item() for name, value in losses.items()}
-        for name, value in values.items():
+    def _deformation_at(self, progress: float) -> Deformation | None:
+        """Return the deformation field once the scene moves, None during the static phase."""
+        return self.scene.deformation if progress >= self.config.batch.static_until else None
+
+    def _posed(self, frames: list[int], progress: float) -> PosedGaussians:
+        """Return the Gaussians deformed to the frames' times; during the static phase the canonical ones."""
+        model = GaussianModel4D(self.scene.gaussians, self._deformation_at(progress), self.info)
+        return model.at(self.frame_times[frames])
+
+    def _densify(self) -> None:
+        """Clone, split and prune Gaussians; raises RuntimeError if none is left or values are not finite."""
+        self._check_parameters()  # first: values that are not finite would be pruned
+        densify(self.scene, self.statistics, self.config.densification, self.generator)
+        self.statistics = GradientStatistics.zeros(len(self.scene.gaussians), self.device)
+        if len(self.scene.gaussians) == 0:
+            raise RuntimeError(
+                f"step {self.step}: no Gaussian is left after pruning; lower min_opacity or raise "
+                "max_scale of the densification."
+            )
+
+    def _check(self) -> str:
+        """Raise RuntimeError unless losses and parameters are finite; returns the monitor's note."""
+        losses = self.losses
+        for name, value in losses.items():
             if not math.isfinite(value):
                 raise RuntimeError(f"step {self.step}: the {name} loss is {value}; lower the learning rates.")
-        self._check_finite()  # parameters can break while culling keeps the losses finite
-        values["total"] = sum(values.values())
-        return StepReport(self.step, self.config.steps, values, len(self.scene.gaussians))
+        self._check_parameters()  # they can diverge while culling keeps the losses finite
+        return f"loss {losses['total']:.4f}, {len(self.scene.gaussians)} Gaussians"
 
-    def _check_finite(self) -> None:
-        """Raise RuntimeError with the first kind of parameter that is not finite, if one is not."""
+    def _check_parameters(self) -> None:
+        """Raise RuntimeError with the first kind of parameter that is not finite, if there is one."""
         for group in self.scene.optimizer.param_groups:
             if not all(torch.isfinite(value).all() for value in group["params"]):
                 raise RuntimeError(
@@ -298,8 +319,10 @@ class Trainer:
                 )
 
 
-def _start(views: TrainingViews, config: OptimizationConfig, generator: torch.Generator) -> Gaussians:
-    """Return the configured start, on the CPU."""
+def _initial_gaussians(
+    views: TrainingViews, config: OptimizationConfig, generator: torch.Generator
+) -> Gaussians:
+    """Return the configured initial Gaussians, on the CPU."""
     start = config.start
     if start.kind == "ball":
         return random_ball(start.num_points, start.bound, generator)

@@ -1,4 +1,4 @@
-"""What one optimisation step sees: a clip at one size, and what renders of it are compared with."""
+"""The given images at the size of the fit, and the targets of renders."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..data.resizing import resize_with_matte
+from ..data.resizing import resize_with_alpha
 from ..types import Cameras, ViewSet
 
 
 class Targets(NamedTuple):
-    """What C renders of one frame should look like.
+    """Targets of C renders of one frame.
 
     Attributes:
         images: [C, H, W, 3] composited on the backgrounds.
@@ -28,10 +28,10 @@ class Targets(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class TrainingViews:
-    """All given pictures of a clip; camera 0 is the input's, the others are the posed views in order.
+    """All given images; camera 0 is the input's, the others are the posed views in order.
 
     Attributes:
-        premultiplied: [F, 1 + V, S, S, 4] uint8 RGBA, colour times alpha: a fourth of the memory of floats.
+        premultiplied: [F, 1 + V, S, S, 4] uint8 RGBA, color times alpha: a fourth of the memory of floats.
         cameras: 1 + V cameras of size S.
     """
 
@@ -40,7 +40,7 @@ class TrainingViews:
 
     @classmethod
     def from_views(cls, views: ViewSet, size: int) -> TrainingViews:
-        """Bring the input frames and the posed views, whatever their sizes, to ``size`` pixels."""
+        """Resize the input frames and the posed views to ``size`` pixels."""
         poses = (views.input_pose, *views.view_poses)
         premultiplied = torch.empty(views.num_frames, len(poses), size, size, 4, dtype=torch.uint8)
         for frame in range(views.num_frames):
@@ -77,13 +77,13 @@ class TrainingViews:
         return Cameras(self.cameras.viewmats, Ks, size, size)
 
     def targets(self, frame: int, cameras: Tensor, backgrounds: Tensor, size: int) -> Targets:
-        """Return the pictures that renders of one frame are compared with.
+        """Return the targets of renders of one frame.
 
         Args:
             frame: Frame index.
             cameras: [C] camera indices.
             backgrounds: [C, 3] RGB.
-            size: Pixels; smaller than S averages areas.
+            size: Pixels; below S the images are averaged over areas.
 
         Returns:
             Targets of C renders.
@@ -96,19 +96,19 @@ class TrainingViews:
         return Targets(images, alphas)
 
     def on_white(self, camera: int) -> Targets:
-        """Return one camera's pictures of all frames, [F, S, S, 3] on white, and their mattes."""
+        """Return one camera's images of all frames, [F, S, S, 3] on white, and their alphas."""
         white, chosen = torch.ones(1, 3), torch.tensor([camera])
         frames = [self.targets(frame, chosen, white, self.size) for frame in range(self.num_frames)]
         return Targets(torch.cat([one.images for one in frames]), torch.cat([one.alphas for one in frames]))
 
 
 def _premultiplied_bytes(image: Tensor, alpha: Tensor, size: int) -> Tensor:
-    """Return [size, size, 4] uint8, colour times alpha, of an image [H, W, 3] and its matte [H, W]."""
+    """Return [size, size, 4] uint8, color times alpha, of an image [H, W, 3] and its alpha [H, W]."""
     if image.shape[0] != size:
-        colors, matte = resize_with_matte(image.numpy(), alpha.numpy(), size)
+        colors, resized_alpha = resize_with_alpha(image.numpy(), alpha.numpy(), size)
         image, alpha = (
             torch.from_numpy(np.ascontiguousarray(colors)),
-            torch.from_numpy(np.ascontiguousarray(matte)),
+            torch.from_numpy(np.ascontiguousarray(resized_alpha)),
         )
     rgba = torch.cat([image * alpha[..., None], alpha[..., None]], dim=-1)
     return (rgba.clamp(0, 1) * 255).round().byte()

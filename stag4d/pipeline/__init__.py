@@ -1,8 +1,7 @@
-"""The method end to end, as plain calls: what the commands, the nodes and the tests run."""
+"""The method end to end, as the functions that the commands, the nodes and the benchmarks call."""
 
 from .demo import demo
-from .fitting import CHECKPOINT, PriorMaker, Report, fit, fit_without_view, write_fit
-from .listeners import Listeners
+from .fitting import CHECKPOINT, DenoiserMaker, Report, fit, fit_without_view, write_fit
 from .models import DTYPES, ModelKind, bundled_models, model_folder
 from .scenes import (
     evaluate,
@@ -16,9 +15,8 @@ from .scenes import (
 __all__ = [
     "CHECKPOINT",
     "DTYPES",
-    "Listeners",
+    "DenoiserMaker",
     "ModelKind",
-    "PriorMaker",
     "Report",
     "bundled_models",
     "demo",

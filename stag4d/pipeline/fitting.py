@@ -1,4 +1,4 @@
-"""Fitting a scene to views: with checkpoints, a report, and a view left out to measure on."""
+"""Fit of a scene to views: with checkpoints, a report, and a held-out view to measure on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,38 +18,36 @@ from ..data import hold_out_view
 from ..evaluation.metrics import check_measurable, compare_on_white, on_white, psnr
 from ..export import encode_s4d, write_html
 from ..geometry import nearest_poses
-from ..optimization import ImagePrior, OptimizationConfig, Trainer
-from ..optimization.checkpoint import load_checkpoint, save_checkpoint
-from ..optimization.training_views import TrainingViews
+from ..optimization import OptimizationConfig, PosedDenoiser, Trainer, TrainingViews
+from ..optimization.checkpoint import load_state, save_state
+from ..progress import Interrupted, Monitor, Preview, silent
 from ..rendering import select_backend
+from ..resume import Checkpoint, CheckpointFolder
 from ..scene import GaussianModel4D, Gaussians, save_scene
-from ..types import StepReport, ViewSet
-from .scenes import ignore, render_views, write_turntable
+from ..types import ViewSet
+from .scenes import render_views, write_turntable
 
 _logger = logging.getLogger(__name__)
 
-CHECKPOINT_SECONDS = 30.0
-SCENE_SECONDS = 1.0  # between two looks at a scene in the making
-CHECKPOINT = "checkpoint.safetensors"  # of an unfinished fit; the caller removes it once the scene is safe
-_LEAST_TURNTABLE = 64  # pixels
+CHECKPOINT = "checkpoint.safetensors"  # of an unfinished fit in its output folder
+_MIN_TURNTABLE_SIZE = 64  # pixels
 
-ReportCallback = Callable[[StepReport], None]
-SceneCallback = Callable[[GaussianModel4D], None]
-PriorMaker = Callable[[ViewSet], ImagePrior]
+DenoiserMaker = Callable[[ViewSet, Monitor], PosedDenoiser]
+"""Prepares a posed diffusion model for the views that are fitted."""
 
 
 @dataclass
 class Report:
-    """What ``report.json`` says about a fit.
+    """Contents of ``report.json``.
 
     Attributes:
-        settings: The configuration, at the size that the views allowed.
+        settings: The configuration, with the size that the views allowed.
         seconds: Wall time by stage.
         losses: Weighted loss terms of the last step.
-        steps: Steps done; fewer than planned when the fit was stopped.
-        num_gaussians: Of the scene.
+        steps: Steps done; fewer than configured if the fit was interrupted.
+        num_gaussians: Number of Gaussians of the scene.
         backend: Rasterizer.
-        metrics: Scores where a truth is known.
+        metrics: Metrics where ground truth is known.
     """
 
     settings: dict[str, Any] = field(default_factory=dict)
@@ -80,102 +78,84 @@ def fit(
     config: OptimizationConfig,
     *,
     start: Gaussians | None = None,
-    checkpoint: Path | None = None,
-    unfinished: Path | None = None,
-    resume: bool = False,
-    make_prior: PriorMaker | None = None,
+    checkpoint: Checkpoint | CheckpointFolder | None = None,
+    make_denoiser: DenoiserMaker | None = None,
     device: torch.device | str = "cpu",
     backend: str = "auto",
-    on_report: ReportCallback = ignore,
-    on_scene: SceneCallback = ignore,
-    should_stop: Callable[[], bool] = lambda: False,
+    monitor: Monitor = silent,
 ) -> tuple[GaussianModel4D, Report]:
-    """Fit a scene to views, with checkpoints.
+    """Fit a scene to views; an interrupted fit returns the scene that it reached.
 
     Args:
-        views: What is given.
+        views: Input frames and posed views.
         config: Hyper-parameters.
-        start: Gaussians to start from instead of the configured start.
-        checkpoint: File to keep the state in, every half minute and when stopped early; the caller removes it
-            once the scene is safe.
-        unfinished: Folder to keep it in instead, in a file named for what decides the result: a fit that is
-            stopped early leaves its scene beside it, one that is done removes both.
-        resume: Whether to go on from the state, if it is there.
-        make_prior: Makes a judge of unseen views from the views that are fitted.
-        device: Where to optimise.
+        start: Gaussians to start from instead of the configured initialization.
+        checkpoint: Keeps the state, every half minute and when interrupted. A single file is the caller's to
+            remove, once the scene is safe. In a folder, an interrupted fit also leaves its scene beside the
+            checkpoint, and a finished one removes both.
+        make_denoiser: Prepares a posed diffusion model for score distillation.
+        device: Device of the optimization.
         backend: Rasterizer.
-        on_report: Called every few steps.
-        on_scene: Called about every second with a copy of the scene so far.
-        should_stop: Asked after every step.
+        monitor: Called after every step with the scene as preview, and while the denoiser is prepared.
 
     Returns:
-        The scene and what there is to report.
+        The scene and the report, whose ``steps`` are fewer than configured if the fit was interrupted.
 
     Raises:
+        Interrupted: if the user cancels before the first step.
         ValueError: if the views, the configuration and the checkpoint do not fit together.
-        RuntimeError: if the optimisation breaks down, or the checkpoint cannot be written.
+        RuntimeError: if the optimization diverges, or the checkpoint cannot be written.
     """
     report = Report(backend=select_backend(device, backend))
     with report.stage("start"):
-        prior = None if make_prior is None else make_prior(views)
-        trainer = Trainer(views, config, start=start, prior=prior, device=device, backend=backend)
-        if unfinished is not None:
-            checkpoint = unfinished / f"unfinished_{trainer.key[:16]}.checkpoint"
-        if checkpoint is not None and resume:
-            _go_on(trainer, checkpoint, is_expected=unfinished is None)
+        denoiser = None if make_denoiser is None else make_denoiser(views, monitor)
+        trainer = Trainer(views, config, start=start, denoiser=denoiser, device=device, backend=backend)
+        folder = checkpoint if isinstance(checkpoint, CheckpointFolder) else None
+        if isinstance(checkpoint, CheckpointFolder):
+            checkpoint = checkpoint.checkpoint(trainer.key, ".checkpoint")
+        if checkpoint is not None and load_state(checkpoint, trainer):
+            _logger.info("resumed at step %d of %d.", trainer.step, config.steps)
     report.settings = dict(trainer.info.settings)
     _logger.info(
         "preset %s: %d steps on %d frames and %d posed views, %d pixels, %s on %s.",
         config.preset, config.steps, views.num_frames, views.num_views, trainer.views.size, report.backend,
         trainer.device,
     )  # fmt: skip
-    last_saved = last_shown = time.monotonic()
 
-    def watch(step: StepReport) -> None:
-        nonlocal last_saved, last_shown
-        report.losses = dict(step.losses)
-        on_report(step)
-        if checkpoint is not None and time.monotonic() - last_saved > CHECKPOINT_SECONDS:
-            save_checkpoint(checkpoint, trainer)
-            last_saved = time.monotonic()
-        if on_scene is not ignore and time.monotonic() - last_shown > SCENE_SECONDS:
-            on_scene(trainer.model())
-            last_shown = time.monotonic()
+    def save_and_report(
+        stage: str, done: int, total: int, *, note: str = "", preview: Preview | None = None
+    ) -> None:
+        if checkpoint is not None and checkpoint.is_due():
+            save_state(checkpoint, trainer)
+        monitor(stage, done, total, note=note, preview=preview)
 
-    model = trainer.run(watch, should_stop)
+    with suppress(Interrupted):
+        trainer.run(save_and_report)
+    model = trainer.model()
     report.seconds["optimize"] = round(trainer.seconds, 3)  # with those before a resume
+    report.losses, report.steps, report.num_gaussians = trainer.losses, trainer.step, len(model.gaussians)
     if checkpoint is not None and trainer.step < config.steps:
-        save_checkpoint(checkpoint, trainer)
-        if unfinished is not None:
-            save_scene(checkpoint.with_suffix(".safetensors"), model)
-        _logger.info("stopped at step %d of %d.", trainer.step, config.steps)
-    elif checkpoint is not None and unfinished is not None:
-        for suffix in (".checkpoint", ".safetensors"):
-            checkpoint.with_suffix(suffix).unlink(missing_ok=True)
-    report.steps, report.num_gaussians = trainer.step, len(model.gaussians)
+        save_state(checkpoint, trainer)
+        if folder is not None:
+            save_scene(checkpoint.path.with_suffix(".safetensors"), model)
+        _logger.info("interrupted at step %d of %d.", trainer.step, config.steps)
+    elif checkpoint is not None and folder is not None:
+        checkpoint.remove()
+        checkpoint.path.with_suffix(".safetensors").unlink(missing_ok=True)
     return model, report
-
-
-def _go_on(trainer: Trainer, checkpoint: Path, is_expected: bool) -> None:
-    """Load a checkpoint if it is there; if it is not, say so where it was expected."""
-    if checkpoint.exists():
-        load_checkpoint(checkpoint, trainer)
-        _logger.info("resumed at step %d of %d.", trainer.step, trainer.config.steps)
-    elif is_expected:
-        _logger.warning("%s: no such checkpoint; the fit starts from the beginning.", checkpoint)
 
 
 def write_fit(folder: Path, model: GaussianModel4D, report: Report, size: int | None = None) -> None:
     """Write ``scene.safetensors``, ``scene.html``, ``turntable.mp4`` and ``report.json`` into a folder.
 
     Args:
-        folder: Where to.
+        folder: Output folder.
         model: The scene.
-        report: Of the fit.
-        size: Of the turntable, pixels; None is that of the fit, or a little more where that is tiny.
+        report: The fit's report.
+        size: Turntable size, pixels; None is that of the fit, at least 64.
     """
     if size is None:
-        size = max(int(model.info.settings["size"]), _LEAST_TURNTABLE)
+        size = max(int(model.info.settings["size"]), _MIN_TURNTABLE_SIZE)
     with report.stage("write"):
         save_scene(folder / "scene.safetensors", model)
         write_turntable(folder / "turntable.mp4", model, size)
@@ -188,21 +168,21 @@ def fit_without_view(
 ) -> tuple[GaussianModel4D, Report]:
     """Fit to all views but one and measure on that one.
 
-    The baseline is the given picture whose viewing direction is nearest by angle; of two equally near, the
-    better. Pictures are compared at the size of the fit, or their own if that is smaller.
+    The baseline is the given image whose viewing direction is nearest by angle; of two equally near, the
+    better. Images are compared at the size of the fit, or their own if that is smaller.
 
     Args:
-        views: The whole set.
-        index: The posed view to leave out.
+        views: All views.
+        index: The posed view to hold out.
         config: Hyper-parameters.
         options: See ``fit``.
 
     Returns:
-        The scene and the report, whose metrics have ``psnr`` of the left-out view on white, ``nearest_psnr``
+        The scene and the report, whose metrics have ``psnr`` of the held-out view on white, ``nearest_psnr``
         of the baseline and their difference ``gain_db``.
 
     Raises:
-        ValueError: if there is no such view, or its pictures are too small to measure; the rest see ``fit``.
+        ValueError: if there is no such view, or its images are too small to measure; the rest see ``fit``.
     """
     remaining, (pose, images, _) = hold_out_view(views, index)
     size = min(images.shape[1], config.size)

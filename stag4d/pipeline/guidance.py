@@ -1,30 +1,24 @@
-"""Score distillation for a fit: a posed prior from a folder, prepared for the clip that is fitted."""
+"""Score distillation of a fit: a posed network prepared for the views that are fitted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 
-from ..diffusion import Zero123Model, Zero123Prior
-from ..optimization import OptimizationConfig, ScoreDistillation
+from ..diffusion import PosedNetwork, PosedPrior
+from ..progress import Monitor
 from ..types import ViewSet
-from .fitting import PriorMaker
+from .fitting import DenoiserMaker
 
 
-def distilling(
-    model: Zero123Model, config: OptimizationConfig, on_frame: Callable[[int], None] = lambda done: None
-) -> PriorMaker:
-    """Return what ``fit`` takes as ``make_prior``.
+def denoiser_maker(network: PosedNetwork, seed: int) -> DenoiserMaker:
+    """Return the ``make_denoiser`` of ``fit`` for a posed network.
 
     Args:
-        model: The posed prior.
-        config: Of the fit; its seed draws the samples of the conditions' posterior.
-        on_frame: Called with the number of frames done, after each that the prior is told of.
+        network: The network, on the device where it runs.
+        seed: Seed of the noise that samples the posterior of the conditioning images.
     """
 
-    def make(views: ViewSet) -> ScoreDistillation:
-        generator = torch.Generator().manual_seed(config.seed)
-        return ScoreDistillation(Zero123Prior(model, views, generator, on_frame=on_frame), config.guidance)
+    def make(views: ViewSet, monitor: Monitor) -> PosedPrior:
+        return PosedPrior(network, views, torch.Generator().manual_seed(seed), monitor=monitor)
 
     return make

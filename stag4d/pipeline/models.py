@@ -1,4 +1,4 @@
-"""What users choose of a model: a folder, or one that ships with the package, and the type of its weights."""
+"""Model arguments of users: a folder or a bundled model, and the data type of the weights."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import torch
 from ..weights import FOLDER
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-"""Types that the networks may have, by the names that users give."""
+"""Data types of networks by the names that users give."""
 
 ModelKind = Literal["multiview", "guidance"]
 
 _BUNDLED = "bundled/"
 _INDEX = "model_index.json"
-_TELLING: dict[ModelKind, str] = {  # the field of an index that only this kind has
+_INDEX_FIELDS: dict[ModelKind, str] = {  # the field of an index that only this kind has
     "multiview": "ramping_coefficients",
     "guidance": "clip_camera_projection",
 }
 
 
 def bundled_models(kind: ModelKind) -> dict[str, Path]:
-    """Return the folders of the models of a kind that ship with the package, by ``bundled/NAME``."""
+    """Return the folders of the bundled models of a kind by their names, ``bundled/NAME``."""
     return {
         f"{_BUNDLED}{index.parent.name}": index.parent
         for index in sorted(FOLDER.glob(f"*/{_INDEX}"))
-        if _TELLING[kind] in json.loads(index.read_text(encoding="utf-8"))
+        if _INDEX_FIELDS[kind] in json.loads(index.read_text(encoding="utf-8"))
     }
 
 
@@ -37,15 +37,15 @@ def model_folder(name: str, kind: ModelKind) -> Path:
 
     Args:
         name: A folder, or ``bundled/NAME``.
-        kind: What it is to be.
+        kind: The kind of model.
 
     Raises:
-        ValueError: if no bundled model of that kind has the name; it lists those that are there.
+        ValueError: if no bundled model of that kind has the name; it lists those that exist.
     """
     if not name.startswith(_BUNDLED):
         return Path(name)
     models = bundled_models(kind)
     if name not in models:
-        there = ", ".join(models) or "a folder: this copy of the package has none"
-        raise ValueError(f"{name}: no such {kind} model in the package; expected {there}.")
+        known = ", ".join(models) or "a folder: this copy of the package has none"
+        raise ValueError(f"{name}: no such {kind} model in the package; expected {known}.")
     return models[name]

@@ -1,9 +1,9 @@
-"""What is done with a scene: import, pictures from any angle, comparison with truth."""
+"""Uses of a scene: import, renders of any view, comparison with ground truth."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,16 @@ from torch import Tensor
 
 from ..evaluation import evaluate_folder
 from ..export import (
-    forget_render_poses,
     read_official_ply,
-    render_file,
+    remove_render_poses,
+    render_image_path,
     straight_colors,
+    write_image,
     write_mp4,
-    write_picture,
     write_render_poses,
 )
 from ..geometry import OrbitPose
+from ..progress import Monitor, silent
 from ..rendering import render, render_sequence
 from ..scene import GaussianModel4D, SceneInfo, read_official_deformation
 from ..types import Cameras, RenderOutput
@@ -32,23 +33,16 @@ _SLOWEST_FPS, _FASTEST_FPS = 1.0, 240.0  # of a scene, for players
 _SMOOTH_FPS = 8.0  # of a camera that turns: slower scenes show a frame several times
 
 
-FrameCallback = Callable[[int, int], None]  # frames done, and of how many
-
-
-def ignore(*_: object) -> None:
-    """Take how far a work is and do nothing."""
-
-
 def write_turntable(
     path: Path,
     model: GaussianModel4D,
     size: int,
     num_frames: int = TURNTABLE_FRAMES,
-    on_frame: FrameCallback = ignore,
+    monitor: Monitor = silent,
 ) -> None:
-    """Write a clip of one turn around the scene at a slight elevation while the clip plays over and over."""
+    """Write a video of one turn around the scene at a slight elevation, in which the motion repeats."""
     info = model.info
-    frames, fps = _shown(info)
+    frames, fps = _video_frames(info)
     count = len(frames) * max(round(num_frames / len(frames)), 1) if info.num_frames > 1 else num_frames
     poses = [
         replace(
@@ -59,50 +53,50 @@ def write_turntable(
         for index in range(count)
     ]
     turning = [frames[index % len(frames)] for index in range(count)]
-    write_mp4(path, _pictures(model, poses, turning, size, on_frame), fps)
+    write_mp4(path, _rendered(model, poses, turning, size, monitor), fps)
 
 
 def write_bullet_time(
-    path: Path, model: GaussianModel4D, size: int, frame: int, on_frame: FrameCallback = ignore
+    path: Path, model: GaussianModel4D, size: int, frame: int, monitor: Monitor = silent
 ) -> None:
-    """Write a clip from the input's camera that stops at a frame, where the camera turns once, and goes on.
+    """Write a video from the input's camera that freezes a frame while the camera turns once, and goes on.
 
     Args:
         path: The file; its folder is made when it does not exist.
         model: The scene.
         size: Pixels on a side.
         frame: Frame of the scene, from 0.
-        on_frame: Called after each frame of the clip.
+        monitor: Called after each frame of the video.
 
     Raises:
         RuntimeError: if the file cannot be written.
     """
     info = model.info
-    frames, fps = _shown(info)
+    frames, fps = _video_frames(info)
     turn = [360 * index / TURNTABLE_FRAMES for index in range(1, TURNTABLE_FRAMES + 1)]
     before = [shown for shown in frames if shown <= frame]
     after = [shown for shown in frames if shown > frame]
     angles = [0.0] * len(before) + turn + [0.0] * len(after)
     poses = [replace(info.input_pose, azimuth_deg=info.input_pose.azimuth_deg + angle) for angle in angles]
     shown_frames = [*before, *[frame] * len(turn), *after]
-    write_mp4(path, _pictures(model, poses, shown_frames, size, on_frame), fps)
+    write_mp4(path, _rendered(model, poses, shown_frames, size, monitor), fps)
 
 
-def _shown(info: SceneInfo) -> tuple[list[int], float]:
-    """Return the frames that a clip of the scene shows, some several times over, and its frames a second."""
+def _video_frames(info: SceneInfo) -> tuple[list[int], float]:
+    """Return the frames of a video of the scene, repeated where it is slow, and its frames per second."""
     fps = min(max(info.fps, _SLOWEST_FPS), _FASTEST_FPS)
     repeats = math.ceil(_SMOOTH_FPS / fps)
     return [frame for frame in range(info.num_frames) for _ in range(repeats)], fps * repeats
 
 
-def _pictures(
-    model: GaussianModel4D, poses: list[OrbitPose], frames: list[int], size: int, on_frame: FrameCallback
+def _rendered(
+    model: GaussianModel4D, poses: list[OrbitPose], frames: list[int], size: int, monitor: Monitor
 ) -> Iterator[Tensor]:
-    """Yield a picture [S, S, 3] on white for each pose and frame, one at a time: a clip may be long."""
+    """Yield an image [S, S, 3] on white for each pose and frame, one at a time: a video may be long."""
     cameras = Cameras.from_poses(poses, size, size)
     for index, frame in enumerate(frames):
         yield render_sequence(model, cameras[[index]], model.frame_times[[frame]]).images[0]
-        on_frame(index + 1, len(frames))
+        monitor("render", index + 1, len(frames))
 
 
 def import_official(
@@ -113,8 +107,8 @@ def import_official(
     Args:
         ply: Its ``model.ply``.
         deformation: Its ``deformation.pth``.
-        num_frames: Frames that it was trained with (``size`` in its configuration; the files do not say).
-        fps: Frames a second of the clip.
+        num_frames: Frames that it was trained with (``size`` in its configuration; the files lack it).
+        fps: Frames per second.
 
     Returns:
         The scene, without gradients.
@@ -133,7 +127,7 @@ def render_views(
     """Render V views of T frames.
 
     Returns:
-        Straight colours [V, T, S, S, 3] and alphas [V, T, S, S].
+        Straight colors [V, T, S, S, 3] and alphas [V, T, S, S].
     """
     cameras = Cameras.from_poses(poses, size, size).to(model.device)
     images, alphas = [], []
@@ -152,24 +146,24 @@ def write_views_of(
     poses: list[OrbitPose],
     frames: list[int],
     size: int,
-    on_frame: FrameCallback = ignore,
+    monitor: Monitor = silent,
 ) -> None:
     """Render views of frames into a folder, as ``stag4d render`` does."""
-    forget_render_poses(folder)
-    for done, frame in enumerate(frames, start=1):  # one at a time: a long clip need not fit in memory
+    remove_render_poses(folder)
+    for done, frame in enumerate(frames, start=1):  # one at a time: a long video need not fit in memory
         images, alphas = render_views(model, poses, [frame], size)  # [V, 1, S, S, 3], [V, 1, S, S]
         for view in range(len(poses)):
-            write_picture(render_file(folder, view, frame), images[view, 0], alphas[view, 0])
-        on_frame(done, len(frames))
+            write_image(render_image_path(folder, view, frame), images[view, 0], alphas[view, 0])
+        monitor("render", done, len(frames))
     write_render_poses(folder, size, poses, frames, model.info.fps, model.info.num_frames)
 
 
-def evaluate(model: GaussianModel4D, truth: Path, on_frame: FrameCallback = ignore) -> dict[str, Any]:
-    """Measure a scene against a folder of true pictures, see ``evaluate_folder``."""
+def evaluate(model: GaussianModel4D, truth: Path, monitor: Monitor = silent) -> dict[str, Any]:
+    """Measure a scene against a folder of ground-truth images, see ``evaluate_folder``."""
 
     @torch.no_grad()
-    def draw(cameras: Cameras, frame_time: float) -> RenderOutput:
+    def render_at(cameras: Cameras, frame_time: float) -> RenderOutput:
         posed = model.at(torch.tensor([frame_time], device=model.device))[0]
         return render(posed, cameras.to(model.device))
 
-    return evaluate_folder(draw, truth, num_frames=model.info.num_frames, on_frame=on_frame)
+    return evaluate_folder(render_at, truth, num_frames=model.info.num_frames, monitor=monitor)

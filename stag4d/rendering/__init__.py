@@ -1,11 +1,16 @@
 """Differentiable rendering of Gaussians: one function, three backends that agree.
 
-``rasterize`` takes and returns what ``gsplat.rasterization`` does. gsplat draws on CUDA, Numba on the CPU,
-and plain torch operations anywhere; the last is the reference that tests hold the others to. ``render`` and
-``render_sequence`` draw a scene with cameras.
+``rasterize`` takes and returns what ``gsplat.rasterization`` does. gsplat renders on CUDA, Numba on the CPU,
+and plain torch operations on any device; the last is the reference that tests compare the others with.
+``render`` and ``render_sequence`` render a scene with cameras.
+
+A reader who knows gsplat finds its steps as ``projection``, ``tiling`` (with ``depth_sort``) and
+``compositing`` in ``numba/`` and in ``torch/``; ``backend`` in each calls them in this order.
 """
 
-from .rasterize import BACKENDS, RENDER_MODES, rasterize, select_backend
+from .backends import BACKENDS, select_backend
+from .inputs import RENDER_MODES
+from .rasterize import rasterize
 from .render import render, render_sequence
 
 __all__ = ["BACKENDS", "RENDER_MODES", "rasterize", "render", "render_sequence", "select_backend"]

@@ -1,9 +1,8 @@
-"""gsplat's CUDA rasterizer behind this package's signature; the one file that imports gsplat.
+"""The CUDA backend: calls ``gsplat.rasterization``; the only file that imports gsplat.
 
-gsplat from PyPI compiles its kernels when they are first asked for, which takes minutes, needs nvcc and a
-C++ compiler, and raises on a machine without a GPU. So its kernels are loaded only after :func:`missing` has
-found a GPU and that they are built. Releases up to 1.5.3 clamp alpha at 0.999, later ones and the other
-backends at 0.99.
+gsplat from PyPI compiles its kernels on first use, which takes minutes, needs nvcc and a C++ compiler, and
+raises on a machine without a GPU. So its kernels are loaded only after :func:`unavailable_reason` has found a
+GPU and compiled kernels. gsplat up to 1.5.3 clamps alpha at 0.999, later releases and our backends at 0.99.
 """
 
 from __future__ import annotations
@@ -11,26 +10,21 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
 
-from . import torch_backend
+from .inputs import RasterInputs, Rasterization
+from .torch import backend as torch_backend
 
 _BUILD_COMMAND = 'python -c "import gsplat.cuda._backend"'
 _META = ("means2d", "radii", "depths", "width", "height", "n_cameras", "gaussian_ids")
 _LIBRARY_SUFFIXES = (".so", ".pyd", ".lib")
 
 
-def missing() -> str | None:
-    """Say what keeps gsplat from rendering here, or return None when it is ready. Never compiles anything.
-
-    Returns:
-        A clause that ends with what to do about it.
-    """
+def unavailable_reason() -> str | None:
+    """Return why gsplat cannot render here and what to do about it, or None if it can; compiles nothing."""
     if not torch.cuda.is_available():
-        return "torch sees no CUDA device; use a CUDA build of torch on a machine with an NVIDIA GPU"
+        return "torch finds no CUDA device; use a CUDA build of torch on a machine with an NVIDIA GPU"
     if importlib.util.find_spec("gsplat") is None:
         return "gsplat is not installed; pip install gsplat"
     try:
@@ -43,7 +37,7 @@ def missing() -> str | None:
 
 
 def _is_prebuilt() -> bool:
-    """Tell whether a wheel brought the kernels along, built for this torch."""
+    """Return whether the installed wheel contains kernels that were built for this torch."""
     try:
         importlib.import_module("gsplat.csrc")
     except (ImportError, OSError):
@@ -52,7 +46,7 @@ def _is_prebuilt() -> bool:
 
 
 def _is_compiled() -> bool:
-    """Tell whether an earlier first use left compiled kernels in torch's extension folder for this torch."""
+    """Return whether torch's extension folder has kernels that an earlier use compiled for this torch."""
     try:
         from torch.utils import cpp_extension  # slow, and needs setuptools
     except ImportError:
@@ -62,64 +56,29 @@ def _is_compiled() -> bool:
 
 
 def _kernels_load() -> bool:
-    """Load the kernels that are known to be there; false when gsplat cannot."""
+    """Load the kernels, which exist; return whether gsplat can."""
     try:
         return importlib.import_module("gsplat.cuda._backend")._C is not None
     except (ImportError, OSError, RuntimeError):
         return False
 
 
-def rasterize(
-    means: Tensor,
-    quats: Tensor,
-    scales: Tensor,
-    opacities: Tensor,
-    colors: Tensor,
-    viewmats: Tensor,
-    Ks: Tensor,
-    width: int,
-    height: int,
-    *,
-    backgrounds: Tensor | None = None,
-    near_plane: float = 0.01,
-    eps2d: float = 0.3,
-    render_mode: str = "RGB",
-) -> tuple[Tensor, Tensor, dict[str, Any]]:
-    """Render float32 CUDA tensors with gsplat.
-
-    Args:
-        means: [N, 3] centers, world units.
-        quats: [N, 4] wxyz, any length but zero.
-        scales: [N, 3] standard deviations, world units.
-        opacities: [N] in 0..1.
-        colors: [N, D] or [C, N, D].
-        viewmats: [C, 4, 4] world-to-camera.
-        Ks: [C, 3, 3] intrinsics, pixels.
-        width: Image width, pixels.
-        height: Image height, pixels.
-        backgrounds: [C, D] color behind everything.
-        near_plane: Least camera z that is drawn.
-        eps2d: Variance added along both image axes, square pixels.
-        render_mode: "RGB", "D", "ED", "RGB+D" or "RGB+ED".
+def rasterize(inputs: RasterInputs) -> Rasterization:
+    """Rasterize float32 CUDA tensors with gsplat.
 
     Returns:
-        renders [C, H, W, D'], alphas [C, H, W, 1] and the same meta as the reference; ``means2d`` and
-        ``depths`` of culled Gaussians are whatever was in memory.
+        As ``rendering.rasterize``; ``means2d`` and ``depths`` of culled Gaussians are uninitialized memory.
     """
-    options: dict[str, Any] = {
-        "backgrounds": backgrounds,
-        "near_plane": near_plane,
-        "eps2d": eps2d,
-        "render_mode": render_mode,
-    }
-    if means.shape[0] == 0:  # gsplat divides by the number of Gaussians
-        empty = (means, quats, scales, opacities, colors, viewmats, Ks, width, height)
-        return torch_backend.rasterize(*empty, **options)
+    if inputs.num_gaussians == 0:  # gsplat divides by the number of Gaussians
+        return torch_backend.rasterize(inputs)
     gsplat = importlib.import_module("gsplat")
-    # gsplat culls by opacity before it draws; not-a-number elsewhere would reach every pixel.
-    finite = torch.cat([means, quats, scales, opacities[:, None]], dim=-1).isfinite().all(-1)
-    opacities = torch.where(finite & (quats.norm(dim=-1) > 0), opacities, 0.0)
+    # gsplat culls by opacity before it composites; a NaN in the other parameters would reach every pixel.
+    parameters = [inputs.means, inputs.quats, inputs.scales, inputs.opacities[:, None]]
+    finite = torch.cat(parameters, dim=-1).isfinite().all(-1)
+    opacities = torch.where(finite & (inputs.quats.norm(dim=-1) > 0), inputs.opacities, 0.0)
     renders, alphas, info = gsplat.rasterization(
-        means, quats, scales, opacities, colors, viewmats, Ks, width, height, packed=False, **options
-    )
+        inputs.means, inputs.quats, inputs.scales, opacities, inputs.colors, inputs.viewmats, inputs.Ks,
+        inputs.width, inputs.height, packed=False, backgrounds=inputs.backgrounds,
+        near_plane=inputs.near_plane, eps2d=inputs.eps2d, render_mode=inputs.render_mode,
+    )  # fmt: skip
     return renders, alphas, {name: info[name] for name in _META}

@@ -1,4 +1,4 @@
-"""From Gaussians and cameras to pictures: one time with many cameras, or a camera path over time."""
+"""Rendering of scenes: Gaussians at one time from C cameras, or a camera path over time."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def render(
     Args:
         gaussians: Raw parameters at one time, on the cameras' device.
         cameras: C cameras.
-        background: RGB for all cameras, or [C, 3].
-        with_depth: Whether to add expected camera depth.
+        background: RGB of all cameras, or [C, 3].
+        with_depth: Whether to render expected depth (camera z) too.
         backend: See ``rasterize``.
 
     Returns:
-        Images, alphas and depths of C cameras, differentiable in the Gaussians.
+        Images, alphas and depths of C cameras, differentiable with respect to the Gaussians.
     """
     device = gaussians.means.device
     backgrounds = torch.as_tensor(background, dtype=torch.float32, device=device).expand(len(cameras), 3)
@@ -53,29 +53,29 @@ def render_sequence(
     collect_on: torch.device | str | None = None,
     monitor: Monitor = silent,
 ) -> RenderOutput:
-    """Render a camera path: camera i at time i.
+    """Render a camera path: camera i at time i, without gradients.
 
     Args:
         model: The scene.
         cameras: T cameras, or one for all times.
         frame_times: [T] times in [0, 1], or [1] for all cameras.
         background: RGB.
-        with_depth: Whether to add expected camera depth.
+        with_depth: Whether to render expected depth (camera z) too.
         backend: See ``rasterize``.
-        collect_on: Device of the result, so that a long path need not fit on the scene's; None: the scene's.
-        monitor: Called after each frame.
+        collect_on: Device of the result, for paths too long for the scene's device; None: the scene's.
+        monitor: Progress after each frame.
 
     Returns:
-        T images, alphas and depths; no meta.
+        Images, alphas and depths of T frames; no meta.
 
     Raises:
-        ValueError: if the numbers of cameras and times differ and neither is one.
+        ValueError: The numbers of cameras and times differ and neither is one.
     """
     count = max(len(cameras), len(frame_times))
     if len(cameras) not in (1, count) or len(frame_times) not in (1, count):
         raise ValueError(
-            f"camera path: {len(cameras)} cameras and {len(frame_times)} times; expected equal numbers, "
-            "or one of either."
+            f"camera path: {len(cameras)} cameras and {len(frame_times)} times; "
+            "expected equal numbers, or one of either."
         )
     cameras, frame_times = cameras.to(model.device), frame_times.to(model.device)
     images, alphas, depths = [], [], []

@@ -1,4 +1,4 @@
-"""The 4D scene: canonical Gaussians, the HexPlane deformation that moves them, starts, and files."""
+"""The 4D scene: canonical Gaussians and their HexPlane deformation field, initialization, scene files."""
 
 from .deformation import Deformation, FieldConfig
 from .files import load_scene, save_scene

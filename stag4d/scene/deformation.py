@@ -1,6 +1,6 @@
 """The deformation field: HexPlane features, a small MLP, and offsets of position, rotation and log scale.
 
-The last layers start at zero, so a new field is the identity at every time.
+The last layers are initialized to zero, so a new field is the identity at every time.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from .hexplane import HexPlane
 
 @dataclass(frozen=True, kw_only=True)
 class FieldConfig:
-    """Size of a deformation field.
+    """Sizes of a deformation field.
 
     Attributes:
         resolutions: Samples of the planes along each spatial axis, per level (official: 64, 128, 256, 512).
-        time_resolution: Samples along time (official: 25).
+        time_resolution: Samples of the planes along time (official: 25).
         num_channels: Channels per level (official: 32).
         width: Width of the MLP's hidden layers (official: 64).
-        deform_scales: Whether scales move too (official: yes).
+        deform_scales: Whether scales change over time too (official: yes).
         bound: Half extent of the cube that the planes span, world units (official: 1.6).
     """
 
@@ -47,11 +47,11 @@ class FieldConfig:
 
 
 class Offsets(NamedTuple):
-    """What the field adds to the canonical Gaussians at T times.
+    """Offsets of the canonical Gaussians at T times.
 
     Attributes:
         means: [T, N, 3], world units.
-        quats: [T, N, 4], added to the raw quaternions.
+        quats: [T, N, 4], added to the raw quaternions, which are normalized afterwards.
         log_scales: [T, N, 3], or None where scales are static.
     """
 
@@ -61,13 +61,13 @@ class Offsets(NamedTuple):
 
 
 class Deformation(nn.Module):
-    """Offsets of Gaussians over time.
+    """Field that maps canonical Gaussian centers and frame times to offsets.
 
     Args:
         config: Sizes.
-        generator: Source of the random start.
-        time_scale: The planes see ``time_scale * frame_time + time_offset``; by default times 0..1 span the
-            whole -1..1.
+        generator: Random generator of the initial weights.
+        time_scale: The time planes are sampled at ``time_scale * frame_time + time_offset``; by default the
+            frame times 0..1 span all of their -1..1.
         time_offset: See ``time_scale``.
     """
 
@@ -88,18 +88,18 @@ class Deformation(nn.Module):
         self.log_scales_head = _head(config.width, 3, generator) if config.deform_scales else None
 
     def forward(self, means: Tensor, frame_times: Tensor) -> Offsets:
-        """Return offsets.
+        """Return the offsets of N Gaussians at T times.
 
         Args:
-            means: [N, 3] canonical centres, world units.
+            means: [N, 3] canonical centers, world units.
             frame_times: [T] in [0, 1].
 
         Returns:
-            Offsets at T times.
+            Offsets [T, N, ...].
         """
         plane_times = self.time_scale * frame_times + self.time_offset
         features = self.hexplane(means / self.config.bound, plane_times)  # [T, N, L * C]
-        hidden = self.trunk(features)  # [T, N, width]
+        hidden = self.trunk(features)  # [T, N, width]; each head begins with its own ReLU
         scales_head = self.log_scales_head
         return Offsets(
             self.means_head(hidden), self.quats_head(hidden), scales_head(hidden) if scales_head else None
@@ -107,7 +107,7 @@ class Deformation(nn.Module):
 
 
 def _linear(num_in: int, num_out: int, generator: torch.Generator) -> nn.Linear:
-    """Return a linear layer with a Xavier start drawn from ``generator`` and no bias to begin with."""
+    """Return a linear layer with Xavier-uniform weights from ``generator`` and zero biases."""
     layer = nn.utils.skip_init(nn.Linear, num_in, num_out)
     nn.init.xavier_uniform_(layer.weight, generator=generator)
     nn.init.zeros_(layer.bias)
@@ -117,5 +117,5 @@ def _linear(num_in: int, num_out: int, generator: torch.Generator) -> nn.Linear:
 def _head(width: int, num_out: int, generator: torch.Generator) -> nn.Sequential:
     """Return ReLU-Linear-ReLU-Linear with a zero last layer."""
     last = _linear(width, num_out, generator)
-    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.weight)  # zero offsets; this layer's own gradient is not zero
     return nn.Sequential(nn.ReLU(), _linear(width, width, generator), nn.ReLU(), last)

@@ -1,4 +1,4 @@
-"""Scenes on disk: one safetensors file, its facts as JSON in the header under the key ``stag4d``."""
+"""Scene files: one safetensors file, with a JSON header under the metadata key ``stag4d``."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _HEADER_KEY = "stag4d"
 
 
 def save_scene(path: str | Path, model: GaussianModel4D) -> None:
-    """Write a scene, atomically: a reader sees the old file or the whole new one.
+    """Write a scene atomically: a reader sees the old file or the complete new one.
 
     Args:
-        path: Where to write; the folder is made if it is not there.
+        path: Output file; its folder is created if it does not exist.
         model: The scene, on any device.
 
     Raises:
@@ -52,14 +52,14 @@ def load_scene(path: str | Path) -> GaussianModel4D:
     """Read a scene onto the CPU.
 
     Args:
-        path: A file that ``save_scene`` wrote.
+        path: A file written by ``save_scene``.
 
     Returns:
         The scene, without gradients.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is not a scene, is corrupt, of a newer version, or holds numbers that are not
+        ValueError: if the file is not a scene, is corrupt, has a newer version, or holds numbers that are not
             finite.
     """
     tensors, metadata = read_tensors(path, "scene")
@@ -78,19 +78,19 @@ def load_scene(path: str | Path) -> GaussianModel4D:
         deformation = _load_deformation(header["field"], tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
-            f"scene {path}: a part is missing or has the wrong form ({error}); write it anew."
+            f"scene {path}: an entry is missing or malformed ({error}); save the scene again."
         ) from error
     return GaussianModel4D(gaussians, deformation, info)
 
 
 def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file, whole or not at all; raises RuntimeError with the path if it cannot."""
+    """Write a safetensors file atomically; raises RuntimeError with the path if it cannot be written."""
     contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    write_whole(path, save(contiguous, metadata=metadata))  # save_file would hide it from other users
+    write_whole(path, save(contiguous, metadata=metadata))  # save_file makes it readable by its owner only
 
 
 def read_tensors(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read a safetensors file whole: tensors by name, and its metadata.
+    """Read a safetensors file: all tensors by name, and its metadata.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -114,7 +114,7 @@ def read_tensors(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[s
 
 
 def _field_header(deformation: Deformation | None) -> dict[str, Any] | None:
-    """Return the field's sizes and time map as JSON values."""
+    """Return the field's config and time mapping as JSON values."""
     if deformation is None:
         return None
     return {
@@ -125,10 +125,10 @@ def _field_header(deformation: Deformation | None) -> dict[str, Any] | None:
 
 
 def _load_deformation(header: dict[str, Any] | None, tensors: dict[str, Tensor]) -> Deformation | None:
-    """Return the field that the header describes with the file's tensors in it."""
+    """Return the field that the header describes, with the file's weights."""
     if header is None:
         return None
-    sizes = header["config"] | {"resolutions": tuple(header["config"]["resolutions"])}
+    sizes = header["config"] | {"resolutions": tuple(header["config"]["resolutions"])}  # JSON has no tuples
     config = FieldConfig(**sizes)
     time_map = {name: finite_number(header[name], name) for name in ("time_scale", "time_offset")}
     field = Deformation(config, torch.Generator(), **time_map)
@@ -140,7 +140,7 @@ def _load_deformation(header: dict[str, Any] | None, tensors: dict[str, Tensor])
 
 
 def _checked_header(path: str | Path, metadata: dict[str, str]) -> dict[str, Any]:
-    """Return the parsed header after checking that it is ours and not from the future."""
+    """Return the parsed header; raises ValueError if there is none or its version is newer than ours."""
     try:
         header = json.loads(metadata[_HEADER_KEY])
         version = int(header["format_version"])
@@ -159,7 +159,7 @@ def _checked_header(path: str | Path, metadata: dict[str, str]) -> dict[str, Any
 
 
 def _input_pose(header: dict[str, Any]) -> OrbitPose:
-    """Return a header's camera; raises an error unless it has the names and kinds of a pose."""
+    """Return a header's camera; raises an error unless it has the fields of a pose, with finite numbers."""
     pose = header["input_pose"]
     if not isinstance(pose, dict):
         raise TypeError(f"input_pose is {pose!r}; expected names and numbers")
@@ -167,7 +167,7 @@ def _input_pose(header: dict[str, Any]) -> OrbitPose:
 
 
 def _settings(header: dict[str, Any]) -> dict[str, Any]:
-    """Return a header's settings; raises an error unless they have names and their size is whole pixels."""
+    """Return a header's settings; raises an error unless they are an object whose size is whole pixels."""
     settings = header["settings"]
     if not isinstance(settings, dict):
         raise TypeError(f"settings are {settings!r}; expected names and values")

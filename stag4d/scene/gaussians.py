@@ -1,4 +1,4 @@
-"""N Gaussians as raw parameters, with the activations that turn them into what a rasterizer takes."""
+"""Raw parameters of N Gaussians, and their activated values, which the rasterizer takes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ SH_C0 = 0.28209479177387814  # 1 / (2 sqrt(pi)), the constant spherical harmonic
 
 @dataclass(frozen=True, eq=False)
 class Gaussians:
-    """Raw parameters of N Gaussians; every tensor may be optimised as it is.
+    """Raw parameters of N Gaussians; every tensor can be optimized without constraints.
 
     Attributes:
-        means: [N, 3] centres, world units.
+        means: [N, 3] centers, world units.
         log_scales: [N, 3] natural logarithms of the standard deviations along the local axes.
-        quats: [N, 4] wxyz, not necessarily normalised.
+        quats: [N, 4] wxyz, not necessarily normalized.
         logit_opacities: [N] before the sigmoid.
-        sh0: [N, 1, 3] constant spherical-harmonic coefficients; colour = 0.5 + SH_C0 * sh0.
+        sh0: [N, 1, 3] constant spherical-harmonic coefficients; color = 0.5 + SH_C0 * sh0.
     """
 
     means: Tensor
@@ -60,7 +60,7 @@ class Gaussians:
 
     @property
     def colors(self) -> Tensor:
-        """Return RGB, not below 0, [N, 3]."""
+        """Return RGB of the constant spherical harmonic, clamped at 0 from below, [N, 3]."""
         return (0.5 + SH_C0 * self.sh0[:, 0]).clamp_min(0.0)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Gaussians:

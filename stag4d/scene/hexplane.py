@@ -1,7 +1,7 @@
 """The HexPlane feature field: three spatial and three space-time planes per level, multiplied together.
 
-Planes are stored stacked by meaning, so that nobody outside has to know which of six indices is which:
-``spatial_planes[l]`` [3, C, R, R] for (x, y), (x, z), (y, z), the plane's first axis along the columns, and
+The planes of a level are two parameters, so that nothing outside depends on the order of six:
+``spatial_planes[l]`` [3, C, R, R] for (x, y), (x, z), (y, z), the first axis of each along the columns, and
 ``time_planes[l]`` [3, C, K, R] for x, y, z over time.
 Reference: HexPlane (CVPR 2023) and K-Planes (CVPR 2023); product of planes as in 4D Gaussian Splatting (CVPR
 2024).
@@ -18,13 +18,13 @@ _SECOND_AXES = [1, 2, 2]  # their vertical coordinate
 
 
 class HexPlane(nn.Module):
-    """Features of points in space and time, bilinear in each plane.
+    """Features of points in space and time, interpolated bilinearly in each plane.
 
     Args:
-        resolutions: Samples along each spatial axis, one number per level.
-        time_resolution: Samples along time, the same in every level.
+        resolutions: Samples along each spatial axis, R, one number for each of L levels.
+        time_resolution: Samples along time, K, the same in every level.
         num_channels: Channels per level, C.
-        generator: Source of the random start.
+        generator: Random generator of the initial spatial planes.
     """
 
     def __init__(
@@ -39,31 +39,34 @@ class HexPlane(nn.Module):
         for resolution in resolutions:
             plane = torch.empty(3, num_channels, resolution, resolution)
             spatial.append(nn.Parameter(plane.uniform_(0.1, 0.5, generator=generator)))
+            # ones: as factors they leave the features, at first, the same at all times
             temporal.append(nn.Parameter(torch.ones(3, num_channels, time_resolution, resolution)))
         self.spatial_planes = nn.ParameterList(spatial)
         self.time_planes = nn.ParameterList(temporal)
 
     @property
     def num_features(self) -> int:
-        """Return the features of one point: channels times levels."""
+        """Return the number of features of a point: channels times levels, L * C."""
         return sum(plane.shape[1] for plane in self.spatial_planes)
 
     def forward(self, points: Tensor, plane_times: Tensor) -> Tensor:
-        """Return features.
+        """Return the features of N points at T times.
 
         Args:
-            points: [N, 3] in [-1, 1]; points outside take the border's features.
+            points: [N, 3] in [-1, 1]; points outside take the features of the border.
             plane_times: [T] in [-1, 1].
 
         Returns:
             [T, N, L * C].
         """
-        points = points.nan_to_num()  # a point that is not a number crashes grid_sample's backward on a CPU
+        points = points.nan_to_num()  # a NaN coordinate crashes the backward pass of grid_sample on the CPU
         spatial_grid = torch.stack([points[:, _FIRST_AXES].T, points[:, _SECOND_AXES].T], dim=-1)[
             :, None
         ]  # [3, 1, N, 2]
         axis = points.T[:, None, :, None]  # [3, 1, N, 1]
         line_grid = torch.cat([axis, torch.zeros_like(axis)], dim=-1)  # [3, 1, N, 2]
+        # All points share the T times, so the time planes are interpolated first, to lines over x, y and z:
+        # cheaper than sampling N points in the planes at each time. Space is sampled once for all times.
         features = []
         for spatial_planes, time_planes in zip(self.spatial_planes, self.time_planes, strict=True):
             lines = _interpolate_time(time_planes, plane_times)  # [3, T * C, 1, R]
@@ -74,7 +77,7 @@ class HexPlane(nn.Module):
 
 
 def _interpolate_time(time_planes: Tensor, plane_times: Tensor) -> Tensor:
-    """Interpolate [3, C, K, R] at T times in [-1, 1]: points share a time, so a plane becomes one line."""
+    """Interpolate planes [3, C, K, R] linearly at T times in [-1, 1], to lines [3, T * C, 1, R]."""
     count = time_planes.shape[2]
     position = (plane_times.clamp(-1, 1) + 1) * (0.5 * (count - 1))  # [T]
     lower = position.long().clamp(max=max(count - 2, 0))
@@ -85,5 +88,5 @@ def _interpolate_time(time_planes: Tensor, plane_times: Tensor) -> Tensor:
 
 
 def _sample(planes: Tensor, grid: Tensor) -> Tensor:
-    """Sample [3, C, H, W] at [3, 1, N, 2] coordinates, bilinear; returns [3, C, N]."""
+    """Sample planes [3, C, H, W] bilinearly at coordinates [3, 1, N, 2] in [-1, 1]; returns [3, C, N]."""
     return F.grid_sample(planes, grid, mode="bilinear", padding_mode="border", align_corners=True)[:, :, 0]

@@ -1,4 +1,4 @@
-"""Where canonical Gaussians start: the visual hull of one frame's views, a random ball, or given points."""
+"""Initial canonical Gaussians: from the visual hull of one frame's views, in a ball, or at given points."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch import Tensor
 from ..types import Cameras
 from .gaussians import SH_C0, Gaussians, logit
 
-_HULL_RESOLUTION = 96  # voxels along the cube's edge: about a pixel at 128
-_HULL_COVERAGE = 0.9  # share of a matte that the hull must cover to explain it
-_SCALE_CHUNK = 1024  # points per block of the nearest-neighbour search
+_HULL_RESOLUTION = 96  # voxels along the cube's edge; a voxel is about a pixel of a 128 pixel view
+_HULL_COVERAGE = 0.9  # fraction of a silhouette that the projected hull must cover to be consistent with it
+_SCALE_CHUNK = 1024  # points per block of the nearest-neighbor search
 
 
 def gaussians_from_points(
@@ -22,13 +22,13 @@ def gaussians_from_points(
     opacity: float = 0.1,
     max_scale: float = 0.1,
 ) -> Gaussians:
-    """Return isotropic Gaussians at given points, as large as the distance to their nearest neighbours.
+    """Return isotropic Gaussians at given points, their scale the distance to the three nearest neighbors.
 
     Args:
         points: [N, 3], world units.
         colors: [N, 3] RGB in 0..1.
-        generator: Source of the random orientations.
-        opacity: Start of every opacity (official: 0.1).
+        generator: Random generator of the orientations.
+        opacity: Initial opacity of every Gaussian (official: 0.1).
         max_scale: Upper limit of the standard deviation, world units.
 
     Returns:
@@ -37,9 +37,10 @@ def gaussians_from_points(
     Raises:
         ValueError: if there are no points or one is not finite.
     """
-    if len(points) == 0 or not torch.isfinite(points).all():
+    num_bad = int((~torch.isfinite(points)).any(dim=-1).sum())
+    if len(points) == 0 or num_bad:
         raise ValueError(
-            f"start: {len(points)} points, some may not be finite; expected at least one, all finite."
+            f"start: {len(points)} points, {num_bad} of them not finite; expected at least one, all finite."
         )
     log_scales = _neighbor_distances(points).clamp(1e-4, max_scale).log()[:, None].repeat(1, 3)  # [N, 3]
     quats = torch.randn(len(points), 4, generator=generator).to(points)
@@ -53,9 +54,9 @@ def gaussians_from_points(
 
 
 def random_ball(num_points: int, radius: float, generator: torch.Generator) -> Gaussians:
-    """Return grey Gaussians uniform in a ball: the official start (10,000 in a radius of 0.5)."""
+    """Return gray Gaussians, uniform in a ball around the origin (official: 10,000 in a radius of 0.5)."""
     directions = F.normalize(torch.randn(num_points, 3, generator=generator), dim=-1)
-    radii = radius * torch.rand(num_points, 1, generator=generator) ** (1 / 3)
+    radii = radius * torch.rand(num_points, 1, generator=generator) ** (1 / 3)  # volume grows as radius^3
     return gaussians_from_points(directions * radii, torch.full((num_points, 3), 0.5), generator)
 
 
@@ -63,25 +64,26 @@ def visual_hull(
     images: list[Tensor], alphas: list[Tensor], cameras: list[Cameras], num_points: int, bound: float,
     generator: torch.Generator,
 ) -> Gaussians:  # fmt: skip
-    """Return Gaussians on the surface of the visual hull, coloured by the views that face them.
+    """Return Gaussians on the surface of the visual hull, with the colors of the views that face them.
 
-    A voxel is kept when it projects into every matte. Generated views disagree: when the hull then fails to
-    explain 90 % of some matte, voxels that one view alone rejects are kept too, and one matte may stay
-    unexplained, as that view may show something else; then two, and so on.
+    A voxel is kept if it projects into the silhouettes (alpha > 0.5) of all V views. Generated views may be
+    inconsistent: if the projected hull covers less than 90 % of some silhouette, voxels that are outside of
+    only one silhouette are kept too, and one silhouette may remain uncovered, as that view may be the wrong
+    one; then two, and so on.
 
     Args:
-        images: One [H, W, 3] straight-colour image per camera; sizes may differ.
-        alphas: One [H, W] matte per camera.
-        cameras: One camera each, of the image's size.
-        num_points: Gaussians to place.
+        images: V straight-color images [H, W, 3]; sizes may differ.
+        alphas: V alphas [H, W].
+        cameras: V single cameras, each of its image's size.
+        num_points: Number of Gaussians.
         bound: Half extent of the carved cube, world units.
-        generator: Source of the placement.
+        generator: Random generator of the positions and orientations.
 
     Returns:
         Gaussians without gradients.
 
     Raises:
-        ValueError: if no voxel projects into the mattes, which means that the cameras do not fit the views.
+        ValueError: if no voxel is kept, which means that the cameras do not fit the views.
     """
     axis = (torch.arange(_HULL_RESOLUTION) + 0.5) / _HULL_RESOLUTION * 2 * bound - bound
     voxels = torch.cartesian_prod(axis, axis, axis)  # [R^3, 3]
@@ -91,32 +93,34 @@ def visual_hull(
             for alpha, camera in zip(alphas, cameras, strict=True)
         ]
     )  # [V, R^3]
-    votes = inside.sum(dim=0)
-    occupied = votes == len(cameras)
-    for tolerated in range(len(cameras) - 1):
-        occupied = votes >= len(cameras) - tolerated
-        shares = _covered_shares(occupied, voxels, alphas, cameras)
-        if occupied.any() and sorted(shares)[tolerated] >= _HULL_COVERAGE:
+    num_inside = inside.sum(dim=0)  # [R^3] silhouettes that a voxel projects into
+    occupied = num_inside == len(cameras)
+    for tolerated in range(len(cameras) - 1):  # a voxel stays inside of two silhouettes at least
+        occupied = num_inside >= len(cameras) - tolerated
+        coverages = _silhouette_coverages(occupied, voxels, alphas, cameras)
+        if occupied.any() and sorted(coverages)[tolerated] >= _HULL_COVERAGE:
             break
     if not occupied.any():
         raise ValueError(
-            "visual hull: no point in space projects into the mattes; check that the cameras fit the views."
+            "visual hull: no point in space projects into the silhouettes; check that the cameras are right."
         )
+    # The surface: occupied voxels with an empty one among their 26 neighbors. Padding counts as empty, which
+    # closes the surface where the cube cuts the hull.
     grid = occupied.reshape(1, 1, *[_HULL_RESOLUTION] * 3).float()
     eroded = -F.max_pool3d(F.pad(-grid, (1,) * 6), kernel_size=3, stride=1)
     surface = voxels[((grid - eroded)[0, 0] > 0).flatten()]  # [S, 3]
     chosen = torch.randint(len(surface), (num_points,), generator=generator)
-    if num_points <= len(surface):
+    if num_points <= len(surface):  # each voxel at most once
         chosen = torch.randperm(len(surface), generator=generator)[:num_points]
-    voxel = 2 * bound / _HULL_RESOLUTION
-    points = surface[chosen] + (torch.rand(num_points, 3, generator=generator) - 0.5) * voxel  # [N, 3]
+    voxel_size = 2 * bound / _HULL_RESOLUTION
+    points = surface[chosen] + (torch.rand(num_points, 3, generator=generator) - 0.5) * voxel_size  # [N, 3]
     normals = _outward_normals(grid, points, bound)
     colors = _facing_colors(points, normals, images, alphas, cameras)
-    return gaussians_from_points(points, colors, generator, opacity=0.5, max_scale=3 * voxel)
+    return gaussians_from_points(points, colors, generator, opacity=0.5, max_scale=3 * voxel_size)
 
 
 def sample_image(image: Tensor, camera: Cameras, points: Tensor) -> Tensor:
-    """Sample an image bilinearly where points project; zero outside the image and behind the camera.
+    """Sample an image bilinearly at the projections of points; zero outside the image and behind the camera.
 
     Args:
         image: [H, W, D].
@@ -136,42 +140,46 @@ def sample_image(image: Tensor, camera: Cameras, points: Tensor) -> Tensor:
     return values * (in_camera[:, 2:] > 1e-6)
 
 
-def _covered_shares(
+def _silhouette_coverages(
     occupied: Tensor, voxels: Tensor, alphas: list[Tensor], cameras: list[Cameras]
 ) -> list[float]:
-    """Return the share of each matte that the occupied voxels cover, at a coarse image size."""
-    shares = []
+    """Return the fraction of each silhouette that the occupied voxels cover, at 32 x 32 cells.
+
+    Cells are larger than voxels, so that a solid hull leaves no gaps between the projections of its voxels.
+    """
+    coverages = []
     for alpha, camera in zip(alphas, cameras, strict=True):
         coarse = F.adaptive_avg_pool2d(alpha[None], 32)[0] > 0.5  # [32, 32]
-        if not coarse.any():  # an empty matte, or an object too small to tell
-            shares.append(1.0)
+        if not coarse.any():  # an empty view, or an object smaller than a cell
+            coverages.append(1.0)
             continue
         in_camera = voxels[occupied] @ camera.viewmats[0, :3, :3].T + camera.viewmats[0, :3, 3]
         pixels = in_camera[:, :2] / in_camera[:, 2:] * camera.Ks[0].diagonal()[:2] + camera.Ks[0, :2, 2]
         cells = (pixels / torch.tensor([camera.width, camera.height]) * 32).long().clamp(0, 31)  # [M, 2]
         covered = torch.zeros_like(coarse)
         covered[cells[:, 1], cells[:, 0]] = True
-        shares.append(((covered & coarse).sum() / coarse.sum()).item())
-    return shares
+        coverages.append(((covered & coarse).sum() / coarse.sum()).item())
+    return coverages
 
 
 def _outward_normals(grid: Tensor, points: Tensor, bound: float) -> Tensor:
-    """Return unit directions, [N, 3], along which the blurred occupancy [1, 1, R, R, R] falls."""
+    """Return surface normals [N, 3]: the negative gradient of the blurred occupancy [1, 1, R, R, R]."""
     smooth = F.avg_pool3d(grid, kernel_size=7, stride=1, padding=3)
-    slopes = torch.stack(torch.gradient(smooth[0, 0]))[None]  # [1, 3, R, R, R], along x, y, z
-    coordinates = (points / bound)[:, [2, 1, 0]][None, None, None]  # grid_sample wants the last axis first
-    return -F.normalize(F.grid_sample(slopes, coordinates, align_corners=False)[0, :, 0, 0].T, dim=-1)
+    gradients = torch.stack(torch.gradient(smooth[0, 0]))[None]  # [1, 3, R, R, R], along x, y, z
+    coordinates = (points / bound)[:, [2, 1, 0]][None, None, None]  # grid_sample takes the last axis first
+    return -F.normalize(F.grid_sample(gradients, coordinates, align_corners=False)[0, :, 0, 0].T, dim=-1)
 
 
 def _facing_colors(
     points: Tensor, normals: Tensor, images: list[Tensor], alphas: list[Tensor], cameras: list[Cameras]
 ) -> Tensor:
-    """Return colours, [N, 3]: a mean over views, weighted steeply by how much a point faces the camera."""
+    """Return colors [N, 3]: means over views, weighted by alpha and the fourth power of the facing cosine."""
     total, weight_sum = torch.zeros_like(points), torch.full_like(points[:, :1], 1e-6)
     for image, alpha, camera in zip(images, alphas, cameras, strict=True):
         rgba = torch.cat([image * alpha[..., None], alpha[..., None]], dim=-1)
         sampled = sample_image(rgba, camera, points)  # [N, 4] premultiplied
         towards = F.normalize(camera.centers - points, dim=-1)
+        # in place of a visibility test: a view that a point faces is unlikely to be occluded
         facing = (normals * towards).sum(dim=-1, keepdim=True).clamp_min(0.02) ** 4
         total += facing * sampled[:, :3]
         weight_sum += facing * sampled[:, 3:]
@@ -179,7 +187,7 @@ def _facing_colors(
 
 
 def _neighbor_distances(points: Tensor) -> Tensor:
-    """Return the root mean square distance to three nearest neighbours, [N]; 0.05 below four points."""
+    """Return the root mean square distance to the three nearest neighbors, [N]; 0.05 below four points."""
     if len(points) < 4:
         return torch.full_like(points[:, 0], 0.05)
     nearest = [

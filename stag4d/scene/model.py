@@ -1,4 +1,4 @@
-"""The 4D scene itself: canonical Gaussians, their deformation, and facts about the clip they came from."""
+"""The 4D scene: canonical Gaussians, their deformation field, and metadata of the input video."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from .gaussians import Gaussians
 
 @dataclass(frozen=True, kw_only=True)
 class SceneInfo:
-    """Facts about a scene that no tensor holds.
+    """Metadata of a scene.
 
     Attributes:
-        num_frames: Frames of the clip that the scene was made from.
-        fps: Their rate, frames a second.
-        input_pose: Camera of the clip.
-        settings: What the scene was made with, JSON values.
+        num_frames: Frames of the input video.
+        fps: Frame rate of the input video, frames per second.
+        input_pose: Camera of the input video.
+        settings: Settings of the fit, JSON values.
     """
 
     num_frames: int
@@ -42,7 +42,7 @@ class SceneInfo:
 
 @dataclass(frozen=True, eq=False)
 class PosedGaussians:
-    """The Gaussians at T times: what moves has a leading T, what is static has not.
+    """The Gaussians at T times: parameters that change over time have a leading T, static ones have not.
 
     Attributes:
         means: [T, N, 3].
@@ -70,12 +70,12 @@ class PosedGaussians:
 
 
 class GaussianModel4D:
-    """Gaussians that move.
+    """A dynamic scene: canonical Gaussians and a deformation field.
 
     Args:
-        gaussians: The canonical ones.
-        deformation: What moves them; None for a static scene.
-        info: Facts about the clip.
+        gaussians: The canonical Gaussians.
+        deformation: Field that moves them; None for a static scene.
+        info: Metadata.
     """
 
     def __init__(self, gaussians: Gaussians, deformation: Deformation | None, info: SceneInfo) -> None:
@@ -90,7 +90,7 @@ class GaussianModel4D:
             frame_times: [T] in [0, 1], on the scene's device.
 
         Returns:
-            Raw parameters, differentiable in the canonical ones and in the field.
+            Raw parameters, differentiable with respect to the canonical ones and to the field's weights.
         """
         canonical, count = self.gaussians, len(frame_times)
         means, log_scales, quats = (
@@ -105,12 +105,12 @@ class GaussianModel4D:
 
     @property
     def frame_times(self) -> Tensor:
-        """Return the clip's frame times, [F], on the scene's device."""
+        """Return the times of the video's F frames, [F], on the scene's device."""
         return frame_times(self.info.num_frames).to(self.device)
 
     @property
     def device(self) -> torch.device:
-        """Return where the Gaussians lie."""
+        """Return the device of the Gaussians."""
         return self.gaussians.means.device
 
     def to(self, device: torch.device | str) -> GaussianModel4D:

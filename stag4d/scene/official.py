@@ -1,14 +1,14 @@
-"""Deformations that the official STAG4D code saved, as ours.
+"""Import of deformation fields that the official STAG4D code saved.
 
-What its network does (zeng-yifei/STAG4D, ``deform.py``), and where it differs from ours:
+How its network (zeng-yifei/STAG4D, ``deform.py``) differs from ours:
 
 - Its box is given as the corner (b, b, b), then (-b, -b, -b), so that it samples its planes at -p / b. Here
-  they are mirrored along every axis of space and sampled at p / b.
-- Frame f of F has the time f / F, which it takes for a place on planes that span -1..1: their first half is
-  never read. The planes stay as they are, and the field's time map says where to read.
+  they are mirrored along every spatial axis and sampled at p / b.
+- Frame f of F has the time f / F, which it uses as a coordinate on planes that span -1..1: their first half
+  is never sampled. The planes stay as they are, and the imported field's time mapping is the official one.
 - Offsets of means, log scales and quaternions are added to the raw parameters, as ours are. The file holds an
-  opacity head too, but the network is built with it switched off, and ``timenet`` and the ``*_poc`` buffers
-  are never read: opacities and colors are static. None of these is imported.
+  opacity head too, but the network is built with it disabled, and ``timenet`` and the ``*_poc`` buffers are
+  never read: opacities and colors are static. None of these is imported.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from torch import Tensor
 from .deformation import Deformation, FieldConfig
 
 _DEFAULT_BOUND = 1.6  # half extent of the official box
-_PLANES = tuple(itertools.combinations("xyzt", 2))  # of a level, in the official order
+_PLANES = tuple(itertools.combinations("xyzt", 2))  # axes of a level's planes, in the official order
 _SPATIAL = [index for index, axes in enumerate(_PLANES) if "t" not in axes]  # (x, y), (x, z), (y, z)
 _TEMPORAL = [index for index, axes in enumerate(_PLANES) if "t" in axes]  # x, y, z over time
-_HEADS = {  # ours: theirs, and its outputs; both are ReLU-Linear-ReLU-Linear
+_HEADS = {  # our name: (official name, number of outputs); both are ReLU-Linear-ReLU-Linear
     "means_head": ("pos_deform", 3),
     "log_scales_head": ("scales_deform", 3),
     "quats_head": ("rotations_deform", 4),
 }
 
-_UNREADABLE = (  # what torch.load raises on refused and on garbled files
+_UNREADABLE = (  # errors of torch.load on refused and on damaged files
     pickle.UnpicklingError, RuntimeError, OSError, EOFError, LookupError, ValueError, TypeError,
     AttributeError,
 )  # fmt: skip
@@ -45,16 +45,16 @@ def read_official_deformation(path: str | Path, num_frames: int) -> Deformation:
     """Read the ``deformation.pth`` of the official STAG4D code.
 
     Args:
-        path: The file: a state dict, read without running any code that it may hold.
-        num_frames: Frames that the network was trained with (``size`` in its configuration; the file does not
-            say): our time of frame f is f / (F - 1), the network's is f / F.
+        path: The file, a state dict; pickled code in it is never executed.
+        num_frames: Frames F that the network was trained with (``size`` in its configuration, which is not in
+            the file): our time of frame f is f / (F - 1), the network's is f / F.
 
     Returns:
-        The same motion as a field of ours, on the CPU, without gradients.
+        A field with the same motion, on the CPU, without gradients.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it holds anything but tensors, is damaged, or is of another network.
+        ValueError: if it holds anything but tensors, is damaged, or belongs to another network.
     """
     if num_frames < 1:
         raise ValueError(f"official deformation: {num_frames} frames; expected at least one.")
@@ -82,11 +82,11 @@ def read_official_deformation(path: str | Path, num_frames: int) -> Deformation:
 
 
 class _OfficialWeights:
-    """The tensors of an official file by their names inside the network, checked when they are taken.
+    """The tensors of an official file by their names inside the network, checked on access.
 
     Args:
-        path: The file, for messages.
-        tensors: What it holds; the names may have any prefix, ``deformation_net.`` as the code writes it.
+        path: The file, for error messages.
+        tensors: Its state dict; names may have any common prefix, ``deformation_net.`` as the code writes it.
     """
 
     def __init__(self, path: str | Path, tensors: Mapping[str, object]) -> None:
@@ -102,7 +102,7 @@ class _OfficialWeights:
 
     @property
     def num_levels(self) -> int:
-        """Return how many levels of planes the names speak of."""
+        """Return the number of plane levels, from the names."""
         numbers = re.compile(re.escape(self._prefix) + r"grid\.grids\.(\d+)\.\d+")
         return 1 + max(int(match[1]) for name in self._tensors if (match := numbers.fullmatch(name)))
 
@@ -111,36 +111,36 @@ class _OfficialWeights:
 
         Args:
             name: Its name without the prefix.
-            shape: Lengths that its axes must have; None for any.
+            shape: Expected lengths of its axes; None for any.
 
         Raises:
-            ValueError: if it is not there, has another shape, or is not finite.
+            ValueError: if it is missing, has another shape, or is not finite.
         """
         subject, value = f"{self.subject}: {self._prefix}{name}", self._tensors.get(self._prefix + name)
         if not isinstance(value, Tensor):
             raise ValueError(f"{subject} is missing; expected the state dict of STAG4D's network.")
         lengths = zip(shape, value.shape, strict=False)
-        if value.ndim != len(shape) or any(wanted not in (None, found) for wanted, found in lengths):
-            expected = ", ".join("any" if wanted is None else str(wanted) for wanted in shape)
-            raise ValueError(f"{subject} has shape {list(value.shape)}; expected [{expected}].")
+        if value.ndim != len(shape) or any(expected not in (None, found) for expected, found in lengths):
+            listed = ", ".join("any" if length is None else str(length) for length in shape)
+            raise ValueError(f"{subject} has shape {list(value.shape)}; expected [{listed}].")
         if not torch.isfinite(value).all():
             raise ValueError(f"{subject} holds numbers that are not finite; the file is damaged.")
         return value.detach().float()
 
 
 def _read_tensors(path: Path) -> Mapping[str, object]:
-    """Return the state dict in a file; nothing but tensors and plain values is ever built from it."""
+    """Return the state dict in a file; only tensors and plain values are unpickled."""
     subject = f"official deformation {path}"
     if not path.is_file():
         raise FileNotFoundError(f"{subject}: no such file; expected the deformation.pth that STAG4D saved.")
     if not zipfile.is_zipfile(path):
-        raise ValueError(f"{subject}: not what torch.save writes, or cut short; expected a .pth file.")
+        raise ValueError(f"{subject}: not an archive of torch.save, or truncated; expected a .pth file.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
         raise ValueError(
-            f"{subject}: refused ({type(error).__name__}), as it is damaged or holds more than tensors, "
-            "which could run code; expected a state dict."
+            f"{subject}: refused ({type(error).__name__}), as it is damaged or holds pickled objects, which "
+            "could run code; expected a state dict of tensors."
         ) from error
     if not isinstance(content, Mapping) or not all(isinstance(name, str) for name in content):
         kind = type(content).__name__
@@ -149,7 +149,7 @@ def _read_tensors(path: Path) -> Mapping[str, object]:
 
 
 def _box(weights: _OfficialWeights) -> tuple[float, bool]:
-    """Return the half extent of the box, and whether its coordinates run against ours."""
+    """Return the half extent of the box, and whether its coordinates have the opposite sign of ours."""
     if "grid.aabb" not in weights:
         return _DEFAULT_BOUND, True
     corners = weights.take("grid.aabb", 2, 3)

@@ -1,4 +1,4 @@
-"""The poses, on pictures that this project did not draw: a real clip and its views, where there are some."""
+"""Camera poses checked on a real video and its generated views, if a folder of them is given."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ VARIABLE = "STAG4D_REAL_VIEWS"
 def views() -> ViewSet:
     folder = os.environ.get(VARIABLE)
     if folder is None:
-        pytest.skip(f"no real views; {VARIABLE}=FOLDER names a view folder with real pictures")
+        pytest.skip(f"no real views; {VARIABLE}=FOLDER names a ViewSet folder made from a real video")
     return read_views(folder)
 
 
 def coverage(views: ViewSet, frame: int, azimuths_deg: list[float]) -> float:
-    """Return which share of the posed mattes the visual hull explains, if they stood at these azimuths."""
+    """Return the share of the view masks that the visual hull covers if the views are at these azimuths."""
     poses = [
         replace(pose, azimuth_deg=azimuth)
         for pose, azimuth in zip(views.view_poses, azimuths_deg, strict=True)
     ]
     cameras = Cameras.from_poses([views.input_pose, *poses], SIZE, SIZE)
-    mattes = [views.alphas[frame, None, None], *views.view_alphas[frame, :, None, None]]
+    alphas = [views.alphas[frame, None, None], *views.view_alphas[frame, :, None, None]]
     masks = torch.cat(
         [
-            interpolate(matte.float().reshape(1, 1, *matte.shape[-2:]), (SIZE, SIZE), mode="area")
-            for matte in mattes
+            interpolate(alpha.float().reshape(1, 1, *alpha.shape[-2:]), (SIZE, SIZE), mode="area")
+            for alpha in alphas
         ]
     )
     masks = masks[:, 0] > 0.5  # [1 + V, S, S]
@@ -58,19 +58,19 @@ def coverage(views: ViewSet, frame: int, azimuths_deg: list[float]) -> float:
 
 
 def pixels_of(points: Tensor, cameras: Cameras, camera: int) -> Tensor:
-    """Return row and column of points [K, 3] in a camera's picture."""
-    seen = points @ cameras.viewmats[camera, :3, :3].T + cameras.viewmats[camera, :3, 3]
-    image = seen @ cameras.Ks[camera].T
-    return (image[:, :2] / image[:, 2:]).floor().long().clamp(0, SIZE - 1).flip(1)
+    """Return the pixel rows and columns [K, 2] of points [K, 3] in a camera's image."""
+    in_camera = points @ cameras.viewmats[camera, :3, :3].T + cameras.viewmats[camera, :3, 3]
+    projected = in_camera @ cameras.Ks[camera].T
+    return (projected[:, :2] / projected[:, 2:]).floor().long().clamp(0, SIZE - 1).flip(1)
 
 
-def test_the_rig_explains_real_mattes_better_than_any_other_order(views):
-    right = [pose.azimuth_deg for pose in views.view_poses]
-    turned = [[azimuth + turn for azimuth in right] for turn in (60, 120, 180, 240, 300)]
-    orders = [right, [-azimuth for azimuth in right], *turned]
+def test_rig_poses_fit_real_masks_better_than_other_azimuths(views):
+    rig = [pose.azimuth_deg for pose in views.view_poses]
+    turned = [[azimuth + turn for azimuth in rig] for turn in (60, 120, 180, 240, 300)]
+    candidates = [rig, [-azimuth for azimuth in rig], *turned]
     frames = range(0, views.num_frames, max(views.num_frames // 4, 1))
     found, *others = (
-        sum(coverage(views, frame, order) for frame in frames) / len(frames) for order in orders
+        sum(coverage(views, frame, azimuths) for frame in frames) / len(frames) for azimuths in candidates
     )
     assert found > 0.99
     assert all(found > other for other in others), (found, others)

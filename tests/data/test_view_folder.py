@@ -1,4 +1,4 @@
-"""ViewSet folders: what is written comes back, and every kind of file that should load does."""
+"""ViewSet folders: writing and reading back, defaults of ``views.json``, and held-out views."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from PIL import Image
 
 from stag4d.data import hold_out_view, read_views, write_views
 from stag4d.data.png import write_png
-from stag4d.data.resizing import resize_with_matte
+from stag4d.data.resizing import resize_with_alpha
 from stag4d.geometry import OrbitPose, zero123plus_rig
 
 LEVEL = 1 / 255
 
 
 def close(first: torch.Tensor, second: torch.Tensor) -> bool:
-    """Return whether images are the same within half an 8-bit level."""
+    """Return whether images are equal within half an 8-bit level."""
     return first.shape == second.shape and bool((first - second).abs().max() <= 0.51 * LEVEL)
 
 
-def official_picture(size: int = 16) -> np.ndarray:
-    """Return a square that the official pipeline cut out: uint8 [size, size, 4], alpha 255 in and 1 out."""
+def official_image(size: int = 16) -> np.ndarray:
+    """Return a square as the official pipeline writes it: uint8 [size, size, 4], alpha 255 or 1."""
     pixels = np.full((size, size, 4), (127, 128, 127, 1), dtype=np.uint8)
     pixels[4:10, 5:12] = (200, 40, 30, 255)
     return pixels
 
 
 @pytest.mark.parametrize(("frames", "num_views"), [(3, 6), (1, 2), (11, 1)])
-def test_what_is_written_comes_back(tmp_path, make_views, frames, num_views):
+def test_written_set_is_read_back(tmp_path, make_views, frames, num_views):
     views = make_views(frames, num_views)
     write_views(tmp_path / "new" / "set", views)
     loaded = read_views(tmp_path / "new" / "set")
@@ -45,7 +45,7 @@ def test_what_is_written_comes_back(tmp_path, make_views, frames, num_views):
     )
 
 
-def test_a_plain_clip_has_no_views(tmp_path, make_views):
+def test_input_frames_alone_are_a_set_without_views(tmp_path, make_views):
     views = make_views(2, 0)
     write_views(tmp_path, views)
     (tmp_path / "views.json").unlink()
@@ -55,7 +55,7 @@ def test_a_plain_clip_has_no_views(tmp_path, make_views):
     assert not (tmp_path / "zero123").exists()
 
 
-def test_without_poses_the_views_are_the_v11_rig(tmp_path, make_views):
+def test_views_without_poses_have_those_of_the_v11_rig(tmp_path, make_views):
     write_views(tmp_path, make_views())
     (tmp_path / "views.json").unlink()
     loaded = read_views(tmp_path)
@@ -63,7 +63,7 @@ def test_without_poses_the_views_are_the_v11_rig(tmp_path, make_views):
     assert (loaded.input_pose, loaded.fps) == (OrbitPose(azimuth_deg=0), 8.0)
 
 
-def test_the_fields_of_views_json_have_defaults_of_their_own(tmp_path, make_views):
+def test_missing_fields_of_views_json_have_defaults(tmp_path, make_views):
     write_views(tmp_path, make_views())
     (tmp_path / "views.json").write_text('{"version": 1, "input": {"azimuth": 300}}')
     loaded = read_views(tmp_path)
@@ -71,7 +71,7 @@ def test_the_fields_of_views_json_have_defaults_of_their_own(tmp_path, make_view
     assert loaded.view_poses == zero123plus_rig("v1.1", input_azimuth_deg=300)
 
 
-def test_without_poses_the_views_follow_the_inputs_distance_and_field_of_view(tmp_path, make_views):
+def test_v11_rig_takes_radius_and_fovy_of_the_input_camera(tmp_path, make_views):
     write_views(tmp_path, make_views())
     document = {"version": 1, "input": {"azimuth": 10, "elevation": 5, "radius": 3.4, "fovy": 30}}
     (tmp_path / "views.json").write_text(json.dumps(document))
@@ -81,10 +81,10 @@ def test_without_poses_the_views_follow_the_inputs_distance_and_field_of_view(tm
     assert loaded.view_poses == tuple(replace(pose, radius=3.4, fovy_deg=30) for pose in rig)
 
 
-def test_official_mattes_of_255_and_1_become_opaque_and_clear(tmp_path, save_png):
-    save_png(tmp_path / "ref" / "0_rgba.png", official_picture())
+def test_official_alpha_of_255_and_1_becomes_1_and_0(tmp_path, save_png):
+    save_png(tmp_path / "ref" / "0_rgba.png", official_image())
     for view in range(6):
-        save_png(tmp_path / "zero123" / "0_rgba" / f"{view}.png", official_picture(8))
+        save_png(tmp_path / "zero123" / "0_rgba" / f"{view}.png", official_image(8))
     loaded = read_views(tmp_path)
     assert sorted(loaded.alphas.unique().tolist()) == [0, 1]
     assert loaded.alphas.sum() == 42  # the square's 6 x 7 pixels
@@ -95,19 +95,19 @@ def test_official_mattes_of_255_and_1_become_opaque_and_clear(tmp_path, save_png
     torch.testing.assert_close(red, torch.tensor([200.0, 40, 30]) / 255)
 
 
-def test_a_soft_matte_keeps_its_faint_values(tmp_path, save_png):
-    pixels = official_picture()
+def test_soft_alpha_keeps_small_values(tmp_path, save_png):
+    pixels = official_image()
     pixels[3, 5:12, 3] = 128
     save_png(tmp_path / "ref" / "0_rgba.png", pixels)
     levels = (read_views(tmp_path).alphas * 255).round().unique().tolist()
     assert levels == [1, 128, 255]
 
 
-def test_input_and_views_may_differ_in_size_and_in_depth(tmp_path, save_png, save_png_16):
+def test_input_and_views_may_differ_in_size_and_bit_depth(tmp_path, save_png, save_png_16):
     for frame in range(2):
-        save_png_16(tmp_path / "ref" / f"{frame}_rgba.png", official_picture(24).astype(np.uint16) * 257)
+        save_png_16(tmp_path / "ref" / f"{frame}_rgba.png", official_image(24).astype(np.uint16) * 257)
         for view in range(6):
-            save_png(tmp_path / "zero123" / f"{frame}_rgba" / f"{view}.png", official_picture(16))
+            save_png(tmp_path / "zero123" / f"{frame}_rgba" / f"{view}.png", official_image(16))
     loaded = read_views(tmp_path)
     assert (loaded.images.shape, loaded.view_images.shape) == ((2, 24, 24, 3), (2, 6, 16, 16, 3))
     torch.testing.assert_close(loaded.images[1, 5, 6], torch.tensor([200.0, 40, 30]) / 255)
@@ -116,19 +116,19 @@ def test_input_and_views_may_differ_in_size_and_in_depth(tmp_path, save_png, sav
     assert (resized.images.shape, resized.view_alphas.shape) == ((2, 20, 20, 3), (2, 6, 20, 20))
 
 
-def test_a_size_resizes_each_picture_premultiplied(tmp_path, make_views):
+def test_images_are_resized_premultiplied(tmp_path, make_views):
     views = make_views(1, 1)
     write_views(tmp_path, views)
     native, loaded = read_views(tmp_path), read_views(tmp_path, size=6)
-    colors, alpha = resize_with_matte(native.view_images[0, 0].numpy(), native.view_alphas[0, 0].numpy(), 6)
+    colors, alpha = resize_with_alpha(native.view_images[0, 0].numpy(), native.view_alphas[0, 0].numpy(), 6)
     torch.testing.assert_close(loaded.view_images[0, 0], torch.from_numpy(colors))
     torch.testing.assert_close(loaded.view_alphas[0, 0], torch.from_numpy(alpha))
-    torch.testing.assert_close(loaded.alphas.mean(), native.alphas.mean())  # the area's share stays
+    torch.testing.assert_close(loaded.alphas.mean(), native.alphas.mean())  # resizing keeps the mean
 
 
 @pytest.mark.parametrize("kind", ["RGB", "L", "P"])
-def test_files_without_alpha_are_matted_with_one_warning(tmp_path, caplog, kind):
-    colors = official_picture()[..., :3]
+def test_files_without_alpha_get_it_from_the_border_with_one_warning(tmp_path, caplog, kind):
+    colors = official_image()[..., :3]
     (tmp_path / "ref").mkdir()
     image = Image.fromarray(colors)
     image = image.quantize(8) if kind == "P" else image.convert(kind)
@@ -141,7 +141,7 @@ def test_files_without_alpha_are_matted_with_one_warning(tmp_path, caplog, kind)
     assert "3 of 3 files have no alpha" in caplog.text
 
 
-def test_files_that_are_no_part_of_the_set_are_ignored(tmp_path, make_views):
+def test_other_files_are_ignored(tmp_path, make_views):
     write_views(tmp_path, make_views())
     names = [
         "ref/.DS_Store",
@@ -157,13 +157,13 @@ def test_files_that_are_no_part_of_the_set_are_ignored(tmp_path, make_views):
     assert (loaded.num_frames, loaded.num_views) == (2, 6)
 
 
-def test_ten_frames_come_in_the_order_of_their_numbers(tmp_path, make_views):
+def test_frames_are_read_in_numeric_order(tmp_path, make_views):
     views = make_views(12, 0)
     write_views(tmp_path, views)
     assert close(read_views(tmp_path).images, views.images)
 
 
-def test_writing_replaces_a_larger_set_and_leaves_other_files(tmp_path, make_views):
+def test_writing_replaces_a_larger_set_and_keeps_other_files(tmp_path, make_views):
     write_views(tmp_path, make_views(4, 6))
     (tmp_path / "zero123" / "3_rgba" / "notes.txt").write_text("mine")
     smaller = make_views(2, 3)
@@ -175,21 +175,21 @@ def test_writing_replaces_a_larger_set_and_leaves_other_files(tmp_path, make_vie
     assert not (tmp_path / "zero123" / "2_rgba").exists()
 
 
-def test_a_written_set_is_whole_though_another_was_left_unfinished(tmp_path, make_views):
+def test_writing_removes_the_checkpoint_of_an_unfinished_set(tmp_path, make_views):
     views = make_views()
-    (tmp_path / "unfinished_0123456789abcdef.latents").write_text("half a run")
+    (tmp_path / "unfinished_0123456789abcdef.latents").write_text("checkpoint")
     write_views(tmp_path, views)
     assert close(read_views(tmp_path).images, views.images)
 
 
-def test_a_set_cut_short_while_written_is_not_taken_for_a_whole_one(tmp_path, make_views, monkeypatch):
+def test_partially_written_set_is_rejected(tmp_path, make_views, monkeypatch):
     written = []
 
-    def fail_at_the_tenth(path, *pictures):
+    def fail_at_the_tenth(path, *pixels):
         written.append(path)
         if len(written) == 10:
             raise RuntimeError("disk full")
-        write_png(path, *pictures)
+        write_png(path, *pixels)
 
     monkeypatch.setattr("stag4d.data.view_folder.write_png", fail_at_the_tenth)
     with pytest.raises(RuntimeError, match="disk full"):
@@ -198,7 +198,7 @@ def test_a_set_cut_short_while_written_is_not_taken_for_a_whole_one(tmp_path, ma
         read_views(tmp_path)
 
 
-def test_views_json_is_as_documented(tmp_path, make_views):
+def test_fields_of_views_json(tmp_path, make_views):
     write_views(tmp_path, make_views(1, 1))
     document = json.loads((tmp_path / "views.json").read_text())
     assert document.keys() == {"version", "fps", "input", "views"}
@@ -207,7 +207,7 @@ def test_views_json_is_as_documented(tmp_path, make_views):
 
 
 @pytest.mark.parametrize("index", [0, 2, 5])
-def test_a_held_out_view_is_missing_from_the_rest(make_views, index):
+def test_held_out_view_is_removed_from_the_set(make_views, index):
     views = make_views()
     rest, (pose, images, alphas) = hold_out_view(views, index)
     others = [view for view in range(6) if view != index]
@@ -220,7 +220,7 @@ def test_a_held_out_view_is_missing_from_the_rest(make_views, index):
     assert rest.images is views.images
 
 
-def test_the_last_view_can_be_held_out(make_views):
+def test_the_only_view_can_be_held_out(make_views):
     rest, _ = hold_out_view(make_views(2, 1), 0)
     assert (rest.num_views, rest.view_images.shape) == (0, (2, 0, 12, 12, 3))
 
@@ -228,7 +228,7 @@ def test_the_last_view_can_be_held_out(make_views):
 @pytest.mark.parametrize(
     ("num_views", "index", "expected"), [(6, 6, "0 to 5"), (6, -1, "0 to 5"), (0, 0, "no views")]
 )
-def test_a_view_that_is_not_there_cannot_be_held_out(make_views, num_views, index, expected):
+def test_holding_out_a_missing_view_is_rejected(make_views, num_views, index, expected):
     views = make_views(1, num_views)
     with pytest.raises(
         ValueError, match=f"held-out view: {index} of {num_views} views; expected .*{expected}"
@@ -236,7 +236,7 @@ def test_a_view_that_is_not_there_cannot_be_held_out(make_views, num_views, inde
         hold_out_view(views, index)
 
 
-def test_tensors_with_gradients_and_of_other_types_are_written(tmp_path, make_views):
+def test_tensors_with_gradients_and_other_dtypes_are_written(tmp_path, make_views):
     views = make_views(1, 0)
     write_views(
         tmp_path, replace(views, images=views.images.double().requires_grad_(), alphas=views.alphas.half())

@@ -3,9 +3,9 @@
 import pytest
 import torch
 from diffusers import EulerAncestralDiscreteScheduler, UNet2DConditionModel
-from tiny_models import make_multiview_folder
 
-from stag4d.diffusion import Conditions, install_reference_attention, load_multiview_model
+from stag4d.diffusion import Conditioning, install_reference_attention, load_multiview_model
+from tiny_models import make_multiview_folder
 
 TOKENS, WIDTH = 5, 8
 
@@ -45,7 +45,7 @@ def make_conditions():
 
     def make(count, seed=1):
         generator = torch.Generator().manual_seed(seed)
-        return Conditions(
+        return Conditioning(
             torch.randn(1, TOKENS, WIDTH, generator=generator),
             torch.randn(count, TOKENS, WIDTH, generator=generator),
             torch.randn(count, 2, 4, 8, 8, generator=generator),

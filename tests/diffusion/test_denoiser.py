@@ -15,9 +15,9 @@ from stag4d.diffusion import (
     ReadTokens,
     SamplingConfig,
     SeededNoise,
-    ancestral_step,
-    clean_estimate,
     denoise,
+    denoised_estimate,
+    euler_ancestral_step,
 )
 
 GRID = (6, 4)
@@ -85,7 +85,7 @@ def naive(unet, scheduler, conditions, noise, anchor, scale=4.0):
                 outputs.append(unet(x / (sigma**2 + 1) ** 0.5, timestep, states).sample)
             guided = outputs[0] + scale * (outputs[1] - outputs[0])
             drawn = noise.ancestral(frame, step, (4, *GRID))[None]
-            x = ancestral_step(x, clean_estimate(x, guided, sigma, "v_prediction"), drawn, sigma, next_sigma)
+            x = euler_ancestral_step(x, denoised_estimate(x, guided, sigma, "v_prediction"), drawn, sigma, next_sigma)
         latents[frame] = x[0]
     return torch.stack([latents[frame] for frame in range(count)])
 
@@ -175,15 +175,15 @@ def test_the_step_is_that_of_diffusers_scheduler(scheduler, prediction_type):
         expected = scheduler.step(predicted, timestep, latents, generator=generator).prev_sample
         drawn = torch.randn(latents.shape, generator=torch.Generator().manual_seed(step))
         sigma, next_sigma = scheduler.sigmas[step : step + 2].tolist()
-        clean = clean_estimate(latents, predicted, sigma, prediction_type)
-        found = ancestral_step(latents, clean, drawn, sigma, next_sigma)
+        clean = denoised_estimate(latents, predicted, sigma, prediction_type)
+        found = euler_ancestral_step(latents, clean, drawn, sigma, next_sigma)
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_another_kind_of_prediction_is_refused():
     zero = torch.zeros(1)
     with pytest.raises(ValueError, match="prediction_type is 'sample'; expected epsilon or v_prediction"):
-        clean_estimate(zero, zero, 1.0, "sample")
+        denoised_estimate(zero, zero, 1.0, "sample")
 
 
 def test_the_batch_size_does_not_matter(unet, scheduler, make_conditions):

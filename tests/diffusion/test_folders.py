@@ -11,11 +11,11 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
-from tiny_models import TILE, make_multiview_folder
 from transformers.utils import logging as transformers_logging
 
 from stag4d.diffusion import SamplingConfig, SeededNoise, load_multiview_model, sample_latents
 from stag4d.diffusion.folders import weight_sums
+from tiny_models import TILE, make_multiview_folder
 
 NETWORKS = ("unet", "vae", "text_encoder", "vision_encoder")
 UNET, VAE = (f"{name}/diffusion_pytorch_model.safetensors" for name in ("unet", "vae"))
@@ -107,7 +107,7 @@ def test_networks_have_the_type_that_is_asked_for(tmp_path, clip, model, stored_
     for network in (loaded.unet, loaded.vae, loaded.vision_encoder):
         assert {parameter.dtype for parameter in network.parameters()} == {dtype}
     assert {loaded.uncond_states.dtype, loaded.ramp.dtype} == {torch.float32}
-    conditions, exact = (each.condition_on(*clip, SeededNoise(2)) for each in (loaded, model))
+    conditions, exact = (each.encode_conditioning(*clip, SeededNoise(2)) for each in (loaded, model))
     assert conditions.references.dtype == conditions.cond_states.dtype == torch.float32
     torch.testing.assert_close(conditions.references, exact.references, atol=0.1, rtol=0.1)
     torch.testing.assert_close(conditions.cond_states, exact.cond_states, atol=0.1, rtol=0.1)

@@ -56,7 +56,7 @@ def refuse_to_compute(*args, **kwargs):
 
 
 def test_it_is_conditions_and_then_denoising(model, clip, whole):
-    conditions = model.condition_on(*clip, NOISE)
+    conditions = model.encode_conditioning(*clip, NOISE)
     expected = denoise(model.unet, model.scheduler, conditions, NOISE, CONFIG, grid_size=(24, 16))
     assert whole.shape == (3, 4, 24, 16)
     assert torch.equal(whole, expected)

@@ -25,8 +25,8 @@ def test_views_are_the_tiles_row_by_row():
     rows = [torch.cat([tiles[left], tiles[left + 1]], dim=1) for left in (0, 2, 4)]
     grid = ViewGrid(poses=SIX, tile_size=2)
     assert torch.equal(grid.views_of(torch.cat(rows)), tiles)
-    assert torch.equal(grid.picture_of(tiles), torch.cat(rows))
-    two = grid.picture_of(torch.stack([tiles, 1 - tiles]))
+    assert torch.equal(grid.image_of(tiles), torch.cat(rows))
+    two = grid.image_of(torch.stack([tiles, 1 - tiles]))
     assert torch.equal(two, torch.stack([torch.cat(rows), 1 - torch.cat(rows)]))
 
 

@@ -11,13 +11,13 @@ import torch
 import transformers
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from safetensors.torch import load_file
-from tiny_models import make_guidance_folder, make_multiview_folder
 from torch.nn.functional import interpolate
 from transformers import CLIPVisionModelWithProjection
 
-from stag4d.diffusion import Zero123Prior, camera_numbers, load_guidance_model
+from stag4d.diffusion import PosedPrior, load_guidance_model, pose_numbers
 from stag4d.geometry import OrbitPose, zero123plus_rig
 from stag4d.types import ViewSet
+from tiny_models import make_guidance_folder, make_multiview_folder
 
 TARGETS = [OrbitPose(azimuth_deg=40, elevation_deg=10), OrbitPose(azimuth_deg=-100, elevation_deg=-25)]
 
@@ -48,7 +48,7 @@ def views():
 
 @pytest.fixture
 def prior(model, views):
-    return Zero123Prior(model, views, torch.Generator().manual_seed(1))
+    return PosedPrior(model, views, torch.Generator().manual_seed(1))
 
 
 @torch.no_grad()
@@ -103,7 +103,7 @@ def test_a_velocity_is_told_as_noise(folder, model, prior, views):
     velocity = prior.predict(noisy, timesteps, conditions, TARGETS, 5.0)  # what this UNet says, taken as one
     telling = copy.copy(model)
     telling.prediction_type = "v_prediction"
-    retold = Zero123Prior(telling, views, torch.Generator().manual_seed(1))
+    retold = PosedPrior(telling, views, torch.Generator().manual_seed(1))
     found = retold.predict(noisy, timesteps, conditions, TARGETS, 5.0)
     shares = DDIMScheduler.from_pretrained(folder / "scheduler").alphas_cumprod
     for row, timestep in enumerate(timesteps):
@@ -131,12 +131,12 @@ def test_signs_of_the_camera_numbers_by_hand():
         OrbitPose(azimuth_deg=azimuth, elevation_deg=elevation)
         for azimuth, elevation in ((0, 0), (0, 30), (90, 0))
     )
-    assert camera_numbers(front, above) == pytest.approx(
+    assert pose_numbers(front, above) == pytest.approx(
         [-math.pi / 6, 0, 1, 0]
     )  # up is a smaller polar angle
-    assert camera_numbers(above, front) == pytest.approx([math.pi / 6, 0, 1, 0])
-    assert camera_numbers(front, right) == pytest.approx([0, 1, 0, 0], abs=1e-9)  # to the right is positive
-    assert camera_numbers(right, front) == pytest.approx([0, -1, 0, 0], abs=1e-9)
+    assert pose_numbers(above, front) == pytest.approx([math.pi / 6, 0, 1, 0])
+    assert pose_numbers(front, right) == pytest.approx([0, 1, 0, 0], abs=1e-9)  # to the right is positive
+    assert pose_numbers(right, front) == pytest.approx([0, -1, 0, 0], abs=1e-9)
 
 
 def test_the_noise_schedule_is_the_folders(folder, model):
@@ -148,12 +148,12 @@ def test_the_noise_schedule_is_the_folders(folder, model):
 
 def test_every_embedded_frame_is_told(model, views):
     told = []
-    Zero123Prior(model, views, torch.Generator().manual_seed(1), on_frame=told.append)
+    PosedPrior(model, views, torch.Generator().manual_seed(1), on_frame=told.append)
     assert told == [1, 2]
 
 
 def test_half_precision_is_close_to_single(folder, model, views, prior):
-    half = Zero123Prior(
+    half = PosedPrior(
         load_guidance_model(folder, dtype=torch.bfloat16), views, torch.Generator().manual_seed(1)
     )
     noisy = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(2))
@@ -182,7 +182,7 @@ def test_without_guidance_the_blank_half_is_not_computed_and_nothing_else_change
 def test_a_clip_without_views_has_its_frames_alone(model, views):
     none = views.view_images[:, :0], views.view_alphas[:, :0]
     alone = ViewSet(views.images, views.alphas, *none, views.input_pose, ())
-    prior = Zero123Prior(model, alone, torch.Generator().manual_seed(1))
+    prior = PosedPrior(model, alone, torch.Generator().manual_seed(1))
     assert prior.poses == (views.input_pose,)
     noisy = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(2))
     assert prior.predict(noisy, torch.tensor([5]), [(1, 0)], TARGETS[:1], 5.0).shape == (1, 4, 8, 8)
@@ -196,11 +196,11 @@ def test_the_key_tells_models_and_clips_apart(folder, model, views, prior, tmp_p
     seeded = torch.Generator().manual_seed
     keys = [
         prior.key,
-        Zero123Prior(other_model, views, seeded(1)).key,
-        Zero123Prior(model, shifted, seeded(1)).key,
-        Zero123Prior(model, views, seeded(2)).key,
-        Zero123Prior(telling, views, seeded(1)).key,
-        Zero123Prior(model, replace(views, view_poses=views.view_poses[::-1]), seeded(1)).key,
+        PosedPrior(other_model, views, seeded(1)).key,
+        PosedPrior(model, shifted, seeded(1)).key,
+        PosedPrior(model, views, seeded(2)).key,
+        PosedPrior(telling, views, seeded(1)).key,
+        PosedPrior(model, replace(views, view_poses=views.view_poses[::-1]), seeded(1)).key,
     ]
     assert len(set(keys)) == 6
 
@@ -218,12 +218,12 @@ def test_the_key_tells_models_and_clips_apart(folder, model, views, prior, tmp_p
 def test_the_key_knows_every_weight(model, views, prior, find):
     other = copy.deepcopy(model)
     find(other).view(-1)[1] += 0.1
-    assert Zero123Prior(other, views, torch.Generator().manual_seed(1)).key != prior.key
+    assert PosedPrior(other, views, torch.Generator().manual_seed(1)).key != prior.key
 
 
 def test_the_key_of_the_same_model_and_clip_is_the_same(folder, views, prior):
     seeded = torch.Generator().manual_seed
-    assert Zero123Prior(load_guidance_model(folder), views, seeded(1)).key == prior.key
+    assert PosedPrior(load_guidance_model(folder), views, seeded(1)).key == prior.key
 
 
 def test_the_key_does_not_depend_on_how_a_device_rounds(model, views, prior, monkeypatch):
@@ -232,7 +232,7 @@ def test_the_key_does_not_depend_on_how_a_device_rounds(model, views, prior, mon
     monkeypatch.setattr(
         type(model), "posterior", lambda self, images: [part * (1 + 1e-6) for part in posterior(self, images)]
     )
-    assert Zero123Prior(model, views, torch.Generator().manual_seed(1)).key == prior.key
+    assert PosedPrior(model, views, torch.Generator().manual_seed(1)).key == prior.key
 
 
 def refusal(where, words):

@@ -1,4 +1,4 @@
-"""Conditions and decoding against the published recipe, word by word."""
+"""Conditioning and decoding against the published recipe, word by word."""
 
 import copy
 import json
@@ -74,7 +74,7 @@ def naive_conditions(parts, images, alphas):
 @pytest.mark.parametrize("size", [24, 37, 50])
 def test_conditions_are_those_of_the_published_recipe(model, parts, size):
     images, alphas = frames(size)
-    found = model.condition_on(images, alphas, NOISE)
+    found = model.encode_conditioning(images, alphas, NOISE)
     uncond, states, references = naive_conditions(parts, images, alphas)
     torch.testing.assert_close(found.uncond_states, uncond)
     torch.testing.assert_close(found.cond_states, states, atol=1e-5, rtol=1e-5)
@@ -87,17 +87,17 @@ def test_what_is_under_an_empty_matte_is_not_seen(model):
     images, alphas = frames(20)
     other = torch.where(alphas[..., None] == 0, 1 - images, images)
     assert not torch.equal(other, images)
-    first, second = (model.condition_on(seen, alphas, NOISE) for seen in (images, other))
+    first, second = (model.encode_conditioning(seen, alphas, NOISE) for seen in (images, other))
     assert torch.equal(first.cond_states, second.cond_states)
     assert torch.equal(first.references, second.references)
 
 
 def test_frames_do_not_know_of_each_other(model):
     images, alphas = frames(20, count=3)
-    together = model.condition_on(images, alphas, SeededNoise(3, share_reference=True))
+    together = model.encode_conditioning(images, alphas, SeededNoise(3, share_reference=True))
     for frame in range(3):
         one = slice(frame, frame + 1)
-        alone = model.condition_on(images[one], alphas[one], SeededNoise(3, share_reference=True))
+        alone = model.encode_conditioning(images[one], alphas[one], SeededNoise(3, share_reference=True))
         assert torch.equal(together.cond_states[one], alone.cond_states)
         assert torch.equal(together.references[one], alone.references)
 
@@ -105,7 +105,7 @@ def test_frames_do_not_know_of_each_other(model):
 def test_every_frame_is_reported_when_it_is_done_and_a_cancel_gets_through(model):
     images, alphas = frames(20, count=3)
     reported = []
-    model.condition_on(images, alphas, NOISE, on_frame=reported.append)
+    model.encode_conditioning(images, alphas, NOISE, on_frame=reported.append)
     assert reported == [1, 2, 3]
 
     def cancel(done):
@@ -113,7 +113,7 @@ def test_every_frame_is_reported_when_it_is_done_and_a_cancel_gets_through(model
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        model.condition_on(images, alphas, NOISE, on_frame=cancel)
+        model.encode_conditioning(images, alphas, NOISE, on_frame=cancel)
     assert reported == [1, 2, 3, 1]
 
 
@@ -123,9 +123,9 @@ def test_conditions_are_made_where_the_networks_are_though_buffers_are_elsewhere
     for network in (moved.unet, moved.vae, moved.vision_encoder):
         network.to("meta")
     assert moved.uncond_states.device == moved.ramp.device == torch.device("cpu")
-    found = moved.condition_on(*frames(20), NOISE)
+    found = moved.encode_conditioning(*frames(20), NOISE)
     assert {part.device.type for part in vars(found).values()} == {"meta"}
-    expected = model.condition_on(*frames(20), NOISE)
+    expected = model.encode_conditioning(*frames(20), NOISE)
     assert {name: part.shape for name, part in vars(found).items()} == {
         name: part.shape for name, part in vars(expected).items()
     }

@@ -1,4 +1,4 @@
-"""Metrics against values worked out by hand and against plain loops."""
+"""Metrics against hand-computed values and naive loops."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_psnr_of_a_constant_error(error, decibels):
     assert values.tolist() == pytest.approx([decibels] * 2, abs=1e-4)
 
 
-def test_psnr_is_of_each_picture_for_itself():
+def test_psnr_is_computed_for_each_image():
     images = torch.zeros(3, 2, 4, 4, 3)
     images[1, 0] = 0.1
     values = psnr(images, torch.zeros_like(images))
@@ -32,7 +32,7 @@ def test_psnr_is_of_each_picture_for_itself():
     assert (values == 100).sum() == 5
 
 
-def test_ssim_is_what_plain_loops_over_windows_give(generator):
+def test_ssim_equals_loops_over_windows(generator):
     images, truth = torch.rand(2, 13, 14, 3, generator=generator, dtype=torch.float64)
     truth = 0.6 * images + 0.4 * truth
     weights = [[math.exp(-((y - 5) ** 2 + (x - 5) ** 2) / 4.5) for x in range(11)] for y in range(11)]
@@ -54,21 +54,21 @@ def test_ssim_is_what_plain_loops_over_windows_give(generator):
     assert ssim(images.float(), truth.float()) == pytest.approx(expected.item(), abs=1e-5)
 
 
-def test_ssim_of_plain_pictures_compares_their_luminance():
+def test_ssim_of_constant_images_is_their_luminance_term():
     shape = (2, 11, 11, 3)
     expected = (2 * 0.2 * 0.6 + 1e-4) / (0.2**2 + 0.6**2 + 1e-4)
     values = ssim(torch.full(shape, 0.2), torch.full(shape, 0.6))
     assert values.tolist() == pytest.approx([expected] * 2, abs=1e-6)
 
 
-def test_equal_pictures_have_an_ssim_of_one_and_inverted_ones_less_than_none(generator):
+def test_ssim_is_one_for_equal_images_and_negative_for_inverted_ones(generator):
     images = torch.rand(2, 3, 16, 16, 3, generator=generator)
     assert ssim(images, images).shape == (2, 3)
     torch.testing.assert_close(ssim(images, images), torch.ones(2, 3, dtype=torch.float64))
     assert (ssim(images, 1 - images) < 0).all()
 
 
-def test_iou_by_hand():
+def test_iou_equals_hand_computed_values():
     alphas, truth = torch.zeros(3, 4, 4), torch.zeros(3, 4, 4)
     alphas[0, :2] = 0.51  # 8 pixels
     alphas[0, 2] = 0.5  # not above one half
@@ -77,7 +77,7 @@ def test_iou_by_hand():
     assert silhouette_iou(alphas, truth).tolist() == [0.25, 0.0, 1.0]
 
 
-def test_colors_outside_the_mattes_do_not_count(generator):
+def test_colors_where_alpha_is_zero_do_not_count(generator):
     images = torch.rand(2, 3, 12, 12, 3, generator=generator)
     alphas = torch.zeros(2, 3, 12, 12)
     alphas[..., 3:9, 3:9] = 1.0
@@ -101,35 +101,35 @@ def test_scores_are_means_over_frames_and_then_views():
     assert scores.keys() == {"psnr", "ssim", "iou", "flicker", "per_view"}
     assert len(scores["per_view"]["ssim"]) == 2
     single = compare_on_white(images[:, :1], predicted[:, :1], truth[:, :1], alphas[:, :1])
-    assert single.keys() == {"psnr", "ssim", "iou", "per_view"}  # one frame does not change
+    assert single.keys() == {"psnr", "ssim", "iou", "per_view"}  # flicker needs two frames
 
 
-def test_flicker_is_among_the_scores(generator):
+def test_scores_include_flicker(generator):
     truth, alphas = torch.rand(2, 3, 12, 12, 3, generator=generator), torch.ones(2, 3, 12, 12)
     frozen = torch.stack([truth[0, :1].expand(3, -1, -1, -1), truth[1]])
     scores = compare_on_white(frozen, alphas, truth, alphas)
     assert scores["per_view"]["flicker"] == pytest.approx([1.0, 0.0])
 
 
-def test_straight_colors_go_onto_white():
+def test_straight_colors_are_composited_on_white():
     image, alpha = torch.tensor([[[1.0, 0.0, 0.5]]]), torch.tensor([[0.25]])
     assert on_white(image, alpha).tolist() == [[[1.0, 0.75, 0.875]]]
 
 
 @pytest.mark.parametrize("metric", [psnr, ssim])
 @pytest.mark.parametrize("shapes", [((12, 12, 3), (12, 11, 3)), ((12, 12), (12, 12)), ((0, 12, 12, 3),) * 2])
-def test_pictures_that_do_not_match_are_refused(metric, shapes):
-    with pytest.raises(ValueError, match=r"pictures of shape .* expected one shape"):
+def test_images_of_mismatched_shapes_are_refused(metric, shapes):
+    with pytest.raises(ValueError, match=r"images of shape .* expected one shape"):
         metric(torch.zeros(shapes[0]), torch.zeros(shapes[1]))
 
 
-def test_other_misfits_are_refused():
+def test_small_images_and_mismatched_alphas_are_refused():
     with pytest.raises(ValueError, match=r"SSIM: .*expected 11 pixels or more"):
         ssim(torch.zeros(10, 20, 3), torch.zeros(10, 20, 3))
-    with pytest.raises(ValueError, match="IoU: mattes of shape"):
+    with pytest.raises(ValueError, match="IoU: alphas of shape"):
         silhouette_iou(torch.zeros(4, 4), torch.zeros(4, 5))
-    pictures, mattes = torch.zeros(1, 1, 12, 12, 3), torch.zeros(1, 1, 12, 12)
-    with pytest.raises(ValueError, match="comparison: pictures and mattes"):
-        compare(pictures, mattes[0], pictures, mattes)
+    images, alphas = torch.zeros(1, 1, 12, 12, 3), torch.zeros(1, 1, 12, 12)
+    with pytest.raises(ValueError, match="comparison: images and alphas"):
+        compare(images, alphas[0], images, alphas)
     with pytest.raises(ValueError, match=r"expected \[V, T, H, W, 3\]"):
-        compare(pictures[0], mattes[0], pictures[0], mattes[0])
+        compare(images[0], alphas[0], images[0], alphas[0])

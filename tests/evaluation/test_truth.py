@@ -1,4 +1,4 @@
-"""Truth folders: what render writes is read and measured, and others' folders as far as they make sense."""
+"""Ground truth folders: reading what ``stag4d render`` and other programs write, and scores against them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from recording import Recorder
 
 from stag4d.evaluation import evaluate_folder, on_white, read_render_folder
 from stag4d.export import write_render_folder
@@ -20,8 +21,8 @@ SIZE = 16
 
 
 @pytest.fixture
-def pictures() -> tuple[torch.Tensor, torch.Tensor]:
-    """Random straight colors [2, 3, 16, 16, 3], none dark, and mattes [2, 3, 16, 16] with a square object."""
+def renders() -> tuple[torch.Tensor, torch.Tensor]:
+    """Return random straight colors >= 0.1, [2, 3, 16, 16, 3], and alphas [2, 3, 16, 16] of a square."""
     images = 0.1 + 0.9 * torch.rand(2, 3, SIZE, SIZE, 3, generator=torch.Generator().manual_seed(2))
     alphas = torch.zeros(2, 3, SIZE, SIZE)
     alphas[..., 4:12, 4:12] = 1.0
@@ -30,8 +31,8 @@ def pictures() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.fixture
-def folder(tmp_path, pictures) -> Path:
-    write_render_folder(tmp_path / "truth", *pictures, POSES, FRAMES, fps=12.5, num_frames=11)
+def folder(tmp_path, renders) -> Path:
+    write_render_folder(tmp_path / "truth", *renders, POSES, FRAMES, fps=12.5, num_frames=11)
     return tmp_path / "truth"
 
 
@@ -42,7 +43,7 @@ def edit(folder: Path, **changes: object) -> None:
     (folder / "views.json").write_text(json.dumps(kept))
 
 
-def test_what_render_writes_is_read(folder, pictures):
+def test_folder_written_by_render_is_read(folder, renders):
     truth = read_render_folder(folder)
     assert (truth.poses, truth.frames, truth.num_frames, truth.size) == (
         POSES,
@@ -55,11 +56,11 @@ def test_what_render_writes_is_read(folder, pictures):
     images, alphas = (
         torch.stack([torch.stack([pair[part] for pair in row]) for row in read]) for part in (0, 1)
     )
-    assert (alphas - pictures[1]).abs().max() < 0.51 / 255
-    assert (images - pictures[0])[alphas > 0].abs().max() < 0.51 / 255
+    assert (alphas - renders[1]).abs().max() < 0.51 / 255
+    assert (images - renders[0])[alphas > 0].abs().max() < 0.51 / 255
 
 
-def test_its_files_are_as_documented(folder):
+def test_files_of_a_render_folder_are_as_documented(folder):
     names = [f"view{view}_frame{frame:04d}.png" for view in (0, 1) for frame in FRAMES]
     assert sorted(path.name for path in folder.iterdir()) == [*names, "views.json"]
     document = json.loads((folder / "views.json").read_text())
@@ -69,25 +70,26 @@ def test_its_files_are_as_documented(folder):
 
 
 def white_like(output: RenderOutput) -> RenderOutput:
+    """Return white images with the alphas of a render."""
     return RenderOutput(torch.ones_like(output.images), output.alphas)
 
 
-def test_perfect_renders_have_perfect_scores_and_worse_ones_their_error(folder, pictures):
-    images, alphas = pictures
-    on_background = on_white(images, alphas)
-    asked = []
+def test_scores_equal_the_known_errors_of_renders(folder, renders):
+    images, alphas = renders
+    white = on_white(images, alphas)
+    times = []
 
     def render(cameras: Cameras, time: float) -> RenderOutput:
-        asked.append(time)
+        times.append(time)
         expected = Cameras.from_poses(POSES, SIZE, SIZE)
         assert torch.equal(cameras.viewmats, expected.viewmats)
         assert torch.equal(cameras.Ks, expected.Ks)
         index = round(time * 2)
-        return RenderOutput(on_background[:, index] + offset, alphas[:, index])
+        return RenderOutput(white[:, index] + offset, alphas[:, index])
 
     offset = torch.zeros(2, 1, 1, 1)
     scores = evaluate_folder(render, folder)
-    assert asked == [0.0, 0.5, 1.0]
+    assert times == [0.0, 0.5, 1.0]
     assert scores["psnr"] > 55  # rounding to 8 bits
     assert scores["ssim"] > 0.999
     assert scores["iou"] == 1.0
@@ -95,27 +97,26 @@ def test_perfect_renders_have_perfect_scores_and_worse_ones_their_error(folder, 
     scores = evaluate_folder(render, folder)
     assert scores["per_view"]["psnr"][0] > 55
     assert scores["per_view"]["psnr"][1] == pytest.approx(20, abs=0.05)
-    assert scores["per_view"]["flicker"] == pytest.approx([0, 0], abs=0.02)  # an error that stays is none
-    offset[:] = 1.0  # brighter than white: a picture of it would be white
-    white = evaluate_folder(lambda *asked: white_like(render(*asked)), folder)
-    assert evaluate_folder(render, folder) == white
-    done = []
-    evaluate_folder(render, folder, on_frame=lambda *progress: done.append(progress))
-    assert done == [(1, 3), (2, 3), (3, 3)]
+    assert scores["per_view"]["flicker"] == pytest.approx([0, 0], abs=0.02)  # a constant error is no flicker
+    offset[:] = 1.0  # brighter than white: an image file would hold white
+    assert evaluate_folder(render, folder) == evaluate_folder(lambda *call: white_like(render(*call)), folder)
+    monitor = Recorder()
+    evaluate_folder(render, folder, monitor=monitor)
+    assert monitor.calls == [("evaluate", 1, 3), ("evaluate", 2, 3), ("evaluate", 3, 3)]
 
 
-def test_poses_alone_are_enough(folder):
+def test_views_json_needs_only_the_poses(folder):
     edit(folder, version=None, fps=None, size=None, frames=None, num_frames=None)
     truth = read_render_folder(folder)
     assert (truth.frames, truth.num_frames, truth.size) == (FRAMES, 11, SIZE)
     assert read_render_folder(folder, num_frames=21).frame_times.tolist() == [0.0, 0.25, 0.5]
 
 
-def test_the_folders_own_length_of_the_clip_counts(folder):
+def test_num_frames_of_the_folder_takes_precedence(folder):
     assert read_render_folder(folder, num_frames=21).num_frames == 11
 
 
-def test_numbers_may_be_written_without_zeros_and_other_files_are_ignored(folder):
+def test_file_names_without_zero_padding_are_read_and_other_files_ignored(folder):
     for path in folder.glob("*.png"):
         path.rename(path.with_name(path.name.replace("frame000", "frame").replace("frame00", "frame")))
     (folder / "sheet.png").write_text("no image")
@@ -124,7 +125,7 @@ def test_numbers_may_be_written_without_zeros_and_other_files_are_ignored(folder
     assert read_render_folder(folder).frames == FRAMES
 
 
-def test_frames_may_be_a_part_of_what_is_there(folder):
+def test_frames_may_be_a_subset_of_the_files(folder):
     edit(folder, frames=[10, 0])
     assert read_render_folder(folder).frames == (0, 10)
 
@@ -142,17 +143,17 @@ def test_frames_may_be_a_part_of_what_is_there(folder):
         ({"frames": []}, r"views\.json: frames must be an array"),
         ({"frames": [0, 2.5]}, r"views\.json: frames\[1\] must be a whole number from 0, not 2\.5"),
         ({"frames": [-1]}, r"views\.json: frames\[0\] must be a whole number from 0, not -1"),
-        ({"num_frames": 10}, "has frame 10, the clip 10 frames"),
+        ({"num_frames": 10}, "has frame 10, but the video has 10 frames"),
         ({"num_frames": "all"}, r'views\.json: num_frames must be a finite number, not "all"'),
     ],
 )
-def test_malformed_poses_are_refused_with_their_path(folder, changes, message):
+def test_malformed_views_json_is_refused_with_the_path(folder, changes, message):
     edit(folder, **changes)
     with pytest.raises(ValueError, match=message):
         read_render_folder(folder)
 
 
-def test_what_is_missing_is_named(folder, tmp_path):
+def test_missing_file_is_named(folder, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"truth: .*nowhere does not exist"):
         read_render_folder(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match=r"has no views\.json"):
@@ -162,11 +163,11 @@ def test_what_is_missing_is_named(folder, tmp_path):
         read_render_folder(folder)
     for path in folder.glob("*.png"):
         path.unlink()
-    with pytest.raises(FileNotFoundError, match=r"has no pictures; expected view0_frame0000\.png"):
+    with pytest.raises(FileNotFoundError, match=r"has no images; expected view0_frame0000\.png"):
         read_render_folder(folder)
 
 
-def test_pictures_that_do_not_fit_are_named(folder):
+def test_invalid_image_is_named(folder):
     first, second = folder / "view0_frame0000.png", folder / "view1_frame0010.png"
     truth = read_render_folder(folder)
     Image.new("RGBA", (SIZE + 1, SIZE + 1)).save(second)
@@ -176,7 +177,7 @@ def test_pictures_that_do_not_fit_are_named(folder):
     with pytest.raises(ValueError, match=r"view1_frame0010\.png: no alpha; expected RGBA"):
         truth.read(1, 10)
     whole = first.read_bytes()
-    for content in (whole[:-20], whole[:33] + whole[-12:]):  # cut short; header and end without pixels
+    for content in (whole[:-20], whole[:33] + whole[-12:]):  # truncated; header and end without pixels
         second.write_bytes(content)
         with pytest.raises(ValueError, match=r"view1_frame0010\.png: unreadable or cut short"):
             truth.read(1, 10)

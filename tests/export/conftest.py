@@ -1,4 +1,4 @@
-"""A scene that turns and slides, and what it is at a frame."""
+"""A small moving scene."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stag4d.scene import GaussianModel4D, Gaussians, SceneInfo
 
 
 class Sway:
-    """A deformation that moves, turns and swells every Gaussian by its own amount."""
+    """A deformation that moves, rotates and scales every Gaussian by an amount of its own."""
 
     def __call__(self, means: torch.Tensor, frame_times: torch.Tensor) -> SimpleNamespace:
         phase = frame_times[:, None, None] + means  # [T, N, 3]

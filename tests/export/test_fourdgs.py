@@ -1,4 +1,4 @@
-""".4dgs files as the format's own readers see them."""
+"""``.4dgs`` files read back by the readers of the package fourdgs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from recording import Recorder
 
 from stag4d.export import write_4dgs
 from stag4d.scene import GaussianModel4D
@@ -18,19 +19,19 @@ from fourdgs.keyframe_delta_file import DecodedSequence, decode_indexed, decode_
 
 
 @pytest.fixture
-def written(tmp_path, swaying_scene) -> bytes:
-    """The file of the scene."""
-    done = []
-    write_4dgs(tmp_path / "new" / "a.4dgs", swaying_scene, done.append)
-    assert done == [1, 2, 3, 4, 5]
+def content(tmp_path, swaying_scene) -> bytes:
+    """The content of the scene's file."""
+    monitor = Recorder()
+    write_4dgs(tmp_path / "new" / "a.4dgs", swaying_scene, monitor)
+    assert monitor.calls == [("export", done, 5) for done in range(1, 6)]
     return (tmp_path / "new" / "a.4dgs").read_bytes()
 
 
 @pytest.mark.parametrize(
-    "read", [decode_streamed, lambda data: decode_indexed(data)[0]], ids=["front to back", "by its index"]
+    "read", [decode_streamed, lambda data: decode_indexed(data)[0]], ids=["streamed", "indexed"]
 )
-def test_every_frame_is_the_scenes_within_the_promised_error(written, swaying_scene, read):
-    decoded: DecodedSequence = read(written)
+def test_every_frame_is_within_the_documented_error(content, swaying_scene, read):
+    decoded: DecodedSequence = read(content)
     spread = 0.05 * torch.cat([frame_of(swaying_scene, frame).scales for frame in range(5)]).median()
     for frame in range(5):
         posed = frame_of(swaying_scene, frame)
@@ -49,8 +50,8 @@ def frame_of(scene: GaussianModel4D, frame: int):
     return scene.at(scene.frame_times[[frame]])[0]
 
 
-def test_centers_move_evenly_between_frames_and_rest_after_the_last(written, swaying_scene):
-    decoded = decode_streamed(written)
+def test_centers_are_interpolated_linearly_and_constant_after_the_last_frame(content, swaying_scene):
+    decoded = decode_streamed(content)
     before, after = (frame_of(swaying_scene, frame).means for frame in (1, 2))
     step = (after - before).abs().max()
     np.testing.assert_allclose(
@@ -60,13 +61,13 @@ def test_centers_move_evenly_between_frames_and_rest_after_the_last(written, swa
     np.testing.assert_allclose(render_at(decoded, 0.499)["centers"], last, atol=0.1 * step, rtol=0)
 
 
-def test_the_formats_own_command_finds_it_valid(tmp_path, swaying_scene, capsys):
+def test_file_passes_the_validator_of_fourdgs(tmp_path, swaying_scene, capsys):
     write_4dgs(tmp_path / "a.4dgs", swaying_scene)
     assert fourdgs_command(["validate", str(tmp_path / "a.4dgs")]) == 0
     assert capsys.readouterr().out.strip() == "valid"
 
 
-def test_up_is_plus_y_in_the_file(tmp_path, swaying_scene):
+def test_file_is_y_up(tmp_path, swaying_scene):
     one = swaying_scene.gaussians.map(lambda values: values[:1])
     one.means[:] = torch.tensor([1.0, 2.0, 3.0])
     one.quats[:] = torch.tensor([0.8, 0.6, 0.0, 0.0])
@@ -77,7 +78,7 @@ def test_up_is_plus_y_in_the_file(tmp_path, swaying_scene):
 
 
 @pytest.mark.parametrize("fps", [0.5, 29.97, 240.0])
-def test_fast_motion_is_where_it_should_be_at_every_frame(tmp_path, swaying_scene, fps):
+def test_rounding_of_frame_times_does_not_displace_fast_gaussians(tmp_path, swaying_scene, fps):
     scene = replace(swaying_scene.gaussians, means=3 * swaying_scene.gaussians.means)
     fast = GaussianModel4D(scene, swaying_scene.deformation, replace(swaying_scene.info, fps=fps))
     write_4dgs(tmp_path / "a.4dgs", fast)
@@ -87,7 +88,7 @@ def test_fast_motion_is_where_it_should_be_at_every_frame(tmp_path, swaying_scen
         np.testing.assert_allclose(found, frame_of(fast, frame).means, atol=2.5e-3, rtol=0)
 
 
-def test_a_scene_of_one_frame_stands_still(tmp_path, swaying_scene):
+def test_scene_of_one_frame_is_static(tmp_path, swaying_scene):
     still = GaussianModel4D(swaying_scene.gaussians, None, replace(swaying_scene.info, num_frames=1))
     write_4dgs(tmp_path / "a.4dgs", still)
     decoded = decode_streamed((tmp_path / "a.4dgs").read_bytes())
@@ -97,14 +98,14 @@ def test_a_scene_of_one_frame_stands_still(tmp_path, swaying_scene):
         )
 
 
-def test_numbers_that_are_not_finite_are_refused(tmp_path, swaying_scene):
-    swaying_scene.gaussians.log_scales[3, 1] = 1000.0  # finite, but not its exponential
+def test_values_that_are_not_finite_are_rejected(tmp_path, swaying_scene):
+    swaying_scene.gaussians.log_scales[3, 1] = 1000.0  # finite, but its exponential is not
     with pytest.raises(ValueError, match="4dgs: scales at 0 s are not all finite"):
         write_4dgs(tmp_path / "a.4dgs", swaying_scene)
     assert not list(tmp_path.iterdir())
 
 
-def test_without_the_package_the_error_says_what_to_install(tmp_path, swaying_scene, monkeypatch):
+def test_missing_package_is_an_error_with_the_install_command(tmp_path, swaying_scene, monkeypatch):
     monkeypatch.setitem(sys.modules, "fourdgs.keyframe_delta_file", None)
     with pytest.raises(
         RuntimeError, match='4dgs: the package fourdgs is not installed; pip install "fourdgs>='

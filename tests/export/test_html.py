@@ -1,4 +1,4 @@
-"""The self-contained page: what is in it, and that the viewer's modules fit into one script."""
+"""The self-contained page: its content, its policy, and the bundled modules of the viewer."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ VIEWER = ROOT / "web" / "viewer"
 
 @pytest.fixture
 def page(swaying_scene, tmp_path) -> str:
-    """The page of a scene whose title has to be escaped."""
+    """A page whose title has to be escaped."""
     write_html(tmp_path / "new" / "a.html", encode_s4d(swaying_scene), 'a </title> & "b"')
     return (tmp_path / "new" / "a.html").read_text(encoding="utf-8")
 
 
-def test_the_clip_stands_in_the_page_as_it_is(page, swaying_scene):
-    text = re.search(r'<script type="text/plain" id="clip">(.*?)</script>', page)[1]
+def test_page_holds_the_scene_as_base64(page, swaying_scene):
+    text = re.search(r'<script type="text/plain" id="s4d">(.*?)</script>', page)[1]
     assert base64.b64decode(text) == encode_s4d(swaying_scene)
     assert read_s4d(base64.b64decode(text)).num_gaussians == 50
 
 
-def test_the_title_is_text(page):
+def test_title_is_escaped(page):
     assert "<title>a &lt;/title&gt; &amp; &quot;b&quot;</title>" in page
     assert page.count("</title>") == 1
 
 
-def test_the_policy_allows_the_pages_own_script_and_style_and_nothing_else(page):
+def test_policy_allows_only_the_script_and_style_of_the_page(page):
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1]
     rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
     assert rules["default-src"] == "'none'"
@@ -53,13 +53,13 @@ def test_the_policy_allows_the_pages_own_script_and_style_and_nothing_else(page)
         assert rules[directive] == f"'sha256-{digest}'"
 
 
-def test_the_page_asks_the_network_for_nothing(page):
+def test_page_makes_no_network_requests(page):
     script = page[page.index('<script type="module">') :]
     assert not re.search(r"\b(?:src|href)=|@import|\bfetch\(|XMLHttpRequest|await import\(", script)
-    assert set(re.findall(r"https?://[^\s\"'`]+", page)) <= {"http://www.w3.org/2000/svg"}  # a name
+    assert set(re.findall(r"https?://[^\s\"'`]+", page)) <= {"http://www.w3.org/2000/svg"}  # an XML namespace
 
 
-def test_every_module_is_in_the_script_once_and_after_what_it_imports():
+def test_bundle_has_every_module_once_and_after_its_imports():
     script = html.bundle_viewer()
     order = re.findall(r"^const \$(\w+) = \(\(\) => \{$", script, re.MULTILINE)
     assert sorted(order) == sorted(path.stem for path in VIEWER.glob("*.mjs"))
@@ -81,21 +81,21 @@ def test_every_module_is_in_the_script_once_and_after_what_it_imports():
         "const a = '</script>';",
     ],
 )
-def test_a_module_that_a_page_cannot_hold_is_named(tmp_path, monkeypatch, source):
+def test_module_that_cannot_be_bundled_is_named(tmp_path, monkeypatch, source):
     (tmp_path / "page.mjs").write_text(f"{source}\n", encoding="utf-8")
     monkeypatch.setattr(html, "_VIEWER_FOLDERS", (tmp_path,))
-    with pytest.raises(ValueError, match=r"viewer: page\.mjs has .*; a page cannot hold it\."):
+    with pytest.raises(ValueError, match=r"viewer: page\.mjs has .*; it cannot be bundled into a page\."):
         html.bundle_viewer()
 
 
-def test_missing_modules_are_said_with_the_places(tmp_path, monkeypatch):
+def test_missing_modules_are_an_error_with_the_searched_folders(tmp_path, monkeypatch):
     monkeypatch.setattr(html, "_VIEWER_FOLDERS", (tmp_path / "a", tmp_path / "b"))
-    with pytest.raises(FileNotFoundError, match=r"viewer: not in .*a or .*b; install stag4d anew"):
+    with pytest.raises(FileNotFoundError, match=r"viewer: not in .*a or .*b; reinstall stag4d"):
         write_html(tmp_path / "a.html", b"", "title")
     assert not (tmp_path / "a.html").exists()
 
 
-def test_an_installed_package_has_the_viewer_where_it_is_looked_for():
+def test_installed_package_contains_the_viewer_where_it_is_searched():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
     packages = {
         ".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "stag4d").rglob("__init__.py")

@@ -1,4 +1,4 @@
-"""Splat files as other programs read them, and as they write them."""
+"""PLY files read and written by plyfile and gsply."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def gaussians(count: int = 5, seed: int = 0) -> Gaussians:
 
 
 def rewrite(path, change) -> None:
-    """Change the vertex table of a PLY with plyfile."""
+    """Replace the vertex table of a PLY with plyfile."""
     table = change(PlyData.read(path)["vertex"].data)
     PlyData([PlyElement.describe(table, "vertex")]).write(path)
 
 
-def test_plyfile_finds_the_columns_of_3dgs_in_their_order(tmp_path):
+def test_file_has_the_columns_of_3dgs_in_their_order(tmp_path):
     scene = gaussians()
     write_ply(tmp_path / "new" / "a.ply", scene)
     document = PlyData.read(tmp_path / "new" / "a.ply")
@@ -46,7 +46,7 @@ def test_plyfile_finds_the_columns_of_3dgs_in_their_order(tmp_path):
     np.testing.assert_array_equal(np.stack([vertices[name] for name in COLUMNS], axis=1), expected.numpy())
 
 
-def test_up_is_minus_y_in_the_file(tmp_path):
+def test_file_is_y_down(tmp_path):
     scene = gaussians(1)
     scene.means[:] = torch.tensor([1.0, 2.0, 3.0])
     scene.quats[:] = torch.tensor([1.0, 0.0, 0.0, 0.0])
@@ -57,7 +57,7 @@ def test_up_is_minus_y_in_the_file(tmp_path):
 
 
 @pytest.mark.parametrize("count", [0, 1, 7])
-def test_what_is_written_comes_back(tmp_path, count):
+def test_written_gaussians_are_read_back(tmp_path, count):
     scene = gaussians(count)
     write_ply(tmp_path / "a.ply", scene.map(lambda values: values.double().requires_grad_()))
     loaded = read_ply(tmp_path / "a.ply")
@@ -66,7 +66,7 @@ def test_what_is_written_comes_back(tmp_path, count):
     torch.testing.assert_close(quats_to_rotations(loaded.quats), quats_to_rotations(scene.quats))
 
 
-def test_columns_may_stand_in_any_order_and_others_are_left_out(tmp_path):
+def test_columns_are_read_in_any_order_and_others_are_ignored(tmp_path):
     scene = gaussians()
     path = tmp_path / "a.ply"
     write_ply(path, scene)
@@ -85,7 +85,7 @@ def test_columns_may_stand_in_any_order_and_others_are_left_out(tmp_path):
     assert torch.equal(loaded.log_scales, scene.log_scales)
 
 
-def test_gsply_reads_what_plyfile_wrote(tmp_path):
+def test_gsply_reads_the_same_gaussians(tmp_path):
     gsply = pytest.importorskip("gsply")
     scene = gaussians()
     write_ply(tmp_path / "a.ply", scene)
@@ -97,11 +97,11 @@ def test_gsply_reads_what_plyfile_wrote(tmp_path):
         np.testing.assert_array_equal(column, values.numpy())
 
 
-def test_what_is_no_splat_file_is_refused_with_its_name(tmp_path):
+def test_file_that_is_no_splat_ply_is_rejected_by_name(tmp_path):
     path = tmp_path / "a.ply"
     with pytest.raises(FileNotFoundError, match=r"a\.ply: no such file"):
         read_ply(path)
-    path.write_bytes(b"no ply")
+    path.write_bytes(b"not a ply")
     with pytest.raises(ValueError, match=r"a\.ply: not a PLY, or damaged"):
         read_ply(path)
     write_ply(path, gaussians())
@@ -117,20 +117,20 @@ def test_what_is_no_splat_file_is_refused_with_its_name(tmp_path):
         read_ply(path)
 
 
-def test_numbers_that_are_not_finite_are_refused(tmp_path):
+def test_values_that_are_not_finite_are_rejected(tmp_path):
     write_ply(tmp_path / "a.ply", gaussians())
 
-    def spoil(table: np.ndarray) -> np.ndarray:
+    def set_infinite(table: np.ndarray) -> np.ndarray:
         table = table.copy()
         table["scale_1"][2] = np.inf
         return table
 
-    rewrite(tmp_path / "a.ply", spoil)
+    rewrite(tmp_path / "a.ply", set_infinite)
     with pytest.raises(ValueError, match=r"a\.ply: log_scales are not all finite"):
         read_ply(tmp_path / "a.ply")
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path):
-    (tmp_path / "file").write_text("in the way")
+def test_unwritable_path_is_named(tmp_path):
+    (tmp_path / "file").write_text("a file, not a folder")
     with pytest.raises(RuntimeError, match=r"a\.ply: cannot be written"):
         write_ply(tmp_path / "file" / "a.ply", gaussians())

@@ -1,4 +1,4 @@
-"""SPZ as its format says it is read, and as other implementations than the one that writes it do."""
+"""SPZ files read back by a reader after the specification, and by another implementation."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from stag4d.scene import SH_C0, Gaussians
 gsply = pytest.importorskip("gsply")
 
 
-def assert_is(found: tuple[np.ndarray, ...], gaussians: Gaussians) -> None:
-    """Assert that numbers in the frame of the file are a scene's, within what the docstring promises."""
+def assert_equals(found: tuple[np.ndarray, ...], gaussians: Gaussians) -> None:
+    """Assert that values in the frame of the file equal Gaussians within the documented error."""
     means, quats = flip_splat_frame(gaussians.means, torch.nn.functional.normalize(gaussians.quats, dim=-1))
     centers, log_scales, rotations, opacities, colors = found
     np.testing.assert_allclose(centers, means, atol=1.3e-4, rtol=0)
@@ -31,31 +31,31 @@ def assert_is(found: tuple[np.ndarray, ...], gaussians: Gaussians) -> None:
     np.testing.assert_allclose(colors, gaussians.colors, atol=0.004, rtol=0)
 
 
-def as_read(path: Path) -> tuple[np.ndarray, ...]:
-    """Return the same numbers of a file as gsply reads it."""
+def read_with_gsply(path: Path) -> tuple[np.ndarray, ...]:
+    """Return centers, log scales, rotations, opacities and colors as gsply reads them."""
     found = gsply.read_spz(path)
     opacities = 1 / (1 + np.exp(-found.opacities))
     return found.means, found.scales, found.quats, opacities, 0.5 + SH_C0 * found.sh0
 
 
-def test_the_numbers_are_those_of_the_scene_in_the_frame_of_3dgs(tmp_path, swaying_scene):
+def test_values_are_within_the_documented_error_in_the_3dgs_frame(tmp_path, swaying_scene):
     gaussians = swaying_scene.at(swaying_scene.frame_times[[3]])[0]
     write_spz(tmp_path / "new" / "a.spz", gaussians)
-    assert_is(read_spz(tmp_path / "new" / "a.spz"), gaussians)
+    assert_equals(read_spz(tmp_path / "new" / "a.spz"), gaussians)
 
 
-def test_gsply_reads_it_with_the_other_of_its_two_implementations(tmp_path, swaying_scene):
-    write_spz(tmp_path / "a.spz", swaying_scene.gaussians)  # by the one in Python
+def test_cpp_backend_of_gsply_reads_the_same_values(tmp_path, swaying_scene):
+    write_spz(tmp_path / "a.spz", swaying_scene.gaussians)  # by the Python backend
     gsply.use_backend("cpp")
     try:
         if gsply.active_backend() != "cpp":
             pytest.skip("this gsply has no C++ reader")
-        assert_is(as_read(tmp_path / "a.spz"), swaying_scene.gaussians)
+        assert_equals(read_with_gsply(tmp_path / "a.spz"), swaying_scene.gaussians)
     finally:
         gsply.use_backend("python")
 
 
-def test_up_is_minus_y_in_the_file(tmp_path, swaying_scene):
+def test_file_is_y_down(tmp_path, swaying_scene):
     one = swaying_scene.gaussians.map(lambda values: values[:1])
     one.means[:] = torch.tensor([1.0, 2.0, 3.0])
     one.quats[:] = torch.tensor([1.0, 0.0, 0.0, 0.0])
@@ -66,26 +66,24 @@ def test_up_is_minus_y_in_the_file(tmp_path, swaying_scene):
     torch.testing.assert_close(turned, torch.diag(torch.tensor([1.0, -1.0, -1.0])).double())
 
 
-def test_a_sequence_has_the_same_order_in_every_frame(tmp_path, swaying_scene):
+def test_sequence_has_the_same_order_in_every_frame(tmp_path, swaying_scene):
     paths = write_splat_sequence(tmp_path, swaying_scene, "spz", [0, 4])
     assert [path.name for path in paths] == ["frame_0000.spz", "frame_0004.spz"]
     for frame, path in zip((0, 4), paths, strict=True):
-        assert_is(read_spz(path), swaying_scene.at(swaying_scene.frame_times[[frame]])[0])
+        assert_equals(read_spz(path), swaying_scene.at(swaying_scene.frame_times[[frame]])[0])
 
 
-def test_centers_that_it_cannot_hold_are_refused(tmp_path, swaying_scene):
+def test_centers_out_of_range_are_rejected(tmp_path, swaying_scene):
     far = replace(swaying_scene.gaussians, means=swaying_scene.gaussians.means * 1e5)
-    with pytest.raises(
-        ValueError, match=r"spz: a center lies 4\d{4}\.?\d* units out; expected less than 2048"
-    ):
+    with pytest.raises(ValueError, match=r"spz: a center is 4\d{4}\.?\d* units away; expected below 2048"):
         write_spz(tmp_path / "a.spz", far)
     far.means[0, 0] = torch.nan
-    with pytest.raises(ValueError, match="spz: a center lies nan units out"):
+    with pytest.raises(ValueError, match="spz: a center is nan units away"):
         write_spz(tmp_path / "a.spz", far)
     assert not list(tmp_path.iterdir())
 
 
-def test_without_the_package_the_error_says_what_to_install(tmp_path, swaying_scene, monkeypatch):
+def test_missing_package_is_an_error_with_the_install_command(tmp_path, swaying_scene, monkeypatch):
     monkeypatch.setitem(sys.modules, "gsply", None)
     with pytest.raises(RuntimeError, match='spz: the package gsply is not installed; pip install "gsply>='):
         write_spz(tmp_path / "a.spz", swaying_scene.gaussians)

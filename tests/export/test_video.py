@@ -1,4 +1,4 @@
-"""Clips, read back by FFmpeg."""
+"""MP4 files read back by FFmpeg."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from stag4d.export import video, write_mp4
 COLORS = [(200, 40, 90), (10, 220, 30), (128, 128, 128)]
 
 
-def clip(height: int, width: int) -> list[np.ndarray]:
-    """Return one plain uint8 picture of each color."""
+def constant_frames(height: int, width: int) -> list[np.ndarray]:
+    """Return a constant uint8 image of each color."""
     return [np.full((height, width, 3), color, dtype=np.uint8) for color in COLORS]
 
 
 def decode(path: Path) -> tuple[list[np.ndarray], str, Fraction]:
-    """Return a file's frames, codec and frame rate."""
+    """Return the frames, the codec and the frame rate of a file."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
@@ -30,8 +30,8 @@ def decode(path: Path) -> tuple[list[np.ndarray], str, Fraction]:
 
 
 @pytest.mark.parametrize(("height", "width", "size"), [(32, 48, (32, 48)), (31, 47, (32, 48))])
-def test_a_clip_keeps_its_frames_colors_and_rate(tmp_path, height, width, size):
-    write_mp4(tmp_path / "new" / "a.mp4", clip(height, width), 12.5)
+def test_frames_colors_and_rate_are_kept(tmp_path, height, width, size):
+    write_mp4(tmp_path / "new" / "a.mp4", constant_frames(height, width), 12.5)
     frames, codec, rate = decode(tmp_path / "new" / "a.mp4")
     assert (codec, rate) == ("h264", Fraction(25, 2))
     assert [frame.shape[:2] for frame in frames] == [size] * 3
@@ -39,25 +39,25 @@ def test_a_clip_keeps_its_frames_colors_and_rate(tmp_path, height, width, size):
         assert np.abs(frame.astype(int) - color).max() <= 4  # the padded column and row too
 
 
-def test_floats_tensors_and_bytes_give_the_same_file(tmp_path):
-    pictures = clip(16, 16)
-    write_mp4(tmp_path / "bytes.mp4", pictures, 8)
-    write_mp4(tmp_path / "floats.mp4", (picture.astype(np.float32) / 255 for picture in pictures), 8)
-    write_mp4(tmp_path / "tensors.mp4", (torch.from_numpy(picture) / 255 for picture in pictures), 8)
+def test_uint8_float_and_tensor_frames_give_the_same_file(tmp_path):
+    images = constant_frames(16, 16)
+    write_mp4(tmp_path / "bytes.mp4", images, 8)
+    write_mp4(tmp_path / "floats.mp4", (image.astype(np.float32) / 255 for image in images), 8)
+    write_mp4(tmp_path / "tensors.mp4", (torch.from_numpy(image) / 255 for image in images), 8)
     contents = {path.read_bytes() for path in tmp_path.glob("*.mp4")}
     assert len(contents) == 1
 
 
-def test_the_index_stands_in_front(tmp_path):
-    write_mp4(tmp_path / "a.mp4", clip(16, 16), 8)
+def test_index_precedes_the_frames(tmp_path):
+    write_mp4(tmp_path / "a.mp4", constant_frames(16, 16), 8)
     content = (tmp_path / "a.mp4").read_bytes()
     assert content.index(b"moov") < content.index(b"mdat")
 
 
-def test_without_h264_the_clip_is_mpeg4_and_the_log_says_so(tmp_path, monkeypatch, caplog):
+def test_missing_h264_encoder_falls_back_to_mpeg4_with_a_warning(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(video, "_H264", "no_such_encoder")
     with caplog.at_level(logging.WARNING):
-        write_mp4(tmp_path / "a.mp4", clip(32, 32), 8)
+        write_mp4(tmp_path / "a.mp4", constant_frames(32, 32), 8)
     frames, codec, _ = decode(tmp_path / "a.mp4")
     assert (codec, len(frames)) == ("mpeg4", 3)
     assert np.abs(frames[0].mean(axis=(0, 1)) - COLORS[0]).max() <= 4
@@ -68,21 +68,25 @@ def test_without_h264_the_clip_is_mpeg4_and_the_log_says_so(tmp_path, monkeypatc
     ("frames", "fps", "message"),
     [
         ([], 8, "no frames to write"),
-        (clip(8, 8), 0, "0 frames a second; expected 0.01 to 1000"),
-        (clip(8, 8), float("nan"), "nan frames a second"),
-        ([*clip(8, 8), np.zeros((8, 10, 3))], 8, r"frame 3 has shape \[8, 10, 3\]; expected \[8, 8, 3\]"),
+        (constant_frames(8, 8), 0, "0 frames a second; expected 0.01 to 1000"),
+        (constant_frames(8, 8), float("nan"), "nan frames a second"),
+        (
+            [*constant_frames(8, 8), np.zeros((8, 10, 3))],
+            8,
+            r"frame 3 has shape \[8, 10, 3\]; expected \[8, 8, 3\]",
+        ),
         ([np.zeros((8, 8))], 8, r"frame 0 has shape \[8, 8\]; expected \[H, W, 3\]"),
         ([np.full((8, 8, 3), np.inf)], 8, "frame 0 is not finite everywhere"),
     ],
-    ids=["none", "no rate", "rate not a number", "other size", "grey", "infinite"],
+    ids=["no frames", "fps 0", "fps NaN", "other size", "gray", "infinite"],
 )
-def test_what_is_no_clip_is_refused_and_leaves_no_file(tmp_path, frames, fps, message):
+def test_invalid_frames_are_rejected_and_leave_no_file(tmp_path, frames, fps, message):
     with pytest.raises(ValueError, match=rf"a\.mp4: {message}"):
         write_mp4(tmp_path / "a.mp4", frames, fps)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path):
-    (tmp_path / "file").write_text("in the way")
+def test_unwritable_path_is_named(tmp_path):
+    (tmp_path / "file").write_text("a file, not a folder")
     with pytest.raises(RuntimeError, match=r"a\.mp4: cannot be written"):
-        write_mp4(tmp_path / "file" / "a.mp4", clip(8, 8), 8)
+        write_mp4(tmp_path / "file" / "a.mp4", constant_frames(8, 8), 8)

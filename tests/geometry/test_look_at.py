@@ -1,4 +1,4 @@
-"""Cameras that look at a point or have a quaternion, against orbit cameras and numbers worked out by hand."""
+"""Cameras that look at a point or have a quaternion, against orbit cameras and hand-computed values."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def center(viewmat):
 
 
 def orbit_quat_xyzw(azimuth, elevation):
-    """Return the rotation around y by the azimuth after one around x by minus the elevation."""
+    """Return the rotation about x by minus the elevation, then about y by the azimuth."""
     half_az, half_el = math.radians(azimuth) / 2, -math.radians(elevation) / 2
     sin_az, cos_az, sin_el, cos_el = (
         math.sin(half_az),
@@ -43,24 +43,24 @@ def orbit_quat_xyzw(azimuth, elevation):
 
 @pytest.mark.parametrize("azimuth", [-170, 0, 30, 90, 215, 725])
 @pytest.mark.parametrize("elevation", [-85, -20, 0, 60])
-def test_from_an_orbit_both_forms_are_the_orbits_camera(azimuth, elevation):
+def test_look_at_and_quaternion_cameras_on_an_orbit_equal_the_orbit_camera(azimuth, elevation):
     expected = orbit_viewmats([pose(azimuth, elevation, 1.5)])[0]
     position = center(expected.double()).tolist()
-    towards = look_at_viewmat(position, ORIGIN)
-    turned = quat_viewmat(position, orbit_quat_xyzw(azimuth, elevation))
-    torch.testing.assert_close(towards, expected, atol=1e-5, rtol=0)
-    torch.testing.assert_close(turned, expected, atol=1e-5, rtol=0)
+    from_target = look_at_viewmat(position, ORIGIN)
+    from_quat = quat_viewmat(position, orbit_quat_xyzw(azimuth, elevation))
+    torch.testing.assert_close(from_target, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(from_quat, expected, atol=1e-5, rtol=0)
 
 
-def test_a_camera_beside_the_orbit_by_hand():
+def test_look_at_off_the_orbit_equals_hand_computed_matrix():
     # at (3, 1, 5) looking along -x: right is -z, down is -y
     expected = [[0, 0, -1, 5], [0, -1, 0, 1], [-1, 0, 0, 3], [0, 0, 0, 1]]
     found = look_at_viewmat((3.0, 1.0, 5.0), (-4.0, 1.0, 5.0))
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float32), atol=1e-6, rtol=0)
 
 
-def test_a_quaternion_rolls_the_camera_and_may_have_any_length():
-    # a quarter turn around the viewing axis: the camera's right is the world's up, its down the world's right
+def test_quaternion_of_any_length_rolls_the_camera():
+    # a quarter turn about the viewing axis: the camera's right is the world's up, its down the world's right
     expected = [[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, -1, 2], [0, 0, 0, 1]]
     for length in (1.0, 3.0):
         quat = (0.0, 0.0, HALF_SQRT2 * length, HALF_SQRT2 * length)
@@ -69,7 +69,7 @@ def test_a_quaternion_rolls_the_camera_and_may_have_any_length():
 
 
 @pytest.mark.parametrize("side", [1.0, -1.0], ids=["above", "below"])
-def test_straight_from_above_or_below_right_is_x(side):
+def test_camera_straight_above_or_below_has_right_axis_x(side):
     expected = [[1, 0, 0, 0], [0, 0, side, 0], [0, -side, 0, 2], [0, 0, 0, 1]]
     found = look_at_viewmat((0.0, 2 * side, 0.0), ORIGIN)
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float32), atol=1e-6, rtol=0)
@@ -80,7 +80,7 @@ def test_straight_from_above_or_below_right_is_x(side):
     [
         (
             lambda: look_at_viewmat((1.0, 2.0, 3.0), (1.0, 2.0, 3.0)),
-            r"^camera: position and target are both \(1\.0, 2\.0, 3\.0\); expected two points\.$",
+            r"^camera: position and target are both \(1\.0, 2\.0, 3\.0\); expected distinct points\.$",
         ),
         (
             lambda: look_at_viewmat((math.nan, 0.0, 0.0), ORIGIN),
@@ -100,26 +100,26 @@ def test_straight_from_above_or_below_right_is_x(side):
         ),
     ],
 )
-def test_a_camera_that_looks_nowhere_is_refused(make, message):
+def test_degenerate_or_non_finite_camera_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
 
-def test_a_camera_of_the_host_looks_at_its_target_with_its_own_lens():
+def test_camera_info_gives_target_and_field_of_view():
     viewmat, fovy = read_camera_info({**IN_FRONT, "fov": 35, "zoom": 1, "cameraType": "perspective"}, 49.1)
     torch.testing.assert_close(viewmat, orbit_viewmats([pose(0)])[0])
     assert fovy == pytest.approx(35)
 
 
-def test_the_quaternion_of_a_camera_goes_before_its_target():
-    camera = {**IN_FRONT, "quaternion": {"x": 0, "y": 1, "z": 0, "w": 0}}  # the target is behind it
+def test_camera_info_quaternion_takes_precedence_over_target():
+    camera = {**IN_FRONT, "quaternion": {"x": 0, "y": 1, "z": 0, "w": 0}}  # it looks away from the target
     viewmat, _ = read_camera_info(camera, 49.1)
     expected = [[-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 1, -2], [0, 0, 0, 1]]
     torch.testing.assert_close(viewmat, torch.tensor(expected, dtype=torch.float32))
 
 
 @pytest.mark.parametrize("absent", [{}, {"fov": None, "zoom": None}, {"fov": 0, "zoom": 0, "quaternion": {}}])
-def test_a_camera_without_a_lens_has_the_default_one(absent):
+def test_camera_info_without_fov_and_zoom_uses_the_defaults(absent):
     viewmat, fovy = read_camera_info({**IN_FRONT, **absent}, 49.1)
     torch.testing.assert_close(viewmat, orbit_viewmats([pose(0)])[0])
     assert fovy == pytest.approx(49.1)
@@ -153,12 +153,12 @@ def test_zoom_multiplies_the_focal_length():
         ({**IN_FRONT, "zoom": "far"}, '^camera: zoom must be a finite number, not "far".$'),
     ],
 )
-def test_a_camera_of_the_host_that_cannot_be_used_is_refused(camera, message):
+def test_invalid_camera_info_is_refused(camera, message):
     with pytest.raises(ValueError, match=message):
         read_camera_info(camera, 49.1)
 
 
-def test_a_path_through_keyframes_by_hand():
+def test_trajectory_equals_hand_computed_monotone_cubic():
     path = keyframe_poses([pose(0, 0, 2), pose(90, 30, 2), pose(120, 0, 3)], 5)
     # slopes at the middle: 2 * 90 * 30 / 120 = 45; 0, as 30 and -30 differ in sign; 0, as the first step is 0
     assert [each.azimuth_deg for each in path] == pytest.approx([0, 50.625, 90, 106.875, 120])
@@ -166,12 +166,12 @@ def test_a_path_through_keyframes_by_hand():
     assert [each.radius for each in path] == pytest.approx([2, 2, 2, 2.375, 3])
 
 
-def test_two_keyframes_are_joined_evenly_and_go_around_as_often_as_told():
+def test_two_keyframes_are_interpolated_linearly_without_wrapping():
     path = keyframe_poses([pose(0), pose(720)], 5)
     assert [each.azimuth_deg for each in path] == pytest.approx([0, 180, 360, 540, 720])
 
 
-def test_a_path_never_leaves_the_range_of_its_keyframes():
+def test_trajectory_does_not_overshoot_its_keyframes():
     path = keyframe_poses([pose(0, 89.9), pose(10, 89.9), pose(20, -89.9), pose(30, 0), pose(40, 89.9)], 401)
     elevations = [each.elevation_deg for each in path]
     assert set(elevations[:101]) == {89.9}
@@ -179,11 +179,11 @@ def test_a_path_never_leaves_the_range_of_its_keyframes():
     assert sorted(elevations[200:]) == elevations[200:]
 
 
-def test_a_single_camera_or_keyframe_is_the_first():
+def test_single_pose_or_single_keyframe_is_the_first_keyframe():
     assert keyframe_poses([pose(30), pose(60)], 1) == [pose(30)]
     assert keyframe_poses([pose(30)], 3) == [pose(30)] * 3
 
 
-def test_a_path_without_keyframes_is_refused():
+def test_trajectory_without_keyframes_is_refused():
     with pytest.raises(ValueError, match=r"^camera path: no keyframes; expected at least one\.$"):
         keyframe_poses([], 3)

@@ -1,4 +1,4 @@
-"""Orbit cameras against matrices worked out by hand."""
+"""Orbit cameras against hand-computed matrices."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stag4d.geometry import OrbitPose, angle_between_deg, intrinsics, nearest_po
 
 HALF_SQRT3 = math.sqrt(3) / 2
 
-# rows: the camera's right, down and forward in the world, then how far it stands from the origin
+# rows: the camera's right, down and forward in the world; the last column is the translation
 BY_HAND = {
     "front": (0, 0, 2, [[1, 0, 0, 0], [0, -1, 0, 0], [0, 0, -1, 2], [0, 0, 0, 1]]),
     "right": (90, 0, 3, [[0, 0, -1, 0], [0, -1, 0, 0], [-1, 0, 0, 3], [0, 0, 0, 1]]),
@@ -28,7 +28,7 @@ def pose(azimuth: float, elevation: float = 0.0, radius: float = 2.0) -> OrbitPo
 
 
 @pytest.mark.parametrize(("azimuth", "elevation", "radius", "expected"), BY_HAND.values(), ids=BY_HAND)
-def test_viewmats_are_those_worked_out_by_hand(azimuth, elevation, radius, expected):
+def test_viewmats_equal_hand_computed_matrices(azimuth, elevation, radius, expected):
     viewmats = orbit_viewmats([pose(azimuth, elevation, radius)])
     torch.testing.assert_close(viewmats, torch.tensor([expected], dtype=torch.float32), atol=1e-6, rtol=0)
 
@@ -56,12 +56,12 @@ def test_rotations_are_proper_and_centers_lie_on_the_orbit():
     torch.testing.assert_close(centers, torch.tensor(expected, dtype=torch.float64), atol=1e-5, rtol=0)
 
 
-def test_no_pose_gives_an_empty_batch():
+def test_no_poses_give_empty_batches():
     assert orbit_viewmats([]).shape == (0, 4, 4)
     assert intrinsics([], 8, 8).shape == (0, 3, 3)
 
 
-def test_intrinsics_by_hand():
+def test_intrinsics_equal_hand_computed_matrices():
     # tan(45 degrees) = 1, so the focal length is half the height; tan(30 degrees) = 1 / sqrt(3)
     expected = [
         [[50, 0, 100], [0, 50, 50], [0, 0, 1]],
@@ -77,7 +77,7 @@ def test_intrinsics_by_hand():
     [((0, 0, 0), (32, 32)), ((0.5, 0, 0), (40, 32)), ((0, 0.5, 0), (32, 24)), ((0, 0, 1), (32, 32))],
     ids=["the origin in the middle", "+x on the right", "+y at the top", "+z in front"],
 )
-def test_the_input_camera_sees_the_world_upright(point, pixel):
+def test_input_camera_projects_known_points_to_known_pixels(point, pixel):
     # focal 32 at distance 2: half a unit is 8 pixels
     camera = orbit_viewmats([pose(0)])[0]
     projected = intrinsics([90.0], 64, 64)[0] @ (
@@ -102,7 +102,7 @@ def test_angles_between_viewing_directions(first, second, angle):
     assert angle_between_deg(pose(*second), pose(*first)) == pytest.approx(angle, abs=1e-4)
 
 
-def test_of_poses_equally_near_all_are_named():
+def test_nearest_poses_include_all_ties():
     others = [pose(90, 0), pose(20, 0), pose(0, 50), pose(340, 0)]
     assert nearest_poses(pose(0, 0), others) == [1, 3]
     assert nearest_poses(pose(5, 0), others) == [1]
@@ -121,7 +121,7 @@ def test_of_poses_equally_near_all_are_named():
         ({"azimuth_deg": 0, "fovy_deg": 171}, "fovy 171"),
     ],
 )
-def test_a_pose_out_of_range_is_refused_with_its_value(fields, message):
+def test_pose_out_of_range_is_refused_with_its_value(fields, message):
     with pytest.raises(ValueError, match=f"camera pose: .*{message}"):
         OrbitPose(**fields)
 

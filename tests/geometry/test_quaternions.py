@@ -1,4 +1,4 @@
-"""Quaternions against rotations worked out by hand and against matrix products."""
+"""Quaternions against hand-computed rotations and matrix products."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HALF_SQRT2 = math.sqrt(0.5)
         ((0.5, 0.5, 0.5, 0.5), [[0, 0, 1], [1, 0, 0], [0, 1, 0]]),  # 120 degrees about the diagonal
     ],
 )
-def test_rotations_by_hand(quat, rotation):
+def test_rotations_equal_hand_computed_matrices(quat, rotation):
     expected = torch.tensor(rotation, dtype=torch.float32)
     torch.testing.assert_close(
         quats_to_rotations(torch.tensor(quat, dtype=torch.float32)), expected, atol=1e-6, rtol=0
@@ -34,13 +34,13 @@ def test_length_and_sign_do_not_change_the_rotation(generator):
     torch.testing.assert_close(quats_to_rotations(-3.5 * quats), quats_to_rotations(quats))
 
 
-def test_a_product_turns_by_the_right_one_first(generator):
+def test_product_applies_the_right_rotation_first(generator):
     left, right = torch.randn(2, 7, 3, 4, generator=generator, dtype=torch.float64)
     product = quats_to_rotations(multiply_quats(left, right))
     torch.testing.assert_close(product, quats_to_rotations(left) @ quats_to_rotations(right))
 
 
-def test_hamiltons_table():
+def test_products_of_units_follow_hamiltons_table():
     one, i, j, k = torch.eye(4)
     assert torch.equal(multiply_quats(i, j), k)
     assert torch.equal(multiply_quats(j, k), i)
@@ -49,7 +49,7 @@ def test_hamiltons_table():
     assert all(torch.equal(multiply_quats(unit, unit), -one) for unit in (i, j, k))
 
 
-def test_gradients_agree_with_differences(generator):
+def test_gradients_agree_with_finite_differences(generator):
     quats = torch.randn(2, 4, generator=generator, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(quats_to_rotations, quats)
     assert torch.autograd.gradcheck(multiply_quats, (quats, quats.detach().flip(0).requires_grad_()))

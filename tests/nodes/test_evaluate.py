@@ -77,7 +77,7 @@ def test_a_mask_without_a_batch_is_one_mask(evaluate):
             (gray(0.3), gray(0.3), left(3), left(3, 4)),
             "^evaluation: mask has 1 of 12x12 pixels, truth_mask 2 of 12x12; ",
         ),
-        ((gray(0.3)[:, :8], gray(0.3)[:, :8]), r"^SSIM: pictures of 12x8 pixels; expected 11 pixels"),
+        ((gray(0.3)[:, :8], gray(0.3)[:, :8]), r"^SSIM: images of 12x8 pixels; expected 11 pixels"),
         ((gray(0.3), gray(0.3)[..., [0, 1, 2, 2]]), "^evaluation: truth has 4 channels; expected 3: "),
         ((gray(0.3)[..., [0, 1, 2, 2]], gray(0.3)), "^evaluation: images has 4 channels; expected 3: "),
     ],

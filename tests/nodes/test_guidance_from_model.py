@@ -62,7 +62,7 @@ def test_pose_numbers_by_hand(native, condition, target, expected):
     poses = [
         OrbitPose(azimuth_deg=azimuth, elevation_deg=elevation) for azimuth, elevation in (condition, target)
     ]
-    assert native.camera_numbers(*poses) == pytest.approx(expected, abs=1e-9)
+    assert native.pose_numbers(*poses) == pytest.approx(expected, abs=1e-9)
 
 
 class Host:

@@ -41,7 +41,7 @@ def test_viewers_of_the_scene_are_told_of_a_clip_that_is_there(
     growing, told, host_folders, sliding_scene, monkeypatch
 ):
     monkeypatch.setattr(growing, "LEAST_SECONDS", 0.0)
-    growing.GrowingScene(PROMPT, "3", PAGE).show(scenes(sliding_scene, 1)[0])
+    growing.LivePreview(PROMPT, "3", PAGE).show(scenes(sliding_scene, 1)[0])
     ((event, data, client),) = told
     assert (event, data["viewers"], client) == ("stag4d.growing", ["4", "6:7"], "the page")
     assert data["workflow"] == "one"
@@ -51,7 +51,7 @@ def test_viewers_of_the_scene_are_told_of_a_clip_that_is_there(
 def test_only_the_last_clips_stay(growing, told, host_folders, sliding_scene, monkeypatch):
     monkeypatch.setattr(growing, "LEAST_SECONDS", 0.0)
     monkeypatch.setattr(growing, "MOST_SHARE", 1e9)
-    scene = growing.GrowingScene(PROMPT, "3", PAGE)
+    scene = growing.LivePreview(PROMPT, "3", PAGE)
     for model in scenes(sliding_scene, 4):
         scene.show(model)
     names = [data["filename"] for _, data, _ in told]
@@ -63,10 +63,10 @@ def test_only_the_last_clips_stay(growing, told, host_folders, sliding_scene, mo
 
 
 def test_nothing_is_packed_for_nobody_or_too_soon(growing, told, host_folders, sliding_scene, monkeypatch):
-    growing.GrowingScene(PROMPT, "3", PAGE).show(sliding_scene)  # LEAST_SECONDS have not passed
+    growing.LivePreview(PROMPT, "3", PAGE).show(sliding_scene)  # LEAST_SECONDS have not passed
     monkeypatch.setattr(growing, "LEAST_SECONDS", 0.0)
-    growing.GrowingScene(PROMPT, "8", PAGE).show(sliding_scene)
-    growing.GrowingScene(None, None, None).show(sliding_scene)
+    growing.LivePreview(PROMPT, "8", PAGE).show(sliding_scene)
+    growing.LivePreview(None, None, None).show(sliding_scene)
     assert told == []
     assert list((host_folders / "temp").iterdir()) == []
 
@@ -75,7 +75,7 @@ def test_nothing_is_packed_for_nobody_or_too_soon(growing, told, host_folders, s
 @pytest.mark.usefixtures("host_folders")
 def test_a_prompt_of_no_workflow_is_shown_too(growing, told, sliding_scene, monkeypatch, sent):
     monkeypatch.setattr(growing, "LEAST_SECONDS", 0.0)
-    growing.GrowingScene(PROMPT, "3", sent).show(sliding_scene)
+    growing.LivePreview(PROMPT, "3", sent).show(sliding_scene)
     ((_, data, _),) = told
     assert data["workflow"] is None
 
@@ -92,7 +92,7 @@ def test_a_scene_that_cannot_be_packed_is_logged_once_and_tried_no_more(
 
     monkeypatch.setattr(growing, "LEAST_SECONDS", 0.0)
     monkeypatch.setattr(growing, "clip_name", pack)
-    scene = growing.GrowingScene(PROMPT, "3", PAGE)
+    scene = growing.LivePreview(PROMPT, "3", PAGE)
     for _ in range(3):
         scene.show(sliding_scene)
     scene.close()
@@ -111,7 +111,7 @@ def test_a_cancel_is_heard_while_a_scene_is_packed(growing, sliding_scene, monke
     monkeypatch.setattr(growing, "LEAST_SECONDS", 0.0)
     monkeypatch.setattr(management, "throw_exception_if_processing_interrupted", cancel)
     with pytest.raises(management.InterruptProcessingException):
-        growing.GrowingScene(PROMPT, "3", PAGE).show(sliding_scene)
+        growing.LivePreview(PROMPT, "3", PAGE).show(sliding_scene)
 
 
 @pytest.mark.usefixtures("host_folders")
@@ -128,7 +128,7 @@ def test_a_clip_that_is_being_read_is_left_where_it_is(growing, told, sliding_sc
     monkeypatch.setattr(growing, "LEAST_SECONDS", 0.0)
     monkeypatch.setattr(growing, "MOST_SHARE", 1e9)
     monkeypatch.setattr(growing, "temp_folder", Folder)
-    scene = growing.GrowingScene(PROMPT, "3", PAGE)
+    scene = growing.LivePreview(PROMPT, "3", PAGE)
     for model in scenes(sliding_scene, 4):
         scene.show(model)
     scene.close()

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+
 from tiny_models import make_guidance_folder, make_multiview_folder
 
 

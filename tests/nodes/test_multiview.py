@@ -7,6 +7,7 @@ import weakref
 
 import pytest
 import torch
+
 from tiny_models import TILE, make_guidance_folder, make_multiview_folder
 
 SETTINGS = {

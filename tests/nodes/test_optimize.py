@@ -140,7 +140,7 @@ def test_a_fit_can_start_from_a_scene_or_a_splat(pack, run):
 @pytest.fixture
 def viewer(optimize, monkeypatch):
     """A viewer waits for the scene, and scenes come at once."""
-    growing = sys.modules[optimize.GrowingScene.__module__]
+    growing = sys.modules[optimize.LivePreview.__module__]
     prompt = {"4": {"class_type": "STAG4DPreview", "inputs": {"scene": ["3", 0]}}}
     hidden = SimpleNamespace(prompt=prompt, unique_id="3", extra_pnginfo=None)
     monkeypatch.setattr(optimize.STAG4DOptimize, "hidden", hidden, raising=False)

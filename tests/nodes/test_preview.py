@@ -107,8 +107,8 @@ def test_the_camera_is_upright_and_the_same_through_the_camera_path_node(run, pa
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", r"^view: is no JSON \(.*\); expected what the viewer saved\.$"),
-        ("[" * 100_000, r"^view: is no JSON"),
+        ("{", r"^view: is not JSON \(.*\); expected what the viewer saved\.$"),
+        ("[" * 100_000, r"^view: is not JSON"),
         ("[1]", r"^view: holds a list; expected what the viewer saved\.$"),
         ("{}", r"^view: version must be a whole number from 1, not nothing\.$"),
         (VIEW | {"version": 2}, r"^view: version 2 is newer than 1, the last one known; update\.$"),

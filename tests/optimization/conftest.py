@@ -1,4 +1,4 @@
-"""A clip of a toy, a small fit of it, and Gaussians to work on."""
+"""Views of a toy, a small fit of them, and random Gaussians."""
 
 from __future__ import annotations
 

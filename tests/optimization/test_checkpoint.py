@@ -1,4 +1,4 @@
-"""A fit that was interrupted and resumed is the fit that was never interrupted; other files are refused."""
+"""A resumed fit equals an uninterrupted one; damaged and foreign checkpoints are refused."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from full_disk import small_disk
+from recording import Recorder
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -21,7 +22,9 @@ from stag4d.optimization import (
     OptimizationConfig,
     Trainer,
 )
-from stag4d.optimization.checkpoint import load_checkpoint, save_checkpoint
+from stag4d.optimization.checkpoint import load_state, save_state
+from stag4d.progress import Interrupted
+from stag4d.resume import Checkpoint
 from stag4d.scene import save_scene
 
 STEPS = 16
@@ -30,7 +33,7 @@ HEADER = "stag4d_checkpoint"
 
 @pytest.fixture
 def config(make_config) -> OptimizationConfig:
-    """A fit that densifies after steps 5, 10 and 15, and moves from step 4 on."""
+    """A fit that densifies after steps 5, 10 and 15, and deforms from step 4 on."""
     return make_config(
         steps=STEPS,
         densification=DensificationConfig(
@@ -43,19 +46,21 @@ def config(make_config) -> OptimizationConfig:
 
 @pytest.fixture
 def interrupted(clip, config, tmp_path) -> Callable[[int], Path]:
-    """A function that stops a fit after a step and returns its checkpoint."""
+    """A function that interrupts a fit after a step and returns its checkpoint."""
 
     def interrupt(step: int) -> Path:
         trainer = Trainer(clip, config)
-        trainer.run(should_stop=lambda: trainer.step == step)
-        save_checkpoint(tmp_path / "checkpoint.safetensors", trainer)
-        return tmp_path / "checkpoint.safetensors"
+        with pytest.raises(Interrupted):
+            trainer.run(Recorder(cancel_at=step))
+        path = tmp_path / "checkpoint.safetensors"
+        save_state(Checkpoint(path), trainer)
+        return path
 
     return interrupt
 
 
 def state_of(trainer: Trainer) -> dict[str, Tensor]:
-    """Return everything that the next step depends on."""
+    """Return all state that the next step depends on."""
     return {
         **trainer.scene.gaussians.as_dict(),
         **trainer.scene.deformation.state_dict(),
@@ -68,11 +73,11 @@ def state_of(trainer: Trainer) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("step", [1, 3, 5, 7, 15], ids=lambda step: f"after step {step}")
-def test_resumed_is_uninterrupted(clip, config, interrupted, step):
+def test_a_resumed_fit_equals_an_uninterrupted_one(clip, config, interrupted, step):
     whole = Trainer(clip, config)
     whole.run()
     resumed = Trainer(clip, config)
-    load_checkpoint(interrupted(step), resumed)
+    load_state(Checkpoint(interrupted(step)), resumed)
     assert resumed.step == step
     resumed.run()
     expected, found = state_of(whole), state_of(resumed)
@@ -81,10 +86,10 @@ def test_resumed_is_uninterrupted(clip, config, interrupted, step):
     assert len(whole.scene.gaussians) != 100  # or densification was not put to the test
 
 
-def test_a_resumed_fit_remembers_its_time(clip, config, interrupted):
+def test_a_resumed_fit_adds_to_its_time(clip, config, interrupted):
     resumed = Trainer(clip, config)
     path = interrupted(4)
-    load_checkpoint(path, resumed)
+    load_state(Checkpoint(path), resumed)
     before = resumed.seconds
     assert before > 0
     resumed.run()
@@ -97,9 +102,11 @@ def test_a_fit_of_one_frame_resumes_too(clip, config, tmp_path):
         view_alphas=clip.view_alphas[:1],
     )  # fmt: skip
     whole, stopped, resumed = (Trainer(still, config) for _ in range(3))
-    stopped.run(should_stop=lambda: stopped.step == 6)
-    save_checkpoint(tmp_path / "c.safetensors", stopped)
-    load_checkpoint(tmp_path / "c.safetensors", resumed)
+    with pytest.raises(Interrupted):
+        stopped.run(Recorder(cancel_at=6))
+    checkpoint = Checkpoint(tmp_path / "c.safetensors")
+    save_state(checkpoint, stopped)
+    assert load_state(checkpoint, resumed)
     assert torch.equal(resumed.run().gaussians.means, whole.run().gaussians.means)
 
 
@@ -112,8 +119,8 @@ def test_a_checkpoint_of_other_settings_is_refused(clip, config, interrupted, ch
     if "start" in change:
         change = {"start": replace(config.start, num_points=99)}
     trainer = Trainer(clip, replace(config, **change))
-    with pytest.raises(ValueError, match="belongs to other views or settings; resume with the same ones"):
-        load_checkpoint(interrupted(2), trainer)
+    with pytest.raises(ValueError, match="other views or settings; resume with the same ones, or delete it"):
+        load_state(Checkpoint(interrupted(2)), trainer)
 
 
 @pytest.mark.parametrize("part", ["pixels", "poses"])
@@ -124,7 +131,7 @@ def test_a_checkpoint_of_other_views_is_refused(clip, config, interrupted, part)
     else:
         other = replace(clip, view_poses=clip.view_poses[::-1])
     with pytest.raises(ValueError, match="belongs to other views or settings"):
-        load_checkpoint(interrupted(2), Trainer(other, config))
+        load_state(Checkpoint(interrupted(2)), Trainer(other, config))
 
 
 def rewrite(path: Path, header: dict | None = None, without: str = "") -> None:
@@ -138,10 +145,13 @@ def rewrite(path: Path, header: dict | None = None, without: str = "") -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda path: path.write_bytes(path.read_bytes()[:-100]), "corrupt or truncated .* Delete it to"),
-        (lambda path: path.write_bytes(b"not a checkpoint" * 99), "corrupt or truncated .* Delete it to"),
-        (lambda path: path.write_bytes(b""), "corrupt or truncated .* Delete it to"),
-        (lambda path: rewrite(path, {"version": 2}), "version 2, this program reads up to 1; update STAG4D"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-100]), "damaged .*; delete it to"),
+        (lambda path: path.write_bytes(b"not a checkpoint" * 99), "damaged .*; delete it to"),
+        (lambda path: path.write_bytes(b""), "damaged .*; delete it to"),
+        (
+            lambda path: rewrite(path, {"version": 2}),
+            "version 2, this program reads up to 1; update STAG4D, or",
+        ),
         (lambda path: rewrite(path, {"version": "new"}), "no checkpoint header"),
         (lambda path: rewrite(path, {"step": None}), "a part is missing or has the wrong form"),
         (lambda path: rewrite(path, without="generator"), "a part is missing or has the wrong form"),
@@ -154,25 +164,27 @@ def test_a_damaged_checkpoint_is_refused(clip, config, interrupted, damage, mess
     path = interrupted(2)
     damage(path)
     with pytest.raises(ValueError, match=f"^checkpoint {path}: {message}"):
-        load_checkpoint(path, Trainer(clip, config))
+        load_state(Checkpoint(path), Trainer(clip, config))
 
 
-def test_a_scene_is_no_checkpoint(clip, config, tmp_path):
+def test_a_scene_is_refused_as_a_checkpoint(clip, config, tmp_path):
     trainer = Trainer(clip, config)
     save_scene(tmp_path / "scene.safetensors", trainer.model())
-    with pytest.raises(ValueError, match="no checkpoint header; expected a file that a fit wrote"):
-        load_checkpoint(tmp_path / "scene.safetensors", trainer)
+    with pytest.raises(ValueError, match="no checkpoint header, so it is another kind of file"):
+        load_state(Checkpoint(tmp_path / "scene.safetensors"), trainer)
 
 
-def test_no_checkpoint_is_no_file(clip, config, tmp_path):
-    with pytest.raises(FileNotFoundError, match="no such file"):
-        load_checkpoint(tmp_path / "checkpoint.safetensors", Trainer(clip, config))
+def test_without_a_checkpoint_nothing_is_loaded(clip, config, interrupted, tmp_path):
+    trainer = Trainer(clip, config)
+    assert not load_state(Checkpoint(tmp_path / "none.safetensors"), trainer)
+    assert not load_state(Checkpoint(interrupted(2), resume=False), trainer)
+    assert trainer.step == 0
 
 
-def test_a_write_that_fails_leaves_the_old_checkpoint(clip, config, interrupted):
+def test_a_failed_write_keeps_the_old_checkpoint(clip, config, interrupted):
     path = interrupted(2)
     before = path.read_bytes()
     with small_disk(5000), pytest.raises(RuntimeError, match=f"^{path}: cannot be written"):
-        save_checkpoint(path, Trainer(clip, config))
+        save_state(Checkpoint(path), Trainer(clip, config))
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]

@@ -60,7 +60,7 @@ def test_preset_paper_has_the_published_numbers():
     assert config.densification.strategy == AdaptivePercentile(top_share=0.025)
 
 
-def test_a_configuration_as_json_says_which_strategy_it_has():
+def test_the_json_of_a_configuration_names_its_strategy():
     config: OptimizationConfig = preset("paper")
     found = config.as_json()["densification"]["strategy"]
     assert found == {"kind": "AdaptivePercentile", "top_share": 0.025}

@@ -185,7 +185,7 @@ def test_moments_of_the_kept_stay_and_new_ones_start_at_zero(scene):
             assert not after[key][4:].any()
 
 
-def test_the_optimiser_goes_on_with_the_new_tensors(scene):
+def test_the_optimizer_updates_the_new_tensors(scene):
     grown(scene, keeping_all(Chosen(1, 4), clone_scale=1e9))
     before = scene.gaussians.means.detach().clone()
     scene.gaussians.means.sum().backward()

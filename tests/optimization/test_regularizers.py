@@ -1,4 +1,4 @@
-"""Priors by hand, on planes and Gaussians whose penalties can be worked out."""
+"""Regularizers by hand, on small planes and Gaussians."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch import Tensor
 from stag4d.optimization import RegularizerWeights
 from stag4d.optimization.regularizers import (
     depth_roughness,
-    elsewhere_penalties,
-    field_penalties,
-    gaussian_penalties,
+    field_regularization,
+    gaussian_regularization,
+    novel_view_regularization,
 )
 from stag4d.scene import Gaussians, HexPlane
 from stag4d.types import RenderOutput
@@ -38,7 +38,7 @@ def make_field() -> Callable[[Callable[[Tensor, Tensor], Tensor]], HexPlane]:
 
 def penalties(field: HexPlane) -> dict[str, float]:
     weights = RegularizerWeights(time_smoothness=5.0, space_smoothness=0.5, time_deviation=0.25)
-    return {name: value.item() for name, value in field_penalties(field, weights).items()}
+    return {name: value.item() for name, value in field_regularization(field, weights).items()}
 
 
 def test_ramps_are_perfectly_smooth(make_field):
@@ -81,7 +81,7 @@ def of_scales(*scales: tuple[float, float, float]) -> Gaussians:
 def test_the_ratio_is_of_scales_not_of_their_logarithms():
     gaussians = of_scales((0.1, 0.05, 0.01), (0.07, 0.01, 0.02), (0.3, 0.3, 0.01))  # ratios 10, 7, 30
     weights = RegularizerWeights(scale_ratio=2.0, max_scale_ratio=7.5)
-    found = gaussian_penalties(gaussians, weights)["scale_ratio"]
+    found = gaussian_regularization(gaussians, weights)["scale_ratio"]
     assert found.item() == pytest.approx(2 * (2.5 + 0 + 22.5) / 3)
     found.backward()
     # d ratio / d log longest = ratio: the longest shrink, the shortest grow, what is round enough stays
@@ -90,16 +90,16 @@ def test_the_ratio_is_of_scales_not_of_their_logarithms():
     torch.testing.assert_close(gaussians.log_scales.grad, torch.tensor(expected))
 
 
-def test_the_cap_counts_what_standard_deviations_exceed():
+def test_the_scale_cap_sums_the_excess_of_standard_deviations():
     gaussians = of_scales((0.1, 0.01, 0.05), (0.04, 0.02, 0.03))
-    found = gaussian_penalties(gaussians, RegularizerWeights(scale_cap=3.0, max_scale=0.04))
+    found = gaussian_regularization(gaussians, RegularizerWeights(scale_cap=3.0, max_scale=0.04))
     assert found["scale_cap"].item() == pytest.approx(3 * (0.06 + 0.01) / 2, rel=1e-5)
 
 
 def test_a_zero_weight_switches_a_term_off(make_field):
     weights = RegularizerWeights()
-    assert gaussian_penalties(of_scales((1.0, 1e-4, 1.0)), weights) == {}
-    assert field_penalties(make_field(lambda rows, columns: rows**3 + columns**3), weights) == {}
+    assert gaussian_regularization(of_scales((1.0, 1e-4, 1.0)), weights) == {}
+    assert field_regularization(make_field(lambda rows, columns: rows**3 + columns**3), weights) == {}
 
 
 def test_a_negative_weight_is_refused():
@@ -140,14 +140,14 @@ def test_the_gradient_smooths_and_leaves_edges_alone():
     assert not steep.grad.any()
 
 
-def test_renders_from_elsewhere_are_judged_by_what_has_a_weight():
+def test_novel_view_terms_are_those_with_a_weight():
     alphas = torch.full((1, 3, 3), 0.75)
     depths = torch.full((1, 3, 3), 2.0)
     depths[0, 1, 1] += 0.01
     output = RenderOutput(torch.ones(1, 3, 3, 3), alphas, depths)
     weights = RegularizerWeights(silhouette_area=0.1, depth_roughness=3.0)
-    found = {name: value.item() for name, value in elsewhere_penalties(output, weights).items()}
+    found = {name: value.item() for name, value in novel_view_regularization(output, weights).items()}
     assert found == pytest.approx({"silhouette_area": 0.075, "depth_roughness": 3 * 0.04 / 9}, rel=1e-4)
-    assert elsewhere_penalties(output, RegularizerWeights()) == {}
-    assert RegularizerWeights(depth_roughness=1.0).looks_elsewhere
-    assert not RegularizerWeights(time_smoothness=1.0).looks_elsewhere
+    assert novel_view_regularization(output, RegularizerWeights()) == {}
+    assert RegularizerWeights(depth_roughness=1.0).need_novel_views
+    assert not RegularizerWeights(time_smoothness=1.0).need_novel_views

@@ -37,7 +37,7 @@ def test_a_schedule_out_of_range_is_refused(wrong):
         (0, 512, 128), (0.0749, 512, 128), (0.075, 512, 256), (0.1499, 512, 256), (0.15, 512, 512),
         (1, 512, 512),
         (0, 30, 16),  # a quarter would be 8: too coarse to see anything
-        (0, 12, 12),  # but never larger than the pictures
+        (0, 12, 12),  # but never larger than the images
     ],
 )  # fmt: skip
 def test_renders_grow_with_progress(progress, full_size, expected):
@@ -63,7 +63,7 @@ def test_frames_spread_from_the_middle_one(progress, num_frames, expected):
     assert frames_at(progress, num_frames, 0.1, 0.3) == expected
 
 
-def test_without_spreading_all_frames_are_seen_once_things_move():
+def test_without_spreading_all_frames_are_used_after_the_static_phase():
     assert frames_at(0.0999, 16, 0.1, 0) == range(8, 9)
     assert frames_at(0.1, 16, 0.1, 0) == range(16)
     assert frames_at(0, 16, 0, 0) == range(16)

@@ -1,4 +1,4 @@
-"""What one optimisation step is compared with: targets by hand."""
+"""Targets of an optimization step, by hand."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ from dataclasses import replace
 
 import pytest
 import torch
+from disk_views import disk_views
 
-from stag4d.optimization.training_views import TrainingViews
+from stag4d.optimization import TrainingViews
 
 HALF_LEVEL = 0.5 / 255 + 1e-6
 ONLY_INPUT = torch.tensor([0])
 
 
-def painted(make_views, size: int):
-    """Return one frame without views, black and transparent, to paint on."""
-    views = make_views(frames=1, num_views=0, size=size)
+def blank_views(size: int):
+    """Return one frame without views, black and transparent."""
+    views = disk_views(frames=1, num_views=0, size=size)
     return replace(views, images=torch.zeros_like(views.images), alphas=torch.zeros_like(views.alphas))
 
 
-def test_targets_are_composited_on_each_renders_background(make_views):
-    views = painted(make_views, size=2)
+def test_targets_are_composited_on_each_renders_background():
+    views = blank_views(size=2)
     views.images[0, 0, 0], views.alphas[0, 0, 0] = torch.tensor([1.0, 0.0, 0.4]), 1.0
     views.images[0, 0, 1], views.alphas[0, 0, 1] = torch.tensor([1.0, 0.5, 0.0]), 0.2
-    views.images[0, 1, 0] = 0.9  # nobody sees a color whose alpha is zero
+    views.images[0, 1, 0] = 0.9  # invisible: alpha is zero
     given = TrainingViews.from_views(views, 2)
     backgrounds = torch.tensor([[1.0, 1.0, 1.0], [0.0, 0.5, 1.0]])
     images, alphas = given.targets(0, torch.tensor([0, 0]), backgrounds, 2)
@@ -37,8 +38,8 @@ def test_targets_are_composited_on_each_renders_background(make_views):
     torch.testing.assert_close(alphas, torch.tensor([[[1, 0.2], [0, 0]]] * 2), atol=HALF_LEVEL, rtol=0)
 
 
-def test_coarse_targets_average_areas(make_views):
-    views = painted(make_views, size=4)
+def test_coarse_targets_average_areas():
+    views = blank_views(size=4)
     views.images[:] = 1.0  # white that nobody sees
     views.alphas[0, :2, 0] = 1.0
     views.images[0, :2, 0] = torch.tensor([1.0, 0.0, 0.0])
@@ -49,8 +50,8 @@ def test_coarse_targets_average_areas(make_views):
     assert images[0].sum() == 0.5
 
 
-def test_input_and_views_of_different_sizes_come_to_one_size(make_views):
-    views = make_views(frames=2, num_views=3, size=16, view_size=6)
+def test_input_and_views_of_different_sizes_come_to_one_size():
+    views = disk_views(frames=2, num_views=3, size=16, view_size=6)
     views.view_images[:] = torch.tensor([0.2, 0.4, 0.6])
     views.view_alphas[:, :, :3] = 1.0
     views.view_alphas[:, :, 3:] = 0.0
@@ -66,8 +67,8 @@ def test_input_and_views_of_different_sizes_come_to_one_size(make_views):
     assert (images[0, 7:] == 1).all()
 
 
-def test_cameras_are_the_inputs_and_then_the_views_in_order(make_views):
-    views = make_views(frames=1, num_views=3)
+def test_cameras_are_the_inputs_and_then_the_views_in_order():
+    views = disk_views(frames=1, num_views=3)
     given = TrainingViews.from_views(views, 16)
     for camera in range(4):
         pose = (views.input_pose, *views.view_poses)[camera]
@@ -78,8 +79,8 @@ def test_cameras_are_the_inputs_and_then_the_views_in_order(make_views):
     assert not torch.equal(alphas, changed)  # camera 2 is posed view 1
 
 
-def test_cameras_for_another_size_see_the_same_field_of_view(make_views):
-    given = TrainingViews.from_views(make_views(frames=1, num_views=2), 16)
+def test_cameras_for_another_size_see_the_same_field_of_view():
+    given = TrainingViews.from_views(disk_views(frames=1, num_views=2), 16)
     half = given.scaled(8)
     assert (half.width, half.height) == (8, 8)
     corner = torch.tensor([16.0, 16.0, 1.0])
@@ -89,8 +90,8 @@ def test_cameras_for_another_size_see_the_same_field_of_view(make_views):
     assert given.cameras.Ks[0, 0, 2] == 8  # what was given is unchanged
 
 
-def test_bytes_keep_colors_to_half_a_level(make_views):
-    views = make_views(frames=2, num_views=2, size=12, view_size=12)
+def test_bytes_keep_colors_to_half_a_level():
+    views = disk_views(frames=2, num_views=2, size=12, view_size=12)
     given = TrainingViews.from_views(views, 12)
     images, alphas = given.targets(1, torch.tensor([0, 2]), torch.ones(2, 3), 12)
     exact_alphas = torch.stack([views.alphas[1], views.view_alphas[1, 1]])

@@ -1,4 +1,4 @@
-"""The method as plain calls: a fit with its checkpoint and report, what is written, what is measured."""
+"""A fit with checkpoint and report, its output files, and its measures on held-out views."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ import av
 import numpy as np
 import pytest
 import torch
+from recording import Recorder
 from small_fit import small_clip, small_config
 
 from stag4d import pipeline
 from stag4d.geometry import OrbitPose
+from stag4d.progress import Interrupted
+from stag4d.resume import Checkpoint, CheckpointFolder, Timer
 from stag4d.scene import GaussianModel4D, load_scene
 from stag4d.types import ViewSet
 
@@ -29,12 +32,12 @@ def fitted() -> tuple[GaussianModel4D, pipeline.Report]:
 
 
 def frames_of(path: Path) -> list[np.ndarray]:
-    """Return a clip's pictures."""
+    """Return the frames of a video file."""
     with av.open(str(path)) as container:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
-def test_a_report_says_what_was_done(fitted, tmp_path):
+def test_the_report_holds_settings_times_and_losses(fitted, tmp_path):
     model, report = fitted
     pipeline.write_fit(tmp_path / "new", model, report, 32)
     document = json.loads((tmp_path / "new" / "report.json").read_text())
@@ -48,7 +51,7 @@ def test_a_report_says_what_was_done(fitted, tmp_path):
     assert document["metrics"] == {}
 
 
-def test_what_is_written_is_what_was_fitted(fitted, tmp_path):
+def test_the_written_scene_is_the_fitted_scene(fitted, tmp_path):
     model, report = fitted
     pipeline.write_fit(tmp_path, model, report, 32)
     assert {path.name for path in tmp_path.iterdir()} == {
@@ -58,21 +61,21 @@ def test_what_is_written_is_what_was_fitted(fitted, tmp_path):
     for name, value in model.gaussians.as_dict().items():
         assert torch.equal(getattr(loaded.gaussians, name), value)
     frames = frames_of(tmp_path / "turntable.mp4")
-    assert len(frames) == 60  # the three frames, twenty times
+    assert len(frames) == 60  # three frames, twenty times
     assert frames[0].shape == (32, 32, 3)
     assert np.abs(frames[0].astype(int) - frames[30]).max() > 20  # the other side
 
 
 @pytest.mark.parametrize(("num_frames", "expected"), [(1, 60), (7, 63), (40, 80), (70, 70)])
-def test_a_turntable_has_whole_rounds_of_the_clip(fitted, tmp_path, num_frames, expected):
-    info = replace(fitted[0].info, num_frames=num_frames, fps=5000.0)  # no player shows that
+def test_a_turntable_repeats_the_motion_a_whole_number_of_times(fitted, tmp_path, num_frames, expected):
+    info = replace(fitted[0].info, num_frames=num_frames, fps=5000.0)  # beyond any player
     pipeline.write_turntable(tmp_path / "t.mp4", GaussianModel4D(fitted[0].gaussians, None, info), 16)
     assert len(frames_of(tmp_path / "t.mp4")) == expected
     with av.open(str(tmp_path / "t.mp4")) as container:
         assert container.streams.video[0].average_rate == 240
 
 
-def test_views_are_straight_colors_in_the_order_asked(fitted):
+def test_rendered_views_are_straight_colors_in_the_given_order(fitted):
     model, _ = fitted
     images, alphas = pipeline.render_views(model, POSES, [2, 0], 24)
     assert images.shape == (2, 2, 24, 24, 3)
@@ -84,7 +87,7 @@ def test_views_are_straight_colors_in_the_order_asked(fitted):
     assert not images.requires_grad
 
 
-def test_a_scene_agrees_with_its_own_renders_and_with_no_other(fitted, tmp_path):
+def test_a_scene_evaluates_well_against_its_own_renders_only(fitted, tmp_path):
     model, _ = fitted
     pipeline.write_views_of(tmp_path, model, POSES, [0, 2], 24)
     assert {path.name for path in tmp_path.iterdir()} == {
@@ -100,13 +103,10 @@ def test_a_scene_agrees_with_its_own_renders_and_with_no_other(fitted, tmp_path)
     assert other["psnr"] < 25
 
 
-def test_renders_that_break_off_leave_no_poses_of_others(fitted, tmp_path):
-    def stop(done: int, total: int) -> None:
-        raise KeyboardInterrupt
-
+def test_interrupted_renders_leave_no_poses_of_the_previous_ones(fitted, tmp_path):
     pipeline.write_views_of(tmp_path, fitted[0], POSES, [0, 2], 24)
-    with pytest.raises(KeyboardInterrupt):
-        pipeline.write_views_of(tmp_path, fitted[0], POSES[::-1], [0, 2], 24, stop)
+    with pytest.raises(Interrupted):
+        pipeline.write_views_of(tmp_path, fitted[0], POSES[::-1], [0, 2], 24, Recorder(1))
     with pytest.raises(FileNotFoundError, match=r"has no views\.json"):
         pipeline.evaluate(fitted[0], tmp_path)
 
@@ -116,14 +116,14 @@ def on_white(images: torch.Tensor, alphas: torch.Tensor) -> torch.Tensor:
 
 
 def mean_psnr(first: torch.Tensor, second: torch.Tensor) -> float:
-    """Return the mean over frames of the PSNR, the slow way."""
+    """Return the mean over frames of the PSNR, by a plain loop."""
     errors = [((one - other) ** 2).mean().item() for one, other in zip(first, second, strict=True)]
     return sum(-10 * math.log10(error) for error in errors) / len(errors)
 
 
 # 0 (azimuth 30) is nearest to the input; 3 (210, below) is as near to 2 (150, above) as to 4 (270, above)
 @pytest.mark.parametrize(("index", "nearest"), [(0, ["input"]), (3, [2, 4])])
-def test_a_held_out_view_is_compared_with_the_nearest_picture(index, nearest):
+def test_the_baseline_of_a_held_out_view_is_the_nearest_image(index, nearest):
     views = small_clip()
     model, report = pipeline.fit_without_view(views, index, small_config(steps=10))
     truth = on_white(views.view_images[:, index], views.view_alphas[:, index])
@@ -153,13 +153,13 @@ def test_a_held_out_view_is_measured_at_the_size_of_the_fit():
     assert report.metrics["nearest_psnr"] == pytest.approx(expected, abs=0.02)
 
 
-def test_a_view_too_small_to_measure_on_is_refused_before_the_fit(monkeypatch):
-    monkeypatch.setattr(pipeline.fitting, "fit", lambda *args, **options: pytest.fail("it was fitted"))
+def test_a_held_out_view_too_small_to_measure_is_refused_before_the_fit(monkeypatch):
+    monkeypatch.setattr(pipeline.fitting, "fit", lambda *args, **options: pytest.fail("the fit ran"))
     with pytest.raises(ValueError, match="expected 11 pixels or more"):
         pipeline.fit_without_view(small_clip(2, 8), 0, small_config(steps=2, size=16))
 
 
-def test_a_fit_does_not_see_the_view_that_is_held_out():
+def test_a_held_out_view_does_not_influence_the_fit():
     views, config = small_clip(), small_config(steps=10)
     changed = replace(views, view_images=views.view_images.clone())
     changed.view_images[:, 4] = 0.5
@@ -171,27 +171,21 @@ def test_a_fit_does_not_see_the_view_that_is_held_out():
     assert not torch.equal(means_without(3, views), means_without(3, changed))
 
 
-def test_there_must_be_such_a_view():
+def test_a_held_out_view_out_of_range_is_refused():
     with pytest.raises(ValueError, match="held-out view: 6 of 6 views; expected 0 to 5"):
         pipeline.fit_without_view(small_clip(), 6, small_config())
 
 
-def stopping_after(steps: int, folder: Path) -> dict:
-    """Return options of a fit that stops after a number of calls."""
-    calls = iter(range(1, 10_000))
-    return {"checkpoint": folder / "c.safetensors", "should_stop": lambda: next(calls) == steps}
-
-
-def test_a_stopped_fit_goes_on_from_its_checkpoint(tmp_path, caplog):
+def test_an_interrupted_fit_resumes_from_its_checkpoint(tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    views, config = small_clip(), small_config(steps=20)
+    views, config, checkpoint = small_clip(), small_config(steps=20), Checkpoint(tmp_path / "c.safetensors")
     whole, _ = pipeline.fit(views, config)
-    stopped, report = pipeline.fit(views, config, **stopping_after(6, tmp_path))
+    interrupted, report = pipeline.fit(views, config, checkpoint=checkpoint, monitor=Recorder(6))
     assert report.steps == 6
     assert report.losses["total"] > 0
-    assert not torch.equal(stopped.gaussians.means, whole.gaussians.means)
-    assert "stopped at step 6 of 20." in caplog.text
-    resumed, later = pipeline.fit(views, config, checkpoint=tmp_path / "c.safetensors", resume=True)
+    assert not torch.equal(interrupted.gaussians.means, whole.gaussians.means)
+    assert "interrupted at step 6 of 20." in caplog.text
+    resumed, later = pipeline.fit(views, config, checkpoint=checkpoint)
     assert "resumed at step 6 of 20" in caplog.text
     assert torch.equal(resumed.gaussians.means, whole.gaussians.means)
     assert later.steps == 20
@@ -199,55 +193,44 @@ def test_a_stopped_fit_goes_on_from_its_checkpoint(tmp_path, caplog):
 
 
 def test_a_checkpoint_is_used_only_to_resume(tmp_path):
-    views, config = small_clip(), small_config(steps=4)
-    pipeline.fit(views, config, **stopping_after(2, tmp_path))
+    views, config, path = small_clip(), small_config(steps=4), tmp_path / "c.safetensors"
+    pipeline.fit(views, config, checkpoint=Checkpoint(path), monitor=Recorder(2))
     other = small_config(steps=4, seed=1)
-    model, _ = pipeline.fit(views, other, checkpoint=tmp_path / "c.safetensors")
+    model, _ = pipeline.fit(views, other, checkpoint=Checkpoint(path, resume=False))
     assert torch.equal(model.gaussians.means, pipeline.fit(views, other)[0].gaussians.means)
 
 
-def test_an_unfinished_fit_in_a_folder_is_found_by_what_it_is_and_leaves_nothing_when_done(tmp_path):
-    views, config = small_clip(), small_config(steps=8)
-    stop = stopping_after(3, tmp_path)["should_stop"]
-    pipeline.fit(views, config, unfinished=tmp_path, resume=True, should_stop=stop)
+def test_a_folder_keeps_a_checkpoint_for_each_unfinished_fit(tmp_path):
+    views, config, folder = small_clip(), small_config(steps=8), CheckpointFolder(tmp_path)
+    pipeline.fit(views, config, checkpoint=folder, monitor=Recorder(3))
     left = sorted(path.suffix for path in tmp_path.iterdir())
     assert left == [".checkpoint", ".safetensors"]
-    pipeline.fit(views, small_config(steps=8, seed=1), unfinished=tmp_path, resume=True)  # another one
+    pipeline.fit(views, small_config(steps=8, seed=1), checkpoint=folder)  # another one
     assert sorted(path.suffix for path in tmp_path.iterdir()) == left
-    resumed, _ = pipeline.fit(views, config, unfinished=tmp_path, resume=True)
+    resumed, _ = pipeline.fit(views, config, checkpoint=folder)
     assert not list(tmp_path.iterdir())
     assert torch.equal(resumed.gaussians.means, pipeline.fit(views, config)[0].gaussians.means)
 
 
-def test_nothing_to_resume_starts_over_and_says_so(tmp_path, caplog):
-    _, report = pipeline.fit(
-        small_clip(), small_config(steps=2), checkpoint=tmp_path / "c.safetensors", resume=True
-    )
-    assert report.steps == 2
-    assert "no such checkpoint; the fit starts from the beginning" in caplog.text
-
-
-def test_the_state_is_kept_while_the_fit_runs(tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline.fitting, "CHECKPOINT_SECONDS", 0.0)
+def test_a_checkpoint_is_saved_while_the_fit_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(Timer, "is_due", lambda timer: True)
     path = tmp_path / "c.safetensors"
     sizes = []
 
-    def look() -> bool:
+    def record_size(*_, **__) -> None:
         sizes.append(path.stat().st_size if path.exists() else 0)
-        return False
 
-    pipeline.fit(small_clip(), small_config(steps=12), checkpoint=path, should_stop=look)
-    assert sizes[9] == 0
-    assert sizes[10] > 0  # kept with the report after step 10
+    pipeline.fit(small_clip(), small_config(steps=3), checkpoint=Checkpoint(path), monitor=record_size)
+    assert min(sizes) > 0
     assert path.exists()  # the caller removes it once the scene is safe
 
 
-def test_a_fit_says_what_it_does(caplog):
+def test_a_fit_logs_its_configuration(caplog):
     caplog.set_level(logging.INFO)
     pipeline.fit(small_clip(), small_config(steps=2, size=16))
     assert "preset fast: 2 steps on 3 frames and 6 posed views, 16 pixels, " in caplog.text
 
 
-def test_the_report_says_the_size_that_the_views_allowed():
+def test_the_reported_size_is_limited_by_the_views():
     model, report = pipeline.fit(small_clip(), small_config(steps=2, size=64))
     assert report.settings["size"] == model.info.settings["size"] == 24

@@ -1,13 +1,16 @@
-"""A fit with a posed prior: it is made for the views that are fitted, and a checkpoint knows it."""
+"""A fit with guidance: the denoiser is prepared for the fitted views and is part of the resume key."""
 
 import pytest
 import torch
+from recording import Recorder
 from small_fit import small_clip, small_config
-from tiny_models import make_guidance_folder
 
 from stag4d.diffusion import load_guidance_model
 from stag4d.pipeline import fit, fit_without_view
-from stag4d.pipeline.guidance import distilling
+from stag4d.pipeline.guidance import denoiser_maker
+from stag4d.progress import Interrupted
+from stag4d.resume import Checkpoint
+from tiny_models import make_guidance_folder
 
 
 @pytest.fixture(scope="module")
@@ -15,40 +18,44 @@ def model(tmp_path_factory):
     return load_guidance_model(make_guidance_folder(tmp_path_factory.mktemp("zero123")))
 
 
-def test_the_prior_joins_the_losses_and_changes_the_scene(model):
+def test_guidance_adds_a_loss_and_changes_the_scene_reproducibly(model):
     config = small_config(12)
     plain, _ = fit(small_clip(), config)
-    guided, report = fit(small_clip(), config, make_prior=distilling(model, config))
+    guided, report = fit(small_clip(), config, make_denoiser=denoiser_maker(model, config.seed))
     assert report.losses["guidance"] > 0
     assert not torch.equal(guided.gaussians.means, plain.gaussians.means)
-    again, _ = fit(small_clip(), config, make_prior=distilling(model, config))
+    again, _ = fit(small_clip(), config, make_denoiser=denoiser_maker(model, config.seed))
     assert torch.equal(guided.gaussians.means, again.gaussians.means)
 
 
-def test_an_interrupted_guided_fit_goes_on_to_the_same_scene(model, tmp_path):
+def test_an_interrupted_guided_fit_resumes_to_the_same_scene(model, tmp_path):
     config = small_config(12)
-    maker = distilling(model, config)
-    whole, _ = fit(small_clip(), config, make_prior=maker)
-    steps = []
-
-    def stop():
-        steps.append(None)
-        return len(steps) == 5
-
-    path = tmp_path / "c.safetensors"
-    fit(small_clip(), config, make_prior=maker, checkpoint=path, should_stop=stop)
-    resumed, _ = fit(small_clip(), config, make_prior=maker, checkpoint=path, resume=True)
+    maker = denoiser_maker(model, config.seed)
+    whole, _ = fit(small_clip(), config, make_denoiser=maker)
+    checkpoint = Checkpoint(tmp_path / "c.safetensors")
+    monitor = Recorder(("optimize", 5))
+    fit(small_clip(), config, make_denoiser=maker, checkpoint=checkpoint, monitor=monitor)
+    assert monitor.of("guidance") == [1, 2, 3, 4, 5, 6]  # three frames: embeddings, then latents
+    resumed, _ = fit(small_clip(), config, make_denoiser=maker, checkpoint=checkpoint)
     assert torch.equal(resumed.gaussians.means, whole.gaussians.means)
     with pytest.raises(ValueError, match="other"):
-        fit(small_clip(), config, checkpoint=path, resume=True)
+        fit(small_clip(), config, checkpoint=checkpoint)
 
 
-def test_a_view_that_is_held_out_is_no_condition(model):
+def test_a_cancel_while_the_denoiser_is_prepared_interrupts_the_fit(model):
+    with pytest.raises(Interrupted):
+        fit(
+            small_clip(), small_config(2),
+            make_denoiser=denoiser_maker(model, 0), monitor=Recorder(("guidance", 2)),
+        )  # fmt: skip
+
+
+def test_a_held_out_view_is_no_conditioning_image(model):
     seen = []
 
-    def maker(views):
+    def maker(views, monitor):
         seen.append(views.num_views)
-        return distilling(model, small_config(2))(views)
+        return denoiser_maker(model, 0)(views, monitor)
 
-    fit_without_view(small_clip(), 2, small_config(2), make_prior=maker)
+    fit_without_view(small_clip(), 2, small_config(2), make_denoiser=maker)
     assert seen == [5]

@@ -38,14 +38,14 @@ def test_every_bundled_model_is_of_a_kind():
     assert sorted(found) == sorted(index.parent for index in FOLDER.glob("*/model_index.json"))
 
 
-def test_a_name_stands_for_a_bundled_model_and_all_else_for_a_folder(weights):
+def test_bundled_names_are_resolved_and_everything_else_is_a_folder(weights):
     assert model_folder("bundled/tiny-b", "multiview") == weights / "tiny-b"
     assert model_folder("models/zero123plus", "multiview") == Path("models/zero123plus")
     assert model_folder("./bundled/tiny-b", "multiview") == Path("bundled/tiny-b")
 
 
 @pytest.mark.parametrize("name", ["bundled/none", "bundled/", "bundled/prior", "bundled/../tiny-a"])
-def test_a_name_that_is_not_there_is_refused_with_those_that_are(weights, name):
+def test_an_unknown_name_is_refused_with_the_known_ones(weights, name):
     with pytest.raises(ValueError) as caught:
         model_folder(name, "multiview")
     assert str(caught.value) == (
@@ -53,12 +53,12 @@ def test_a_name_that_is_not_there_is_refused_with_those_that_are(weights, name):
     )
 
 
-def test_a_package_without_models_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(models, "_WEIGHTS", tmp_path / "none")
+def test_a_package_without_models_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(models, "FOLDER", tmp_path / "none")
     assert bundled_models("guidance") == {}
     with pytest.raises(ValueError, match="expected a folder: this copy of the package has none"):
         model_folder("bundled/prior", "guidance")
 
 
-def test_types_are_called_as_torch_calls_them():
+def test_dtypes_have_torchs_names():
     assert {name: getattr(torch, name) for name in DTYPES} == DTYPES

@@ -1,4 +1,4 @@
-"""The whole method end to end, with tiny random models: what is left, measured, resumed."""
+"""The whole method end to end, with tiny random models: output, metrics, resume."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from recording import Recorder
 from small_fit import small_config
-from tiny_models import make_guidance_folder, make_multiview_folder
 
 from stag4d import pipeline
 from stag4d.data import read_views
@@ -25,39 +25,41 @@ from stag4d.evaluation.metrics import on_white
 from stag4d.pipeline.whole import CHECKPOINT, run
 from stag4d.scene import load_scene
 from stag4d.toys import TEST_POSES, toy_truth, toy_views
+from stag4d.types import InputVideo
+from tiny_models import make_guidance_folder, make_multiview_folder
 
 SAMPLING = SamplingConfig(num_steps=2, guidance_scale=1.0)
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> MultiViewModel:
-    """A model that draws noise."""
+    """A multi-view model with random weights."""
     return load_multiview_model(make_multiview_folder(tmp_path_factory.mktemp("multiview")))
 
 
 @pytest.fixture(scope="module")
-def prior(tmp_path_factory) -> Zero123Model:
-    """A prior that knows nothing."""
-    return load_guidance_model(make_guidance_folder(tmp_path_factory.mktemp("prior")))
+def guidance(tmp_path_factory) -> Zero123Model:
+    """A guidance model with random weights."""
+    return load_guidance_model(make_guidance_folder(tmp_path_factory.mktemp("guidance")))
 
 
 @pytest.fixture(scope="module")
-def clip() -> tuple[torch.Tensor, torch.Tensor]:
-    """Three frames of a toy, and their mattes."""
+def frames() -> tuple[torch.Tensor, torch.Tensor]:
+    """Three frames of a toy, and their alphas."""
     toy = toy_views(3, num_frames=3, size=24)
     return toy.images, toy.alphas
 
 
 def scene_bytes(model: object, path: Path) -> bytes:
-    """Return a scene as its file holds it."""
+    """Return the bytes of a scene's file."""
     from stag4d.scene import save_scene
 
     save_scene(path, model)
     return path.read_bytes()
 
 
-def test_a_run_fits_the_views_that_it_leaves(model, clip, tmp_path):
-    scene, report = run(tmp_path, *clip, model, SAMPLING, small_config(steps=4), fps=12.0)
+def test_a_run_fits_the_views_that_it_writes(model, frames, tmp_path):
+    scene, report = run(tmp_path, InputVideo(*frames, fps=12.0), model, SAMPLING, small_config(steps=4))
     views = read_views(tmp_path / "views")
     assert (views.num_frames, views.num_views, views.fps) == (3, 6, 12.0)
     alone, _ = pipeline.fit(views, small_config(steps=4))
@@ -67,38 +69,34 @@ def test_a_run_fits_the_views_that_it_leaves(model, clip, tmp_path):
     assert report.seconds.keys() == {"views", "start", "optimize"}
 
 
-def test_the_prior_judges_the_fit(model, prior, clip, tmp_path):
+def test_guidance_changes_the_scene(model, guidance, frames, tmp_path):
     config = small_config(steps=4)
-    plain, _ = run(tmp_path, *clip, model, SAMPLING, config)
-    guided, report = run(tmp_path, *clip, model, SAMPLING, config, prior=prior)
+    plain, _ = run(tmp_path, InputVideo(*frames), model, SAMPLING, config)
+    guided, report = run(tmp_path, InputVideo(*frames), model, SAMPLING, config, guidance=guidance)
     assert "guidance" in report.losses
     assert scene_bytes(plain, tmp_path / "a") != scene_bytes(guided, tmp_path / "b")
 
 
-def test_a_run_that_stopped_early_resumes_to_the_same_scene(model, prior, clip, tmp_path):
+def test_an_interrupted_run_resumes_to_the_same_scene(model, guidance, frames, tmp_path):
     config = small_config(steps=12)
-    whole, _ = run(tmp_path / "whole", *clip, model, SAMPLING, config, prior=prior)
-    asked = iter([False] * 5)
-    _, report = run(
-        tmp_path / "parts", *clip, model, SAMPLING, config,
-        prior=prior, listeners=pipeline.Listeners(should_stop=lambda: next(asked, True)),
-    )  # fmt: skip
-    assert report.steps < 12
-    assert (tmp_path / "parts" / CHECKPOINT).exists()
-    drawn = []
+    whole, _ = run(tmp_path / "whole", InputVideo(*frames), model, SAMPLING, config, guidance=guidance)
+    out = tmp_path / "parts"
+    monitor = Recorder(("optimize", 5))
+    _, report = run(out, InputVideo(*frames), model, SAMPLING, config, guidance=guidance, monitor=monitor)
+    assert report.steps == 5
+    assert (out / CHECKPOINT).exists()
+    monitor = Recorder()
     resumed, report = run(
-        tmp_path / "parts", *clip, model, SAMPLING, config,
-        prior=prior, resume=True,
-        listeners=pipeline.Listeners(on_stage=lambda *stage: drawn.append(stage)),
-    )  # fmt: skip
-    assert not drawn  # the views were finished
+        out, InputVideo(*frames), model, SAMPLING, config, guidance=guidance, resume=True, monitor=monitor
+    )
+    assert {stage for stage, _, _ in monitor.calls} == {"guidance", "optimize"}  # the views were finished
     assert report.steps == 12
     assert scene_bytes(whole, tmp_path / "a") == scene_bytes(resumed, tmp_path / "b")
 
 
-def test_the_demo_leaves_a_scene_pictures_and_metrics(model, prior, tmp_path):
+def test_the_demo_writes_scene_images_and_metrics(model, guidance, tmp_path):
     out = tmp_path / "demo"
-    report = pipeline.demo(out, model, prior, small_config(steps=10), toy=3, num_frames=2, size=16)
+    report = pipeline.demo(out, model, guidance, small_config(steps=10), toy=3, num_frames=2, size=16)
     assert {path.name for path in out.iterdir()} == {
         "scene.safetensors", "scene.html", "turntable.mp4", "report.json", "unseen_views.png", "truth",
         "views",

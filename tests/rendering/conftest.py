@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from stag4d.geometry import OrbitPose, intrinsics, orbit_viewmats
 from stag4d.rendering import rasterize
+from stag4d.rendering.inputs import RasterInputs
 
 PARAMETERS = ("means", "quats", "scales", "opacities", "colors")
 
@@ -37,7 +38,7 @@ class Scene:
     height: int
 
     def arguments(self, device: str, dtype: torch.dtype, requires_grad: bool = True) -> dict[str, Any]:
-        """Return fresh leaves as keyword arguments."""
+        """Return keyword arguments of ``rasterize`` whose tensors are new leaves."""
         out = {}
         for item in fields(self):
             value = getattr(self, item.name)
@@ -47,10 +48,14 @@ class Scene:
             out[item.name] = value
         return out
 
+    def inputs(self, **options: Any) -> RasterInputs:
+        """Return the inputs of a CPU backend, float32 and without gradients."""
+        return RasterInputs(**self.arguments("cpu", torch.float32, requires_grad=False), **options)
+
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A render, and gradients of a fixed weighting of all its pixels; float64 on the CPU, meta as it came."""
+    """Renders and the gradients of a fixed weighted sum of all pixels, float64 on the CPU; meta unchanged."""
 
     renders: Tensor
     alphas: Tensor
@@ -70,7 +75,7 @@ def make_scene(
     opacity: tuple[float, float] = (0.1, 0.95),
     seed: int = 0,
 ) -> Scene:
-    """Return a cloud of Gaussians around the origin and cameras on an orbit; numbers exact in float32."""
+    """Return random Gaussians around the origin and cameras on an orbit, in float32."""
     generator = torch.Generator().manual_seed(seed)
 
     def normal(*shape: int) -> Tensor:
@@ -99,7 +104,7 @@ def make_pixel_scene(
     depths: Tensor,
     size: tuple[int, int],
 ) -> Scene:
-    """Return upright Gaussians at chosen pixels [N, 2] of one camera that looks along +z, focal length 64.
+    """Return axis-aligned Gaussians at pixels [N, 2] of one camera that looks along +z, focal length 64.
 
     The standard deviations [N] are in pixels along x, before the blur of 0.3 square pixels; along y and z
     they are 0.7 and 0.5 of that.
@@ -113,7 +118,7 @@ def make_pixel_scene(
     return Scene(means, quats, scales, opacities, colors, torch.eye(4)[None], camera, width, height)
 
 
-def evaluate(
+def render_and_differentiate(
     scene: Scene,
     backend: str,
     *,
@@ -121,7 +126,7 @@ def evaluate(
     backgrounds: Tensor | None = None,
     render_mode: str = "RGB",
 ) -> Result:
-    """Render and differentiate with a backend, on the device that it is for."""
+    """Render with a backend on the device that it supports, and compute all gradients."""
     device = "cuda" if backend == "gsplat" else "cpu"
     arguments = scene.arguments(device, dtype)
     if backgrounds is not None:
@@ -141,19 +146,19 @@ def naive_render(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Render pixel by pixel, splat by splat in float64, from the formulas of the papers.
 
-    Thresholds are the float32 numbers that CUDA code has. No tiles and no bounding boxes: each splat is
-    tried at every pixel.
+    Thresholds are the float32 values of the CUDA kernels. No tiles and no bounding boxes: every splat is
+    evaluated at every pixel.
 
     Returns:
         Colors [C, H, W, D] on black, alphas [C, H, W], accumulated depths [C, H, W].
     """
     data = {k: v.double().numpy() if isinstance(v, Tensor) else v for k, v in vars(scene).items()}
-    most_alpha, least_alpha, least_transmittance = (float(np.float32(x)) for x in (0.99, 1 / 255, 1e-4))
+    max_alpha, min_alpha, min_transmittance = (float(np.float32(x)) for x in (0.99, 1 / 255, 1e-4))
     cameras, width, height = len(data["viewmats"]), scene.width, scene.height
     colors = np.zeros((cameras, height, width, data["colors"].shape[-1]))
     alphas, depths = np.zeros((cameras, height, width)), np.zeros((cameras, height, width))
     for camera in range(cameras):
-        own_colors = data["colors"] if data["colors"].ndim == 2 else data["colors"][camera]
+        camera_colors = data["colors"] if data["colors"].ndim == 2 else data["colors"][camera]
         splats = [_naive_splat(data, camera, i, eps2d) for i in range(len(data["means"]))]
         order = sorted((i for i in range(len(splats)) if splats[i][2] >= near), key=lambda i: splats[i][2])
         for y in range(height):
@@ -162,12 +167,12 @@ def naive_render(
                 for i in order:
                     mean, inverse, depth = splats[i]
                     d = np.array([x + 0.5, y + 0.5]) - mean
-                    alpha = min(most_alpha, data["opacities"][i] * math.exp(-0.5 * (d @ inverse @ d)))
-                    if alpha < least_alpha:
+                    alpha = min(max_alpha, data["opacities"][i] * math.exp(-0.5 * (d @ inverse @ d)))
+                    if alpha < min_alpha:
                         continue
-                    if transmittance * (1 - alpha) <= least_transmittance:
+                    if transmittance * (1 - alpha) <= min_transmittance:
                         break
-                    colors[camera, y, x] += transmittance * alpha * own_colors[i]
+                    colors[camera, y, x] += transmittance * alpha * camera_colors[i]
                     depths[camera, y, x] += transmittance * alpha * depth
                     transmittance *= 1 - alpha
                 alphas[camera, y, x] = 1 - transmittance
@@ -194,7 +199,7 @@ def _naive_splat(
 
 
 def fast_backends() -> list[Any]:
-    """Return the backends to hold to the float64 reference; torch stands for itself in float32."""
+    """Return the backends to compare with the float64 reference, among them torch itself in float32."""
     reason = "needs CUDA and gsplat; on such a machine run: pytest -m gpu tests/rendering"
     no_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason=reason)
     numba = ["numba"] if importlib.util.find_spec("numba") else []
@@ -202,14 +207,14 @@ def fast_backends() -> list[Any]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run every test that asks for ``fast_backend`` with each of them."""
+    """Parametrize every test with an argument ``fast_backend``."""
     if "fast_backend" in metafunc.fixturenames:
         metafunc.parametrize("fast_backend", fast_backends())
 
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """Run on one thread: on images this small a second one costs more than it saves."""
+    """Run on one thread: for such small images a second one costs more than it saves."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -217,50 +222,44 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def cloud() -> Callable[..., Scene]:
-    """Return the function that makes random clouds."""
+def random_scene() -> Callable[..., Scene]:
+    """Return the function that makes random Gaussians and orbit cameras."""
     return make_scene
 
 
 @pytest.fixture
-def at_pixels() -> Callable[..., Scene]:
-    """Return the function that makes Gaussians at chosen pixels."""
+def scene_at_pixels() -> Callable[..., Scene]:
+    """Return the function that makes Gaussians at given pixels of one camera."""
     return make_pixel_scene
 
 
 @pytest.fixture
-def draw() -> Callable[..., Result]:
-    """Return the function that renders and differentiates."""
-    return evaluate
+def evaluate() -> Callable[..., Result]:
+    """Return the function that renders and computes gradients."""
+    return render_and_differentiate
 
 
 @pytest.fixture(scope="session")
-def draw_exactly() -> Callable[..., Result]:
-    """Return the same for the float64 reference; it remembers, for every backend asks for the same scenes."""
+def reference() -> Callable[..., Result]:
+    """Return the same for the float64 reference, with a cache: all backends are tested on the same scenes."""
     results: dict[tuple[Any, ...], Result] = {}
 
-    def draw_once(scene: Scene, **options: Any) -> Result:
+    def evaluate_cached(scene: Scene, **options: Any) -> Result:
         values = {**vars(scene), **options}
-        key = tuple((name, _content(values[name])) for name in sorted(values))
+        key = tuple((name, _hashable(values[name])) for name in sorted(values))
         if key not in results:
-            results[key] = evaluate(scene, "torch", dtype=torch.float64, **options)
+            results[key] = render_and_differentiate(scene, "torch", dtype=torch.float64, **options)
         return results[key]
 
-    return draw_once
+    return evaluate_cached
 
 
-def _content(value: Any) -> Any:
-    """Return something that is equal for equal tensors and plain values."""
+def _hashable(value: Any) -> Any:
+    """Return shape and bytes of a tensor, any other value as it is."""
     return (value.shape, value.numpy().tobytes()) if isinstance(value, Tensor) else value
 
 
 @pytest.fixture
-def naive() -> Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def render_per_pixel() -> Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Return the independent renderer."""
     return naive_render
-
-
-@pytest.fixture
-def changed() -> Callable[..., Scene]:
-    """Return the function that copies a scene with other values."""
-    return replace

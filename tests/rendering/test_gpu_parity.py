@@ -1,8 +1,7 @@
-"""The parity benchmark runs on any machine, reports what it measured, and fails on a wrong rasterizer."""
+"""The parity benchmark runs with and without a GPU, prints its measurements, and fails on wrong results."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -10,22 +9,22 @@ import pytest
 import torch
 
 from benchmarks import gpu_parity
+from stag4d.rendering import backends
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """The script, as on a machine without a GPU."""
+    """Return the benchmark as it runs on a machine without a GPU."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    missing = sys.modules["stag4d.rendering.rasterize"]._missing
-    missing.cache_clear()
+    backends._unavailable_reason.cache_clear()
     yield gpu_parity
-    missing.cache_clear()
+    backends._unavailable_reason.cache_clear()
 
 
 def test_without_a_gpu_numba_is_compared_and_timed(script: ModuleType, capsys: pytest.CaptureFixture[str]):
-    """One sentence on what is missing, then the smallest size with its ratio."""
+    """First why gsplat is not available, then the smallest size with its ratio of times."""
     assert script.main(["--repeats", "1", "--sizes", "1"]) == 0
     output = capsys.readouterr().out
     assert output.startswith("Not comparing gsplat with torch on cuda. backend: 'gsplat' is not available: ")
@@ -34,8 +33,8 @@ def test_without_a_gpu_numba_is_compared_and_timed(script: ModuleType, capsys: p
     assert "above" not in output
 
 
-def test_without_any_fast_backend_it_says_so_and_succeeds(script: ModuleType, monkeypatch, capsys):
-    """Two sentences, no comparison."""
+def test_without_gsplat_and_numba_nothing_is_compared(script: ModuleType, monkeypatch, capsys):
+    """The reasons are printed and the exit status is 0."""
 
     def unavailable(device: torch.device, backend: str) -> str:
         raise RuntimeError(f"no {backend}")
@@ -48,8 +47,8 @@ def test_without_any_fast_backend_it_says_so_and_succeeds(script: ModuleType, mo
     ]
 
 
-def test_a_wrong_rasterizer_is_found(script: ModuleType, monkeypatch, capsys):
-    """Colors one percent too bright exceed the tolerance of the image."""
+def test_wrong_colors_exceed_the_image_tolerance(script: ModuleType, monkeypatch, capsys):
+    """Numba's colors are one percent too bright."""
     exact = script.rasterize
 
     def too_bright(*, colors: torch.Tensor, backend: str, **rest):

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from torch import Tensor
 
 pytest.importorskip("numba")
 
+from stag4d.rendering.inputs import RasterInputs
 from stag4d.rendering.numba import backend, splat_intrinsics, workers
 from stag4d.rendering.numba import tiling as tiling_module
 
@@ -39,7 +41,7 @@ def threads() -> Iterator[Any]:
 def results(scene, render_mode: str = "RGB+D") -> list[Tensor]:
     """Render and return images, alphas, metadata and all gradients of a fixed weighting."""
     arguments = scene.arguments("cpu", torch.float32)
-    renders, alphas, meta = backend.rasterize(**arguments, render_mode=render_mode)
+    renders, alphas, meta = backend.rasterize(RasterInputs(**arguments, render_mode=render_mode))
     meta["means2d"].retain_grad()
     weights = torch.randn(renders.shape, generator=torch.Generator().manual_seed(3))
     ((renders * weights).sum() + alphas.sum()).backward()
@@ -63,7 +65,7 @@ def tiling_of(scene) -> tuple[tiling_module.Tiling, Tensor, Tensor]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(backend, "tile_splats", capture)
-        backend.rasterize(**scene.arguments("cpu", torch.float32, requires_grad=False))
+        backend.rasterize(scene.inputs())
     return captured["tiling"], captured["means2d"], captured["ellipses"]
 
 
@@ -79,19 +81,19 @@ def assert_tiling_is_sound(tiling: tiling_module.Tiling, num_splats: int) -> Non
 
 
 @pytest.mark.parametrize("num_threads", [2, 3, 5])
-def test_any_number_of_threads_gives_the_same_bytes(num_threads, threads, cloud):
+def test_any_number_of_threads_gives_the_same_bytes(num_threads, threads, random_scene):
     """Gradients of one splat are summed in one order, whichever thread had which tile."""
-    scene = cloud(9000, width=160, height=130, scale=0.02)
+    scene = random_scene(9000, width=160, height=130, scale=0.02)
     threads(1)
     expected = results(scene)
     threads(num_threads)
     assert_same_bytes(results(scene), expected)
 
 
-def test_callers_on_several_threads_do_not_disturb_each_other(threads, cloud):
+def test_callers_on_several_threads_do_not_disturb_each_other(threads, random_scene):
     """A host runs each workflow on a worker thread; helper threads are shared."""
     threads(3)
-    scenes = [cloud(1500, width=100, height=90, seed=seed) for seed in range(4)]
+    scenes = [random_scene(1500, width=100, height=90, seed=seed) for seed in range(4)]
     expected = [results(scene) for scene in scenes]
     with ThreadPoolExecutor(4) as callers:
         for _ in range(3):
@@ -138,27 +140,31 @@ def test_a_million_random_gaussians_render_and_differentiate():
         values[torch.randint(count, (50,), generator=generator), 0] = float("nan")
         values[torch.randint(count, (50,), generator=generator), 1] = float("inf")
     scales[torch.randint(count, (20,), generator=generator)] = 1e6  # cover the image
-    leaves = [tensor.requires_grad_() for tensor in (means, quats, scales, opacities)]
+    leaves = {"means": means, "quats": quats, "scales": scales, "opacities": opacities}
+    for tensor in leaves.values():
+        tensor.requires_grad_()
     viewmats = torch.eye(4)[None].clone()
     viewmats[0, 2, 3] = 1.0
     intrinsics = torch.tensor([[[90.0, 0.0, 60.0], [0.0, 90.0, 45.0], [0.0, 0.0, 1.0]]])
-    renders, alphas, meta = backend.rasterize(
-        *leaves, torch.rand(count, 3, generator=generator), viewmats, intrinsics, 120, 90
-    )
+    inputs = RasterInputs(
+        **leaves, colors=torch.rand(count, 3, generator=generator), viewmats=viewmats, Ks=intrinsics,
+        width=120, height=90,
+    )  # fmt: skip
+    renders, alphas, meta = backend.rasterize(inputs)
     (renders.sum() + alphas.sum()).backward()
     assert alphas.min() >= 0.0
     assert alphas.max() <= 1.0
     assert (meta["radii"][0, :, 0] > 0).sum() > count // 10
-    assert all(leaf.grad.isfinite().all() for leaf in leaves)
+    assert all(leaf.grad.isfinite().all() for leaf in leaves.values())
 
 
 @pytest.mark.parametrize("offset", [0.0, 0.5, 1e-6, -1e-6])
 @pytest.mark.parametrize("deviation", [0.0, 1.0, 2.5700, 40.0])
-def test_grids_on_tile_and_pixel_borders_fill_every_slot_once(offset, deviation, at_pixels):
+def test_grids_on_tile_and_pixel_borders_fill_every_slot_once(offset, deviation, scene_at_pixels):
     """Extents that end on borders must be counted and filled alike, to the last bit."""
     centers = torch.cartesian_prod(torch.arange(-8.0, 72.0, 4.0), torch.arange(-8.0, 56.0, 4.0)) + offset
     count = len(centers)
-    scene = at_pixels(
+    scene = scene_at_pixels(
         centers, torch.full((count,), deviation), torch.linspace(0.01, 1.0, count), torch.ones(count, 3),
         torch.full((count,), 2.0), (64, 48),
     )  # fmt: skip
@@ -166,9 +172,9 @@ def test_grids_on_tile_and_pixel_borders_fill_every_slot_once(offset, deviation,
     assert_tiling_is_sound(tiling, count)
 
 
-def test_every_touched_pixel_lies_in_a_tile_of_its_splat(cloud):
+def test_every_touched_pixel_lies_in_a_tile_of_its_splat(random_scene):
     """A brute-force search over all pixels finds no tile that the spans missed."""
-    scene = cloud(400, width=70, height=45, num_cameras=2, scale=0.15)
+    scene = random_scene(400, width=70, height=45, num_cameras=2, scale=0.15)
     tiling, means2d, ellipses = tiling_of(scene)
     assert_tiling_is_sound(tiling, 800)
     rows, columns = 3, 5
@@ -188,13 +194,13 @@ def test_every_touched_pixel_lies_in_a_tile_of_its_splat(cloud):
             assert not (tiles & ~found).any()
 
 
-def test_splats_of_a_tile_stand_front_to_back_and_equal_depths_in_order(cloud, changed):
+def test_splats_of_a_tile_stand_front_to_back_and_equal_depths_in_order(random_scene):
     """Depths with many ties; the sort is by bits, three digits at a time."""
-    scene = cloud(2000, num_cameras=1, scale=0.2)
+    scene = random_scene(2000, num_cameras=1, scale=0.2)
     means = torch.cat([scene.means[:, :2], (4.0 * scene.means[:, 2:]).round() / 8.0], dim=1)
     view = torch.eye(4)[None].clone()
     view[0, 2, 3] = 3.0
-    scene = changed(scene, means=means, viewmats=view)
+    scene = replace(scene, means=means, viewmats=view)
     tiling, _, _ = tiling_of(scene)
     keys = list(zip(means[:, 2].tolist(), range(2000), strict=True))
     for start, end in zip(tiling.tile_starts, tiling.tile_starts[1:], strict=False):
@@ -212,22 +218,22 @@ def test_alpha_polynomial_is_the_exponential():
     assert np.abs(root**8 / alphas - 1.0).max() < 3e-6
 
 
-def test_too_many_intersections_are_an_error_that_counts_them(monkeypatch, cloud):
+def test_too_many_intersections_are_an_error_that_counts_them(monkeypatch, random_scene):
     """Where int32 would overflow; the limit is lowered to be reached."""
     monkeypatch.setattr(tiling_module, "MAX_INTERSECTIONS", 100)
     with pytest.raises(RuntimeError, match=r"splats meet rows of tiles \d{3,} times, more than 100; render"):
-        results(cloud(300))
+        results(random_scene(300))
 
 
-def test_inputs_of_other_layout_and_type_render_the_same(cloud):
+def test_inputs_of_other_layout_and_type_render_the_same(random_scene):
     """Columns of a wider array, and float64; gradients arrive in the caller's type."""
-    scene = cloud(50)
+    scene = random_scene(50)
     expected = results(scene, "RGB")
     arguments = scene.arguments("cpu", torch.float64)
     strided = {name: torch.stack([arguments[name].detach()] * 2, dim=-1)[..., 0] for name in PARAMETERS}
     leaves = {name: value.requires_grad_() for name, value in strided.items()}
     assert not leaves["means"].is_contiguous()
-    renders, alphas, _ = backend.rasterize(**{**arguments, **leaves})
+    renders, alphas, _ = backend.rasterize(RasterInputs(**{**arguments, **leaves}))
     weights = torch.randn(renders.shape, generator=torch.Generator().manual_seed(3))
     ((renders * weights).sum() + alphas.sum()).backward()
     assert torch.equal(renders, expected[0])
@@ -235,21 +241,21 @@ def test_inputs_of_other_layout_and_type_render_the_same(cloud):
     torch.testing.assert_close(leaves["means"].grad, expected[5].double(), rtol=1e-5, atol=1e-5)
 
 
-def test_renders_without_gradients_hold_no_graph(cloud):
-    arguments = cloud(20).arguments("cpu", torch.float32)
+def test_renders_without_gradients_hold_no_graph(random_scene):
+    inputs = RasterInputs(**random_scene(20).arguments("cpu", torch.float32))
     with torch.no_grad():
-        renders, _, meta = backend.rasterize(**arguments)
+        renders, _, meta = backend.rasterize(inputs)
     assert renders.grad_fn is None
     assert meta["means2d"].grad_fn is None
 
 
-def test_inference_mode_renders_the_same_and_can_warm_up(cloud):
+def test_inference_mode_renders_the_same_and_can_warm_up(random_scene):
     """A host may run everything without gradients."""
-    arguments = cloud(20).arguments("cpu", torch.float32)
-    expected, _, _ = backend.rasterize(**arguments)
+    inputs = RasterInputs(**random_scene(20).arguments("cpu", torch.float32))
+    expected, _, _ = backend.rasterize(inputs)
     with torch.inference_mode():
         backend.warm_up()
-        renders, _, _ = backend.rasterize(**arguments)
+        renders, _, _ = backend.rasterize(inputs)
     assert torch.equal(renders, expected)
 
 

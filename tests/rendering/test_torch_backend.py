@@ -1,22 +1,24 @@
-"""The reference equals hand-computed numbers and an independent renderer; gradients, finite differences."""
+"""The reference backend against values by hand, a per-pixel renderer and finite differences."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
 from stag4d.rendering import rasterize
+from stag4d.rendering.torch import compositing
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-CENTER = 2.5  # a 5x5 image's middle, the center of pixel (2, 2)
+CENTER = 2.5  # pixels; the middle of a 5x5 image is the center of pixel (2, 2)
 
 
 def render_at_center(depths: list[float], opacities: list[float], colors: list[list[float]], **options):
-    """Render Gaussians of variance 0.55 square pixels in the middle of a 5x5 image: 10 * 0.1 / z, blurred."""
+    """Render Gaussians of variance (10 * 0.05)^2 + 0.3 square pixels in the middle of a 5x5 image."""
     z = torch.tensor(depths, dtype=torch.float64)
     camera = torch.tensor([[[10.0, 0, CENTER], [0, 10.0, CENTER], [0, 0, 1]]], dtype=torch.float64)
     parameters = {
@@ -32,7 +34,7 @@ def render_at_center(depths: list[float], opacities: list[float], colors: list[l
     return *rasterize(**parameters, viewmats=view, Ks=camera, width=5, height=5, **options), parameters
 
 
-def test_single_splat_has_the_values_computed_by_hand():
+def test_single_splat_equals_values_by_hand():
     """Alpha is o exp(-d^2 / (2 * 0.55)); color, depth and background follow from it."""
     background = torch.tensor([[0.0, 0.0, 1.0, 0.0]], dtype=torch.float64)[:, :3]
     renders, alphas, meta, _ = render_at_center(
@@ -55,7 +57,7 @@ def test_single_splat_has_the_values_computed_by_hand():
     assert (meta["width"], meta["height"], meta["n_cameras"], meta["gaussian_ids"]) == (5, 5, 1, None)
 
 
-def test_nearer_splat_hides_farther_one_whatever_their_order():
+def test_nearer_splat_occludes_farther_one_in_any_input_order():
     """Front red at alpha 0.5, back green at 0.8: red 0.5, green 0.5 * 0.8, alpha 1 - 0.5 * 0.2."""
     for flip in (1, -1):
         renders, alphas, _, _ = render_at_center(
@@ -69,20 +71,20 @@ def test_nearer_splat_hides_farther_one_whatever_their_order():
 @pytest.mark.parametrize(
     ("opacities", "expected"),
     [
-        ([0.98, 0.98, 0.9], 1 - 0.02 * 0.02),  # 0.0004 is left; the third would leave 0.00004
-        ([1.0, 1.0, 0.5], 0.99),  # clamped; the second would leave 0.0001, and the third is not tried
-        ([0.98, 0.98, 0.9, 0.1], 1 - 0.02 * 0.02),  # nothing is drawn behind the one that ended it
+        ([0.98, 0.98, 0.9], 1 - 0.02 * 0.02),  # T = 0.0004; the third would give 0.00004
+        ([1.0, 1.0, 0.5], 0.99),  # clamped; the second would give T = 0.0001, so the third is not composited
+        ([0.98, 0.98, 0.9, 0.1], 1 - 0.02 * 0.02),  # none behind the excluded one contributes
     ],
 )
-def test_pixel_ends_before_the_splat_that_leaves_one_ten_thousandth(opacities: list[float], expected: float):
-    """The splat that would leave T <= 1e-4 is excluded, and all behind it."""
+def test_pixel_terminates_before_transmittance_falls_to_1e_4(opacities: list[float], expected: float):
+    """The splat that would leave T <= 1e-4 and all behind it are excluded."""
     count = len(opacities)
     _, alphas, _, _ = render_at_center([1.0 + i for i in range(count)], opacities, [[1.0]] * count)
     assert alphas[0, 2, 2].item() == pytest.approx(expected, abs=1e-7)
 
 
-def test_alpha_at_its_limit_gives_no_geometry_gradient():
-    """Only the color moves where alpha is clamped at 0.99."""
+def test_clamped_alpha_has_no_gradient_to_geometry_and_opacity():
+    """Only the color has a gradient where alpha is clamped at 0.99."""
     renders, _, _, parameters = render_at_center([2.0], [0.995], [[1.0]])
     renders[0, 2, 2].sum().backward()
     assert parameters["colors"].grad.item() == pytest.approx(0.99)
@@ -90,37 +92,37 @@ def test_alpha_at_its_limit_gives_no_geometry_gradient():
         assert not parameters[name].grad.any(), name
 
 
-@pytest.mark.parametrize(("opacity", "drawn"), [(0.0039, False), (0.00393, True)])
-def test_opacity_below_one_255th_is_culled(opacity: float, drawn: bool):
+@pytest.mark.parametrize(("opacity", "visible"), [(0.0039, False), (0.00393, True)])
+def test_opacity_below_one_255th_is_culled(opacity: float, visible: bool):
     """1 / 255 = 0.003922."""
     _, alphas, meta, _ = render_at_center([2.0], [opacity], [[1.0]])
-    assert (meta["radii"].sum() > 0).item() is drawn
-    assert int((alphas > 0).sum()) == int(drawn)
+    assert (meta["radii"].sum() > 0).item() is visible
+    assert int((alphas > 0).sum()) == int(visible)
 
 
-def test_rotation_turns_the_long_axis():
-    """Ninety degrees about the view axis swap the widths: a splat long along x becomes one long along y."""
+def test_quaternion_rotates_the_long_axis():
+    """90 degrees about the view axis: a Gaussian that is long along x becomes long along y."""
     half = math.sqrt(0.5)
     camera = torch.tensor([[[10.0, 0, CENTER], [0, 10.0, CENTER], [0, 0, 1]]])
     quats, scales = torch.tensor([[half, 0, 0, half]]), torch.tensor([[0.2, 0.01, 0.01]])
-    gaussian = torch.tensor([[0.0, 0.0, 2.0]]), quats, scales
-    look = torch.tensor([0.5]), torch.ones(1, 1)
-    _, alphas, _ = rasterize(*gaussian, *look, torch.eye(4)[None], camera, 5, 5, backend="torch")
+    geometry = torch.tensor([[0.0, 0.0, 2.0]]), quats, scales
+    appearance = torch.tensor([0.5]), torch.ones(1, 1)
+    _, alphas, _ = rasterize(*geometry, *appearance, torch.eye(4)[None], camera, 5, 5, backend="torch")
     assert alphas[0, 4, 2].item() == pytest.approx(0.5 * math.exp(-2 / 1.3), abs=1e-6)  # in y 1 + 0.3
     assert alphas[0, 2, 3].item() == pytest.approx(0.5 * math.exp(-0.5 / 0.3025), abs=1e-6)
 
 
-@pytest.mark.parametrize("case", ["cloud", "opaque", "beyond the border", "single tile"])
-def test_reference_equals_the_pixel_by_pixel_renderer(case: str, cloud, naive, draw_exactly, changed):
-    """Tiles, bounding boxes and vectorization change nothing, to rounding."""
+@pytest.mark.parametrize("case", ["translucent", "opaque", "beyond the border", "single tile"])
+def test_reference_equals_per_pixel_renderer(case: str, random_scene, render_per_pixel, reference):
+    """Tiles, bounding boxes and vectorization change results by rounding only."""
     sizes = {"single tile": (7, 11)}.get(case, (35, 20))
-    scene = cloud(24, width=sizes[0], height=sizes[1], scale=0.15, seed=3)
+    scene = random_scene(24, width=sizes[0], height=sizes[1], scale=0.15, seed=3)
     if case == "opaque":
-        scene = changed(scene, opacities=0.8 + 0.2 * scene.opacities, scales=2 * scene.scales)
-    if case == "beyond the border":  # far outside, but wide enough to be seen; the Jacobian's clamp acts
-        scene = changed(scene, means=3 * scene.means, scales=4 * scene.scales)
-    expected_colors, expected_alphas, expected_depths = (torch.from_numpy(a) for a in naive(scene))
-    result = draw_exactly(scene, render_mode="RGB+D")
+        scene = replace(scene, opacities=0.8 + 0.2 * scene.opacities, scales=2 * scene.scales)
+    if case == "beyond the border":  # wide Gaussians whose centers are far outside: the Jacobian is clamped
+        scene = replace(scene, means=3 * scene.means, scales=4 * scene.scales)
+    expected_colors, expected_alphas, expected_depths = (torch.from_numpy(a) for a in render_per_pixel(scene))
+    result = reference(scene, render_mode="RGB+D")
     tolerance = {"rtol": 0, "atol": 1e-9}
     assert expected_alphas.max() > 0.5
     torch.testing.assert_close(result.renders[..., :3], expected_colors, **tolerance)
@@ -129,12 +131,12 @@ def test_reference_equals_the_pixel_by_pixel_renderer(case: str, cloud, naive, d
 
 
 @pytest.mark.parametrize("render_mode", ["RGB+D", "ED"])
-def test_gradients_equal_finite_differences(render_mode: str, cloud, changed):
-    """All parameters, colors by camera, background; one Gaussian is where the Jacobian is clamped."""
-    scene = cloud(4, width=18, height=6, scale=0.3, channels=2, colors_per_camera=True, seed=1)
+def test_gradients_equal_finite_differences(render_mode: str, random_scene):
+    """All parameters, colors per camera, backgrounds; the Jacobian of one Gaussian is clamped."""
+    scene = random_scene(4, width=18, height=6, scale=0.3, channels=2, colors_per_camera=True, seed=1)
     means, scales = scene.means.clone(), scene.scales.clone()
     means[0], scales[0] = torch.tensor([1.9, 0.1, 0.1]), torch.tensor([0.8, 0.7, 0.6])
-    scene = changed(scene, means=means, scales=scales)
+    scene = replace(scene, means=means, scales=scales)
     fixed = scene.arguments("cpu", torch.float64, requires_grad=False)
     names = ("means", "quats", "scales", "opacities", "colors", "backgrounds")
     inputs = [fixed.pop(name) for name in names[:5]]
@@ -151,9 +153,9 @@ def test_gradients_equal_finite_differences(render_mode: str, cloud, changed):
     assert torch.autograd.gradcheck(weighted_sums, inputs, eps=1e-6, atol=1e-6)
 
 
-def test_means2d_gradient_is_what_a_shift_of_the_image_gives(cloud):
-    """The sum of d loss / d means2d is d loss / d (cx, cy), for these shift every splat of a camera alike."""
-    arguments = cloud(20, width=24, height=24, scale=0.15).arguments("cpu", torch.float64)
+def test_means2d_gradient_equals_the_gradient_to_the_principal_point(random_scene):
+    """The sum of d loss / d means2d is d loss / d (cx, cy), which shifts all splats of a camera equally."""
+    arguments = random_scene(20, width=24, height=24, scale=0.15).arguments("cpu", torch.float64)
     weights = torch.linspace(-1, 1, 2 * 24 * 24 * 3, dtype=torch.float64).sin().reshape(2, 24, 24, 3)
 
     def loss(Ks: Tensor) -> tuple[Tensor, dict]:
@@ -169,15 +171,13 @@ def test_means2d_gradient_is_what_a_shift_of_the_image_gives(cloud):
         assert meta["means2d"].grad[camera, :, axis].sum().item() == pytest.approx(difference, rel=1e-5)
 
 
-def test_long_lists_of_splats_are_blended_in_steps_without_a_seam(cloud, draw, monkeypatch):
-    """Steps of 3 splats and groups of 1 tile give the bytes' worth of one large step."""
-    from stag4d.rendering import torch_backend
-
-    scene = cloud(60, scale=0.2)
-    whole = draw(scene, "torch", dtype=torch.float64)
-    monkeypatch.setattr(torch_backend, "_SPLATS_PER_STEP", 3)
-    monkeypatch.setitem(torch_backend._PAIRS_PER_STEP, "cpu", 1)
-    stepped = draw(scene, "torch", dtype=torch.float64)
+def test_number_of_splats_and_tiles_per_step_changes_nothing(random_scene, evaluate, monkeypatch):
+    """Steps of 3 splats and groups of 1 tile equal one large step to rounding."""
+    scene = random_scene(60, scale=0.2)
+    whole = evaluate(scene, "torch", dtype=torch.float64)
+    monkeypatch.setattr(compositing, "_SPLATS_PER_STEP", 3)
+    monkeypatch.setitem(compositing._PAIRS_PER_STEP, "cpu", 1)
+    stepped = evaluate(scene, "torch", dtype=torch.float64)
     torch.testing.assert_close(stepped.renders, whole.renders, rtol=0, atol=1e-13)
     for name, gradient in whole.gradients.items():
         torch.testing.assert_close(stepped.gradients[name], gradient, rtol=1e-10, atol=1e-10)

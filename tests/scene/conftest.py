@@ -1,4 +1,4 @@
-"""Small Gaussians, fields and scenes whose every number is random, so that nothing can be mixed up unseen."""
+"""Small Gaussians, fields and scenes of random numbers only, so that swapped values are detected."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def make_field() -> Callable[..., Deformation]:
 
 @pytest.fixture
 def moving_scene(make_gaussians, make_field) -> GaussianModel4D:
-    """Five frames from a camera that is not the default one."""
+    """Return a scene of five frames with a camera other than the default one."""
     pose = OrbitPose(azimuth_deg=30.0, elevation_deg=-10.0, radius=2.5, fovy_deg=40.0)
     info = SceneInfo(num_frames=5, fps=12.0, input_pose=pose, settings={"preset": "fast", "steps": [1, 2]})
     return GaussianModel4D(make_gaussians(), make_field().requires_grad_(False), info)

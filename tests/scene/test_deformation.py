@@ -1,4 +1,4 @@
-"""What the field adds to Gaussians, and when."""
+"""Offsets of the deformation field: identity, time and space mapping, heads, gradients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TINY = FieldConfig(resolutions=(2,), time_resolution=2, num_channels=1, width=1,
 
 
 def transparent_field(**time_map: float) -> Deformation:
-    """A field whose offsets are its only feature, which is positive: all layers pass on what they get."""
+    """Return a field whose offsets equal its only feature: all weights are 1, and the feature is positive."""
     field = Deformation(TINY, torch.Generator(), **time_map)
     for layer in field.modules():
         if isinstance(layer, nn.Linear):
@@ -21,7 +21,7 @@ def transparent_field(**time_map: float) -> Deformation:
     return field
 
 
-def test_a_new_field_is_the_identity():
+def test_new_field_is_the_identity():
     generator = torch.Generator().manual_seed(0)
     field = Deformation(FieldConfig(resolutions=(4, 8), num_channels=4), generator)
     offsets = field(torch.randn(20, 3, generator=generator), torch.linspace(0, 1, 5))
@@ -30,7 +30,7 @@ def test_a_new_field_is_the_identity():
         assert not values.any()
 
 
-def test_frame_times_span_the_whole_of_the_time_planes():
+def test_frame_times_span_the_whole_time_planes():
     field = transparent_field()
     field.hexplane.time_planes[0].data[1, 0] = torch.tensor([1.0, 3.0])[:, None]  # y over time
     offsets = field(torch.tensor([[0.4, 0.1, -0.3]]), torch.tensor([0.0, 0.25, 0.5, 1.0]))
@@ -38,14 +38,14 @@ def test_frame_times_span_the_whole_of_the_time_planes():
         torch.testing.assert_close(values[:, 0, 0], torch.tensor([1.0, 1.5, 2.0, 3.0]))
 
 
-def test_a_time_map_reads_the_part_that_it_names():
+def test_time_mapping_selects_a_part_of_the_time_planes():
     field = transparent_field(time_scale=0.5, time_offset=0.0)
     field.hexplane.time_planes[0].data[1, 0] = torch.tensor([1.0, 3.0])[:, None]
     means = field(torch.zeros(1, 3), torch.tensor([0.0, 1.0])).means[:, 0, 0]
-    torch.testing.assert_close(means, torch.tensor([2.0, 2.5]))  # at 0 and 0.5 of -1..1
+    torch.testing.assert_close(means, torch.tensor([2.0, 2.5]))  # the time planes at 0 and 0.5
 
 
-def test_the_planes_span_the_bound():
+def test_planes_span_the_bound():
     field = transparent_field()
     field.hexplane.spatial_planes[0].data[0, 0] = torch.tensor([[1.0, 3.0], [1.0, 3.0]])  # grows with x
     points = torch.tensor([[-2.0, 0.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [2.0, 0.0, 0.0]])
@@ -53,7 +53,7 @@ def test_the_planes_span_the_bound():
     torch.testing.assert_close(means, torch.tensor([1.0, 1.5, 2.0, 3.0]))
 
 
-def test_means_quats_and_scales_have_heads_of_their_own(make_field):
+def test_means_quats_and_scales_have_separate_heads(make_field):
     field = make_field()
     before = field(torch.zeros(1, 3), torch.tensor([0.3]))
     for index, head in enumerate((field.means_head, field.quats_head, field.log_scales_head)):
@@ -64,7 +64,7 @@ def test_means_quats_and_scales_have_heads_of_their_own(make_field):
         before = after
 
 
-def test_static_scales_have_no_head():
+def test_field_with_static_scales_has_no_scale_head():
     field = Deformation(FieldConfig(resolutions=(2,), deform_scales=False), torch.Generator())
     assert field(torch.zeros(3, 3), torch.zeros(2)).log_scales is None
     assert not any("scales" in name for name, _ in field.named_parameters())
@@ -80,7 +80,7 @@ def test_gradients_reach_points_planes_and_every_layer(make_field):
         assert parameter.grad.abs().sum() > 0, name
 
 
-def test_a_new_field_can_learn_at_once():
+def test_new_field_has_a_nonzero_gradient():
     generator = torch.Generator().manual_seed(0)
     field = Deformation(FieldConfig(resolutions=(4,)), generator)
     points = torch.rand(10, 3, generator=generator)
@@ -88,7 +88,7 @@ def test_a_new_field_can_learn_at_once():
     assert field.means_head[-1].weight.grad.abs().sum() > 0
 
 
-def test_the_same_seed_gives_the_same_field():
+def test_same_seed_gives_same_field():
     first, second, other = (
         Deformation(FieldConfig(resolutions=(4,)), torch.Generator().manual_seed(seed)).state_dict()
         for seed in (3, 3, 4)

@@ -1,4 +1,4 @@
-"""Scene files: what is written comes back, and a damaged file is refused with one sentence."""
+"""Scene files: round trips, and error messages for damaged files."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def assert_same_parameters(first: GaussianModel4D, second: GaussianModel4D) -> N
     assert all(torch.equal(state[name], other[name]) for name in state)
 
 
-def test_a_scene_comes_back_as_it_was(moving_scene, scene_file):
+def test_scene_round_trips_through_its_file(moving_scene, scene_file):
     loaded = load_scene(str(scene_file))
     assert_same_parameters(moving_scene, loaded)
     assert loaded.info == moving_scene.info
@@ -55,14 +55,14 @@ def test_a_scene_comes_back_as_it_was(moving_scene, scene_file):
     assert torch.equal(loaded.at(times).means, moving_scene.at(times).means)
 
 
-def test_a_scene_that_is_being_trained_is_saved_too(make_gaussians, make_field, tmp_path):
+def test_scene_with_gradients_is_saved(make_gaussians, make_field, tmp_path):
     gaussians = make_gaussians().map(lambda value: value.requires_grad_())
     model = GaussianModel4D(gaussians, make_field(), SceneInfo(num_frames=3))
     save_scene(tmp_path / "new" / "folder" / "a.safetensors", model)
     assert_same_parameters(model, load_scene(tmp_path / "new" / "folder" / "a.safetensors"))
 
 
-def test_the_header_tells_the_facts_without_the_tensors(scene_file):
+def test_header_holds_the_metadata(scene_file):
     header = read_header(scene_file)
     assert header["format_version"] == FORMAT_VERSION == 1
     assert header["num_frames"] == 5
@@ -74,7 +74,7 @@ def test_the_header_tells_the_facts_without_the_tensors(scene_file):
     assert (header["field"]["time_scale"], header["field"]["time_offset"]) == (2.0, -1.0)
 
 
-def test_the_tensors_in_the_file_are_the_parameters(moving_scene, scene_file):
+def test_tensors_in_the_file_are_the_parameters(moving_scene, scene_file):
     tensors = load_file(scene_file)
     for name, value in moving_scene.gaussians.as_dict().items():
         assert torch.equal(tensors[f"gaussians.{name}"], value)
@@ -82,12 +82,12 @@ def test_the_tensors_in_the_file_are_the_parameters(moving_scene, scene_file):
     assert {name.split(".")[0] for name in tensors} == {"gaussians", "deformation"}
 
 
-def test_the_same_scene_gives_the_same_bytes(moving_scene, scene_file, tmp_path):
+def test_same_scene_gives_same_bytes(moving_scene, scene_file, tmp_path):
     save_scene(tmp_path / "again.safetensors", load_scene(scene_file))
     assert (tmp_path / "again.safetensors").read_bytes() == scene_file.read_bytes()
 
 
-def test_a_static_scene_comes_back_without_a_field(make_gaussians, tmp_path):
+def test_static_scene_round_trips_without_a_field(make_gaussians, tmp_path):
     model = GaussianModel4D(make_gaussians(), None, SceneInfo(num_frames=1))
     save_scene(tmp_path / "a.safetensors", model)
     loaded = load_scene(tmp_path / "a.safetensors")
@@ -96,7 +96,7 @@ def test_a_static_scene_comes_back_without_a_field(make_gaussians, tmp_path):
     assert torch.equal(loaded.gaussians.sh0, model.gaussians.sh0)
 
 
-def test_the_time_map_and_static_scales_come_back(make_gaussians, make_field, tmp_path):
+def test_time_mapping_and_static_scales_round_trip(make_gaussians, make_field, tmp_path):
     config = FieldConfig(resolutions=(3,), num_channels=2, deform_scales=False)
     field = make_field(config, time_scale=0.75, time_offset=0.125)
     save_scene(tmp_path / "a.safetensors", GaussianModel4D(make_gaussians(), field, SceneInfo(num_frames=2)))
@@ -105,7 +105,7 @@ def test_the_time_map_and_static_scales_come_back(make_gaussians, make_field, tm
     assert loaded.config == config
 
 
-def test_views_of_one_tensor_are_written_whole(make_gaussians, tmp_path):
+def test_strided_views_of_a_tensor_are_written_contiguously(make_gaussians, tmp_path):
     gaussians = make_gaussians(8).map(lambda value: value.expand(8, *value.shape[1:])[::2])
     save_scene(tmp_path / "a.safetensors", GaussianModel4D(gaussians, None, SceneInfo(num_frames=1)))
     assert torch.equal(load_scene(tmp_path / "a.safetensors").gaussians.quats, make_gaussians(8).quats[::2])
@@ -155,16 +155,16 @@ def no_frames(tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
             spoil_number,
             r"deformation\.trunk\.weight holds numbers that are not finite; the file is damaged\.",
         ),
-        (drop_tensor, r"a part is missing or has the wrong form \('gaussians\.quats'\); write it anew\."),
-        (drop_plane, r"a part is missing or has the wrong form .*hexplane\.time_planes\.1"),
-        (cut_tensor, r"a part is missing or has the wrong form .*sh0 has shape \[2, 1, 3\]"),
-        (drop_scalar, r"a part is missing or has the wrong form .*means has shape \[\]"),
-        (change_sizes, r"a part is missing or has the wrong form .*trunk\.weight"),
-        (drop_frames, r"a part is missing or has the wrong form \('num_frames'\)"),
-        (no_frames, r"a part is missing or has the wrong form \(scene: 0 frames"),
+        (drop_tensor, r"an entry is missing or malformed \('gaussians\.quats'\); save the scene again\."),
+        (drop_plane, r"an entry is missing or malformed .*hexplane\.time_planes\.1"),
+        (cut_tensor, r"an entry is missing or malformed .*sh0 has shape \[2, 1, 3\]"),
+        (drop_scalar, r"an entry is missing or malformed .*means has shape \[\]"),
+        (change_sizes, r"an entry is missing or malformed .*trunk\.weight"),
+        (drop_frames, r"an entry is missing or malformed \('num_frames'\)"),
+        (no_frames, r"an entry is missing or malformed \(scene: 0 frames"),
     ],
 )
-def test_a_scene_with_a_fault_is_refused(scene_file, change, message):
+def test_malformed_scene_is_refused(scene_file, change, message):
     rewrite(scene_file, change)
     with pytest.raises(ValueError, match=rf"(?s)^scene .*scene\.safetensors: {message}"):
         load_scene(scene_file)
@@ -187,7 +187,7 @@ def test_a_scene_with_a_fault_is_refused(scene_file, change, message):
     ],
     ids=str,
 )
-def test_a_header_with_a_value_of_the_wrong_kind_is_refused(scene_file, where, value):
+def test_header_value_of_the_wrong_type_is_refused(scene_file, where, value):
     def spoil(tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
         *parents, name = where
         for parent in parents:
@@ -195,17 +195,17 @@ def test_a_header_with_a_value_of_the_wrong_kind_is_refused(scene_file, where, v
         header[name] = value
 
     rewrite(scene_file, spoil)
-    with pytest.raises(ValueError, match=rf"wrong form \(.*{where[-1]}.*\); write it anew"):
+    with pytest.raises(ValueError, match=rf"malformed \(.*{where[-1]}.*\); save the scene again"):
         load_scene(scene_file)
 
 
-def test_an_endless_version_is_no_version(scene_file):
+def test_infinite_version_is_refused(scene_file):
     rewrite(scene_file, lambda tensors, header: header.update(format_version=float("inf")))
     with pytest.raises(ValueError, match="no scene header"):
         load_scene(scene_file)
 
 
-def test_a_scene_of_other_numbers_than_float32_is_refused(scene_file):
+def test_tensors_other_than_float32_are_refused(scene_file):
     rewrite(
         scene_file,
         lambda tensors, header: tensors.update({"gaussians.means": tensors["gaussians.means"].half()}),
@@ -214,13 +214,13 @@ def test_a_scene_of_other_numbers_than_float32_is_refused(scene_file):
         load_scene(scene_file)
 
 
-def test_what_is_no_scene_is_refused(scene_file, tmp_path):
+def test_missing_and_damaged_files_are_refused(scene_file, tmp_path):
     whole, path = scene_file.read_bytes(), tmp_path / "bad.safetensors"
     with pytest.raises(
         FileNotFoundError, match=r"^scene .*bad\.safetensors: no such file; expected a \.safetens"
     ):
         load_scene(path)
-    for content in (b"", b"no scene at all", whole[:-5], whole[: len(whole) // 2], whole[:20]):
+    for content in (b"", b"not a scene", whole[:-5], whole[: len(whole) // 2], whole[:20]):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"^scene .*bad\.safetensors: corrupt or truncated"):
             load_scene(path)
@@ -229,7 +229,7 @@ def test_what_is_no_scene_is_refused(scene_file, tmp_path):
 @pytest.mark.parametrize(
     "metadata", [None, {"other": "{}"}, {"stag4d": "{"}, {"stag4d": "[1]"}, {"stag4d": "{}"}], ids=str
 )
-def test_tensors_without_our_header_are_no_scene(tmp_path, metadata):
+def test_safetensors_file_without_scene_header_is_refused(tmp_path, metadata):
     save_file({"a": torch.zeros(2)}, tmp_path / "a.safetensors", metadata=metadata)
     with pytest.raises(
         ValueError, match=r"a\.safetensors: no scene header; expected a file that `stag4d fit` wr"
@@ -237,7 +237,7 @@ def test_tensors_without_our_header_are_no_scene(tmp_path, metadata):
         load_scene(tmp_path / "a.safetensors")
 
 
-def test_a_folder_that_cannot_be_written_is_named(moving_scene, tmp_path):
+def test_unwritable_path_is_named(moving_scene, tmp_path):
     (tmp_path / "file").write_text("in the way")
     for path in (tmp_path / "file" / "a.safetensors", tmp_path / "file" / "deeper" / "a.safetensors"):
         with pytest.raises(
@@ -250,7 +250,7 @@ def test_a_folder_that_cannot_be_written_is_named(moving_scene, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.safetensors"]
 
 
-def test_a_write_that_breaks_off_leaves_the_old_file(scene_file, moving_scene, monkeypatch):
+def test_failed_write_keeps_the_old_file(scene_file, moving_scene, monkeypatch):
     before = scene_file.read_bytes()
 
     def full_disk(path: Path, content: bytes) -> None:
@@ -264,9 +264,9 @@ def test_a_write_that_breaks_off_leaves_the_old_file(scene_file, moving_scene, m
     assert list(scene_file.parent.iterdir()) == [scene_file]
 
 
-def test_tensors_are_written_as_they_are(tmp_path):
+def test_write_tensors_keeps_values_and_dtypes(tmp_path):
     table = torch.arange(6.0).reshape(2, 3)
-    write_tensors(tmp_path / "a.safetensors", {"columns": table.T, "count": torch.tensor(3)}, {"who": "me"})
+    write_tensors(tmp_path / "a.safetensors", {"columns": table.T, "count": torch.tensor(3)}, {"a": "b"})
     tensors = load_file(tmp_path / "a.safetensors")
     assert torch.equal(tensors["columns"], table.T)
     assert tensors["count"].dtype == torch.int64

@@ -1,4 +1,4 @@
-"""Raw parameters and what they stand for."""
+"""Raw parameters of Gaussians and their activated values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stag4d.scene import SH_C0, Gaussians
 from stag4d.scene.gaussians import logit
 
 
-def test_activations_by_hand():
+def test_activations_equal_hand_computed_values():
     gaussians = Gaussians(
         means=torch.zeros(2, 3),
         log_scales=torch.tensor([[0.0, math.log(2), math.log(0.5)], [-1.0, -2.0, -3.0]]),
@@ -27,13 +27,13 @@ def test_activations_by_hand():
     torch.testing.assert_close(gaussians.colors, expected)
 
 
-def test_logit_undoes_the_opacity(make_gaussians):
+def test_logit_inverts_the_sigmoid(make_gaussians):
     gaussians = make_gaussians()
     torch.testing.assert_close(logit(gaussians.opacities), gaussians.logit_opacities)
     torch.testing.assert_close(logit(torch.tensor(0.75)), torch.tensor(math.log(3)))
 
 
-def test_map_changes_every_parameter_and_the_dictionary_names_them_in_order(make_gaussians):
+def test_map_and_as_dict_cover_every_parameter_in_order(make_gaussians):
     gaussians = make_gaussians(4)
     halved = gaussians.map(lambda value: value[:2]).as_dict()
     assert tuple(halved) == ("means", "log_scales", "quats", "logit_opacities", "sh0")
@@ -52,7 +52,7 @@ def test_map_changes_every_parameter_and_the_dictionary_names_them_in_order(make
         ("means", (), r"means has shape \[\]; expected \[0, 3\]"),
     ],
 )
-def test_a_shape_that_does_not_fit_is_named(make_gaussians, name, shape, message):
+def test_mismatched_shape_is_refused_with_its_parameter(make_gaussians, name, shape, message):
     tensors = make_gaussians(6).as_dict()
     with pytest.raises(ValueError, match=f"Gaussians: {message}"):
         Gaussians(**tensors | {name: torch.zeros(shape)})

@@ -1,4 +1,4 @@
-"""The planes against a twin that looks up one point, one plane and one channel at a time."""
+"""HexPlane features against a naive twin that samples one point in one plane at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AXES = ((0, 1), (0, 2), (1, 2))  # of the spatial planes: columns, rows
 
 
 def random_planes(resolutions=(3, 6), time_resolution=4, channels=2) -> HexPlane:
-    """Planes whose every value is random, those of time too."""
+    """Return planes of random values, those of time included."""
     generator = torch.Generator().manual_seed(0)
     planes = HexPlane(resolutions, time_resolution, channels, generator)
     for parameter in planes.parameters():
@@ -23,7 +23,7 @@ def random_planes(resolutions=(3, 6), time_resolution=4, channels=2) -> HexPlane
 
 
 def twin_lookup(plane: Tensor, column: float, row: float) -> Tensor:
-    """Bilinear interpolation in [C, H, W] at coordinates whose -1 and 1 are the outermost samples."""
+    """Interpolate [C, H, W] bilinearly; coordinates -1 and 1 are the outermost samples."""
     corners = []
     for coordinate, count in ((row, plane.shape[1]), (column, plane.shape[2])):
         place = (min(max(coordinate, -1.0), 1.0) + 1) / 2 * (count - 1)
@@ -34,7 +34,7 @@ def twin_lookup(plane: Tensor, column: float, row: float) -> Tensor:
 
 
 def twin(planes: HexPlane, point: list[float], time: float) -> Tensor:
-    """Features [L * C] of one point at one time."""
+    """Return the features [L * C] of one point at one time."""
     features = []
     for spatial, temporal in zip(planes.spatial_planes, planes.time_planes, strict=True):
         product = torch.ones(spatial.shape[1])
@@ -47,7 +47,7 @@ def twin(planes: HexPlane, point: list[float], time: float) -> Tensor:
 
 
 @pytest.mark.parametrize("time_resolution", [1, 2, 4])
-def test_the_features_are_those_of_the_twin(time_resolution):
+def test_features_equal_the_naive_twin(time_resolution):
     planes = random_planes(time_resolution=time_resolution)
     points = torch.rand(12, 3, generator=torch.Generator().manual_seed(1)) * 2.6 - 1.3  # some lie outside
     times = torch.tensor([-1.0, -0.2, 0.0, 0.77, 1.0])
@@ -60,7 +60,7 @@ def test_the_features_are_those_of_the_twin(time_resolution):
     torch.testing.assert_close(features, expected)
 
 
-def test_a_sample_of_a_spatial_plane_lies_at_its_row_and_column():
+def test_spatial_plane_samples_lie_at_their_row_and_column():
     for index, (column, row) in enumerate(AXES):
         planes = HexPlane((2,), 1, 1, torch.Generator())
         planes.spatial_planes[0].data.fill_(1.0)
@@ -72,7 +72,7 @@ def test_a_sample_of_a_spatial_plane_lies_at_its_row_and_column():
         assert planes(swapped, torch.zeros(1)).item() == 1.0
 
 
-def test_time_reaches_the_first_and_the_last_sample_and_halves_in_between():
+def test_time_is_interpolated_linearly_from_first_to_last_sample():
     planes = HexPlane((2,), 3, 1, torch.Generator())
     planes.spatial_planes[0].data.fill_(1.0)
     planes.time_planes[0].data[0, 0] = torch.tensor([2.0, 4.0, 8.0])[:, None]  # [K, R], x over time
@@ -81,13 +81,13 @@ def test_time_reaches_the_first_and_the_last_sample_and_halves_in_between():
     torch.testing.assert_close(features, torch.tensor([2.0, 3.0, 4.0, 6.0, 8.0]))
 
 
-def test_times_and_points_outside_take_the_border():
+def test_times_and_points_outside_take_border_values():
     planes = random_planes()
     far, border = torch.tensor([[-7.0, 3.0, 0.1]]), torch.tensor([[-1.0, 1.0, 0.1]])
     assert torch.equal(planes(far, torch.tensor([-2.0, 5.0])), planes(border, torch.tensor([-1.0, 1.0])))
 
 
-def test_a_new_field_is_the_same_at_all_times():
+def test_new_planes_have_the_same_features_at_all_times():
     planes = HexPlane((4, 8), 5, 3, torch.Generator().manual_seed(2))
     for plane in planes.spatial_planes:
         assert 0.1 <= plane.min() < 0.15 < 0.45 < plane.max() <= 0.5
@@ -110,5 +110,5 @@ def test_gradients_agree_with_finite_differences():
     assert torch.autograd.gradcheck(features, (points, spatial, temporal))
 
 
-def test_no_points_have_no_features():
+def test_zero_points_give_an_empty_batch():
     assert random_planes()(torch.zeros(0, 3), torch.zeros(2)).shape == (2, 0, 4)

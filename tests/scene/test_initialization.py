@@ -1,4 +1,4 @@
-"""Starts from given points and from a ball; the visual hull has a file of its own."""
+"""Initialization from given points and in a ball; test_visual_hull.py has the visual hull."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-def test_scales_are_the_distances_to_three_neighbors(generator):
+def test_scales_are_the_rms_distance_to_three_neighbors(generator):
     points = torch.tensor([[0.0, 0, 0], [1, 0, 0], [3, 0, 0], [7, 0, 0], [7, 2, 0]])
     start = gaussians_from_points(points, torch.full((5, 3), 0.5), generator, max_scale=100.0)
     squares = [  # of the three nearest, by hand
@@ -29,7 +29,7 @@ def test_scales_are_the_distances_to_three_neighbors(generator):
     torch.testing.assert_close(start.scales, expected[:, None].expand(5, 3))
 
 
-def test_many_points_have_the_neighbors_that_a_full_table_gives(generator):
+def test_blockwise_neighbors_equal_the_full_distance_matrix(generator):
     points = torch.rand(2500, 3, generator=generator)
     start = gaussians_from_points(points, points, generator)
     some = torch.tensor([0, 1, 1023, 1024, 2047, 2048, 2499])  # on both sides of the blocks' borders
@@ -38,7 +38,7 @@ def test_many_points_have_the_neighbors_that_a_full_table_gives(generator):
     torch.testing.assert_close(start.scales[some, 0], expected, rtol=1e-3, atol=0)
 
 
-def test_scales_stay_within_their_limits(generator):
+def test_scales_are_clamped(generator):
     points = torch.zeros(5, 3)
     points[4] = 10.0  # the other four coincide
     scales = gaussians_from_points(points, torch.full((5, 3), 0.5), generator, max_scale=0.07).scales
@@ -46,12 +46,12 @@ def test_scales_stay_within_their_limits(generator):
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_few_points_have_a_fixed_scale(generator, count):
+def test_fewer_than_four_points_have_a_fixed_scale(generator, count):
     start = gaussians_from_points(torch.eye(3)[:count], torch.zeros(count, 3), generator)
     torch.testing.assert_close(start.scales, torch.full((count, 3), 0.05))
 
 
-def test_points_colors_and_opacity_are_taken_over(generator):
+def test_points_colors_and_opacity_are_kept(generator):
     points, colors = torch.eye(3) * 0.3, torch.tensor([[0.0, 0.5, 1.0], [0.2, 0.3, 0.4], [1.0, 1.0, 1.0]])
     start = gaussians_from_points(points, colors, generator, opacity=0.25)
     assert torch.equal(start.means, points)
@@ -63,15 +63,15 @@ def test_points_colors_and_opacity_are_taken_over(generator):
     assert not any(value.requires_grad for value in start.as_dict().values())
 
 
-def test_bad_points_are_refused(generator):
+def test_missing_and_non_finite_points_are_refused(generator):
     for points in (torch.zeros(0, 3), torch.tensor([[0.0, float("nan"), 0.0]])):
         with pytest.raises(
-            ValueError, match=rf"start: {len(points)} points, .*; expected at least one, all fin"
+            ValueError, match=rf"start: {len(points)} points, {len(points)} of them not finite; expected at"
         ):
             gaussians_from_points(points, torch.zeros(len(points), 3), generator)
 
 
-def test_the_ball_is_uniform(generator):
+def test_ball_is_uniform(generator):
     count, radius = 4000, 0.5
     ball = random_ball(count, radius, generator)
     radii = ball.means.norm(dim=1)
@@ -86,13 +86,13 @@ def test_the_ball_is_uniform(generator):
     torch.testing.assert_close(directions.T @ directions / count, torch.eye(3) / 3, atol=0.02, rtol=0)
 
 
-def test_the_ball_starts_gray_at_the_official_opacity(generator):
+def test_ball_is_gray_at_the_official_opacity(generator):
     ball = random_ball(50, 0.5, generator)
     torch.testing.assert_close(ball.opacities, torch.full((50,), 0.1))
     torch.testing.assert_close(ball.colors, torch.full((50, 3), 0.5))
 
 
-def test_the_same_seed_gives_the_same_ball():
+def test_same_seed_gives_same_ball():
     first, second, other = (random_ball(9, 1.0, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
     assert torch.equal(first.means, second.means)
     assert torch.equal(first.quats, second.quats)

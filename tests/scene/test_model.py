@@ -1,4 +1,4 @@
-"""The scene over time."""
+"""The scene at given times: deformed parameters, metadata, copies."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_offsets_are_added_to_the_raw_parameters(moving_scene):
     assert torch.equal(one.sh0, canonical.sh0)
 
 
-def test_a_static_scene_is_the_same_at_all_times(make_gaussians):
+def test_static_scene_is_the_same_at_all_times(make_gaussians):
     gaussians = make_gaussians(4)
     posed = GaussianModel4D(gaussians, None, SceneInfo(num_frames=1)).at(TIMES)
     assert posed.means.shape == posed.log_scales.shape == (3, 4, 3)
@@ -37,7 +37,7 @@ def test_a_static_scene_is_the_same_at_all_times(make_gaussians):
             assert torch.equal(values, getattr(gaussians, name)), name
 
 
-def test_scales_stay_where_the_field_does_not_move_them(make_gaussians, make_field):
+def test_static_scales_are_not_deformed(make_gaussians, make_field):
     field = make_field(FieldConfig(resolutions=(3,), num_channels=2, deform_scales=False))
     posed = GaussianModel4D(make_gaussians(), field, SceneInfo(num_frames=2)).at(TIMES)
     assert torch.equal(posed.log_scales, make_gaussians().log_scales.expand(3, -1, -1))
@@ -45,13 +45,13 @@ def test_scales_stay_where_the_field_does_not_move_them(make_gaussians, make_fie
 
 
 @pytest.mark.parametrize(("num_frames", "times"), [(1, [0.0]), (2, [0.0, 1.0]), (5, [0, 0.25, 0.5, 0.75, 1])])
-def test_the_clip_runs_from_0_to_1(make_gaussians, num_frames, times):
+def test_frame_times_run_from_0_to_1(make_gaussians, num_frames, times):
     model = GaussianModel4D(make_gaussians(), None, SceneInfo(num_frames=num_frames))
     assert model.frame_times.tolist() == times
     assert len(model.at(model.frame_times)) == num_frames
 
 
-def test_one_frame_and_one_time_sample_make_a_scene(make_gaussians, make_field):
+def test_scene_of_one_frame_and_one_time_sample(make_gaussians, make_field):
     field = make_field(FieldConfig(resolutions=(3,), time_resolution=1, num_channels=2))
     model = GaussianModel4D(make_gaussians(), field, SceneInfo(num_frames=1))
     posed = model.at(torch.cat([model.frame_times, TIMES]))
@@ -70,7 +70,7 @@ def test_gradients_reach_the_canonical_gaussians_and_the_field(make_gaussians, m
     assert all(value.grad is not None for value in field.parameters())
 
 
-def test_a_moved_scene_is_a_copy(moving_scene, make_gaussians):
+def test_scene_on_a_device_is_a_copy(moving_scene, make_gaussians):
     trained = make_gaussians().map(lambda value: value.requires_grad_())
     original = GaussianModel4D(trained, moving_scene.deformation, moving_scene.info)
     before = original.at(TIMES).means.clone()
@@ -92,6 +92,6 @@ def test_a_moved_scene_is_a_copy(moving_scene, make_gaussians):
         ({"num_frames": 2, "fps": float("nan")}, "scene: nan frames a second"),
     ],
 )
-def test_facts_out_of_range_are_refused(options, message):
+def test_metadata_out_of_range_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         SceneInfo(**options)

@@ -1,4 +1,4 @@
-"""Results of the official code against its own formula, evaluated plane by plane on made-up weights."""
+"""Import of official results, against the official formula evaluated plane by plane on random weights."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NET = "deformation_net."
 
 
 def official_weights() -> dict[str, Tensor]:
-    """A state dict with all that the official one holds, smaller, every number random but the box."""
+    """Return a small state dict with all entries of the official one, every number random but the box."""
     generator = torch.Generator().manual_seed(0)
 
     def random(*shape: int) -> Tensor:
@@ -52,7 +52,7 @@ def official_weights() -> dict[str, Tensor]:
 
 
 def official_offsets(weights: dict[str, Tensor], means: Tensor, time: float) -> dict[str, Tensor]:
-    """What the official network adds to the Gaussians' parameters at a raw time."""
+    """Return the official network's offsets of the Gaussians' parameters at an official time."""
     far, near = weights[f"{NET}grid.aabb"]
     normalized = (means - far) * (2.0 / (near - far)) - 1.0
     places = torch.cat([normalized, torch.full((len(means), 1), time)], dim=1)  # [N, 4]
@@ -61,8 +61,8 @@ def official_offsets(weights: dict[str, Tensor], means: Tensor, time: float) -> 
         product = torch.ones(CHANNELS, len(means))
         for index, axes in enumerate(itertools.combinations(range(4), 2)):
             plane = weights[f"{NET}grid.grids.{level}.{index}"]
-            where = places[:, axes][None, None]  # [1, 1, N, 2]
-            found = F.grid_sample(plane, where, mode="bilinear", padding_mode="border", align_corners=True)
+            grid = places[:, axes][None, None]  # [1, 1, N, 2]
+            found = F.grid_sample(plane, grid, mode="bilinear", padding_mode="border", align_corners=True)
             product = product * found[0, :, 0]
         features.append(product)
 
@@ -80,7 +80,7 @@ def weights() -> dict[str, Tensor]:
 
 @pytest.fixture
 def table() -> np.ndarray:
-    """Forty Gaussians, some of them outside of the box, with the columns that the official code writes."""
+    """Return forty Gaussians, some of them outside of the box, with the columns of the official PLY file."""
     values = np.random.default_rng(0).standard_normal((COUNT, len(COLUMNS))).astype("f4")
     return np.rec.fromarrays(values.T, dtype=[(name, "<f4") for name in COLUMNS])
 
@@ -91,7 +91,7 @@ def columns(table: np.ndarray, names: str) -> Tensor:
 
 @pytest.fixture
 def imported(weights, table, tmp_path) -> Callable[..., GaussianModel4D]:
-    """Writes both files and imports them."""
+    """Return a function that writes both files and imports them."""
 
     def run(
         weights: object = weights, table: np.ndarray = table, num_frames: int = FRAMES
@@ -116,21 +116,21 @@ def assert_moves_as_officially(model: GaussianModel4D, weights: dict[str, Tensor
         torch.testing.assert_close(posed[frame].quats, quats + offsets["rotations_deform"], **close)
 
 
-def test_an_imported_scene_moves_as_the_official_formula_says(imported, weights, table):
-    assert columns(table, "x y z").abs().max() > 1.6  # the border counts too
+def test_imported_motion_equals_the_official_formula(imported, weights, table):
+    assert columns(table, "x y z").abs().max() > 1.6  # some are outside of the box
     model = imported()
     assert_moves_as_officially(model, weights, table)
     first, last = model.at(torch.tensor([0.0, 1.0])).means
     assert (first - last).abs().amax(dim=1).min() > 1e-3  # all of them move
 
 
-def test_opacities_and_colors_are_those_of_the_file_at_all_times(imported, table):
+def test_imported_opacities_and_colors_are_static(imported, table):
     posed = imported().at(torch.tensor([0.0, 0.6]))
     assert torch.equal(posed.logit_opacities, columns(table, "opacity")[:, 0])
     assert torch.equal(posed.sh0[:, 0], columns(table, "f_dc_0 f_dc_1 f_dc_2"))
 
 
-def test_the_facts_are_those_of_the_call(imported):
+def test_imported_metadata_and_sizes(imported):
     model = imported()
     assert (model.info.num_frames, model.info.fps) == (FRAMES, 10.0)
     assert model.deformation.config.resolutions == (4, 8)
@@ -138,29 +138,29 @@ def test_the_facts_are_those_of_the_call(imported):
     assert not any(parameter.requires_grad for parameter in model.deformation.parameters())
 
 
-def test_an_imported_scene_survives_our_own_file(imported, weights, table, tmp_path):
+def test_imported_scene_round_trips_through_a_scene_file(imported, weights, table, tmp_path):
     save_scene(tmp_path / "a.safetensors", imported())
     assert_moves_as_officially(load_scene(tmp_path / "a.safetensors"), weights, table)
 
 
 @pytest.mark.parametrize("corner", [1.2, -1.2])
-def test_the_box_of_the_file_counts_with_its_direction(imported, weights, table, corner):
+def test_box_of_the_file_sets_bound_and_direction(imported, weights, table, corner):
     weights[f"{NET}grid.aabb"] = torch.tensor([[corner], [-corner]]).expand(2, 3).clone()
     assert_moves_as_officially(imported(), weights, table)
 
 
-def test_without_a_box_it_is_the_official_one(imported, weights, table):
+def test_file_without_a_box_uses_the_official_bound(imported, weights, table):
     boxless = {name: value for name, value in weights.items() if "aabb" not in name}
     assert_moves_as_officially(imported(boxless), weights, table)
 
 
 @pytest.mark.parametrize("prefix", ["", "module.deformation_net.", "_deformation.deformation_net."])
-def test_any_prefix_will_do(imported, weights, table, prefix):
+def test_any_name_prefix_is_accepted(imported, weights, table, prefix):
     renamed = {name.replace(NET, prefix): value for name, value in weights.items()}
     assert_moves_as_officially(imported(renamed), weights, table)
 
 
-def test_a_single_frame_is_at_time_zero(imported, weights, table):
+def test_single_frame_is_at_time_zero(imported, weights, table):
     model = imported(num_frames=1)
     expected = columns(table, "x y z") + official_offsets(weights, columns(table, "x y z"), 0.0)["pos_deform"]
     torch.testing.assert_close(model.at(model.frame_times).means[0], expected, atol=1e-5, rtol=1e-5)
@@ -173,7 +173,7 @@ def test_a_single_frame_is_at_time_zero(imported, weights, table):
         "feature_out.0.bias", "pos_deform.1.weight", "scales_deform.3.bias", "rotations_deform.3.weight",
     ],
 )  # fmt: skip
-def test_a_tensor_that_is_missing_misshapen_or_not_finite_is_named(imported, weights, name):
+def test_missing_misshapen_or_non_finite_tensor_is_named(imported, weights, name):
     key = NET + name
     whole = weights.pop(key)
     subject = rf"^official deformation .*deformation\.pth: {re.escape(key)}"
@@ -201,13 +201,13 @@ def test_a_tensor_that_is_missing_misshapen_or_not_finite_is_named(imported, wei
         ("grid.aabb", (6,), r"\[2, 3\]"),
     ],
 )
-def test_a_shape_that_does_not_fit_the_others_is_named(imported, weights, name, shape, expected):
+def test_inconsistent_shape_is_named(imported, weights, name, shape, expected):
     weights[NET + name] = torch.ones(shape)
     with pytest.raises(ValueError, match=rf"{name} has shape .*; expected {expected}\."):
         imported(weights)
 
 
-def test_networks_of_another_build_are_refused(imported, weights):
+def test_other_networks_are_refused(imported, weights):
     uneven = weights | {f"{NET}grid.aabb": torch.tensor([[1.6, 1.6, 1.6], [-1.6, -1.6, -1.0]])}
     with pytest.raises(ValueError, match=r"deformation\.pth: the box is .*; expected a cube around 0"):
         imported(uneven)
@@ -216,13 +216,13 @@ def test_networks_of_another_build_are_refused(imported, weights):
     for other in ([torch.zeros(3)], torch.zeros(3), {1: torch.zeros(3)}):
         with pytest.raises(ValueError, match=r"deformation\.pth: holds a \w+; expected a state dict"):
             imported(other)
-    for other in ({}, {"a": torch.zeros(2)}, {f"{NET}grid.grids.0.0": "no tensor"}):
+    for other in ({}, {"a": torch.zeros(2)}, {f"{NET}grid.grids.0.0": "not a tensor"}):
         with pytest.raises(ValueError, match=r"deformation_net\.grid\.grids\.0\.0 is missing"):
             imported(other)
 
 
-class Intruder:
-    """What a malicious file does when it is unpickled: here, it makes a folder."""
+class Malicious:
+    """An object that runs code when it is unpickled: it creates a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -231,17 +231,17 @@ class Intruder:
         return os.mkdir, (str(self.folder),)
 
 
-def test_code_in_a_file_is_refused_and_never_runs(imported, weights, tmp_path):
+def test_pickled_code_is_refused_and_never_runs(imported, weights, tmp_path):
     marker = tmp_path / "it ran"
     with pytest.raises(ValueError, match=r"deformation\.pth: refused \(UnpicklingError\), .*could run code"):
-        imported(weights | {"extra": Intruder(marker)})
+        imported(weights | {"extra": Malicious(marker)})
     assert not marker.exists()
     path = tmp_path / "plain.pth"
-    path.write_bytes(pickle.dumps(Intruder(marker)))
-    with pytest.raises(ValueError, match=r"plain\.pth: not what torch\.save writes"):
+    path.write_bytes(pickle.dumps(Malicious(marker)))
+    with pytest.raises(ValueError, match=r"plain\.pth: not an archive of torch\.save"):
         read_official_deformation(path, FRAMES)
     assert not marker.exists()
-    pickle.loads(path.read_bytes())  # proof that the file could have
+    pickle.loads(path.read_bytes())  # unpickling it would have run the code
     assert marker.exists()
 
 
@@ -253,10 +253,10 @@ def test_damaged_files_and_wrong_numbers_are_refused(imported, weights, tmp_path
         read_official_deformation(path, FRAMES)
     for content in (b"", b"some text", whole[: len(whole) // 2]):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"bad\.pth: not what torch\.save writes, or cut short"):
+        with pytest.raises(ValueError, match=r"bad\.pth: not an archive of torch\.save, or truncated"):
             read_official_deformation(path, FRAMES)
-    path.write_bytes(whole[len(whole) // 2 :])  # still ends like an archive, which only newer Pythons doubt
-    with pytest.raises(ValueError, match=r"bad\.pth: (refused \(\w+\), as it is damaged|.*cut short)"):
+    path.write_bytes(whole[len(whole) // 2 :])  # it ends like an archive, which only newer Pythons reject
+    with pytest.raises(ValueError, match=r"bad\.pth: (refused \(\w+\), as it is damaged|.*truncated)"):
         read_official_deformation(path, FRAMES)
     with pytest.raises(ValueError, match=r"official deformation: 0 frames; expected at least one"):
         read_official_deformation(tmp_path / "deformation.pth", 0)
@@ -265,7 +265,7 @@ def test_damaged_files_and_wrong_numbers_are_refused(imported, weights, tmp_path
     assert model.deformation.time_offset == 0.0
 
 
-def test_a_table_that_is_not_the_official_one_is_refused(imported, table):
+def test_ply_of_another_layout_is_refused(imported, table):
     def empty(names: list[str]) -> np.ndarray:
         return np.zeros(COUNT, dtype=[(name, "<f4") for name in names])
 

@@ -1,4 +1,4 @@
-"""The visual hull of solids whose silhouettes are known exactly: spheres and a box, traced pixel by pixel."""
+"""The visual hull of solids with exactly known silhouettes: spheres and a box, traced pixel by pixel."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ View = tuple[Tensor, Tensor]
 
 
 def directions_of(camera: Cameras) -> Tensor:
-    """Unit rays [H, W, 3] through the pixels' centers, from the camera's center."""
+    """Return unit rays [H, W, 3] from the camera center through the pixel centers."""
     rows, columns = torch.meshgrid(torch.arange(SIZE) + 0.5, torch.arange(SIZE) + 0.5, indexing="ij")
     pixels = torch.stack([columns, rows, torch.ones_like(rows)], dim=-1)
     rays = pixels @ torch.linalg.inv(camera.Ks[0]).T @ camera.viewmats[0, :3, :3]
@@ -30,7 +30,7 @@ def directions_of(camera: Cameras) -> Tensor:
 
 
 def sphere_view(camera: Cameras, radius: float = RADIUS) -> View:
-    """A ball around the origin, red where x > 0 and blue elsewhere; straight colors and a matte."""
+    """Return image and alpha of a ball around the origin, red where x > 0 and blue elsewhere."""
     directions, center = directions_of(camera), camera.centers[0]
     along = directions @ center
     discriminant = along.square() - center @ center + radius**2
@@ -39,7 +39,7 @@ def sphere_view(camera: Cameras, radius: float = RADIUS) -> View:
 
 
 def box_view(camera: Cameras, half: Tensor) -> View:
-    """A gray box around the origin."""
+    """Return image and alpha of a gray box around the origin."""
     directions, center = directions_of(camera), camera.centers[0]
     walls = torch.stack([(side * half - center) / directions for side in (-1, 1)])  # [2, H, W, 3]
     enter, leave = walls.amin(dim=0).amax(dim=-1), walls.amax(dim=0).amin(dim=-1)
@@ -53,7 +53,7 @@ def hull_of(views: list[View], count: int = COUNT) -> Gaussians:
 
 
 def excess(points: Tensor) -> Tensor:
-    """How far [N] points lie outside of the sphere's exact hull: by the ray that passes it farthest."""
+    """Return the distances [N] of points from the sphere's exact hull: the largest over the cameras' rays."""
     distances = []
     for camera in CAMERAS:
         center = camera.centers[0]
@@ -67,18 +67,18 @@ def sphere() -> Gaussians:
     return hull_of([sphere_view(camera) for camera in CAMERAS])
 
 
-def test_the_points_lie_on_the_surface(sphere):
+def test_points_lie_on_the_surface(sphere):
     offsets = excess(sphere.means).abs()
     assert len(sphere) == COUNT
     assert offsets.median() < VOXEL
     assert offsets.max() < 3 * VOXEL  # an edge voxel's far corner
 
 
-def test_the_points_cover_the_surface(sphere):
+def test_points_cover_the_surface(sphere):
     rays = torch.randn(500, 3, generator=torch.Generator().manual_seed(1))
     rays = torch.nn.functional.normalize(rays, dim=-1)
     low, high = torch.full((500, 1), RADIUS), torch.full((500, 1), BOUND)
-    for _ in range(20):  # where each ray from the origin leaves the hull
+    for _ in range(20):  # bisection: where each ray from the origin leaves the hull
         middle = (low + high) / 2
         is_inside = excess(middle * rays)[:, None] < 0
         low, high = torch.where(is_inside, middle, low), torch.where(is_inside, high, middle)
@@ -94,68 +94,68 @@ def test_points_take_the_color_of_their_side(sphere):
     assert clear.float().mean() > 0.8
 
 
-def test_a_start_is_half_opaque_and_fine(sphere):
+def test_initial_gaussians_are_half_opaque_and_small(sphere):
     torch.testing.assert_close(sphere.opacities, torch.full((COUNT,), 0.5))
     assert sphere.scales.max() <= 3 * VOXEL * 1.0001
     assert torch.isfinite(sphere.quats).all()
 
 
-def votes(views: list[View], points: Tensor) -> Tensor:
-    """In how many mattes, grown by two pixels, [N] points lie."""
+def count_silhouettes(views: list[View], points: Tensor) -> Tensor:
+    """Return the number [N] of silhouettes, dilated by two pixels, that points project into."""
     count = torch.zeros(len(points))
     for (_, alpha), camera in zip(views, CAMERAS, strict=False):
-        grown = torch.nn.functional.max_pool2d(alpha[None], 5, stride=1, padding=2)[0]
-        count += sample_image(grown[..., None], camera, points)[:, 0] > 0.5
+        dilated = torch.nn.functional.max_pool2d(alpha[None], 5, stride=1, padding=2)[0]
+        count += sample_image(dilated[..., None], camera, points)[:, 0] > 0.5
     return count
 
 
-def test_the_hull_of_a_box_encloses_it_and_stays_inside_its_mattes():
+def test_hull_of_a_box_encloses_it_and_stays_inside_its_silhouettes():
     half = torch.tensor([0.2, 0.4, 0.3])
     views = [box_view(camera, half) for camera in CAMERAS[:4]]
     means = hull_of(views, 1500).means
     assert not (means.abs() < half - 2 * VOXEL).all(dim=1).any()  # the surface encloses the whole box
-    assert votes(views, means).min() == 4
+    assert count_silhouettes(views, means).min() == 4
     corners = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 3) * half
     assert torch.cdist(corners, means).amin(dim=1).max() < 6 * VOXEL
 
 
 @pytest.mark.parametrize("lost", [0.5, 1.0])
-def test_a_view_that_lost_part_of_the_object_or_all_of_it_is_outvoted(lost):
+def test_view_with_a_partly_or_fully_missing_silhouette_is_tolerated(lost):
     views = [sphere_view(camera) for camera in CAMERAS[:4]]
     views[2][1][:, : int(lost * SIZE)] = 0
     means = hull_of(views).means
     assert excess(means).min() > -3 * VOXEL  # nothing of the sphere is carved away
-    assert votes(views, means).min() == 3  # but whatever a second view rejects is
+    assert count_silhouettes(views, means).min() == 3  # what is outside of two silhouettes is
 
 
-def test_a_view_that_shows_something_else_is_outvoted():
+def test_view_with_a_wrong_silhouette_is_tolerated():
     views = [sphere_view(camera) for camera in CAMERAS[:5]]
     alpha = torch.zeros(SIZE, SIZE)
-    alpha[: SIZE // 3] = 1  # above the ball, touching it
+    alpha[: SIZE // 3] = 1  # above the ball and touching it
     views[2] = views[2][0], alpha
     means = hull_of(views).means
     assert excess(means).min() > -3 * VOXEL
-    assert votes(views, means).min() == 4
+    assert count_silhouettes(views, means).min() == 4
 
 
-def test_more_points_than_surface_voxels_share_voxels_but_not_places():
+def test_more_points_than_surface_voxels_are_all_distinct():
     means = hull_of([sphere_view(camera, 0.03) for camera in CAMERAS[:3]], 1000).means
     assert means.norm(dim=1).max() < 0.03 + 4 * VOXEL
     assert len(means.unique(dim=0)) == 1000
 
 
 @pytest.mark.parametrize("case", ["empty", "apart"])
-def test_mattes_that_no_object_explains_are_refused(case):
+def test_silhouettes_without_a_common_volume_are_refused(case):
     upper, lower = torch.zeros(SIZE, SIZE), torch.zeros(SIZE, SIZE)
     if case == "apart":  # two level cameras, an object above the horizon and one below it
         upper[:50], lower[-50:] = 1, 1
     cameras = [Cameras.from_poses([OrbitPose(azimuth_deg=azimuth)], SIZE, SIZE) for azimuth in (0.0, 90.0)]
     images = [torch.zeros(SIZE, SIZE, 3)] * 2
-    with pytest.raises(ValueError, match="visual hull: no point in space projects into the mattes; check"):
+    with pytest.raises(ValueError, match="visual hull: no point in space projects into the silhouettes"):
         visual_hull(images, [upper, lower], cameras, 10, BOUND, torch.Generator())
 
 
-def test_an_image_is_sampled_where_a_point_projects():
+def test_image_is_sampled_at_the_projections_of_points():
     camera = CAMERAS[0]  # at (0, 0, 2), looking along -z
     centers = torch.arange(SIZE) + 0.5
     ramp = torch.stack(torch.meshgrid(centers, centers, indexing="ij"), dim=-1)  # [H, W, 2]: row, column

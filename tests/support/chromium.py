@@ -25,7 +25,7 @@ def launcher() -> Iterator[Callable[..., AbstractContextManager[Browser]]]:
         from playwright.sync_api import sync_playwright
     except ImportError:
         missing("the Python package playwright")
-    executable = program("chromium", "chromium-browser", "google-chrome")
+    executable = program("chromium", "chromium-browser", "google-chrome", "chrome")
     with sync_playwright() as playwright:
 
         @contextmanager

@@ -1,4 +1,4 @@
-"""Monitors for tests: one that records what it is called with, one that cancels."""
+"""A monitor for tests: it records its calls, and can cancel at one of them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from stag4d.progress import Interrupted
 
 @dataclass
 class Recorder:
-    """Records every call, and cancels at the ``cancel_at``-th one of a stage.
+    """Records every call; cancels at a given call, or when a stage has done a given number of units.
 
     Attributes:
-        stage: The stage to cancel; None is any.
-        cancel_at: Number of the call, from 1; 0 never cancels.
+        cancel_at: Number of the call that cancels, from 1, or the stage and its units done; None never.
+        wants_previews: Whether to ask for previews.
         calls: Stage, done and total of each call so far.
-        previews: What the previews showed, where they are asked for.
-        wants_previews: Whether to ask for them.
+        notes: Note of each call.
+        previews: What the previews returned.
     """
 
-    stage: str | None = None
-    cancel_at: int = 0
+    cancel_at: int | tuple[str, int] | None = None
     wants_previews: bool = False
     calls: list[tuple[str, int, int]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -32,7 +31,7 @@ class Recorder:
         self.notes.append(note)
         if self.wants_previews and preview is not None:
             self.previews.append(preview())
-        if self.cancel_at and self.stage in (None, stage) and len(self.of(stage)) == self.cancel_at:
+        if self.cancel_at in (len(self.calls), (stage, done)):
             raise Interrupted
 
     def of(self, stage: str) -> list[int]:

@@ -25,7 +25,7 @@ SITE = "http://localhost"
 PAGE = """<!doctype html>
 <html lang="en"><title>test</title><style>body { margin: 0; background: #888; }</style>
 <body><script type="module">
-import { ClipPlayer } from "/viewer/player.mjs";
+import { S4DPlayer } from "/viewer/player.mjs";
 Object.assign(window, {
   players: [],
   bytes: (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)),
@@ -33,7 +33,7 @@ Object.assign(window, {
     const parent = document.createElement("div");
     parent.style.cssText = `width: ${width}px; height: ${height}px; float: left`;
     document.body.append(parent);
-    const player = new ClipPlayer(parent);
+    const player = new S4DPlayer(parent);
     players.push(player);
     if (s4d) await player.load(bytes(s4d));
     return players.length - 1;

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from stag4d.toys.seeded_random import SeededRandom
 
 from stag4d.toys import ToyObject, toy_object
 from stag4d.toys.bodies import PLANS
 from stag4d.toys.paint import Paint
+from stag4d.toys.seeded_random import SeededRandom
 from stag4d.toys.skeleton import Skeleton, Swing
 from stag4d.toys.sketch import Sketch
 

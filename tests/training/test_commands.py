@@ -21,7 +21,7 @@ COMMANDS = re.findall(
 )
 
 
-STEPS = dict(re.findall(r"^\| (\w+) \| ([\d,]+) of \d", README.read_text(), re.MULTILINE))
+STEPS = dict(re.findall(r"^\| (\w+) \| ([\d,]+) \| \d", README.read_text(), re.MULTILINE))
 
 
 class ParsedError(Exception):

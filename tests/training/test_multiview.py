@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from stag4d.diffusion.denoiser import clean_estimate
+from stag4d.diffusion.denoiser import denoised_estimate
 from training.autoencoder import make_autoencoder
 from training.multiview import (
     Learner,
@@ -33,7 +33,7 @@ def test_the_sampler_makes_the_views_of_their_velocity(is_start):
     noisy, velocity = noised(latents, noise, alpha.reshape(1, 1, 1, 1), torch.full((2, 1, 1, 1), is_start))
     unscaled = noisy * (sigma**2 + 1) ** 0.5
     torch.testing.assert_close(unscaled, sigma * noise + (0 if is_start else 1) * latents)
-    found = clean_estimate(unscaled, velocity, sigma, "v_prediction")
+    found = denoised_estimate(unscaled, velocity, sigma, "v_prediction")
     torch.testing.assert_close(found, latents, rtol=1e-4, atol=1e-4)
 
 

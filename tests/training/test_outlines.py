@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from safetensors.torch import save_file
 
-from stag4d.diffusion import camera_numbers
+from stag4d.diffusion import pose_numbers
 from stag4d.diffusion.zero123plus import GRAY
 from training.autoencoder import CHANNELS, latents_of, patch_basis
 from training.outlines import Examples, PosedOutliner, draw_examples, poses_of, read_posed_encoder
@@ -31,7 +31,7 @@ def test_an_example_is_one_toy_and_its_cameras_lead_from_the_condition():
         errors = (truth - mattes * MATTE_STRENGTH).abs().amax(dim=(1, 2, 3))
         ((toy,),) = (errors < 1e-4).nonzero().tolist()
         leading = [
-            torch.tensor([camera_numbers(start, target) for target in poses_of(toys, toy)]) for start in RIG
+            torch.tensor([pose_numbers(start, target) for target in poses_of(toys, toy)]) for start in RIG
         ]
         ((shown,),) = torch.tensor([torch.allclose(lead, cameras) for lead in leading]).nonzero().tolist()
         is_toy = truth[toy, shown] == 1  # without its soft edges

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from stag4d.diffusion import Zero123Prior, camera_numbers, load_guidance_model
+from stag4d.diffusion import PosedPrior, load_guidance_model, pose_numbers
 from stag4d.geometry import OrbitPose
 from stag4d.types import ViewSet
 from training.autoencoder import STRENGTH, latents_of, make_autoencoder, patch_basis, set_linear_encoder
@@ -56,7 +56,7 @@ def test_the_cameras_are_told_of_as_the_pictures_show(toys, basis):
         ((toy, camera),) = ((truth - matte).abs().amax(dim=(2, 3)) < 1e-4).nonzero().tolist()
         target = poses_of(toys, toy)[camera]
         assert any(
-            torch.allclose(torch.tensor(camera_numbers(condition, target)), numbers) for condition in RIG
+            torch.allclose(torch.tensor(pose_numbers(condition, target)), numbers) for condition in RIG
         )
 
 
@@ -86,12 +86,12 @@ def test_the_folder_says_what_the_learner_says(tmp_path, toys, basis, learner):
         view_images=torch.zeros(1, 0, SIZE, SIZE, 3), view_alphas=torch.zeros(1, 0, SIZE, SIZE),
         input_pose=RIG[0], view_poses=(),
     )  # fmt: skip
-    prior = Zero123Prior(load_guidance_model(tmp_path), views, torch.Generator().manual_seed(0))
+    prior = PosedPrior(load_guidance_model(tmp_path), views, torch.Generator().manual_seed(0))
     target = OrbitPose(azimuth_deg=70.0, elevation_deg=-10.0)
     noisy, timestep = torch.randn(1, *prior.latent_shape), torch.tensor([600])
     found = prior.predict(noisy, timestep, [(0, 0)], [target], guidance_scale=1.0)
     condition = on_background(toys.pictures[:1, 0], 1.0)
-    tokens = learner.tokens(condition, torch.tensor([camera_numbers(RIG[0], target)]))
+    tokens = learner.tokens(condition, torch.tensor([pose_numbers(RIG[0], target)]))
     references = STRENGTH * latents_of(basis, condition)
     velocity = learner.predict(noisy, timestep, references, tokens)
     share = learner.alphas_cumprod[600]

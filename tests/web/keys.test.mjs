@@ -1,4 +1,4 @@
-// What keys and names of backgrounds mean.
+// Keyboard shortcuts and background names.
 
 import assert from "node:assert/strict";
 import test from "node:test";
@@ -6,40 +6,43 @@ import test from "node:test";
 import { backgroundColor } from "../../web/viewer/background.mjs";
 import { actionOf } from "../../web/viewer/keys.mjs";
 
-/** Press a key and return what it called. */
+/** Press a key and return the calls that it made. */
 function press(key, isShifted = false) {
   const calls = [];
-  const recorder = new Proxy({}, { get: (_, name) => (...values) => calls.push([name, ...values]) });
+  const record = (_, name) => {
+    return (...values) => calls.push([name, ...values]);
+  };
+  const recorder = new Proxy({}, { get: record });
   actionOf(key, isShifted, recorder, recorder)?.();
   return calls;
 }
 
-test("arrows orbit, and move when shifted", () => {
-  assert.deepEqual(press("ArrowRight"), [["orbit", 5, -0], ["settle"]]);
-  assert.deepEqual(press("ArrowUp"), [["orbit", 0, 5], ["settle"]]);
-  assert.deepEqual(press("ArrowLeft", true), [["pan", 0.04, -0], ["settle"]]);
+test("arrows orbit, and pan with Shift", () => {
+  assert.deepEqual(press("ArrowRight"), [["orbit", 5, -0], ["end"]]);
+  assert.deepEqual(press("ArrowUp"), [["orbit", 0, 5], ["end"]]);
+  assert.deepEqual(press("ArrowLeft", true), [["pan", 0.04, -0], ["end"]]);
 });
 
-test("comma and period step, space plays, digits and Home choose cameras, F fits", () => {
+test("comma and period step, space plays, digits and Home select cameras, F fits", () => {
   assert.deepEqual(press(","), [["step", -1]]);
   assert.deepEqual(press("."), [["step", 1]]);
   assert.deepEqual(press(" "), [["toggle"]]);
-  assert.deepEqual(press("3"), [["look", 3]]);
-  assert.deepEqual(press("Home"), [["look", 0]]);
+  assert.deepEqual(press("3"), [["selectCamera", 3]]);
+  assert.deepEqual(press("Home"), [["selectCamera", 0]]);
   assert.deepEqual(press("f"), [["fit"]]);
 });
 
-test("plus comes nearer as much as minus goes away", () => {
+test("plus and minus are inverse zooms", () => {
   const [[, nearer]] = press("+");
   const [[, farther]] = press("-");
   assert.ok(nearer < 1 && Math.abs(nearer * farther - 1) < 1e-12);
 });
 
-test("other keys are left to the page", () => {
+test("other keys have no action", () => {
   for (const key of ["a", "Tab", "Enter", "Escape", "Delete"]) assert.deepEqual(press(key), [], key);
 });
 
-test("backgrounds are named or a color, and anything else is refused", () => {
+test("a background is a name or #rrggbb, and anything else is a TypeError", () => {
   assert.deepEqual(backgroundColor("checker"), [0, 0, 0, 0]);
   assert.deepEqual(backgroundColor("white"), [1, 1, 1, 1]);
   assert.deepEqual(backgroundColor("#ff8000"), [1, 128 / 255, 0, 1]);

@@ -1,8 +1,8 @@
-// Read splat files as JavaScript programs do: PLY by gsplat.js, SPZ by Adobe's build of Niantic's library.
+// Read splat files with JavaScript libraries: PLY with gsplat.js, SPZ with Adobe's build of Niantic's.
 //
 //   node read_splats.mjs FILE ...
 //
-// prints a list with one object a file: flat arrays of positions, scales (linear), rotations (wxyz),
+// prints a list with one object per file: flat arrays of positions, scales (linear), rotations (wxyz),
 // opacities and colors (0..1).
 
 import { readFile } from "node:fs/promises";
@@ -12,7 +12,7 @@ import { PLYLoader, Scene } from "gsplat";
 const SH_C0 = 0.28209479177387814;
 const sigmoid = (value) => 1 / (1 + Math.exp(-value));
 
-/** gsplat.js keeps rotations in bytes, and colors with opacities in one array of bytes. */
+/** gsplat.js stores rotations as bytes, and colors with opacities in one array of bytes. */
 function readPly(bytes) {
   const buffer = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
   const { positions, scales, rotations, colors } = PLYLoader.LoadFromArrayBuffer(buffer, new Scene()).data;
@@ -25,7 +25,7 @@ function readPly(bytes) {
   };
 }
 
-/** Turned to right, down, front: the frame of 3DGS. The library gives xyzw. */
+/** UNSPECIFIED keeps the file's axes: right, down, front, as in 3DGS. The library's quaternions are xyzw. */
 async function readSpz(bytes) {
   const spz = await createSpz();
   const cloud = spz.loadSpzFromBuffer(bytes, { to: spz.CoordinateSystem.UNSPECIFIED });

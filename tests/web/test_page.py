@@ -79,9 +79,9 @@ def test_page_does_not_play_when_the_user_prefers_reduced_motion(browser, file):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (r'(id="clip">)[^<]{40}', r"\1", "This file is not a STAG4D clip."),
-        (r'(id="clip">)[^<]*', r"\1***", "The clip in this page is damaged."),
-        (r"[^<]{400}(</script>)", r"\1", "This clip is damaged"),
+        (r'(id="s4d">)[^<]{40}', r"\1", "This file is not an .s4d file."),
+        (r'(id="s4d">)[^<]*', r"\1***", "The .s4d file in this page is damaged."),
+        (r"[^<]{400}(</script>)", r"\1", "This .s4d file is damaged"),
     ],
 )
 def test_damaged_s4d_data_is_reported(browser, file, tmp_path, old, new, message):

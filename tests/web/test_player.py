@@ -236,7 +236,7 @@ def test_background_buttons_and_color(viewer):
 def test_screenshot_is_a_png_with_the_frame_in_its_name(viewer, tmp_path):
     viewer.set_view(time=0.5)
     with viewer.page.expect_download() as download:
-        viewer.page.get_by_role("button", name="Save this picture as PNG").click()
+        viewer.page.get_by_role("button", name="Save screenshot as PNG").click()
     assert download.value.suggested_filename == "scene_frame0002.png"
     download.value.save_as(tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
@@ -310,19 +310,19 @@ def test_last_of_several_concurrent_loads_is_shown(viewer, box, box_s4d):
 @pytest.mark.parametrize(
     ("damage", "error"),
     [
-        (lambda s4d: b"PK\x03\x04" + s4d, "This file is not a STAG4D clip."),
-        (lambda s4d: s4d[:-20], "This clip is damaged"),
-        (lambda s4d: s4d + b"\0", "This clip is damaged"),
+        (lambda s4d: b"PK\x03\x04" + s4d, "This file is not an .s4d file."),
+        (lambda s4d: s4d[:-20], "This .s4d file is damaged"),
+        (lambda s4d: s4d + b"\0", "This .s4d file is damaged"),
         (
             lambda s4d: s4d.replace(b'"num_gaussians": 1176', b'"num_gaussians": 9e99'),
-            "This clip is damaged",
+            "This .s4d file is damaged",
         ),
     ],
 )
 def test_refused_file_is_reported_and_the_next_file_is_shown(viewer, box_s4d, damage, error):
     bad = base64.b64encode(damage(base64.b64decode(box_s4d))).decode()
     message = viewer.run("return player.load(bytes(value)).then(() => '', (error) => `${error}`)", bad)
-    assert message.startswith(f"ClipError: {error}")
+    assert message.startswith(f"ViewerError: {error}")
     status = viewer.page.get_by_role("status")
     assert status.is_visible()
     assert status.text_content().startswith(error)

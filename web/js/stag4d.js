@@ -1,46 +1,61 @@
-// The viewer on STAG4D Preview. The host loads this file with every page, the viewer only with such a node.
+// The viewer widget of STAG4D Preview. ComfyUI loads this file with its page; the viewer's own modules are
+// imported when the first such node is added to a graph.
 
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
 
+/** @typedef {import("../../../scripts/app.js").GraphNode} GraphNode */
+/** @typedef {import("../viewer/player.mjs").S4DPlayer} S4DPlayer */
+
+/**
+ * An .s4d file to show while a scene is being fitted.
+ * @typedef {object} LivePreview
+ * @property {string[]} viewers output names of the nodes that show it
+ * @property {string | null} workflow id of the workflow that runs
+ * @property {string} filename
+ */
+
 const NODE = "STAG4DPreview";
-const OUTPUT = "stag4d_clip"; // nodes/preview.py names it
-const GROWING = "stag4d.growing"; // and nodes/growing.py this
-const FOLDER = "stag4d"; // under the host's temp
-const NAME = /^[0-9a-f]{32}\.s4d$/;
-const PROPERTY = "stag4d_clip"; // the clip's name, so that a reloaded workflow shows it
-const SIZE = [460, 680]; // of a new node
-const MIN_HEIGHT = 280;
-const SETTLED = 300; // milliseconds without a change, before the host takes notice of it
-const NO_CLIP = "Run the workflow to see the scene.";
+const OUTPUT = "stag4d_clip"; // UI_KEY in nodes/preview.py
+const LIVE_PREVIEW = "stag4d.growing"; // EVENT in nodes/host/live_preview.py
+const FOLDER = "stag4d"; // in ComfyUI's temp folder
+const FILE_NAME = /^[0-9a-f]{32}\.s4d$/;
+const PROPERTY = "stag4d_clip"; // node property: the file to show after the workflow is reloaded
+const SIZE = [460, 680]; // of a new node, pixels
+const MIN_HEIGHT = 280; // of the widget, pixels
+const CHANGE_DELAY = 300; // milliseconds without a change, after which the workflow's state is captured
+const NO_FILE = "Run the workflow to see the scene.";
 const NOT_LOADED = "The viewer could not be loaded; reload the page.";
-const GONE = "This clip is no longer in the temp folder. Run the workflow to see it again.";
-// The picture has the shape of the node's cameras, in the middle of what space there is.
-const FRAME = `
-.picture { container-type: size; display: grid; place-items: center; }
+const FILE_GONE = "The scene is no longer in the temp folder. Run the workflow to see it again.";
+// The canvas has the aspect ratio of the node's cameras and is as large as the widget allows.
+const CANVAS_STYLE = `
+.viewport { container-type: size; display: grid; place-items: center; }
 canvas { position: static; height: auto; aspect-ratio: var(--aspect); }
 canvas { width: min(100cqw, 100cqh * var(--aspect)); }
 `;
 
-/** Widgets of nodes that are in a graph. */
+/** Widgets of the nodes that are in a graph. @type {Set<Preview>} */
 const widgets = new Set();
 
-/** A player, as long as its node is in a graph, and the view as the node's value. */
+/** The widget of one node: a player while the node is in a graph; the saved view is the widget's value. */
 class Preview {
   element = document.createElement("div");
   #node;
   #view = "";
-  #time = 0; // of the view
+  #time = 0; // of the saved view
+  /** @type {S4DPlayer | null} */
   #player = null;
-  #shown = "";
-  #end = null;
+  #fileName = "";
+  /** @type {AbortController | null} */
+  #disposal = null;
   #timer = 0;
 
+  /** @param {GraphNode} node */
   constructor(node) {
     this.#node = node;
     this.element.style.cssText = `width: 100%; height: 100%; min-height: ${MIN_HEIGHT}px; overflow: hidden`;
     this.element.style.borderRadius = "6px";
-    passToGraph(this.element);
+    forwardToGraph(this.element);
   }
 
   get view() {
@@ -53,76 +68,87 @@ class Preview {
     this.#applyView();
   }
 
-  /** The node has come into a graph. */
+  /** The node was added to a graph. */
   async start() {
-    if (this.#end) return;
+    if (this.#disposal) return;
     widgets.add(this);
-    const end = (this.#end = new AbortController());
-    const ClipPlayer = await loadPlayer();
-    if (end.signal.aborted) return;
-    this.element.textContent = ClipPlayer ? "" : NOT_LOADED;
-    if (!ClipPlayer) {
-      this.#end = null; // so that the next start tries again
+    const disposal = (this.#disposal = new AbortController());
+    const Player = await loadPlayer();
+    if (disposal.signal.aborted) return;
+    this.element.textContent = Player ? "" : NOT_LOADED;
+    if (!Player) {
+      this.#disposal = null; // so that the next start tries again
       return;
     }
-    const player = (this.#player = new ClipPlayer(this.element, { title: "scene" }));
+    const player = (this.#player = new Player(this.element, { title: "scene" }));
     const sheet = new CSSStyleSheet();
-    sheet.replaceSync(FRAME);
-    player.element.shadowRoot.adoptedStyleSheets.push(sheet);
-    player.addEventListener("change", () => this.#changed());
-    player.fail(NO_CLIP);
-    this.shape();
+    sheet.replaceSync(CANVAS_STYLE);
+    player.element.shadowRoot?.adoptedStyleSheets.push(sheet);
+    player.addEventListener("change", () => this.#viewChanged());
+    player.showMessage(NO_FILE);
+    this.updateAspect();
     this.#applyView();
     this.show(this.#node.properties[PROPERTY]);
   }
 
-  /** The node has left its graph. */
+  /** The node was removed from its graph. */
   stop() {
     widgets.delete(this);
     clearTimeout(this.#timer);
-    this.#end?.abort();
+    this.#disposal?.abort();
     this.#player?.dispose();
-    this.#end = this.#player = null;
-    this.#shown = "";
+    this.#disposal = this.#player = null;
+    this.#fileName = "";
   }
 
-  /** Show what an execution has put out, if this node has. */
+  /**
+   * Show the file in the node's output, if it has one.
+   * @param {Record<string, {filename: string}[]> | undefined} output
+   */
   receive(output) {
     const name = output?.[OUTPUT]?.[0]?.filename;
-    if (NAME.test(name)) this.#node.properties[PROPERTY] = name;
+    if (isFileName(name)) this.#node.properties[PROPERTY] = name;
     this.show(name);
   }
 
-  /** Show a clip of the temp folder; once, however often it is told. */
+  /**
+   * Show a file of the temp folder, unless it is shown already.
+   * @param {unknown} name
+   */
   async show(name) {
-    if (!this.#player || name === this.#shown || !NAME.test(name)) return;
-    this.#shown = name;
-    const [player, { signal }] = [this.#player, this.#end];
+    const [player, disposal] = [this.#player, this.#disposal];
+    if (!player || !disposal || name === this.#fileName || !isFileName(name)) return;
+    this.#fileName = name;
+    const { signal } = disposal;
     const query = new URLSearchParams({ filename: name, subfolder: FOLDER, type: "temp" });
     try {
-      const answer = await api.fetchApi(`/view?${query}`, { signal });
-      const bytes = answer.ok ? await answer.arrayBuffer() : null;
-      if (signal.aborted || name !== this.#shown) return;
+      const response = await api.fetchApi(`/view?${query}`, { signal });
+      const bytes = response.ok ? await response.arrayBuffer() : null;
+      if (signal.aborted || name !== this.#fileName) return;
       if (bytes) await player.load(bytes);
-      else this.#fail(name, GONE);
+      else this.#showError(name, FILE_GONE);
     } catch (error) {
-      if (!signal.aborted) this.#fail(name, error.message);
+      if (!signal.aborted) this.#showError(name, messageOf(error));
     }
   }
 
-  /** Give the picture the shape of the node's cameras. */
-  shape() {
+  /** Give the canvas the aspect ratio of the node's cameras. */
+  updateAspect() {
     const [width, height] = ["width", "height"].map(
       (name) => Number(this.#node.widgets?.find((widget) => widget.name === name)?.value) || 1,
     );
     this.element.style.setProperty("--aspect", String(width / height));
   }
 
-  /** Say why there is no clip; the next run may bring the same one. */
-  #fail(name, message) {
-    if (name !== this.#shown) return;
-    this.#shown = "";
-    this.#player.fail(message);
+  /**
+   * Show why a file cannot be shown, and forget its name, since the next run may output the same.
+   * @param {string} name
+   * @param {string} message
+   */
+  #showError(name, message) {
+    if (name !== this.#fileName) return;
+    this.#fileName = "";
+    this.#player?.showMessage(message);
   }
 
   #applyView() {
@@ -131,70 +157,109 @@ class Preview {
       this.#player.setView(JSON.parse(this.#view));
       this.#time = this.#player.getView().time;
     } catch (error) {
-      console.warn(`STAG4D Preview: ${error.message}`); // the node says so when it runs
+      console.warn(`STAG4D Preview: ${messageOf(error)}`); // running the node reports it to the user
     }
   }
 
-  /** The user has moved the camera or the time; while the clip plays, nobody has chosen a time. */
-  #changed() {
-    if (!this.#player.clock.isPlaying) this.#snap();
+  /** Save the view after a change by the user. During playback the time is not one that the user chose. */
+  #viewChanged() {
+    if (!this.#player) return;
+    if (!this.#player.clock.isPlaying) this.#time = snapToFrame(this.#player);
     this.#view = JSON.stringify({ ...this.#player.getView(), time: this.#time });
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       this.#node.graph?.change();
       app.extensionManager.workflow.activeWorkflow?.changeTracker?.captureCanvasState();
-    }, SETTLED);
+    }, CHANGE_DELAY);
   }
 
-  /** Stand still at whole frames only: between them the viewer's motion is not quite the scene's. */
-  #snap() {
-    const { clock } = this.#player;
-    if (clock.numFrames > 1) this.#player.setView({ time: clock.frame / (clock.numFrames - 1) });
-    this.#time = this.#player.getView().time;
-  }
-
-  /** The node's name among the outputs of an execution. */
+  /** The node's key in the outputs of an execution. */
   get outputName() {
     const { id, graph } = this.#node;
-    return graph.isRootGraph ? String(id) : `${graph.id}:${id}`;
+    return !graph || graph.isRootGraph ? String(id) : `${graph.id}:${id}`;
   }
 
-  /** Whether an event is of this node's workflow, as far as both say which it is. */
-  isOf(workflow) {
-    const { id } = this.#node.graph.rootGraph;
+  /**
+   * Whether an event is about this node's workflow; an event or a graph without an id matches any.
+   * @param {string | null} workflow
+   */
+  belongsTo(workflow) {
+    const id = this.#node.graph?.rootGraph.id;
     return !workflow || !id || workflow === id;
   }
 }
 
-/** Return the player's class, or null if its files cannot be loaded. */
+/**
+ * Move a paused player to the nearest whole frame and return its time: between frames the viewer's linear
+ * interpolation differs from the scene's deformation field.
+ * @param {S4DPlayer} player
+ */
+function snapToFrame(player) {
+  const { clock } = player;
+  if (clock.numFrames > 1) player.setView({ time: clock.frame / (clock.numFrames - 1) });
+  return player.getView().time;
+}
+
+/** Return the player's class, or null if the viewer's modules cannot be loaded. */
 async function loadPlayer() {
   try {
-    return (await import(new URL("../viewer/player.mjs", import.meta.url))).ClipPlayer;
+    return (await import("../viewer/player.mjs")).S4DPlayer;
   } catch (error) {
-    console.error(`STAG4D Preview: ${error.message}`);
+    console.error(`STAG4D Preview: ${messageOf(error)}`);
     return null;
   }
 }
 
-/** Let the graph have the wheel, where the viewer does not want it, and the middle button, which moves it. */
-function passToGraph(element) {
-  const pass = (method, isMeant) => (event) => {
-    if (window.LiteGraph.vueNodesMode || !isMeant(event)) return; // there the host does it
+/**
+ * @param {unknown} name
+ * @returns {name is string}
+ */
+function isFileName(name) {
+  return typeof name === "string" && FILE_NAME.test(name);
+}
+
+/** @param {unknown} error */
+function messageOf(error) {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/**
+ * Forward to the graph what the viewer does not handle: the wheel, which zooms, and the middle button, which
+ * pans.
+ * @param {HTMLElement} element
+ */
+function forwardToGraph(element) {
+  /**
+   * @template {Event} T
+   * @param {import("../../../scripts/app.js").CanvasHandler} method
+   * @param {(event: T) => boolean} accepts
+   * @returns {(event: T) => void}
+   */
+  const forward = (method, accepts) => (event) => {
+    if (window.LiteGraph.vueNodesMode || !accepts(event)) return; // Vue nodes forward events themselves
     event.preventDefault();
     app.canvas[method](event);
   };
-  element.addEventListener("wheel", pass("processMouseWheel", () => true));
-  element.addEventListener("pointerdown", pass("processMouseDown", ({ button }) => button === 1));
-  element.addEventListener("pointermove", pass("processMouseMove", ({ buttons }) => buttons & 4));
-  element.addEventListener("pointerup", pass("processMouseUp", ({ button }) => button === 1));
+  const isMiddleButton = (/** @type {PointerEvent} */ { button }) => button === 1;
+  const isMiddleButtonDown = (/** @type {PointerEvent} */ { buttons }) => (buttons & 4) !== 0;
+  const any = () => true;
+  element.addEventListener("wheel", forward("processMouseWheel", any));
+  element.addEventListener("pointerdown", forward("processMouseDown", isMiddleButton));
+  element.addEventListener("pointermove", forward("processMouseMove", isMiddleButtonDown));
+  element.addEventListener("pointerup", forward("processMouseUp", isMiddleButton));
 }
 
-/** Call one more function after a method of an object, if it has one. */
-function after(object, method, call) {
-  const first = object[method];
-  object[method] = function (...given) {
-    const result = first?.apply(this, given);
-    call(...given);
+/**
+ * Call a function after a method of an object, with the same arguments; the object need not have the method.
+ * @param {any} object
+ * @param {string} method
+ * @param {(...args: any[]) => void} call
+ */
+function callAfter(object, method, call) {
+  const original = object[method];
+  object[method] = function (/** @type {any[]} */ ...args) {
+    const result = original?.apply(this, args);
+    call(...args);
     return result;
   };
 }
@@ -210,17 +275,17 @@ app.registerExtension({
         setValue: (view) => (preview.view = view),
         getMinHeight: () => MIN_HEIGHT,
         hideOnZoom: false,
-        hideInPanel: true, // the element can be in one place only
+        hideInPanel: true, // an element can have only one parent
       });
-      after(node, "onAdded", () => preview.start());
-      after(node, "onRemoved", () => preview.stop());
-      after(node, "onExecuted", (output) => preview.receive(output));
-      after(node, "onConfigure", () => {
-        preview.shape();
+      callAfter(node, "onAdded", () => preview.start());
+      callAfter(node, "onRemoved", () => preview.stop());
+      callAfter(node, "onExecuted", (output) => preview.receive(output));
+      callAfter(node, "onConfigure", () => {
+        preview.updateAspect();
         preview.show(node.properties[PROPERTY]);
       });
-      for (const side of node.widgets.filter((other) => ["width", "height"].includes(other.name))) {
-        after(side, "callback", () => preview.shape());
+      for (const other of node.widgets.filter(({ name }) => ["width", "height"].includes(name))) {
+        callAfter(other, "callback", () => preview.updateAspect());
       }
       return { widget };
     },
@@ -231,17 +296,17 @@ app.registerExtension({
     node.setSize(SIZE.map((length, side) => Math.max(length, node.size[side])));
   },
 
-  /** A scene is being fitted: its viewers show how far it is. */
+  /** Show live previews of a scene that is being fitted. */
   setup() {
-    api.addEventListener(GROWING, ({ detail }) => {
+    api.addEventListener(LIVE_PREVIEW, (/** @type {CustomEvent<LivePreview>} */ { detail }) => {
       for (const preview of widgets) {
-        const isMeant = preview.isOf(detail.workflow) && detail.viewers.includes(preview.outputName);
-        if (isMeant) preview.show(detail.filename);
+        const isShown = preview.belongsTo(detail.workflow) && detail.viewers.includes(preview.outputName);
+        if (isShown) preview.show(detail.filename);
       }
     });
   },
 
-  /** The host sends outputs again, as after another workflow was shown. */
+  /** Show outputs that ComfyUI restores, for instance after a switch between workflows. */
   onNodeOutputsUpdated(outputs) {
     for (const preview of widgets) preview.receive(outputs[preview.outputName]);
   },

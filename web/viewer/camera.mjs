@@ -1,25 +1,25 @@
 // Orbit cameras, as in stag4d/geometry/orbit.py: the world is y-up and right-handed, azimuth 0 is on +z and
-// grows towards +x, positive elevation is above, camera axes are OpenCV (x right, y down, z forward).
+// grows toward +x, positive elevation is above, camera axes are OpenCV (x right, y down, z forward).
 
 /** @typedef {[number, number, number]} Vector */
 
 /**
- * A camera that looks at a point: degrees, world units.
+ * An orbit camera: degrees, world units.
  * @typedef {object} View
  * @property {number} azimuth around the y axis
  * @property {number} elevation above the horizontal plane
  * @property {number} radius distance from the target
- * @property {Vector} target what it looks at
+ * @property {Vector} target look-at point
  * @property {number} fovy vertical field of view
  */
 
 const MAX_ELEVATION = 89.9; // at the pole the up direction is undefined
 const MIN_RADIUS = 0.05;
 const MAX_RADIUS = 100;
-const FRAMED = 1.1; // how much larger than the object the fitted picture is
+const FIT_MARGIN = 1.1; // distance of a fitted view, relative to the closest that shows the whole sphere
 
 /**
- * Return the view of a pose, which looks at the origin.
+ * Return the view of a pose, whose target is the origin.
  * @param {import("./header.mjs").Pose} pose
  * @returns {View}
  */
@@ -28,7 +28,7 @@ export function viewOfPose({ azimuth, elevation, radius, fovy }) {
 }
 
 /**
- * Return where a camera stands and its directions in the world.
+ * Return a camera's center and axes in world coordinates.
  * @param {View} view
  * @returns {{right: Vector, down: Vector, forward: Vector, center: Vector}}
  */
@@ -46,7 +46,7 @@ export function cameraAxes({ azimuth, elevation, radius, target }) {
 }
 
 /**
- * Turn around the target.
+ * Orbit around the target.
  * @param {View} view
  * @param {number} azimuth degrees to the camera's right
  * @param {number} elevation degrees up
@@ -57,22 +57,22 @@ export function orbit(view, azimuth, elevation) {
 }
 
 /**
- * Move the camera and its target sideways, so that what is in the target's plane follows the pointer.
+ * Move the camera and its target sideways, so that the target's plane follows the pointer.
  * @param {View} view
- * @param {number} right how far the pointer went, as a share of the picture's height
- * @param {number} down the same
+ * @param {number} right movement of the pointer, as a share of the image height
+ * @param {number} down likewise
  * @returns {View}
  */
 export function pan(view, right, down) {
   const axes = cameraAxes(view);
-  const height = 2 * view.radius * Math.tan(radians(view.fovy) / 2); // of the picture, in the target's plane
+  const height = 2 * view.radius * Math.tan(radians(view.fovy) / 2); // of the image, in the target's plane
   return { ...view, target: add(add(view.target, axes.right, -right * height), axes.down, -down * height) };
 }
 
 /**
- * Come nearer (below 1) or go away (above 1).
+ * Change the distance from the target.
  * @param {View} view
- * @param {number} factor
+ * @param {number} factor below 1 moves nearer, above 1 farther
  * @returns {View}
  */
 export function zoom(view, factor) {
@@ -80,20 +80,24 @@ export function zoom(view, factor) {
 }
 
 /**
- * Look from the same direction at the whole of a sphere.
+ * Show the whole of a sphere, from the same direction.
  * @param {View} view
  * @param {{center: Vector, radius: number}} sphere
- * @param {number} aspect width of the picture by its height
+ * @param {number} aspect width of the image by its height
  * @returns {View}
  */
 export function fit(view, sphere, aspect) {
   const halfY = radians(view.fovy) / 2;
   const half = Math.min(halfY, Math.atan(Math.tan(halfY) * aspect));
-  return checkedView({ ...view, target: sphere.center, radius: (FRAMED * sphere.radius) / Math.sin(half) });
+  return checkedView({
+    ...view,
+    target: sphere.center,
+    radius: (FIT_MARGIN * sphere.radius) / Math.sin(half),
+  });
 }
 
 /**
- * Return a view with its numbers in their ranges.
+ * Return a view with its numbers clamped to their ranges.
  * @param {View} view
  * @returns {View}
  * @throws {TypeError} if one is missing or not finite
@@ -114,17 +118,17 @@ export function checkedView(view) {
 }
 
 /**
- * Whether two views show the same, up to rounding.
+ * Return whether two views are equal up to rounding, azimuths modulo 360 degrees.
  * @param {View} first
  * @param {View} second
  */
 export function sameView(first, second) {
-  const away = (/** @type {keyof View} */ key) => Math.abs(Number(first[key]) - Number(second[key]));
+  const difference = (/** @type {keyof View} */ key) => Math.abs(Number(first[key]) - Number(second[key]));
   return (
     Math.abs(wrap(first.azimuth - second.azimuth)) < 0.01 &&
-    away("elevation") < 0.01 &&
-    away("fovy") < 0.01 &&
-    away("radius") < 1e-3 &&
+    difference("elevation") < 0.01 &&
+    difference("fovy") < 0.01 &&
+    difference("radius") < 1e-3 &&
     first.target.every((value, axis) => Math.abs(value - second.target[axis]) < 1e-3)
   );
 }
@@ -136,15 +140,15 @@ export function radians(degrees) {
 
 /**
  * @param {number} value
- * @param {number} least
- * @param {number} most
+ * @param {number} min
+ * @param {number} max
  */
-export function clamp(value, least, most) {
-  return Math.min(Math.max(value, least), most);
+export function clamp(value, min, max) {
+  return Math.min(Math.max(value, min), max);
 }
 
 /**
- * Return the same angle from -180 up to 180 degrees.
+ * Return an angle wrapped to [-180, 180) degrees.
  * @param {number} degrees
  */
 function wrap(degrees) {

@@ -1,12 +1,12 @@
-// Which moment of a clip is shown. Positions are in frames; the last frame lasts as long as the others, so
-// that a clip of F frames takes F / fps seconds, as the video did.
+// The playback position, in frames. The last frame lasts as long as the others, so that a scene of F frames
+// plays for F / fps seconds, as the video did.
 
 export class Clock {
   numFrames;
   fps;
-  /** How many times as fast as the video. */
+  /** Multiple of the video's speed. */
   speed = 1;
-  /** Forward and back instead of starting over. */
+  /** Plays forward and back instead of starting over. */
   isPingPong = false;
   isPlaying = false;
   #position = 0;
@@ -14,35 +14,35 @@ export class Clock {
 
   /**
    * @param {number} numFrames
-   * @param {number} fps frames a second
+   * @param {number} fps frames per second
    */
   constructor(numFrames, fps) {
     this.numFrames = numFrames;
     this.fps = fps;
   }
 
-  /** The moment to draw: 0 to numFrames - 1, between two frames where it is not whole. */
+  /** Position to draw: 0 to numFrames - 1; fractions lie between two frames. */
   get position() {
     return Math.min(this.#position, this.numFrames - 1);
   }
 
-  /** The frame that is nearest, from 0. */
+  /** Nearest frame, from 0. */
   get frame() {
     return Math.round(this.position);
   }
 
-  /** Seconds since the clip's beginning. */
+  /** Position in seconds. */
   get seconds() {
     return this.position / this.fps;
   }
 
-  /** The moment as frame times count, from 0 to 1. */
+  /** Position as a frame time, 0 to 1. */
   get time() {
     return this.numFrames > 1 ? this.position / (this.numFrames - 1) : 0;
   }
 
   /**
-   * Go to a moment; what lies outside the clip becomes its nearest end.
+   * Go to a position, clamped to the scene's frames.
    * @param {number} position in frames
    */
   seek(position) {
@@ -50,7 +50,7 @@ export class Clock {
   }
 
   /**
-   * Go to the next whole frame, or the one before, around the ends.
+   * Go to the next or previous whole frame, wrapping around at the ends.
    * @param {1 | -1} direction
    */
   step(direction) {
@@ -59,7 +59,7 @@ export class Clock {
   }
 
   /**
-   * Let time pass while the clip plays.
+   * Advance the position if the clock is playing.
    * @param {number} seconds
    */
   advance(seconds) {
@@ -74,7 +74,7 @@ export class Clock {
   }
 
   /**
-   * Turn around at the ends.
+   * Reverse at the ends.
    * @param {number} moved
    */
   #reflect(moved) {

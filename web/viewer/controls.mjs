@@ -1,7 +1,7 @@
-// The bar under the picture: playing, time and count, cameras, speed, background, screenshot, full screen.
+// The control bar: playback, time, number of splats, cameras, speed, background, screenshot, full screen.
 
 import { sameView, viewOfPose } from "./camera.mjs";
-import { button, element, icon, relabel } from "./dom.mjs";
+import { button, element, icon, setLabel } from "./dom.mjs";
 
 const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 4];
 const MODES = {
@@ -15,8 +15,8 @@ const BACKGROUNDS = [
 ];
 
 /**
- * What the bar shows and does; the player is one.
- * @typedef {object} Controlled
+ * What the bar shows and controls: a player.
+ * @typedef {object} ControlledPlayer
  * @property {import("./clock.mjs").Clock} clock
  * @property {import("./camera.mjs").View} view
  * @property {string} background
@@ -24,7 +24,7 @@ const BACKGROUNDS = [
  * @property {() => void} toggle
  * @property {(direction: 1 | -1) => void} step
  * @property {(position: number) => void} scrub
- * @property {(index: number) => void} look
+ * @property {(index: number) => void} selectCamera
  * @property {() => void} fit
  * @property {(speed: number) => void} setSpeed
  * @property {(isPingPong: boolean) => void} setPingPong
@@ -33,7 +33,7 @@ const BACKGROUNDS = [
  * @property {() => void} toggleFullScreen
  */
 
-/** The bar; it reads what it shows from the player whenever it is told to update. */
+/** The bar; update copies the player's state into it. */
 export class Controls {
   element = element("div", { class: "dock", role: "toolbar", "aria-label": "Viewer controls" });
   #player;
@@ -48,9 +48,9 @@ export class Controls {
   #backgrounds;
   #color;
   /** @type {import("./header.mjs").Header | null} */
-  #shown = null;
+  #header = null;
 
-  /** @param {Controlled} player */
+  /** @param {ControlledPlayer} player */
   constructor(player) {
     this.#player = player;
     this.#play = button("Play", "play", () => player.toggle());
@@ -64,34 +64,34 @@ export class Controls {
       return swatch;
     });
     this.#color = element("input", { type: "color", value: "#3a4150" });
-    relabel(this.#color, "Background of any color");
+    setLabel(this.#color, "Custom background color");
     for (const name of ["input", "click"]) {
       this.#color.addEventListener(name, () => player.setBackground(this.#color.value));
     }
-    const steps = element("div", { class: "group steps" },
-      button("One frame back (,)", "back", () => player.step(-1)),
-      button("One frame forward (.)", "forward", () => player.step(1)));
+    const back = button("Previous frame (,)", "back", () => player.step(-1));
+    const forward = button("Next frame (.)", "forward", () => player.step(1));
+    const steps = element("div", { class: "group steps" }, back, forward);
     const reading = element("div", { class: "reading" }, this.#time, this.#count);
-    const pace = element("div", { class: "group pace" },
-      element("span", { class: "speed" }, this.#speed), this.#pingPong);
-    const behind = { class: "group backgrounds", role: "group", "aria-label": "Background" };
-    const backgrounds = element("div", behind, ...this.#backgrounds, this.#color);
-    const saving = element("div", { class: "group" },
-      button("Save this picture as PNG", "picture", () => player.saveScreenshot()));
+    const speed = element("span", { class: "speed" }, this.#speed);
+    const pace = element("div", { class: "group pace" }, speed, this.#pingPong);
+    const backgroundGroup = { class: "group backgrounds", role: "group", "aria-label": "Background" };
+    const backgrounds = element("div", backgroundGroup, ...this.#backgrounds, this.#color);
+    const output = element("div", { class: "group" });
+    output.append(button("Save screenshot as PNG", "screenshot", () => player.saveScreenshot()));
     if (document.fullscreenEnabled) {
-      saving.append(button("Full screen", "enlarge", () => player.toggleFullScreen()));
+      output.append(button("Full screen", "fullScreen", () => player.toggleFullScreen()));
     }
     this.element.append(
       element("div", { class: "transport" }, this.#play, steps, this.#slider, reading),
-      element("div", { class: "tools" }, this.#views, pace, backgrounds, saving),
+      element("div", { class: "tools" }, this.#views, pace, backgrounds, output),
     );
     this.update();
   }
 
-  /** Show what the player has come to. */
+  /** Show the player's current state. */
   update() {
     const { clock, view, background, header } = this.#player;
-    if (header !== this.#shown) this.#showClip(header);
+    if (header !== this.#header) this.#showHeader(header);
     if (!header) return;
     this.#setPlaying(clock.isPlaying);
     const last = Math.max(clock.numFrames - 1, 1);
@@ -104,7 +104,7 @@ export class Controls {
     if (this.#speed.value !== String(clock.speed)) this.#speed.value = String(clock.speed);
     const mode = clock.isPingPong ? MODES.pingPong : MODES.loop;
     if (this.#pingPong.title !== mode) {
-      relabel(this.#pingPong, mode);
+      setLabel(this.#pingPong, mode);
       this.#pingPong.replaceChildren(icon(clock.isPingPong ? "pingPong" : "loop"));
     }
     [header.input, ...header.views].forEach((pose, index) => {
@@ -116,23 +116,23 @@ export class Controls {
   }
 
   /**
-   * Show another clip's cameras and counts.
+   * Show the cameras and counts of another file.
    * @param {import("./header.mjs").Header | null} header
    */
-  #showClip(header) {
-    this.#shown = header;
+  #showHeader(header) {
+    this.#header = header;
     if (!header) return;
     this.#slider.max = String(header.numFrames - 1);
-    this.element.classList.toggle("still", header.numFrames === 1);
+    this.element.classList.toggle("single-frame", header.numFrames === 1);
     const { numGaussians } = header;
     const unit = numGaussians === 1 ? "splat" : "splats";
     this.#count.textContent = `${numGaussians.toLocaleString("en")} ${unit}`;
-    const look = (/** @type {number} */ index) => () => this.#player.look(index);
+    const select = (/** @type {number} */ index) => () => this.#player.selectCamera(index);
     this.#views.replaceChildren(
-      button("The input camera (0)", "input", look(0)),
+      button("The input camera (0)", "input", select(0)),
       ...header.views.map(({ azimuth, elevation }, index) => {
         const angles = `azimuth ${Math.round(azimuth)}°, elevation ${Math.round(elevation)}°`;
-        return button(`View ${index + 1}: ${angles}`, { text: String(index + 1) }, look(index + 1));
+        return button(`View ${index + 1}: ${angles}`, { text: String(index + 1) }, select(index + 1));
       }),
       button("Fit to view (F)", "fit", () => this.#player.fit()),
     );
@@ -142,7 +142,7 @@ export class Controls {
   #setPlaying(isPlaying) {
     const label = isPlaying ? "Pause (space)" : "Play (space)";
     if (this.#play.title === label) return;
-    relabel(this.#play, label);
+    setLabel(this.#play, label);
     this.#play.replaceChildren(icon(isPlaying ? "pause" : "play"));
   }
 
@@ -162,7 +162,7 @@ export class Controls {
 
   #makeSpeed() {
     const speed = element("select", {}, ...SPEEDS.map((value) => new Option(`${value}×`, String(value))));
-    relabel(speed, "Speed");
+    setLabel(speed, "Speed");
     speed.value = String(this.#player.clock.speed);
     speed.addEventListener("change", () => this.#player.setSpeed(Number(speed.value)));
     return speed;

@@ -1,8 +1,10 @@
-// Small helpers for elements, icons and downloads.
+// Small helpers for elements, icons, PNG images and downloads.
+
+import { ViewerError } from "./errors.mjs";
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** Outlines in a box of 16 by 16. */
+/** SVG paths in a box of 16 by 16. */
 const ICONS = {
   play: "M5 3.2 12.6 8 5 12.8z",
   pause: "M5.2 3.5v9M10.8 3.5v9",
@@ -12,14 +14,14 @@ const ICONS = {
   pingPong: "M2.5 8h11M5.3 5 2.5 8l2.8 3M10.7 5l2.8 3-2.8 3",
   input: "M2.3 4.6h7.4v6.8H2.3zM9.7 7.2l4-2.2v6l-4-2.2z",
   fit: "M2.5 5.8V2.5h3.3M10.2 2.5h3.3v3.3M13.5 10.2v3.3h-3.3M5.8 13.5H2.5v-3.3M6 6h4v4H6z",
-  picture: "M2.3 5.2h2.6L6 3.5h4l1.1 1.7h2.6v7.3H2.3zM8 6.5a2.2 2.2 0 1 0 0 4.4 2.2 2.2 0 0 0 0-4.4z",
-  enlarge: "M9.6 2.5h3.9v3.9M13.5 2.5 9.4 6.6M6.4 13.5H2.5V9.6M2.5 13.5l4.1-4.1",
+  screenshot: "M2.3 5.2h2.6L6 3.5h4l1.1 1.7h2.6v7.3H2.3zM8 6.5a2.2 2.2 0 1 0 0 4.4 2.2 2.2 0 0 0 0-4.4z",
+  fullScreen: "M9.6 2.5h3.9v3.9M13.5 2.5 9.4 6.6M6.4 13.5H2.5V9.6M2.5 13.5l4.1-4.1",
 };
 
 /** @typedef {keyof typeof ICONS} IconName */
 
 /**
- * Make an element.
+ * Create an element.
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
  * @param {Record<string, string>} [attributes]
@@ -27,31 +29,32 @@ const ICONS = {
  * @returns {HTMLElementTagNameMap[Tag]}
  */
 export function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
+  const created = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) created.setAttribute(name, value);
+  created.append(...children);
+  return created;
 }
 
 /**
- * Make a button that shows an icon or a word; the label is its accessible name and its tooltip.
- * @param {string} label
- * @param {IconName | {text: string}} face
- * @param {() => void} press
+ * Create a button with an icon or a text.
+ * @param {string} label its accessible name and tooltip
+ * @param {IconName | {text: string}} content
+ * @param {() => void} onClick
  */
-export function button(label, face, press) {
-  const made = element("button", { type: "button" }, typeof face === "string" ? icon(face) : face.text);
-  relabel(made, label);
-  made.addEventListener("click", press);
-  return made;
+export function button(label, content, onClick) {
+  const child = typeof content === "string" ? icon(content) : content.text;
+  const created = element("button", { type: "button" }, child);
+  setLabel(created, label);
+  created.addEventListener("click", onClick);
+  return created;
 }
 
 /**
- * Give a control another name.
+ * Set a control's accessible name and tooltip.
  * @param {HTMLElement} control
  * @param {string} label
  */
-export function relabel(control, label) {
+export function setLabel(control, label) {
   if (control.title === label) return;
   control.title = label;
   control.setAttribute("aria-label", label);
@@ -62,22 +65,35 @@ export function relabel(control, label) {
  * @returns {SVGElement}
  */
 export function icon(name) {
-  const picture = document.createElementNS(SVG, "svg");
-  picture.setAttribute("viewBox", "0 0 16 16");
-  picture.setAttribute("aria-hidden", "true");
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", "0 0 16 16");
+  svg.setAttribute("aria-hidden", "true");
   const path = document.createElementNS(SVG, "path");
   path.setAttribute("d", ICONS[name]);
-  picture.append(path);
-  return picture;
+  svg.append(path);
+  return svg;
 }
 
 /**
- * Offer a file as a download.
+ * Return a canvas's content as PNG.
+ * @param {HTMLCanvasElement} canvas
+ * @returns {Promise<Blob>}
+ * @throws {ViewerError} if the browser cannot encode it
+ */
+export async function encodePng(canvas) {
+  /** @type {Blob | null} */
+  const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+  if (!blob) throw new ViewerError("The browser could not encode the screenshot.");
+  return blob;
+}
+
+/**
+ * Download a file.
  * @param {Blob} content
  * @param {string} name
  */
 export function download(content, name) {
   const url = URL.createObjectURL(content);
   element("a", { href: url, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000); // the browser reads it after the click
+  setTimeout(() => URL.revokeObjectURL(url), 10_000); // the browser reads the blob after the click
 }

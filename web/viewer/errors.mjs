@@ -1,10 +1,10 @@
-// The error whose message is meant for the person who looks at the viewer.
+// The error whose message the viewer shows to its user.
 
-/** A clip that cannot be shown; the message says why in a sentence. */
-export class ClipError extends Error {
+/** A file that cannot be shown, or a browser that cannot show it; the message is a sentence for the user. */
+export class ViewerError extends Error {
   /** @param {string} message */
   constructor(message) {
     super(message);
-    this.name = "ClipError";
+    this.name = "ViewerError";
   }
 }

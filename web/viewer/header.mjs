@@ -1,7 +1,7 @@
-// The header of a clip: everything that it says is checked here, before anything is decompressed.
-// The format is described in stag4d/export/clip.py.
+// The header of an .s4d file. Every value is checked here, before anything is decompressed.
+// stag4d/export/s4d/writer.py describes the format.
 
-import { ClipError } from "./errors.mjs";
+import { ViewerError } from "./errors.mjs";
 
 /**
  * A camera on an orbit around the origin: degrees, world units.
@@ -9,7 +9,7 @@ import { ClipError } from "./errors.mjs";
  */
 
 /**
- * How an attribute's codes become values, channel by channel: low + step * code.
+ * Quantization of an attribute: the value of a channel is low + step * code.
  * @typedef {{perFrame: boolean, low: number[], step: number[]}} Grid
  */
 
@@ -17,14 +17,14 @@ import { ClipError } from "./errors.mjs";
  * @typedef {object} Header
  * @property {number} numGaussians
  * @property {number} numFrames
- * @property {number} fps frames a second
- * @property {Pose} input camera of the video
+ * @property {number} fps frames per second
+ * @property {Pose} input camera of the input video
  * @property {Pose[]} views cameras of the posed views
  * @property {Record<string, Grid>} grids by attribute
- * @property {number} end where the rows begin, bytes
+ * @property {number} end offset of the rows, bytes
  */
 
-/** The attributes in the order of the file, and how many channels each has. */
+/** The attributes in the order of the file, with their numbers of channels. */
 export const CHANNELS = Object.freeze({ means: 3, quats: 4, log_scales: 3, colors: 3, opacities: 1 });
 
 const MAGIC = 0x43443453; // "S4DC"
@@ -39,20 +39,20 @@ const MAX_NUMBER = 1e9;
 const STATIC = ["colors", "opacities"];
 
 /**
- * Read and check what a file begins with.
+ * Read and check the header.
  * @param {Uint8Array} bytes
  * @returns {Header}
- * @throws {ClipError} if the file is no clip, is damaged, or is larger than a clip may be
+ * @throws {ViewerError} if the file is not an .s4d file, is damaged, or exceeds the format's limits
  */
 export function readHeader(bytes) {
   const { value, end } = parse(bytes);
-  const numGaussians = count(value.num_gaussians, "num_gaussians", MAX_GAUSSIANS);
-  const numFrames = count(value.num_frames, "num_frames", MAX_FRAMES);
+  const numGaussians = integer(value.num_gaussians, "num_gaussians", MAX_GAUSSIANS);
+  const numFrames = integer(value.num_frames, "num_frames", MAX_FRAMES);
   if (numGaussians * numFrames > MAX_SAMPLES) {
-    throw new ClipError(`This clip is too large: ${numGaussians} splats at ${numFrames} frames.`);
+    throw new ViewerError(`This .s4d file is too large: ${numGaussians} splats at ${numFrames} frames.`);
   }
   if (!Array.isArray(value.views) || value.views.length > MAX_VIEWS) {
-    throw damaged(`views must be a list of at most ${MAX_VIEWS}`);
+    throw damaged(`views must be a list of at most ${MAX_VIEWS} cameras`);
   }
   const attributes = object(value.attributes, "attributes");
   return {
@@ -68,16 +68,18 @@ export function readHeader(bytes) {
 
 /**
  * @param {Uint8Array} bytes
- * @returns {{value: Record<string, unknown>, end: number}} the JSON object and where the rows begin
+ * @returns {{value: Record<string, unknown>, end: number}} the JSON object and the offset of the rows
  */
 function parse(bytes) {
   const data = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < PRELUDE_BYTES || data.getUint32(0, true) !== MAGIC) {
-    throw new ClipError("This file is not a STAG4D clip.");
+    throw new ViewerError("This file is not an .s4d file.");
   }
   const version = data.getUint32(4, true);
   if (version !== VERSION) {
-    throw new ClipError(`This clip has version ${version}, this viewer reads ${VERSION}. Export it anew.`);
+    throw new ViewerError(
+      `This .s4d file has version ${version}; this viewer reads version ${VERSION}. Export the scene again.`,
+    );
   }
   const length = data.getUint32(8, true);
   const end = PRELUDE_BYTES + length;
@@ -86,7 +88,7 @@ function parse(bytes) {
   try {
     value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(PRELUDE_BYTES, end)));
   } catch {
-    throw damaged("its header is no JSON");
+    throw damaged("its header is not JSON");
   }
   return { value: object(value, "the header"), end };
 }
@@ -100,7 +102,7 @@ function grid(value, name) {
   const field = `attributes.${name}`;
   const { per_frame: perFrame, low, step } = object(value, field);
   if (typeof perFrame !== "boolean" || (perFrame && STATIC.includes(name))) {
-    throw damaged(`${field}.per_frame is not what it may be`);
+    throw damaged(`${field}.per_frame must be ${STATIC.includes(name) ? "false" : "true or false"}`);
   }
   return {
     perFrame,
@@ -113,12 +115,12 @@ function grid(value, name) {
  * @param {unknown} values
  * @param {string} name of the attribute
  * @param {string} field
- * @param {number} least
+ * @param {number} min
  */
-function numbers(values, name, field, least) {
+function numbers(values, name, field, min) {
   const length = CHANNELS[/** @type {keyof typeof CHANNELS} */ (name)];
   if (!Array.isArray(values) || values.length !== length) throw damaged(`${field} must be ${length} numbers`);
-  return values.map((value, index) => number(value, `${field}[${index}]`, least, MAX_NUMBER));
+  return values.map((value, index) => number(value, `${field}[${index}]`, min, MAX_NUMBER));
 }
 
 /**
@@ -139,23 +141,23 @@ function pose(value, field) {
 /**
  * @param {unknown} value
  * @param {string} field
- * @param {number} most
+ * @param {number} max
  */
-function count(value, field, most) {
-  const found = number(value, field, 1, most);
-  if (!Number.isInteger(found)) throw damaged(`${field} is no whole number`);
+function integer(value, field, max) {
+  const found = number(value, field, 1, max);
+  if (!Number.isInteger(found)) throw damaged(`${field} is not an integer`);
   return found;
 }
 
 /**
  * @param {unknown} value
  * @param {string} field
- * @param {number} least
- * @param {number} most
+ * @param {number} min
+ * @param {number} max
  */
-function number(value, field, least, most) {
-  if (typeof value !== "number" || !Number.isFinite(value) || value < least || value > most) {
-    throw damaged(`${field} is not a number that it may be`);
+function number(value, field, min, max) {
+  if (typeof value !== "number" || !Number.isFinite(value) || value < min || value > max) {
+    throw damaged(`${field} is not a number in its range`);
   }
   return value;
 }
@@ -167,12 +169,12 @@ function number(value, field, least, most) {
  */
 function object(value, field) {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw damaged(`${field} is no object`);
+    throw damaged(`${field} is not an object`);
   }
   return /** @type {Record<string, unknown>} */ (value);
 }
 
-/** @param {string} what */
-function damaged(what) {
-  return new ClipError(`This clip is damaged: ${what}.`);
+/** @param {string} reason */
+function damaged(reason) {
+  return new ViewerError(`This .s4d file is damaged: ${reason}.`);
 }

@@ -1,17 +1,17 @@
-// The self-contained page: shows the clip that stands in it, as base64, in the element with the id "clip".
+// The self-contained page: plays the .s4d file that the element with the id "s4d" holds as base64.
 
-import { ClipError } from "./errors.mjs";
-import { ClipPlayer } from "./player.mjs";
+import { ViewerError } from "./errors.mjs";
+import { S4DPlayer } from "./player.mjs";
 
-/** Show the page's clip, and play it unless the user asked for less motion. */
-export async function showInlineClip() {
-  const player = new ClipPlayer(document.body, { title: document.title });
+/** Show the page's scene, and play it unless the user prefers reduced motion. */
+export async function showEmbeddedScene() {
+  const player = new S4DPlayer(document.body, { title: document.title });
   player.element.focus();
   try {
-    await player.load(decodeBase64(document.getElementById("clip")?.textContent ?? ""));
+    await player.load(decodeBase64(document.getElementById("s4d")?.textContent ?? ""));
   } catch (error) {
-    if (!(error instanceof ClipError)) throw error;
-    player.fail(error.message);
+    if (!(error instanceof ViewerError)) throw error;
+    player.showMessage(error.message);
     return;
   }
   if (!matchMedia("(prefers-reduced-motion: reduce)").matches) player.play();
@@ -22,6 +22,6 @@ function decodeBase64(text) {
   try {
     return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   } catch {
-    throw new ClipError("The clip in this page is damaged.");
+    throw new ViewerError("The .s4d file in this page is damaged.");
   }
 }

@@ -1,7 +1,7 @@
-// The player: a clip in any element of a page, with its controls.
+// The player: shows an .s4d file in an element of a page, with controls.
 //
-//   const player = new ClipPlayer(parent, { title: "walking fox" });
-//   await player.load(bytes);          // of a .s4d file
+//   const player = new S4DPlayer(parent, { title: "walking fox" });
+//   await player.load(bytes);          // of an .s4d file
 //   player.play();
 //   player.addEventListener("change", () => save(player.getView()));
 //   player.dispose();
@@ -9,35 +9,32 @@
 import { backgroundColor } from "./background.mjs";
 import { boundingSphere } from "./bounds.mjs";
 import { checkedView, fit, orbit, pan, viewOfPose, zoom } from "./camera.mjs";
-import { readClip } from "./clip.mjs";
 import { Clock } from "./clock.mjs";
+import { observeContext, sharedContext } from "./context.mjs";
 import { Controls } from "./controls.mjs";
-import { Detail } from "./detail.mjs";
-import { download, element } from "./dom.mjs";
-import { ClipError } from "./errors.mjs";
+import { download, element, encodePng } from "./dom.mjs";
 import { listenToGestures } from "./gestures.mjs";
 import { KEYS_HELP, listenToKeys } from "./keys.mjs";
-import { ClipPainter } from "./painter.mjs";
-import { followSize } from "./size.mjs";
-import { sharedStage, watchStage } from "./stage.mjs";
-import { dress } from "./style.mjs";
+import { SceneRenderer } from "./renderer.mjs";
+import { AdaptiveResolution } from "./resolution.mjs";
+import { readS4D } from "./s4d.mjs";
+import { observeSize, setSize } from "./size.mjs";
+import { applyStyles } from "./style.mjs";
 import { Ticker } from "./ticker.mjs";
 
 /** @typedef {import("./camera.mjs").View} View */
 
 /**
- * What the user sees, as JSON: degrees, world units, time 0 to 1 as frame times count.
+ * The camera and time that the user sees, as JSON: degrees, world units, frame time 0 to 1.
  * @typedef {View & {version: 1, time: number}} SavedView
  */
 
 const VIEW_VERSION = 1;
 
-/** Shows clips. Tells "change" when the user has changed the view or the time, not when a program has. */
-export class ClipPlayer extends EventTarget {
+/** Shows .s4d files. Fires "change" when the user, not a program, has changed the camera or the time. */
+export class S4DPlayer extends EventTarget {
   /** The viewer's element; it fills its parent. */
-  element = element("div", {
-    class: "stag4d-viewer", role: "group", tabindex: "-1", "data-capture-wheel": "true",
-  });
+  element = element("div", { class: "stag4d-viewer", role: "group", tabindex: "-1" });
   clock = new Clock(1, 1);
   /** @type {View} */
   view = viewOfPose({ azimuth: 0, elevation: 0, radius: 2, fovy: 49.1 });
@@ -47,25 +44,27 @@ export class ClipPlayer extends EventTarget {
   #context = /** @type {CanvasRenderingContext2D} */ (this.#canvas.getContext("2d"));
   #message = element("div", { class: "message", role: "status" });
   #controls;
-  /** @type {import("./clip.mjs").Clip | null} */
-  #clip = null;
-  /** @type {ClipPainter | null} */
-  #painter = null;
+  /** @type {import("./s4d.mjs").S4DFile | null} */
+  #file = null;
+  /** @type {SceneRenderer | null} */
+  #renderer = null;
+  /** Number of the latest load or release; an older load has been superseded. */
   #loads = 0;
+  /** Whether the view was chosen: if not, each file is first seen from its input camera. */
   #hasView = false;
-  /** Of a view that was set before there was a clip. */
-  #awaitedTime = 0;
-  #end = new AbortController();
-  #isStale = true;
+  /** Time to show when a file is loaded. */
+  #pendingTime = 0;
+  #disposal = new AbortController();
+  #needsRedraw = true;
   #isDragged = false;
-  #detail = new Detail();
-  /** Pixels that the screen has for the picture. */
+  #resolution = new AdaptiveResolution();
+  /** Device pixels of the canvas at full resolution. */
   #size = { width: 1, height: 1 };
   #ticker = new Ticker(
     this.element,
-    () => this.#isStale || (this.clock.isPlaying && this.clock.numFrames > 1),
+    () => this.#needsRedraw || (this.clock.isPlaying && this.clock.numFrames > 1),
     (seconds) => this.#tick(seconds),
-    this.#end.signal,
+    this.#disposal.signal,
   );
 
   /**
@@ -76,50 +75,51 @@ export class ClipPlayer extends EventTarget {
     super();
     this.#title = title;
     this.element.setAttribute("aria-label", `4D viewer: ${title}`);
+    this.element.setAttribute("data-capture-wheel", "true"); // ComfyUI: the wheel is for a focused viewer
     this.#controls = new Controls(this);
     const shadow = this.element.attachShadow({ mode: "open" });
-    dress(shadow);
-    const picture = element("div", { class: "picture" }, this.#canvas, this.#message);
-    shadow.append(picture, this.#controls.element);
+    applyStyles(shadow);
+    const viewport = element("div", { class: "viewport" }, this.#canvas, this.#message);
+    shadow.append(viewport, this.#controls.element);
     parent.append(this.element);
-    this.#say("No clip yet.");
+    this.#setMessage("No scene loaded.");
     this.#listenToUser();
-    followSize(this.#canvas, (size) => this.#resize(size), this.#end.signal);
-    watchStage(() => this.#contextChanged(), this.#end.signal);
+    observeSize(this.#canvas, (size) => this.#resize(size), this.#disposal.signal);
+    observeContext(() => this.#contextChanged(), this.#disposal.signal);
   }
 
-  /** What the clip's header says; null while there is none. */
+  /** The file's header; null while there is none. */
   get header() {
-    return this.#clip?.header ?? null;
+    return this.#file?.header ?? null;
   }
 
   /**
-   * Show a clip; where several are asked for, the last. It is seen from its input camera until the user or a
-   * program has chosen a view, and at the moment of the clip before.
-   * @param {Uint8Array<ArrayBuffer> | ArrayBuffer} bytes a .s4d file
-   * @throws {ClipError} if it cannot be shown; the viewer says why, too
+   * Show a file; of several loads at once, the last one. It is seen from its input camera until the user or a
+   * program chooses a view, and at the time that the previous file was at.
+   * @param {Uint8Array<ArrayBuffer> | ArrayBuffer} bytes an .s4d file
+   * @throws {ViewerError} if it cannot be shown; the viewer shows the message, too
    */
   async load(bytes) {
     const load = ++this.#loads;
     try {
-      sharedStage();
-      if (!this.#clip) this.#say("Loading…");
-      const clip = await readClip(bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes));
-      if (load === this.#loads) this.#show(clip);
+      sharedContext(); // throws without WebGL2, before the file is read
+      if (!this.#file) this.#setMessage("Loading…");
+      const file = await readS4D(bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes));
+      if (load === this.#loads) this.#show(file);
     } catch (error) {
-      if (load === this.#loads) this.fail(error instanceof Error ? error.message : String(error));
+      if (load === this.#loads) this.showMessage(error instanceof Error ? error.message : String(error));
       throw error;
     }
   }
 
   /**
-   * Show a sentence in place of the clip, such as why there is none.
+   * Show a message in place of the scene, such as why there is none.
    * @param {string} message
    */
-  fail(message) {
-    this.#awaitedTime = this.getView().time;
+  showMessage(message) {
+    this.#pendingTime = this.getView().time;
     this.#release();
-    this.#say(message);
+    this.#setMessage(message);
   }
 
   play() {
@@ -133,16 +133,16 @@ export class ClipPlayer extends EventTarget {
   }
 
   /**
-   * Return what the user sees.
+   * Return the camera and time that the user sees.
    * @returns {SavedView}
    */
   getView() {
-    const time = this.#clip ? this.clock.time : this.#awaitedTime;
+    const time = this.#file ? this.clock.time : this.#pendingTime;
     return { version: VIEW_VERSION, ...checkedView(this.view), time };
   }
 
   /**
-   * Look from somewhere, at some moment; what is left out stays as it is. Tells no change.
+   * Set camera and time; values that are left out stay as they are. Fires no event.
    * @param {Partial<SavedView>} view
    * @throws {TypeError} if a number is not finite or the view is of another version
    */
@@ -151,35 +151,33 @@ export class ClipPlayer extends EventTarget {
     if (!Number.isFinite(time)) throw new TypeError(`view: time is ${time}; expected a number from 0 to 1.`);
     this.view = checkedView({ ...this.view, ...camera });
     this.#hasView = true;
-    this.#awaitedTime = time;
+    this.#pendingTime = time;
     this.clock.seek(time * (this.clock.numFrames - 1));
     this.#refresh();
   }
 
   /**
-   * Return the picture as PNG; the checkered background is transparent in it.
+   * Return the current image as PNG, in which the checkered background is transparent.
    * @returns {Promise<Blob>}
    */
   async screenshot() {
     this.#draw();
-    const blob = await new Promise((done) => this.#canvas.toBlob(done, "image/png"));
-    if (!blob) throw new ClipError("The picture could not be made.");
-    return /** @type {Blob} */ (blob);
+    return encodePng(this.#canvas);
   }
 
-  /** Release everything and leave the page. */
+  /** Release all resources and remove the element from the page. */
   dispose() {
-    this.#end.abort();
+    this.#disposal.abort();
     this.#release();
     this.element.remove();
   }
 
-  // What the controls and keys do; those that change the view or the time tell so.
+  // Called by controls and keys; changes of the camera or the time fire an event.
 
   toggle() {
     if (!this.clock.isPlaying) return this.play();
     this.pause();
-    this.#tellChange();
+    this.#fireChange();
   }
 
   /** @param {1 | -1} direction */
@@ -187,7 +185,7 @@ export class ClipPlayer extends EventTarget {
     this.clock.isPlaying = false;
     this.clock.step(direction);
     this.#refresh();
-    this.#tellChange();
+    this.#fireChange();
   }
 
   /** @param {number} position in frames */
@@ -195,35 +193,35 @@ export class ClipPlayer extends EventTarget {
     this.clock.isPlaying = false;
     this.clock.seek(position);
     this.#refresh();
-    this.#tellChange();
+    this.#fireChange();
   }
 
   /**
-   * Look from the input camera (0) or one of the views (from 1); others do nothing.
+   * Move to the input camera (0) or that of a view (from 1); other numbers have no effect.
    * @param {number} index
    */
-  look(index) {
+  selectCamera(index) {
     const { header } = this;
     const pose = header && [header.input, ...header.views][index];
     if (!pose) return;
     this.#move(viewOfPose(pose));
-    this.#tellChange();
+    this.#fireChange();
   }
 
   fit() {
-    if (!this.#clip) return;
+    if (!this.#file) return;
     const { width, height } = this.#size;
-    this.#move(fit(this.view, boundingSphere(this.#clip, this.clock.frame), width / height));
-    this.#tellChange();
+    this.#move(fit(this.view, boundingSphere(this.#file, this.clock.frame), width / height));
+    this.#fireChange();
   }
 
-  /** @param {number} speed how many times as fast as the video */
+  /** @param {number} speed multiple of the video's speed */
   setSpeed(speed) {
     this.clock.speed = speed;
     this.#refresh();
   }
 
-  /** @param {boolean} isPingPong forward and back instead of starting over */
+  /** @param {boolean} isPingPong whether to play forward and back instead of starting over */
   setPingPong(isPingPong) {
     this.clock.isPingPong = isPingPong;
     this.#refresh();
@@ -231,7 +229,7 @@ export class ClipPlayer extends EventTarget {
 
   /** @param {string} background "checker", "white", "black" or "#rrggbb" */
   setBackground(background) {
-    backgroundColor(background); // throws where it is none
+    backgroundColor(background); // throws if it is invalid
     this.background = background;
     this.#refresh();
   }
@@ -243,21 +241,21 @@ export class ClipPlayer extends EventTarget {
 
   toggleFullScreen() {
     const change = document.fullscreenElement ? document.exitFullscreen() : this.element.requestFullscreen();
-    change.catch(() => {}); // the browser has its reasons, and stays as it is
+    change.catch(() => {}); // the browser may refuse; nothing has changed then
   }
 
-  /** @param {import("./clip.mjs").Clip} clip */
-  #show(clip) {
+  /** @param {import("./s4d.mjs").S4DFile} file */
+  #show(file) {
     const { time } = this.getView();
     this.#release();
-    this.#clip = clip;
-    this.#painter = new ClipPainter(clip);
+    this.#file = file;
+    this.#renderer = new SceneRenderer(file);
     const { isPlaying, speed, isPingPong } = this.clock;
-    const { numFrames, fps, input } = clip.header;
+    const { numFrames, fps, input } = file.header;
     this.clock = Object.assign(new Clock(numFrames, fps), { isPlaying, speed, isPingPong });
     this.clock.seek(time * (numFrames - 1));
     if (!this.#hasView) this.view = viewOfPose(input);
-    this.#contextChanged(); // it may be lost
+    this.#contextChanged(); // clears the message, or shows that the context is lost
     this.#draw();
   }
 
@@ -266,23 +264,23 @@ export class ClipPlayer extends EventTarget {
       this.#isDragged = true;
       this.#move(view);
     };
-    /** @type {import("./gestures.mjs").CameraMoves} */
-    const moves = {
+    /** @type {import("./gestures.mjs").CameraActions} */
+    const actions = {
       orbit: (right, up) => drag(orbit(this.view, right, up)),
       pan: (right, down) => drag(pan(this.view, right, down)),
       zoom: (factor) => drag(zoom(this.view, factor)),
-      reset: () => this.look(0),
-      settle: () => this.#settle(),
+      reset: () => this.selectCamera(0),
+      end: () => this.#endMovement(),
     };
     const isFocused = () => this.element.matches(":focus-within");
-    listenToGestures(this.#canvas, moves, isFocused, this.#end.signal);
-    listenToKeys(this.element, moves, this, this.#end.signal);
+    listenToGestures(this.#canvas, actions, isFocused, this.#disposal.signal);
+    listenToKeys(this.element, actions, this, this.#disposal.signal);
   }
 
-  /** The WebGL context was lost, or is there again. */
+  /** The WebGL context was lost or restored. */
   #contextChanged() {
-    const { isLost } = sharedStage();
-    if (this.#clip) this.#say(isLost ? "The graphics driver was reset; waiting for it." : "");
+    const { isLost } = sharedContext();
+    if (this.#file) this.#setMessage(isLost ? "The graphics driver was reset; waiting for WebGL." : "");
     this.#refresh();
   }
 
@@ -293,58 +291,54 @@ export class ClipPlayer extends EventTarget {
     this.#refresh();
   }
 
-  /** A movement has ended. */
-  #settle() {
+  #endMovement() {
     this.#isDragged = false;
     this.#refresh();
-    this.#tellChange();
+    this.#fireChange();
   }
 
-  #tellChange() {
+  #fireChange() {
     this.#hasView = true;
     this.dispatchEvent(new Event("change"));
   }
 
   #refresh() {
-    this.#isStale = true;
+    this.#needsRedraw = true;
     this.#ticker.wake();
   }
 
   /** @param {{width: number, height: number}} size */
   #resize(size) {
     this.#size = size;
-    this.#draw(); // at once, or the picture would be stretched
+    this.#draw(); // at once: a later draw would show the old image stretched
   }
 
   /** @param {number} seconds */
   #tick(seconds) {
     this.clock.advance(seconds);
     const isMoving = this.#isDragged || (this.clock.isPlaying && this.clock.numFrames > 1);
-    this.#draw(this.#detail.next(isMoving, seconds));
+    this.#draw(this.#resolution.next(isMoving, seconds));
   }
 
-  /** @param {number} [share] of the screen's pixels, along each side */
-  #draw(share = 1) {
-    for (const side of /** @type {const} */ (["width", "height"])) {
-      const pixels = Math.max(Math.round(share * this.#size[side]), 1);
-      if (this.#canvas[side] !== pixels) this.#canvas[side] = pixels;
-    }
+  /** @param {number} [scale] share of the device pixels, along each side */
+  #draw(scale = 1) {
+    setSize(this.#canvas, scale * this.#size.width, scale * this.#size.height);
     const color = backgroundColor(this.background);
-    this.#painter?.paint(this.#context, this.view, this.clock.position, color);
-    this.#isStale = false;
+    this.#renderer?.render(this.#context, this.view, this.clock.position, color);
+    this.#needsRedraw = false;
     this.#controls.update();
   }
 
   #release() {
     this.#loads += 1;
-    this.#painter?.dispose();
-    this.#painter = null;
-    this.#clip = null;
+    this.#renderer?.dispose();
+    this.#renderer = null;
+    this.#file = null;
   }
 
   /** @param {string} message */
-  #say(message) {
+  #setMessage(message) {
     this.#message.textContent = message;
-    this.#controls.element.inert = this.#clip === null;
+    this.#controls.element.inert = this.#file === null;
   }
 }

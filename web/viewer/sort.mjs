@@ -1,44 +1,43 @@
-// The order in which splats are drawn: far before near, as blending over wants it.
+// The drawing order of the splats: back to front, as alpha blending needs it.
 
-import { TEXEL_HALVES } from "./clip.mjs";
+import { CODES_PER_TEXEL } from "./s4d.mjs";
 
 const BUCKETS = 65536;
 
-/** Sorts the splats of one clip; one counting sort over their depths, on the main thread. */
+/** Sorts the splats of one file by depth: one counting sort, on the main thread. */
 export class DepthSorter {
-  #clip;
+  #file;
   #depths;
   #keys;
   #starts = new Uint32Array(BUCKETS + 1);
 
-  /** @param {import("./clip.mjs").Clip} clip */
-  constructor(clip) {
-    this.#clip = clip;
-    this.#depths = new Float32Array(clip.header.numGaussians);
-    this.#keys = new Uint16Array(clip.header.numGaussians);
+  /** @param {import("./s4d.mjs").S4DFile} file */
+  constructor(file) {
+    this.#file = file;
+    this.#depths = new Float32Array(file.header.numGaussians);
+    this.#keys = new Uint16Array(file.header.numGaussians);
   }
 
   /**
-   * Sort by depth at a moment between two frames. Of equally deep splats the one with the lowest index counts
-   * as the nearest.
-   * @param {number} first texel of the earlier frame's first splat, in halves
-   * @param {number} second the same of the later frame
-   * @param {number} mix 0 at the earlier, 1 at the later
+   * Sort by depth at a time between two frames. Among splats of equal depth the lowest index is the nearest.
+   * @param {number} first offset of the earlier frame in the file's texels
+   * @param {number} second offset of the later frame
+   * @param {number} fraction 0 at the earlier frame, 1 at the later
    * @param {number[]} forward the camera's viewing direction
-   * @param {Uint32Array} order where the splats' indices go, farthest first
+   * @param {Uint32Array} order receives the splats' indices, farthest first
    */
-  sort(first, second, mix, forward, order) {
-    const { halves, header } = this.#clip;
+  sort(first, second, fraction, forward, order) {
+    const { texels, header } = this.#file;
     const { step } = header.grids.means;
     const [x, y, z] = [forward[0] * step[0], forward[1] * step[1], forward[2] * step[2]];
     const count = header.numGaussians;
     const depths = this.#depths;
     let nearest = Infinity;
     let farthest = -Infinity;
-    for (let i = 0, a = first, b = second; i < count; i++, a += TEXEL_HALVES, b += TEXEL_HALVES) {
-      const here = x * halves[a] + y * halves[a + 1] + z * halves[a + 2];
-      const there = x * halves[b] + y * halves[b + 1] + z * halves[b + 2];
-      const depth = (depths[i] = here + (there - here) * mix);
+    for (let i = 0, a = first, b = second; i < count; i++, a += CODES_PER_TEXEL, b += CODES_PER_TEXEL) {
+      const earlier = x * texels[a] + y * texels[a + 1] + z * texels[a + 2];
+      const later = x * texels[b] + y * texels[b + 1] + z * texels[b + 2];
+      const depth = (depths[i] = earlier + (later - earlier) * fraction);
       if (depth < nearest) nearest = depth;
       if (depth > farthest) farthest = depth;
     }

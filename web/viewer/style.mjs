@@ -1,5 +1,5 @@
-// The viewer's look: dark and quiet, so that the picture is what one sees. It lives in a shadow root, where
-// the page's own style does not reach it nor it the page's.
+// The viewer's style sheet. It is used in a shadow root, so that it and the page's own styles do not affect
+// each other.
 
 const CSS = `
 :host {
@@ -7,8 +7,8 @@ const CSS = `
   --line: #292b32;
   --hover: #2a2c34;
   --pressed: #34373f;
-  --ink: #c9cdd6;
-  --faint: #868c98;
+  --text: #c9cdd6;
+  --muted: #868c98;
   --accent: #8ab4ff;
   --button: 28px;
   container-type: inline-size;
@@ -19,14 +19,14 @@ const CSS = `
   min-height: 200px;
   overflow: hidden;
   background: var(--surface);
-  color: var(--ink);
+  color: var(--text);
   color-scheme: dark;
   font: 12px/1.3 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
   outline: none;
   user-select: none;
   -webkit-user-select: none;
 }
-.picture { position: relative; flex: 1 1 0; min-height: 0; }
+.viewport { position: relative; flex: 1 1 0; min-height: 0; }
 canvas {
   position: absolute;
   inset: 0;
@@ -48,7 +48,7 @@ canvas:focus-visible { box-shadow: inset 0 0 0 1px var(--accent); }
   text-align: center;
   text-wrap: balance;
   font-size: 13px;
-  color: var(--ink);
+  color: var(--text);
   background: #16171be6;
   pointer-events: none;
 }
@@ -65,7 +65,7 @@ canvas:focus-visible { box-shadow: inset 0 0 0 1px var(--accent); }
 .transport { display: flex; flex: 999 1 300px; align-items: center; gap: 2px; min-width: 0; }
 .tools {
   display: flex;
-  flex: 1 1 auto; /* all of a line of its own, next to nothing beside the transport */
+  flex: 1 1 auto; /* grows to a full line when wrapped; beside .transport (999) hardly at all */
   flex-wrap: wrap;
   align-items: center;
   justify-content: space-between;
@@ -81,18 +81,18 @@ button, select {
   border: 0;
   border-radius: 6px;
   background: none;
-  color: var(--faint);
+  color: var(--muted);
   font: inherit;
   font-variant-numeric: tabular-nums;
   text-align: center;
   cursor: pointer;
   transition: background-color 0.12s, color 0.12s;
 }
-:is(button, select):hover { background: var(--hover); color: var(--ink); }
+:is(button, select):hover { background: var(--hover); color: var(--text); }
 button:active { background: var(--pressed); }
 button[aria-pressed="true"] { background: var(--pressed); color: var(--accent); }
 :is(button, select, input):focus-visible { outline: 2px solid var(--accent); outline-offset: -1px; }
-button.play { color: var(--ink); }
+button.play { color: var(--text); }
 .views button { min-width: 22px; }
 svg {
   display: block;
@@ -114,11 +114,11 @@ select { appearance: none; padding: 0 16px 0 7px; text-align: right; }
   right: 6px;
   top: 50%;
   border: 3.5px solid #0000;
-  border-top-color: var(--faint);
+  border-top-color: var(--muted);
   transform: translateY(-25%);
   pointer-events: none;
 }
-option { background: var(--surface); color: var(--ink); }
+option { background: var(--surface); color: var(--text); }
 input[type="range"] {
   --done: 0%;
   flex: 1 1 60px;
@@ -161,7 +161,7 @@ input[type="range"]::-moz-range-thumb {
   white-space: nowrap;
   font-variant-numeric: tabular-nums;
 }
-.reading div { color: var(--faint); font-size: 11px; }
+.reading div { color: var(--muted); font-size: 11px; }
 .backgrounds { gap: 8px; padding: 0 4px; }
 .backgrounds button, .backgrounds input {
   box-sizing: border-box;
@@ -183,7 +183,7 @@ input[type="range"]::-moz-range-thumb {
 .backgrounds input::-moz-color-swatch { border: 0; }
 .backgrounds [aria-pressed="true"] { box-shadow: 0 0 0 2px var(--surface), 0 0 0 3.5px var(--accent); }
 .backgrounds :focus-visible { outline: 2px solid #fff; outline-offset: 2px; }
-.still :is(.steps, .play, input[type="range"], .pace) { display: none; }
+.single-frame :is(.steps, .play, input[type="range"], .pace) { display: none; }
 .dock[inert] { opacity: 0.35; }
 @container (max-width: 460px) {
   .dock { --button: 26px; padding: 3px 4px; }
@@ -207,10 +207,10 @@ input[type="range"]::-moz-range-thumb {
 let sheet = null;
 
 /**
- * Dress a shadow root; all of them share one sheet.
+ * Apply the style sheet to a shadow root; all roots share one.
  * @param {ShadowRoot} root
  */
-export function dress(root) {
+export function applyStyles(root) {
   if (!sheet) {
     sheet = new CSSStyleSheet();
     sheet.replaceSync(CSS);

@@ -1,91 +1,90 @@
-// A clip on the graphics card: the two frames around the moment that is drawn, colors, and the drawing order.
+// The GPU textures of a scene: the two frames around the current time, colors, and the drawing order.
 
-import { frameHalves } from "./clip.mjs";
+import { frameStride } from "./s4d.mjs";
 
 const LAYERS = 2;
 
-/** The textures of one clip in one WebGL context. */
-export class ClipTextures {
+/** The textures of one file in one WebGL context. */
+export class SceneTextures {
   #gl;
-  #clip;
-  #moving;
-  #paint;
+  #file;
+  #geometry;
+  #rgba;
   #order;
-  /** Frames in the two layers. */
+  /** Frames stored in the two layers. */
   #frames = [-1, -1];
 
   /**
    * @param {WebGL2RenderingContext} gl
-   * @param {import("./clip.mjs").Clip} clip
+   * @param {import("./s4d.mjs").S4DFile} file
    */
-  constructor(gl, clip) {
+  constructor(gl, file) {
     this.#gl = gl;
-    this.#clip = clip;
-    const { width, height } = clip;
-    this.#moving = this.#create(gl.TEXTURE_2D_ARRAY);
+    this.#file = file;
+    const { width, height } = file;
+    this.#geometry = this.#create(gl.TEXTURE_2D_ARRAY);
     gl.texStorage3D(gl.TEXTURE_2D_ARRAY, 1, gl.RGBA32UI, width, height, LAYERS);
     this.#order = this.#create(gl.TEXTURE_2D);
     gl.texStorage2D(gl.TEXTURE_2D, 1, gl.R32UI, width, height);
-    this.#paint = this.#create(gl.TEXTURE_2D);
+    this.#rgba = this.#create(gl.TEXTURE_2D);
     gl.texStorage2D(gl.TEXTURE_2D, 1, gl.RG32UI, width, height);
-    const words = new Uint32Array(clip.paint.buffer);
+    const words = new Uint32Array(file.rgba.buffer);
     gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, width, height, gl.RG_INTEGER, gl.UNSIGNED_INT, words);
   }
 
   /**
-   * Have two frames at hand and return their layers.
+   * Upload two frames, unless they are in the texture, and return their layers.
    * @param {number} first
-   * @param {number} second may be the same
+   * @param {number} second may equal the first
    * @returns {[number, number]}
    */
   layersOf(first, second) {
     const kept = this.#frames.indexOf(first);
     const firstLayer = kept >= 0 ? kept : this.#frames[0] === second ? 1 : 0;
-    this.#store(first, firstLayer);
+    this.#upload(first, firstLayer);
     if (second === first) return [firstLayer, firstLayer];
-    this.#store(second, 1 - firstLayer);
+    this.#upload(second, 1 - firstLayer);
     return [firstLayer, 1 - firstLayer];
   }
 
   /**
-   * @param {Uint32Array} indices one a texel, farthest first
+   * @param {Uint32Array} indices one per texel, farthest first
    */
   setOrder(indices) {
     const gl = this.#gl;
-    const { width, height } = this.#clip;
+    const { width, height } = this.#file;
     gl.bindTexture(gl.TEXTURE_2D, this.#order);
     gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, width, height, gl.RED_INTEGER, gl.UNSIGNED_INT, indices);
   }
 
-  /** Bind to the texture units 0 (frames), 1 (colors) and 2 (order). */
+  /** Bind to the texture units 0 (geometry), 1 (rgba) and 2 (order). */
   bind() {
     const gl = this.#gl;
     gl.activeTexture(gl.TEXTURE1);
-    gl.bindTexture(gl.TEXTURE_2D, this.#paint);
+    gl.bindTexture(gl.TEXTURE_2D, this.#rgba);
     gl.activeTexture(gl.TEXTURE2);
     gl.bindTexture(gl.TEXTURE_2D, this.#order);
     gl.activeTexture(gl.TEXTURE0);
-    gl.bindTexture(gl.TEXTURE_2D_ARRAY, this.#moving);
+    gl.bindTexture(gl.TEXTURE_2D_ARRAY, this.#geometry);
   }
 
   dispose() {
-    for (const texture of [this.#moving, this.#paint, this.#order]) this.#gl.deleteTexture(texture);
+    for (const texture of [this.#geometry, this.#rgba, this.#order]) this.#gl.deleteTexture(texture);
   }
 
   /**
    * @param {number} frame
    * @param {number} layer
    */
-  #store(frame, layer) {
+  #upload(frame, layer) {
     if (this.#frames[layer] === frame) return;
     const gl = this.#gl;
-    const { halves, width, height } = this.#clip;
-    const length = frameHalves(this.#clip) / 2;
-    const words = new Uint32Array(halves.buffer, frame * length * 4, length);
-    gl.bindTexture(gl.TEXTURE_2D_ARRAY, this.#moving);
-    gl.texSubImage3D(
-      gl.TEXTURE_2D_ARRAY, 0, 0, 0, layer, width, height, 1, gl.RGBA_INTEGER, gl.UNSIGNED_INT, words,
-    );
+    const { texels, width, height } = this.#file;
+    const length = frameStride(this.#file) / 2; // 32-bit words
+    const words = new Uint32Array(texels.buffer, frame * length * 4, length);
+    const [target, format, type] = [gl.TEXTURE_2D_ARRAY, gl.RGBA_INTEGER, gl.UNSIGNED_INT];
+    gl.bindTexture(target, this.#geometry);
+    gl.texSubImage3D(target, 0, 0, 0, layer, width, height, 1, format, type, words);
     this.#frames[layer] = frame;
   }
 

@@ -1,39 +1,39 @@
-// When to draw: once a display frame while something changes, never while hidden or off screen.
+// When to draw: once per display frame while something changes, never in a hidden tab or off screen.
 
-const LONGEST_PAUSE = 0.25; // seconds that one tick may tell: a busy page slows down, it does not skip
+const MAX_TICK_SECONDS = 0.25; // a busy page slows playback down instead of skipping frames
 
-/** Calls back before the browser paints, as long as it is wanted and can be seen. */
+/** Calls back before the browser paints, as long as a tick is needed and the element is visible. */
 export class Ticker {
-  #isWanted;
+  #isNeeded;
   #tick;
   #signal;
-  #isInSight = true;
+  #isVisible = true;
   #id = 0;
   #last = 0;
 
   /**
-   * @param {Element} element what must be in sight
-   * @param {() => boolean} isWanted whether to go on
-   * @param {(seconds: number) => void} tick gets the time since the last tick
-   * @param {AbortSignal} signal the end
+   * @param {Element} element
+   * @param {() => boolean} isNeeded whether another tick is needed
+   * @param {(seconds: number) => void} tick receives the time since the last tick
+   * @param {AbortSignal} signal stops the ticker
    */
-  constructor(element, isWanted, tick, signal) {
-    this.#isWanted = isWanted;
+  constructor(element, isNeeded, tick, signal) {
+    this.#isNeeded = isNeeded;
     this.#tick = tick;
     this.#signal = signal;
-    const sightings = new IntersectionObserver((entries) => {
-      this.#isInSight = entries[entries.length - 1].isIntersecting;
+    const observer = new IntersectionObserver((entries) => {
+      this.#isVisible = entries[entries.length - 1].isIntersecting;
       this.wake();
     });
-    sightings.observe(element);
+    observer.observe(element);
     document.addEventListener("visibilitychange", () => this.wake(), { signal });
     signal.addEventListener("abort", () => {
-      sightings.disconnect();
+      observer.disconnect();
       cancelAnimationFrame(this.#id);
     });
   }
 
-  /** Look again whether a tick is wanted. */
+  /** Start ticking again if a tick is needed. */
   wake() {
     if (this.#id || !this.#canRun()) return;
     this.#last = performance.now();
@@ -44,7 +44,7 @@ export class Ticker {
     this.#id = requestAnimationFrame((now) => {
       this.#id = 0;
       if (!this.#canRun()) return;
-      const seconds = Math.min(Math.max(now - this.#last, 0) / 1000, LONGEST_PAUSE);
+      const seconds = Math.min(Math.max(now - this.#last, 0) / 1000, MAX_TICK_SECONDS);
       this.#last = now;
       this.#tick(seconds);
       if (!this.#id && this.#canRun()) this.#request();
@@ -52,6 +52,6 @@ export class Ticker {
   }
 
   #canRun() {
-    return this.#isInSight && !document.hidden && !this.#signal.aborted && this.#isWanted();
+    return this.#isVisible && !document.hidden && !this.#signal.aborted && this.#isNeeded();
   }
 }

@@ -1,4 +1,4 @@
-"""The viewer's container, ``.s4d``: written and read, its bytes specified in ``writer``."""
+"""``.s4d`` files, the container that the viewer loads; the format is specified in ``writer``."""
 
 from .reader import S4DFile, S4DFrame, read_s4d
 from .writer import Precision, encode_s4d, write_s4d

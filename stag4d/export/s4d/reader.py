@@ -1,4 +1,4 @@
-"""Reading clips, for tests and tools; the viewer has its own reader. The format is described in ``clip``."""
+"""Read ``.s4d`` files in tests and tools; the viewer has its own reader. ``writer`` specifies the format."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from ...geometry.pose_json import finite_number, pose_from_json, poses_from_json
 from .codec import decompress_rows
 from .writer import CHANNELS, FORMAT_VERSION, MAGIC, MAX_HEADER_BYTES, STATIC, check_counts
 
-_PRELUDE_BYTES = 12
-_MAX_NUMBER = 1e9  # magnitude of a low or a step
-_MAX_QUAT_CODES = np.array([3, 1023, 1023, 1023])
+_PRELUDE_BYTES = 12  # magic, version and length of the header
+_MAX_NUMBER = 1e9  # largest magnitude of low and step
+_MAX_QUAT_CODES = np.array([3, 1023, 1023, 1023])  # of the four channels of quats
 
 
 class S4DFrame(NamedTuple):
-    """The Gaussians at one frame, as ``rasterize`` takes them.
+    """The Gaussians at one frame, as ``rasterize`` takes them; float32.
 
     Attributes:
         means: [N, 3] world units.
-        quats: [N, 4] wxyz, of unit length up to quantization.
+        quats: [N, 4] wxyz, unit length.
         scales: [N, 3] standard deviations, world units.
         opacities: [N].
         colors: [N, 3].
@@ -41,7 +41,7 @@ class S4DFrame(NamedTuple):
 
 
 class _Attribute(NamedTuple):
-    """An attribute as the file has it: codes [C, 1 or F, N], and the grid, low and step [C, 1]."""
+    """A quantized attribute: codes [C, 1 or F, N], and low and step [C, 1] of each channel."""
 
     codes: np.ndarray
     low: np.ndarray
@@ -54,7 +54,7 @@ class _Attribute(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class S4DFile:
-    """A clip that was read; its Gaussians are decoded frame by frame.
+    """The content of an ``.s4d`` file; Gaussians stay quantized until a frame of them is requested.
 
     Attributes:
         num_gaussians: N.
@@ -62,7 +62,7 @@ class S4DFile:
         fps: Frames a second.
         input_pose: Camera of the video.
         view_poses: The other cameras that the viewer offers.
-        attributes: Codes and grids by name.
+        attributes: Quantized attributes by name.
     """
 
     num_gaussians: int
@@ -73,39 +73,42 @@ class S4DFile:
     attributes: Mapping[str, _Attribute]
 
     def at(self, frame: int) -> S4DFrame:
-        """Return the Gaussians at frame 0 to F - 1, float32; raises ValueError for another frame."""
+        """Return the Gaussians at frame 0 to F - 1; raises ValueError for another frame."""
         if not 0 <= frame < self.num_frames:
-            raise ValueError(f"clip: frame {frame}; expected 0 to {self.num_frames - 1}.")
+            raise ValueError(f"s4d: frame {frame}; expected 0 to {self.num_frames - 1}.")
         values = {name: attribute.at(frame) for name, attribute in self.attributes.items()}
-        quats = _whole_quats(values["quats"])
+        quats = _expand_quats(values["quats"])
         parts = (values["means"], quats, np.exp(values["log_scales"]), values["opacities"], values["colors"])
         means, quats_, scales, opacities, colors = (torch.from_numpy(part.T.copy()).float() for part in parts)
         return S4DFrame(means, quats_, scales, opacities[:, 0], colors)
 
 
 def read_s4d(source: bytes | str | Path) -> S4DFile:
-    """Read a clip; everything that the header says is checked before anything is decompressed.
+    """Read an ``.s4d`` file; the whole header is checked before anything is decompressed.
 
     Args:
-        source: The file, or what is in it.
+        source: Path of the file, or its content.
+
+    Returns:
+        The content of the file.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is no clip, of a newer version, damaged, or larger than a clip may be.
+        ValueError: if it is no ``.s4d`` file, of another version, damaged, or above the limits of the format.
     """
     if not isinstance(source, bytes):
         if not Path(source).is_file():
-            raise FileNotFoundError(f"{source}: no such file; expected a clip.")
+            raise FileNotFoundError(f"{source}: no such file; expected an .s4d file.")
         source = Path(source).read_bytes()
     header, begin = _read_header(source)
-    count = whole_number(header.get("num_gaussians"), "clip: num_gaussians")
-    num_frames = whole_number(header.get("num_frames"), "clip: num_frames")
-    views = poses_from_json(header.get("views"), "clip: views")
+    count = whole_number(header.get("num_gaussians"), "s4d: num_gaussians")
+    num_frames = whole_number(header.get("num_frames"), "s4d: num_frames")
+    views = poses_from_json(header.get("views"), "s4d: views")
     check_counts(count, num_frames, len(views))
-    fps = finite_number(header.get("fps"), "clip: fps")
+    fps = finite_number(header.get("fps"), "s4d: fps")
     if not 0 < fps < 1e4:
-        raise ValueError(f"clip: {fps:g} frames a second; expected a positive number.")
-    input_pose = pose_from_json(header.get("input"), "clip: input")
+        raise ValueError(f"s4d: {fps:g} frames a second; expected a positive number.")
+    input_pose = pose_from_json(header.get("input"), "s4d: input")
     grids = {name: _read_grid(header, name) for name in CHANNELS}
     frames = {name: num_frames if per_frame else 1 for name, (per_frame, *_) in grids.items()}
     channels = [frames[name] for name, num_channels in CHANNELS.items() for _ in range(num_channels)]
@@ -115,63 +118,63 @@ def read_s4d(source: bytes | str | Path) -> S4DFile:
         codes = np.stack([next(rows) for _ in range(CHANNELS[name])])  # [C, 1 or F, N]
         attributes[name] = _Attribute(codes, low, step)
     if (attributes["quats"].codes > _MAX_QUAT_CODES[:, None, None]).any():
-        raise ValueError("clip: quats have codes beyond 3 or 1023; the file is damaged.")
+        raise ValueError("s4d: quats have codes above 3 or 1023; the file is damaged.")
     return S4DFile(count, num_frames, fps, input_pose, views, attributes)
 
 
 def _read_header(data: bytes) -> tuple[dict[str, Any], int]:
-    """Return the header and where the rows begin; raises ValueError if the file begins otherwise."""
+    """Return the header and the offset of the rows; raises ValueError if the header is invalid."""
     if len(data) < _PRELUDE_BYTES or data[: len(MAGIC)] != MAGIC:
-        raise ValueError("clip: does not begin like a clip; expected a .s4d file.")
+        raise ValueError(f"s4d: does not begin with {MAGIC.decode()}; expected an .s4d file.")
     version, length = np.frombuffer(data, "<u4", count=2, offset=len(MAGIC)).tolist()
     if version != FORMAT_VERSION:
-        raise ValueError(f"clip: version {version}; expected {FORMAT_VERSION}; export the scene anew.")
+        raise ValueError(f"s4d: version {version}; expected {FORMAT_VERSION}; export the scene again.")
     end = _PRELUDE_BYTES + length
     if length > MAX_HEADER_BYTES or end > len(data):
-        raise ValueError(f"clip: a header of {length} bytes; expected at most {MAX_HEADER_BYTES}, and rows.")
+        raise ValueError(f"s4d: a header of {length} bytes; expected at most {MAX_HEADER_BYTES}, and rows.")
     try:
         header = json.loads(data[_PRELUDE_BYTES:end].decode())
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"clip: its header is no JSON ({error}); the file is damaged.") from error
+        raise ValueError(f"s4d: its header is not JSON ({error}); the file is damaged.") from error
     if not isinstance(header, dict):
-        raise ValueError("clip: its header is no JSON object; the file is damaged.")
+        raise ValueError("s4d: its header is not a JSON object; the file is damaged.")
     return header, end
 
 
 def _read_grid(header: dict[str, Any], name: str) -> tuple[bool, np.ndarray, np.ndarray]:
-    """Return whether an attribute has rows per frame, and its low and step [C, 1]; raises ValueError."""
+    """Return whether an attribute has a row per frame, and its low and step [C, 1], after checking them."""
     attributes = header.get("attributes")
     value = attributes.get(name) if isinstance(attributes, dict) else None
     if not isinstance(value, dict):
-        raise ValueError(f"clip: attributes.{name} is no object; the file is damaged.")
+        raise ValueError(f"s4d: attributes.{name} is not an object; the file is damaged.")
     per_frame = value.get("per_frame")
     if not isinstance(per_frame, bool) or (per_frame and name in STATIC):
         expected = "false" if name in STATIC else "true or false"
-        raise ValueError(f"clip: attributes.{name}.per_frame is {per_frame!r:.40}; expected {expected}.")
+        raise ValueError(f"s4d: attributes.{name}.per_frame is {per_frame!r:.40}; expected {expected}.")
     low, step = (_read_numbers(value, name, key) for key in ("low", "step"))
     if not (step > 0).all():
-        raise ValueError(f"clip: attributes.{name}.step is not positive; the file is damaged.")
+        raise ValueError(f"s4d: attributes.{name}.step is not positive; the file is damaged.")
     return per_frame, low, step
 
 
 def _read_numbers(value: dict[str, Any], name: str, key: str) -> np.ndarray:
-    """Return a grid's numbers [C, 1]; raises ValueError if they are too many, too few or out of range."""
+    """Return low or step [C, 1]; raises ValueError if there are not C numbers or one is out of range."""
     numbers = value.get(key)
     if not isinstance(numbers, list) or len(numbers) != CHANNELS[name]:
-        raise ValueError(f"clip: attributes.{name}.{key} must be {CHANNELS[name]} numbers; it is not.")
-    field = f"clip: attributes.{name}.{key}"
+        raise ValueError(f"s4d: attributes.{name}.{key} is not an array of {CHANNELS[name]} numbers.")
+    field = f"s4d: attributes.{name}.{key}"
     found = np.array([[finite_number(number, f"{field}[{index}]")] for index, number in enumerate(numbers)])
     if np.abs(found).max() > _MAX_NUMBER:
         raise ValueError(f"{field} has {np.abs(found).max():g}; expected at most {_MAX_NUMBER:g}.")
     return found
 
 
-def _whole_quats(parts: np.ndarray) -> np.ndarray:
-    """Return quaternions [4, N] wxyz from the index of the largest component and the other three [4, N]."""
+def _expand_quats(parts: np.ndarray) -> np.ndarray:
+    """Return unit quaternions wxyz [4, N] from the largest component's index and the other three [4, N]."""
     largest, three = parts[0].astype(int), parts[1:]
-    rest = np.sqrt(np.maximum(0, 1 - np.square(three).sum(axis=0)))
+    omitted = np.sqrt(np.maximum(0, 1 - np.square(three).sum(axis=0)))  # positive, by the format
     quats = np.empty_like(parts)
     for index in range(4):
-        quats[index] = np.where(index == largest, rest, three[np.minimum(index - (index > largest), 2),
-                                                              np.arange(parts.shape[1])])  # fmt: skip
+        stored = np.minimum(index - (index > largest), 2)  # [N], of the three; clipped where it is not used
+        quats[index] = np.where(index == largest, omitted, three[stored, np.arange(parts.shape[1])])
     return quats

@@ -1,46 +1,58 @@
-"""The viewer's clip, ``.s4d``: a moving scene in one small file that a browser decodes without help.
+"""Write ``.s4d`` files, the container of the viewer: a moving scene that a browser decodes without libraries.
 
-A clip holds the Gaussians at the F frames of a scene, activated and quantized, in our world. Numbers are
-little-endian::
+This is the specification of the format. A file holds the activated and quantized Gaussians of all F frames of
+a scene, in world coordinates, y up. Numbers are little-endian::
 
-    4 bytes   "S4DC"
+    4 bytes   magic, "S4DC"
     uint32    version of the format, 1
     uint32    H, length of the header, at most 65536
-    H bytes   the header: a JSON object, UTF-8
-    the rest  one gzip member: the rows
+    H bytes   header: a JSON object, UTF-8
+    the rest  rows: one gzip member
 
     {"num_gaussians": N, "num_frames": F, "fps": 8.0, "input": POSE, "views": [POSE, ...],
      "attributes": {"means": {"per_frame": true, "low": [...], "step": [...]}, "quats": ..., ...}}
 
-N is 1 to 4194304, F 1 to 65536, N x F at most 16777216, which bounds the memory of either reader by 512 MB;
-all of it is checked before anything is decompressed, and decompression stops at the last row. There are at
-most 64 views; POSE is ``{"azimuth", "elevation", "radius", "fovy"}``, degrees and world units, the input
-camera's or one of a posed view. Keys that a reader does not know are to be ignored.
+**Header.** POSE is ``{"azimuth", "elevation", "radius", "fovy"}``, degrees and world units: ``input`` is the
+camera of the video, ``views`` are further cameras that the viewer offers. Readers ignore unknown keys. N is 1
+to 4194304, F is 1 to 65536, N times F is at most 16777216, which bounds the memory of a reader by 512 MB, and
+there are at most 64 views. Readers check the header before they decompress anything, and stop decompressing
+at the last row.
 
-The attributes and their channels are ``means`` x, y, z; ``quats`` largest, first, second, third;
-``log_scales`` 3, natural logarithms; ``colors`` red, green, blue; ``opacities`` 1. A channel has F rows if
-its attribute is ``per_frame``, which colors and opacities never are, and otherwise one. Rows stand in the
-order of attributes, channels, frames. A row is a filter, N low bytes and N high bytes (see ``codec``)
-and gives N codes of 16 bits; the value is ``low + step * code``, with the channel's own low and step. Of a
-unit quaternion wxyz the component ``largest``, made positive, is left out; the others follow in their
-order. Codes of ``largest`` are at most 3, those of the other three at most 1023. The Gaussians are sorted
-so that neighbors stand together: in another order than in the scene, and in the same one in every frame.
+**Rows.** An attribute has one to four channels:
 
-Quantization is off by at most half a step (and what that comes to) where a step is
+==========  =======================================================================
+means       x, y, z
+quats       index of the largest component, and the other three in their order
+log_scales  natural logarithms of the three standard deviations
+colors      red, green, blue
+opacities   one
+==========  =======================================================================
 
-==========  ========================================  ==========================
-attribute   precision "full"                          precision "small"
-==========  ========================================  ==========================
-means       1/16384 of the object's size              1/2048 of it
-quats       sqrt(2) / 1023 a component: 0.28 degrees  sqrt(2) / 255: 1.1 degrees
-log_scales  1/64: 0.8 % of a scale                    1/24: 2.1 % of it
-colors      1/510                                     1/255
-opacities   1/510                                     1/255
-==========  ========================================  ==========================
+A channel has F rows if its attribute is ``per_frame`` and one row otherwise; colors and opacities are never
+``per_frame``. Rows are ordered by attribute, as in this table, then by channel, then by frame. A row is a
+filter, N low bytes and N high bytes (see ``codec``), which give N 16-bit codes. The value of a code is ``low
++ step * code``, with ``low`` and ``step`` of its channel. Quaternions are wxyz, normalized and of the sign
+that makes the largest component positive; it is omitted, and follows from the unit length. Codes of its index
+are at most 3, of the other three at most 1023. The Gaussians are sorted along a space-filling curve, in the
+same order in all rows, since close ones have similar values, which compress better; the order is not that of
+the scene.
 
-The size is the largest side of the box that holds the middle 98 % of all centers of all frames, axis by
-axis; where a stray Gaussian is four sizes away or more, the step grows until 65535 of them reach it. An
-attribute that never moves by more than a hundredth of a step is stored once, which adds that much.
+**Quantization.** The error of a value is at most half a step:
+
+==========  =============================================  ===============================
+attribute   step of precision "full"                       step of precision "small"
+==========  =============================================  ===============================
+means       1/16384 of the object's size                   1/2048 of the object's size
+quats       sqrt(2) / 1023 (error up to 0.28 degrees)      sqrt(2) / 255 (1.1 degrees)
+log_scales  1/64 (error up to 0.8 %)                       1/24 (2.1 %)
+colors      1/510                                          1/255
+opacities   1/510                                          1/255
+==========  =============================================  ===============================
+
+The object's size is the longest side of the axis-aligned box between the 1st and 99th percentiles of all
+centers of all frames. If values span more than 65535 steps, as a stray Gaussian makes centers do, the step is
+enlarged. An attribute that moves by at most a hundredth of a step is stored once, which adds that much to its
+error.
 """
 
 from __future__ import annotations
@@ -71,14 +83,14 @@ MAX_FRAMES = 2**16
 MAX_SAMPLES = 2**24  # Gaussians times frames
 MAX_VIEWS = 64
 CHANNELS = {"means": 3, "quats": 4, "log_scales": 3, "colors": 3, "opacities": 1}
-STATIC = ("colors", "opacities")
+STATIC = ("colors", "opacities")  # attributes that the deformation does not change
 
 _SIZE_PERCENTILES = (1.0, 99.0)
-_STILL = 0.01  # of a step
+_STATIC_TOLERANCE = 0.01  # steps that an attribute may move and still be stored once
 
 
 class _Steps(NamedTuple):
-    """How finely a precision quantizes: steps in the object's size, a quaternion component's range, and 1."""
+    """Numbers of steps of a precision: in the object's size, in the range of a quaternion component, in 1."""
 
     means: int
     quats: int
@@ -94,7 +106,7 @@ _PRECISIONS: dict[str, _Steps] = {
 
 
 class _Attribute(NamedTuple):
-    """An attribute on its grid: codes [C, 1 or F, N] uint16, and low and step [C] as the header has them."""
+    """A quantized attribute: codes [C, 1 or F, N] uint16, and low and step [C] of the header."""
 
     codes: np.ndarray
     low: list[float]
@@ -109,7 +121,7 @@ def write_s4d(
     view_poses: Sequence[OrbitPose] | None = None,
     monitor: Monitor = silent,
 ) -> None:
-    """Write what ``encode_s4d`` makes; the folder is made when it does not exist.
+    """Write a scene as an ``.s4d`` file, see ``encode_s4d``; its folder is made when it does not exist.
 
     Raises:
         RuntimeError: if the file cannot be written.
@@ -126,21 +138,24 @@ def encode_s4d(
     view_poses: Sequence[OrbitPose] | None = None,
     monitor: Monitor = silent,
 ) -> bytes:
-    """Return a scene as a clip; the same scene gives the same bytes.
+    """Encode a scene as an ``.s4d`` file; the same scene gives the same bytes.
 
     Args:
         model: The scene, on any device.
-        precision: ``"full"`` or ``"small"``, see the table above.
-        view_poses: Cameras that the viewer offers beside the input's; None: the Zero123++ rig around it, with
-            its radius and field of view.
+        precision: ``"full"`` or ``"small"``; the table above has their errors.
+        view_poses: Cameras that the viewer offers besides the input camera; None gives the Zero123++ v1.1 rig
+            around it, with its radius and field of view.
         monitor: Called after each frame.
 
+    Returns:
+        The content of the file.
+
     Raises:
-        ValueError: if the precision is unknown, a number is not finite, there are no Gaussians, or more
-            Gaussians, frames or views than a clip holds.
+        ValueError: if the precision is unknown, a number is not finite, there are no Gaussians, or there are
+            more Gaussians, frames or views than the format allows.
     """
     if precision not in _PRECISIONS:
-        raise ValueError(f"clip: precision {precision!r}; expected one of {', '.join(_PRECISIONS)}.")
+        raise ValueError(f"s4d: precision {precision!r}; expected one of {', '.join(_PRECISIONS)}.")
     poses = v11_rig_around(model.info.input_pose) if view_poses is None else tuple(view_poses)
     check_counts(len(model.gaussians), model.info.num_frames, len(poses))
     attributes = _quantize(model, _PRECISIONS[precision], monitor)
@@ -163,81 +178,84 @@ def encode_s4d(
 
 
 def check_counts(num_gaussians: int, num_frames: int, num_views: int) -> None:
-    """Raise ValueError unless a clip may hold so many Gaussians, frames and views."""
+    """Raise ValueError if numbers of Gaussians, frames or views are beyond the limits of the format."""
     limits = {"Gaussians": (num_gaussians, MAX_GAUSSIANS), "frames": (num_frames, MAX_FRAMES)}
     for name, (count, most) in limits.items():
         if not 1 <= count <= most:
-            raise ValueError(f"clip: {count} {name}; expected 1 to {most}.")
+            raise ValueError(f"s4d: {count} {name}; expected 1 to {most}.")
     if num_gaussians * num_frames > MAX_SAMPLES:
         raise ValueError(
-            f"clip: {num_gaussians} Gaussians at {num_frames} frames; expected at most {MAX_SAMPLES} in all."
+            f"s4d: {num_gaussians} Gaussians at {num_frames} frames; expected at most {MAX_SAMPLES} in all."
         )
     if num_views > MAX_VIEWS:
-        raise ValueError(f"clip: {num_views} views; expected at most {MAX_VIEWS}.")
+        raise ValueError(f"s4d: {num_views} views; expected at most {MAX_VIEWS}.")
 
 
-def _quantize(
-    model: GaussianModel4D, steps: _Steps, monitor: Monitor
-) -> dict[str, _Attribute]:
-    """Return all attributes of a scene on their grids."""
+def _quantize(model: GaussianModel4D, steps: _Steps, monitor: Monitor) -> dict[str, _Attribute]:
+    """Return the quantized attributes of a scene, in the order of ``CHANNELS``."""
     posed = []
-    for time in model.frame_times:  # one at a time: a field takes memory
+    for time in model.frame_times:  # one at a time, to bound the memory of the deformation field
         posed.append(model.at(time[None])[0])
         monitor("export", len(posed), model.info.num_frames)
     gaussians = model.gaussians
     values = {
-        "means": _stacked(frame.means for frame in posed),
-        "log_scales": _stacked(frame.log_scales for frame in posed),
-        "colors": _stacked([gaussians.colors]),
-        "opacities": _stacked([gaussians.opacities[:, None]]),
+        "means": _stack(frame.means for frame in posed),
+        "log_scales": _stack(frame.log_scales for frame in posed),
+        "colors": _stack([gaussians.colors]),
+        "opacities": _stack([gaussians.opacities[:, None]]),
     }
-    quats = _stacked(frame.quats for frame in posed)  # [4, F, N]
+    quats = _stack(frame.quats for frame in posed)  # [4, F, N]
     for name, numbers in (values | {"quats": quats}).items():
         if not np.isfinite(numbers).all():
-            raise ValueError(f"clip: the scene's {name} are not all finite; every number must be.")
-    grids = {
+            raise ValueError(f"s4d: the scene's {name} are not all finite; every number must be.")
+    step_sizes = {
         "means": _object_size(values["means"]) / steps.means,
         "log_scales": 1 / steps.log_scales,
         "colors": 1 / steps.colors,
         "opacities": 1 / steps.opacities,
     }
-    attributes = {name: _on_grid(values[name], step) for name, step in grids.items()}
-    attributes["quats"] = _smallest_three(quats, steps.quats)
+    attributes = {name: _quantize_uniformly(values[name], step) for name, step in step_sizes.items()}
+    attributes["quats"] = _quantize_quats(quats, steps.quats)
     return {name: attributes[name] for name in CHANNELS}
 
 
-def _stacked(frames: Iterable[Tensor]) -> np.ndarray:
-    """Return [N, C] of every frame as float64 [C, F, N]."""
+def _stack(frames: Iterable[Tensor]) -> np.ndarray:
+    """Stack the values [N, C] of F frames to float64 [C, F, N]."""
     return np.stack([frame.cpu().double().numpy().T for frame in frames], axis=1)
 
 
 def _object_size(means: np.ndarray) -> float:
-    """Return the largest side of the box around the middle 98 % of centers [3, F, N], above 0."""
+    """Return the longest side of the box between percentiles of centers [3, F, N], at least 1e-6."""
     low, high = np.percentile(means.reshape(3, -1), _SIZE_PERCENTILES, axis=1)
     return float(max((high - low).max(), 1e-6))
 
 
-def _on_grid(values: np.ndarray, step: float) -> _Attribute:
-    """Return values [C, F, N] on a grid of ``step``, or a coarser one that reaches all of them."""
+def _quantize_uniformly(values: np.ndarray, step: float) -> _Attribute:
+    """Quantize values [C, F, N] with a step, or with a larger one if their range needs more than 65535."""
     low = values.min(axis=(1, 2), keepdims=True)
-    reach = float((values - low).max())
-    step = max(step, reach / 65535)
-    if np.ptp(values, axis=1).max() <= _STILL * step:
+    extent = float((values - low).max())
+    step = max(step, extent / 65535)
+    if np.ptp(values, axis=1).max() <= _STATIC_TOLERANCE * step:
         values = values[:, :1]
     codes = np.rint((values - low) / step).astype(np.uint16)
     return _Attribute(codes, low[:, 0, 0].tolist(), [step] * len(codes))
 
 
-def _smallest_three(quats: np.ndarray, steps: int) -> _Attribute:
-    """Return quaternions [4, F, N] as the largest component's index and the other three on a grid."""
+def _quantize_quats(quats: np.ndarray, steps: int) -> _Attribute:
+    """Quantize quaternions [4, F, N] as the index of the largest component and the other three.
+
+    The other three are within +-sqrt(1/2); that range is divided into ``steps`` steps.
+    """
     unit = quats / np.maximum(np.linalg.norm(quats, axis=0), 1e-12)
-    if np.ptp(unit, axis=1).max() <= _STILL * np.sqrt(2) / steps:
+    if np.ptp(unit, axis=1).max() <= _STATIC_TOLERANCE * np.sqrt(2) / steps:
         unit = unit[:, :1]
     largest = np.abs(unit).argmax(axis=0)[None]  # [1, F, N]
+    # q and -q are the same rotation: make the largest component positive, so that its sign is known.
     unit = unit * np.where(np.take_along_axis(unit, largest, axis=0) < 0, -1.0, 1.0)
+    # Indices of the components with the largest replaced by 4: sorting puts the other three first, in order.
     others = np.sort(np.where(np.arange(4)[:, None, None] == largest, 4, np.arange(4)[:, None, None]), axis=0)
-    three = np.take_along_axis(unit, others[:3], axis=0)  # [3, F, N] within +-sqrt(1/2)
-    codes = np.rint((three * np.sqrt(0.5) + 0.5) * steps)
+    three = np.take_along_axis(unit, others[:3], axis=0)  # [3, F, N]
+    codes = np.rint((three * np.sqrt(0.5) + 0.5) * steps)  # (three + sqrt(1/2)) / sqrt(2), scaled to steps
     step = float(np.sqrt(2) / steps)
     low = float(-np.sqrt(0.5))
     return _Attribute(
@@ -246,9 +264,12 @@ def _smallest_three(quats: np.ndarray, steps: int) -> _Attribute:
 
 
 def _neighbor_order(codes: np.ndarray) -> np.ndarray:
-    """Return the order of Gaussians along a Z-shaped curve through positions [3, N] uint16."""
-    places = np.zeros(codes.shape[1], np.int64)
+    """Return the order of Gaussians along a Z-order curve through their centers, codes [3, N] uint16.
+
+    The key interleaves the bits of the three codes (Morton code), so that neighbors in the order are close.
+    """
+    keys = np.zeros(codes.shape[1], np.int64)
     for bit in range(16):
         for axis in range(3):
-            places |= (codes[axis].astype(np.int64) >> bit & 1) << (3 * bit + axis)
-    return np.argsort(places, kind="stable")
+            keys |= (codes[axis].astype(np.int64) >> bit & 1) << (3 * bit + axis)
+    return np.argsort(keys, kind="stable")  # stable: equal scenes give equal bytes

@@ -9,120 +9,85 @@ autograd adds the groups up.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ..inputs import RasterInputs, Rasterization
 from . import projection, splat_intrinsics, tile_kernels
 from .projection_backward import project_backward
 from .simd import WIDTH
 from .tiling import SPLATS_PER_SHARE, Tiling, tile_splats
 from .workers import run_shares
 
-RenderMode = Literal["RGB", "D", "ED", "RGB+D", "RGB+ED"]
-
 TILES_PER_SHARE = 8  # fewer are not worth another thread
 MIN_DIVISOR = 1e-10  # of expected depth
 
 
-def rasterize(
-    means: Tensor,
-    quats: Tensor,
-    scales: Tensor,
-    opacities: Tensor,
-    colors: Tensor,
-    viewmats: Tensor,
-    Ks: Tensor,
-    width: int,
-    height: int,
-    *,
-    backgrounds: Tensor | None = None,
-    near_plane: float = 0.01,
-    eps2d: float = 0.3,
-    render_mode: RenderMode = "RGB",
-) -> tuple[Tensor, Tensor, dict[str, Any]]:
-    """Render Gaussians on the CPU, as ``rendering.rasterize`` specifies and has checked.
-
-    Args:
-        means: [N, 3] world units.
-        quats: [N, 4] wxyz, any norm.
-        scales: [N, 3] standard deviations, world units.
-        opacities: [N] in [0, 1].
-        colors: [N, D], or each camera's own [C, N, D].
-        viewmats: [C, 4, 4] world to camera; no gradient.
-        Ks: [C, 3, 3] in pixels; no gradient.
-        width: Pixels.
-        height: Pixels.
-        backgrounds: [C, D] behind colors; nothing is behind depth.
-        near_plane: Nearer Gaussians are culled.
-        eps2d: Variance added to every splat along both image axes, square pixels.
-        render_mode: Colors, depth summed by weight (D) or that over alpha (ED), which comes last.
+def rasterize(inputs: RasterInputs) -> Rasterization:
+    """Rasterize on the CPU.
 
     Returns:
-        renders [C, H, W, D'], alphas [C, H, W, 1], and a dictionary: means2d [C, N, 2] in pixels (a graph
-        node), radii [C, N, 2] int32 in pixels (0 where culled), depths [C, N], width, height, n_cameras,
-        gaussian_ids.
+        As ``rendering.rasterize``.
 
     Raises:
         RuntimeError: More splats meet more tiles than an int32 can number.
     """
-    means, quats, scales, opacities = (_plain(tensor) for tensor in (means, quats, scales, opacities))
-    cameras = projection.pack_cameras(
-        _plain(viewmats).detach().numpy(), _plain(Ks).detach().numpy(), width, height, near_plane, eps2d
+    means, quats, scales, opacities = (
+        _plain(tensor) for tensor in (inputs.means, inputs.quats, inputs.scales, inputs.opacities)
     )
+    cameras = projection.pack_cameras(
+        _plain(inputs.viewmats).detach().numpy(), _plain(inputs.Ks).detach().numpy(),
+        inputs.width, inputs.height, inputs.near_plane, inputs.eps2d,
+    )  # fmt: skip
     means2d, ellipses, depths, radii, tile_rows = _Project.apply(means, quats, scales, opacities, cameras)
     splats = (tensor.detach().numpy() for tensor in (means2d, ellipses, depths, radii, tile_rows))
-    tiling = tile_splats((height, width), *splats)
-    channels = _channels(_plain(colors), depths, render_mode)  # [C, N, D']
-    behind = _channels_behind(backgrounds, channels, render_mode)  # [C, D']
+    tiling = tile_splats((inputs.height, inputs.width), *splats)
+    channels = _channels(inputs, depths)  # [C, N, D']
+    behind = _channels_behind(inputs, channels)  # [C, D']
     groups = (tensor.split(tile_kernels.MAX_CHANNELS, dim=-1) for tensor in (channels, behind))
     images = [_Composite.apply(means2d, ellipses, *group, tiling) for group in zip(*groups, strict=True)]
     alphas = images[0][1]  # [C, H, W, 1]
     renders = images[0][0] if len(images) == 1 else torch.cat([image for image, _ in images], dim=-1)
-    if render_mode in ("ED", "RGB+ED"):
+    if inputs.renders_expected_depth:
         renders = _ExpectDepth.apply(renders, alphas)
-    meta = {
-        "means2d": means2d, "radii": radii, "depths": depths,
-        "width": width, "height": height, "n_cameras": len(cameras), "gaussian_ids": None,
-    }  # fmt: skip
-    return renders, alphas, meta
+    return renders, alphas, inputs.meta(means2d, radii, depths)
 
 
 def warm_up() -> None:
     """Compile every kernel, or load it from the cache, by rendering one Gaussian forward and backward."""
     with torch.inference_mode(False), torch.enable_grad():
-        _render_one()
-
-
-def _render_one() -> None:
-    means, quats = torch.tensor([[0.0, 0.0, 2.0]], requires_grad=True), torch.ones(1, 4)
-    scales, opacities, colors = torch.full((1, 3), 0.1), torch.ones(1), torch.ones(1, 3)
-    Ks = torch.tensor([[[16.0, 0.0, 8.0], [0.0, 16.0, 8.0], [0.0, 0.0, 1.0]]])
-    renders, _, _ = rasterize(means, quats, scales, opacities, colors, torch.eye(4)[None], Ks, 16, 16)
-    renders.sum().backward()
+        inputs = RasterInputs(
+            means=torch.tensor([[0.0, 0.0, 2.0]], requires_grad=True), quats=torch.ones(1, 4),
+            scales=torch.full((1, 3), 0.1), opacities=torch.ones(1), colors=torch.ones(1, 3),
+            viewmats=torch.eye(4)[None],
+            Ks=torch.tensor([[[16.0, 0.0, 8.0], [0.0, 16.0, 8.0], [0.0, 0.0, 1.0]]]), width=16, height=16,
+        )  # fmt: skip
+        renders, _, _ = rasterize(inputs)
+        renders.sum().backward()
 
 
 def _plain(tensor: Tensor) -> Tensor:
     return tensor.to(device="cpu", dtype=torch.float32).contiguous()
 
 
-def _channels(colors: Tensor, depths: Tensor, render_mode: RenderMode) -> Tensor:
-    """Return what is composited [C, N, D']."""
-    if render_mode in ("D", "ED"):
+def _channels(inputs: RasterInputs, depths: Tensor) -> Tensor:
+    """Return the channels [C, N, D'] that the render mode composites."""
+    if not inputs.renders_colors:
         return depths[..., None]
-    colors = colors.expand(*depths.shape, colors.shape[-1])
-    return colors if render_mode == "RGB" else torch.cat([colors, depths[..., None]], dim=-1)
+    colors = _plain(inputs.colors).expand(*depths.shape, -1)
+    return torch.cat([colors, depths[..., None]], dim=-1) if inputs.renders_depth else colors
 
 
-def _channels_behind(backgrounds: Tensor | None, channels: Tensor, render_mode: RenderMode) -> Tensor:
-    """Return what shows through [C, D']."""
+def _channels_behind(inputs: RasterInputs, channels: Tensor) -> Tensor:
+    """Return the backgrounds of all channels [C, D'], 0 for depth."""
     behind = torch.zeros(channels.shape[0], channels.shape[-1])
-    if backgrounds is None or render_mode in ("D", "ED"):
+    if inputs.backgrounds is None or not inputs.renders_colors:
         return behind
-    return torch.cat([_plain(backgrounds), behind[:, backgrounds.shape[-1] :]], dim=-1)
+    return torch.cat([_plain(inputs.backgrounds), behind[:, inputs.backgrounds.shape[-1] :]], dim=-1)
 
 
 class _Project(torch.autograd.Function):

@@ -1,0 +1,59 @@
+"""What the multi-view UNet is conditioned on: text states and reference latents of every frame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .noise import COND, UNCOND, NoiseSource
+
+
+@dataclass(frozen=True, eq=False)
+class Conditioning:
+    """Conditioning of F frames.
+
+    Attributes:
+        uncond_states: [1, K, D] text states of the empty prompt.
+        cond_states: [F, K, D] the same plus the frame's image embedding, weighted by the ramp.
+        references: [F, 2, C, h, w] latents of the blank image (unconditional) and of the frame (conditional).
+    """
+
+    uncond_states: Tensor
+    cond_states: Tensor
+    references: Tensor
+
+    def __len__(self) -> int:
+        """Return F."""
+        return len(self.cond_states)
+
+    def text_states(self, branches: Sequence[int], frames: Sequence[int]) -> Tensor:
+        """Return the text states [GB, K, D] of B frames for each of G branches of guidance."""
+        states = {
+            UNCOND: self.uncond_states.expand(len(frames), -1, -1),
+            COND: self.cond_states[list(frames)],
+        }
+        return torch.cat([states[branch] for branch in branches])
+
+    def noised_references(
+        self, branches: Sequence[int], frames: Sequence[int], noise: NoiseSource, step: int, sigma: float
+    ) -> Tensor:
+        """Return reference latents at a noise level, scaled as UNet input, [GB, C, h, w].
+
+        Args:
+            branches: G branches of guidance; each has noise of its own.
+            frames: B frames.
+            noise: Source of the noise.
+            step: Diffusion step, which the noise depends on.
+            sigma: Noise level.
+        """
+        clean = self.references[list(frames)][:, list(branches)].transpose(0, 1)  # [G, B, C, h, w]
+        shape = tuple(clean.shape[2:])
+        fresh = torch.stack([
+            torch.stack([noise.reference(frame, step, branch, shape) for frame in frames])
+            for branch in branches
+        ]).to(clean)  # fmt: skip
+        return ((clean + sigma * fresh) / math.sqrt(sigma**2 + 1)).flatten(0, 1)

@@ -1,0 +1,128 @@
+"""The table of export formats, which the node STAG4D Export and the command ``stag4d export`` share.
+
+A format holds one frame of a scene or all of them. Formats of one frame are written as a single file or, by
+``write_splat_sequence``, as a folder with one file a frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ..atomic import write_whole
+from ..progress import Monitor, silent
+from ..scene import GaussianModel4D, Gaussians
+from .fourdgs import write_4dgs
+from .html import write_html
+from .ply import encode_ply
+from .s4d import Precision, encode_s4d, write_s4d
+from .spz import encode_spz
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportFormat:
+    """A file format to which a scene can be written.
+
+    Attributes:
+        name: Name by which users choose the format.
+        suffix: File name suffix, lower case, with its dot.
+        description: What the file holds, one line without a full stop.
+        write: Writes a scene: ``write(path, model, *, monitor=silent, **options)``. It makes the folder of
+            the file and calls the monitor after each frame. It raises RuntimeError if the file cannot be
+            written or a package is missing, ValueError if the format cannot hold the scene, and what the
+            monitor raises; no partial file is left.
+        options: Names of the keyword arguments that ``write`` takes besides ``monitor``, all optional.
+        encode_frame: Encodes the Gaussians of one frame as a file; None if the format holds the whole scene.
+    """
+
+    name: str
+    suffix: str
+    description: str
+    write: Callable[..., None]
+    options: tuple[str, ...] = ()
+    encode_frame: Callable[[Gaussians], bytes] | None = None
+
+    @property
+    def holds_one_frame(self) -> bool:
+        """Return whether a file holds one frame instead of the whole scene."""
+        return self.encode_frame is not None
+
+
+def _frame_format(
+    name: str, suffix: str, description: str, encode: Callable[[Gaussians], bytes]
+) -> ExportFormat:
+    """Return a format of one frame, chosen by the option ``frame_time``, 0 (first) to 1 (last)."""
+
+    @torch.no_grad()
+    def write(
+        path: str | Path, model: GaussianModel4D, *, monitor: Monitor = silent, frame_time: float = 0.0
+    ) -> None:
+        if not 0 <= frame_time <= 1:
+            raise ValueError(f"{name}: frame_time is {frame_time:g}; expected 0 (first frame) to 1 (last).")
+        content = encode(model.at(torch.tensor([frame_time], device=model.device))[0])
+        monitor("export", 1, 1)
+        write_whole(path, content)
+
+    return ExportFormat(
+        name=name,
+        suffix=suffix,
+        description=description,
+        write=write,
+        options=("frame_time",),
+        encode_frame=encode,
+    )
+
+
+def _write_4dgs(path: str | Path, model: GaussianModel4D, *, monitor: Monitor = silent) -> None:
+    """Write a ``.4dgs`` file."""
+    write_4dgs(path, model, monitor)
+
+
+def _write_s4d(
+    path: str | Path, model: GaussianModel4D, *, monitor: Monitor = silent, precision: Precision = "full"
+) -> None:
+    """Write an ``.s4d`` file, whose novel views are the Zero123++ rig around the input camera."""
+    write_s4d(path, model, precision=precision, monitor=monitor)
+
+
+def _write_html(
+    path: str | Path, model: GaussianModel4D, *, monitor: Monitor = silent, precision: Precision = "full"
+) -> None:
+    """Write a page titled after its file, without the underscore that ComfyUI puts after file numbers."""
+    stem = Path(path).stem
+    write_html(path, encode_s4d(model, precision=precision, monitor=monitor), stem.rstrip("_") or stem)
+
+
+EXPORT_FORMATS: dict[str, ExportFormat] = {
+    entry.name: entry
+    for entry in (
+        _frame_format("ply", ".ply", "one frame as a 3DGS file", encode_ply),
+        _frame_format(
+            "spz", ".spz", "one frame in a quarter of the size of a PLY, needs the package gsply", encode_spz
+        ),
+        ExportFormat(
+            name="4dgs",
+            suffix=".4dgs",
+            description="the moving scene in one file, needs the package fourdgs",
+            write=_write_4dgs,
+        ),
+        ExportFormat(
+            name="html",
+            suffix=".html",
+            description="a web page that plays the scene",
+            write=_write_html,
+            options=("precision",),
+        ),
+        ExportFormat(
+            name="clip",
+            suffix=".s4d",
+            description="the moving scene for the viewer, as the web page holds it",
+            write=_write_s4d,
+            options=("precision",),
+        ),
+    )
+}
+"""Formats by name. Videos are made by rendering, so the command adds a format of its own for mp4."""

@@ -1,0 +1,120 @@
+"""Where the alpha of an image comes from: a mask, its own alpha channel, or its plain background.
+
+Alphas are straight, 0..1; a pixel belongs to the object where its alpha is above 0.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..progress import Monitor, silent
+from .background import alpha_from_border
+
+
+def object_alphas(images: Tensor, alphas: Tensor | None = None, *, subject: str = "frames") -> Tensor:
+    """Return the alpha of the object in every image: as given, else the image's own, else from the border.
+
+    Args:
+        images: [F, H, W, 3], or [F, H, W, 4] with alpha; floats 0..1, or uint8.
+        alphas: [F, H, W], floats 0..1 or uint8; None takes the alpha channel of ``images``, or without one
+            computes alpha from the plain background (``alpha_from_border``).
+        subject: What the images are, for error messages.
+
+    Returns:
+        Alphas [F, H, W], float32 0..1.
+
+    Raises:
+        ValueError: if there are no images, shapes do not match, a value is not finite, an image has no
+            object, no image has background, or a background is not plain where alpha is computed from it.
+    """
+    check_shapes(images, alphas, subject)
+    return alphas_of_frames(images, alphas, range(len(images)), subject)
+
+
+def check_shapes(images: Tensor, alphas: Tensor | None, subject: str) -> None:
+    """Raise ValueError unless images are [F, H, W, 3 or 4], F > 0, and alphas are [F, H, W] or None."""
+    if images.ndim != 4 or images.shape[-1] not in (3, 4):
+        raise ValueError(f"{subject}: images have shape {list(images.shape)}; expected [F, H, W, 3 or 4].")
+    count, height, width = images.shape[:3]
+    if count < 1:
+        raise ValueError(f"{subject}: no frames; expected at least one.")
+    if alphas is None:
+        return
+    if alphas.ndim != 3 or len(alphas) != count:
+        raise ValueError(
+            f"{subject}: alphas have shape {list(alphas.shape)}; expected {[count, height, width]}, "
+            "one for each image."
+        )
+    if alphas.shape != images.shape[:3]:
+        raise ValueError(
+            f"{subject}: alphas of {alphas.shape[2]}x{alphas.shape[1]} pixels; expected {width}x{height}, "
+            "as the images."
+        )
+
+
+def alphas_of_frames(
+    images: Tensor,
+    alphas: Tensor | None,
+    frames: Sequence[int],
+    subject: str,
+    names: Sequence[str] | None = None,
+    monitor: Monitor = silent,
+) -> Tensor:
+    """Return the alphas [T, H, W] of T frames of a batch that ``check_shapes`` accepts.
+
+    Args:
+        images: [F, H, W, 3 or 4].
+        alphas: [F, H, W], or None.
+        frames: T indices, 0 to F - 1; other frames are neither read nor checked.
+        subject: What the images are, for error messages.
+        names: F names for error messages; None numbers the images from 0.
+        monitor: Called after each frame, the first half of 2 T units of the stage ``crop``.
+
+    Raises:
+        ValueError: see ``object_alphas``.
+    """
+    found = []
+    for frame in frames:
+        name = f"image {frame}" if names is None else names[frame]
+        given = None if alphas is None else alphas[frame]
+        found.append(_frame_alpha(images[frame], given, f"{subject}: {name}"))
+        monitor("crop", len(found), 2 * len(frames))
+    stacked = torch.stack(found)
+    if stacked.min() > 0.5:
+        raise ValueError(
+            f"{subject}: no background, alpha is at least {stacked.min():.2g} everywhere; expected "
+            "background around the object."
+        )
+    return stacked
+
+
+def as_float(image: Tensor) -> Tensor:
+    """Return an image as float32 0..1; long videos stay uint8 in memory and are converted frame by frame."""
+    return image.float() / 255 if image.dtype == torch.uint8 else image.float()
+
+
+def _frame_alpha(image: Tensor, alpha: Tensor | None, name: str) -> Tensor:
+    """Return the alpha of one image, float32 [H, W]; raises ValueError that begins with its name."""
+    image = as_float(image)
+    if not image.isfinite().all():
+        raise ValueError(f"{name} has pixels that are not finite; expected 0 to 1.")
+    if alpha is not None:
+        alpha = as_float(alpha)
+    elif image.shape[-1] == 4:
+        alpha = image[..., 3]
+    else:
+        try:
+            alpha = alpha_from_border(image)
+        except ValueError as error:
+            raise ValueError(f"{name} has no alpha and no {error}") from error
+    if not alpha.isfinite().all():
+        raise ValueError(f"{name} has alpha values that are not finite; expected 0 to 1.")
+    if alpha.max() <= 0.5:
+        raise ValueError(
+            f"{name} has no object, its largest alpha is {alpha.max():g}; expected more than 0.5 somewhere "
+            "in every image."
+        )
+    return alpha.clamp(0, 1)

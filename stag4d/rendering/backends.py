@@ -1,0 +1,118 @@
+"""The rasterization backends: which one renders on a device, and whether it is available there.
+
+A backend's module is imported when it is first selected, so importing this package needs neither gsplat nor
+Numba.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import logging
+from collections.abc import Callable
+from typing import TypeAlias
+
+import torch
+
+from .inputs import RasterInputs, Rasterization
+
+BACKENDS = ("auto", "gsplat", "numba", "torch")
+_MODULES = {"gsplat": ".gsplat_backend", "numba": ".numba.backend", "torch": ".torch.backend"}
+
+Backend: TypeAlias = Callable[[RasterInputs], Rasterization]
+
+_logger = logging.getLogger(__name__)
+
+
+def select_backend(device: torch.device | str, backend: str = "auto") -> str:
+    """Return the name of the backend that renders on a device.
+
+    "auto" is gsplat on CUDA when it imports and its kernels are built, Numba on the CPU when it is installed,
+    and torch otherwise. That choice is logged once per process, with what to install for a faster one.
+
+    Args:
+        device: Device of the Gaussians.
+        backend: "auto", or the backend to use.
+
+    Returns:
+        "gsplat", "numba" or "torch".
+
+    Raises:
+        ValueError: The backend is unknown or does not support this device.
+        RuntimeError: The backend is not installed or does not work.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(f"backend: unknown {backend!r}; expected one of {', '.join(BACKENDS)}.")
+    device_type = torch.device(device).type
+    if backend == "auto":
+        return _fastest_backend(device_type)
+    if backend == "torch":
+        return backend
+    supported = "cuda" if backend == "gsplat" else "cpu"
+    if device_type != supported:
+        raise ValueError(
+            f"backend: {backend!r} cannot render on {device_type}; "
+            f"move the tensors to {supported} or use 'auto'."
+        )
+    reason = _unavailable_reason(backend)
+    if reason is not None:
+        raise RuntimeError(f"backend: {backend!r} is not available: {reason}.")
+    return backend
+
+
+def backend_for(inputs: RasterInputs, backend: str = "auto") -> Backend:
+    """Return the function that rasterizes these inputs; float64 is rendered by torch only.
+
+    Args:
+        inputs: What will be rasterized.
+        backend: One of ``BACKENDS``.
+
+    Raises:
+        ValueError: The backend is unknown or supports neither the device nor the dtype of the inputs.
+        RuntimeError: The backend is not installed or does not work.
+    """
+    means = inputs.means
+    if means.dtype == torch.float32:
+        return _load(select_backend(means.device, backend))
+    selected = "torch" if backend == "auto" else select_backend(means.device, backend)
+    if selected != "torch":
+        raise ValueError(
+            f"backend: {backend!r} cannot render {means.dtype}; use torch.float32 or backend 'torch'."
+        )
+    return _load(selected)
+
+
+@functools.cache  # so that the choice is logged once
+def _fastest_backend(device_type: str) -> str:
+    """Return the fastest backend that is available for a type of device."""
+    fastest = {"cuda": "gsplat", "cpu": "numba"}.get(device_type)
+    if fastest is None:
+        _logger.warning("Rasterizing with torch on %s: slow, but no other backend supports it.", device_type)
+        return "torch"
+    reason = _unavailable_reason(fastest)
+    if reason is None:
+        _logger.info("Rasterizing with %s on %s.", fastest, device_type)
+        return fastest
+    _logger.warning("Rasterizing with torch on %s, slower than %s: %s.", device_type, fastest, reason)
+    return "torch"
+
+
+@functools.cache
+def _unavailable_reason(backend: str) -> str | None:
+    """Return why gsplat or Numba cannot render here and what to do about it; None if it can."""
+    if backend == "gsplat":
+        from . import gsplat_backend
+
+        return gsplat_backend.unavailable_reason()
+    try:
+        _load("numba")
+    except (ImportError, OSError, RuntimeError) as error:  # its compiled library may not load
+        return f"Numba does not import ({error}); pip install numba"
+    return None
+
+
+@functools.cache
+def _load(backend: str) -> Backend:
+    """Import a backend's module and return its ``rasterize``."""
+    function: Backend = importlib.import_module(_MODULES[backend], __package__).rasterize
+    return function

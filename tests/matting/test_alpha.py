@@ -1,0 +1,88 @@
+"""Alphas given, of the images or from a plain background, and the images that have none."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from simple_images import box_frames, with_frame_set_to
+
+from stag4d.matting import object_alphas, prepare_frames
+
+IMAGES, ALPHAS = box_frames(8, 10, *[(2, 2, 4, 4)] * 3)
+STRIPES = (torch.arange(10) % 2).float()[None, None, :, None].expand(3, 8, 10, 3)
+
+
+def test_given_alphas_take_precedence_over_the_images_alpha_and_that_over_the_border():
+    images, box = box_frames(12, 12, (4, 4, 4, 4))
+    _, other = box_frames(12, 12, (1, 1, 3, 3))
+    with_alpha = torch.cat([images, other[..., None]], dim=-1)
+    assert torch.equal(object_alphas(images), box)
+    assert torch.equal(object_alphas(with_alpha), other)
+    assert torch.equal(object_alphas(with_alpha, box), box)
+
+
+@pytest.mark.parametrize("source", ["given", "alpha", "border"])
+def test_uint8_images_equal_float_images(source):
+    generator = torch.Generator().manual_seed(0)
+    _, alphas = box_frames(12, 12, (3, 3, 4, 5), (5, 4, 4, 5))
+    pixels = torch.randint(0, 200, (2, 12, 12, 3), generator=generator, dtype=torch.uint8)
+    pixels[alphas == 0] = 255  # a plain background
+    if source == "alpha":
+        soft = torch.where(alphas > 0, 201, 3).byte()
+        pixels = torch.cat([pixels, soft[..., None]], dim=-1)
+    given = alphas if source == "given" else None
+    from_bytes = prepare_frames(pixels, given, size=8, margin=0.1)
+    from_floats = prepare_frames(pixels.float() / 255, given, size=8, margin=0.1)
+    for found, expected in zip(from_bytes, from_floats, strict=True):
+        assert torch.equal(found, expected)
+    assert 0.1 < from_bytes[0][from_bytes[1] > 0.5].mean() < 0.7  # scaled to 0..1, neither black nor clipped
+    assert torch.equal(object_alphas(pixels, given), object_alphas(pixels.float() / 255, given))
+    assert object_alphas(pixels, given).max() == (201 / 255 if source == "alpha" else 1)
+
+
+def test_uint8_alphas_equal_float_alphas():
+    images, alphas = box_frames(12, 12, (3, 3, 6, 6))
+    levels = (alphas * 252 + 3).to(torch.uint8)  # 3 of 255 outside is faint, not opaque
+    as_bytes = (images * 255).round().to(torch.uint8)
+    torch.testing.assert_close(object_alphas(as_bytes, levels), levels / 255)
+    found = prepare_frames(as_bytes, levels, size=8, margin=0.1)
+    expected = prepare_frames(as_bytes / 255, levels / 255, size=8, margin=0.1)
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("images", "alphas", "message"),
+    [
+        (IMAGES[:0], ALPHAS[:0], "frames: no frames; expected at least one"),
+        (IMAGES[..., :1], ALPHAS, r"images have shape \[3, 8, 10, 1\]; expected \[F, H, W, 3 or 4\]"),
+        (IMAGES, ALPHAS[:1], r"alphas have shape \[1, 8, 10\]; expected \[3, 8, 10\], one for each image"),
+        (IMAGES, ALPHAS[:, :6], "alphas of 10x6 pixels; expected 10x8, as the images"),
+        (
+            IMAGES,
+            with_frame_set_to(ALPHAS, 1, 0.25),
+            r"image 1 has no object, its largest alpha is 0\.25; expected more than 0\.5",
+        ),
+        (torch.ones_like(IMAGES), None, "image 0 has no object, its largest alpha is 0; expected"),
+        (IMAGES, torch.ones_like(ALPHAS), "frames: no background, alpha is at least 1 everywhere; expected"),
+        (with_frame_set_to(IMAGES, 2, math.nan), ALPHAS, "image 2 has pixels that are not finite"),
+        (IMAGES, with_frame_set_to(ALPHAS, 2, math.inf), "image 2 has alpha values that are not finite"),
+        (STRIPES, None, "image 0 has no alpha and no plain background: 0% of the border"),
+    ],
+)
+def test_images_without_usable_alpha_are_rejected(images, alphas, message):
+    with pytest.raises(ValueError, match=message):
+        prepare_frames(images, alphas, size=8, margin=0.1)
+    with pytest.raises(ValueError, match=message):
+        object_alphas(images, alphas)
+
+
+def test_rejected_image_is_named_by_its_index_or_name():
+    alphas = with_frame_set_to(ALPHAS, 2, 0.0)
+    with pytest.raises(ValueError, match="frames: image 2 has no object"):
+        prepare_frames(IMAGES, alphas, num_frames=2, size=8, margin=0.1)
+    with pytest.raises(ValueError, match=r"frames: c\.png has no object"):
+        prepare_frames(IMAGES, alphas, size=8, margin=0.1, names=["a.png", "b.png", "c.png"])
+    with pytest.raises(ValueError, match="views: image 2 has no object"):
+        object_alphas(IMAGES, alphas, subject="views")

@@ -1,0 +1,194 @@
+"""The selection of a backend, the availability of gsplat, and the arguments that gsplat is called with."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+from stag4d.rendering import BACKENDS, backends, gsplat_backend, select_backend
+from stag4d.rendering.inputs import RasterInputs
+from stag4d.rendering.torch import backend as torch_backend
+
+
+@pytest.fixture
+def no_cached_selection() -> Iterator[None]:
+    """Clear the caches of the selection, before and after."""
+    cached = (backends._fastest_backend, backends._unavailable_reason, backends._load)
+    for function in cached:
+        function.cache_clear()
+    yield
+    for function in cached:
+        function.cache_clear()
+
+
+@pytest.fixture
+def gsplat_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Make an importable gsplat without kernels, and a CUDA device."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path / "extensions"))
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "gsplat" / "cuda").mkdir(parents=True)
+    (tmp_path / "gsplat" / "__init__.py").touch()
+    (tmp_path / "gsplat" / "cuda" / "__init__.py").touch()
+    (tmp_path / "gsplat" / "cuda" / "_backend.py").write_text("raise AssertionError('would compile')")
+    yield tmp_path
+    for name in [name for name in sys.modules if name.split(".")[0] == "gsplat"]:
+        del sys.modules[name]
+
+
+def test_importing_the_package_imports_neither_numba_nor_gsplat():
+    """They are imported when they are selected."""
+    code = "import sys, stag4d.rendering; sys.exit(bool({'numba', 'gsplat'} & set(sys.modules)))"
+    root = Path(torch_backend.__file__).parents[3]
+    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+def test_numba_is_selected_on_the_cpu(no_cached_selection: None):
+    pytest.importorskip("numba")
+    assert select_backend("cpu") == "numba"
+    assert select_backend(torch.device("cpu"), "numba") == "numba"
+
+
+def test_selection_is_logged_once_with_what_to_install(no_cached_selection: None, monkeypatch, caplog):
+    """Without Numba torch renders."""
+    monkeypatch.setitem(sys.modules, "stag4d.rendering.numba.backend", None)  # makes its import fail
+    with caplog.at_level(logging.INFO, logger="stag4d.rendering"):
+        assert [select_backend("cpu") for _ in range(3)] == ["torch"] * 3
+    assert len(caplog.records) == 1
+    assert "pip install numba" in caplog.text
+    with pytest.raises(RuntimeError, match=r"^backend: 'numba' is not available: Numba does not import"):
+        select_backend("cpu", "numba")
+
+
+def test_numba_is_unavailable_when_its_library_does_not_load(no_cached_selection: None, monkeypatch):
+    """For instance when llvmlite was built for another system."""
+
+    def broken(name: str, package: str) -> None:
+        raise OSError("libllvmlite.so: cannot open")
+
+    monkeypatch.setattr("importlib.import_module", broken)
+    reason = backends._unavailable_reason("numba")
+    assert reason == "Numba does not import (libllvmlite.so: cannot open); pip install numba"
+
+
+def test_torch_is_selected_where_no_other_backend_is_available(no_cached_selection: None, monkeypatch):
+    """On other devices, and on CUDA without gsplat."""
+    monkeypatch.setattr(gsplat_backend, "unavailable_reason", lambda: "not installed; pip install it")
+    assert select_backend("mps") == "torch"
+    assert select_backend("cuda:0") == "torch"
+    assert select_backend("cuda", "torch") == "torch"
+    with pytest.raises(RuntimeError, match=r"^backend: 'gsplat' is not available: not installed; pip"):
+        select_backend("cuda", "gsplat")
+
+
+def test_gsplat_is_selected_on_cuda_when_it_is_available(no_cached_selection: None, monkeypatch):
+    monkeypatch.setattr(gsplat_backend, "unavailable_reason", lambda: None)
+    assert select_backend("cuda") == "gsplat"
+    assert select_backend("cuda:1", "gsplat") == "gsplat"
+
+
+@pytest.mark.parametrize(
+    ("device", "backend", "message"),
+    [
+        ("cpu", "gsplat", "backend: 'gsplat' cannot render on cpu; move the tensors to cuda or use 'auto'."),
+        ("cuda", "numba", "backend: 'numba' cannot render on cuda; move the tensors to cpu or use 'auto'."),
+        ("cpu", "metal", "backend: unknown 'metal'; expected one of auto, gsplat, numba, torch."),
+    ],
+)
+def test_backend_that_does_not_support_the_device_is_an_error(device: str, backend: str, message: str):
+    with pytest.raises(ValueError) as error:
+        select_backend(device, backend)
+    assert str(error.value) == message
+
+
+def test_gsplat_needs_a_device_and_its_package(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "no CUDA device" in str(gsplat_backend.unavailable_reason())
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert gsplat_backend.unavailable_reason() == "gsplat is not installed; pip install gsplat"
+
+
+def test_checking_gsplat_compiles_nothing(gsplat_folder: Path):
+    """The reason names the command that builds the kernels; in this test compiling would raise."""
+    assert "are not built; run python -c" in str(gsplat_backend.unavailable_reason())
+
+
+def test_gsplat_with_compiled_kernels_is_available(gsplat_folder: Path):
+    """A library in torch's extension folder, if it loads."""
+    build = gsplat_folder / "extensions" / "gsplat_cuda"
+    build.mkdir(parents=True, exist_ok=True)
+    (build / "gsplat_cuda.so").touch()
+    backend = gsplat_folder / "gsplat" / "cuda" / "_backend.py"
+    backend.write_text("_C = None")
+    assert "do not load" in str(gsplat_backend.unavailable_reason())
+    del sys.modules["gsplat.cuda._backend"]
+    backend.write_text("raise ImportError('undefined symbol')")
+    assert "do not load" in str(gsplat_backend.unavailable_reason())
+    backend.write_text("_C = object()  # the kernels")
+    assert gsplat_backend.unavailable_reason() is None
+
+
+def test_gsplat_wheel_with_kernels_is_available_unless_it_fails_to_import(gsplat_folder: Path):
+    """A wheel built for another torch does not import; that must not start a compilation."""
+    (gsplat_folder / "gsplat" / "csrc.py").write_text("raise ImportError('undefined symbol')")
+    assert "are not built" in str(gsplat_backend.unavailable_reason())
+    (gsplat_folder / "gsplat" / "csrc.py").write_text("loaded = True  # the kernels")
+    (gsplat_folder / "gsplat" / "cuda" / "_backend.py").write_text("from gsplat import csrc as _C")
+    assert gsplat_backend.unavailable_reason() is None
+    (gsplat_folder / "gsplat" / "__init__.py").write_text("raise OSError('libcudart.so.12')")
+    for name in [name for name in sys.modules if name.split(".")[0] == "gsplat"]:
+        del sys.modules[name]
+    assert "does not import (libcudart.so.12)" in str(gsplat_backend.unavailable_reason())
+
+
+def test_gsplat_is_called_unpacked_and_without_gaussians_that_are_not_finite(random_scene, monkeypatch):
+    """A stand-in for the library records the arguments and renders with the reference."""
+    recorded: dict[str, Any] = {}
+    parameters = ("means", "quats", "scales", "opacities", "colors", "viewmats", "Ks", "width", "height")
+
+    def rasterization(*arguments: Any, packed: bool, **options: Any) -> Any:
+        recorded.update(options, packed=packed, opacities=arguments[3])
+        inputs = RasterInputs(**dict(zip(parameters, arguments, strict=True)), **options)
+        renders, alphas, meta = torch_backend.rasterize(inputs)
+        return renders, alphas, meta | {"tile_size": 16}
+
+    library = ModuleType("gsplat")
+    library.rasterization = rasterization  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "gsplat", library)
+    scene = random_scene(9)
+    scales, quats = scene.scales.clone(), scene.quats.clone()
+    scales[2, 1], quats[4] = float("nan"), 0.0
+    backgrounds = torch.tensor([[1.0, 0.5, 0.2], [0.1, 0.8, 0.3]])
+    inputs = replace(scene, scales=scales, quats=quats).inputs(
+        backgrounds=backgrounds, near_plane=0.2, render_mode="RGB+D"
+    )
+    renders, _, meta = gsplat_backend.rasterize(inputs)
+    assert renders.shape == (2, 41, 52, 4)
+    assert set(meta) == {"means2d", "radii", "depths", "width", "height", "n_cameras", "gaussian_ids"}
+    assert (recorded["packed"], recorded["near_plane"], recorded["eps2d"]) == (False, 0.2, 0.3)
+    assert recorded["render_mode"] == "RGB+D"
+    assert recorded["backgrounds"] is backgrounds
+    assert (recorded["opacities"] == 0).nonzero().flatten().tolist() == [2, 4]
+
+
+def test_gsplat_is_not_called_without_gaussians(random_scene, monkeypatch):
+    """It would divide by their number; an import would fail here."""
+    monkeypatch.setitem(sys.modules, "gsplat", None)
+    renders, _, _ = gsplat_backend.rasterize(random_scene(0).inputs())
+    assert not renders.any()
+
+
+def test_backend_names_are_stable():
+    """Commands and nodes offer them as choices."""
+    assert BACKENDS == ("auto", "gsplat", "numba", "torch")

@@ -1,0 +1,197 @@
+// The WebGL context that all players of a page share: browsers drop the oldest context when a page has more
+// than sixteen. Each player copies its image from here to its own 2D canvas.
+
+import { cameraAxes, radians } from "./camera.mjs";
+import { ViewerError } from "./errors.mjs";
+import { FRAGMENT_SHADER, SPLATS_PER_INSTANCE, VERTEX_SHADER } from "./shaders.mjs";
+
+const GROWTH = 128; // pixels: the canvas grows in steps, not with each pixel while a window is resized
+const INDICES_PER_SPLAT = 6;
+
+/** @type {SharedContext | null} */
+let shared = null;
+
+/**
+ * Return the page's context; the first call creates it.
+ * @returns {SharedContext}
+ * @throws {ViewerError} if the browser has no WebGL2
+ */
+export function sharedContext() {
+  shared ??= new SharedContext();
+  return shared;
+}
+
+/**
+ * Call back when the context is lost or restored, until the signal aborts; never without WebGL2.
+ * @param {() => void} onChange
+ * @param {AbortSignal} signal
+ */
+export function observeContext(onChange, signal) {
+  try {
+    const { observers } = sharedContext();
+    observers.add(onChange);
+    signal.addEventListener("abort", () => observers.delete(onChange));
+  } catch (error) {
+    if (!(error instanceof ViewerError)) throw error;
+  }
+}
+
+/**
+ * Camera, size and background of an image.
+ * @typedef {object} ImageSettings
+ * @property {import("./camera.mjs").View} view
+ * @property {number} width pixels
+ * @property {number} height pixels
+ * @property {number[]} background red, green, blue, alpha
+ */
+
+/** Draws splats. Owns the context and the program, and sets both up again after a lost context. */
+class SharedContext {
+  canvas = document.createElement("canvas");
+  /** Called when the context is lost or restored. @type {Set<() => void>} */
+  observers = new Set();
+  /** Number of times the context was restored: textures of earlier generations no longer exist. */
+  generation = 0;
+  gl;
+  /** @type {Record<string, WebGLUniformLocation>} */
+  #uniforms = {};
+
+  constructor() {
+    const gl = this.canvas.getContext("webgl2", { antialias: false, depth: false, stencil: false });
+    if (!gl) {
+      throw new ViewerError(
+        "This browser has no WebGL2, which the viewer needs. Use another browser, or enable hardware " +
+          "acceleration in the settings of this one.",
+      );
+    }
+    this.gl = gl;
+    this.#setUp();
+    this.canvas.addEventListener("webglcontextlost", (event) => {
+      event.preventDefault(); // asks the browser to restore it
+      this.#notify();
+    });
+    this.canvas.addEventListener("webglcontextrestored", () => {
+      this.generation += 1;
+      this.#setUp();
+      this.#notify();
+    });
+  }
+
+  get isLost() {
+    return this.gl.isContextLost();
+  }
+
+  /**
+   * Draw splats into the canvas's lower left corner.
+   * @param {import("./s4d.mjs").S4DFile} file
+   * @param {import("./textures.mjs").SceneTextures} textures
+   * @param {[number, number]} layers of the earlier and the later frame
+   * @param {number} fraction 0 at the earlier frame, 1 at the later
+   * @param {ImageSettings} settings
+   */
+  draw(file, textures, layers, fraction, { view, width, height, background }) {
+    const gl = this.gl;
+    const at = this.#uniforms;
+    const { numGaussians, grids } = file.header;
+    this.#grow(width, height);
+    gl.viewport(0, 0, width, height);
+    const [red, green, blue, alpha] = background;
+    gl.clearColor(red * alpha, green * alpha, blue * alpha, alpha);
+    gl.clear(gl.COLOR_BUFFER_BIT);
+    textures.bind();
+    gl.uniform1i(at.count, numGaussians);
+    gl.uniform1i(at.width, file.width);
+    gl.uniform2i(at.layers, ...layers);
+    gl.uniform1f(at.fraction, fraction);
+    gl.uniform3fv(at.meansLow, grids.means.low);
+    gl.uniform3fv(at.meansStep, grids.means.step);
+    gl.uniform3fv(at.scalesLow, grids.log_scales.low);
+    gl.uniform3fv(at.scalesStep, grids.log_scales.step);
+    gl.uniform3fv(at.quatsLow, grids.quats.low.slice(1));
+    gl.uniform3fv(at.quatsStep, grids.quats.step.slice(1));
+    gl.uniform4fv(at.rgbaLow, [...grids.colors.low, ...grids.opacities.low]);
+    gl.uniform4fv(at.rgbaStep, [...grids.colors.step, ...grids.opacities.step]);
+    const { right, down, forward, center } = cameraAxes(view);
+    const rows = [right, down, forward];
+    const columns = [0, 1, 2].flatMap((axis) => rows.map((row) => row[axis])); // GLSL is column-major
+    gl.uniformMatrix3fv(at.rotation, false, columns);
+    const translation = rows.map((row) => -dot(row, center));
+    gl.uniform3fv(at.translation, translation);
+    const focal = (0.5 * height) / Math.tan(radians(view.fovy) / 2);
+    gl.uniform2f(at.focal, focal, focal);
+    gl.uniform2f(at.size, width, height);
+    const instances = Math.ceil(numGaussians / SPLATS_PER_INSTANCE);
+    const indices = SPLATS_PER_INSTANCE * INDICES_PER_SPLAT;
+    gl.drawElementsInstanced(gl.TRIANGLES, indices, gl.UNSIGNED_SHORT, 0, instances);
+  }
+
+  /** Set up the program, the uniform locations and the index buffer in a new context. */
+  #setUp() {
+    const gl = this.gl;
+    const program = link(gl);
+    gl.useProgram(program);
+    const count = gl.getProgramParameter(program, gl.ACTIVE_UNIFORMS);
+    for (let index = 0; index < count; index++) {
+      const name = /** @type {WebGLActiveInfo} */ (gl.getActiveUniform(program, index)).name;
+      this.#uniforms[name] = /** @type {WebGLUniformLocation} */ (gl.getUniformLocation(program, name));
+    }
+    ["geometry", "rgba", "order"].forEach((name, unit) => gl.uniform1i(this.#uniforms[name], unit));
+    gl.enable(gl.BLEND);
+    gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA); // colors are premultiplied by alpha
+    const corners = Array.from({ length: SPLATS_PER_INSTANCE }, (_, splat) =>
+      [0, 1, 2, 2, 1, 3].map((corner) => 4 * splat + corner),
+    );
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer());
+    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, new Uint16Array(corners.flat()), gl.STATIC_DRAW);
+  }
+
+  /**
+   * @param {number} width
+   * @param {number} height
+   */
+  #grow(width, height) {
+    const { canvas } = this;
+    if (canvas.width < width) canvas.width = Math.ceil(width / GROWTH) * GROWTH;
+    if (canvas.height < height) canvas.height = Math.ceil(height / GROWTH) * GROWTH;
+  }
+
+  #notify() {
+    for (const observer of this.observers) observer();
+  }
+}
+
+/**
+ * @param {WebGL2RenderingContext} gl
+ * @returns {WebGLProgram}
+ */
+function link(gl) {
+  const program = gl.createProgram();
+  const sources = [
+    [gl.VERTEX_SHADER, VERTEX_SHADER],
+    [gl.FRAGMENT_SHADER, FRAGMENT_SHADER],
+  ];
+  for (const [kind, source] of /** @type {[number, string][]} */ (sources)) {
+    const shader = /** @type {WebGLShader} */ (gl.createShader(kind));
+    gl.shaderSource(shader, source);
+    gl.compileShader(shader);
+    gl.attachShader(program, shader);
+    gl.deleteShader(shader); // takes effect when the program is deleted
+  }
+  gl.linkProgram(program);
+  if (!gl.getProgramParameter(program, gl.LINK_STATUS) && !gl.isContextLost()) {
+    const shaders = gl.getAttachedShaders(program) ?? [];
+    const log = [...shaders.map((shader) => gl.getShaderInfoLog(shader)), gl.getProgramInfoLog(program)];
+    throw new ViewerError(
+      `This graphics driver cannot compile the viewer's shaders: ${log.join(" ").trim()}`,
+    );
+  }
+  return program;
+}
+
+/**
+ * @param {number[]} a
+ * @param {number[]} b
+ */
+function dot(a, b) {
+  return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+}
