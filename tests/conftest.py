@@ -1,4 +1,4 @@
-"""What several test folders share: the pack as its host sees it, and a scene whose motion is known."""
+"""Shared fixtures: repeatable random numbers, the pack as ComfyUI loads it, and a scene with known motion."""
 
 import importlib.util
 import sys
@@ -8,13 +8,22 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    """Seed torch's global generator, so that no test depends on those before it."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
 def pack() -> Iterator[ModuleType]:
-    """The whole pack as the host loads it: under a name made from its path, with a stand-in for the host."""
+    """The pack as ComfyUI loads it, under a name made from its path, with ``tests/support/fake_host``."""
     name = str(ROOT).replace(".", "_x_")
     entry, folders = ROOT / "__init__.py", [str(ROOT)]
     spec = importlib.util.spec_from_file_location(name, entry, submodule_search_locations=folders)
@@ -28,7 +37,7 @@ def pack() -> Iterator[ModuleType]:
 
 @pytest.fixture
 def host_folders(pack: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The stand-in host's base folder, with input, output and temp in it."""
+    """The fake host's base folder, with input, output and temp in it."""
     for name in ("input", "output", "temp"):
         (tmp_path / name).mkdir()
     monkeypatch.setattr(sys.modules["folder_paths"], "base", tmp_path)
@@ -46,7 +55,7 @@ class Slide(torch.nn.Module):
 
 @pytest.fixture
 def sliding_scene(pack: ModuleType):
-    """One white Gaussian that slides from left to right during the five frames of its clip."""
+    """One white Gaussian that slides from left to right during five frames."""
     scene = importlib.import_module(f"{pack.__name__}.stag4d.scene")
     gaussians = scene.Gaussians(
         means=torch.zeros(1, 3),

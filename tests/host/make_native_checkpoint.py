@@ -73,8 +73,8 @@ for prefix, module in (("model.diffusion_model.", unet), ("first_stage_model.", 
     for name, value in module.state_dict().items():
         fan_in = value[0].numel() if value.ndim > 1 else 1
         is_scale = value.ndim == 1 and name.endswith("weight")
-        random = torch.ones_like(value) if is_scale else torch.randn(value.shape) / max(fan_in, 1) ** 0.5
-        tensors[prefix + name] = random if value.ndim > 1 or is_scale else torch.zeros_like(value)
+        initial = torch.ones_like(value) if is_scale else torch.randn(value.shape) / max(fan_in, 1) ** 0.5
+        tensors[prefix + name] = initial if value.ndim > 1 or is_scale else torch.zeros_like(value)
 tensors["cc_projection.weight"] = torch.randn(768, 772) / 772**0.5
 tensors["cc_projection.bias"] = torch.zeros(768)
 save_file({name: value.half().contiguous() for name, value in tensors.items()}, target)

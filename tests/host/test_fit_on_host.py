@@ -66,13 +66,15 @@ def test_progress_and_previews_arrive_while_the_fit_runs(host):
 
 def test_interrupted_fit_is_resumed_by_the_same_prompt(host):
     prompt = graph(fit={"steps": ENDLESS, "seed": 2})
+    earlier = temp_files(host)
     with host.listen() as messages:
         for kind, data in (received := of_prompt(messages, host.queue(prompt))):
             if kind == "progress_state" and fit_steps(data) >= 100:
                 break
         host.interrupt()
         assert list(received)[-1][0] == "execution_interrupted"
-        wait_until(lambda: lists_unfinished_scene(host), what="an unfinished scene in STAG4D Load Scene")
+        unfinished = temp_files(host) - earlier
+        wait_until(lambda: unfinished & listed_files(host), what="the unfinished scene in STAG4D Load Scene")
         resumed_at = None
         for kind, data in (received := of_prompt(messages, host.queue(prompt))):
             if kind == "progress_state" and fit_steps(data) > 0:
@@ -84,10 +86,17 @@ def test_interrupted_fit_is_resumed_by_the_same_prompt(host):
     assert executed(host, graph()) >= {"2", "4"}  # the next prompt runs
 
 
-def lists_unfinished_scene(host):
-    """Return whether STAG4D Load Scene offers a file of the temp folder; it searches it every two seconds."""
+def temp_files(host):
+    """Return the files of the temp folder under the names that STAG4D Load Scene lists them by."""
+    folder = host.base / "temp"
+    return {f"{path.relative_to(folder).as_posix()} [temp]" for path in folder.rglob("*.*")}
+
+
+def listed_files(host):
+    """Return the options of STAG4D Load Scene, which searches the folders at most every two seconds."""
     info = json.loads(host.get("/object_info/STAG4DLoad"))["STAG4DLoad"]
-    return "[temp]" in str(info["input"]["required"]["file"])
+    _, settings = info["input"]["required"]["file"]
+    return set(settings["options"])
 
 
 def test_repeated_prompt_is_cached_and_a_new_camera_only_renders(host):

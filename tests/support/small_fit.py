@@ -1,4 +1,4 @@
-"""A clip of a toy and a fit of it that takes milliseconds a step."""
+"""A few views of a toy and a fit of them that takes milliseconds per step."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from stag4d.types import ViewSet
 
 @functools.cache
 def small_clip(num_frames: int = 3, size: int = 24) -> ViewSet:
-    """Return a few frames of a toy with its six posed views."""
+    """Return a few frames of a toy, each with six posed views."""
     return toy_views(3, num_frames, size)
 
 
 def small_config(steps: int = 20, size: int = 24, seed: int = 0, **parts: Any) -> OptimizationConfig:
-    """Return a small fit that depends on no preset's numbers, with the given parts in place of its own."""
+    """Return the config of a small fit, independent of the presets, with the given fields replaced."""
 
     def falling(value: float) -> LogLinear:
         return LogLinear(start=value, end=value / 10)

@@ -16,7 +16,7 @@ _PER_EDGE = 14
 
 
 class _Slide:
-    """From x = -0.15 to +0.15, an eighth of a turn around y, and swelling by a tenth."""
+    """Moves from x = -0.15 to +0.15, turns by 45 degrees around y, and grows its scales by a tenth."""
 
     def __call__(self, means: torch.Tensor, frame_times: torch.Tensor) -> SimpleNamespace:
         angles = frame_times[:, None] * math.pi / 4  # [T, 1]
@@ -24,20 +24,20 @@ class _Slide:
         offsets = torch.zeros(len(frame_times), *means.shape)  # [T, N, 3]
         offsets[..., 0] = angles.cos() * x + angles.sin() * z - x + 0.3 * frame_times[:, None] - 0.15
         offsets[..., 2] = -angles.sin() * x + angles.cos() * z - z
-        turns = torch.zeros(len(frame_times), 1, 4)  # the Gaussians are round within a side: any turn will do
+        turns = torch.zeros(len(frame_times), 1, 4)  # round Gaussians: the rotation does not show
         turns[..., 2] = angles / 2
-        swelling = 0.1 * frame_times[:, None, None].expand(-1, len(means), 3)
-        return SimpleNamespace(means=offsets, quats=turns.expand(-1, len(means), -1), log_scales=swelling)
+        growth = 0.1 * frame_times[:, None, None].expand(-1, len(means), 3)
+        return SimpleNamespace(means=offsets, quats=turns.expand(-1, len(means), -1), log_scales=growth)
 
 
 def solid_scene(num_frames: int = 5) -> GaussianModel4D:
-    """Return the box at ``num_frames`` frames, ten a second."""
+    """Return the scene of the box, ten frames a second."""
     line = torch.linspace(-_HALF, _HALF, _PER_EDGE)
     u, v = (grid.flatten() for grid in torch.meshgrid(line, line, indexing="ij"))
     fixed = torch.full_like(u, _HALF)
     sides = [(u, v, fixed), (u, v, -fixed), (fixed, u, v), (-fixed, u, v), (u, fixed, v), (u, -fixed, v)]
     means = torch.cat([torch.stack(side, dim=-1) for side in sides])  # [N, 3]
-    # No two are equally deep from anywhere: which of them is in front would be a matter of their order.
+    # Random offsets: of two equally deep Gaussians, the order of storage would decide which is in front.
     means = means + 0.02 * (torch.rand(means.shape, generator=torch.Generator().manual_seed(0)) - 0.5)
     colors = torch.tensor(_SIDES).repeat_interleave(len(u), dim=0)
     count = len(means)

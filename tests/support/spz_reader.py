@@ -1,4 +1,4 @@
-"""SPZ files read number by number, as the format's description says."""
+"""An independent reader of SPZ files, written after the format's specification."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stag4d.scene import SH_C0
 
 
 def read_spz(path: Path) -> tuple[np.ndarray, ...]:
-    """Return centers, log-scales, quats wxyz, opacities and colors of an SPZ file."""
+    """Return means, log scales, quats wxyz, opacities and colors of an SPZ file."""
     content = gzip.decompress(path.read_bytes())
     magic, version, count, degree, fraction_bits, flags, _ = struct.unpack_from("<IIIBBBB", content)
     assert (magic, version, degree, flags) == (0x5053474E, 3, 0, 2)
@@ -38,7 +38,7 @@ def read_spz(path: Path) -> tuple[np.ndarray, ...]:
 
 
 def _smallest_three(packed: int) -> list[float]:
-    """Return the quaternion wxyz of 32 bits: the largest's index, then sign and 9 bits of the others."""
+    """Unpack a quaternion wxyz: the index of its largest component, sign and 9 bits of each other."""
     largest = packed >> 30
     others = [axis for axis in range(4) if axis != largest]
     xyzw = [0.0] * 4

@@ -1,30 +1,30 @@
-"""Workflow files as a graph: what the page would queue, and which inputs a node has for its values."""
+"""Workflow files as prompts, and the inputs that a node has for its widget values."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-NOTES = {"Note", "MarkdownNote"}  # of the page alone
+NOTES = {"Note", "MarkdownNote"}  # not in a prompt
 
 
 def to_prompt(workflow: Mapping[str, Any], bypassed: Collection[str] = ()) -> dict[str, dict[str, Any]]:
     """Return the prompt that the page sends for a workflow: node id to class_type and inputs.
 
     Args:
-        workflow: What the file holds.
-        bypassed: Types of nodes that are left out, whose outputs reach nothing.
+        workflow: The parsed file.
+        bypassed: Types of nodes to leave out, with the links from them.
     """
     sources = {link[0]: [str(link[1]), link[2]] for link in workflow["links"]}
     prompt = {}
-    left_out = {str(node["id"]) for node in workflow["nodes"] if node["type"] in NOTES | {*bypassed}}
+    omitted = {str(node["id"]) for node in workflow["nodes"] if node["type"] in NOTES | {*bypassed}}
     for node in workflow["nodes"]:
-        if str(node["id"]) in left_out:
+        if str(node["id"]) in omitted:
             continue
         names = [slot["widget"]["name"] for slot in node["inputs"] if "widget" in slot]
         values = dict(zip(names, node.get("widgets_values", []), strict=True))
         links = {slot["name"]: sources[slot["link"]] for slot in node["inputs"] if slot["link"] is not None}
-        links = {name: source for name, source in links.items() if source[0] not in left_out}
+        links = {name: source for name, source in links.items() if source[0] not in omitted}
         prompt[str(node["id"])] = {"class_type": node["type"], "inputs": values | links}
     return prompt
 
@@ -32,7 +32,7 @@ def to_prompt(workflow: Mapping[str, Any], bypassed: Collection[str] = ()) -> di
 def live_inputs(
     inputs: Sequence[Any], values: Mapping[str, Any], prefix: str = ""
 ) -> Iterator[tuple[str, Any]]:
-    """Yield the name and definition of every input that a node with these widget values has, in order."""
+    """Yield name and definition of the inputs of a node with these widget values, in order."""
     for item in inputs:
         name = prefix + item.id
         yield name, item
@@ -42,11 +42,11 @@ def live_inputs(
 
 
 def nested(values: Mapping[str, Any], dynamic: Collection[str]) -> dict[str, Any]:
-    """Return values as execute gets them: ``{"a": x, "a.b": y}`` becomes ``{"a": {"a": x, "b": y}}``.
+    """Nest values as they are passed to execute: ``{"a": x, "a.b": y}`` becomes ``{"a": {"a": x, "b": y}}``.
 
     Args:
-        values: Input values by full name, a dynamic input before its own.
-        dynamic: Names of the dynamic inputs, which come as a dict even when they have no inputs of their own.
+        values: Input values by full name, a dynamic input before the inputs of its option.
+        dynamic: Names of the dynamic inputs, which become a dict even if their option has no inputs.
     """
     result: dict[str, Any] = {}
     for name, value in values.items():

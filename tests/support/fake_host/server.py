@@ -1,4 +1,4 @@
-"""The stand-in for the host's server: it remembers what it was asked to tell the page."""
+"""The server, which records the messages to the page."""
 
 from typing import Any, ClassVar
 
@@ -13,7 +13,7 @@ class PromptServer:
         self.told: list[tuple[str, Any, str | None]] = []
 
     def send_sync(self, event: str, data: Any, sid: str | None = None) -> None:
-        """Remember a message."""
+        """Record a message."""
         self.told.append((event, data, sid))
 
 

@@ -1,1 +1,1 @@
-"""The host's own library."""
+"""The part of ComfyUI's own library that this pack uses."""

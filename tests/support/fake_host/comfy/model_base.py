@@ -1,9 +1,9 @@
-"""The host's models."""
+"""ComfyUI's model classes."""
 
 
 class BaseModel:
-    """Any of them."""
+    """The base class."""
 
 
 class Stable_Zero123(BaseModel):
-    """The posed prior."""
+    """The model of Stable-Zero123."""

@@ -1,11 +1,11 @@
-"""The newest version of that API."""
+"""The latest version of the node API."""
 
 from . import io, ui
 from . import types as Types
 
 
 class ComfyExtension:
-    """What an entry point returns."""
+    """The base class of what ``comfy_entrypoint`` returns."""
 
 
 __all__ = ["ComfyExtension", "Types", "io", "ui"]

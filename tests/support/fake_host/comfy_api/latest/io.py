@@ -1,4 +1,4 @@
-"""Schemas that remember what they were given and refuse an option that the host does not know."""
+"""Schemas that keep their arguments and reject options that ComfyUI does not have."""
 
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ class Input:
             options.keys() - self.known - {"display_name", "optional", "tooltip", "advanced", "extra_dict"}
         )
         if unknown:
-            raise TypeError(f"{self.io_type} input {id}: the host does not know {sorted(unknown)}")
+            raise TypeError(f"{self.io_type} input {id}: ComfyUI has no option {sorted(unknown)}")
         self.id, self.options, self.tooltip = id, options, options.get("tooltip")
 
     @property
@@ -39,7 +39,7 @@ class Output:
 
 
 def Custom(name: str, *known: str) -> type:
-    """Return a socket type whose inputs take the known options."""
+    """Return a socket type whose inputs have the known options."""
     members = {"io_type": name, "known": set(known)}
     parts = {"Input": type("Input", (Input,), members), "Output": type("Output", (Output,), members)}
     return type(name, (), parts)
@@ -62,20 +62,20 @@ File3DSplatAny = Custom("FILE_3D_SPLAT_ANY")
 
 
 class DynamicCombo:
-    """A choice that brings widgets of its own."""
+    """A combo whose options have inputs of their own."""
 
     Input = type("Input", (Input,), {"io_type": "COMFY_DYNAMICCOMBO_V3", "known": {"options"}})
 
     @dataclass
     class Option:
-        """One choice."""
+        """One option."""
 
         key: str
         inputs: list[Input]
 
 
 class Hidden:
-    """What a node can ask the host for besides its inputs."""
+    """Values that a node can request besides its inputs."""
 
     unique_id = "UNIQUE_ID"
     prompt = "PROMPT"

@@ -1,4 +1,4 @@
-"""Values that the host's sockets carry; the host offers them as ``Types``."""
+"""Values of ComfyUI's sockets, which it exports as ``Types``."""
 
 from io import BytesIO
 from pathlib import Path

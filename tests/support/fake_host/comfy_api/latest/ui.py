@@ -1,8 +1,8 @@
-"""What a node shows on the page."""
+"""Outputs that a node shows on the page."""
 
 
 class PreviewText:
-    """Text below a result."""
+    """Text below the node."""
 
     def __init__(self, value: str) -> None:
         self.value = value
