@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from stag4d.diffusion import PosedPrior, pose_numbers, load_guidance_model
+from stag4d.diffusion import PosedPrior, load_guidance_model, pose_numbers
 from stag4d.geometry import OrbitPose
 from stag4d.types import ViewSet
 from training.autoencoder import LATENT_RMS, latents_of, make_autoencoder, patch_basis, set_linear_encoder
