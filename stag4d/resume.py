@@ -19,7 +19,7 @@ from torch import Tensor
 from .atomic import write_whole
 
 SAVE_SECONDS = 30.0
-UNFINISHED = "unfinished_"  # prefix of the file names of keyed checkpoints
+UNFINISHED_PREFIX = "unfinished_"  # prefix of the file names of keyed checkpoints
 _START_OVER = "delete it to start from the beginning."
 
 
@@ -125,4 +125,4 @@ class CheckpointFolder:
 
     def checkpoint(self, key: str, suffix: str) -> Checkpoint:
         """Return the checkpoint of the call with that key."""
-        return Checkpoint(self.path / f"{UNFINISHED}{key[:16]}{suffix}", resume=self.resume)
+        return Checkpoint(self.path / f"{UNFINISHED_PREFIX}{key[:16]}{suffix}", resume=self.resume)

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "types": {"geometry"},
     "matting": {"progress"},
     "diffusion": {"progress", "resume", "types", "geometry"},
-    "data": {"atomic", "types", "geometry", "matting"},
+    "data": {"atomic", "resume", "types", "geometry", "matting"},
     "scene": {"atomic", "types", "geometry"},
     "rendering": {"progress", "types", "geometry", "scene"},
     "optimization": {"progress", "resume", "types", "geometry", "data", "scene", "rendering"},

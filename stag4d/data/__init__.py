@@ -9,9 +9,10 @@ from .view_folder import (
     write_view_poses,
     write_views,
 )
-from .view_layout import UNFINISHED
+from .view_layout import LATENTS_SUFFIX, UNFINISHED
 
 __all__ = [
+    "LATENTS_SUFFIX",
     "UNFINISHED",
     "VideoClip",
     "hold_out_view",

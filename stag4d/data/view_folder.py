@@ -116,7 +116,7 @@ def write_views(folder: str | Path, views: ViewSet) -> None:
             (views.view_images[frame], views.view_alphas[frame]),
         )
     remove_beyond(Path(folder), views.num_frames, views.num_views)
-    for left in Path(folder).glob(UNFINISHED.format("*")):
+    for left in Path(folder).glob(UNFINISHED):
         left.unlink()
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ..resume import UNFINISHED_PREFIX
+
 _FRAME_FILE = re.compile(r"(0|[1-9][0-9]*)_rgba\.png")
 _FRAME_FOLDER = re.compile(r"(0|[1-9][0-9]*)_rgba")
 _VIEW_FILE = re.compile(r"(0|[1-9][0-9]*)\.png")
-UNFINISHED = "unfinished_{}.latents"
-"""Name of the checkpoint that an interrupted ``stag4d multiview`` leaves in its folder."""
+LATENTS_SUFFIX = ".latents"  # of the checkpoints of unfinished view folders
+UNFINISHED = f"{UNFINISHED_PREFIX}*{LATENTS_SUFFIX}"  # pattern of their file names
 
 _EXPECTED = "expected a folder that holds ref/0_rgba.png, ref/1_rgba.png, ..."
 
@@ -43,7 +45,7 @@ def find_frames(root: Path) -> list[Path]:
         raise FileNotFoundError(f"views: {root} does not exist; {_EXPECTED}")
     if not root.is_dir():
         raise ValueError(f"views: {root} is not a folder; {_EXPECTED}")
-    for left in root.glob(UNFINISHED.format("*")):
+    for left in root.glob(UNFINISHED):
         raise ValueError(
             f"views: {root} is unfinished; run the interrupted `stag4d multiview` again with --resume, or "
             f"delete {left.name} to use the views that are there."

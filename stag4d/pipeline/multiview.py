@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ..data import UNFINISHED, remove_beyond, write_view_frame, write_view_poses
+from ..data import LATENTS_SUFFIX, UNFINISHED, remove_beyond, write_view_frame, write_view_poses
 from ..data.view_layout import find_frames, find_views, poses_file
 from ..diffusion import MultiViewModel, SamplingConfig, SeededNoise, sample_latents, sampling_key
 from ..evaluation import TemporalDifferenceMeter, on_white, relative_flicker
@@ -27,7 +27,6 @@ from ..types import InputVideo, ViewSet
 _logger = logging.getLogger(__name__)
 
 _RECORD = "multiview"  # field of views.json: key and flicker of the call that finished the folder
-UNFINISHED_SUFFIX = ".latents"  # of checkpoints
 _SHEET_FRAMES, _SHEET_TILE = 8, 160  # rows and image size of the contact sheet, at most
 _KEY_NAMES = {  # of the methods in the keys of folders, which version 0.1.0 has written
     "border": "cut_out",
@@ -69,7 +68,7 @@ def generate_views(
     checkpoint = None
     if checkpoints is not None:
         key = sampling_key(model, video.images, video.alphas, noise, config)
-        checkpoint = checkpoints.checkpoint(key, UNFINISHED_SUFFIX)
+        checkpoint = checkpoints.checkpoint(key, LATENTS_SUFFIX)
     poses, side = model.grid.poses, model.grid.tile_size
     view_images = torch.empty(len(video), len(poses), side, side, 3)  # [F, V, s, s, 3]
     view_alphas = torch.empty(view_images.shape[:-1])  # [F, V, s, s]
@@ -119,7 +118,7 @@ def write_multiview(
         _logger.info("%s: finished with the same inputs before; nothing is generated.", folder)
         return record.get("flicker")
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = CheckpointFolder(folder, resume).checkpoint(sampled, UNFINISHED_SUFFIX)
+    checkpoint = CheckpointFolder(folder, resume).checkpoint(sampled, LATENTS_SUFFIX)
     if resume and not checkpoint.path.exists():
         _logger.info("%s: nothing to resume; starting from the beginning.", folder)
     shown = set(torch.linspace(0, count - 1, min(count, _SHEET_FRAMES)).round().int().tolist())
@@ -141,7 +140,7 @@ def write_multiview(
     write_contact_sheet(folder / "views.png", torch.stack(rows), columns=1 + len(poses))
     flicker = relative_flicker(view_differences, video_differences)
     write_view_poses(folder, input_pose, poses, video.fps, {_RECORD: {"key": key, "flicker": flicker}})
-    for left in folder.glob(UNFINISHED.format("*")):
+    for left in folder.glob(UNFINISHED):
         left.unlink()
     return flicker
 
