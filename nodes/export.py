@@ -1,4 +1,4 @@
-"""Files of a scene that other programs open."""
+"""Scenes as files for other programs."""
 
 from collections.abc import Mapping
 from io import BytesIO
@@ -23,8 +23,8 @@ from .host.files import numbered_path, output_name
 from .host.progress import HostMonitor
 from .host.sockets import CATEGORY, MOMENT, Scene
 
-SEQUENCE = " sequence"  # what an option with a file a frame ends with
-_OF_A_MOMENT = {"ply": write_ply, "spz": write_spz}
+SEQUENCE = " sequence"  # suffix of the formats with one file per frame
+_STATIC_WRITERS = {"ply": write_ply, "spz": write_spz}
 _SUFFIXES = {"ply": ".ply", "spz": ".spz", "4dgs": ".4dgs", "html": ".html", "clip": ".s4d"}
 
 
@@ -35,7 +35,7 @@ class STAG4DExport(io.ComfyNode):
             node_id="STAG4DExport",
             display_name="STAG4D Export",
             category=CATEGORY,
-            description="Writes a 4D scene into the output folder in a format that other programs open.",
+            description="Writes a 4D scene into the output folder, in a format for other programs.",
             search_aliases=["export ply", "save splat", "ply sequence", "export spz", "4dgs", "web page"],
             is_output_node=True,
             inputs=[
@@ -43,7 +43,7 @@ class STAG4DExport(io.ComfyNode):
                 io.String.Input(
                     "filename_prefix",
                     default="stag4d/export",
-                    tooltip="Folder and beginning of the name under the output folder; a number is added.",
+                    tooltip="Folder and start of the file name, within the output folder. A number is added.",
                 ),
                 io.DynamicCombo.Input(
                     "format",
@@ -56,18 +56,19 @@ class STAG4DExport(io.ComfyNode):
                         io.DynamicCombo.Option("html", []),
                         io.DynamicCombo.Option("clip", []),
                     ],
-                    tooltip="ply: one moment as a 3DGS file. spz: the same in a quarter of the size, needs "
-                    "the package gsply. sequence: a folder, one file a frame. 4dgs: the motion in one file, "
-                    "needs the package fourdgs. html: a page that plays the scene. clip: what it plays.",
+                    tooltip="ply: one moment as a 3DGS file. spz: the same at a quarter of the size, needs "
+                    "the package gsply. sequence: a folder with one file per frame. 4dgs: all frames in one "
+                    "file, needs the package fourdgs. html: a web page that plays the scene. clip: the .s4d "
+                    "file in that page.",
                 ),
             ],
             outputs=[
                 io.File3DSplatAny.Output(
                     "file",
-                    tooltip="For the host's 3D nodes: the ply or spz, or the sequence's first; with other "
-                    "formats the first frame as ply.",
+                    tooltip="For ComfyUI's 3D nodes: the ply or spz file, or the first of a sequence; with "
+                    "other formats the first frame as ply.",
                 ),
-                io.String.Output("name", tooltip="The file or folder, as it lies in the output folder."),
+                io.String.Output("name", tooltip="Name of the file or folder in the output folder."),
             ],
         )
 
@@ -77,21 +78,21 @@ class STAG4DExport(io.ComfyNode):
     ) -> io.NodeOutput:
         chosen = format["format"]
         path = numbered_path(filename_prefix, _SUFFIXES.get(chosen, ""))
-        if chosen in _OF_A_MOMENT:
-            _OF_A_MOMENT[chosen](path, _gaussians_at(scene, format["moment"]))
+        if chosen in _STATIC_WRITERS:
+            _STATIC_WRITERS[chosen](path, _gaussians_at(scene, format["moment"]))
             file = Types.File3D(str(path), chosen)
         elif chosen.endswith(SEQUENCE):
             kind, monitor = chosen.removesuffix(SEQUENCE), HostMonitor(export=scene.info.num_frames)
             file = Types.File3D(str(write_splat_sequence(path, scene, kind, monitor=monitor)[0]), kind)
         else:
-            _write_whole(path, scene, chosen)
+            _write_animation(path, scene, chosen)
             file = Types.File3D(BytesIO(encode_ply(_gaussians_at(scene, 0.0))), "ply")
         name = output_name(path)
         return io.NodeOutput(file, name, ui=ui.PreviewText(f"saved {name}"))
 
 
-def _write_whole(path: Path, scene: GaussianModel4D, chosen: str) -> None:
-    """Write a scene in a format that holds all of it."""
+def _write_animation(path: Path, scene: GaussianModel4D, chosen: str) -> None:
+    """Write all frames of a scene into one file."""
     monitor = HostMonitor(export=scene.info.num_frames)
     if chosen == "4dgs":
         write_4dgs(path, scene, monitor)
@@ -103,5 +104,5 @@ def _write_whole(path: Path, scene: GaussianModel4D, chosen: str) -> None:
 
 @torch.no_grad()
 def _gaussians_at(scene: GaussianModel4D, moment: float) -> Gaussians:
-    """Return a scene's Gaussians at a time from 0 to 1."""
+    """Return the Gaussians of a scene at a time in [0, 1]."""
     return scene.at(torch.tensor([moment], device=scene.device))[0]
