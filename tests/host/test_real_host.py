@@ -163,7 +163,7 @@ def test_a_file_outside_is_refused_in_words_before_anything_runs(host):
     }
     with pytest.raises(urllib.error.HTTPError) as refusal:
         host.queue(prompt)
-    assert "lies outside the host's folders" in refusal.value.read().decode()
+    assert "lies outside ComfyUI's folders" in refusal.value.read().decode()
     refusal.value.close()
 
 

@@ -1,1 +1,1 @@
-"""The host's own library."""
+"""ComfyUI's library."""

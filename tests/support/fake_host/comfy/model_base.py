@@ -1,9 +1,9 @@
-"""The host's models."""
+"""Diffusion models."""
 
 
 class BaseModel:
-    """Any of them."""
+    """Base class of the models."""
 
 
 class Stable_Zero123(BaseModel):
-    """The posed prior."""
+    """Stable-Zero123."""

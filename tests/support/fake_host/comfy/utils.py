@@ -1,10 +1,10 @@
-"""Progress."""
+"""Progress bars."""
 
 from typing import Any, ClassVar
 
 
 class ProgressBar:
-    """Keeps what the last bar was told, and the pictures that it was given."""
+    """Records the updates of the last bar, and their preview images."""
 
     reported: ClassVar[list[tuple[int, int]]] = []
     previews: ClassVar[list[tuple[str, Any, int]]] = []

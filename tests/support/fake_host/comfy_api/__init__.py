@@ -1,1 +1,1 @@
-"""The part of the host's node API that this pack uses."""
+"""The part of ComfyUI's node API that this pack uses."""

@@ -5,7 +5,7 @@ from . import types as Types
 
 
 class ComfyExtension:
-    """What an entry point returns."""
+    """Base class of node packs."""
 
 
 __all__ = ["ComfyExtension", "Types", "io", "ui"]

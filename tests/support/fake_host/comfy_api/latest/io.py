@@ -1,4 +1,4 @@
-"""Schemas that remember what they were given and refuse an option that the host does not know."""
+"""Schemas that store their options and reject those that ComfyUI does not have."""
 
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 
 class Input:
-    """An input: a socket, or a widget when its type has a default."""
+    """An input: a socket, or a widget if its type has a default."""
 
     io_type: ClassVar[str]
     known: ClassVar[set[str]]
@@ -16,7 +16,7 @@ class Input:
             options.keys() - self.known - {"display_name", "optional", "tooltip", "advanced", "extra_dict"}
         )
         if unknown:
-            raise TypeError(f"{self.io_type} input {id}: the host does not know {sorted(unknown)}")
+            raise TypeError(f"{self.io_type} input {id}: unknown options {sorted(unknown)}")
         self.id, self.options, self.tooltip = id, options, options.get("tooltip")
 
     @property
@@ -25,7 +25,7 @@ class Input:
 
     @property
     def is_widget(self) -> bool:
-        is_own = self.options.get("extra_dict", {}).get("socketless", False)  # drawn by the pack's JavaScript
+        is_own = self.options.get("extra_dict", {}).get("socketless", False)  # its widget is the pack's own
         return is_own or "default" in self.known or self.io_type == "COMFY_DYNAMICCOMBO_V3"
 
 
@@ -39,7 +39,7 @@ class Output:
 
 
 def Custom(name: str, *known: str) -> type:
-    """Return a socket type whose inputs take the known options."""
+    """Return a socket type whose inputs have the given options."""
     members = {"io_type": name, "known": set(known)}
     parts = {"Input": type("Input", (Input,), members), "Output": type("Output", (Output,), members)}
     return type(name, (), parts)
@@ -62,20 +62,20 @@ File3DSplatAny = Custom("FILE_3D_SPLAT_ANY")
 
 
 class DynamicCombo:
-    """A choice that brings widgets of its own."""
+    """A combo whose options have widgets of their own."""
 
     Input = type("Input", (Input,), {"io_type": "COMFY_DYNAMICCOMBO_V3", "known": {"options"}})
 
     @dataclass
     class Option:
-        """One choice."""
+        """One option."""
 
         key: str
         inputs: list[Input]
 
 
 class Hidden:
-    """What a node can ask the host for besides its inputs."""
+    """Inputs that a node gets from ComfyUI."""
 
     unique_id = "UNIQUE_ID"
     prompt = "PROMPT"
@@ -98,11 +98,11 @@ class Schema:
 class ComfyNode:
     """The base class of nodes."""
 
-    hidden = SimpleNamespace(unique_id=None, prompt=None, extra_pnginfo=None)  # outside an execution
+    hidden = SimpleNamespace(unique_id=None, prompt=None, extra_pnginfo=None)  # while no node is executed
 
 
 class NodeOutput:
-    """What a node's execute returns."""
+    """Outputs of a node, and what its UI shows."""
 
     def __init__(self, *args: Any, ui: Any = None) -> None:
         self.args, self.ui = args, ui

@@ -1,8 +1,8 @@
-"""What a node shows on the page."""
+"""Contents of nodes in the browser."""
 
 
 class PreviewText:
-    """Text below a result."""
+    """Text on a node."""
 
     def __init__(self, value: str) -> None:
         self.value = value
