@@ -1,7 +1,7 @@
-"""The ComfyUI nodes: each one a schema and a short ``execute`` around one call of the package next door.
+"""The ComfyUI nodes: each is a schema and a short ``execute`` around one call of the stag4d package.
 
 Node ids, input ids and the order of widgets are part of every workflow that users have saved: they never
-change, and new widgets go to the end.
+change, and new widgets go to the end. In comments, the host is ComfyUI.
 """
 
 from comfy_api.latest import ComfyExtension, io
@@ -26,7 +26,7 @@ from .views_from_images import STAG4DViewsFromImages
 
 
 class Extension(ComfyExtension):
-    """The pack, as the host asks for it."""
+    """The node pack."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Return the node classes in the order of a typical graph."""
@@ -53,5 +53,5 @@ class Extension(ComfyExtension):
 
 
 async def comfy_entrypoint() -> Extension:
-    """Return the pack; the host calls this once at start."""
+    """Return the node pack; ComfyUI calls this once, at start."""
     return Extension()

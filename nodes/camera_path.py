@@ -1,4 +1,4 @@
-"""Cameras around the object, from angles that a user can picture or from the host's 3D nodes."""
+"""Camera paths around the object, from angles or from a camera of ComfyUI's 3D nodes."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -29,38 +29,38 @@ def _elevation(name: str, default: float, tooltip: str) -> io.Float.Input:
     return io.Float.Input(name, default=default, min=-89.0, max=89.0, step=1.0, tooltip=tooltip)
 
 
-_AZIMUTH_TIP = "0 is where the input video was filmed from, 90 is to that camera's right."
+_AZIMUTH_TIP = "0 is the camera of the input video, 90 is to its right."
 _TURNTABLE = [
-    _elevation("elevation", 0.0, "Degrees above the object's middle; a negative camera looks up from below."),
-    _azimuth("azimuth_start", 0.0, f"Degrees of the first camera: {_AZIMUTH_TIP}"),
+    _elevation("elevation", 0.0, "Elevation of all cameras, degrees; negative ones look up from below."),
+    _azimuth("azimuth_start", 0.0, f"Azimuth of the first camera, degrees: {_AZIMUTH_TIP}"),
     io.Float.Input(
         "turns",
         default=1.0,
         min=-100.0,
         max=100.0,
         step=0.25,
-        tooltip="Full circles. A whole number loops without a jump; negative goes the other way.",
+        tooltip="Number of full turns. A whole number makes a seamless loop; negative turns the other way.",
     ),
 ]
 _ORBIT = [
-    _azimuth("azimuth_start", 0.0, f"Degrees of the first camera: {_AZIMUTH_TIP}"),
-    _azimuth("azimuth_end", 90.0, "Degrees of the last camera; beyond 360 the path goes around again."),
-    _elevation("elevation_start", 0.0, "Degrees of the first camera above the object's middle."),
-    _elevation("elevation_end", 0.0, "Degrees of the last camera above the object's middle."),
+    _azimuth("azimuth_start", 0.0, f"Azimuth of the first camera, degrees: {_AZIMUTH_TIP}"),
+    _azimuth("azimuth_end", 90.0, "Azimuth of the last camera, degrees; beyond 360 is another turn."),
+    _elevation("elevation_start", 0.0, "Elevation of the first camera, degrees."),
+    _elevation("elevation_end", 0.0, "Elevation of the last camera, degrees."),
 ]
 _KEYFRAMES = [
     io.String.Input(
         "keyframes",
         default="0, 0\n90, 30\n180, 0",
         multiline=True,
-        tooltip="One camera a line: azimuth, elevation, and a radius if it is not the one above. The path is "
-        "smooth and evenly timed; azimuths beyond 360 go around again.",
+        tooltip="One camera per line: azimuth, elevation (degrees) and, optionally, a radius in place of the "
+        "radius input. The path through them is smooth and evenly timed; azimuths beyond 360 are more turns.",
     ),
 ]
 _CAMERA = [
     io.Load3DCamera.Input(
         "camera",
-        tooltip="A camera of the host's 3D nodes. It replaces radius, and fovy if it has a field of view.",
+        tooltip="A camera of ComfyUI's 3D nodes. It replaces radius, and fovy if it has a field of view.",
     ),
 ]
 
@@ -72,9 +72,9 @@ class STAG4DCameraPath(io.ComfyNode):
             node_id="STAG4DCameraPath",
             display_name="STAG4D Camera Path",
             category=CATEGORY,
-            description="Cameras that circle a scene and look at its middle, or a camera of the host's 3D "
-            "nodes. One camera is a still one.",
-            search_aliases=["orbit", "turntable", "camera 4d"],
+            description="Makes a path of cameras that look at the center of the scene, or a still camera of "
+            "ComfyUI's 3D nodes, for STAG4D Render.",
+            search_aliases=["orbit", "turntable", "camera trajectory", "camera 4d"],
             inputs=[
                 io.Int.Input("width", default=512, min=16, max=4096, step=8, tooltip="Image width, pixels."),
                 io.Int.Input(
@@ -83,15 +83,15 @@ class STAG4DCameraPath(io.ComfyNode):
                     min=16,
                     max=4096,
                     step=8,
-                    tooltip="Image height, pixels; the field of view is measured along it.",
+                    tooltip="Image height, pixels, which fovy spans.",
                 ),
                 io.Int.Input(
                     "num_cameras",
                     default=32,
                     min=1,
                     max=4096,
-                    tooltip="Cameras along the path, one image each. With 1 the camera stands still at the "
-                    "start, and STAG4D Render plays the scene's own frames before it.",
+                    tooltip="Cameras along the path, one image each. 1 is a still camera at the start of the "
+                    "path, for which STAG4D Render makes one image per frame of the scene.",
                 ),
                 io.Float.Input(
                     "fovy",
@@ -99,7 +99,7 @@ class STAG4DCameraPath(io.ComfyNode):
                     min=1.0,
                     max=120.0,
                     step=0.1,
-                    tooltip="Vertical field of view, degrees. Smaller makes the object larger and flatter.",
+                    tooltip="Vertical field of view, degrees. Smaller values show the object larger.",
                 ),
                 io.Float.Input(
                     "radius",
@@ -107,7 +107,7 @@ class STAG4DCameraPath(io.ComfyNode):
                     min=0.05,
                     max=100.0,
                     step=0.05,
-                    tooltip="Distance from the object's middle, scene units. Scenes are fitted at 2.0.",
+                    tooltip="Distance from the object's center, scene units; usually 2.0 for input cameras.",
                 ),
                 io.DynamicCombo.Input(
                     "mode",
@@ -117,9 +117,9 @@ class STAG4DCameraPath(io.ComfyNode):
                         io.DynamicCombo.Option("keyframes", _KEYFRAMES),
                         io.DynamicCombo.Option("camera", _CAMERA),
                     ],
-                    tooltip="turntable: circles at one height, made to loop. orbit: from one direction to "
-                    "another, both included. keyframes: smoothly through several. camera: one still camera "
-                    "of the host.",
+                    tooltip="turntable: full turns at one elevation, for loops. orbit: from one direction to "
+                    "another, both included. keyframes: smoothly through several. camera: a still camera of "
+                    "ComfyUI's 3D nodes.",
                 ),
             ],
             outputs=[CameraPath.Output("cameras", tooltip="The cameras in order, for STAG4D Render.")],
@@ -140,7 +140,7 @@ class STAG4DCameraPath(io.ComfyNode):
 
 
 def _turntable(count: int, front: OrbitPose, settings: Mapping[str, Any]) -> list[OrbitPose]:
-    """Return the poses of a turn whose end is the next turn's start."""
+    """Return poses of a turntable; the one after the last is the first of the next turn."""
     step = 360.0 * settings["turns"] / count
     return [
         replace(front, azimuth_deg=settings["azimuth_start"] + i * step, elevation_deg=settings["elevation"])
@@ -149,7 +149,7 @@ def _turntable(count: int, front: OrbitPose, settings: Mapping[str, Any]) -> lis
 
 
 def _orbit(count: int, front: OrbitPose, settings: Mapping[str, Any]) -> list[OrbitPose]:
-    """Return poses from start to end, both included; a single camera is at the start."""
+    """Return evenly spaced poses from start to end, both included; a single one is at the start."""
     azimuths = np.linspace(settings["azimuth_start"], settings["azimuth_end"], count).tolist()
     elevations = np.linspace(settings["elevation_start"], settings["elevation_end"], count).tolist()
     return [
@@ -159,20 +159,20 @@ def _orbit(count: int, front: OrbitPose, settings: Mapping[str, Any]) -> list[Or
 
 
 def _keyframes(count: int, front: OrbitPose, settings: Mapping[str, Any]) -> list[OrbitPose]:
-    """Return a smooth path through the poses of the text's lines; raises ValueError naming a bad line."""
+    """Return a smooth path through the poses of the keyframes; raises ValueError for an invalid line."""
     lines = enumerate(settings["keyframes"].splitlines(), start=1)
     return keyframe_poses([_parse_pose(line, i, front) for i, line in lines if line.strip()], count)
 
 
 def _parse_pose(line: str, number: int, front: OrbitPose) -> OrbitPose:
-    """Return the pose of ``azimuth, elevation`` or ``azimuth, elevation, radius``."""
+    """Return the pose for ``azimuth, elevation`` or ``azimuth, elevation, radius``."""
     try:
         azimuth, elevation, *rest = (float(part) for part in line.split(","))
         (radius,) = rest or [front.radius]
     except ValueError:
         raise ValueError(
             f"keyframes: line {number} is {line.strip()!r}; expected azimuth, elevation or azimuth, "
-            "elevation, radius: two or three numbers with commas between."
+            "elevation, radius: two or three numbers separated by commas."
         ) from None
     try:
         return replace(front, azimuth_deg=azimuth, elevation_deg=elevation, radius=radius)

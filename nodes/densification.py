@@ -1,4 +1,4 @@
-"""How the number of Gaussians changes during a fit."""
+"""Settings of densification: clone, split and prune."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,7 @@ _ADAPTIVE = [
         min=0.1,
         max=50.0,
         step=0.1,
-        tooltip="Percent of the Gaussians, those with the largest gradients, that grow each time.",
+        tooltip="Percentage of the Gaussians, those with the largest gradients, to clone or split each time.",
     )
 ]
 _FIXED = [
@@ -30,7 +30,8 @@ _FIXED = [
         min=1e-7,
         max=1.0,
         step=1e-5,
-        tooltip="Gradient in normalised image coordinates from which a Gaussian grows; lower adds more.",
+        tooltip="Gaussians are cloned or split if their gradient, in normalized image coordinates, is above "
+        "this. Lower values give more Gaussians.",
     )
 ]
 
@@ -42,8 +43,9 @@ class STAG4DDensification(io.ComfyNode):
             node_id="STAG4DDensification",
             display_name="STAG4D Densification",
             category=CATEGORY,
-            description="Says when a fit adds and removes Gaussians, instead of its preset.",
-            search_aliases=["split and clone", "prune gaussians"],
+            description="Settings for cloning, splitting and pruning Gaussians in STAG4D Optimize, in place "
+            "of those of its preset.",
+            search_aliases=["split and clone", "densify", "prune gaussians"],
             inputs=[
                 io.DynamicCombo.Input(
                     "strategy",
@@ -52,22 +54,23 @@ class STAG4DDensification(io.ComfyNode):
                         io.DynamicCombo.Option("fixed", _FIXED),
                         io.DynamicCombo.Option("none", []),
                     ],
-                    tooltip="adaptive: a share of the largest gradients, as STAG4D does. fixed: all above a "
-                    "threshold, as 3DGS does. none: the number stays.",
+                    tooltip="Which Gaussians to clone or split. adaptive: those with the largest gradients, "
+                    "as in STAG4D. fixed: those with gradients above a threshold, as in 3DGS. none: no "
+                    "densification.",
                 ),
                 io.Int.Input(
                     "max_gaussians",
                     default=10_000,
                     min=1,
                     max=2_000_000,
-                    tooltip="The number never grows beyond this. Time and memory grow with it.",
+                    tooltip="Maximum number of Gaussians. Time and memory grow with their number.",
                 ),
                 io.Int.Input(
                     "every",
                     default=50,
                     min=1,
                     max=10_000,
-                    tooltip="Optimisation steps between two times.",
+                    tooltip="Optimization steps from one densification to the next.",
                 ),
                 io.Float.Input(
                     "start",
@@ -76,7 +79,7 @@ class STAG4DDensification(io.ComfyNode):
                     max=1.0,
                     step=0.01,
                     advanced=True,
-                    tooltip="Share of the fit after which it begins.",
+                    tooltip="Share of the optimization steps before densification starts.",
                 ),
                 io.Float.Input(
                     "stop",
@@ -85,7 +88,7 @@ class STAG4DDensification(io.ComfyNode):
                     max=1.0,
                     step=0.01,
                     advanced=True,
-                    tooltip="Share of the fit after which the number stays; the rest of the fit settles.",
+                    tooltip="Share of the optimization steps after which densification stops.",
                 ),
                 io.Float.Input(
                     "clone_scale",
@@ -94,7 +97,7 @@ class STAG4DDensification(io.ComfyNode):
                     max=1.0,
                     step=0.001,
                     advanced=True,
-                    tooltip="Scene units: Gaussians up to this size are cloned, larger ones split in two.",
+                    tooltip="Largest scale of Gaussians to clone, scene units; larger ones are split in two.",
                 ),
             ],
             outputs=[Densification.Output("densification", tooltip="For STAG4D Optimize.")],
@@ -123,7 +126,7 @@ class STAG4DDensification(io.ComfyNode):
 
 
 def _strategy(settings: Mapping[str, Any]) -> DensificationStrategy | None:
-    """Return the strategy that the widgets describe."""
+    """Return the strategy for the values of the strategy widget; None without densification."""
     if settings["strategy"] == "adaptive":
         return AdaptivePercentile(top_share=settings["top_percent"] / 100)
     if settings["strategy"] == "fixed":

@@ -1,4 +1,4 @@
-"""How close renders are to the truth, as numbers and as text."""
+"""Metrics of renders against ground truth, as numbers and as text."""
 
 import torch
 from comfy_api.latest import io, ui
@@ -15,29 +15,30 @@ class STAG4DEvaluate(io.ComfyNode):
             node_id="STAG4DEvaluate",
             display_name="STAG4D Evaluate",
             category=CATEGORY,
-            description="Measures renders against true images, one by one in order: PSNR, SSIM, silhouettes.",
+            description="Compares renders with ground-truth images, pair by pair in order: PSNR, SSIM and "
+            "silhouette IoU.",
             search_aliases=["psnr", "ssim", "iou", "metrics", "compare images"],
             is_output_node=True,
             inputs=[
                 io.Image.Input("images", tooltip="The renders."),
                 io.Image.Input(
                     "truth",
-                    tooltip="What they should look like: as many, of the same size, on the same background.",
+                    tooltip="Ground truth: as many images, of the same size, on the same background.",
                 ),
                 io.Mask.Input(
                     "mask",
                     optional=True,
-                    tooltip="Mattes of the renders. Silhouettes are compared when both masks are there.",
+                    tooltip="Masks of the renders, 1 on the object. IoU needs both masks.",
                 ),
-                io.Mask.Input("truth_mask", optional=True, tooltip="Mattes of the true images."),
+                io.Mask.Input("truth_mask", optional=True, tooltip="Masks of the ground truth."),
             ],
             outputs=[
-                io.String.Output("report", tooltip="Means and the worst image of each measure, as text."),
+                io.String.Output("report", tooltip="Mean and worst image of each metric, as text."),
                 io.Float.Output("psnr", tooltip="Mean peak signal-to-noise ratio, dB; at most 100."),
                 io.Float.Output("ssim", tooltip="Mean structural similarity; 1 for equal images."),
                 io.Float.Output(
                     "iou",
-                    tooltip="Mean overlap of the silhouettes at alpha 0.5, 0 to 1; 0 without both masks.",
+                    tooltip="Mean intersection over union of the silhouettes; 0 without both masks.",
                 ),
             ],
         )
@@ -69,7 +70,7 @@ class STAG4DEvaluate(io.ComfyNode):
 
 
 def _report(scores: dict[str, list[float]], means: dict[str, float]) -> str:
-    """Return the means of scores by name, and each one's worst image, as a table."""
+    """Return a table with the mean and the worst image of each metric."""
     lines = [f"{'':8}{'mean':>8}{'worst':>9}  at image (of {len(scores['PSNR'])}, from 0)"]
     for name, label in {"PSNR": "PSNR dB", "SSIM": "SSIM", "IoU": "IoU"}.items():
         if name in scores:
@@ -81,7 +82,7 @@ def _report(scores: dict[str, list[float]], means: dict[str, float]) -> str:
 
 
 def _check_match(name: str, first: torch.Tensor, other_name: str, second: torch.Tensor) -> None:
-    """Raise ValueError unless both batches have the same count and size, any at all, and no alpha."""
+    """Raise ValueError unless two batches have equal size, at least one image each, and no alpha."""
     (count, height, width), (other_count, other_height, other_width) = first.shape[:3], second.shape[:3]
     if first.shape[:3] != second.shape[:3] or not count:
         raise ValueError(
@@ -91,6 +92,6 @@ def _check_match(name: str, first: torch.Tensor, other_name: str, second: torch.
     for part, batch in ((name, first), (other_name, second)):
         if batch.ndim == 4 and batch.shape[-1] != 3:
             raise ValueError(
-                f"evaluation: {part} has {batch.shape[-1]} channels; expected 3: put images with alpha on a "
-                "background, and their alpha into the mask."
+                f"evaluation: {part} has {batch.shape[-1]} channels; expected 3: composite the images on a "
+                "background, and connect their alpha as mask."
             )

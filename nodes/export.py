@@ -1,4 +1,4 @@
-"""Files of a scene that other programs open."""
+"""Scenes as files for other programs."""
 
 from collections.abc import Mapping
 from io import BytesIO
@@ -23,7 +23,7 @@ class STAG4DExport(io.ComfyNode):
             node_id="STAG4DExport",
             display_name="STAG4D Export",
             category=CATEGORY,
-            description="Writes a 4D scene into the output folder in a format that other programs open.",
+            description="Writes a 4D scene into the output folder, in a format for other programs.",
             search_aliases=["export ply", "save splat", "ply sequence", "export spz", "4dgs", "web page"],
             is_output_node=True,
             inputs=[
@@ -31,7 +31,7 @@ class STAG4DExport(io.ComfyNode):
                 io.String.Input(
                     "filename_prefix",
                     default="stag4d/export",
-                    tooltip="Folder and beginning of the name under the output folder; a number is added.",
+                    tooltip="Folder and start of the file name, within the output folder. A number is added.",
                 ),
                 io.DynamicCombo.Input(
                     "format",
@@ -44,18 +44,19 @@ class STAG4DExport(io.ComfyNode):
                         io.DynamicCombo.Option("html", []),
                         io.DynamicCombo.Option("clip", []),
                     ],
-                    tooltip="ply: one moment as a 3DGS file. spz: the same in a quarter of the size, needs "
-                    "the package gsply. sequence: a folder, one file a frame. 4dgs: the motion in one file, "
-                    "needs the package fourdgs. html: a page that plays the scene. clip: what it plays.",
+                    tooltip="ply: one moment as a 3DGS file. spz: the same at a quarter of the size, needs "
+                    "the package gsply. sequence: a folder with one file per frame. 4dgs: all frames in one "
+                    "file, needs the package fourdgs. html: a web page that plays the scene. clip: the .s4d "
+                    "file in that page.",
                 ),
             ],
             outputs=[
                 io.File3DSplatAny.Output(
                     "file",
-                    tooltip="For the host's 3D nodes: the ply or spz, or the sequence's first; with other "
-                    "formats the first frame as ply.",
+                    tooltip="For ComfyUI's 3D nodes: the ply or spz file, or the first of a sequence; with "
+                    "other formats the first frame as ply.",
                 ),
-                io.String.Output("name", tooltip="The file or folder, as it lies in the output folder."),
+                io.String.Output("name", tooltip="Name of the file or folder in the output folder."),
             ],
         )
 

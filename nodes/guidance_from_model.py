@@ -1,4 +1,4 @@
-"""Stable-Zero123 as the host has loaded it, as the guidance model of a fit."""
+"""Stable-Zero123, loaded by ComfyUI's own nodes, as the guidance model of a fit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from comfy_api.latest import io
 
 from ..stag4d.pipeline import DenoiserMaker
-from .host.native_zero123 import NativeZero123
+from .host.native_zero123 import NUM_POSE_NUMBERS, NativeZero123
 from .host.sockets import CATEGORY, Guidance
 
 
@@ -21,48 +21,60 @@ class STAG4DGuidanceFromModel(io.ComfyNode):
             node_id="STAG4DGuidanceFromModel",
             display_name="STAG4D Guidance From Model",
             category=CATEGORY,
-            description="Takes Stable-Zero123 as Image Only Checkpoint Loader gives it. It judges views of "
-            "the scene that no image shows.",
-            search_aliases=["stable zero123", "score distillation", "sds"],
+            description="Makes a guidance model of Stable-Zero123 from Image Only Checkpoint Loader, for "
+            "score distillation (SDS) of novel views in STAG4D Optimize.",
+            search_aliases=["stable zero123", "score distillation", "sds", "native guidance model"],
             inputs=[
                 io.Model.Input("model", tooltip="Stable-Zero123."),
-                io.ClipVision.Input("clip_vision", tooltip="Of the same checkpoint."),
-                io.Vae.Input("vae", tooltip="Of the same checkpoint."),
+                io.ClipVision.Input("clip_vision", tooltip="CLIP vision of the same checkpoint."),
+                io.Vae.Input("vae", tooltip="VAE of the same checkpoint."),
             ],
             outputs=[Guidance.Output("guidance", tooltip="For STAG4D Optimize.")],
         )
 
     @classmethod
     def execute(cls, model: Any, clip_vision: Any, vae: Any) -> io.NodeOutput:
-        kind = type(model.model).__name__
-        if not isinstance(model.model, comfy.model_base.Stable_Zero123):
-            raise ValueError(
-                f"guidance: the model is a {kind}; expected Stable_Zero123, as Image Only Checkpoint Loader "
-                "gives it for stable_zero123."
-            )
+        _check_networks(model, clip_vision)
         return io.NodeOutput(NativeGuidance(model, clip_vision, _differentiable(vae)))
 
 
+def _check_networks(model: Any, clip_vision: Any) -> None:
+    """Raise ValueError unless a MODEL is Stable-Zero123 and a CLIP_VISION has embeddings of its size."""
+    if not isinstance(model.model, comfy.model_base.Stable_Zero123):
+        raise ValueError(
+            f"guidance: the model is a {type(model.model).__name__}; expected Stable_Zero123, from Image "
+            "Only Checkpoint Loader with stable_zero123."
+        )
+    projection = clip_vision.get_sd().get("visual_projection.weight")
+    size = 0 if projection is None else len(projection)
+    expected = model.model.cc_projection.weight.shape[1] - NUM_POSE_NUMBERS
+    if size != expected:
+        raise ValueError(
+            f"guidance: clip_vision has embeddings of size {size}; expected {expected}, from the checkpoint "
+            "of the model."
+        )
+
+
 def _differentiable(vae: Any) -> Any:
-    """Return a copy of the VAE's handle that is differentiable: the host loaded its own in inference mode."""
+    """Return a copy of a VAE's ModelPatcher that is differentiable: the host loads in inference mode."""
     try:
         with torch.inference_mode(False):
             return vae.patcher.clone(force_deepcopy=True)
     except RuntimeError as error:
         raise ValueError(
-            f"guidance: the VAE cannot be loaded a second time ({error}); take it from Image Only Checkpoint "
-            "Loader or Load VAE."
+            f"guidance: the VAE cannot be loaded a second time ({error}); connect that of Image Only "
+            "Checkpoint Loader or Load VAE."
         ) from error
 
 
 @dataclass(frozen=True, eq=False)
 class NativeGuidance:
-    """A guidance model that the host owns; see ``host.sockets.GuidanceModel``.
+    """A ``host.sockets.GuidanceModel`` of the host's networks.
 
     Attributes:
         model: MODEL.
         clip_vision: CLIP_VISION.
-        vae_patcher: The host's handle of the VAE.
+        vae_patcher: ModelPatcher of a VAE whose encoder is differentiable.
     """
 
     model: Any

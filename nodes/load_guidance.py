@@ -1,4 +1,4 @@
-"""Posed image priors for score distillation, owned by the host's memory management."""
+"""Zero123 models from folders, as guidance models under ComfyUI's memory management."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from comfy_api.latest import io
 
 from ..stag4d.pipeline import DenoiserMaker
 from .host.folders import check_folder, chosen_dtype, folder_inputs, model_folders
-from .host.models import loaded, shared
+from .host.models import load_to_device, shared_patcher
 from .host.sockets import CATEGORY, Guidance
 
 
 @dataclass(frozen=True, eq=False)
 class FolderGuidance:
-    """A prior from a folder.
+    """A ``host.sockets.GuidanceModel`` from a folder.
 
     Attributes:
-        patcher: The host's handle of a ``stag4d.diffusion.Zero123Model``.
+        patcher: ModelPatcher of a ``stag4d.diffusion.Zero123Model``.
     """
 
     patcher: Any
 
     def denoiser_maker(self, seed: int, work_bytes: int) -> DenoiserMaker:
-        """See ``GuidanceModel``."""
+        """See ``host.sockets.GuidanceModel``."""
         from ..stag4d.pipeline.guidance import denoiser_maker  # diffusers takes seconds to import
 
-        return denoiser_maker(loaded(self.patcher, work_bytes), seed)
+        return denoiser_maker(load_to_device(self.patcher, work_bytes), seed)
 
 
 class STAG4DLoadGuidance(io.ComfyNode):
@@ -38,9 +38,9 @@ class STAG4DLoadGuidance(io.ComfyNode):
             node_id="STAG4DLoadGuidance",
             display_name="STAG4D Load Guidance Model",
             category=CATEGORY,
-            description="Opens a Zero123 model: one that ships with this pack, or a folder in diffusers' "
-            "layout, from the host's diffusers models. It judges views of the scene that no image shows.",
-            search_aliases=["zero123", "score distillation", "sds", "novel view prior"],
+            description="Loads a Zero123 model, bundled or from a folder in models/diffusers, as guidance "
+            "model: for score distillation (SDS) of novel views in STAG4D Optimize.",
+            search_aliases=["zero123", "score distillation", "sds", "novel view guidance"],
             inputs=folder_inputs("guidance"),
             outputs=[Guidance.Output("guidance", tooltip="For STAG4D Optimize.")],
         )
@@ -53,9 +53,8 @@ class STAG4DLoadGuidance(io.ComfyNode):
     def execute(cls, model: str, dtype: str) -> io.NodeOutput:
         from ..stag4d.diffusion import load_guidance_model  # diffusers takes seconds to import
 
-        folder, weights = model_folders("guidance")[model], chosen_dtype(dtype)
-        key = "guidance", folder, weights
-        with torch.inference_mode(False):  # gradients pass through its encoder
-            return io.NodeOutput(
-                FolderGuidance(shared(key, lambda: load_guidance_model(folder, dtype=weights)))
-            )
+        folder, weights_dtype = model_folders("guidance")[model], chosen_dtype(dtype)
+        key = "guidance", folder, weights_dtype
+        with torch.inference_mode(False):  # its VAE encoder is differentiated
+            patcher = shared_patcher(key, lambda: load_guidance_model(folder, dtype=weights_dtype))
+            return io.NodeOutput(FolderGuidance(patcher))

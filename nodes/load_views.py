@@ -1,4 +1,4 @@
-"""Posed views from a folder: what the multi-view stage, the command or the official code wrote."""
+"""Posed views from a folder that the stag4d command or the official STAG4D code has written."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ from comfy_api.latest import io
 
 from ..stag4d.data import read_views
 from ..stag4d.evaluation import on_white
-from .host.files import content_hash, host_roots, paths_named, resolved
+from .host.files import content_hash, find_paths, host_roots, resolve_name
 from .host.sockets import CATEGORY, Views
 
-FIRST_FRAMES = "ref"  # the folder that makes another one a view folder
+FRAMES = "ref"  # subfolder of a view folder with the frames of the input view
 
 
 class STAG4DLoadViews(io.ComfyNode):
@@ -20,15 +20,15 @@ class STAG4DLoadViews(io.ComfyNode):
             node_id="STAG4DLoadViews",
             display_name="STAG4D Load Views",
             category=CATEGORY,
-            description="Opens a folder of frames and posed views, ref/0_rgba.png, zero123/0_rgba/0.png "
-            "and on, as the official STAG4D code and the stag4d command write them.",
-            search_aliases=["multi-view video", "load view folder"],
+            description="Loads a folder of frames (ref/0_rgba.png, ...) and posed views "
+            "(zero123/0_rgba/0.png, ...) that the stag4d command or the official STAG4D code has written.",
+            search_aliases=["multi-view video", "load view folder", "load posed images"],
             inputs=[
                 io.Combo.Input(
                     "folder",
                     options=folder_names(),
-                    tooltip="A folder in the input folder, or in the output folder where [output] is added. "
-                    "Press R to see folders that were added meanwhile.",
+                    tooltip="A view folder in the input folder; [output] marks those in the output folder. "
+                    "Press R to refresh the list.",
                 ),
             ],
             outputs=[
@@ -59,27 +59,26 @@ class STAG4DLoadViews(io.ComfyNode):
 
 
 def folder_names() -> list[str]:
-    """Return the view folders under the input folder and, marked, under the output folder."""
+    """Return the names of the view folders in the input folder and, marked, in the output folder."""
     return [
         f"{path.parent.relative_to(root).as_posix()}{mark}"
         for mark, root in host_roots().items()
         if mark != " [temp]"
-        for path in paths_named(FIRST_FRAMES, root)
+        for path in find_paths(FRAMES, root)
         if path.is_dir()
     ]
 
 
 def folder_path(name: str) -> Path:
-    """Return the folder that a name from ``folder_names`` stands for.
+    """Return the path of the folder with a name from ``folder_names``.
 
     Raises:
-        ValueError: if the name leads out of the host's folder.
-        FileNotFoundError: if there is no such folder.
+        ValueError: if it lies outside ComfyUI's folders.
+        FileNotFoundError: if it is not a view folder.
     """
-    path = resolved(name, "view folder")
-    if not (path / FIRST_FRAMES).is_dir():
+    path = resolve_name(name, "view folder")
+    if not (path / FRAMES).is_dir():
         raise FileNotFoundError(
-            f"view folder: {name!r} has no folder {FIRST_FRAMES!r}; expected frames as "
-            f"{FIRST_FRAMES}/0_rgba.png."
+            f"view folder: {name!r} has no folder {FRAMES!r}; expected frames as {FRAMES}/0_rgba.png."
         )
     return path

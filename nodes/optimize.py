@@ -1,10 +1,10 @@
-"""The fit of a 4D scene to posed views, with the host's progress, previews and cancel; it can be resumed."""
+"""The fit of a 4D scene to posed views, with progress, previews and cancel; it can be resumed."""
 
 import itertools
 import logging
 from contextlib import closing
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 import comfy.model_management
 import torch
@@ -25,9 +25,10 @@ from .host.splats import gaussians_from
 
 _logger = logging.getLogger(__name__)
 
-AUTO = "auto"
+PresetWidget = Literal["auto", "fast", "quality", "paper"]
+AnchorsWidget = Literal["sectors", "nearest", "reference"]
 PREVIEW_SIZE = 256  # pixels
-ROOM = 2 * 1024**3  # bytes to have free on a GPU before a fit; chosen generously, not measured
+WORK_BYTES = 2 * 1024**3  # of GPU memory to free for a fit; a generous guess
 
 
 class STAG4DOptimize(io.ComfyNode):
@@ -37,26 +38,26 @@ class STAG4DOptimize(io.ComfyNode):
             node_id="STAG4DOptimize",
             display_name="STAG4D Optimize",
             category=CATEGORY,
-            description="Fits a 4D Gaussian scene to posed views. Cancel keeps what was reached: the same "
-            "prompt goes on from there, and STAG4D Load Scene lists the unfinished scene.",
-            search_aliases=["fit 4d scene", "train gaussian splat", "video to 4d"],
+            description="Optimizes a 4D Gaussian scene to match posed views. After cancel, the same prompt "
+            "resumes, and STAG4D Load Scene lists the unfinished scene.",
+            search_aliases=["fit 4d scene", "train gaussian splat", "video to 4d", "4d gaussian splatting"],
             inputs=[
-                Views.Input("views", tooltip="The clip and the views around it."),
+                Views.Input("views", tooltip="Frames and their posed views."),
                 io.Combo.Input(
                     "preset",
-                    options=[AUTO, "fast", "quality", "paper"],
-                    default=AUTO,
-                    tooltip="fast: a minute or two on a processor. quality: six times as long, and more "
-                    "with its larger pictures; more Gaussians; small pictures gain little. paper: the "
-                    "published numbers, needs guidance. auto: quality on an NVIDIA GPU with gsplat, else "
-                    "fast. With a GPU that is not CUDA's, the processor fits.",
+                    options=list(get_args(PresetWidget)),
+                    default="auto",
+                    tooltip="fast: a minute or two on a CPU. quality: more Gaussians and larger images, six "
+                    "times as long or more; small images gain little. paper: the published settings, needs "
+                    "guidance. auto: quality on an NVIDIA GPU with gsplat, else fast. Without CUDA, the fit "
+                    "runs on the CPU.",
                 ),
                 io.Int.Input(
                     "steps",
                     default=0,
                     min=0,
                     max=1_000_000,
-                    tooltip="Optimisation steps; 0 takes the preset's. Time grows with them.",
+                    tooltip="Optimization steps; 0 takes the preset's. Time grows with them.",
                 ),
                 io.Int.Input(
                     "size",
@@ -64,124 +65,117 @@ class STAG4DOptimize(io.ComfyNode):
                     min=0,
                     max=4096,
                     step=8,
-                    tooltip="Pixels along each side of what is compared, 16 or more; 0 takes the preset's. "
-                    "It is at most that of the images or of the views, whichever are larger; the others "
-                    "are enlarged.",
+                    tooltip="Width and height at which renders are compared with images, pixels, 16 or more; "
+                    "0 takes the preset's. It is limited to the larger of frames and views; the smaller "
+                    "ones are enlarged.",
                 ),
                 io.Int.Input(
                     "seed",
                     default=0,
                     min=0,
                     max=2**53 - 1,
-                    control_after_generate=False,  # the page would draw a new one after every run
-                    tooltip="Of every random draw. The same seed gives the same scene on the same machine.",
+                    control_after_generate=False,  # else the browser changes it after every run
+                    tooltip="Seed of all random numbers. The same seed gives the same scene on the same "
+                    "machine.",
                 ),
                 Guidance.Input(
                     "guidance",
                     optional=True,
-                    tooltip="A posed image prior that judges views which no picture shows.",
+                    tooltip="Guidance model, for score distillation (SDS) of novel views. Takes longer.",
                 ),
                 Densification.Input(
-                    "densification", optional=True, tooltip="Instead of the preset's densification."
+                    "densification", optional=True, tooltip="Replaces the densification of the preset."
                 ),
                 Scene.Input(
                     "scene",
                     optional=True,
-                    tooltip="Start from this scene's middle moment instead of the views' visual hull.",
+                    tooltip="Start from the middle frame of this scene instead of the preset's "
+                    "initialization.",
                 ),
                 io.Splat.Input(
                     "splat",
                     optional=True,
-                    tooltip="Start from this splat instead, the first of a batch. It must stand where the "
-                    "views show the object.",
+                    tooltip="Start from this splat, the first of a batch. It must have the place and size of "
+                    "the object in the views.",
                 ),
                 io.Float.Input(
                     "guidance_weight",
-                    optional=True,  # prompts from before it was there
+                    optional=True,  # older prompts lack it
                     default=0.0,
                     min=0.0,
                     max=1_000_000.0,
                     step=0.01,
-                    tooltip="Weight of what the guidance says; 0 takes the preset's. Too much and the scene "
-                    "leaves the given views.",
+                    tooltip="Weight of the SDS loss; 0 takes the preset's. With too large a weight, the "
+                    "scene departs from the given views.",
                 ),
                 io.Combo.Input(
                     "guidance_anchors",
                     optional=True,
-                    options=["sectors", "nearest", "reference"],
+                    options=list(get_args(AnchorsWidget)),
                     default="sectors",
-                    tooltip="What the guidance is told of. sectors: the frame, or the view in the same "
-                    "sector of azimuth, as published. nearest: the image nearest by angle. "
-                    "reference: the frame.",
+                    tooltip="Conditioning image of the guidance model. sectors: the frame, or the view in "
+                    "the azimuth sector of the novel view, as published. nearest: the frame or view nearest "
+                    "by angle. reference: the frame.",
                 ),
             ],
-            outputs=[Scene.Output("scene", tooltip="The fitted scene.")],
+            outputs=[Scene.Output("scene", tooltip="The optimized scene.")],
             hidden=[io.Hidden.prompt, io.Hidden.unique_id, io.Hidden.extra_pnginfo],
         )
 
     @classmethod
     def execute(
-        cls,
-        views: ViewSet,
-        preset: str,
-        steps: int,
-        size: int,
-        seed: int,
-        guidance: GuidanceModel | None = None,
-        densification: DensificationConfig | None = None,
-        scene: GaussianModel4D | None = None,
-        splat: Types.SPLAT | None = None,
-        guidance_weight: float = 0.0,
-        guidance_anchors: str = "sectors",
-    ) -> io.NodeOutput:
-        # Nodes run in inference mode, whose tensors no gradient can pass.
+        cls, views: ViewSet, preset: PresetWidget, steps: int, size: int, seed: int,
+        guidance: GuidanceModel | None = None, densification: DensificationConfig | None = None,
+        scene: GaussianModel4D | None = None, splat: Types.SPLAT | None = None,
+        guidance_weight: float = 0.0, guidance_anchors: AnchorsWidget = "sectors",
+    ) -> io.NodeOutput:  # fmt: skip
+        # ComfyUI runs nodes in inference mode, whose tensors cannot be differentiated.
         with torch.inference_mode(False), torch.enable_grad():
             device = _device()
             config = _config(preset, steps, size, seed, densification, device)
-            sds = replace(config.guidance, anchors=guidance_anchors)
-            config = replace(config, guidance=replace(sds, weight=guidance_weight or sds.weight))
+            config = _with_guidance(config, guidance_weight, guidance_anchors)
             start = _start(scene, splat)
             if device.type != "cpu":
-                comfy.model_management.free_memory(ROOM, device)
+                comfy.model_management.free_memory(WORK_BYTES, device)
             hidden = cls.hidden
             with closing(LivePreview(hidden.prompt, hidden.unique_id, hidden.extra_pnginfo)) as live:
+                monitor = _monitor(views, config.steps, device, live, has_guidance=guidance is not None)
                 model, report = fit(
-                    views,
-                    config,
-                    start=start,
-                    checkpoint=CheckpointFolder(temp_folder()),
-                    make_denoiser=None if guidance is None else guidance.denoiser_maker(config.seed, ROOM),
-                    device=device,
-                    monitor=_monitor(views, config.steps, device, live, has_guidance=guidance is not None),
-                )
-            if report.steps < config.steps:
-                _logger.info("STAG4D Optimize was cancelled; the same prompt resumes from there.")
-                raise comfy.model_management.InterruptProcessingException
+                    views, config, start=start, checkpoint=CheckpointFolder(temp_folder()),
+                    make_denoiser=None if guidance is None else guidance.denoiser_maker(seed, WORK_BYTES),
+                    device=device, monitor=monitor,
+                )  # fmt: skip
+            _pass_on_cancel(monitor, is_finished=report.steps == config.steps)
             return io.NodeOutput(model)
 
 
 def _device() -> torch.device:
-    """Return where to fit: where the host works, if that is a device that a fast rasterizer is for."""
-    device = comfy.model_management.get_torch_device()
+    """Return the device of the fit: the host's if there is a fast rasterizer for it, else the CPU."""
+    device: torch.device = comfy.model_management.get_torch_device()
     return device if device.type in ("cpu", "cuda") else torch.device("cpu")
 
 
 def _config(
-    name: str,
+    name: PresetWidget,
     steps: int,
     size: int,
     seed: int,
     densification: DensificationConfig | None,
     device: torch.device,
 ) -> OptimizationConfig:
-    """Return the preset with the widgets' numbers."""
-    if name == AUTO:
-        name = auto_preset(device)
-    config = preset(name, steps=steps or None, size=size or None, seed=seed)
+    """Return a preset with the values of the widgets."""
+    chosen = auto_preset(device) if name == "auto" else name
+    config = preset(chosen, steps=steps or None, size=size or None, seed=seed)
     return config if densification is None else replace(config, densification=densification)
 
 
-def _start(scene: GaussianModel4D | None, splat: Any) -> Gaussians | None:
+def _with_guidance(config: OptimizationConfig, weight: float, anchors: AnchorsWidget) -> OptimizationConfig:
+    """Return a configuration with another choice of conditioning images and, unless it is 0, SDS weight."""
+    guidance = replace(config.guidance, anchors=anchors, weight=weight or config.guidance.weight)
+    return replace(config, guidance=guidance)
+
+
+def _start(scene: GaussianModel4D | None, splat: Types.SPLAT | None) -> Gaussians | None:
     """Return the Gaussians to start from, copied: a scene's at its middle frame, or a splat's."""
     if scene is not None and splat is not None:
         raise ValueError("start: both a scene and a splat are connected; connect one of them.")
@@ -197,12 +191,12 @@ def _start(scene: GaussianModel4D | None, splat: Any) -> Gaussians | None:
 def _monitor(
     views: ViewSet, num_steps: int, device: torch.device, live: LivePreview, *, has_guidance: bool
 ) -> HostMonitor:
-    """Return a monitor whose previews are renders from the given cameras, also sent to the viewers."""
+    """Return a monitor whose previews are renders from the given cameras; viewers get the scene, too."""
     poses = itertools.cycle((views.input_pose, *views.view_poses))
     frames = itertools.cycle(range(views.num_frames))
 
     def show(model: GaussianModel4D) -> Any:
-        pose, frame = next(poses), next(frames)  # another camera and frame each time
+        pose, frame = next(poses), next(frames)  # another camera and frame in each preview
         model = model.to(device)
         camera = Cameras.from_poses([pose], PREVIEW_SIZE, PREVIEW_SIZE).to(device)
         with torch.no_grad():
@@ -212,3 +206,15 @@ def _monitor(
 
     stages = {"guidance": 2 * views.num_frames} if has_guidance else {}
     return HostMonitor(show, preview_size=PREVIEW_SIZE, **stages, optimize=num_steps)
+
+
+def _pass_on_cancel(monitor: HostMonitor, *, is_finished: bool) -> None:
+    """Pass a cancel that ended the fit on to the host.
+
+    A cancel in the last step comes too late for this node: its scene is kept, and the next node is cancelled.
+    """
+    if not is_finished:
+        _logger.info("STAG4D Optimize was cancelled; the same prompt resumes from there.")
+        raise comfy.model_management.InterruptProcessingException
+    if monitor.is_cancelled:
+        comfy.model_management.interrupt_current_processing()

@@ -1,4 +1,4 @@
-"""From a video's frames to the few square ones that the method works on."""
+"""Selected frames of a video, cropped to one square around the object."""
 
 import torch
 from comfy_api.latest import io
@@ -9,7 +9,7 @@ from .host.memory import require_memory
 from .host.progress import HostMonitor
 from .host.sockets import CATEGORY
 
-PIXEL_BYTES = 16  # color and alpha in 32-bit numbers
+PIXEL_BYTES = 16  # color and alpha, float32
 
 
 class STAG4DPrepareFrames(io.ComfyNode):
@@ -19,16 +19,16 @@ class STAG4DPrepareFrames(io.ComfyNode):
             node_id="STAG4DPrepareFrames",
             display_name="STAG4D Prepare Frames",
             category=CATEGORY,
-            description="Picks frames of a video and cuts one square around the object for all of them.",
-            search_aliases=["recenter object", "crop video to mask", "square crop", "sample frames"],
+            description="Selects frames of a video and crops them to one square around the object's motion.",
+            search_aliases=["recenter object", "crop video to mask", "square crop", "select frames"],
             inputs=[
-                io.Image.Input("images", tooltip="The video's frames, in order, showing one object."),
+                io.Image.Input("images", tooltip="Frames of a video of one object, in order."),
                 io.Int.Input(
                     "num_frames",
                     default=16,
                     min=0,
                     max=1024,
-                    tooltip="Frames to keep, spread evenly, first and last included. 0 keeps all.",
+                    tooltip="Frames to keep, evenly spaced, with the first and the last. 0 keeps all.",
                 ),
                 io.Int.Input(
                     "size",
@@ -44,67 +44,57 @@ class STAG4DPrepareFrames(io.ComfyNode):
                     min=0.0,
                     max=0.45,
                     step=0.01,
-                    tooltip="Free space on each side of the object's motion, a share of the result's side.",
+                    tooltip="Free space on each side of the object's motion, as a share of size.",
                 ),
                 io.Boolean.Input(
                     "invert_mask",
                     default=False,
                     advanced=True,
-                    tooltip="For a mask that is 0 on the object, as Load Image makes it from alpha.",
+                    tooltip="For masks that are 0 on the object, such as those of Load Image.",
                 ),
                 io.Mask.Input(
                     "mask",
                     optional=True,
-                    tooltip="1 on the object, as Remove Background gives it, one for each frame. Without it "
-                    "the images' alpha serves, or else a plain background is found.",
+                    tooltip="1 on the object, one mask per frame, for example from Remove Background. "
+                    "Without it, the images need alpha or a plain background.",
                 ),
                 io.Float.Input(
                     "fps",
-                    optional=True,  # prompts from before it was there
+                    optional=True,  # older prompts lack it
                     default=8.0,
                     min=0.1,
                     max=1000.0,
                     step=0.1,
-                    tooltip="Frames a second of the video: connect that of Get Video Components. With a "
-                    "wrong one, the scene plays at the wrong speed.",
+                    tooltip="Frames per second of the video: connect fps of Get Video Components. A wrong "
+                    "value makes the scene play at the wrong speed.",
                 ),
             ],
             outputs=[
-                io.Image.Output("images", tooltip="The square frames, white where there is no object."),
-                io.Mask.Output("mask", tooltip="1 on the object, 0 on the background, soft at the edges."),
+                io.Image.Output("images", tooltip="The square frames, on white."),
+                io.Mask.Output("mask", tooltip="Alpha of the frames: 1 on the object, 0 on the background."),
                 io.Float.Output(
                     "fps",
-                    tooltip="Frames a second of those that were kept, so that they last as long as the "
-                    "video: for STAG4D Anchored Multi-View or STAG4D Views from Images.",
+                    tooltip="Frames per second of the kept frames, which last as long as the video: for "
+                    "STAG4D Anchored Multi-View or STAG4D Views from Images.",
                 ),
             ],
         )
 
     @classmethod
     def execute(
-        cls,
-        images: torch.Tensor,
-        num_frames: int,
-        size: int,
-        margin: float,
-        invert_mask: bool,
-        mask: torch.Tensor | None = None,
-        fps: float = 8.0,
-    ) -> io.NodeOutput:
+        cls, images: torch.Tensor, num_frames: int, size: int, margin: float, invert_mask: bool,
+        mask: torch.Tensor | None = None, fps: float = 8.0,
+    ) -> io.NodeOutput:  # fmt: skip
         if mask is not None and len(mask) != len(images):
             raise ValueError(
-                f"mask: {len(mask)} for {len(images)} images; expected one for each, as Remove Background "
-                "gives them from the whole clip. Without a mask, alpha or a plain background serves."
+                f"mask: {len(mask)} masks for {len(images)} images; expected one per image, from Remove "
+                "Background of all frames, or no mask for images with alpha or a plain background."
             )
         alphas = 1 - mask if invert_mask and mask is not None else mask
         count = min(num_frames or len(images), len(images))
         require_memory(f"{count} frames of {size}x{size}", count * size**2 * PIXEL_BYTES)
-        frames, mattes = prepare_frames(
-            images,
-            alphas,
-            num_frames=num_frames,
-            size=size,
-            margin=margin,
+        frames, frame_alphas = prepare_frames(
+            images, alphas, num_frames=num_frames, size=size, margin=margin,
             monitor=HostMonitor(crop=2 * count),
-        )
-        return io.NodeOutput(frames, mattes, subsampled_fps(fps, len(images), count))
+        )  # fmt: skip
+        return io.NodeOutput(frames, frame_alphas, subsampled_fps(fps, len(images), count))

@@ -1,4 +1,4 @@
-"""The viewer on a node: what it plays, and the camera that the user has chosen in it."""
+"""The viewer on a node: the file that it plays, and the camera that the user has chosen in it."""
 
 from comfy_api.latest import io
 
@@ -10,8 +10,8 @@ from .host.progress import HostMonitor
 from .host.sockets import CATEGORY, CameraPath, Scene
 from .host.viewer_files import viewer_file
 
-View = io.Custom("STAG4D_VIEW")  # str: the viewer's JSON
-UI_KEY = "stag4d_clip"  # web/js/stag4d.js reads it
+View = io.Custom("STAG4D_VIEW")  # JSON text, see ``geometry.read_saved_view``
+UI_KEY = "stag4d_clip"  # OUTPUT in web/js/stag4d.js
 
 
 class STAG4DPreview(io.ComfyNode):
@@ -21,8 +21,8 @@ class STAG4DPreview(io.ComfyNode):
             node_id="STAG4DPreview",
             display_name="STAG4D Preview",
             category=CATEGORY,
-            description="Plays a 4D scene on the node. Orbit, scrub, and render what you see: the camera "
-            "that you choose is an output.",
+            description="Plays a 4D scene on the node, with orbit controls and a time line. The camera and "
+            "the moment of the viewer are outputs, for STAG4D Render and ComfyUI's 3D nodes.",
             search_aliases=["view 4d scene", "gaussian splat viewer", "play 4d", "choose camera"],
             is_output_node=True,
             inputs=[
@@ -33,7 +33,7 @@ class STAG4DPreview(io.ComfyNode):
                     min=16,
                     max=4096,
                     step=8,
-                    tooltip="Image width of the cameras, pixels. The viewer's picture has the same shape.",
+                    tooltip="Image width of the cameras, pixels. The viewer has the same aspect ratio.",
                 ),
                 io.Int.Input(
                     "height",
@@ -46,15 +46,15 @@ class STAG4DPreview(io.ComfyNode):
                 View.Input(
                     "view",
                     optional=True,
-                    extra_dict={"socketless": True},  # no node puts one out
-                    tooltip="The viewer. Its camera and moment are saved with the workflow; until one is "
-                    "chosen they are the input camera and the first frame.",
+                    extra_dict={"socketless": True},  # no node has such an output
+                    tooltip="The viewer. Its camera and moment are saved with the workflow; at first they "
+                    "are the camera of the input video and the first frame.",
                 ),
             ],
             outputs=[
-                io.Load3DCamera.Output("camera_info", tooltip="The viewer's camera for the host's 3D nodes."),
-                CameraPath.Output("cameras", tooltip="The viewer's camera for STAG4D Render."),
-                io.Float.Output("moment", tooltip="The viewer's moment, 0 to 1, for STAG4D Render."),
+                io.Load3DCamera.Output("camera_info", tooltip="The viewer's camera, for ComfyUI's 3D nodes."),
+                CameraPath.Output("cameras", tooltip="The viewer's camera, for STAG4D Render."),
+                io.Float.Output("moment", tooltip="The viewer's time, 0 to 1, for STAG4D Render."),
             ],
         )
 
@@ -73,5 +73,5 @@ class STAG4DPreview(io.ComfyNode):
         viewmat, fovy_deg = read_camera_info(camera, chosen.pose.fovy_deg)
         cameras = Cameras(viewmat[None], intrinsics([fovy_deg], width, height), width, height)
         name = viewer_file(scene, HostMonitor(export=scene.info.num_frames))
-        clip = {"filename": name, "subfolder": TEMP_FOLDER, "type": "temp"}
-        return io.NodeOutput(camera, cameras, chosen.time, ui={UI_KEY: [clip]})
+        file = {"filename": name, "subfolder": TEMP_FOLDER, "type": "temp"}
+        return io.NodeOutput(camera, cameras, chosen.time, ui={UI_KEY: [file]})

@@ -1,8 +1,8 @@
-"""From a scene and cameras to images, a matte and a depth picture."""
+"""Renders of a scene: images, masks and depth."""
 
 import string
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import comfy.model_management
 import numpy as np
@@ -16,15 +16,15 @@ from .host.memory import require_memory
 from .host.progress import HostMonitor
 from .host.sockets import CATEGORY, MOMENT, CameraPath, Scene
 
-PIXEL_BYTES = 60  # twice color, alpha and depth, and the depth picture, in 32-bit numbers
-FARTHEST_GRAY = 0.1  # so that the farthest surface still differs from empty space, which is 0
+PIXEL_BYTES = 60  # color, alpha and depth, each twice, and the depth image; float32
+FARTHEST_GRAY = 0.1  # above 0, which is empty space
 _HOLD = io.Float.Input(
     "hold",
     default=0.5,
     min=0.0,
     max=0.95,
     step=0.05,
-    tooltip="Share of the images during which time stands still.",
+    tooltip="Share of the images for which time stands still.",
 )
 
 
@@ -35,18 +35,18 @@ class STAG4DRender(io.ComfyNode):
             node_id="STAG4DRender",
             display_name="STAG4D Render",
             category=CATEGORY,
-            description="Renders a 4D scene from a camera path: new views of the motion, bullet time, loops.",
+            description="Renders a 4D scene from a camera path: novel views, bullet time, loops.",
             search_aliases=["render 4d", "gaussian splat video", "bullet time", "novel view"],
             inputs=[
                 Scene.Input("scene", tooltip="The scene to render."),
                 CameraPath.Input(
                     "cameras",
-                    tooltip="One image is rendered for each camera; a single camera films the whole clip.",
+                    tooltip="One image is rendered per camera; with a single camera, one per frame.",
                 ),
                 io.Color.Input(
                     "background",
                     default="#ffffff",
-                    tooltip="Colour behind the object, as #rrggbb. The mask serves to put a picture there.",
+                    tooltip="Background color, #rrggbb. To composite on an image, use the mask.",
                 ),
                 io.DynamicCombo.Input(
                     "time_mode",
@@ -56,21 +56,22 @@ class STAG4DRender(io.ComfyNode):
                         io.DynamicCombo.Option("freeze", [MOMENT]),
                         io.DynamicCombo.Option("bullet time", [MOMENT, _HOLD]),
                     ],
-                    tooltip="all frames: the clip once, spread over the cameras. ping-pong: there and back, "
-                    "made to loop. freeze: one moment for all cameras. bullet time: the clip "
-                    "stops at a moment while the cameras move on, then goes on.",
+                    tooltip="all frames: the motion once, spread over the cameras. ping-pong: forward and "
+                    "back, a seamless loop. freeze: one moment for all cameras. bullet time: the motion "
+                    "pauses at a moment while the cameras move on, then continues.",
                 ),
             ],
             outputs=[
-                io.Image.Output("images", tooltip="One image a camera; with one camera, one a frame."),
-                io.Mask.Output("mask", tooltip="1 on the object, 0 on the background, soft at the edges."),
+                io.Image.Output("images", tooltip="One image per camera; with one camera, one per frame."),
+                io.Mask.Output("mask", tooltip="Alpha of the images: 1 on the object, 0 on the background."),
                 io.Image.Output(
                     "depth",
-                    tooltip="White is the batch's nearest surface, dark grey its farthest, black is nothing.",
+                    tooltip="White is the nearest surface of all images, dark gray the farthest, black is "
+                    "background.",
                 ),
                 io.Float.Output(
                     "fps",
-                    tooltip="Images a second at which the scene moves at its own speed: for Create Video.",
+                    tooltip="Images per second at which the motion has its original speed: for Create Video.",
                 ),
             ],
         )
@@ -95,17 +96,18 @@ class STAG4DRender(io.ComfyNode):
         )
         images, alphas = rendered.images.clamp(0, 1), rendered.alphas.clamp(0, 1)
         rate = playback_rate(times, scene.info.num_frames, scene.info.fps)
-        return io.NodeOutput(images, alphas, depth_picture(rendered.depths, alphas), rate)
+        depth = depth_images(cast(torch.Tensor, rendered.depths), alphas)
+        return io.NodeOutput(images, alphas, depth, rate)
 
 
 def playback_times(frame_times: torch.Tensor, num_cameras: int, time_mode: Mapping[str, Any]) -> torch.Tensor:
     """Return the video time of each image.
 
     Args:
-        frame_times: [F] times of the clip's frames, ascending.
-        num_cameras: Cameras C. One camera gets an image for each frame that is played; several get one image
-            each, and the clip is spread over them.
-        time_mode: The widget's value: ``time_mode``, and ``moment`` and ``hold`` of the mode.
+        frame_times: [F] times of the scene's frames, ascending.
+        num_cameras: Number of cameras. One camera gets an image per frame that is played; several get one
+            image each, and the frames are spread over them.
+        time_mode: Values of the time_mode widget: ``time_mode``, and ``moment`` and ``hold`` of the mode.
 
     Returns:
         [T] float32.
@@ -121,31 +123,31 @@ def playback_times(frame_times: torch.Tensor, num_cameras: int, time_mode: Mappi
 
 
 def playback_rate(times: torch.Tensor, num_frames: int, fps: float) -> float:
-    """Return the images a second at which a scene moves as fast as its clip did.
+    """Return the images per second at which the motion has its original speed.
 
     Args:
-        times: [T] video times of the images, 0..1, as ``playback_times`` gives them.
-        num_frames: Frames of the clip.
-        fps: Frames a second of the clip.
+        times: [T] video times of the images, 0..1, from ``playback_times``.
+        num_frames: Frames of the scene.
+        fps: Frames per second of the scene.
 
     Returns:
-        The clip's own rate where time stands still.
+        The median over the image pairs in motion; ``fps`` if time stands still.
     """
     steps = times.diff().abs() * (num_frames - 1)  # frames from each image to the next
     steps = steps[steps > 1e-4]
     return fps / steps.median().item() if len(steps) else fps
 
 
-def depth_picture(depths: torch.Tensor, alphas: torch.Tensor) -> torch.Tensor:
-    """Return depths as grey images.
+def depth_images(depths: torch.Tensor, alphas: torch.Tensor) -> torch.Tensor:
+    """Return depths as gray images.
 
     Args:
-        depths: [T, H, W] distance along the viewing axis.
+        depths: [T, H, W] camera z.
         alphas: [T, H, W].
 
     Returns:
-        [T, H, W, 3]: 1 at the batch's nearest surface, ``FARTHEST_GRAY`` at its farthest, 0 where alpha is at
-        most half.
+        [T, H, W, 3]: 1 at the nearest surface of all images, ``FARTHEST_GRAY`` at the farthest, 0 where alpha
+        is at most one half.
     """
     visible = alphas > 0.5
     gray = torch.zeros_like(depths)
@@ -157,10 +159,10 @@ def depth_picture(depths: torch.Tensor, alphas: torch.Tensor) -> torch.Tensor:
 
 
 def parse_color(text: str) -> tuple[float, float, float]:
-    """Return #rrggbb as RGB in 0..1; raises ValueError for anything else."""
+    """Return RGB in 0..1 of a color #rrggbb; raises ValueError for anything else."""
     digits = text.removeprefix("#")
     if len(digits) != 6 or not set(digits) <= set(string.hexdigits):
-        raise ValueError(f"background: {text!r} is not a colour; expected #rrggbb.")
+        raise ValueError(f"background: {text!r} is not a color; expected #rrggbb.")
     red, green, blue = bytes.fromhex(digits)
     return red / 255, green / 255, blue / 255
 
@@ -171,15 +173,15 @@ def _once(last: int, num_cameras: int) -> np.ndarray:
 
 
 def _there_and_back(last: int, num_cameras: int) -> np.ndarray:
-    """Return frame positions that go to the last frame and back, ending one step before the first."""
+    """Return frame positions to the last frame and back, ending one step before the first."""
     count = max(2 * last, 1) if num_cameras == 1 else num_cameras
     return last * (1 - np.abs(1 - 2 * np.arange(count) / count))
 
 
 def _with_hold(last: int, num_cameras: int, moment: float, hold: float) -> np.ndarray:
-    """Return frame positions that stand still at a moment for a share of the images.
+    """Return frame positions that pause at a moment for a share of the images.
 
-    One camera films every frame, and the hold comes on top.
+    A single camera gets every frame, and the pause in addition.
     """
     if num_cameras == 1:
         num_played = last + 1

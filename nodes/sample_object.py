@@ -1,4 +1,4 @@
-"""A toy object and its true views: something to work on without any file."""
+"""A procedural toy with ground-truth views: a sample input that needs no files."""
 
 import torch
 from comfy_api.latest import io
@@ -10,7 +10,7 @@ from .host.progress import HostMonitor
 from .host.sockets import CATEGORY, Views
 
 ANY = "any"
-PIXEL_BYTES = 256  # seven views and the clip on white, twice, of 16 bytes each
+PIXEL_BYTES = 256  # the input view, six views and the frames on white, twice, 16 bytes each
 
 
 class STAG4DSampleObject(io.ComfyNode):
@@ -20,29 +20,29 @@ class STAG4DSampleObject(io.ComfyNode):
             node_id="STAG4DSampleObject",
             display_name="STAG4D Sample Object",
             category=CATEGORY,
-            description="Makes a clip of an animated toy, from the front and with six true views around it.",
-            search_aliases=["toy", "test clip", "example 4d"],
+            description="Generates a video of an animated toy, with six ground-truth views of every frame.",
+            search_aliases=["toy", "test video", "sample data", "example 4d"],
             inputs=[
                 io.Combo.Input(
                     "name",
                     options=[ANY, *PLANS],
                     default=ANY,
-                    tooltip="Body plan of the toy; with any, the seed chooses.",
+                    tooltip="Kind of toy; any: chosen by the seed.",
                 ),
                 io.Int.Input(
                     "seed",
                     default=2,
                     min=0,
                     max=2**32 - 1,
-                    control_after_generate=False,  # the page would draw a new one after every run
-                    tooltip="Chooses proportions, colours and motion. The same seed gives the same toy.",
+                    control_after_generate=False,  # else the browser changes it after every run
+                    tooltip="Seed of proportions, colors and motion. The same seed gives the same toy.",
                 ),
                 io.Int.Input(
                     "num_frames",
                     default=16,
                     min=1,
                     max=256,
-                    tooltip="Frames of the clip. More make its motion finer and the fit a little longer.",
+                    tooltip="Frames of the video. More frames give finer motion and a slightly longer fit.",
                 ),
                 io.Int.Input(
                     "size",
@@ -50,13 +50,13 @@ class STAG4DSampleObject(io.ComfyNode):
                     min=32,
                     max=1024,
                     step=8,
-                    tooltip="Pixels along each side. Twice as many take four times as long to draw.",
+                    tooltip="Width and height, pixels. Twice the size takes four times as long to render.",
                 ),
             ],
             outputs=[
-                io.Image.Output("images", tooltip="The clip from the front, on white."),
+                io.Image.Output("images", tooltip="The video from the front, on white."),
                 io.Mask.Output("mask", tooltip="1 on the toy."),
-                Views.Output("views", tooltip="The clip with its six true views, for STAG4D Optimize."),
+                Views.Output("views", tooltip="Frames and six ground-truth views, for STAG4D Optimize."),
             ],
         )
 

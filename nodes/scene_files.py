@@ -1,4 +1,4 @@
-"""Scenes to and from the host's folders."""
+"""Scenes in ComfyUI's input, output and temp folders."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from ..stag4d.scene import GaussianModel4D, load_scene, save_scene
 from .host.files import (
     TEMP_FOLDER,
     content_hash,
+    find_paths,
     host_roots,
     numbered_path,
     output_name,
-    paths_named,
-    resolved,
+    resolve_name,
 )
 from .host.sockets import CATEGORY, Scene
 
@@ -27,18 +27,18 @@ class STAG4DLoad(io.ComfyNode):
             node_id="STAG4DLoad",
             display_name="STAG4D Load Scene",
             category=CATEGORY,
-            description="Opens a saved 4D scene: a scene.safetensors file in the input or output folder, or "
-            "what a cancelled fit left in the temp folder.",
+            description="Loads a 4D scene: a .safetensors file that STAG4D Save Scene or the stag4d command "
+            "has written, or the unfinished scene of a cancelled STAG4D Optimize.",
             search_aliases=["open 4d scene", "load gaussian splat animation"],
             inputs=[
                 io.Combo.Input(
                     "file",
                     options=scene_names(),
-                    tooltip="A .safetensors scene in the input folder; in the output folder where [output] "
-                    "is added, in the temp folder where [temp] is. Press R to see files added meanwhile.",
+                    tooltip="A scene in the input folder; [output] marks those in the output folder, [temp] "
+                    "unfinished ones in the temp folder. Press R to refresh the list.",
                 ),
             ],
-            outputs=[Scene.Output("scene", tooltip="The scene, for STAG4D Render.")],
+            outputs=[Scene.Output("scene", tooltip="The 4D scene.")],
         )
 
     @classmethod
@@ -56,7 +56,7 @@ class STAG4DLoad(io.ComfyNode):
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:
-        with torch.inference_mode(False):  # so that a later node may optimise what is loaded here
+        with torch.inference_mode(False):  # so that another node can optimize the scene further
             return io.NodeOutput(load_scene(scene_path(file)))
 
 
@@ -67,7 +67,7 @@ class STAG4DSave(io.ComfyNode):
             node_id="STAG4DSave",
             display_name="STAG4D Save Scene",
             category=CATEGORY,
-            description="Saves a 4D scene in the output folder, where STAG4D Load Scene finds it.",
+            description="Saves a 4D scene in the output folder, where STAG4D Load Scene lists it.",
             search_aliases=["save 4d scene", "store gaussian splat animation"],
             is_output_node=True,
             inputs=[
@@ -75,11 +75,11 @@ class STAG4DSave(io.ComfyNode):
                 io.String.Input(
                     "filename_prefix",
                     default="stag4d/scene",
-                    tooltip="Folder and beginning of the name under the output folder; a number is added, so "
-                    "that nothing is overwritten.",
+                    tooltip="Folder and start of the file name, within the output folder. A number is added, "
+                    "so that no file is overwritten.",
                 ),
             ],
-            outputs=[io.String.Output("file", tooltip="The name that STAG4D Load Scene lists it under.")],
+            outputs=[io.String.Output("file", tooltip="Name of the file in the list of STAG4D Load Scene.")],
         )
 
     @classmethod
@@ -91,28 +91,28 @@ class STAG4DSave(io.ComfyNode):
 
 
 def scene_names() -> list[str]:
-    """Return the scenes under the input, output and temp folders, the latter two marked with their folder."""
+    """Return the names of the scenes in the input, output and temp folders, the latter two marked."""
     names = []
     for mark, folder in host_roots().items():
-        below = folder / TEMP_FOLDER if mark == " [temp]" else folder
-        found = paths_named(f"*{SUFFIX}", below)
+        root = folder / TEMP_FOLDER if mark == " [temp]" else folder
+        found = find_paths(f"*{SUFFIX}", root)
         names += [f"{path.relative_to(folder).as_posix()}{mark}" for path in found]
     return names
 
 
 def scene_path(name: str) -> Path:
-    """Return the file that a name from ``scene_names`` stands for.
+    """Return the path of the file with a name from ``scene_names``.
 
     Raises:
-        ValueError: if the name leads out of the host's folder, or is not that of a .safetensors file.
+        ValueError: if it lies outside ComfyUI's folders, or is not a .safetensors file.
         FileNotFoundError: if there is no such file.
     """
-    path = resolved(name, "scene file")
+    path = resolve_name(name, "scene file")
     if path.suffix != SUFFIX:
         raise ValueError(f"scene file: {name!r} is not a {SUFFIX} file; choose a saved STAG4D scene.")
     if not path.is_file():
         raise FileNotFoundError(
-            f"scene file: {name!r} was not found; choose a scene in the list (press R for new ones), or copy "
-            "one into the input folder."
+            f"scene file: {name!r} was not found; choose one in the list (press R to refresh it), or copy "
+            "the file into the input folder."
         )
     return path

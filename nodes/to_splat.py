@@ -1,4 +1,4 @@
-"""A scene as native splats, one for each time."""
+"""A scene as ComfyUI's splats, one per time."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,7 @@ class STAG4DToSplat(io.ComfyNode):
             node_id="STAG4DToSplat",
             display_name="STAG4D To Splat",
             category=CATEGORY,
-            description="Turns a 4D scene into native splats, one for each time, for Render Splat, Transform "
+            description="Converts a 4D scene to ComfyUI's splats, one per time, for Render Splat, Transform "
             "Splat, Merge Splat and the 3D file nodes.",
             search_aliases=["4d to splat", "native gaussian splat"],
             inputs=[
@@ -28,11 +28,11 @@ class STAG4DToSplat(io.ComfyNode):
                         io.DynamicCombo.Option("all frames", []),
                         io.DynamicCombo.Option("moment", [MOMENT]),
                     ],
-                    tooltip="all frames: a batch with one splat a frame. moment: a single splat; nodes that "
-                    "write a file take only the first of a batch.",
+                    tooltip="all frames: a batch with one splat per frame. moment: a single splat, for nodes "
+                    "that write a file, which use only the first of a batch.",
                 ),
             ],
-            outputs=[io.Splat.Output("splat", tooltip="A batch of splats in the order of time.")],
+            outputs=[io.Splat.Output("splat", tooltip="A batch of splats, ordered by time.")],
         )
 
     @classmethod

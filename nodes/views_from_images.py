@@ -1,4 +1,4 @@
-"""From pictures that another node made of known directions to a set of posed views."""
+"""Posed views from images that other nodes have made, with given camera angles."""
 
 import torch
 from comfy_api.latest import io
@@ -16,23 +16,25 @@ class STAG4DViewsFromImages(io.ComfyNode):
             node_id="STAG4DViewsFromImages",
             display_name="STAG4D Views from Images",
             category=CATEGORY,
-            description="Joins a clip with images of the same object from other sides, made by any model.",
+            description="Combines the frames of a video with images of the same object from other cameras, "
+            "made by any multi-view model.",
             search_aliases=["posed views", "multi-view images", "sv4d", "sv3d", "zero123plus"],
             inputs=[
-                io.Image.Input("reference", tooltip="The clip's frames, square: see STAG4D Prepare Frames."),
+                io.Image.Input("reference", tooltip="Square video frames, from STAG4D Prepare Frames."),
                 io.Image.Input(
                     "views",
-                    tooltip="Square views, frame by frame: all views of the first frame, then of the second.",
+                    tooltip="Square views: all views of the first frame, then all of the second, and so on.",
                 ),
                 io.String.Input(
                     "azimuths",
                     default="30, 90, 150, 210, 270, 330",
-                    tooltip="Degrees for each view of a frame: 0 is the clip's camera, 90 is to its right.",
+                    tooltip="Azimuth of each view of a frame, degrees: 0 is the video's camera, 90 is to its "
+                    "right.",
                 ),
                 io.String.Input(
                     "elevations",
                     default="30, -20, 30, -20, 30, -20",
-                    tooltip="Degrees for each view of a frame; positive cameras look down from above.",
+                    tooltip="Elevation of each view of a frame, degrees; positive ones look down from above.",
                 ),
                 io.Float.Input(
                     "fovy",
@@ -48,7 +50,7 @@ class STAG4DViewsFromImages(io.ComfyNode):
                     min=0.05,
                     max=100.0,
                     step=0.05,
-                    tooltip="Distance of all cameras from the object's middle, scene units.",
+                    tooltip="Distance of all cameras from the object's center, scene units.",
                 ),
                 io.Float.Input(
                     "fps",
@@ -57,8 +59,8 @@ class STAG4DViewsFromImages(io.ComfyNode):
                     max=240.0,
                     step=0.1,
                     advanced=True,
-                    tooltip="Frames a second of these images: connect that of STAG4D Prepare Frames, which "
-                    "knows how many were left out.",
+                    tooltip="Frames per second of reference: connect fps of STAG4D Prepare Frames, which "
+                    "accounts for skipped frames.",
                 ),
                 io.Float.Input(
                     "input_elevation",
@@ -67,89 +69,76 @@ class STAG4DViewsFromImages(io.ComfyNode):
                     max=89.0,
                     step=1.0,
                     advanced=True,
-                    tooltip="Degrees that the clip's camera stands above the object's middle.",
+                    tooltip="Elevation of the video's camera, degrees, positive above the object.",
                 ),
                 io.Mask.Input(
                     "reference_mask",
                     optional=True,
-                    tooltip="1 on the object, one for each frame. Without it the images' alpha serves, or "
-                    "else a plain background is found.",
+                    tooltip="1 on the object, one mask per frame. Without it, the images need alpha or a "
+                    "plain background.",
                 ),
                 io.Mask.Input(
-                    "views_mask", optional=True, tooltip="The same for the views, one for each of them."
+                    "views_mask", optional=True, tooltip="The same for the views, one mask per view."
                 ),
             ],
-            outputs=[Views.Output("views", tooltip="The frames and their posed views.")],
+            outputs=[Views.Output("views", tooltip="Frames and their posed views, for STAG4D Optimize.")],
         )
 
     @classmethod
     def execute(
-        cls,
-        reference: torch.Tensor,
-        views: torch.Tensor,
-        azimuths: str,
-        elevations: str,
-        fovy: float,
-        radius: float,
-        fps: float,
-        input_elevation: float,
-        reference_mask: torch.Tensor | None = None,
+        cls, reference: torch.Tensor, views: torch.Tensor, azimuths: str, elevations: str, fovy: float,
+        radius: float, fps: float, input_elevation: float, reference_mask: torch.Tensor | None = None,
         views_mask: torch.Tensor | None = None,
-    ) -> io.NodeOutput:
-        directions = view_directions(azimuths, elevations)
-        lead = len(reference), len(directions)  # F, V
+    ) -> io.NodeOutput:  # fmt: skip
+        angles = view_angles(azimuths, elevations)
+        lead = len(reference), len(angles)  # F, V
         if len(views) != lead[0] * lead[1]:
             raise ValueError(
                 f"views: {len(views)} view images for {lead[0]} frames and {lead[1]} views; expected "
                 f"{lead[0] * lead[1]}, frame by frame."
             )
-        with torch.inference_mode(False):  # so that a later node may optimise against what is kept here
-            images, alphas = square_pictures("reference", reference, reference_mask)
-            view_images, view_alphas = square_pictures("views", views, views_mask)
-            poses = [
+        with torch.inference_mode(False):  # else no optimization could use the tensors
+            images, alphas = square_images("reference", reference, reference_mask)
+            view_images, view_alphas = square_images("views", views, views_mask)
+            input_pose, *view_poses = (
                 OrbitPose(azimuth_deg=azimuth, elevation_deg=elevation, radius=radius, fovy_deg=fovy)
-                for azimuth, elevation in [(0.0, input_elevation), *directions]
-            ]
+                for azimuth, elevation in [(0.0, input_elevation), *angles]
+            )
+            view_images = view_images.unflatten(0, lead)  # [F, V, h, w, 3]
+            view_alphas = view_alphas.unflatten(0, lead)  # [F, V, h, w]
             return io.NodeOutput(
-                ViewSet(
-                    images=images,
-                    alphas=alphas,
-                    view_images=view_images.unflatten(0, lead),  # [F, V, h, w, 3]
-                    view_alphas=view_alphas.unflatten(0, lead),  # [F, V, h, w]
-                    input_pose=poses[0],
-                    view_poses=tuple(poses[1:]),
-                    fps=fps,
-                )
+                ViewSet(images, alphas, view_images, view_alphas, input_pose, tuple(view_poses), fps)
             )
 
 
-def view_directions(azimuths: str, elevations: str) -> list[tuple[float, float]]:
-    """Return the azimuth and elevation of each view, degrees, from two lists separated by commas."""
+def view_angles(azimuths: str, elevations: str) -> list[tuple[float, float]]:
+    """Return azimuth and elevation of each view, degrees, from two lists separated by commas."""
     columns = _numbers("azimuths", azimuths), _numbers("elevations", elevations)
     counts = [len(column) for column in columns]
     if counts[0] != counts[1]:
         raise ValueError(
-            f"views: {counts[0]} azimuths and {counts[1]} elevations; expected one of each a view."
+            f"views: {counts[0]} azimuths and {counts[1]} elevations; expected one of each per view."
         )
     return list(zip(*columns, strict=True))
 
 
-def square_pictures(
+def square_images(
     name: str, images: torch.Tensor, mask: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return copies of an input's colors [N, S, S, 3] and mattes [N, S, S], float32 on the CPU."""
+    """Return copies of the colors [N, S, S, 3] and alphas [N, S, S] of an input, float32 on the CPU."""
     height, width = images.shape[1:3]
     if height != width:
         raise ValueError(
             f"{name}: images of {width}x{height} pixels; expected square ones (use STAG4D Prepare Frames on "
-            "the clip before views are made of it)."
+            "the video before generating views)."
         )
-    copies = [None if part is None else part.to("cpu", torch.float32, copy=True) for part in (images, mask)]
-    return copies[0][..., :3].contiguous(), object_alphas(*copies, subject=name)
+    copy = images.to("cpu", torch.float32, copy=True)  # [N, S, S, 3 or 4]
+    given = None if mask is None else mask.to("cpu", torch.float32, copy=True)
+    return copy[..., :3].contiguous(), object_alphas(copy, given, subject=name)
 
 
 def _numbers(name: str, text: str) -> list[float]:
-    """Return the numbers of a list separated by commas; raises ValueError with the item that is none."""
+    """Return the numbers of a list separated by commas; raises ValueError with an item that is no number."""
     numbers = []
     for item in text.split(","):
         try:

@@ -1,1 +1,1 @@
-"""Adapters to the host, for the nodes: its files, models, memory, progress, previews and sockets."""
+"""Adapters between the nodes and ComfyUI: files, models, memory, progress, previews and sockets."""

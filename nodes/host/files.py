@@ -1,6 +1,6 @@
-"""Names of files and folders in the host's directories.
+"""Names of files and folders in ComfyUI's input, output and temp folders.
 
-A name that comes with a workflow is untrusted: it is resolved and compared with the folders before use.
+A name that comes with a workflow is untrusted: its path is resolved, and must lie inside the folder.
 """
 
 import hashlib
@@ -10,14 +10,14 @@ from time import monotonic
 
 import folder_paths
 
-TEMP_FOLDER = "stag4d"  # ours, under the host's temp
-WALK_SECONDS = 2.0
+TEMP_FOLDER = "stag4d"  # of this pack, in ComfyUI's temp folder
+SEARCH_SECONDS = 2.0  # for which the result of a search is reused
 
-_walks: dict[tuple[Path, str], tuple[float, list[Path]]] = {}
+_searches: dict[tuple[Path, str], tuple[float, list[Path]]] = {}  # time and result by folder and pattern
 
 
 def host_roots() -> dict[str, Path]:
-    """Return the folders that names may lead into, by what a name ends with."""
+    """Return ComfyUI's input, output and temp folder by the suffix of the names of files in them."""
     return {
         "": Path(folder_paths.get_input_directory()),
         " [output]": Path(folder_paths.get_output_directory()),
@@ -25,35 +25,39 @@ def host_roots() -> dict[str, Path]:
     }
 
 
-def resolved(name: str, what: str) -> Path:
-    """Return the path that a name such as ``cat/scene.safetensors [output]`` stands for.
+def resolve_name(name: str, subject: str) -> Path:
+    """Return the path for a name such as ``cat/scene.safetensors [output]``.
+
+    Args:
+        name: The value of a widget.
+        subject: What the name stands for, for the error message.
 
     Raises:
-        ValueError: if it leads out of the host's folder.
+        ValueError: if the path lies outside the folder.
     """
     relative, annotated = folder_paths.annotated_filepath(name)
     folder = Path(annotated or folder_paths.get_input_directory()).resolve()
     path = (folder / relative).resolve()
     if not path.is_relative_to(folder):
-        raise ValueError(f"{what}: {name!r} lies outside the host's folders; choose one inside.")
+        raise ValueError(f"{subject}: {name!r} lies outside ComfyUI's folders; choose one inside.")
     return path
 
 
-def paths_named(pattern: str, root: Path) -> list[Path]:
-    """Return the paths anywhere below a folder whose name has a pattern, in order.
+def find_paths(pattern: str, root: Path) -> list[Path]:
+    """Return the paths at any depth below a folder whose names match a pattern, sorted.
 
-    The host asks for a schema, and so for this, many times a request: the answer stands for a moment.
+    The host evaluates a schema, and so this function, many times per request: results are reused for a while.
     """
     now = monotonic()
-    began, paths = _walks.get((root, pattern), (-WALK_SECONDS, []))
-    if now - began >= WALK_SECONDS:
+    began, paths = _searches.get((root, pattern), (-SEARCH_SECONDS, []))
+    if now - began >= SEARCH_SECONDS:
         paths = sorted(root.rglob(pattern))
-        _walks[root, pattern] = now, paths
+        _searches[root, pattern] = now, paths
     return paths
 
 
 def content_hash(files: Iterable[Path], root: Path) -> str:
-    """Return a hash of files' names under a folder and of their bytes."""
+    """Return a SHA-256 hash of files: their paths relative to a folder, and their bytes."""
     digest = hashlib.sha256()
     for path in files:
         digest.update(f"{path.relative_to(root).as_posix()}\0{path.stat().st_size}\0".encode())
@@ -62,19 +66,19 @@ def content_hash(files: Iterable[Path], root: Path) -> str:
 
 
 def temp_folder() -> Path:
-    """Return this pack's folder under the host's temp, made when it is not there."""
+    """Return this pack's folder in ComfyUI's temp folder; it is created if it does not exist."""
     folder = Path(folder_paths.get_temp_directory()) / TEMP_FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def numbered_path(filename_prefix: str, suffix: str) -> Path:
-    """Return a new path under the output folder; the host refuses prefixes that lead out of it."""
+    """Return a new path in the output folder; the host rejects prefixes that lead out of it."""
     output = folder_paths.get_output_directory()
     folder, name, counter, _, _ = folder_paths.get_save_image_path(filename_prefix, output)
     return Path(folder) / f"{name}_{counter:05}_{suffix}"
 
 
 def output_name(path: Path) -> str:
-    """Return a path in the output folder as the widgets that choose files name it."""
+    """Return the name that file widgets have for a path in the output folder."""
     return f"{path.relative_to(folder_paths.get_output_directory()).as_posix()} [output]"

@@ -1,4 +1,4 @@
-"""The models that loaders offer: those that ship with the package and the host's diffusers folders."""
+"""Models that the loader nodes list: the bundled ones, and the folders in ComfyUI's ``models/diffusers``."""
 
 from pathlib import Path
 
@@ -14,26 +14,26 @@ INDEX = "model_index.json"
 
 
 def folder_inputs(kind: ModelKind) -> list[io.Input]:
-    """Return the widgets of a node that loads a model: its folder and the type of its weights."""
+    """Return the widgets of a node that loads a model: its folder and the data type of its weights."""
     return [
         io.Combo.Input(
             "model",
             options=list(model_folders(kind)),
-            tooltip="bundled: ships with this pack. Others: a folder in models/diffusers that holds "
-            "model_index.json; press R to see those that were added meanwhile.",
+            tooltip="bundled/...: comes with this pack. Others: folders in models/diffusers that hold a "
+            "model_index.json; press R to refresh the list.",
         ),
         io.Combo.Input(
             "dtype",
             options=[AUTO, *DTYPES],
             default=AUTO,
-            tooltip="Of the networks. auto: float16 where the device is good at it, else float32. Half "
-            "precision takes half the memory.",
+            tooltip="Data type of the weights. auto: float16 on devices that are fast at it, else float32. "
+            "float16 and bfloat16 take half the memory.",
         ),
     ]
 
 
 def check_folder(name: str, kind: ModelKind, example: str) -> bool | str:
-    """Return True if a name stands for a model folder, else what is wrong with it."""
+    """Return True if a name is that of a model folder, else an error message."""
     if name in model_folders(kind):
         return True
     expected = f"one with a {INDEX} in models/diffusers, such as {example}"
@@ -41,23 +41,23 @@ def check_folder(name: str, kind: ModelKind, example: str) -> bool | str:
 
 
 def model_folders(kind: ModelKind) -> dict[str, Path]:
-    """Return the pack's own models of a kind, and the host's folders in diffusers' layout, by their names.
+    """Return the bundled models of a kind, and the folders below ``models/diffusers``, by name.
 
-    The host's are named by their place under models/diffusers and may be of any kind.
+    Only folders with a model_index.json are listed, by their relative path; they may hold another kind.
     """
     roots = [Path(root) for root in folder_paths.get_folder_paths("diffusers")]
     bundled = bundled_models(kind)
     found = {
         path.parent.relative_to(root).as_posix(): path.parent
-        for root in reversed(roots)  # of two with one name the first root's counts, as the host has it
+        for root in reversed(roots)  # of equal names the first root's is used, as everywhere in the host
         for pattern in (f"*/{INDEX}", f"*/*/{INDEX}")
         for path in sorted(root.glob(pattern))
     }
-    return bundled | found | bundled  # first in the list, and not to be hidden by a folder of the same name
+    return bundled | found | bundled  # listed first, and not replaced by a folder of the same name
 
 
 def chosen_dtype(name: str) -> torch.dtype:
-    """Return the type that a widget asks for."""
+    """Return the data type for the value of the dtype widget."""
     if name != AUTO:
         return DTYPES[name]
     device = comfy.model_management.get_torch_device()

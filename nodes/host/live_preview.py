@@ -14,18 +14,18 @@ from .viewer_files import viewer_file
 
 _logger = logging.getLogger(__name__)
 
-EVENT = "stag4d.growing"  # web/js/stag4d.js listens
+EVENT = "stag4d.growing"  # LIVE_PREVIEW in web/js/stag4d.js
 MIN_SECONDS = 3.0  # between two updates
-MAX_SHARE = 0.05  # of the time that encoding them may take
+MAX_SHARE = 0.05  # of the fit's time that encoding may take
 
 
 class LivePreview:
-    """Sends the scene of a running fit to the page.
+    """Sends the scene of a running fit to the STAG4D Preview nodes in the browser.
 
     Args:
-        prompt: The executed prompt, node ids to ``class_type`` and ``inputs``; None outside the host.
-        node_id: The node that fits.
-        extra_pnginfo: What the page sent with the prompt, such as its workflow; None if nothing.
+        prompt: The executed prompt, ``class_type`` and ``inputs`` by node id; None outside the host.
+        node_id: Id of the node that runs the fit.
+        extra_pnginfo: Metadata that the browser sent with the prompt, such as the workflow; may be None.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class LivePreview:
     def show(self, model: GaussianModel4D, monitor: Monitor) -> None:
         """Send the current scene if a viewer is connected and the last update is long enough ago.
 
-        An error in showing a scene does not end the fit: it is logged, and the updates stop.
+        A scene that cannot be encoded does not end the fit: the error is logged, and the updates stop.
 
         Args:
             model: The scene.
@@ -66,16 +66,16 @@ class LivePreview:
             self._names.append(name)
         message = {"viewers": self._viewers, "filename": name, "workflow": self._workflow}
         PromptServer.instance.send_sync(EVENT, message, PromptServer.instance.client_id)
-        self._remove_files(keep=2)  # the page may still be reading the one before
+        self._remove_files(keep=2)  # the browser may still be loading the previous one
         now = time.monotonic()
         self._next = now + max(MIN_SECONDS, (now - began) / MAX_SHARE)
 
     def close(self) -> None:
-        """Remove the files but for the last, which the page may be showing."""
+        """Remove all files but the newest, which a viewer may be showing."""
         self._remove_files(keep=1)
 
     def _remove_files(self, keep: int) -> None:
-        """Remove all files but for the newest few."""
+        """Remove all files but the newest ``keep``."""
         while len(self._names) > keep:
-            with suppress(OSError):  # open in another program; the host clears its temp folder
+            with suppress(OSError):  # open files on Windows; the host empties its temp folder at start
                 (temp_folder() / self._names.pop(0)).unlink(missing_ok=True)

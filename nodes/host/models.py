@@ -1,4 +1,4 @@
-"""Hand a model of this pack to the host's memory management, which loads, offloads and frees it."""
+"""Models of this pack under ComfyUI's memory management, which loads, offloads and frees them."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from torch import nn
 if TYPE_CHECKING:
     from ...stag4d.diffusion import MultiViewModel, ViewGrid
 
-LATENT_BYTES = 200_000  # of float16 work per pixel of one frame's latent; chosen generously, not measured
+LATENT_BYTES = 200_000  # of float16 activations per pixel of one frame's latent; a generous guess
 
 
-class STAG4DModel(nn.Module):
-    """A network under the names that the host's patcher expects of one.
+class STAG4DModel(nn.Module):  # the host logs this name
+    """A model with the attributes that a ModelPatcher expects.
 
     Args:
-        model: The network; its first parameter's type stands for all.
+        model: The model; the data type of its first parameter counts as that of all.
     """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
-        self.device = torch.device("cpu")  # the host writes where it has put the weights
+        self.device = torch.device("cpu")  # the patcher sets it when it moves the weights
 
     def get_dtype(self) -> torch.dtype:
-        """Return the type of the weights, as the host asks for it."""
+        """Return the data type of the weights."""
         return next(self.model.parameters()).dtype
 
 
-def managed(model: nn.Module) -> comfy.model_patcher.ModelPatcher:
-    """Return the host's handle of a model; nodes pass it on, since the host keeps weak references only.
+def make_patcher(model: nn.Module) -> comfy.model_patcher.ModelPatcher:
+    """Return a ModelPatcher of a model; the nodes keep it, since the host holds weak references only.
 
-    It is the plain one: the dynamic one, ``CoreModelPatcher`` on NVIDIA, cannot offload modules that are not
-    made of the host's own layers, and would upload them again at every run.
+    It is a plain one: the dynamic one, ``CoreModelPatcher`` on NVIDIA, cannot offload modules that do not
+    consist of the host's own layers, and would upload them again in every run.
     """
     module = STAG4DModel(model)
     comfy.model_management.archive_model_dtypes(module)
@@ -54,25 +54,25 @@ def managed(model: nn.Module) -> comfy.model_patcher.ModelPatcher:
 _shared: WeakValueDictionary[Hashable, comfy.model_patcher.ModelPatcher] = WeakValueDictionary()
 
 
-def shared(key: Hashable, load: Callable[[], nn.Module]) -> comfy.model_patcher.ModelPatcher:
-    """Return the host's handle of a model: the one that some node still holds, else of one loaded now.
+def shared_patcher(key: Hashable, load: Callable[[], nn.Module]) -> comfy.model_patcher.ModelPatcher:
+    """Return the ModelPatcher that a node already holds for a key, or that of a model loaded now.
 
     Args:
-        key: What tells models apart.
-        load: Loads it.
+        key: Identifies the model.
+        load: Loads the model.
     """
     patcher = _shared.get(key)
     if patcher is None:
-        patcher = _shared[key] = managed(load())
+        patcher = _shared[key] = make_patcher(load())
     return patcher
 
 
-def loaded(patcher: comfy.model_patcher.ModelPatcher, work_bytes: int) -> nn.Module:
-    """Return the model behind a handle, its weights where the work is done.
+def load_to_device(patcher: comfy.model_patcher.ModelPatcher, work_bytes: int) -> Any:
+    """Return the model of a ModelPatcher with its weights on the compute device.
 
     Args:
-        patcher: What ``managed`` returned.
-        work_bytes: Memory that the work takes beside the weights; the host makes room for it.
+        patcher: From ``make_patcher``.
+        work_bytes: Memory beside the weights for the host to free.
     """
     comfy.model_management.load_models_gpu([patcher], memory_required=work_bytes, force_full_load=True)
     return patcher.model.model
@@ -80,20 +80,21 @@ def loaded(patcher: comfy.model_patcher.ModelPatcher, work_bytes: int) -> nn.Mod
 
 @dataclass(frozen=True, eq=False)
 class ManagedMultiView:
-    """What a STAG4D_MULTIVIEW socket carries.
+    """A multi-view model, the value of STAG4D_MULTIVIEW sockets.
 
     Attributes:
-        patcher: The host's handle of a ``stag4d.diffusion.MultiViewModel``, one for all rigs.
-        grid: Where the views stand.
+        patcher: ModelPatcher of a ``stag4d.diffusion.MultiViewModel``, shared by all rigs.
+        grid: Rig and layout of the views.
     """
 
-    patcher: Any
+    patcher: comfy.model_patcher.ModelPatcher
     grid: ViewGrid
 
-    def loaded(self, num_frames: int) -> MultiViewModel:
-        """Return the model where the work is done, with room for as many frames as go at once."""
+    def load(self, num_frames: int) -> MultiViewModel:
+        """Return the model on the compute device, with memory freed for the frames of one batch."""
         from ...stag4d.diffusion import MAX_MEASURED_FRAMES  # diffusers takes seconds to import
 
         num_pixels = math.prod(self.patcher.model.model.grid_size) * min(num_frames, MAX_MEASURED_FRAMES)
         work_bytes = num_pixels * LATENT_BYTES * self.patcher.model.get_dtype().itemsize // 2
-        return loaded(self.patcher, work_bytes).with_grid(self.grid)
+        model: MultiViewModel = load_to_device(self.patcher, work_bytes)
+        return model.with_grid(self.grid)

@@ -1,4 +1,4 @@
-"""Stable-Zero123 in the host's own model, CLIP vision and VAE objects, as a posed network of the package.
+"""Stable-Zero123 as ComfyUI's MODEL, CLIP_VISION and VAE, in the form of a ``diffusion.PosedNetwork``.
 
 The UNet is called through the host's model interface, so it stays shared with the rest of the graph. Its pose
 numbers differ from those of Zero123-XL: the fourth is the polar angle of the conditioning image.
@@ -16,20 +16,20 @@ import torch
 from ...stag4d.geometry import OrbitPose, turn_between
 from ...stag4d.resume import input_key
 
-IMAGE_SIZE, LATENT_SIZE, CHANNELS = 256, 32, 4  # of Stable-Zero123
+IMAGE_SIZE, LATENT_SIZE, NUM_CHANNELS, NUM_POSE_NUMBERS = 256, 32, 4, 4  # of Stable-Zero123
 
 
 class NativeZero123:
-    """The host's Stable-Zero123; see ``diffusion.PosedNetwork``.
+    """A ``diffusion.PosedNetwork`` of the host's networks.
 
     Args:
         model: MODEL.
         clip_vision: CLIP_VISION.
-        vae_patcher: The host's handle of a differentiable VAE.
+        vae_patcher: ModelPatcher of a VAE whose encoder is differentiable.
         work_bytes: Memory beside the weights for the host to free.
     """
 
-    latent_shape = (CHANNELS, LATENT_SIZE, LATENT_SIZE)
+    latent_shape = (NUM_CHANNELS, LATENT_SIZE, LATENT_SIZE)
 
     def __init__(self, model: Any, clip_vision: Any, vae_patcher: Any, work_bytes: int) -> None:
         self._patcher, self._clip_vision, self._vae = model, clip_vision, vae_patcher
@@ -39,9 +39,14 @@ class NativeZero123:
 
     @property
     def key_parts(self) -> tuple[object, ...]:
-        """Return a hash of weights that differ between checkpoints, and the id of the patches on them."""
+        """Return one layer of each network, which tells checkpoints apart, and the id of LoRA patches."""
         patches = str(self._patcher.patches_uuid) if self._patcher.patches else ""
-        return "stable_zero123", patches, input_key(self._model.cc_projection.weight.float())
+        layers = (
+            self._model.cc_projection.weight,
+            self._clip_vision.get_sd()["visual_projection.weight"],
+            self._vae.model.quant_conv.weight,
+        )
+        return "stable_zero123", patches, input_key(*(layer.float() for layer in layers))
 
     @property
     def _model(self) -> Any:
@@ -55,7 +60,7 @@ class NativeZero123:
 
     @torch.no_grad()
     def condition_latents(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Return unscaled latents [B, 4, 32, 32] of images: as in the host, the posterior's mean."""
+        """Return unscaled latents [B, 4, 32, 32] of images, as the host does: the posterior's mean."""
         self._load()
         return self._posterior(images)[0]
 
@@ -79,8 +84,8 @@ class NativeZero123:
     def predict(
         self, noisy: torch.Tensor, timesteps: torch.Tensor, latents: torch.Tensor, tokens: torch.Tensor
     ) -> torch.Tensor:
-        """Return the noise prediction, float32 [B, 4, 32, 32]; the host's model maps z + sigma n to z."""
-        noisy = noisy.to(self._patcher.load_device)  # the fit may be on another device
+        """Return the noise prediction n, float32 [B, 4, 32, 32]; the host's model maps z + sigma n to z."""
+        noisy = noisy.to(self._patcher.load_device)  # the fit may run on another device
         signal = self.alphas_cumprod[timesteps].to(noisy)  # [B]
         sigma = ((1 - signal) / signal).sqrt()
         scaled = noisy / signal.sqrt()[:, None, None, None]  # z + sigma n
@@ -90,11 +95,11 @@ class NativeZero123:
         return (scaled - denoised) / sigma[:, None, None, None]
 
     def noise_of(self, output: torch.Tensor, noisy: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-        """Return the output of ``predict``, which is the noise."""
+        """Return the output of ``predict``, which is the noise prediction."""
         return output
 
     def _load(self) -> None:
-        """Have the host bring UNet and VAE to their device."""
+        """Have the host load UNet and VAE to their devices."""
         comfy.model_management.load_models_gpu(
             [self._patcher, self._vae], memory_required=self._work_bytes, force_full_load=True
         )

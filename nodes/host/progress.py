@@ -1,4 +1,4 @@
-"""The host's progress bar, live previews and cancel, as a monitor of the package."""
+"""ComfyUI's progress bar, previews on nodes and cancel button, as a monitor of the stag4d package."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import comfy.utils
 from ...stag4d.progress import Interrupted, Preview
 from ...stag4d.resume import Timer
 
-_BAR_STEPS = 200  # messages to the page, at most
+_BAR_UPDATES = 200  # messages to the browser, at most, besides the previews
 
 
 class HostInterrupted(Interrupted, comfy.model_management.InterruptProcessingException):
-    """The user pressed cancel: an interrupt for the package, and for the host when it leaves a node."""
+    """The user pressed cancel: the interrupt of the package, and of the host when it leaves a node."""
 
 
 def check_cancel(
     stage: str, done: int, total: int, *, note: str = "", preview: Preview | None = None
 ) -> None:
-    """Raise ``HostInterrupted`` when the user has pressed cancel: a monitor without a bar."""
+    """Raise ``HostInterrupted`` if the user has pressed cancel: a monitor without a progress bar."""
     try:
         comfy.model_management.throw_exception_if_processing_interrupted()
     except comfy.model_management.InterruptProcessingException as error:
@@ -30,13 +30,16 @@ def check_cancel(
 
 
 class HostMonitor:
-    """Moves a node's progress bar; raises ``HostInterrupted`` when the user has pressed cancel.
+    """Updates a node's progress bar and preview; raises ``HostInterrupted`` if the user has pressed cancel.
 
     Args:
-        show: Returns an image (PIL) for the node from what a stage's preview returns, or None.
-        preview_seconds: Least time between two previews.
+        show: Returns a PIL image for what a stage's preview returns, or None; None if nothing is shown.
+        preview_seconds: Minimum time between two previews.
         preview_size: Longest side of the image on the node, pixels.
-        stages: Share of each stage in the bar, in the order of the stages.
+        stages: Length of each stage on the bar, in the order of the stages.
+
+    Attributes:
+        is_cancelled: Whether the user has pressed cancel; the host reports it only once.
     """
 
     def __init__(
@@ -47,28 +50,32 @@ class HostMonitor:
         preview_size: int = 512,
         **stages: int,
     ) -> None:
+        self.is_cancelled = False
         self._show, self._preview_size = show, preview_size
         self._timer = Timer(preview_seconds)
         self._starts = dict(zip(stages, itertools.accumulate(stages.values(), initial=0), strict=False))
-        self._shares, self._total = stages, sum(stages.values())
+        self._lengths, self._total = stages, sum(stages.values())
         self._bar = comfy.utils.ProgressBar(self._total)
-        self._position = 0  # that the page knows
+        self._position = 0  # last sent to the browser
 
     def __call__(
         self, stage: str, done: int, total: int, *, note: str = "", preview: Preview | None = None
     ) -> None:
         """See ``progress.Monitor``."""
-        check_cancel(stage, done, total)
-        position = self._starts[stage] + self._shares[stage] * done // total
+        position = self._starts[stage] + self._lengths[stage] * done // total
         try:
+            comfy.model_management.throw_exception_if_processing_interrupted()
             if self._show is not None and preview is not None and self._timer.is_due():
                 image = self._show(preview())
-                picture = None if image is None else ("JPEG", image, self._preview_size)
-                self._bar.update_absolute(position, self._total, picture)
-                self._position = position
-                self._timer.restart()  # the preview's own time does not count
-            elif done == total or position - self._position >= max(self._total // _BAR_STEPS, 1):
-                self._bar.update_absolute(position, self._total)
-                self._position = position
-        except comfy.model_management.InterruptProcessingException as error:
+                self._update(position, None if image is None else ("JPEG", image, self._preview_size))
+                self._timer.restart()  # the time that the preview took does not count
+            elif done == total or position - self._position >= max(self._total // _BAR_UPDATES, 1):
+                self._update(position)
+        except comfy.model_management.InterruptProcessingException as error:  # the bar raises it, too
+            self.is_cancelled = True
             raise HostInterrupted from error
+
+    def _update(self, position: int, image: tuple[str, Any, int] | None = None) -> None:
+        """Send a position, and an image with its format and size, to the browser."""
+        self._bar.update_absolute(position, self._total, image)
+        self._position = position

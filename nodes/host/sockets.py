@@ -1,4 +1,4 @@
-"""The pack's menu category, the types of its own sockets, and a widget that several nodes share."""
+"""The pack's menu category, its own socket types, and a widget that several nodes have."""
 
 from typing import Protocol
 
@@ -21,15 +21,15 @@ MOMENT = io.Float.Input(
     min=0.0,
     max=1.0,
     step=0.01,
-    tooltip="Where in the clip time stands still: 0 is its first frame, 1 its last.",
+    tooltip="Time in the scene: 0 is the first frame, 1 the last. Between frames, motion is interpolated.",
 )
 
 
 class GuidanceModel(Protocol):
-    """What a STAG4D_GUIDANCE socket carries."""
+    """A guidance model, the value of STAG4D_GUIDANCE sockets."""
 
     def denoiser_maker(self, seed: int, work_bytes: int) -> DenoiserMaker:
-        """Return the ``make_denoiser`` of a fit, with the networks on their device.
+        """Return the ``make_denoiser`` argument of ``fit``.
 
         Args:
             seed: Seed of the fit.

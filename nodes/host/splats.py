@@ -1,4 +1,4 @@
-"""Between scenes and the host's SPLAT: activated values, in the 3DGS frame."""
+"""Conversion between scenes and ComfyUI's SPLAT, which holds activated values in the 3DGS frame."""
 
 import torch
 from comfy_api.latest import Types
@@ -6,7 +6,7 @@ from comfy_api.latest import Types
 from ...stag4d.geometry import flip_splat_frame
 from ...stag4d.scene import GaussianModel4D, Gaussians, logit
 
-_MIN_SCALE, _MIN_OPACITY = 1e-6, 1e-4  # a logarithm and a logit stay finite
+_MIN_SCALE, _MIN_OPACITY = 1e-6, 1e-4  # so that logarithm and logit are finite
 
 
 @torch.no_grad()
@@ -26,16 +26,16 @@ def splat_at(scene: GaussianModel4D, frame_times: torch.Tensor) -> Types.SPLAT:
 
 
 def gaussians_from(splat: Types.SPLAT) -> Gaussians:
-    """Return the first splat of a batch as Gaussians in our world, without its padding.
+    """Return the first splat of a batch as Gaussians in our world frame, without padding.
 
-    Colour that depends on the view is left out.
+    Of the spherical harmonics only degree 0 is kept.
 
     Raises:
-        ValueError: if there is no Gaussian in it or a number is not finite.
+        ValueError: if it has no Gaussians, or a value is not finite.
     """
     count = splat.positions.shape[1] if splat.counts is None else int(splat.counts[0])
     if count < 1:
-        raise ValueError("splat: the first of the batch has no Gaussians; expected at least one.")
+        raise ValueError("splat: the first one of the batch has no Gaussians; expected at least one.")
     positions, rotations, scales, opacities, sh = (
         value[0, :count].detach().cpu().float().clone()
         for value in (splat.positions, splat.rotations, splat.scales, splat.opacities, splat.sh)
@@ -50,5 +50,5 @@ def gaussians_from(splat: Types.SPLAT) -> Gaussians:
     )
     for name, value in gaussians.as_dict().items():
         if not torch.isfinite(value).all():
-            raise ValueError(f"splat: {name} are not all finite; every number must be.")
+            raise ValueError(f"splat: {name} has values that are not finite; every value must be.")
     return gaussians

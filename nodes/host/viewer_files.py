@@ -1,4 +1,4 @@
-"""The ``.s4d`` files that the page's viewers load, in the host's temp folder."""
+"""The ``.s4d`` files that the viewers in the browser load from ComfyUI's temp folder."""
 
 import hashlib
 from weakref import WeakKeyDictionary
@@ -9,11 +9,11 @@ from ...stag4d.progress import Monitor
 from ...stag4d.scene import GaussianModel4D
 from .files import temp_folder
 
-_names: WeakKeyDictionary[GaussianModel4D, str] = WeakKeyDictionary()  # of the files of scenes that are alive
+_names: WeakKeyDictionary[GaussianModel4D, str] = WeakKeyDictionary()  # of the files of scenes in use
 
 
 def viewer_file(scene: GaussianModel4D, monitor: Monitor) -> str:
-    """Write a scene's .s4d file into the temp folder unless it is there; returns its name, a hash.
+    """Write a scene's .s4d file into the temp folder unless it exists; returns its name, a hash of it.
 
     Args:
         scene: The scene.

@@ -59,7 +59,8 @@ def host_noise(model, latents, noise, sigma, positive, negative, scale):
 def main():
     """Compare at two noise levels and target poses, with and without classifier-free guidance."""
     pack()
-    native = importlib.import_module("native_pack.nodes.native_guidance")
+    node = importlib.import_module("native_pack.nodes.guidance_from_model").STAG4DGuidanceFromModel
+    silent = importlib.import_module("native_pack.stag4d.progress").silent
     geometry = importlib.import_module("native_pack.stag4d.geometry")
     toy = importlib.import_module("native_pack.stag4d.toys").toy_views(5, 1, 48)
     # Only its frame, encoded in a batch of one as ComfyUI does: random weights amplify rounding errors.
@@ -70,9 +71,9 @@ def main():
         model, _, vae, clip_vision = comfy.sd.load_checkpoint_guess_config(
             checkpoint, output_vae=True, output_clip=False, output_clipvision=True
         )
-        guidance = native.STAG4DGuidanceFromModel.execute(model, clip_vision, vae).args[0]
+        guidance = node.execute(model, clip_vision, vae).args[0]
     with torch.inference_mode(False):
-        prior = native.NativePrior(guidance, views, 0)
+        prior = guidance.denoiser_maker(0, 0)(views, silent)
     generator = torch.Generator().manual_seed(0)
     unscaled, noise = torch.randn(2, 1, 4, 32, 32, generator=generator)
     signals = prior.alphas_cumprod[list(TIMES)]

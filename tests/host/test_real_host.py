@@ -163,7 +163,7 @@ def test_file_outside_the_folders_fails_validation(host):
     }
     with pytest.raises(urllib.error.HTTPError) as refusal:
         host.queue(prompt)
-    assert "lies outside the host's folders" in refusal.value.read().decode()
+    assert "lies outside ComfyUI's folders" in refusal.value.read().decode()
     refusal.value.close()
 
 

@@ -1,6 +1,5 @@
-"""STAG4DCameraPath: positions by hand, in the world where +z is the input camera's side and +y is up."""
+"""STAG4DCameraPath: camera positions by hand; the input camera is on +z, and +y is up."""
 
-import importlib
 import math
 
 import pytest
@@ -10,8 +9,8 @@ DEFAULTS = {"width": 64, "height": 32, "fovy": 49.1, "radius": 2.0}
 
 
 @pytest.fixture(scope="module")
-def make_path(pack):
-    node = importlib.import_module(f"{pack.__name__}.nodes.camera_path").STAG4DCameraPath
+def make_path(pack_module):
+    node = pack_module("nodes.camera_path").STAG4DCameraPath
 
     def make(num_cameras, **mode):
         (cameras,) = node.execute(num_cameras=num_cameras, mode=mode, **DEFAULTS).args
@@ -20,18 +19,18 @@ def make_path(pack):
     return make
 
 
-def test_a_turntable_of_four_stands_in_front_right_behind_and_left(make_path):
+def test_turntable_of_four_is_in_front_right_behind_and_left(make_path):
     cameras = make_path(4, mode="turntable", elevation=0.0, azimuth_start=0.0, turns=1.0)
     expected = torch.tensor([[0.0, 0, 2], [2, 0, 0], [0, 0, -2], [-2, 0, 0]])
     torch.testing.assert_close(cameras.centers, expected, atol=1e-5, rtol=0)
 
 
-def test_negative_turns_go_the_other_way(make_path):
+def test_negative_turns_turn_the_other_way(make_path):
     cameras = make_path(4, mode="turntable", elevation=0.0, azimuth_start=0.0, turns=-1.0)
     torch.testing.assert_close(cameras.centers[1], torch.tensor([-2.0, 0, 0]), atol=1e-5, rtol=0)
 
 
-def test_an_orbit_includes_both_ends(make_path):
+def test_orbit_includes_both_ends(make_path):
     cameras = make_path(
         3, mode="orbit", azimuth_start=0.0, azimuth_end=90.0, elevation_start=0.0, elevation_end=60.0
     )
@@ -42,14 +41,14 @@ def test_an_orbit_includes_both_ends(make_path):
     torch.testing.assert_close(cameras.centers, expected, atol=1e-5, rtol=0)
 
 
-def test_a_single_camera_is_at_the_start_of_an_orbit(make_path):
+def test_single_camera_is_at_the_start_of_an_orbit(make_path):
     cameras = make_path(
         1, mode="orbit", azimuth_start=90.0, azimuth_end=180.0, elevation_start=0.0, elevation_end=0.0
     )
     torch.testing.assert_close(cameras.centers, torch.tensor([[2.0, 0, 0]]), atol=1e-5, rtol=0)
 
 
-def test_size_and_lens_reach_the_cameras(make_path):
+def test_image_size_and_fovy_give_the_intrinsics(make_path):
     cameras = make_path(2, mode="turntable", elevation=0.0, azimuth_start=0.0, turns=1.0)
     focal = 16 / math.tan(math.radians(49.1) / 2)  # half the height over the half angle's tangent
     expected = torch.tensor([[focal, 0, 32], [0, focal, 16], [0, 0, 1]])
@@ -57,7 +56,7 @@ def test_size_and_lens_reach_the_cameras(make_path):
     torch.testing.assert_close(cameras.Ks, expected.expand(2, 3, 3))
 
 
-def test_keyframes_are_met_and_a_radius_left_out_is_the_widgets(make_path):
+def test_path_passes_through_keyframes_whose_radius_is_optional(make_path):
     cameras = make_path(3, mode="keyframes", keyframes="0, 0\n\n 90, 0, 3 \n180,0")
     expected = torch.tensor([[0.0, 0, 2], [3, 0, 0], [0, 0, -2]])
     torch.testing.assert_close(cameras.centers, expected, atol=1e-5, rtol=0)
@@ -69,7 +68,7 @@ def test_keyframes_are_met_and_a_radius_left_out_is_the_widgets(make_path):
         (
             "0, 0\n\n90",
             "^keyframes: line 3 is '90'; expected azimuth, elevation or azimuth, elevation, radius: two or "
-            "three numbers with commas between.$",
+            "three numbers separated by commas.$",
         ),
         ("0, 0, 2, 49", "^keyframes: line 1 is '0, 0, 2, 49'; expected azimuth, elevation"),
         ("left, 0", "^keyframes: line 1 is 'left, 0'; expected azimuth, elevation"),
@@ -79,12 +78,12 @@ def test_keyframes_are_met_and_a_radius_left_out_is_the_widgets(make_path):
         (" \n", "^camera path: no keyframes; expected at least one.$"),
     ],
 )
-def test_a_bad_line_is_refused_with_its_number(make_path, text, message):
+def test_invalid_line_is_rejected_with_its_number(make_path, text, message):
     with pytest.raises(ValueError, match=message):
         make_path(3, mode="keyframes", keyframes=text)
 
 
-def test_a_camera_of_the_host_stands_still_with_its_lens_and_zoom(make_path):
+def test_camera_of_comfyui_keeps_its_field_of_view_and_zoom(make_path):
     camera = {"position": {"x": 3, "y": 1, "z": 5}, "target": {"x": -4, "y": 1, "z": 5}, "fov": 90, "zoom": 2}
     cameras = make_path(2, mode="camera", camera=camera)
     viewmat = torch.tensor([[0.0, 0, -1, 5], [0, -1, 0, 1], [-1, 0, 0, 3], [0, 0, 0, 1]])
@@ -93,7 +92,7 @@ def test_a_camera_of_the_host_stands_still_with_its_lens_and_zoom(make_path):
     torch.testing.assert_close(cameras.Ks[1], torch.tensor([[focal, 0, 32], [0, focal, 16], [0, 0, 1]]))
 
 
-def test_a_camera_of_the_host_without_a_lens_has_the_widgets(make_path):
+def test_camera_of_comfyui_without_a_field_of_view_has_that_of_the_widget(make_path):
     camera = {"position": {"x": 0, "y": 0, "z": 2}, "target": {"x": 0, "y": 0, "z": 0}}
     from_host = make_path(1, mode="camera", camera=camera)
     orbit = make_path(1, mode="keyframes", keyframes="0, 0")
@@ -101,14 +100,14 @@ def test_a_camera_of_the_host_without_a_lens_has_the_widgets(make_path):
     torch.testing.assert_close(from_host.Ks, orbit.Ks)
 
 
-def test_an_orthographic_camera_is_refused(make_path):
+def test_orthographic_camera_is_rejected(make_path):
     camera = {"position": {"x": 0, "y": 0, "z": 2}, "target": {}, "cameraType": "orthographic"}
     with pytest.raises(ValueError, match=r"^camera: orthographic; expected perspective\.$"):
         make_path(1, mode="camera", camera=camera)
 
 
-def test_the_default_keyframes_are_a_path(pack, make_path):
-    schema = importlib.import_module(f"{pack.__name__}.nodes.camera_path").STAG4DCameraPath.define_schema()
+def test_default_keyframes_are_a_path(pack_module, make_path):
+    schema = pack_module("nodes.camera_path").STAG4DCameraPath.define_schema()
     options = {option.key: option.inputs for option in schema.inputs[-1].options["options"]}
     assert list(options) == ["turntable", "orbit", "keyframes", "camera"]
     cameras = make_path(3, mode="keyframes", keyframes=options["keyframes"][0].options["default"])

@@ -1,7 +1,4 @@
-"""STAG4DEvaluate on even pictures, whose measures are worked out by hand."""
-
-import importlib
-import sys
+"""STAG4DEvaluate on uniform images, whose metrics are computed by hand."""
 
 import pytest
 import torch
@@ -10,22 +7,22 @@ SIZE = 12
 
 
 @pytest.fixture(scope="module")
-def evaluate(pack):
-    return importlib.import_module(f"{pack.__name__}.nodes.evaluate").STAG4DEvaluate.execute
+def evaluate(pack_module):
+    return pack_module("nodes.evaluate").STAG4DEvaluate.execute
 
 
 def gray(*values):
-    """Return an even picture for each value."""
+    """Return a uniform image per value."""
     return torch.tensor(values)[:, None, None, None].expand(-1, SIZE, SIZE, 3)
 
 
 def left(*columns):
-    """Return mattes that are 1 on the first columns."""
+    """Return masks that are 1 on the first columns."""
     return torch.stack([(torch.arange(SIZE) < count).float().expand(SIZE, SIZE) for count in columns])
 
 
-def test_measures_are_means_over_the_images(evaluate):
-    # squared errors 0.01 and 0.0001; of even pictures SSIM has the luminance term alone
+def test_metrics_are_means_over_the_images(evaluate):
+    # squared errors 0.01 and 0.0001; the SSIM of uniform images is its luminance term
     output = evaluate(gray(0.5, 0.51), gray(0.6, 0.5), left(6, 6), left(8, 6))
     _, psnr, ssim, iou = output.args
     first, second = (2 * 0.3 + 1e-4) / (0.25 + 0.36 + 1e-4), (2 * 0.255 + 1e-4) / (0.2601 + 0.25 + 1e-4)
@@ -35,7 +32,7 @@ def test_measures_are_means_over_the_images(evaluate):
     assert all(isinstance(value, float) for value in (psnr, ssim, iou))
 
 
-def test_the_report_names_means_and_worst_images_and_is_shown(evaluate):
+def test_report_has_means_and_worst_images_and_is_shown(evaluate):
     output = evaluate(gray(0.51, 0.5), gray(0.5, 0.6), left(6, 6), left(6, 8))
     report = output.args[0]
     assert [line.split() for line in report.splitlines()[1:]] == [
@@ -47,19 +44,19 @@ def test_the_report_names_means_and_worst_images_and_is_shown(evaluate):
     assert output.ui.as_dict() == {"text": (report,)}
 
 
-def test_equal_images_have_the_best_values(evaluate):
+def test_equal_images_have_the_best_scores(evaluate):
     _, psnr, ssim, iou = evaluate(gray(0.3), gray(0.3), left(0), left(0)).args
     assert (psnr, ssim, iou) == (pytest.approx(100), pytest.approx(1), 1)
 
 
 @pytest.mark.parametrize("masks", [{}, {"mask": left(3)}, {"truth_mask": left(3)}])
-def test_silhouettes_need_both_masks(evaluate, masks):
+def test_iou_needs_both_masks(evaluate, masks):
     report, _, _, iou = evaluate(gray(0.3), gray(0.3), **masks).args
     assert iou == 0.0
     assert report.splitlines()[-1].split(maxsplit=1) == ["IoU", "not given (it needs mask and truth_mask)"]
 
 
-def test_a_mask_without_a_batch_is_one_mask(evaluate):
+def test_mask_without_batch_dimension_is_one_mask(evaluate):
     assert evaluate(gray(0.3), gray(0.3), left(3)[0], left(6)).args[3] == 0.5
 
 
@@ -82,11 +79,11 @@ def test_a_mask_without_a_batch_is_one_mask(evaluate):
         ((gray(0.3)[..., [0, 1, 2, 2]], gray(0.3)), "^evaluation: images has 4 channels; expected 3: "),
     ],
 )
-def test_images_that_do_not_match_are_refused_with_both_sizes(evaluate, inputs, message):
+def test_images_that_do_not_match_are_rejected(evaluate, inputs, message):
     with pytest.raises(ValueError, match=message):
         evaluate(*inputs)
 
 
-def test_progress_counts_images(evaluate):
+def test_progress_counts_images(evaluate, progress_bar):
     evaluate(gray(0.1, 0.2), gray(0.1, 0.2))
-    assert sys.modules["comfy.utils"].ProgressBar.reported == [(1, 2), (2, 2)]
+    assert progress_bar.reported == [(1, 2), (2, 2)]

@@ -1,7 +1,6 @@
-"""STAG4DExport: a moment, every frame or the whole motion, under a new name each time."""
+"""STAG4DExport: one moment, a sequence or an animation, under a new name each time."""
 
 import base64
-import importlib
 import sys
 from io import BytesIO
 
@@ -13,18 +12,18 @@ from spz_reader import read_spz
 
 
 @pytest.fixture(scope="module")
-def export(pack):
-    return importlib.import_module(f"{pack.__name__}.nodes.export")
+def export(pack_module):
+    return pack_module("nodes.export")
 
 
 @pytest.fixture
-def read_ply(pack):
-    return importlib.import_module(f"{pack.__name__}.stag4d.export").read_ply
+def read_ply(pack_module):
+    return pack_module("stag4d.export").read_ply
 
 
 @pytest.fixture
 def written(export, host_folders, sliding_scene):
-    """A function that exports the scene; it returns the file for other nodes and where it was written."""
+    """A function that exports the scene; it returns the file output and the path of the written file."""
 
     def run(format: str, **settings: float):
         file, name = export.STAG4DExport.execute(
@@ -36,19 +35,19 @@ def written(export, host_folders, sliding_scene):
     return run
 
 
-def test_a_moment_is_one_file_that_the_hosts_3d_nodes_can_take(written, read_ply):
+def test_moment_is_one_file_and_the_file_output(written, read_ply):
     file, path = written("ply", moment=1.0)
     assert (file.format, path.suffix) == ("ply", ".ply")
     assert file.get_bytes() == path.read_bytes()
     assert read_ply(path).means[0, 0].item() == pytest.approx(0.4)
 
 
-def test_nothing_is_overwritten(written):
+def test_no_file_is_overwritten(written):
     assert len({written("ply", moment=0.0)[1] for _ in range(3)}) == 3
     assert len({written("ply sequence")[1] for _ in range(3)}) == 3
 
 
-def test_a_sequence_is_a_folder_with_a_file_for_every_frame(written, read_ply):
+def test_sequence_is_a_folder_with_one_file_per_frame(written, read_ply):
     file, folder = written("ply sequence")
     paths = sorted(folder.iterdir())
     assert file.format == "ply"
@@ -57,7 +56,7 @@ def test_a_sequence_is_a_folder_with_a_file_for_every_frame(written, read_ply):
     torch.testing.assert_close(xs, torch.tensor([-0.4, -0.2, 0.0, 0.2, 0.4]))
 
 
-def test_spz_is_the_same_in_small(written):
+def test_spz_has_the_same_moment_and_frames(written):
     pytest.importorskip("gsply")
     file, path = written("spz", moment=0.75)
     assert (file.format, path.suffix) == ("spz", ".spz")
@@ -69,7 +68,7 @@ def test_spz_is_the_same_in_small(written):
     np.testing.assert_allclose(xs, [-0.4, -0.2, 0.0, 0.2, 0.4], atol=2e-4)
 
 
-def test_4dgs_is_the_whole_motion_and_other_nodes_get_the_first_frame(written):
+def test_4dgs_has_all_frames_and_the_file_output_is_the_first(written):
     fourdgs = pytest.importorskip("fourdgs.keyframe_delta_file")
     file, path = written("4dgs")
     decoded = fourdgs.decode_streamed(path.read_bytes())
@@ -79,17 +78,17 @@ def test_4dgs_is_the_whole_motion_and_other_nodes_get_the_first_frame(written):
     assert PlyData.read(BytesIO(file.get_bytes()))["vertex"]["x"].tolist() == [pytest.approx(-0.4)]
 
 
-def test_a_page_holds_the_clip_that_is_written_too(written):
+def test_web_page_contains_the_s4d_file(written):
     _, page = written("html")
-    file, clip = written("clip")
-    assert (page.suffix, clip.suffix) == (".html", ".s4d")
-    assert base64.b64encode(clip.read_bytes()) in page.read_bytes()
+    file, s4d = written("clip")
+    assert (page.suffix, s4d.suffix) == (".html", ".s4d")
+    assert base64.b64encode(s4d.read_bytes()) in page.read_bytes()
     assert "<title>ball_00001</title>" in page.read_text(encoding="utf-8")
     assert file.format == "ply"
     assert PlyData.read(BytesIO(file.get_bytes()))["vertex"]["x"].tolist() == [pytest.approx(-0.4)]
 
 
-def test_a_missing_package_is_named_and_nothing_is_left(export, host_folders, sliding_scene, monkeypatch):
+def test_missing_package_is_named_and_no_file_is_left(export, host_folders, sliding_scene, monkeypatch):
     monkeypatch.setitem(sys.modules, "gsply", None)
     for chosen in ({"format": "spz", "moment": 0.0}, {"format": "spz sequence"}):
         with pytest.raises(RuntimeError, match='pip install "gsply>='):
@@ -98,16 +97,12 @@ def test_a_missing_package_is_named_and_nothing_is_left(export, host_folders, sl
 
 
 @pytest.mark.parametrize("format", ["html", "clip"])
-def test_packing_is_seen_on_the_bar_and_hears_a_cancel(written, host_folders, monkeypatch, format):
+def test_encoding_has_progress_and_can_be_cancelled(
+    written, host_folders, progress_bar, cancel_at, interrupt, format
+):
     written(format)
-    bar = sys.modules["comfy.utils"].ProgressBar
-    assert bar.reported == [(done, 5) for done in range(1, 6)]
-    management = sys.modules["comfy.model_management"]
-
-    def cancel():
-        raise management.InterruptProcessingException
-
-    monkeypatch.setattr(management, "throw_exception_if_processing_interrupted", cancel)
-    with pytest.raises(management.InterruptProcessingException):
+    assert progress_bar.reported == [(done, 5) for done in range(1, 6)]
+    cancel_at(2)
+    with pytest.raises(interrupt):
         written(format)
     assert len(list((host_folders / "output" / "clips").iterdir())) == 1

@@ -1,6 +1,5 @@
-"""The scene as it grows: shown to the viewers that wait for it, in files that do not pile up."""
+"""LivePreview: the scene of a running fit in connected viewers, by temporary files that do not accumulate."""
 
-import importlib
 import sys
 
 import pytest
@@ -12,21 +11,32 @@ PROMPT = {
     "6:7": {"class_type": "STAG4DPreview", "inputs": {"scene": ["3", 0]}},
     "8": {"class_type": "STAG4DRender", "inputs": {"scene": ["3", 0]}},
 }
-PAGE = {"workflow": {"id": "one", "nodes": []}}  # what the page sends with a prompt
+PNG_INFO = {"workflow": {"id": "one", "nodes": []}}  # as the browser sends it with a prompt
+
+
+def silent(stage, done, total, **details):
+    """A monitor that does nothing."""
 
 
 @pytest.fixture
-def growing(pack):
-    return importlib.import_module(f"{pack.__name__}.nodes.growing")
+def live_preview(pack_module):
+    return pack_module("nodes.host.live_preview")
 
 
 @pytest.fixture
-def told(growing, monkeypatch):
-    """What the page has been told."""
+def without_delay(live_preview, monkeypatch):
+    """Updates follow each other at once."""
+    monkeypatch.setattr(live_preview, "MIN_SECONDS", 0.0)
+    monkeypatch.setattr(live_preview, "MAX_SHARE", 1e9)
+
+
+@pytest.fixture
+def sent(pack, monkeypatch):
+    """The messages to the browser."""
     server = sys.modules["server"].PromptServer.instance
-    monkeypatch.setattr(server, "told", [])
-    monkeypatch.setattr(server, "client_id", "the page")
-    return server.told
+    monkeypatch.setattr(server, "sent", [])
+    monkeypatch.setattr(server, "client_id", "browser")
+    return server.sent
 
 
 def scenes(model, count):
@@ -37,85 +47,100 @@ def scenes(model, count):
     ]
 
 
-def test_viewers_of_the_scene_are_told_of_a_clip_that_is_there(
-    growing, told, host_folders, sliding_scene, monkeypatch
-):
-    monkeypatch.setattr(growing, "LEAST_SECONDS", 0.0)
-    growing.LivePreview(PROMPT, "3", PAGE).show(scenes(sliding_scene, 1)[0])
-    ((event, data, client),) = told
-    assert (event, data["viewers"], client) == ("stag4d.growing", ["4", "6:7"], "the page")
+@pytest.mark.usefixtures("without_delay")
+def test_connected_viewers_get_the_name_of_an_existing_file(live_preview, sent, host_folders, sliding_scene):
+    live_preview.LivePreview(PROMPT, "3", PNG_INFO).show(sliding_scene, silent)
+    ((event, data, client),) = sent
+    assert (event, data["viewers"], client) == ("stag4d.growing", ["4", "6:7"], "browser")
     assert data["workflow"] == "one"
     assert (host_folders / "temp" / "stag4d" / data["filename"]).is_file()
 
 
-def test_only_the_last_clips_stay(growing, told, host_folders, sliding_scene, monkeypatch):
-    monkeypatch.setattr(growing, "LEAST_SECONDS", 0.0)
-    monkeypatch.setattr(growing, "MOST_SHARE", 1e9)
-    scene = growing.LivePreview(PROMPT, "3", PAGE)
+@pytest.mark.usefixtures("without_delay")
+def test_two_files_are_kept_and_one_at_the_end(live_preview, sent, host_folders, sliding_scene):
+    live = live_preview.LivePreview(PROMPT, "3", PNG_INFO)
     for model in scenes(sliding_scene, 4):
-        scene.show(model)
-    names = [data["filename"] for _, data, _ in told]
+        live.show(model, silent)
+    names = [data["filename"] for _, data, _ in sent]
     assert len(set(names)) == 4
     folder = host_folders / "temp" / "stag4d"
     assert {path.name for path in folder.iterdir()} == set(names[2:])
-    scene.close()
+    live.close()
     assert {path.name for path in folder.iterdir()} == {names[3]}
 
 
-def test_nothing_is_packed_for_nobody_or_too_soon(growing, told, host_folders, sliding_scene, monkeypatch):
-    growing.LivePreview(PROMPT, "3", PAGE).show(sliding_scene)  # LEAST_SECONDS have not passed
-    monkeypatch.setattr(growing, "LEAST_SECONDS", 0.0)
-    growing.LivePreview(PROMPT, "8", PAGE).show(sliding_scene)
-    growing.LivePreview(None, None, None).show(sliding_scene)
-    assert told == []
+def test_nothing_is_encoded_too_early_or_without_a_viewer(
+    live_preview, sent, host_folders, sliding_scene, monkeypatch
+):
+    live_preview.LivePreview(PROMPT, "3", PNG_INFO).show(sliding_scene, silent)  # before MIN_SECONDS
+    monkeypatch.setattr(live_preview, "MIN_SECONDS", 0.0)
+    live_preview.LivePreview(PROMPT, "8", PNG_INFO).show(sliding_scene, silent)
+    live_preview.LivePreview(None, None, None).show(sliding_scene, silent)
+    assert sent == []
     assert list((host_folders / "temp").iterdir()) == []
 
 
-@pytest.mark.parametrize("sent", [None, {}, {"workflow": None}, {"workflow": "cat"}, {"workflow": {}}])
-@pytest.mark.usefixtures("host_folders")
-def test_a_prompt_of_no_workflow_is_shown_too(growing, told, sliding_scene, monkeypatch, sent):
-    monkeypatch.setattr(growing, "LEAST_SECONDS", 0.0)
-    growing.LivePreview(PROMPT, "3", sent).show(sliding_scene)
-    ((_, data, _),) = told
+def test_updates_take_at_most_their_share_of_the_time(live_preview, sent, sliding_scene, monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(live_preview.time, "monotonic", lambda: now)
+
+    def encode(model, monitor):
+        nonlocal now
+        now += 0.5
+        return "scene.s4d"
+
+    monkeypatch.setattr(live_preview, "viewer_file", encode)
+    live = live_preview.LivePreview(PROMPT, "3", PNG_INFO)
+    times = []
+    for _ in range(250):
+        now += 0.125
+        before = len(sent)
+        live.show(sliding_scene, silent)
+        times += [now] * (len(sent) - before)
+    # After 3 seconds, then every 0.5 / 0.05 = 10 seconds.
+    assert times == [103.5, 114.0, 124.5]
+
+
+@pytest.mark.parametrize("info", [None, {}, {"workflow": None}, {"workflow": "cat"}, {"workflow": {}}])
+@pytest.mark.usefixtures("host_folders", "without_delay")
+def test_prompts_without_a_workflow_are_shown_too(live_preview, sent, sliding_scene, info):
+    live_preview.LivePreview(PROMPT, "3", info).show(sliding_scene, silent)
+    ((_, data, _),) = sent
     assert data["workflow"] is None
 
 
 @pytest.mark.parametrize("kind", [ValueError, RuntimeError, OSError, MemoryError])
-def test_a_scene_that_cannot_be_packed_is_logged_once_and_tried_no_more(
-    growing, told, sliding_scene, monkeypatch, caplog, kind
+@pytest.mark.usefixtures("without_delay")
+def test_a_scene_that_cannot_be_encoded_is_logged_once_and_ends_the_updates(
+    live_preview, sent, sliding_scene, monkeypatch, caplog, kind
 ):
-    tries = []
+    attempts = []
 
-    def pack(model, on_frame):
-        tries.append(model)
+    def encode(model, monitor):
+        attempts.append(model)
         raise kind("no room")
 
-    monkeypatch.setattr(growing, "LEAST_SECONDS", 0.0)
-    monkeypatch.setattr(growing, "clip_name", pack)
-    scene = growing.LivePreview(PROMPT, "3", PAGE)
+    monkeypatch.setattr(live_preview, "viewer_file", encode)
+    live = live_preview.LivePreview(PROMPT, "3", PNG_INFO)
     for _ in range(3):
-        scene.show(sliding_scene)
-    scene.close()
-    assert len(tries) == 1
-    assert told == []
-    assert [record.message for record in caplog.records] == ["The scene is not shown while it grows: no room"]
+        live.show(sliding_scene, silent)
+    live.close()
+    assert len(attempts) == 1
+    assert sent == []
+    assert [record.message for record in caplog.records] == ["The live preview stops: no room"]
 
 
-@pytest.mark.usefixtures("told", "host_folders")
-def test_a_cancel_is_heard_while_a_scene_is_packed(growing, sliding_scene, monkeypatch):
-    management = sys.modules["comfy.model_management"]
-
-    def cancel():
-        raise management.InterruptProcessingException
-
-    monkeypatch.setattr(growing, "LEAST_SECONDS", 0.0)
-    monkeypatch.setattr(management, "throw_exception_if_processing_interrupted", cancel)
-    with pytest.raises(management.InterruptProcessingException):
-        growing.LivePreview(PROMPT, "3", PAGE).show(sliding_scene)
+@pytest.mark.usefixtures("sent", "host_folders", "without_delay")
+def test_cancel_interrupts_the_encoding(live_preview, pack_module, sliding_scene, interrupt, cancel_at):
+    checks = cancel_at(2)
+    check_cancel = pack_module("nodes.host.progress").check_cancel
+    with pytest.raises(interrupt):
+        live_preview.LivePreview(PROMPT, "3", PNG_INFO).show(sliding_scene, check_cancel)
+    assert len(checks) == 2  # of five frames
 
 
-@pytest.mark.usefixtures("host_folders")
-def test_a_clip_that_is_being_read_is_left_where_it_is(growing, told, sliding_scene, monkeypatch):
+@pytest.mark.usefixtures("host_folders", "without_delay")
+def test_files_that_cannot_be_removed_are_left(live_preview, sent, sliding_scene, monkeypatch):
     class Folder:
         """A folder whose files are all open, on Windows."""
 
@@ -125,11 +150,9 @@ def test_a_clip_that_is_being_read_is_left_where_it_is(growing, told, sliding_sc
         def unlink(self, missing_ok):
             raise PermissionError
 
-    monkeypatch.setattr(growing, "LEAST_SECONDS", 0.0)
-    monkeypatch.setattr(growing, "MOST_SHARE", 1e9)
-    monkeypatch.setattr(growing, "temp_folder", Folder)
-    scene = growing.LivePreview(PROMPT, "3", PAGE)
+    monkeypatch.setattr(live_preview, "temp_folder", Folder)
+    live = live_preview.LivePreview(PROMPT, "3", PNG_INFO)
     for model in scenes(sliding_scene, 4):
-        scene.show(model)
-    scene.close()
-    assert len(told) == 4
+        live.show(model, silent)
+    live.close()
+    assert len(sent) == 4

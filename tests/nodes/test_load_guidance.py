@@ -1,6 +1,5 @@
-"""STAG4DLoadGuidance: a posed prior that the host manages, and STAG4DOptimize with it."""
+"""STAG4DLoadGuidance: a Zero123 model under the host's memory management, and STAG4DOptimize with it."""
 
-import importlib
 import sys
 
 import pytest
@@ -10,75 +9,85 @@ from tiny_models import make_guidance_folder, make_multiview_folder
 
 
 @pytest.fixture
-def node(pack, host_folders):
-    def get(module, name):
-        return getattr(importlib.import_module(f"{pack.__name__}.nodes.{module}"), name)
-
-    return get
+def loader(pack_module, host_folders):
+    return pack_module("nodes.load_guidance").STAG4DLoadGuidance
 
 
 @pytest.fixture
-def guidance(node, host_folders):
+def guidance(loader, host_folders):
     make_guidance_folder(host_folders / "models" / "diffusers" / "tiny")
-    return node("guidance", "STAG4DLoadGuidance").execute(model="tiny", dtype="auto").args[0]
+    return loader.execute(model="tiny", dtype="auto").args[0]
 
 
-def test_a_folder_of_another_kind_is_refused(node, host_folders):
+@pytest.fixture
+def optimize(pack_module):
+    """A function that fits a small toy in inference mode and returns the scene."""
+    views = pack_module("stag4d.toys").toy_views(3, 2, 24)
+    settings = {"views": views, "preset": "fast", "steps": 6, "size": 24, "seed": 0}
+
+    def run(**changes):
+        with torch.inference_mode():
+            return pack_module("nodes.optimize").STAG4DOptimize.execute(**settings | changes).args[0]
+
+    return run
+
+
+def test_folder_with_another_kind_of_model_is_rejected(loader, host_folders):
     make_multiview_folder(host_folders / "models" / "diffusers" / "other")
-    loader = node("guidance", "STAG4DLoadGuidance")
     assert loader.validate_inputs("other") is True
     assert "no folder 'none'; expected one with a model_index.json" in loader.validate_inputs("none")
-    with pytest.raises(ValueError, match="expected a posed prior of the Zero123 kind"):
+    with pytest.raises(ValueError, match="expected a Zero123 model"):
         loader.execute(model="other", dtype="float32")
 
 
-def test_two_fits_share_one_model_which_the_host_loads(pack, node, guidance):
-    views = importlib.import_module(f"{pack.__name__}.stag4d.toys").toy_views(3, 2, 24)
-    optimize = node("optimize", "STAG4DOptimize").execute
-    settings = {"views": views, "preset": "fast", "steps": 6, "size": 24, "seed": 0}
-    management = sys.modules["comfy.model_management"]
-    management.load_models_gpu.requests.clear()
-    with torch.inference_mode():
-        plain = optimize(**settings).args[0]
-        guided, again = (optimize(**settings, guidance=guidance).args[0] for _ in range(2))
-    assert [models for models, *_ in management.load_models_gpu.requests] == [[guidance.patcher]] * 2
+def test_two_fits_share_one_model_that_the_host_loads(optimize, guidance):
+    requests = sys.modules["comfy.model_management"].load_models_gpu.requests
+    requests.clear()
+    plain, guided, again = optimize(), optimize(guidance=guidance), optimize(guidance=guidance)
+    assert [models for models, *_ in requests] == [[guidance.patcher]] * 2
     assert not torch.equal(guided.gaussians.means, plain.gaussians.means)
     assert torch.equal(guided.gaussians.means, again.gaussians.means)
 
 
-def test_weight_and_anchors_are_the_users(pack, node, guidance):
-    views = importlib.import_module(f"{pack.__name__}.stag4d.toys").toy_views(3, 2, 24)
-    optimize = node("optimize", "STAG4DOptimize").execute
-    settings = {"views": views, "preset": "fast", "steps": 12, "size": 24, "seed": 0, "guidance": guidance}
-    with torch.inference_mode():
-        scenes = [
-            optimize(**settings, **more).args[0].gaussians.means
-            for more in ({}, {"guidance_weight": 5.0}, {"guidance_anchors": "nearest"})
-        ]
-    assert not torch.equal(scenes[0], scenes[1])
-    assert not torch.equal(scenes[0], scenes[2])
+def test_weight_and_anchors_change_the_fit(optimize, guidance):
+    default, weighted, nearest = (
+        optimize(steps=12, guidance=guidance, **changes).gaussians.means
+        for changes in ({}, {"guidance_weight": 5.0}, {"guidance_anchors": "nearest"})
+    )
+    assert not torch.equal(default, weighted)
+    assert not torch.equal(default, nearest)
 
 
-def test_loaders_of_one_folder_share_its_networks(node, guidance, host_folders):
-    load = node("guidance", "STAG4DLoadGuidance").execute
-    assert load(model="tiny", dtype="float32").args[0].patcher is guidance.patcher
-    assert load(model="tiny", dtype="bfloat16").args[0].patcher is not guidance.patcher
+def test_loaders_of_one_folder_share_its_networks(loader, guidance):
+    assert loader.execute(model="tiny", dtype="float32").args[0].patcher is guidance.patcher
+    assert loader.execute(model="tiny", dtype="bfloat16").args[0].patcher is not guidance.patcher
 
 
-def test_a_cancel_is_heard_while_pictures_are_embedded(pack, node, guidance, host_folders, monkeypatch):
-    views = importlib.import_module(f"{pack.__name__}.stag4d.toys").toy_views(3, 3, 24)
-    management = sys.modules["comfy.model_management"]
-    embed, asked = type(guidance.patcher.model.model).embed, []
+def test_preparation_of_the_guidance_is_on_the_progress_bar(optimize, guidance, progress_bar):
+    optimize(guidance=guidance)
+    assert progress_bar.reported == [(done, 10) for done in range(1, 11)]  # 2 x 2 frames, and 6 steps
 
-    def count(self, pictures):
-        asked.append(pictures)
-        return embed(self, pictures)
 
-    def cancel():
-        raise management.InterruptProcessingException
+def test_cancel_interrupts_the_preparation_of_the_guidance(
+    optimize, guidance, cancel_at, interrupt, monkeypatch
+):
+    model = type(guidance.patcher.model.model)
+    embed, calls = model.embed, []
 
-    monkeypatch.setattr(type(guidance.patcher.model.model), "embed", count)
-    monkeypatch.setattr(management, "throw_exception_if_processing_interrupted", cancel)
-    with pytest.raises(management.InterruptProcessingException):
-        node("optimize", "STAG4DOptimize").execute(views, "fast", 6, 24, 0, guidance=guidance)
-    assert len(asked) == 1
+    def counted(self, images):
+        calls.append(images)
+        return embed(self, images)
+
+    monkeypatch.setattr(model, "embed", counted)
+    cancel_at(1)
+    with pytest.raises(interrupt):
+        optimize(guidance=guidance)
+    assert len(calls) == 1  # of two frames
+
+
+def test_cancelled_fit_with_guidance_resumes_to_the_same_scene(optimize, guidance, cancel_at, interrupt):
+    uninterrupted = optimize(guidance=guidance)
+    cancel_at(4 + 3)
+    with pytest.raises(interrupt):
+        optimize(guidance=guidance)
+    assert torch.equal(optimize(guidance=guidance).gaussians.means, uninterrupted.gaussians.means)

@@ -1,28 +1,24 @@
-"""STAG4DLoadViews: which folders it offers, what it gives, when it reads again, and what it refuses."""
-
-import importlib
+"""STAG4DLoadViews: listed folders, outputs, changes on disk, and errors."""
 
 import pytest
 import torch
 
 
 @pytest.fixture(scope="module")
-def load_views(pack):
-    return importlib.import_module(f"{pack.__name__}.nodes.load_views")
+def load_views(pack_module):
+    return pack_module("nodes.load_views")
 
 
 @pytest.fixture
-def saved(pack, host_folders):
+def saved(pack_module, host_folders):
     """A toy of two frames as a view folder in the input folder, and another in the output folder."""
-    toys = importlib.import_module(f"{pack.__name__}.stag4d.toys")
-    data = importlib.import_module(f"{pack.__name__}.stag4d.data")
-    views = toys.toy_views(2, num_frames=2, size=32)
+    views = pack_module("stag4d.toys").toy_views(2, num_frames=2, size=32)
     for name in ("input/toy", "output/runs/toy"):
-        data.write_views(host_folders / name, views)
+        pack_module("stag4d.data").write_views(host_folders / name, views)
     return views
 
 
-def test_folders_with_frames_are_offered_and_can_be_opened(load_views, saved, host_folders):
+def test_folders_with_frames_are_listed_and_can_be_loaded(load_views, saved, host_folders):
     (host_folders / "input" / "holiday").mkdir()
     node = load_views.STAG4DLoadViews
     names = node.define_schema().inputs[0].options["options"]
@@ -35,27 +31,27 @@ def test_folders_with_frames_are_offered_and_can_be_opened(load_views, saved, ho
         assert (images[mask == 0] == 1).all()
 
 
-def test_a_changed_picture_behind_the_same_name_is_noticed(load_views, saved, host_folders):
+def test_changed_image_changes_the_fingerprint(load_views, saved, host_folders):
     node, file = load_views.STAG4DLoadViews, host_folders / "input" / "toy" / "zero123" / "1_rgba" / "3.png"
     before = node.fingerprint_inputs("toy")
     file.touch()
-    assert node.fingerprint_inputs("toy") == before  # only what is in it counts
+    assert node.fingerprint_inputs("toy") == before  # by content, not by time
     file.write_bytes((file.parent / "2.png").read_bytes())
     assert node.fingerprint_inputs("toy") != before
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "message"),
     [("../secret", "lies outside"), ("gone", "has no folder 'ref'"), ("toy/ref", "has no folder 'ref'")],
 )
 @pytest.mark.usefixtures("saved")
-def test_other_folders_are_refused(load_views, name, words):
-    assert words in load_views.STAG4DLoadViews.validate_inputs(name)
-    with pytest.raises((ValueError, FileNotFoundError), match=words):
+def test_other_folders_are_rejected(load_views, name, message):
+    assert message in load_views.STAG4DLoadViews.validate_inputs(name)
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
         load_views.STAG4DLoadViews.execute(name)
 
 
-def test_what_is_wrong_inside_is_said_by_the_reader(load_views, saved, host_folders):
+def test_missing_image_is_named(load_views, saved, host_folders):
     (host_folders / "input" / "toy" / "zero123" / "1_rgba" / "3.png").unlink()
     with pytest.raises(FileNotFoundError, match=r"1_rgba.3\.png is missing"):
         load_views.STAG4DLoadViews.execute("toy")

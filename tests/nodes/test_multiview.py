@@ -1,7 +1,6 @@
-"""STAG4DLoadMultiView and STAG4DAnchoredMultiView: what they offer, and that the host is in charge."""
+"""STAG4DLoadMultiView and STAG4DAnchoredMultiView: models under the host's management, progress, cancel."""
 
 import gc
-import importlib
 import sys
 import weakref
 
@@ -18,16 +17,13 @@ SETTINGS = {
 
 
 @pytest.fixture
-def node(pack, host_folders):
-    def get(module, name):
-        return getattr(importlib.import_module(f"{pack.__name__}.nodes.{module}"), name)
-
-    return get
+def loader(pack_module, host_folders):
+    return pack_module("nodes.load_multiview").STAG4DLoadMultiView
 
 
 @pytest.fixture
 def models(host_folders):
-    """The host's folder of diffusers models, with a tiny one and other things in it."""
+    """The models/diffusers folder, with a tiny model and an empty folder in it."""
     root = host_folders / "models" / "diffusers"
     make_multiview_folder(root / "tiny")
     (root / "empty").mkdir()
@@ -35,192 +31,201 @@ def models(host_folders):
 
 
 @pytest.fixture
-def load(node, models):
-    loader = node("load_multiview", "STAG4DLoadMultiView")
+def load(loader, models):
     return lambda **settings: loader.execute(
         **{"model": "tiny", "dtype": "auto", "rig": "auto", **settings}
     ).args[0]
 
 
 @pytest.fixture
-def generate(node, load):
-    anchored = node("anchored_multiview", "STAG4DAnchoredMultiView")
-    handle = load()
+def generate(pack_module, load):
+    """A function that executes the node in inference mode, as the host does, and returns its outputs."""
+    node = pack_module("nodes.anchored_multiview").STAG4DAnchoredMultiView
+    multiview = load()
 
     def call(images, mask=None, **settings):
         with torch.inference_mode():
             connected = {} if mask is None else {"mask": mask}
-            settings = {"multiview": handle, **SETTINGS, **settings}
-            return anchored.execute(images=images, **settings, **connected).args
+            settings = {"multiview": multiview, **SETTINGS, **settings}
+            return node.execute(images=images, **settings, **connected).args
 
-    call.handle = handle
+    call.multiview = multiview
     return call
 
 
 @pytest.fixture
-def clip():
-    """Three frames of a square that moves, and their mattes."""
+def video():
+    """Three frames of a square that moves, and their masks."""
     mask = torch.zeros(3, 40, 40)
     for frame, left in zip(mask, (8, 12, 16), strict=True):
         frame[10:30, left : left + 14] = 1
     return torch.rand(3, 40, 40, 3, generator=torch.Generator().manual_seed(2)), mask
 
 
-def test_folders_with_an_index_are_offered(node, models):
+def test_folders_with_an_index_are_listed(pack_module, loader, models):
     make_multiview_folder(models / "author" / "nested")
-    folders = node("model_files", "model_folders")("multiview")
+    folders = pack_module("nodes.host.folders").model_folders("multiview")
     assert [name for name in folders if not name.startswith("bundled/")] == ["tiny", "author/nested"]
-    loader = node("load_multiview", "STAG4DLoadMultiView")
     assert loader.validate_inputs("tiny") is True
     assert "no folder '../tiny'; expected one with a model_index.json" in loader.validate_inputs("../tiny")
 
 
-def test_type_and_rig_are_the_users(load):
-    assert load().patcher.model.get_dtype() == torch.float32  # a processor is not good at half precision
-    handle = load(dtype="bfloat16", rig="v1.2")
-    assert handle.patcher.model.get_dtype() == torch.bfloat16
-    assert handle.grid.poses[0].elevation_deg == 20
+def test_dtype_and_rig_can_be_chosen(load):
+    assert load().patcher.model.get_dtype() == torch.float32  # a CPU is not fast at half precision
+    multiview = load(dtype="bfloat16", rig="v1.2")
+    assert multiview.patcher.model.get_dtype() == torch.bfloat16
+    assert multiview.grid.poses[0].elevation_deg == 20
 
 
-def test_another_rig_has_the_networks_that_are_there_and_its_own_cameras(load, generate, clip, node):
-    first = generate.handle
+def test_rigs_share_the_networks_and_have_their_own_cameras(load, generate, video):
+    first = generate.multiview
     second, half = load(rig="v1.2"), load(dtype="bfloat16")
     assert second.patcher is first.patcher
     assert half.patcher is not first.patcher
     elevations = []
-    for handle in (first, second, first):
-        views, _, _ = generate(*clip, multiview=handle)
+    for multiview in (first, second, first):
+        views, _, _ = generate(*video, multiview=multiview)
         elevations.append([pose.elevation_deg for pose in views.view_poses[:2]])
     assert elevations == [[30, -20], [20, -10], [30, -20]]
     assert (second.grid.tile_size, second.grid.latent_scale) == (TILE, first.grid.latent_scale)
 
 
-def test_networks_that_nobody_holds_any_more_are_let_go(load):
+def test_networks_without_a_node_that_holds_them_are_freed(load):
     alive = weakref.ref(load(dtype="bfloat16").patcher)
     gc.collect()
     assert alive() is None
     assert load(dtype="bfloat16").patcher is not None
 
 
-def test_models_that_ship_with_the_pack_come_first_each_with_its_loader(node, models, tmp_path, monkeypatch):
+def test_bundled_models_are_listed_first_by_the_loader_of_their_kind(
+    pack_module, loader, models, tmp_path, monkeypatch
+):
     weights = tmp_path / "weights"
     make_multiview_folder(weights / "mini-zero123plus", seed=1)
     make_guidance_folder(weights / "mini-zero123")
-    folders = node("model_files", "model_folders")
-    monkeypatch.setitem(folders.__globals__["bundled_models"].__globals__, "_WEIGHTS", weights)
-    make_multiview_folder(
-        models / "bundled" / "mini-zero123plus"
-    )  # a folder of the same name does not hide it
+    folders = pack_module("nodes.host.folders").model_folders
+    monkeypatch.setattr(pack_module("stag4d.pipeline.models"), "FOLDER", weights)
+    make_multiview_folder(models / "bundled" / "mini-zero123plus")  # of the same name
     assert list(folders("multiview")) == ["bundled/mini-zero123plus", "tiny"]
     assert list(folders("guidance")) == ["bundled/mini-zero123", "tiny", "bundled/mini-zero123plus"]
     assert folders("multiview")["bundled/mini-zero123plus"] == weights / "mini-zero123plus"
-    loader = node("load_multiview", "STAG4DLoadMultiView")
     assert loader.define_schema().inputs[0].options["options"][0] == "bundled/mini-zero123plus"
     assert loader.validate_inputs("bundled/mini-zero123plus") is True
     assert "no folder 'bundled/mini-zero123'" in loader.validate_inputs("bundled/mini-zero123")
-    handle = loader.execute(model="bundled/mini-zero123plus", dtype="auto", rig="auto").args[0]
-    assert handle.patcher.model.model.grid.tile_size == TILE
+    multiview = loader.execute(model="bundled/mini-zero123plus", dtype="auto", rig="auto").args[0]
+    assert multiview.patcher.model.model.grid.tile_size == TILE
 
 
-def test_a_folder_of_another_kind_is_refused(load, models):
+def test_folder_with_another_kind_of_model_is_rejected(load, models):
     (models / "tiny" / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
     with pytest.raises(ValueError, match="holds a StableDiffusionPipeline; expected a Zero123PlusPipeline"):
         load()
 
 
-def test_views_have_the_poses_of_the_rig_and_pictures_of_every_frame(generate, clip):
-    views, grid, view_images = generate(*clip)
+def test_outputs_are_posed_views_grids_and_single_images(generate, video):
+    views, grid, view_images = generate(*video)
     assert views.view_images.shape == (3, 6, TILE, TILE, 3)
     assert grid.shape == (3, 3 * TILE, 2 * TILE, 3)
     assert view_images.shape == (18, TILE, TILE, 3)
     assert torch.equal(grid[1, TILE : 2 * TILE, TILE:], view_images[6 + 3])  # second frame, second row, right
     assert (views.input_pose.elevation_deg, views.fps) == (10.0, 12.0)
     assert [pose.azimuth_deg for pose in views.view_poses] == [30, 90, 150, 210, 270, 330]
-    assert torch.equal(views.alphas, clip[1])
+    assert torch.equal(views.alphas, video[1])
+    assert not views.view_images.is_inference()  # it can be used in an optimization
 
 
-def test_the_host_brings_the_model_to_its_device_before_the_work(generate, clip):
+def test_host_loads_the_model_with_room_for_all_frames(generate, video):
     requests = sys.modules["comfy.model_management"].load_models_gpu.requests
     requests.clear()
-    generate(*clip)
+    generate(*video)
     [(models, memory, is_full)] = requests
-    assert models == [generate.handle.patcher]
+    assert models == [generate.multiview.patcher]
     assert is_full
-    one_frame = (
-        (3 * TILE // 2) * (2 * TILE // 2) * 4 * 100_000
-    )  # its latent in float32, the UNet's work on it
-    assert memory == 3 * one_frame  # all three frames go at once
+    frame_bytes = (3 * TILE // 2) * (2 * TILE // 2) * 4 * 100_000  # float32, per pixel of the latent
+    assert memory == 3 * frame_bytes
 
 
-@pytest.mark.parametrize(("frames", "at_once"), [(1, 1), (7, 7), (8, 8), (200, 8)])
-def test_room_is_asked_for_as_many_frames_as_go_at_once(generate, frames, at_once):
+@pytest.mark.parametrize(("frames", "batch_size"), [(1, 1), (7, 7), (8, 8), (200, 8)])
+def test_room_is_for_the_frames_of_one_batch(generate, frames, batch_size):
     requests = sys.modules["comfy.model_management"].load_models_gpu.requests
     requests.clear()
-    generate.handle.loaded(1)
-    generate.handle.loaded(frames)
+    generate.multiview.load(1)
+    generate.multiview.load(frames)
     (_, one, _), (_, many, _) = requests
-    assert many == at_once * one
+    assert many == batch_size * one
 
 
-def test_widgets_reach_the_sampler(generate, clip):
-    default = generate(*clip)[2]
+def test_every_setting_changes_the_views(generate, video):
+    default = generate(*video)[2]
     for change in (
         {"seed": 2}, {"cfg": 2.0}, {"steps": 2}, {"anchor_strength": 0.1}, {"anchor_frame": 1},
         {"previous_strength": 0.3}, {"share_noise": False}, {"share_reference_noise": True},
         {"mattes": "none"},
     ):  # fmt: skip
-        assert not torch.equal(generate(*clip, **change)[2], default), change
-    assert torch.equal(generate(*clip)[2], default)
+        assert not torch.equal(generate(*video, **change)[2], default), change
+    assert torch.equal(generate(*video)[2], default)
 
 
-def test_without_mattes_whole_pictures_come_out(generate, clip):
-    views, _, view_images = generate(*clip, mattes="none")
+def test_without_background_removal_views_are_opaque(generate, video):
+    views, _, view_images = generate(*video, mattes="none")
     assert views.view_alphas.min() == 1
     assert torch.equal(view_images, views.view_images.flatten(0, 1))
 
 
-def test_progress_and_pictures_of_the_grid_go_to_the_host(generate, clip, node, monkeypatch):
-    monkeypatch.setattr(
-        sys.modules[node("anchored_multiview", "_Watcher").__module__], "PREVIEW_SECONDS", 0.0
-    )
-    generate(*clip)
-    bar = sys.modules["comfy"].utils.ProgressBar
-    assert bar.reported[-1] == (15, 15)
-    assert [done for done, _ in bar.reported] == sorted(done for done, _ in bar.reported)
-    assert len(bar.previews) == 3
-    kind, picture, largest = bar.previews[0]
-    assert (kind, largest) == ("JPEG", 512)
-    assert picture.width * 3 == picture.height * 2
+@pytest.mark.usefixtures("previews_always_due")
+def test_progress_and_previews_of_the_grid(generate, video, progress_bar):
+    generate(*video)
+    # Three frames are encoded, denoised in three steps, and decoded.
+    assert progress_bar.reported == [(value, 15) for value in (1, 2, 3, 6, 9, 12, 13, 14, 15)]
+    assert len(progress_bar.previews) == 3
+    for kind, image, size in progress_bar.previews:
+        assert (kind, size) == ("JPEG", 512)
+        assert max(image.size) > 256  # enlarged
+        assert image.width * 3 == image.height * 2
 
 
-def test_a_cancelled_run_goes_on_with_the_same_prompt(generate, clip, node, host_folders, monkeypatch):
-    whole = generate(*clip)[2]
-    management = sys.modules["comfy.model_management"]
-    asked = []
-
-    def cancel_in_the_second_step():
-        asked.append(None)
-        if len(asked) == 5:  # three frames are encoded, then a step is done
-            raise management.InterruptProcessingException
-
-    with monkeypatch.context() as patch:
-        patch.setattr(management, "throw_exception_if_processing_interrupted", cancel_in_the_second_step)
-        with pytest.raises(management.InterruptProcessingException):
-            generate(*clip)
+def test_cancelled_node_resumes_with_the_same_prompt(
+    generate, video, host_folders, cancel_at, interrupt, progress_bar
+):
+    uninterrupted = generate(*video)[2]
+    cancel_at(5)  # after three frames are encoded, and two steps are done
+    with pytest.raises(interrupt):
+        generate(*video)
     assert len(list((host_folders / "temp" / "stag4d").glob("unfinished_*.latents"))) == 1
-    assert torch.equal(generate(*clip)[2], whole)
-    bar = sys.modules["comfy"].utils.ProgressBar
-    assert (6, 15) not in bar.reported  # the first step was not done again
-    assert not list((host_folders / "temp" / "stag4d").iterdir())
+    assert torch.equal(generate(*video)[2], uninterrupted)
+    assert [value for value, _ in progress_bar.reported] == [1, 2, 3, 12, 13, 14, 15]  # only the third step
+    assert list((host_folders / "temp" / "stag4d").iterdir()) == []
 
 
-def test_frames_that_cannot_serve_are_refused(generate, clip):
-    images, mask = clip
-    with pytest.raises(ValueError, match="frames: image 0 came without a matte"):
+def test_node_cancelled_while_views_are_decoded_resumes_there(
+    generate, video, cancel_at, interrupt, progress_bar
+):
+    uninterrupted = generate(*video)[2]
+    cancel_at(7)
+    with pytest.raises(interrupt):
+        generate(*video)
+    assert torch.equal(generate(*video)[2], uninterrupted)
+    assert [value for value, _ in progress_bar.reported] == [13, 14, 15]
+
+
+def test_unsuitable_frames_are_rejected(generate, video):
+    images, mask = video
+    with pytest.raises(ValueError, match="frames: image 0 "):  # neither mask nor alpha nor plain background
         generate(images)
-    with pytest.raises(ValueError, match="image 1 has an empty matte"):
+    with pytest.raises(ValueError, match="image 1 "):  # an empty mask
         generate(images, mask * torch.tensor([1.0, 0.0, 1.0])[:, None, None])
     with pytest.raises(ValueError, match="anchor frame 3 of 3 frames"):
-        generate(*clip, anchor_frame=3)
+        generate(*video, anchor_frame=3)
     with pytest.raises(ValueError, match=r"40x30 pixels; expected square"):
         generate(images[:, :30], mask[:, :30])
+
+
+def test_views_that_do_not_fit_into_memory_are_rejected_before_the_model_is_loaded(
+    generate, video, monkeypatch
+):
+    management = sys.modules["comfy.model_management"]
+    monkeypatch.setattr(management, "get_free_memory", lambda device: 1e3)
+    management.load_models_gpu.requests.clear()
+    with pytest.raises(ValueError, match=r"18 views of \d+x\d+: needs .* GB of memory"):
+        generate(*video)
+    assert management.load_models_gpu.requests == []

@@ -1,7 +1,8 @@
-"""STAG4DOptimize on a tiny toy: progress, previews, cancel and resume, starts, and what it refuses."""
+"""STAG4DOptimize on a tiny toy: progress, previews, cancel and resume, initialization, and errors."""
 
-import importlib
+import gc
 import sys
+import weakref
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -12,18 +13,18 @@ WIDGETS = {"preset": "fast", "steps": 12, "size": 32, "seed": 3}
 
 
 @pytest.fixture(scope="module")
-def optimize(pack):
-    return importlib.import_module(f"{pack.__name__}.nodes.optimize")
+def optimize(pack_module):
+    return pack_module("nodes.optimize")
 
 
 @pytest.fixture(scope="module")
-def views(pack):
-    return importlib.import_module(f"{pack.__name__}.stag4d.toys").toy_views(2, num_frames=2, size=32)
+def views(pack_module):
+    return pack_module("stag4d.toys").toy_views(2, num_frames=2, size=32)
 
 
 @pytest.fixture
 def run(optimize, views, host_folders):
-    """A function that runs the node in inference mode, as the host does, and returns the scene."""
+    """A function that executes the node in inference mode, as the host does, and returns the scene."""
 
     def call(**changes):
         with torch.inference_mode():
@@ -34,25 +35,13 @@ def run(optimize, views, host_folders):
 
 
 @pytest.fixture
-def cancel_at(monkeypatch):
-    """A function that makes the host say cancel once, when it is asked for the n-th time."""
-    management = sys.modules["comfy"].model_management
-    asked = 0
-
-    def arrange(count):
-        def ask():
-            nonlocal asked
-            asked += 1
-            if asked == count:
-                raise management.InterruptProcessingException
-
-        monkeypatch.setattr(management, "throw_exception_if_processing_interrupted", ask)
-
-    return arrange
+def temp_files(host_folders):
+    """A function that returns the files of the pack in the temp folder."""
+    return lambda: sorted((host_folders / "temp" / "stag4d").iterdir())
 
 
 def same(first, second):
-    """Return whether two scenes have the same Gaussians and the same field, bit by bit."""
+    """Return whether two scenes have equal Gaussians and deformation fields, bit by bit."""
     pairs = zip(first.gaussians.as_dict().values(), second.gaussians.as_dict().values(), strict=True)
     fields = zip(
         first.deformation.state_dict().values(), second.deformation.state_dict().values(), strict=True
@@ -60,16 +49,17 @@ def same(first, second):
     return all(torch.equal(*pair) for pair in (*pairs, *fields))
 
 
-def test_a_fit_in_inference_mode_gives_a_scene_that_moves_and_can_be_optimised_further(run):
+def test_fit_in_inference_mode_gives_a_moving_scene_that_can_be_optimized_further(run):
     model = run()
     assert model.info.num_frames == 2
     assert model.info.settings["steps"] == 12
     assert not model.gaussians.means.is_inference()
+    assert (model.device.type, model.gaussians.means.requires_grad) == ("cpu", False)
     first, last = model.at(model.frame_times).means
     assert not torch.equal(first, last)
 
 
-def test_inputs_made_in_inference_mode_are_fine_and_stay_as_they_were(run, views):
+def test_inputs_made_in_inference_mode_are_accepted_and_not_changed(run, views):
     with torch.inference_mode():
         made = replace(views, images=views.images.clone(), alphas=views.alphas.clone())
     before = made.images.clone()
@@ -77,60 +67,89 @@ def test_inputs_made_in_inference_mode_are_fine_and_stay_as_they_were(run, views
     assert torch.equal(made.images, before)
 
 
-def test_the_bar_reaches_the_end_and_previews_come_from_one_view_after_the_other(optimize, run, monkeypatch):
-    pipeline = sys.modules[optimize.fit.__module__]
-    monkeypatch.setattr(pipeline, "SCENE_SECONDS", 0.0)
+@pytest.mark.usefixtures("previews_always_due")
+def test_bar_reaches_the_end_and_previews_cycle_through_the_given_cameras(optimize, run, progress_bar):
     run(steps=30)
-    bar = sys.modules["comfy"].utils.ProgressBar
-    assert bar.reported[-1] == (30, 30)
-    assert len(bar.previews) >= 2
-    kinds = {(kind, picture.size, limit) for kind, picture, limit in bar.previews}
+    assert progress_bar.reported == [(step, 30) for step in range(1, 31)]
+    assert len(progress_bar.previews) == 30
+    kinds = {(kind, image.size, size) for kind, image, size in progress_bar.previews}
     assert kinds == {("JPEG", (optimize.PREVIEW_SIZE,) * 2, optimize.PREVIEW_SIZE)}
-    pictures = {picture.tobytes() for _, picture, _ in bar.previews}
-    assert len(pictures) == len(bar.previews)
-    assert all(picture.convert("L").getextrema()[0] < 200 for _, picture, _ in bar.previews)  # not blank
+    assert len({image.tobytes() for _, image, _ in progress_bar.previews}) == 30
+    assert all(image.convert("L").getextrema()[0] < 200 for _, image, _ in progress_bar.previews)  # not blank
 
 
-def test_a_cancelled_fit_goes_on_where_it_stopped_and_ends_the_same(run, cancel_at, host_folders):
-    whole = run()
+def test_cancelled_fit_resumes_to_the_same_scene(run, cancel_at, interrupt, temp_files, progress_bar):
+    uninterrupted = run()
     cancel_at(5)
-    with pytest.raises(sys.modules["comfy"].model_management.InterruptProcessingException):
+    with pytest.raises(interrupt):
         run()
-    ours = host_folders / "temp" / "stag4d"
-    assert [path.suffix for path in sorted(ours.iterdir())] == [".checkpoint", ".safetensors"]
+    assert [path.suffix for path in temp_files()] == [".checkpoint", ".safetensors"]
     resumed = run()
-    bar = sys.modules["comfy"].utils.ProgressBar
-    assert bar.reported[0][0] > 5  # the first report of the second run is not of the first steps
-    assert same(resumed, whole)
-    assert list(ours.glob("*.checkpoint")) == []
+    assert progress_bar.reported[0] == (6, 12)
+    assert same(resumed, uninterrupted)
+    assert temp_files() == []
 
 
-def test_what_a_cancelled_fit_reached_is_listed_by_the_load_node(pack, run, cancel_at):
+def test_unfinished_scene_of_a_cancelled_fit_can_be_loaded(pack_module, run, cancel_at, interrupt):
     cancel_at(5)
-    with pytest.raises(sys.modules["comfy"].model_management.InterruptProcessingException):
+    with pytest.raises(interrupt):
         run()
-    files = importlib.import_module(f"{pack.__name__}.nodes.scene_files")
-    (name,) = files.scene_names()
+    scene_files = pack_module("nodes.scene_files")
+    (name,) = scene_files.scene_names()
     assert name.endswith(" [temp]")
-    assert files.STAG4DLoad.validate_inputs(name) is True
-    (model,) = files.STAG4DLoad.execute(name).args
+    assert scene_files.STAG4DLoad.validate_inputs(name) is True
+    (model,) = scene_files.STAG4DLoad.execute(name).args
     assert model.info.num_frames == 2
 
 
-def test_a_changed_input_starts_anew(run, cancel_at, host_folders):
+def test_cancel_in_the_last_step_keeps_the_scene_and_cancels_the_next_node(run, cancel_at, temp_files):
+    uninterrupted = run()
+    cancel_at(12)
+    assert same(run(), uninterrupted)
+    assert temp_files() == []
+    assert sys.modules["comfy.model_management"].processing_interrupted()
+
+
+def test_changed_input_does_not_resume(run, cancel_at, interrupt, temp_files):
     cancel_at(5)
-    with pytest.raises(sys.modules["comfy"].model_management.InterruptProcessingException):
+    with pytest.raises(interrupt):
         run()
-    whole = run(seed=4)
-    (kept,) = (host_folders / "temp" / "stag4d").glob("*.checkpoint")  # still that of seed 3
+    uninterrupted = run(seed=4)
+    (kept,) = (path for path in temp_files() if path.suffix == ".checkpoint")  # still that of seed 3
     kept.unlink()
-    assert same(run(seed=4), whole)
+    assert same(run(seed=4), uninterrupted)
 
 
-def test_a_fit_can_start_from_a_scene_or_a_splat(pack, run):
-    splats = importlib.import_module(f"{pack.__name__}.nodes.splats")
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_nothing_of_the_fit_is_kept_in_memory(
+    optimize, pack_module, run, cancel_at, interrupt, monkeypatch, is_cancelled
+):
+    fitting, trainers = pack_module("stag4d.pipeline.fitting"), []
+
+    def make(*arguments, **options):
+        trainer = pack_module("stag4d.optimization").Trainer(*arguments, **options)
+        trainers.append(weakref.ref(trainer))
+        return trainer
+
+    monkeypatch.setattr(fitting, "Trainer", make)
+    gc.disable()  # memory is freed at once, without waiting for the garbage collector
+    try:
+        if is_cancelled:
+            cancel_at(5)
+            with pytest.raises(interrupt):
+                run()
+        else:
+            run()
+        (trainer,) = trainers
+        assert trainer() is None
+    finally:
+        gc.enable()
+
+
+def test_fit_can_start_from_a_scene_or_a_splat(pack_module, run):
+    to_splat = pack_module("nodes.to_splat").STAG4DToSplat
     start = run(steps=1)
-    (splat,) = splats.STAG4DToSplat.execute(start, {"times": "moment", "moment": 1.0}).args
+    (splat,) = to_splat.execute(start, {"times": "moment", "moment": 1.0}).args
     for given in ({"scene": start}, {"splat": splat}):
         model = run(steps=1, **given)
         moved = (model.gaussians.means - start.at(torch.tensor([1.0]))[0].means).norm(dim=-1)
@@ -138,83 +157,83 @@ def test_a_fit_can_start_from_a_scene_or_a_splat(pack, run):
 
 
 @pytest.fixture
-def viewer(optimize, monkeypatch):
-    """A viewer waits for the scene, and scenes come at once."""
-    growing = sys.modules[optimize.LivePreview.__module__]
+def viewer(optimize, pack_module, previews_always_due, monkeypatch):
+    """A viewer is connected, and updates follow each other at once; returns the module of live previews."""
+    live_preview = pack_module("nodes.host.live_preview")
     prompt = {"4": {"class_type": "STAG4DPreview", "inputs": {"scene": ["3", 0]}}}
     hidden = SimpleNamespace(prompt=prompt, unique_id="3", extra_pnginfo=None)
     monkeypatch.setattr(optimize.STAG4DOptimize, "hidden", hidden, raising=False)
-    monkeypatch.setattr(growing, "LEAST_SECONDS", 0.0)
-    monkeypatch.setattr(growing, "MOST_SHARE", 1e9)
-    monkeypatch.setattr(sys.modules[optimize.fit.__module__], "SCENE_SECONDS", 0.0)
-    monkeypatch.setattr(sys.modules["server"].PromptServer.instance, "told", [])
-    return growing
+    monkeypatch.setattr(live_preview, "MIN_SECONDS", 0.0)
+    monkeypatch.setattr(live_preview, "MAX_SHARE", 1e9)
+    monkeypatch.setattr(sys.modules["server"].PromptServer.instance, "sent", [])
+    return live_preview
 
 
-def test_a_scene_that_cannot_be_shown_is_fitted_all_the_same(pack, run, viewer, monkeypatch):
-    clip = importlib.import_module(f"{pack.__name__}.stag4d.export.s4d.writer")
-    monkeypatch.setattr(clip, "MAX_SAMPLES", 1)
+def test_connected_viewer_gets_every_preview_and_one_file_stays(run, viewer, temp_files):
+    run(steps=4)
+    sent = sys.modules["server"].PromptServer.instance.sent
+    assert [data["viewers"] for _, data, _ in sent] == [["4"]] * 4
+    assert [path.name for path in temp_files()] == [sent[-1][1]["filename"]]
+
+
+def test_fit_goes_on_if_its_scene_cannot_be_shown(pack_module, run, viewer, monkeypatch):
+    monkeypatch.setattr(pack_module("stag4d.export.s4d.writer"), "MAX_SAMPLES", 1)
     assert run(steps=30).info.settings["steps"] == 30
 
 
-def test_a_cancel_that_is_heard_while_the_scene_is_packed_keeps_what_was_reached(
-    run, viewer, host_folders, monkeypatch
+def test_cancel_while_the_scene_is_encoded_for_the_viewer_keeps_the_state(
+    run, viewer, cancel_at, interrupt, temp_files, monkeypatch
 ):
-    management = sys.modules["comfy.model_management"]
-    pack = viewer.clip_name
+    encode = viewer.viewer_file
 
-    def cancel():
-        raise management.InterruptProcessingException
+    def cancelled(model, monitor):
+        sys.modules["comfy.model_management"].interrupt_current_processing()
+        return encode(model, monitor)
 
-    def cancelled(model, on_frame):
-        with monkeypatch.context() as patch:
-            patch.setattr(management, "throw_exception_if_processing_interrupted", cancel)
-            return pack(model, on_frame)
-
-    monkeypatch.setattr(viewer, "clip_name", cancelled)
-    with pytest.raises(management.InterruptProcessingException):
+    cancel_at(0)
+    monkeypatch.setattr(viewer, "viewer_file", cancelled)
+    with pytest.raises(interrupt):
         run(steps=30)
-    kept = {path.suffix for path in (host_folders / "temp" / "stag4d").iterdir()}
-    assert kept == {".checkpoint", ".safetensors"}
+    assert {path.suffix for path in temp_files()} == {".checkpoint", ".safetensors"}
 
 
 @pytest.mark.parametrize(
-    ("device", "rasterizer", "chosen", "where"),
+    ("device", "rasterizer", "expected_preset", "expected_device"),
     [
         ("cpu", "numba", "fast", "cpu"),
         ("cuda", "gsplat", "quality", "cuda"),
-        ("cuda", "torch", "fast", "cuda"),  # its kernels are not built
+        ("cuda", "torch", "fast", "cuda"),  # gsplat's kernels are not built
         ("mps", "numba", "fast", "cpu"),
         ("xpu", "torch", "fast", "cpu"),
     ],
 )
-def test_auto_is_quality_where_gsplat_draws_and_other_devices_than_cuda_do_not_fit(
-    optimize, run, monkeypatch, device, rasterizer, chosen, where
+def test_auto_is_quality_with_gsplat_and_devices_without_cuda_leave_the_fit_to_the_cpu(
+    optimize, pack_module, run, monkeypatch, device, rasterizer, expected_preset, expected_device
 ):
-    asked = []
+    calls = []
 
     def fit(views, config, **options):
-        asked.append((config.preset, str(options["device"])))
+        calls.append((config.preset, str(options["device"])))
         return None, SimpleNamespace(steps=config.steps)
 
     management = sys.modules["comfy.model_management"]
     monkeypatch.setattr(management, "get_torch_device", lambda: torch.device(device))
-    monkeypatch.setattr(optimize, "select_backend", lambda device: rasterizer)
+    config = pack_module("stag4d.optimization.config")
+    monkeypatch.setattr(config, "select_backend", lambda device: rasterizer)
     monkeypatch.setattr(optimize, "fit", fit)
     run(preset="auto", steps=0, size=0)
-    assert asked == [(chosen, where)]
+    assert calls == [(expected_preset, expected_device)]
 
 
-def test_both_starts_at_once_are_refused(pack, run):
-    splats = importlib.import_module(f"{pack.__name__}.nodes.splats")
+def test_scene_and_splat_together_are_rejected(pack_module, run):
     start = run(steps=1)
-    (splat,) = splats.STAG4DToSplat.execute(start, {"times": "all frames"}).args
+    (splat,) = pack_module("nodes.to_splat").STAG4DToSplat.execute(start, {"times": "all frames"}).args
     with pytest.raises(ValueError, match="both a scene and a splat are connected; connect one"):
         run(scene=start, splat=splat)
 
 
-def test_densification_replaces_the_presets(pack, run):
-    node = importlib.import_module(f"{pack.__name__}.nodes.densification").STAG4DDensification
+def test_connected_densification_replaces_that_of_the_preset(pack_module, run):
+    node = pack_module("nodes.densification").STAG4DDensification
     numbers = {"max_gaussians": 100_000, "every": 1, "start": 0.0, "stop": 1.0, "clone_scale": 0.02}
     (grow,) = node.execute(strategy={"strategy": "adaptive", "top_percent": 10.0}, **numbers).args
     (stay,) = node.execute(strategy={"strategy": "none"}, **numbers).args
@@ -222,12 +241,12 @@ def test_densification_replaces_the_presets(pack, run):
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         ({"preset": "paper"}, "preset paper: .* give a guidance model"),
         ({"size": 8}, "size: 8 pixels; expected 16"),
     ],
 )
-def test_bad_numbers_come_back_as_a_sentence(run, changes, words):
-    with pytest.raises(ValueError, match=words):
+def test_invalid_settings_are_rejected(run, changes, message):
+    with pytest.raises(ValueError, match=message):
         run(**changes)

@@ -1,6 +1,4 @@
-"""STAG4DPrepareFrames: which mask it goes by, at what rate its frames play, and what it hands on."""
-
-import importlib
+"""STAG4DPrepareFrames: crops, sources of the alpha, frame rate, and errors."""
 
 import pytest
 import torch
@@ -9,13 +7,13 @@ DEFAULTS = {"num_frames": 0, "size": 32, "margin": 0.25, "invert_mask": False}
 
 
 @pytest.fixture(scope="module")
-def node(pack):
-    return importlib.import_module(f"{pack.__name__}.nodes.prepare_frames").STAG4DPrepareFrames
+def node(pack_module):
+    return pack_module("nodes.prepare_frames").STAG4DPrepareFrames
 
 
 @pytest.fixture(scope="module")
 def prepare(node):
-    """Frames and their mattes."""
+    """A function that returns the square frames and their alphas."""
 
     def call(images, mask=None, **settings):
         connected = {} if mask is None else {"mask": mask}
@@ -26,7 +24,7 @@ def prepare(node):
 
 @pytest.fixture
 def mask():
-    """Three frames of a 16 x 16 square that steps 8 pixels to the right, then stays."""
+    """Three frames of a 16x16 square that moves 8 pixels to the right, then stays."""
     frames = torch.zeros(3, 40, 40)
     for frame, left in zip(frames, (4, 12, 12), strict=True):
         frame[12:28, left : left + 16] = 1
@@ -39,64 +37,74 @@ def images(mask):
     return (1 - 0.5 * mask)[..., None].repeat(1, 1, 1, 3)
 
 
-def test_the_square_is_the_same_for_all_frames(prepare, images, mask):
-    cut_images, cut_mask = prepare(images, mask, size=48)  # 24 across with half of 48 free: nothing is scaled
+def test_crop_is_the_same_for_all_frames(prepare, images, mask):
+    cropped, cropped_mask = prepare(images, mask, size=48)  # 24 wide, half is margin: not scaled
     expected = torch.zeros(3, 48, 48)
     for frame, left in zip(expected, (12, 20, 20), strict=True):
         frame[16:32, left : left + 16] = 1
-    torch.testing.assert_close(cut_mask, expected)
-    torch.testing.assert_close(cut_images, (1 - 0.5 * expected)[..., None].expand(3, 48, 48, 3))
+    torch.testing.assert_close(cropped_mask, expected)
+    torch.testing.assert_close(cropped, (1 - 0.5 * expected)[..., None].expand(3, 48, 48, 3))
 
 
-def test_numbers_of_frames_and_pixels_are_those_asked_for(prepare, images, mask):
-    cut_images, cut_mask = prepare(images, mask, num_frames=2, size=40)
-    assert cut_images.shape == (2, 40, 40, 3)
-    assert cut_mask.shape == (2, 40, 40)
+def test_number_and_size_of_frames(prepare, images, mask):
+    cropped, cropped_mask = prepare(images, mask, num_frames=2, size=40)
+    assert cropped.shape == (2, 40, 40, 3)
+    assert cropped_mask.shape == (2, 40, 40)
 
 
-def test_alpha_and_a_plain_background_serve_in_place_of_a_mask(prepare, images, mask):
+def test_alpha_or_plain_background_replace_a_mask(prepare, images, mask):
     expected = prepare(images, mask)
     with_alpha = torch.cat([images, mask[..., None]], dim=-1)
     for found in (prepare(images), prepare(with_alpha)):
         assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
 
 
-def test_a_mask_of_the_background_is_inverted_when_asked_for(prepare, images, mask):
+def test_mask_of_the_background_can_be_inverted(prepare, images, mask):
     expected = prepare(images, mask)
     inverted = prepare(images, 1 - mask, invert_mask=True)
-    without = prepare(images, invert_mask=True)  # a matte that is derived is never inverted
+    without = prepare(images, invert_mask=True)  # computed alphas are not inverted
     for found in (inverted, without):
         assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_fewer_masks_than_frames_are_refused_with_what_to_do(prepare, images, mask, count):
-    with pytest.raises(ValueError, match=f"mask: {count} for 3 images; .* Remove Background .* whole clip"):
+def test_fewer_masks_than_frames_are_rejected(prepare, images, mask, count):
+    with pytest.raises(ValueError, match=f"mask: {count} masks for 3 images; .* Remove Background of"):
         prepare(images, mask[:count])
 
 
 @pytest.mark.parametrize(
     ("count", "kept", "expected"),
     [
-        (97, 16, 3.75),  # 15 steps in the 4 seconds of 96
+        (97, 16, 3.75),  # 15 intervals in the 4 seconds of 96
         (97, 0, 24.0),
-        (5, 16, 24.0),  # there are no more
-        (97, 1, 24.0),  # a single frame lasts no time
+        (5, 16, 24.0),  # all are kept
+        (97, 1, 24.0),  # a single frame has no duration
     ],
 )
-def test_kept_frames_last_as_long_as_the_video(node, images, mask, count, kept, expected):
+def test_kept_frames_have_the_duration_of_the_video(node, images, mask, count, kept, expected):
     settings = DEFAULTS | {"num_frames": kept, "mask": mask[:1].expand(count, -1, -1)}
     results = node.execute(images=images[:1].expand(count, -1, -1, -1), **settings, fps=24.0).args
     assert results[2] == pytest.approx(expected)
 
 
-def test_graphs_from_before_the_rate_still_run(node, images, mask):
+def test_older_workflows_without_fps_still_run(node, images, mask):
     schema = node.define_schema()
     assert schema.inputs[-1].id == schema.outputs[-1].id == "fps"  # values and links are saved by position
-    assert schema.inputs[-1].is_optional  # else the host would refuse prompts that lack it
+    assert schema.inputs[-1].is_optional  # else the host would reject prompts without it
     assert node.execute(images=images, mask=mask, **DEFAULTS).args[2] == 8.0
 
 
-def test_the_mask_that_load_image_makes_without_alpha_is_refused(prepare, images):
-    with pytest.raises(ValueError, match="mattes of 64x64 pixels; expected 40x40, as the images"):
+def test_mask_of_load_image_without_alpha_is_rejected(prepare, images):
+    with pytest.raises(ValueError, match="of 64x64 pixels; expected 40x40, as the images"):
         prepare(images, torch.zeros(3, 64, 64))
+
+
+def test_preparation_has_progress_and_can_be_cancelled(
+    prepare, images, mask, progress_bar, cancel_at, interrupt
+):
+    prepare(images, mask, num_frames=2)
+    assert progress_bar.reported == [(done, 4) for done in range(1, 5)]  # alpha and crop of two frames
+    cancel_at(2)
+    with pytest.raises(interrupt):
+        prepare(images, mask)

@@ -1,9 +1,7 @@
-"""STAG4DPreview: the file that the viewer fetches, and the camera of the view that it saved."""
+"""STAG4DPreview: the file for the viewer, and the camera that the viewer has saved."""
 
-import importlib
 import json
 import math
-import sys
 
 import pytest
 import torch
@@ -15,14 +13,13 @@ VIEW = {
 
 
 @pytest.fixture
-def preview(pack, host_folders):
-    """The module, with the host's folders there."""
-    return importlib.import_module(f"{pack.__name__}.nodes.preview")
+def preview(pack_module, host_folders):
+    return pack_module("nodes.preview")
 
 
 @pytest.fixture
 def run(preview, sliding_scene):
-    """A function that runs the node in inference mode, as the host does."""
+    """A function that executes the node in inference mode, as the host does."""
 
     def call(view="", scene=sliding_scene, width=96, height=64):
         with torch.inference_mode():
@@ -31,44 +28,44 @@ def run(preview, sliding_scene):
     return call
 
 
-def clip_of(output):
-    """Return what the page is told of the clip."""
-    (clip,) = output.ui["stag4d_clip"]
-    return clip
+def file_of(output):
+    """Return the file that the viewer is to load."""
+    (file,) = output.ui["stag4d_clip"]
+    return file
 
 
-def test_the_page_is_told_of_a_clip_in_the_packs_temp_folder(run, host_folders, pack):
-    clip = clip_of(run())
-    assert (clip["subfolder"], clip["type"]) == ("stag4d", "temp")
-    content = (host_folders / "temp" / "stag4d" / clip["filename"]).read_bytes()
-    read = importlib.import_module(f"{pack.__name__}.stag4d.export").read_s4d(content)
+def test_viewer_gets_an_s4d_file_in_the_temp_folder(run, host_folders, pack_module):
+    file = file_of(run())
+    assert (file["subfolder"], file["type"]) == ("stag4d", "temp")
+    content = (host_folders / "temp" / "stag4d" / file["filename"]).read_bytes()
+    read = pack_module("stag4d.export").read_s4d(content)
     assert read.num_frames == 5
     assert read.at(4).means[0, 0] == pytest.approx(0.4, abs=1e-3)
 
 
-def test_a_scene_is_packed_once_whatever_the_view(run, preview, monkeypatch):
-    first = clip_of(run())
-    monkeypatch.delattr(preview, "encode_s4d")
-    assert clip_of(run(json.dumps(VIEW))) == first
+def test_scene_is_encoded_once_for_all_views(run, pack_module, monkeypatch):
+    first = file_of(run())
+    monkeypatch.delattr(pack_module("nodes.host.viewer_files"), "encode_s4d")
+    assert file_of(run(json.dumps(VIEW))) == first
 
 
-def test_an_equal_scene_has_the_same_file_and_another_scene_another(run, sliding_scene, host_folders):
+def test_equal_scenes_share_a_file_and_other_scenes_do_not(run, sliding_scene, host_folders):
     other = type(sliding_scene)(sliding_scene.gaussians, sliding_scene.deformation, sliding_scene.info)
     still = type(sliding_scene)(sliding_scene.gaussians, None, sliding_scene.info)
-    assert clip_of(run()) == clip_of(run(scene=other))
-    assert clip_of(run()) != clip_of(run(scene=still))
+    assert file_of(run()) == file_of(run(scene=other))
+    assert file_of(run()) != file_of(run(scene=still))
     assert len(list((host_folders / "temp" / "stag4d").iterdir())) == 2
 
 
-def test_a_file_that_is_gone_is_written_again(run, host_folders):
-    path = host_folders / "temp" / "stag4d" / clip_of(run())["filename"]
+def test_missing_file_is_written_again(run, host_folders):
+    path = host_folders / "temp" / "stag4d" / file_of(run())["filename"]
     content = path.read_bytes()
     path.unlink()
     run()
     assert path.read_bytes() == content
 
 
-def test_without_a_view_it_is_the_input_camera_at_the_first_frame(run):
+def test_default_view_is_the_input_camera_at_the_first_frame(run):
     info, cameras, moment = run().args
     assert moment == 0.0
     torch.testing.assert_close(cameras.centers, torch.tensor([[0.0, 0, 2]]))
@@ -78,9 +75,9 @@ def test_without_a_view_it_is_the_input_camera_at_the_first_frame(run):
     assert info["fov"] == pytest.approx(49.1)
 
 
-def test_the_view_comes_out_as_cameras_and_moment(run):
+def test_saved_view_gives_camera_and_moment(run):
     info, cameras, moment = run(json.dumps(VIEW)).args
-    # 90 degrees to the right of the input camera is +x; 30 up of 4 units are 2.
+    # Azimuth 90 is +x; elevation 30 at distance 4 is 2 units up.
     center = [0.5 + 4 * math.cos(math.radians(30)), -0.25 + 2, 1.0]
     torch.testing.assert_close(cameras.centers, torch.tensor([center]))
     target = torch.tensor([0.5, -0.25, 1.0, 1.0])
@@ -95,10 +92,10 @@ def test_the_view_comes_out_as_cameras_and_moment(run):
     }  # fmt: skip
 
 
-def test_the_camera_is_upright_and_the_same_through_the_camera_path_node(run, pack):
+def test_camera_is_upright_and_the_camera_path_node_keeps_it(run, pack_module):
     info, cameras, _ = run(json.dumps(VIEW)).args
-    assert cameras.viewmats[0, 0, 1] == pytest.approx(0.0, abs=1e-6)  # its right is level
-    path = importlib.import_module(f"{pack.__name__}.nodes.camera_path").STAG4DCameraPath
+    assert cameras.viewmats[0, 0, 1] == pytest.approx(0.0, abs=1e-6)  # its right axis is horizontal
+    path = pack_module("nodes.camera_path").STAG4DCameraPath
     (same,) = path.execute(96, 64, 1, 49.1, 2.0, {"mode": "camera", "camera": info}).args
     assert torch.equal(same.viewmats, cameras.viewmats)
     assert torch.equal(same.Ks, cameras.Ks)
@@ -123,31 +120,25 @@ def test_the_camera_is_upright_and_the_same_through_the_camera_path_node(run, pa
         (VIEW | {"target": [0, 10**400, 0]}, r"^view\.target\[1\] must be a finite number"),
     ],
 )
-def test_a_bad_view_is_refused_in_words_before_anything_runs(run, preview, host_folders, text, message):
+def test_invalid_view_fails_validation(run, preview, host_folders, text, message):
     text = text if isinstance(text, str) else json.dumps(text)
-    with pytest.raises(ValueError, match=message) as refusal:
+    with pytest.raises(ValueError, match=message) as error:
         run(text)
-    assert preview.STAG4DPreview.validate_inputs(text) == str(refusal.value)
+    assert preview.STAG4DPreview.validate_inputs(text) == str(error.value)
     assert list((host_folders / "temp").iterdir()) == []
 
 
-def test_a_view_that_the_viewer_saved_is_accepted_before_anything_runs(preview):
+def test_valid_view_passes_validation(preview):
     assert preview.STAG4DPreview.validate_inputs(json.dumps(VIEW)) is True
     assert preview.STAG4DPreview.validate_inputs() is True
 
 
-def test_packing_is_seen_on_the_bar_and_hears_a_cancel(run, host_folders, monkeypatch):
+def test_encoding_has_progress_and_can_be_cancelled(run, host_folders, progress_bar, cancel_at, interrupt):
     run()
-    bar = sys.modules["comfy.utils"].ProgressBar
-    assert bar.reported == [(done, 5) for done in range(1, 6)]
-    (clip,) = (host_folders / "temp" / "stag4d").iterdir()
-    clip.unlink()
-    management = sys.modules["comfy.model_management"]
-
-    def cancel():
-        raise management.InterruptProcessingException
-
-    monkeypatch.setattr(management, "throw_exception_if_processing_interrupted", cancel)
-    with pytest.raises(management.InterruptProcessingException):
+    assert progress_bar.reported == [(done, 5) for done in range(1, 6)]
+    (file,) = (host_folders / "temp" / "stag4d").iterdir()
+    file.unlink()
+    cancel_at(2)
+    with pytest.raises(interrupt):
         run()
     assert list((host_folders / "temp" / "stag4d").iterdir()) == []

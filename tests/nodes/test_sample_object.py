@@ -1,17 +1,15 @@
-"""STAG4DSampleObject: a toy by plan and seed, its clip on white, and its views."""
-
-import importlib
+"""STAG4DSampleObject: a toy by plan and seed, its video on white, and its views."""
 
 import pytest
 import torch
 
 
 @pytest.fixture(scope="module")
-def node(pack):
-    return importlib.import_module(f"{pack.__name__}.nodes.sample_object").STAG4DSampleObject
+def node(pack_module):
+    return pack_module("nodes.sample_object").STAG4DSampleObject
 
 
-def test_the_clip_the_mask_and_the_views_belong_together(node):
+def test_images_mask_and_views_show_the_same_object(node):
     images, mask, views = node.execute("fish", 5, 3, 32).args
     assert images.shape == (3, 32, 32, 3)
     assert mask.shape == (3, 32, 32)
@@ -21,21 +19,29 @@ def test_the_clip_the_mask_and_the_views_belong_together(node):
     assert 0.03 < mask.mean() < 0.6
 
 
-def test_any_leaves_the_plan_to_the_seed_and_a_name_chooses_it(pack, node):
-    toys = importlib.import_module(f"{pack.__name__}.stag4d.toys")
-    drawn = toys.toy_object(5).plan
-    other = next(plan for plan in toys.PLANS if plan != drawn)
-    by_seed, by_name, changed = (node.execute(name, 5, 1, 32).args[0] for name in ("any", drawn, other))
+def test_plan_is_chosen_by_name_or_by_the_seed(pack_module, node):
+    toys = pack_module("stag4d.toys")
+    plan = toys.toy_object(5).plan
+    other = next(name for name in toys.PLANS if name != plan)
+    by_seed, by_name, changed = (node.execute(name, 5, 1, 32).args[0] for name in ("any", plan, other))
     assert torch.equal(by_seed, by_name)
     assert not torch.equal(by_seed, changed)
 
 
-def test_views_made_in_inference_mode_can_be_optimised(node):
+def test_views_made_in_inference_mode_can_be_used_in_a_fit(node):
     with torch.inference_mode():
         _, _, views = node.execute("any", 1, 1, 32).args
     assert not views.images.is_inference()
 
 
-def test_a_clip_that_does_not_fit_into_memory_is_refused_before_it_is_drawn(node):
+def test_video_that_does_not_fit_into_memory_is_rejected_before_rendering(node):
     with pytest.raises(ValueError, match=r"256 frames of 1024x1024: needs 68\.7 GB of memory"):
         node.execute("any", 1, 256, 1024)
+
+
+def test_rendering_has_progress_and_can_be_cancelled(node, progress_bar, cancel_at, interrupt):
+    node.execute("fish", 5, 3, 32)
+    assert progress_bar.reported == [(1, 3), (2, 3), (3, 3)]
+    cancel_at(2)
+    with pytest.raises(interrupt):
+        node.execute("fish", 5, 3, 32)

@@ -1,7 +1,6 @@
-"""What holds for every node of the pack."""
+"""Rules for the schemas of all nodes, and the entry point of the pack."""
 
 import asyncio
-import importlib
 import inspect
 import subprocess
 import sys
@@ -25,26 +24,26 @@ def all_inputs(inputs):
                 yield from all_inputs(option.inputs)
 
 
-def test_every_node_file_is_offered_to_the_host(pack, nodes):
-    offered = {node.__module__.rpartition(".")[2] for node in nodes}
+def test_nodes_of_all_files_are_registered(pack, nodes):
+    registered = {node.__module__.rpartition(".")[2] for node in nodes}
     sources = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "nodes").glob("*.py")}
-    assert offered == {name for name, source in sources.items() if "(io.ComfyNode)" in source}
+    assert registered == {name for name, source in sources.items() if "(io.ComfyNode)" in source}
 
 
-def test_node_ids_are_class_names_and_start_with_the_packs_name(nodes):
+def test_node_ids_are_class_names_that_start_with_stag4d(nodes):
     ids = [node.define_schema().node_id for node in nodes]
     assert ids == [node.__name__ for node in nodes]
     assert all(node_id.startswith("STAG4D") for node_id in ids)
     assert len(set(ids)) == len(ids)
 
 
-def test_execute_takes_exactly_the_inputs_in_their_order(nodes):
+def test_execute_has_the_inputs_as_parameters_in_the_same_order(nodes):
     for node in nodes:
         parameters = list(inspect.signature(node.execute).parameters)
         assert parameters == [item.id for item in node.define_schema().inputs], node.__name__
 
 
-def test_every_input_and_output_has_a_name_and_a_tooltip_that_is_a_sentence(nodes):
+def test_inputs_and_outputs_have_names_and_tooltips_with_a_full_stop(nodes):
     for node in nodes:
         schema = node.define_schema()
         for item in [*all_inputs(schema.inputs), *schema.outputs]:
@@ -53,14 +52,14 @@ def test_every_input_and_output_has_a_name_and_a_tooltip_that_is_a_sentence(node
             assert item.tooltip.endswith("."), (node.__name__, item.id)
 
 
-def test_every_number_widget_has_a_default_within_its_range(nodes):
+def test_defaults_of_number_widgets_are_within_their_range(nodes):
     for node in nodes:
         for item in all_inputs(node.define_schema().inputs):
             if item.io_type in ("INT", "FLOAT"):
                 assert item.options["min"] <= item.options["default"] <= item.options["max"], item.id
 
 
-def test_sockets_of_the_pack_carry_its_prefix(pack, nodes):
+def test_socket_types_are_those_of_comfyui_or_have_the_prefix_of_the_pack(pack, nodes):
     known = {"IMAGE", "MASK", "INT", "FLOAT", "STRING", "BOOLEAN", "COLOR", "COMBO", "COMFY_DYNAMICCOMBO_V3"}
     known |= {"SPLAT", "LOAD3D_CAMERA", "FILE_3D_SPLAT_ANY", "MODEL", "CLIP_VISION", "VAE"}
     for node in nodes:
@@ -69,7 +68,7 @@ def test_sockets_of_the_pack_carry_its_prefix(pack, nodes):
             assert item.io_type in known or item.io_type.startswith("STAG4D_"), item.id
 
 
-def test_the_entry_can_be_imported_without_the_host(tmp_path):
+def test_entry_can_be_imported_without_comfyui(tmp_path):
     code = (
         "import importlib.util as u, sys\n"
         f"s = u.spec_from_file_location('pack', {str(ROOT / '__init__.py')!r},"
@@ -82,11 +81,11 @@ def test_the_entry_can_be_imported_without_the_host(tmp_path):
     assert result.stdout == "['WEB_DIRECTORY'] False\n"
 
 
-def test_the_web_folder_exists_and_no_other_node_style_is_declared(pack):
+def test_web_folder_exists_and_no_v1_node_mapping_is_declared(pack):
     assert (ROOT / pack.WEB_DIRECTORY).is_dir()
-    assert not hasattr(pack, "NODE_CLASS_MAPPINGS")  # the host would then ignore the entry point
+    assert not hasattr(pack, "NODE_CLASS_MAPPINGS")  # ComfyUI would then ignore the entry point
 
 
-def test_relative_imports_reach_the_packages_own_copy(pack):
-    render = importlib.import_module(f"{pack.__name__}.nodes.render")
+def test_nodes_import_the_stag4d_package_of_the_pack(pack, pack_module):
+    render = pack_module("nodes.render")
     assert render.Cameras.__module__ == f"{pack.__name__}.stag4d.types"

@@ -1,6 +1,5 @@
-"""Scenes as the host's SPLAT and back: axes and activations by hand."""
+"""STAG4DToSplat, and splats as Gaussians: axes and activations by hand."""
 
-import importlib
 import math
 import sys
 
@@ -9,14 +8,21 @@ import torch
 
 
 @pytest.fixture(scope="module")
-def splats(pack):
-    return importlib.import_module(f"{pack.__name__}.nodes.splats")
+def splats(pack_module):
+    return pack_module("nodes.host.splats")
+
+
+@pytest.fixture(scope="module")
+def convert(pack_module):
+    """A function that executes the node and returns the splat."""
+    node = pack_module("nodes.to_splat").STAG4DToSplat
+    return lambda scene, **times: node.execute(scene, times).args[0]
 
 
 @pytest.fixture
-def one(pack):
-    """A scene of one still Gaussian whose every number differs."""
-    scene = importlib.import_module(f"{pack.__name__}.stag4d.scene")
+def one(pack_module):
+    """A static scene of one Gaussian, all of whose parameters differ."""
+    scene = pack_module("stag4d.scene")
     gaussians = scene.Gaussians(
         means=torch.tensor([[0.1, 0.2, 0.3]]),
         log_scales=torch.tensor([[0.01, 0.02, 0.03]]).log(),
@@ -27,8 +33,8 @@ def one(pack):
     return scene.GaussianModel4D(gaussians, None, scene.SceneInfo(num_frames=3))
 
 
-def test_values_are_activated_and_in_the_3dgs_frame(splats, one):
-    (splat,) = splats.STAG4DToSplat.execute(one, {"times": "moment", "moment": 0.0}).args
+def test_values_are_activated_and_in_the_3dgs_frame(convert, one):
+    splat = convert(one, times="moment", moment=0.0)
     torch.testing.assert_close(splat.positions, torch.tensor([[[0.1, -0.2, -0.3]]]))
     torch.testing.assert_close(splat.scales, torch.tensor([[[0.01, 0.02, 0.03]]]))
     torch.testing.assert_close(splat.rotations, torch.tensor([[[0.0, 1.0, 0.0, 0.0]]]))  # half a turn about x
@@ -37,16 +43,15 @@ def test_values_are_activated_and_in_the_3dgs_frame(splats, one):
     assert splat.counts is None
 
 
-def test_all_frames_are_a_batch_in_the_order_of_time(splats, sliding_scene):
-    (splat,) = splats.STAG4DToSplat.execute(sliding_scene, {"times": "all frames"}).args
+def test_all_frames_are_a_batch_ordered_by_time(convert, sliding_scene):
+    splat = convert(sliding_scene, times="all frames")
     shapes = [tuple(value.shape) for value in vars(splat).values() if value is not None]
     assert shapes == [(5, 1, 3), (5, 1, 3), (5, 1, 4), (5, 1, 1), (5, 1, 1, 3)]
     torch.testing.assert_close(splat.positions[:, 0, 0], torch.tensor([-0.4, -0.2, 0.0, 0.2, 0.4]))
 
 
-def test_the_way_back_gives_the_same_gaussians(splats, one):
-    (splat,) = splats.STAG4DToSplat.execute(one, {"times": "all frames"}).args
-    back = splats.gaussians_from(splat)
+def test_conversion_back_gives_the_same_gaussians(splats, convert, one):
+    back = splats.gaussians_from(convert(one, times="all frames"))
     torch.testing.assert_close(back.means, one.gaussians.means)
     torch.testing.assert_close(back.log_scales, one.gaussians.log_scales)
     torch.testing.assert_close(back.logit_opacities, one.gaussians.logit_opacities)
@@ -66,14 +71,14 @@ def splat_of(positions, opacities=0.5, degree=0, counts=None):
     )
 
 
-def test_padding_and_view_dependent_colour_are_left_out(splats):
+def test_padding_and_view_dependent_color_are_dropped(splats):
     splat = splat_of(torch.rand(2, 7, 3), degree=2, counts=torch.tensor([4, 7]))
     gaussians = splats.gaussians_from(splat)
     assert len(gaussians) == 4
     assert gaussians.sh0.shape == (4, 1, 3)
 
 
-def test_opacities_of_exactly_one_and_scales_of_zero_stay_finite(splats):
+def test_opacity_one_and_scale_zero_give_finite_parameters(splats):
     splat = splat_of(torch.zeros(1, 2, 3), opacities=1.0)
     splat.scales.zero_()
     gaussians = splats.gaussians_from(splat)
@@ -81,8 +86,8 @@ def test_opacities_of_exactly_one_and_scales_of_zero_stay_finite(splats):
     assert torch.isfinite(gaussians.log_scales).all()
 
 
-def test_an_empty_splat_and_one_with_nan_are_refused(splats):
+def test_empty_splat_and_values_that_are_not_finite_are_rejected(splats):
     with pytest.raises(ValueError, match="has no Gaussians; expected at least one"):
         splats.gaussians_from(splat_of(torch.zeros(1, 3, 3), counts=torch.tensor([0])))
-    with pytest.raises(ValueError, match="means are not all finite"):
+    with pytest.raises(ValueError, match="means has values that are not finite"):
         splats.gaussians_from(splat_of(torch.full((1, 3, 3), float("nan"))))

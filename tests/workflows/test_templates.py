@@ -1,4 +1,4 @@
-"""Every workflow that ships opens and runs: it agrees with the nodes' schemas, and its own nodes execute."""
+"""The bundled workflows: they agree with the schemas of the nodes, and the nodes of the pack execute."""
 
 import asyncio
 import importlib
@@ -20,11 +20,12 @@ SMALL = {
 }
 HOST_NODES = {"CreateVideo", "SaveVideo", "CreateCameraInfo", "RenderSplat", "PreviewImage"}
 HOST_NODES |= {"LoadVideo", "GetVideoComponents", "LoadBackgroundRemovalModel", "RemoveBackground"}
-OF_THE_USER = {"STAG4DLoad", "STAG4DLoadMultiView"}  # whose files or folders the widget lists
+USER_FILES = {"STAG4DLoad", "STAG4DLoadMultiView"}  # nodes whose options are files of the user
 
 
 @pytest.fixture(scope="module")
 def nodes(pack):
+    """The nodes of the pack by id."""
     return {node.__name__: node for node in asyncio.run(asyncio.run(pack.comfy_entrypoint()).get_node_list())}
 
 
@@ -33,13 +34,13 @@ def workflow(request):
     return json.loads(request.param.read_text(encoding="utf-8"))
 
 
-def test_the_folder_holds_templates_with_their_thumbnails_and_nothing_else():
+def test_folder_has_a_thumbnail_for_each_template_and_no_other_files():
     assert TEMPLATES
     expected = {path.with_suffix(suffix).name for path in TEMPLATES for suffix in (".json", ".jpg")}
     assert {path.name for path in FOLDER.iterdir()} == expected
 
 
-def test_links_join_outputs_and_inputs_of_one_type(workflow):
+def test_links_connect_outputs_and_inputs_of_equal_type(workflow):
     by_id = {node["id"]: node for node in workflow["nodes"]}
     assert len(by_id) == len(workflow["nodes"])
     for link, origin, origin_slot, target, target_slot, kind in workflow["links"]:
@@ -54,12 +55,12 @@ def test_links_join_outputs_and_inputs_of_one_type(workflow):
     assert workflow["last_node_id"] >= max(by_id)
 
 
-def test_only_nodes_of_the_pack_and_native_ones_are_used(workflow, nodes):
+def test_templates_only_use_nodes_of_the_pack_and_of_comfyui(workflow, nodes):
     assert {node["type"] for node in workflow["nodes"]} <= nodes.keys() | HOST_NODES | NOTES
 
 
-def test_nodes_and_notes_lie_beside_each_other(workflow):
-    title = 30  # pixels above a node's place
+def test_nodes_and_notes_do_not_overlap(workflow):
+    title = 30  # height of the title bar, which is above a node's position, pixels
     boxes = [(*node["pos"], *node["size"]) for node in workflow["nodes"]]
     for index, (left, top, width, height) in enumerate(boxes):
         for other_left, other_top, other_width, other_height in boxes[:index]:
@@ -68,7 +69,7 @@ def test_nodes_and_notes_lie_beside_each_other(workflow):
             assert beside or above, workflow["nodes"][index]["type"]
 
 
-def test_the_rate_goes_from_prepared_frames_to_the_views(workflow):
+def test_fps_of_prepared_frames_is_linked_wherever_their_images_are(workflow):
     types = {node["id"]: node["type"] for node in workflow["nodes"]}
     kinds = {(types[origin], types[target], kind) for _, origin, _, target, _, kind in workflow["links"]}
     for origin, target, kind in kinds:
@@ -77,11 +78,11 @@ def test_the_rate_goes_from_prepared_frames_to_the_views(workflow):
 
 
 @pytest.mark.parametrize("name", ["quick_start", "video_to_scene", "sample_to_video"])
-def test_what_takes_minutes_is_kept(name):
+def test_scenes_that_take_minutes_are_saved(name):
     workflow = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     types = {node["id"]: node["type"] for node in workflow["nodes"]}
-    joined = {(types[link[1]], types[link[3]]) for link in workflow["links"]}
-    assert ("STAG4DOptimize", "STAG4DSave") in joined
+    links = {(types[link[1]], types[link[3]]) for link in workflow["links"]}
+    assert ("STAG4DOptimize", "STAG4DSave") in links
 
 
 def test_nodes_agree_with_their_schemas(workflow, nodes):
@@ -107,7 +108,7 @@ def test_nodes_agree_with_their_schemas(workflow, nodes):
             if item.io_type in ("INT", "FLOAT"):
                 assert item.options["min"] <= values[name] <= item.options["max"], name
             elif item.io_type == "COMBO" and (
-                node["type"] not in OF_THE_USER or name not in ("file", "model")
+                node["type"] not in USER_FILES or name not in ("file", "model")
             ):
                 assert values[name] in item.options["options"], name
 
@@ -122,7 +123,7 @@ def test_required_sockets_are_linked(workflow, nodes):
 
 @pytest.fixture
 def saved_scene(pack, host_folders, sliding_scene):
-    """What STAG4D Save Scene writes first, in the output folder."""
+    """The first scene that STAG4D Save Scene writes to the output folder."""
     scene = importlib.import_module(f"{pack.__name__}.stag4d.scene")
     model = scene.GaussianModel4D(sliding_scene.gaussians, None, sliding_scene.info)
     scene.save_scene(host_folders / "output" / "stag4d" / "scene_00001_.safetensors", model)
@@ -130,13 +131,13 @@ def saved_scene(pack, host_folders, sliding_scene):
 
 @pytest.fixture
 def native_results(pack):
-    """What the host's own nodes give: a toy's five frames, 24 a second."""
+    """Outputs of ComfyUI's nodes: five frames of a toy at 24 fps, and their masks."""
     toy = importlib.import_module(f"{pack.__name__}.stag4d.toys").toy_views(3, 5, 32)
     return {"GetVideoComponents": (toy.images, None, 24.0), "RemoveBackground": (toy.alphas,)}
 
 
 @pytest.mark.usefixtures("saved_scene")
-def test_the_packs_nodes_execute(workflow, nodes, native_results):
+def test_nodes_of_the_pack_execute(workflow, nodes, native_results):
     prompt = to_prompt(workflow)
     results = executed(prompt, nodes, native_results)
     kinds = {step["class_type"] for step in prompt.values()}
@@ -150,7 +151,7 @@ def test_the_packs_nodes_execute(workflow, nodes, native_results):
 
 
 def executed(prompt, nodes, native_results):
-    """Return what the nodes of a prompt give; they are stored in the order in which they run."""
+    """Return the outputs of the nodes of a prompt, whose order is that of execution."""
     results = {}
     for node_id, step in prompt.items():
         kind = step["class_type"]

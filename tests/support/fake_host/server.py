@@ -4,13 +4,13 @@ from typing import Any, ClassVar
 
 
 class PromptServer:
-    """The one server."""
+    """The server."""
 
     instance: ClassVar["PromptServer"]
     client_id: str | None = None
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, Any, str | None]] = []
+        self.sent: list[tuple[str, Any, str | None]] = []
 
     def send_sync(self, event: str, data: Any, sid: str | None = None) -> None:
         """Record a message."""

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 
 class Input:
-    """An input: a socket, or a widget when its type has a default."""
+    """An input: a socket, or a widget if its type has a default."""
 
     io_type: ClassVar[str]
     known: ClassVar[set[str]]
@@ -25,7 +25,7 @@ class Input:
 
     @property
     def is_widget(self) -> bool:
-        is_own = self.options.get("extra_dict", {}).get("socketless", False)  # drawn by the pack's JavaScript
+        is_own = self.options.get("extra_dict", {}).get("socketless", False)  # its widget is the pack's own
         return is_own or "default" in self.known or self.io_type == "COMFY_DYNAMICCOMBO_V3"
 
 
@@ -98,11 +98,11 @@ class Schema:
 class ComfyNode:
     """The base class of nodes."""
 
-    hidden = SimpleNamespace(unique_id=None, prompt=None, extra_pnginfo=None)  # outside an execution
+    hidden = SimpleNamespace(unique_id=None, prompt=None, extra_pnginfo=None)  # while no node is executed
 
 
 class NodeOutput:
-    """What a node's execute returns."""
+    """Outputs of a node, and what its UI shows."""
 
     def __init__(self, *args: Any, ui: Any = None) -> None:
         self.args, self.ui = args, ui

@@ -23,7 +23,7 @@ class SPLAT:
 
 
 class File3D:
-    """A 3D file on disk or in memory."""
+    """A 3D file, on disk or in memory."""
 
     def __init__(self, source: str | BytesIO, file_format: str = "") -> None:
         self._source, self.format = source, file_format
