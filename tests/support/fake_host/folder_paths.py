@@ -1,4 +1,4 @@
-"""ComfyUI's folders; a test sets ``base``."""
+"""ComfyUI's folders; tests set ``base``."""
 
 from pathlib import Path
 
@@ -18,12 +18,12 @@ def get_temp_directory() -> str:
 
 
 def get_folder_paths(folder_name: str) -> list[str]:
-    """Return the folders of one kind of models."""
+    """Return the folders for models of a kind."""
     return [str(base / "models" / folder_name)]
 
 
 def get_save_image_path(filename_prefix: str, output_dir: str) -> tuple[str, str, int, str, str]:
-    """Return folder, name, next free number, subfolder and prefix, as ComfyUI does."""
+    """Return folder, name, next free number, subfolder and prefix; raises Exception outside the output."""
     target = (Path(output_dir) / filename_prefix).resolve()
     if not target.is_relative_to(Path(output_dir).resolve()):
         raise Exception("ERROR: Saving image outside the output folder is not allowed.")

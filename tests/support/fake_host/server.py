@@ -1,4 +1,4 @@
-"""The server, which records the messages to the page."""
+"""ComfyUI's server; it records the messages to the browser."""
 
 from typing import Any, ClassVar
 
@@ -13,8 +13,8 @@ class PromptServer:
         self.sent: list[tuple[str, Any, str | None]] = []
 
     def send_sync(self, event: str, data: Any, sid: str | None = None) -> None:
-        """Record a message."""
-        self.told.append((event, data, sid))
+        """Record a message: event, data and client."""
+        self.sent.append((event, data, sid))
 
 
 PromptServer.instance = PromptServer()

@@ -1,1 +1,1 @@
-"""The part of ComfyUI's own library that this pack uses."""
+"""ComfyUI's library."""

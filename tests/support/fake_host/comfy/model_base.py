@@ -1,9 +1,9 @@
-"""ComfyUI's model classes."""
+"""Diffusion models."""
 
 
 class BaseModel:
-    """The base class."""
+    """Base class of the models."""
 
 
 class Stable_Zero123(BaseModel):
-    """The model of Stable-Zero123."""
+    """Stable-Zero123."""

@@ -1,10 +1,10 @@
-"""ComfyUI's handle of a network."""
+"""Handles of models for the memory management."""
 
 import torch
 
 
 class ModelPatcher:
-    """A network and its devices."""
+    """Holds a model and its devices."""
 
     def __init__(
         self, model: torch.nn.Module, load_device: torch.device, offload_device: torch.device

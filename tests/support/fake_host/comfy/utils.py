@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 
 class ProgressBar:
-    """Records the progress and the previews of the last bar."""
+    """Records the updates of the last bar, and their preview images."""
 
     reported: ClassVar[list[tuple[int, int]]] = []
     previews: ClassVar[list[tuple[str, Any, int]]] = []

@@ -1,11 +1,11 @@
-"""The latest version of the node API."""
+"""The newest version of that API."""
 
 from . import io, ui
 from . import types as Types
 
 
 class ComfyExtension:
-    """The base class of what ``comfy_entrypoint`` returns."""
+    """Base class of node packs."""
 
 
 __all__ = ["ComfyExtension", "Types", "io", "ui"]

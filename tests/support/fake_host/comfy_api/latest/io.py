@@ -1,4 +1,4 @@
-"""Schemas that keep their arguments and reject options that ComfyUI does not have."""
+"""Schemas that store their options and reject those that ComfyUI does not have."""
 
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ class Input:
             options.keys() - self.known - {"display_name", "optional", "tooltip", "advanced", "extra_dict"}
         )
         if unknown:
-            raise TypeError(f"{self.io_type} input {id}: ComfyUI has no option {sorted(unknown)}")
+            raise TypeError(f"{self.io_type} input {id}: unknown options {sorted(unknown)}")
         self.id, self.options, self.tooltip = id, options, options.get("tooltip")
 
     @property
@@ -39,7 +39,7 @@ class Output:
 
 
 def Custom(name: str, *known: str) -> type:
-    """Return a socket type whose inputs have the known options."""
+    """Return a socket type whose inputs have the given options."""
     members = {"io_type": name, "known": set(known)}
     parts = {"Input": type("Input", (Input,), members), "Output": type("Output", (Output,), members)}
     return type(name, (), parts)
@@ -62,7 +62,7 @@ File3DSplatAny = Custom("FILE_3D_SPLAT_ANY")
 
 
 class DynamicCombo:
-    """A combo whose options have inputs of their own."""
+    """A combo whose options have widgets of their own."""
 
     Input = type("Input", (Input,), {"io_type": "COMFY_DYNAMICCOMBO_V3", "known": {"options"}})
 
@@ -75,7 +75,7 @@ class DynamicCombo:
 
 
 class Hidden:
-    """Values that a node can request besides its inputs."""
+    """Inputs that a node gets from ComfyUI."""
 
     unique_id = "UNIQUE_ID"
     prompt = "PROMPT"

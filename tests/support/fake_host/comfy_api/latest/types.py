@@ -1,4 +1,4 @@
-"""Values of ComfyUI's sockets, which it exports as ``Types``."""
+"""Values of ComfyUI's sockets, exported as ``Types``."""
 
 from io import BytesIO
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""Outputs that a node shows on the page."""
+"""Contents of nodes in the browser."""
 
 
 class PreviewText:
-    """Text below the node."""
+    """Text on a node."""
 
     def __init__(self, value: str) -> None:
         self.value = value
