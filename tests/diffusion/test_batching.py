@@ -1,7 +1,7 @@
-"""How many frames go at once: measured on a GPU, halved when memory runs out, whatever the error says."""
+"""The denoiser's batch size: measured on a GPU, halved when out of memory, whatever the error looks like."""
 
 import errno
-import itertools
+import weakref
 
 import pytest
 import torch
@@ -11,11 +11,11 @@ from stag4d.diffusion.batching import AdaptiveBatches
 from stag4d.diffusion.out_of_memory import is_out_of_memory
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
-PIXELS = 9600
+LATENT_PIXELS = 9600
 
 
 class AcceleratorError(RuntimeError):
-    """As torch raises it where a call of the driver fails."""
+    """As PyTorch raises it where a driver call fails."""
 
     def __init__(self, message, error_code):
         super().__init__(message)
@@ -32,7 +32,7 @@ OUT_OF_MEMORY = [
     OSError(errno.ENOMEM, "Cannot allocate memory"),
     MemoryError(),
 ]
-OTHER = [
+OTHER_ERRORS = [
     RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
     AcceleratorError("CUDA error: an illegal memory access was encountered", 700),
     OSError(errno.ENOSPC, "No space left on device"),
@@ -41,67 +41,76 @@ OTHER = [
 ]
 
 
+def run(batches, frames, work, release=lambda: None):
+    """Do the work on all frames, as the denoiser does a step."""
+    for batch in batches.of(frames):
+        with batches.attempt(batch, release):
+            work(batch)
+
+
 @pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=repr)
-def test_every_way_of_saying_it_is_known(error):
+def test_out_of_memory_errors_are_recognized(error):
     assert is_out_of_memory(error)
 
 
-@pytest.mark.parametrize("error", OTHER, ids=repr)
-def test_other_errors_are_not_taken_for_it(error):
+@pytest.mark.parametrize("error", OTHER_ERRORS, ids=repr)
+def test_other_errors_are_not_taken_for_out_of_memory(error):
     assert not is_out_of_memory(error)
 
 
-def test_what_the_processors_allocator_says_is_known():
+def test_the_cpu_allocators_error_is_recognized():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**50)
     assert is_out_of_memory(caught.value)
 
 
 @pytest.mark.parametrize("error", OUT_OF_MEMORY[:-2], ids=repr)
-def test_the_batch_is_halved_until_it_fits_and_every_frame_is_done_once(error, caplog):
-    done = []
+def test_batch_is_halved_until_it_fits_and_every_frame_is_done_once(error, caplog):
+    done, attempts, releases = [], [], []
 
     def work(batch):
+        attempts.append(batch)
         if len(batch) > 2:
             raise error
         done.extend(batch)
 
-    batches = AdaptiveBatches(8, PIXELS, CPU)
-    batches.run(range(7), work)
+    batches = AdaptiveBatches(8, LATENT_PIXELS, CPU)
+    run(batches, range(7), work, release=lambda: releases.append(attempts[-1]))
     assert done == list(range(7))
-    assert batches.size == 1  # 7 at once, 3, 1
+    assert batches.size == 1  # 7 frames per call, 3, 1
+    assert releases == [list(range(7)), [0, 1, 2]]  # after the attempts that failed, and no other
     assert caplog.messages == [
-        "out of memory with 7 frames at once; going on with 3.",
-        "out of memory with 3 frames at once; going on with 1.",
+        "out of memory with 7 frames per call; trying 3.",
+        "out of memory with 3 frames per call; trying 1.",
     ]
 
 
-def test_one_frame_that_does_not_fit_is_an_error():
+def test_single_frame_out_of_memory_raises():
     def work(batch):
         raise torch.cuda.OutOfMemoryError("out of memory")
 
     with pytest.raises(torch.cuda.OutOfMemoryError):
-        AdaptiveBatches(4, 1, CPU).run([0, 1], work)
+        run(AdaptiveBatches(4, 1, CPU), [0, 1], work)
 
 
-def test_another_error_is_not_tried_again():
-    tried = []
+def test_other_errors_are_not_retried():
+    attempts = []
 
     def work(batch):
-        tried.append(batch)
+        attempts.append(batch)
         raise RuntimeError("shapes cannot be multiplied")
 
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
-        AdaptiveBatches(4, 1, CPU).run(range(4), work)
-    assert tried == [[0, 1, 2, 3]]
+        run(AdaptiveBatches(4, 1, CPU), range(4), work)
+    assert attempts == [[0, 1, 2, 3]]
 
 
-def test_without_a_gpu_small_grids_go_together():
+def test_small_grids_share_a_call_on_a_cpu():
     assert [AdaptiveBatches(None, pixels, CPU).size for pixels in (384, 2048, 9600)] == [5, 1, 1]
 
 
 class Gpu:
-    """A GPU's memory, in units: what a frame takes while it is worked on, and what is kept."""
+    """A GPU's memory in arbitrary units: of the weights, of one frame while it is denoised, and cached."""
 
     def __init__(self, total: int, per_frame: int, weights: int = 10, cached: int = 0) -> None:
         self.total, self.per_frame, self.allocated, self.cached = total, per_frame, weights, cached
@@ -128,53 +137,67 @@ class Gpu:
         if needed > self.total:
             raise torch.cuda.OutOfMemoryError("out of memory")
         self.peak = max(self.peak, needed)
-        self.cached = max(self.cached, self.peak - self.allocated)  # torch keeps it
+        self.cached = max(self.cached, self.peak - self.allocated)  # PyTorch keeps it for reuse
 
 
-def sizes_on(gpu: Gpu, monkeypatch, count: int = 20, size: int | None = None) -> list[int]:
-    """Return the sizes of the batches that were done."""
+def batch_sizes(gpu: Gpu, monkeypatch, num_frames: int = 20, size: int | None = None) -> list[int]:
+    """Return the sizes of the batches that succeeded, after checking that they contain each frame once."""
     gpu.install(monkeypatch)
-    done, marks = [], []
+    done: list[list[int]] = []
 
     def work(batch):
         gpu.work(batch)
-        done.extend(batch)
+        done.append(batch)
 
-    AdaptiveBatches(size, PIXELS, GPU).run(range(count), work, lambda: marks.append(len(done)))
-    assert done == list(range(count))
-    return [after - before for before, after in itertools.pairwise([0, *marks])]
+    run(AdaptiveBatches(size, LATENT_PIXELS, GPU), range(num_frames), work)
+    assert [frame for batch in done for frame in batch] == list(range(num_frames))
+    return [len(batch) for batch in done]
 
 
 @pytest.mark.parametrize(
     ("total", "expected"),
     [
-        (1000, [1, 8, 8, 3]),  # 0.8 * 990 / 10 = 79, but no more than 8 at once
+        (1000, [1, 8, 8, 3]),  # 0.8 * 990 / 10 = 79, but at most 8 per call
         (80, [1, 5, 5, 5, 4]),  # 0.8 * 70 / 10 = 5.6
         (25, [1] * 20),  # 0.8 * 15 / 10 = 1.2
-        (20, [1] * 20),  # 0.8 * 10 / 10 = 0.8, and one at least
+        (20, [1] * 20),  # 0.8 * 10 / 10 = 0.8, but at least 1
     ],
 )
-def test_the_first_frame_goes_alone_and_says_how_many_fit(monkeypatch, total, expected):
+def test_memory_of_the_first_frame_decides_the_batch_size_on_a_gpu(monkeypatch, total, expected):
     assert MAX_MEASURED_FRAMES == 8
-    assert sizes_on(Gpu(total, per_frame=10), monkeypatch) == expected
+    assert batch_sizes(Gpu(total, per_frame=10), monkeypatch) == expected
 
 
-def test_what_torch_keeps_counts_as_free(monkeypatch):
-    assert sizes_on(Gpu(80, per_frame=10, cached=60), monkeypatch) == [1, 5, 5, 5, 4]
+def test_pytorchs_cached_memory_counts_as_free(monkeypatch):
+    assert batch_sizes(Gpu(80, per_frame=10, cached=60), monkeypatch) == [1, 5, 5, 5, 4]
 
 
-def test_peaks_of_the_past_do_not_count(monkeypatch):
+def test_earlier_memory_peaks_do_not_count(monkeypatch):
     gpu = Gpu(80, per_frame=10)
     gpu.peak = 79
-    assert sizes_on(gpu, monkeypatch) == [1, 5, 5, 5, 4]
+    assert batch_sizes(gpu, monkeypatch) == [1, 5, 5, 5, 4]
 
 
-def test_a_size_that_is_given_is_not_measured_but_halved(monkeypatch):
+def test_given_batch_size_is_not_measured_but_halved(monkeypatch):
     gpu = Gpu(55, per_frame=10)
-    assert sizes_on(gpu, monkeypatch, count=9, size=8) == [4, 4, 1]
+    assert batch_sizes(gpu, monkeypatch, num_frames=9, size=8) == [4, 4, 1]
     assert gpu.num_emptied == 1
 
 
-def test_a_first_frame_that_does_not_fit_is_an_error(monkeypatch):
+def test_first_frame_out_of_memory_raises(monkeypatch):
     with pytest.raises(torch.cuda.OutOfMemoryError):
-        sizes_on(Gpu(15, per_frame=10), monkeypatch)
+        batch_sizes(Gpu(15, per_frame=10), monkeypatch)
+
+
+def test_gpu_cache_is_emptied_after_the_failed_attempts_tensors_are_freed(monkeypatch):
+    gpu, activations, alive = Gpu(25, per_frame=10), [], []
+    gpu.install(monkeypatch)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: alive.append(activations[-1]() is not None))
+
+    def work(batch):
+        activation = torch.empty(1)  # a local variable, which the error's traceback keeps
+        activations.append(weakref.ref(activation))
+        gpu.work(batch)
+
+    run(AdaptiveBatches(2, LATENT_PIXELS, GPU), range(2), work)
+    assert alive == [False]

@@ -1,12 +1,15 @@
-"""The anchored denoiser against a naive one, frame by frame, and its invariants."""
+"""The anchored denoiser against a naive frame-by-frame one, and its invariants."""
 
 import copy
 import math
+import weakref
 from dataclasses import replace
+from itertools import chain
 
 import pytest
 import torch
 from diffusers.models.attention_processor import AttnProcessor2_0
+from recording import Recorder
 
 from stag4d.diffusion import (
     COND,
@@ -15,23 +18,38 @@ from stag4d.diffusion import (
     ReadTokens,
     SamplingConfig,
     SeededNoise,
+    WriteTokens,
     denoise,
     denoised_estimate,
     euler_ancestral_step,
 )
+from stag4d.progress import Interrupted, silent
 
 GRID = (6, 4)
 STEPS = 3
 
 
-def run(unet, scheduler, conditions, noise=None, **options):
-    calls = {name: options.pop(name) for name in ("start", "on_step", "on_batch") if name in options}
+def steps_of(unet, scheduler, conditioning, noise=None, *, start=None, monitor=silent, **options):
+    """Return an iterator over the states after each step, without an anchor unless one is given."""
     config = SamplingConfig(**{"num_steps": STEPS, "anchor": None} | options)
-    return denoise(unet, scheduler, conditions, noise or SeededNoise(7), config, grid_size=GRID, **calls)
+    return denoise(
+        unet, scheduler, conditioning, noise or SeededNoise(7), config,
+        grid_size=GRID, start=start, monitor=monitor,
+    )  # fmt: skip
+
+
+def run(*args, **options):
+    """Return the latents after the last step."""
+    *_, last = steps_of(*args, **options)
+    return last.latents
+
+
+def any_alive(references):
+    return any(reference() is not None for reference in references)
 
 
 class NaiveProcessor:
-    """The published scheme word by word: a mode, a dictionary, and the inputs of all frames and steps."""
+    """The published scheme literally: a mode, a dictionary, and the inputs of all frames and steps."""
 
     def __init__(self, name, state):
         self.name, self.state, self.attend = name, state, AttnProcessor2_0()
@@ -56,8 +74,8 @@ class NaiveProcessor:
 
 
 @torch.no_grad()
-def naive(unet, scheduler, conditions, noise, anchor, scale=4.0):
-    """Denoise frame after frame, half after half, the anchor first; keep all inputs."""
+def naive(unet, scheduler, conditioning, noise, anchor, scale=4.0):
+    """Denoise frame after frame, branch after branch, the anchor frame first; keep all inputs."""
     state = {
         "inputs": {},
         "anchor_frame": anchor.frame,
@@ -65,155 +83,164 @@ def naive(unet, scheduler, conditions, noise, anchor, scale=4.0):
         "previous_strength": anchor.previous_strength,
     }
     unet.set_attn_processor({name: NaiveProcessor(name, state) for name in unet.attn_processors})
-    count = len(conditions)
+    num_frames = len(conditioning)
     latents = {}
-    for frame in sorted(range(count), key=lambda frame: frame != anchor.frame):
+    for frame in sorted(range(num_frames), key=lambda frame: frame != anchor.frame):
         scheduler.set_timesteps(STEPS)
         x = noise.initial(frame, (4, *GRID))[None] * scheduler.init_noise_sigma
         for step, timestep in enumerate(scheduler.timesteps):
             sigma, next_sigma = scheduler.sigmas[step : step + 2].tolist()
             outputs = []
-            for half in (UNCOND, COND):
-                states = conditions.uncond_states if half == UNCOND else conditions.cond_states[[frame]]
-                state |= {"reference": {}, "step": (step, half), "frame": frame}
-                clean = conditions.references[[frame], half]
-                drawn = noise.reference(frame, step, half, tuple(clean.shape[1:]))[None]
-                noisy = scheduler.add_noise(clean, drawn, timestep.reshape(-1))
+            for branch in (UNCOND, COND):
+                states = conditioning.uncond_states
+                if branch == COND:
+                    states = conditioning.cond_states[[frame]]
+                state |= {"reference": {}, "step": (step, branch), "frame": frame}
+                clean = conditioning.references[[frame], branch]
+                fresh = noise.reference(frame, step, branch, tuple(clean.shape[1:]))[None]
+                noisy = scheduler.add_noise(clean, fresh, timestep.reshape(-1))
                 state["mode"] = "write"
                 unet(noisy / (sigma**2 + 1) ** 0.5, timestep, states)
                 state["mode"] = "read"
                 outputs.append(unet(x / (sigma**2 + 1) ** 0.5, timestep, states).sample)
             guided = outputs[0] + scale * (outputs[1] - outputs[0])
-            drawn = noise.ancestral(frame, step, (4, *GRID))[None]
-            x = euler_ancestral_step(x, denoised_estimate(x, guided, sigma, "v_prediction"), drawn, sigma, next_sigma)
+            estimate = denoised_estimate(x, guided, sigma, "v_prediction")
+            fresh = noise.ancestral(frame, step, (4, *GRID))[None]
+            x = euler_ancestral_step(x, estimate, fresh, sigma, next_sigma)
         latents[frame] = x[0]
-    return torch.stack([latents[frame] for frame in range(count)])
+    return torch.stack([latents[frame] for frame in range(num_frames)])
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("anchor_frame", [0, 2])
 @pytest.mark.parametrize("seed", [1, 2])
-def test_it_equals_the_naive_frame_by_frame_scheme(
-    plain_unet, unet, scheduler, make_conditions, strength, anchor_frame, seed
+def test_lockstep_denoising_equals_naive_frame_by_frame_denoising(
+    plain_unet, unet, scheduler, make_conditioning, strength, anchor_frame, seed
 ):
-    conditions, noise, anchor = make_conditions(3, seed), SeededNoise(seed), Anchor(anchor_frame, strength)
-    expected = naive(plain_unet, scheduler, conditions, noise, anchor)
-    found = run(unet, scheduler, conditions, noise, anchor=anchor)
+    conditioning, noise, anchor = (
+        make_conditioning(3, seed),
+        SeededNoise(seed),
+        Anchor(anchor_frame, strength),
+    )
+    expected = naive(plain_unet, scheduler, conditioning, noise, anchor)
+    found = run(unet, scheduler, conditioning, noise, anchor=anchor)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
 @pytest.mark.parametrize("anchor", [Anchor(0, 0.3, 0.4), Anchor(2, 0.3, 0.4), Anchor(4, 0.0, 0.5)])
-def test_the_previous_frame_may_be_a_second_anchor(
-    plain_unet, unet, scheduler, make_conditions, anchor, batch_size
+def test_previous_frame_as_second_anchor_equals_naive_denoising(
+    plain_unet, unet, scheduler, make_conditioning, anchor, batch_size
 ):
-    conditions, noise = make_conditions(5), SeededNoise(3)
-    expected = naive(plain_unet, scheduler, conditions, noise, anchor)
-    found = run(unet, scheduler, conditions, noise, anchor=anchor, batch_size=batch_size)
+    conditioning, noise = make_conditioning(5), SeededNoise(3)
+    expected = naive(plain_unet, scheduler, conditioning, noise, anchor)
+    found = run(unet, scheduler, conditioning, noise, anchor=anchor, batch_size=batch_size)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
 @pytest.mark.parametrize("scale", [0.0, 0.5, 1.0, 7.5])
-def test_every_scale_of_guidance_is_that_of_the_naive_scheme(
-    plain_unet, unet, scheduler, make_conditions, scale, batch_size
+def test_every_guidance_scale_equals_naive_denoising(
+    plain_unet, unet, scheduler, make_conditioning, scale, batch_size
 ):
-    conditions, noise, anchor = make_conditions(3), SeededNoise(5), Anchor(1, 0.4, 0.3)
-    expected = naive(plain_unet, scheduler, conditions, noise, anchor, scale)
+    conditioning, noise, anchor = make_conditioning(3), SeededNoise(5), Anchor(1, 0.4, 0.3)
+    expected = naive(plain_unet, scheduler, conditioning, noise, anchor, scale)
     found = run(
-        unet, scheduler, conditions, noise, anchor=anchor, guidance_scale=scale, batch_size=batch_size
+        unet, scheduler, conditioning, noise, anchor=anchor, guidance_scale=scale, batch_size=batch_size
     )
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
-def test_without_guidance_the_blank_half_is_not_computed_and_nothing_else_changes(
-    unet, scheduler, make_conditions, monkeypatch
+def test_unconditional_branch_is_not_computed_at_guidance_scale_one(
+    unet, scheduler, make_conditioning, monkeypatch
 ):
-    conditions, predict, sizes = make_conditions(2), type(unet).forward, []
+    conditioning, forward, sizes = make_conditioning(2), type(unet).forward, []
 
     def count(self, sample, *rest, **options):
         sizes.append(len(sample))
-        return predict(self, sample, *rest, **options)
+        return forward(self, sample, *rest, **options)
 
     monkeypatch.setattr(type(unet), "forward", count)
-    seen = []
-    for scale in (1.0, 1 + 1e-9):
-        run(unet, scheduler, conditions, guidance_scale=scale, num_steps=1, on_step=seen.append)
-    assert sizes == [2, 2, 4, 4]  # reference and grid of two frames, of one half and of both
-    torch.testing.assert_close(seen[0].clean, seen[1].clean, atol=1e-6, rtol=1e-6)
+    once, nearly = (
+        next(steps_of(unet, scheduler, conditioning, guidance_scale=scale)) for scale in (1.0, 1 + 1e-9)
+    )
+    assert sizes == [2, 2, 4, 4]  # reference and anchored pass of two frames, with one branch and with two
+    torch.testing.assert_close(once.denoised, nearly.denoised, atol=1e-6, rtol=1e-6)
 
 
-def test_at_scale_zero_the_frame_does_not_matter(unet, scheduler, make_conditions):
-    first, second = make_conditions(1, seed=1), make_conditions(1, seed=2)
+def test_input_frame_has_no_influence_at_guidance_scale_zero(unet, scheduler, make_conditioning):
+    first, second = make_conditioning(1, seed=1), make_conditioning(1, seed=2)
     second = replace(second, uncond_states=first.uncond_states)
     second.references[:, UNCOND] = first.references[:, UNCOND]
-    views = [run(unet, scheduler, seen, guidance_scale=0.0) for seen in (first, second)]
-    assert torch.equal(*views)
-    views = [run(unet, scheduler, seen, guidance_scale=1.0) for seen in (first, second)]
-    assert (views[0] - views[1]).abs().max() > 1e-2
+    latents = [run(unet, scheduler, each, guidance_scale=0.0) for each in (first, second)]
+    assert torch.equal(*latents)
+    latents = [run(unet, scheduler, each, guidance_scale=1.0) for each in (first, second)]
+    assert (latents[0] - latents[1]).abs().max() > 1e-2
 
 
 @pytest.mark.parametrize(("dtype", "closeness"), [(torch.float16, 0.01), (torch.bfloat16, 0.08)])
-def test_half_precision_is_close_to_single(unet, scheduler, make_conditions, dtype, closeness):
-    conditions, anchor = make_conditions(3), Anchor(1, 0.4, 0.3)
-    expected = run(unet, scheduler, conditions, anchor=anchor, batch_size=2)
+def test_half_precision_is_close_to_single(unet, scheduler, make_conditioning, dtype, closeness):
+    conditioning, anchor = make_conditioning(3), Anchor(1, 0.4, 0.3)
+    expected = run(unet, scheduler, conditioning, anchor=anchor, batch_size=2)
     half = copy.deepcopy(unet).to(dtype)
-    found = run(half, scheduler, conditions, anchor=anchor, batch_size=2)
+    found = run(half, scheduler, conditioning, anchor=anchor, batch_size=2)
     assert found.dtype == torch.float32
     error, size = (found - expected).square().mean().sqrt(), expected.square().mean().sqrt()
     assert 0 < error < closeness * size
 
 
 @pytest.mark.parametrize("prediction_type", ["v_prediction", "epsilon"])
-def test_the_step_is_that_of_diffusers_scheduler(scheduler, prediction_type):
+def test_euler_ancestral_step_equals_diffusers_scheduler(scheduler, prediction_type):
     scheduler = type(scheduler).from_config(scheduler.config, prediction_type=prediction_type)
     scheduler.set_timesteps(STEPS)
     torch.manual_seed(3)
-    latents, predicted = torch.randn(2, 1, 4, 6, 4)
+    latents, output = torch.randn(2, 1, 4, 6, 4)
     for step, timestep in enumerate(scheduler.timesteps):
         generator = torch.Generator().manual_seed(step)
-        expected = scheduler.step(predicted, timestep, latents, generator=generator).prev_sample
-        drawn = torch.randn(latents.shape, generator=torch.Generator().manual_seed(step))
+        expected = scheduler.step(output, timestep, latents, generator=generator).prev_sample
+        fresh = torch.randn(latents.shape, generator=torch.Generator().manual_seed(step))
         sigma, next_sigma = scheduler.sigmas[step : step + 2].tolist()
-        clean = denoised_estimate(latents, predicted, sigma, prediction_type)
-        found = euler_ancestral_step(latents, clean, drawn, sigma, next_sigma)
+        estimate = denoised_estimate(latents, output, sigma, prediction_type)
+        found = euler_ancestral_step(latents, estimate, fresh, sigma, next_sigma)
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_another_kind_of_prediction_is_refused():
+def test_unknown_prediction_type_is_refused():
     zero = torch.zeros(1)
     with pytest.raises(ValueError, match="prediction_type is 'sample'; expected epsilon or v_prediction"):
         denoised_estimate(zero, zero, 1.0, "sample")
 
 
-def test_the_batch_size_does_not_matter(unet, scheduler, make_conditions):
-    conditions = make_conditions(5)
+def test_result_does_not_depend_on_the_batch_size(unet, scheduler, make_conditioning):
+    conditioning = make_conditioning(5)
     one, two, all_five = (
-        run(unet, scheduler, conditions, anchor=Anchor(1), batch_size=size) for size in (1, 2, 5)
+        run(unet, scheduler, conditioning, anchor=Anchor(1), batch_size=size) for size in (1, 2, 5)
     )
     torch.testing.assert_close(two, one, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(all_five, one, atol=1e-5, rtol=1e-5)
 
 
-def test_strength_zero_is_every_frame_for_itself(unet, scheduler, make_conditions):
-    conditions, noise = make_conditions(3), SeededNoise(7, share_grid=False)
-    together = run(unet, scheduler, conditions, noise, anchor=Anchor(0, 0.0))
-    alone = run(unet, scheduler, conditions, noise, anchor=None, batch_size=1)
+def test_anchor_strength_zero_equals_independent_frames(unet, scheduler, make_conditioning):
+    conditioning, noise = make_conditioning(3), SeededNoise(7, share_grid=False)
+    together = run(unet, scheduler, conditioning, noise, anchor=Anchor(0, 0.0))
+    alone = run(unet, scheduler, conditioning, noise, anchor=None, batch_size=1)
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
 
 
-def test_the_anchor_is_not_changed_by_the_others_but_they_by_it(unet, scheduler, make_conditions):
-    conditions = make_conditions(3)
-    first = type(conditions)(conditions.uncond_states, conditions.cond_states[:1], conditions.references[:1])
+def test_anchor_frame_influences_the_other_frames_and_not_vice_versa(unet, scheduler, make_conditioning):
+    conditioning = make_conditioning(3)
+    first = replace(
+        conditioning, cond_states=conditioning.cond_states[:1], references=conditioning.references[:1]
+    )
     alone = run(unet, scheduler, first)
-    anchored = run(unet, scheduler, conditions, anchor=Anchor(0, 0.5))
-    free = run(unet, scheduler, conditions, anchor=None)
+    anchored = run(unet, scheduler, conditioning, anchor=Anchor(0, 0.5))
+    independent = run(unet, scheduler, conditioning, anchor=None)
     torch.testing.assert_close(anchored[:1], alone, atol=1e-5, rtol=1e-5)
-    assert (anchored[1:] - free[1:]).abs().max() > 1e-2
+    assert (anchored[1:] - independent[1:]).abs().max() > 1e-2
 
 
-def test_identical_frames_give_identical_views_when_every_draw_is_shared(unet, scheduler, make_conditions):
-    one = make_conditions(1)
+def test_identical_frames_with_shared_noise_give_identical_latents(unet, scheduler, make_conditioning):
+    one = make_conditioning(1)
     same = replace(
         one, cond_states=one.cond_states.repeat(3, 1, 1), references=one.references.repeat(3, 1, 1, 1, 1)
     )
@@ -223,85 +250,149 @@ def test_identical_frames_give_identical_views_when_every_draw_is_shared(unet, s
     assert (own[1] - own[0]).abs().max() > 1e-4
 
 
-def test_steps_are_reported_and_a_cancel_gets_through(unet, scheduler, make_conditions):
-    reported = []
-    result = run(unet, scheduler, make_conditions(2), on_step=reported.append)
-    assert [(progress.step, progress.num_steps) for progress in reported] == [(1, 3), (2, 3), (3, 3)]
-    assert torch.equal(reported[-1].latents, result)
-    torch.testing.assert_close(reported[-1].clean, result)  # no noise is left after the last step
-
-    def cancel(progress):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run(unet, scheduler, make_conditions(2), on_step=cancel)
+def test_every_step_yields_its_state(unet, scheduler, make_conditioning):
+    states = list(steps_of(unet, scheduler, make_conditioning(2)))
+    assert [(state.step, state.num_steps) for state in states] == [(1, 3), (2, 3), (3, 3)]
+    torch.testing.assert_close(states[-1].denoised, states[-1].latents)  # the last noise level is 0
+    assert not states[-1].latents.requires_grad
 
 
-def test_an_interrupted_run_goes_on_to_the_same_result(unet, scheduler, make_conditions):
-    conditions, states = make_conditions(3), []
-    whole = run(
-        unet,
-        scheduler,
-        conditions,
-        anchor=Anchor(1),
-        on_step=lambda progress: states.append(progress.latents.clone()),
+def test_yielded_states_are_not_changed_by_later_steps(unet, scheduler, make_conditioning):
+    kept, copies = [], []
+    for state in steps_of(unet, scheduler, make_conditioning(2)):
+        kept.append(state)
+        copies.append((state.latents.clone(), state.denoised.clone()))
+    for state, (latents, denoised) in zip(kept, copies, strict=True):
+        assert torch.equal(state.latents, latents)
+        assert torch.equal(state.denoised, denoised)
+
+
+def test_gradients_stay_enabled_for_the_code_between_steps(unet, scheduler, make_conditioning):
+    for _ in steps_of(unet, scheduler, make_conditioning(1)):
+        assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_resumed_denoising_equals_uninterrupted_denoising(unet, scheduler, make_conditioning, step):
+    conditioning, anchor = make_conditioning(3), Anchor(1)
+    states = list(steps_of(unet, scheduler, conditioning, anchor=anchor))
+    start = step, states[step - 1].latents
+    resumed = list(steps_of(unet, scheduler, conditioning, anchor=anchor, start=start))
+    assert [state.step for state in resumed] == list(range(step + 1, STEPS + 1))
+    assert torch.equal(resumed[-1].latents, states[-1].latents)
+    assert torch.equal(resumed[-1].denoised, states[-1].denoised)
+
+
+def test_nothing_is_left_to_do_after_the_last_step(unet, scheduler, make_conditioning):
+    conditioning = make_conditioning(3)
+    latents = run(unet, scheduler, conditioning)
+    assert list(steps_of(unet, scheduler, conditioning, start=(STEPS, latents))) == []
+
+
+@pytest.mark.parametrize(("step", "num_frames"), [(1, 2), (4, 3), (-1, 3)])
+def test_start_of_another_shape_or_step_is_refused(unet, scheduler, make_conditioning, step, num_frames):
+    start = step, torch.zeros(num_frames, 4, *GRID)
+    words = (
+        rf"cannot resume from latents \[{num_frames}, 4, 6, 4\] after {step} steps; expected \[3, 4, 6, 4\]"
     )
-    resumed = run(unet, scheduler, conditions, anchor=Anchor(1), start=(2, states[1]))
-    assert torch.equal(resumed, whole)
-    assert torch.equal(run(unet, scheduler, conditions, start=(3, whole)), whole)
-    with pytest.raises(ValueError, match=r"cannot go on from latents \[2, 4, 6, 4\] after 1 steps"):
-        run(unet, scheduler, conditions, start=(1, whole[:2]))
+    with pytest.raises(ValueError, match=words):
+        run(unet, scheduler, make_conditioning(3), start=start)
 
 
 @pytest.mark.parametrize("fits", [1, 3])
-def test_out_of_memory_halves_the_batch_and_loses_nothing(
-    unet, scheduler, make_conditions, monkeypatch, caplog, fits
+def test_out_of_memory_halves_the_batch_and_keeps_the_result(
+    unet, scheduler, make_conditioning, monkeypatch, caplog, fits
 ):
-    conditions, anchor = make_conditions(7), Anchor(2, 0.4, 0.3)
-    expected = run(unet, scheduler, conditions, anchor=anchor)
-    predict = type(unet).forward
+    conditioning, anchor = make_conditioning(7), Anchor(2, 0.4, 0.3)
+    expected = run(unet, scheduler, conditioning, anchor=anchor)
+    forward = type(unet).forward
 
     def small_memory(self, sample, *rest, **options):
-        read = options["cross_attention_kwargs"]["exchange"]
-        output = predict(self, sample, *rest, **options)  # fails late, when tokens have been exchanged
-        if len(sample) > 2 * fits and isinstance(read, ReadTokens):
+        exchange = options["cross_attention_kwargs"]["exchange"]
+        output = forward(self, sample, *rest, **options)  # fails late, after tokens have been exchanged
+        if len(sample) > 2 * fits and isinstance(exchange, ReadTokens):
             raise torch.cuda.OutOfMemoryError("out of memory")
         return output
 
     monkeypatch.setattr(type(unet), "forward", small_memory)
-    found = run(unet, scheduler, conditions, anchor=anchor, batch_size=7)
+    found = run(unet, scheduler, conditioning, anchor=anchor, batch_size=7)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
-    assert "out of memory with 7 frames at once; going on with 3." in caplog.text
+    assert "out of memory with 7 frames per call; trying 3." in caplog.text
 
 
-@pytest.mark.parametrize("asked", [60, 61, 103])
-def test_the_last_step_leaves_no_noise_whatever_the_count(unet, scheduler, make_conditions, asked):
-    """For some counts diffusers makes one timestep more, and stopping before it would leave noise."""
-    seen = []
-    result = run(unet, scheduler, make_conditions(1), num_steps=asked, on_step=seen.append)
-    assert seen[-1].step == seen[-1].num_steps == len(scheduler.timesteps)
-    torch.testing.assert_close(result, seen[-1].clean)
+@pytest.mark.parametrize("num_failures", [0, 1])
+def test_stored_tokens_are_freed_as_soon_as_they_are_not_needed(
+    unet, scheduler, make_conditioning, monkeypatch, num_failures
+):
+    """Reference tokens end with their batch, also one out of memory; others with the next batch or step."""
+    forward, failures = type(unet).forward, []
+    reference, last = [], [[]]  # weak references: to reference tokens, to each batch's last tokens
+    anchors = {}  # and to the anchor frame's, by timestep
+
+    def watch(self, sample, timestep, *rest, **options):
+        exchange = options["cross_attention_kwargs"]["exchange"]
+        if isinstance(exchange, WriteTokens):
+            assert not any_alive(reference)
+            assert not any_alive(chain(*last[:-1]))
+            assert not any_alive(chain(*(anchors[other] for other in anchors if other != timestep)))
+        elif len(failures) < num_failures:
+            failures.append(len(sample))
+            raise torch.cuda.OutOfMemoryError("out of memory")  # with all reference tokens stored
+        output = forward(self, sample, timestep, *rest, **options)
+        if isinstance(exchange, WriteTokens):
+            reference.extend(map(weakref.ref, exchange.tokens.values()))
+        else:
+            last.append([weakref.ref(tokens) for tokens in exchange.last_tokens.values()])
+            anchors[timestep] = [weakref.ref(tokens) for tokens in exchange.anchor_tokens.values()]
+            for tokens in (*exchange.last_tokens.values(), *exchange.anchor_tokens.values()):
+                assert tokens.shape[1] == 1  # frame
+                assert tokens.untyped_storage().nbytes() == tokens.nbytes  # not a slice of a larger tensor
+        return output
+
+    def check(stage, done, total, **options):
+        assert not any_alive(reference)
+
+    monkeypatch.setattr(type(unet), "forward", watch)
+    run(unet, scheduler, make_conditioning(5), anchor=Anchor(1, 0.4, 0.3), batch_size=2, monitor=check)
+    assert len(failures) == num_failures
+    num_batches = STEPS * (3 if num_failures == 0 else 5)
+    assert len(last) == 1 + num_batches
+    assert len(reference) == (num_batches + num_failures) * len(last[1])
 
 
-def test_numbers_that_are_not_finite_stop_the_run_before_they_are_reported(unet, scheduler, make_conditions):
-    conditions, seen = make_conditions(2), []
-    conditions.cond_states[1] = float("nan")
-    with pytest.raises(RuntimeError, match=r"step 1 gave numbers that are not finite in torch\.float32"):
-        run(unet, scheduler, conditions, on_step=seen.append)
-    assert seen == []
+@pytest.mark.parametrize("num_steps", [60, 61, 103])
+def test_last_step_ends_at_noise_level_zero_for_any_number_of_steps(
+    unet, scheduler, make_conditioning, num_steps
+):
+    """For some numbers diffusers makes one timestep more; stopping before it would leave noise."""
+    *_, last = steps_of(unet, scheduler, make_conditioning(1), num_steps=num_steps)
+    assert last.step == last.num_steps == len(scheduler.timesteps)
+    torch.testing.assert_close(last.latents, last.denoised)
 
 
-def test_a_cancel_is_heard_between_the_batches_of_a_step(unet, scheduler, make_conditions):
-    heard = []
+def test_model_output_that_is_not_finite_raises_before_the_step_is_yielded(
+    unet, scheduler, make_conditioning
+):
+    conditioning, states = make_conditioning(2), []
+    conditioning.cond_states[1] = float("nan")
+    with pytest.raises(RuntimeError, match=r"step 1 gave values that are not finite in torch\.float32"):
+        states.extend(steps_of(unet, scheduler, conditioning))
+    assert states == []
 
-    def on_batch():
-        heard.append(None)
-        if len(heard) == 2:
-            raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        run(unet, scheduler, make_conditions(5), batch_size=1, on_batch=on_batch)
-    assert len(heard) == 2
+def test_monitor_is_called_between_the_batches_of_a_step(unet, scheduler, make_conditioning):
+    recorder = Recorder()
+    run(unet, scheduler, make_conditioning(5), batch_size=2, num_steps=2, monitor=recorder)
+    assert recorder.calls == [("denoise", done, 10) for done in (2, 4, 7, 9)]
+
+
+def test_interrupt_between_the_batches_of_a_step_stops_the_denoiser(unet, scheduler, make_conditioning):
+    recorder, steps = Recorder("denoise", cancel_at=6), []
+    with pytest.raises(Interrupted):
+        for state in steps_of(unet, scheduler, make_conditioning(5), batch_size=1, monitor=recorder):
+            steps.append(state.step)
+    assert recorder.of("denoise") == [1, 2, 3, 4, 6, 7]  # the second frame of the second step is the last
+    assert steps == [1]
 
 
 def test_strengths_may_add_up_to_one():
@@ -309,9 +400,9 @@ def test_strengths_may_add_up_to_one():
         Anchor(0, strength, round(1 - strength, 2))
 
 
-def test_numbers_out_of_range_are_refused(unet, scheduler, make_conditions):
+def test_settings_out_of_range_are_refused(unet, scheduler, make_conditioning):
     with pytest.raises(ValueError, match="anchor frame 3 of 3 frames; expected 0 to 2"):
-        run(unet, scheduler, make_conditions(3), anchor=Anchor(3))
+        run(unet, scheduler, make_conditioning(3), anchor=Anchor(3))
     for wrong, words in (
         ({"batch_size": 0}, "batches of 0 frames; expected at least 1"),
         ({"num_steps": 0}, "0 steps; expected 1 to 1000"),
@@ -323,13 +414,13 @@ def test_numbers_out_of_range_are_refused(unet, scheduler, make_conditions):
             SamplingConfig(**wrong)
     with pytest.raises(ValueError, match=r"strength is 1\.5; expected 0 to 1"):
         Anchor(0, 1.5)
-    with pytest.raises(ValueError, match=r"previous_strength is 0\.6 beside a strength of 0\.5"):
+    with pytest.raises(ValueError, match=r"previous_strength is 0\.6 with a strength of 0\.5"):
         Anchor(0, 0.5, 0.6)
 
 
-def test_a_draw_depends_on_its_purpose_alone():
+def test_noise_depends_on_seed_and_purpose_alone():
     noise = SeededNoise(1, share_grid=False)
-    draws = [
+    samples = [
         noise.initial(0, (2,)),
         noise.initial(1, (2,)),
         noise.ancestral(0, 0, (2,)),
@@ -339,8 +430,8 @@ def test_a_draw_depends_on_its_purpose_alone():
         noise.posterior(0, COND, (2,)),
         SeededNoise(2).initial(0, (2,)),
     ]
-    assert len({tuple(draw.tolist()) for draw in draws}) == len(draws)
-    assert torch.equal(noise.initial(1, (2,)), draws[1])
+    assert len({tuple(sample.tolist()) for sample in samples}) == len(samples)
+    assert torch.equal(noise.initial(1, (2,)), samples[1])
     shared = SeededNoise(1, share_reference=True)
     assert torch.equal(shared.initial(3, (2,)), shared.initial(0, (2,)))
     assert torch.equal(shared.reference(3, 1, COND, (2,)), shared.reference(0, 1, COND, (2,)))

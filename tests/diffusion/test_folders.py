@@ -1,4 +1,4 @@
-"""Model folders: every way of storing weights gives the same model, and whatever is wrong is one sentence."""
+"""Model folders: every weight format gives the same model; errors are one sentence that names the file."""
 
 import json
 import os
@@ -20,9 +20,9 @@ from tiny_models import TILE, make_multiview_folder
 NETWORKS = ("unet", "vae", "text_encoder", "vision_encoder")
 UNET, VAE = (f"{name}/diffusion_pytorch_model.safetensors" for name in ("unet", "vae"))
 TEXT, VISION = (f"{name}/model.safetensors" for name in ("text_encoder", "vision_encoder"))
-CLIP_VALUES = "feature_extractor_clip/preprocessor_config.json"
-VAE_VALUES = "feature_extractor_vae/preprocessor_config.json"
-SCHEDULE = "scheduler/scheduler_config.json"
+CLIP_PROCESSOR = "feature_extractor_clip/preprocessor_config.json"
+VAE_PROCESSOR = "feature_extractor_vae/preprocessor_config.json"
+SCHEDULER = "scheduler/scheduler_config.json"
 
 
 @pytest.fixture
@@ -31,21 +31,21 @@ def folder(published, tmp_path):
     return shutil.copytree(published, tmp_path / "zero123plus")
 
 
-def outcome(model, clip):
-    """Latents and views of a clip's first frame."""
-    images, alphas = clip
+def first_frame(model, video):
+    """Return latents and views of a video's first frame."""
+    images, alphas = video
     config = SamplingConfig(num_steps=2, anchor=None)
     latents = sample_latents(model, images[:1], alphas[:1], SeededNoise(2), config)
     return torch.cat([latents.flatten(), model.decode(latents[0]).flatten()])
 
 
 @pytest.fixture(scope="module")
-def expected(model, clip):
-    return outcome(model, clip)
+def expected(model, video):
+    return first_frame(model, video)
 
 
 def change(path, **values):
-    """Change fields of a JSON object; None takes one away."""
+    """Change fields of a JSON object; None removes one."""
     document = json.loads(path.read_text()) | values
     path.write_text(json.dumps({key: value for key, value in document.items() if value is not None}))
 
@@ -55,20 +55,20 @@ def change_weights(path, function):
 
 
 def refusal(error, where, words):
-    """Expect one sentence that begins with a path and says what is wrong with it."""
+    """Expect an error of one sentence that begins with a path and states what is wrong with it."""
     return pytest.raises(error, match=rf"^{re.escape(str(where))}: [^\n]*{words}[^\n]*\.$")
 
 
 @pytest.mark.parametrize(("safe", "half"), [(False, False), (True, True), (False, True)])
-def test_every_way_of_storing_weights_gives_the_same_model(tmp_path, clip, expected, safe, half):
+def test_every_weight_format_gives_the_same_model(tmp_path, video, expected, safe, half):
     folder = make_multiview_folder(tmp_path, safe=safe, half=half)
     suffix = "safetensors" if safe else "bin"
     assert all(list((folder / name).glob(f"*{'fp16' * half}.{suffix}")) for name in NETWORKS)
-    found = outcome(load_multiview_model(folder), clip)
+    found = first_frame(load_multiview_model(folder), video)
     torch.testing.assert_close(found, expected, atol=1e-2 if half else 1e-4, rtol=0)
 
 
-def test_what_is_stored_best_and_safest_comes_first(folder, tmp_path, clip, expected):
+def test_full_precision_safetensors_take_precedence(folder, tmp_path, video, expected):
     for options in ({"half": True}, {"safe": False}):
         other = make_multiview_folder(tmp_path / "other", seed=1, **options)
         for name in NETWORKS:
@@ -76,10 +76,10 @@ def test_what_is_stored_best_and_safest_comes_first(folder, tmp_path, clip, expe
                 shutil.copy(path, folder / name)
         shutil.rmtree(other)
     assert len(list((folder / "unet").iterdir())) == 4
-    assert torch.equal(outcome(load_multiview_model(folder), clip), expected)
+    assert torch.equal(first_frame(load_multiview_model(folder), video), expected)
 
 
-def test_names_of_weights_as_older_libraries_wrote_them_are_known(folder, clip, expected):
+def test_weight_names_of_older_libraries_are_accepted(folder, video, expected):
     old = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
 
     def rename(weights):
@@ -97,29 +97,29 @@ def test_names_of_weights_as_older_libraries_wrote_them_are_known(folder, clip, 
 
     change_weights(folder / VAE, rename)
     change_weights(folder / TEXT, prefix)
-    assert torch.equal(outcome(load_multiview_model(folder), clip), expected)
+    assert torch.equal(first_frame(load_multiview_model(folder), video), expected)
 
 
 @pytest.mark.parametrize("stored_half", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_networks_have_the_type_that_is_asked_for(tmp_path, clip, model, stored_half, dtype):
+def test_networks_have_the_requested_dtype(tmp_path, video, model, stored_half, dtype):
     loaded = load_multiview_model(make_multiview_folder(tmp_path, half=stored_half), dtype=dtype)
     for network in (loaded.unet, loaded.vae, loaded.vision_encoder):
         assert {parameter.dtype for parameter in network.parameters()} == {dtype}
     assert {loaded.uncond_states.dtype, loaded.ramp.dtype} == {torch.float32}
-    conditions, exact = (each.encode_conditioning(*clip, SeededNoise(2)) for each in (loaded, model))
-    assert conditions.references.dtype == conditions.cond_states.dtype == torch.float32
-    torch.testing.assert_close(conditions.references, exact.references, atol=0.1, rtol=0.1)
-    torch.testing.assert_close(conditions.cond_states, exact.cond_states, atol=0.1, rtol=0.1)
+    conditioning, exact = (each.encode_conditioning(*video, SeededNoise(2)) for each in (loaded, model))
+    assert conditioning.references.dtype == conditioning.cond_states.dtype == torch.float32
+    torch.testing.assert_close(conditioning.references, exact.references, atol=0.1, rtol=0.1)
+    torch.testing.assert_close(conditioning.cond_states, exact.cond_states, atol=0.1, rtol=0.1)
 
 
-def test_sums_of_weights_do_not_depend_on_threads():
+def test_weight_checksums_do_not_depend_on_the_number_of_threads():
     layer = torch.nn.Linear(2560, 1280, bias=False)
     torch.nn.init.normal_(layer.weight, std=0.02, generator=torch.Generator().manual_seed(0))
     before, sums = torch.get_num_threads(), []
     try:
-        for threads in (1, 2, 3):
-            torch.set_num_threads(threads)
+        for num_threads in (1, 2, 3):
+            torch.set_num_threads(num_threads)
             sums.append(weight_sums(layer))
     finally:
         torch.set_num_threads(before)
@@ -127,7 +127,7 @@ def test_sums_of_weights_do_not_depend_on_threads():
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
-def test_the_sum_of_a_weight_is_that_of_its_bits(dtype):
+def test_weight_checksum_is_the_sum_of_its_elements_bits(dtype):
     layer = torch.nn.Linear(5, 3).to(dtype)
     kind = {8: np.int64, 4: np.int32, 2: np.int16}[dtype.itemsize]
     expected = [
@@ -140,30 +140,30 @@ def test_the_sum_of_a_weight_is_that_of_its_bits(dtype):
     assert weight_sums(layer)[1] == expected[1] + (1 if layer.bias[1] > 0 else -1)
 
 
-def test_networks_are_frozen_and_evaluated(model):
+def test_networks_are_frozen_and_in_evaluation_mode(model):
     assert not any(parameter.requires_grad for parameter in model.parameters())
     assert not any(network.training for network in (model.unet, model.vae, model.vision_encoder))
 
 
-def test_nothing_at_all_is_left_in_training_mode(model):
+def test_no_module_is_in_training_mode(model):
     assert not any(module.training for module in model.modules())
 
 
-def test_nothing_goes_over_the_network(published, monkeypatch):
-    asked = []
+def test_loading_does_not_use_the_internet(published, monkeypatch):
+    requests = []
 
     def refuse(*args, **kwargs):
-        asked.append(args)
+        requests.append(args)
         raise OSError("no network in this test")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     load_multiview_model(published)
-    assert asked == []
+    assert requests == []
 
 
 @pytest.mark.parametrize("shown", [True, False])
-def test_progress_bars_are_as_the_user_left_them(published, shown, capfd):
+def test_transformers_progress_bar_setting_is_restored(published, shown, capfd):
     show, hide = transformers_logging.enable_progress_bar, transformers_logging.disable_progress_bar
     was_shown = transformers_logging.is_progress_bar_enabled()
     try:
@@ -175,7 +175,7 @@ def test_progress_bars_are_as_the_user_left_them(published, shown, capfd):
         (show if was_shown else hide)()
 
 
-def test_settings_of_the_index_reach_the_model(folder):
+def test_grid_settings_are_read_from_the_index(folder):
     assert load_multiview_model(folder).grid.tile_size == TILE
     change(folder / "model_index.json", stag4d={"tile_size": 2 * TILE, "rig": "v1.2"})
     grid = load_multiview_model(str(folder)).grid
@@ -183,13 +183,13 @@ def test_settings_of_the_index_reach_the_model(folder):
     assert load_multiview_model(folder, rig="v1.1").grid.poses[0].elevation_deg == 30.0
 
 
-def test_a_json_file_may_begin_with_a_byte_order_mark(folder):
+def test_json_file_may_begin_with_a_byte_order_mark(folder):
     path = folder / "model_index.json"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert load_multiview_model(folder).grid.tile_size == TILE
 
 
-def test_the_index_says_how_to_sample(folder):
+def test_sampling_settings_are_read_from_the_index(folder):
     change(folder / "model_index.json", stag4d={"tile_size": TILE, "sampling": {"guidance_scale": 2}})
     assert load_multiview_model(folder).sampling == SamplingConfig(guidance_scale=2.0)
     change(folder / "model_index.json", stag4d={"tile_size": TILE, "sampling": {"num_steps": 28}})
@@ -210,14 +210,14 @@ def test_the_index_says_how_to_sample(folder):
     ],
     ids=repr,
 )
-def test_an_index_that_says_nonsense_of_sampling_is_refused(folder, sampling, words):
+def test_malformed_sampling_settings_are_refused(folder, sampling, words):
     change(folder / "model_index.json", stag4d={"tile_size": TILE, "sampling": sampling})
     with pytest.raises(ValueError, match=rf"^model_index\.json: stag4d\.sampling{words}"):
         load_multiview_model(folder)
 
 
-def test_timesteps_trail_whatever_the_folder_says(folder):
-    change(folder / SCHEDULE, timestep_spacing="leading")
+def test_timestep_spacing_is_trailing_whatever_the_folder_sets(folder):
+    change(folder / SCHEDULER, timestep_spacing="leading")
     scheduler = load_multiview_model(folder).scheduler
     scheduler.set_timesteps(4)
     assert scheduler.timesteps.tolist() == [999, 749, 499, 249]
@@ -228,18 +228,18 @@ def test_timesteps_trail_whatever_the_folder_says(folder):
     [
         ("model_index.json", "no such file; expected a model folder in diffusers' layout"),
         *((f"{name}/config.json", f"expected the configuration of {name}") for name in NETWORKS),
-        (SCHEDULE, "no such file; expected the noise schedule"),
-        (CLIP_VALUES, "no such file; expected the image preparation of feature_extractor_clip"),
-        (VAE_VALUES, "no such file; expected the image preparation of feature_extractor_vae"),
+        (SCHEDULER, "no such file; expected the noise schedule"),
+        (CLIP_PROCESSOR, "no such file; expected the image processor of feature_extractor_clip"),
+        (VAE_PROCESSOR, "no such file; expected the image processor of feature_extractor_vae"),
     ],
 )
-def test_a_missing_file_is_named_with_what_it_is(folder, path, words):
+def test_missing_file_is_named(folder, path, words):
     (folder / path).unlink()
     with refusal(FileNotFoundError, folder / path, words):
         load_multiview_model(folder)
 
 
-def test_a_missing_folder_is_named_with_what_it_is(folder, tmp_path):
+def test_missing_folder_is_named(folder, tmp_path):
     with refusal(FileNotFoundError, tmp_path / "none" / "model_index.json", "expected a model folder"):
         load_multiview_model(tmp_path / "none")
     shutil.rmtree(folder / "tokenizer")
@@ -248,7 +248,7 @@ def test_a_missing_folder_is_named_with_what_it_is(folder, tmp_path):
 
 
 @pytest.mark.parametrize("path", [UNET, VAE, TEXT, VISION])
-def test_missing_weights_are_named(folder, path):
+def test_missing_weight_file_is_named(folder, path):
     weights = folder / path
     weights.rename(weights.with_name("ema.safetensors"))
     with refusal(FileNotFoundError, weights.parent, "no weights; expected a file such as"):
@@ -256,7 +256,7 @@ def test_missing_weights_are_named(folder, path):
 
 
 @pytest.mark.parametrize(
-    "path", ["model_index.json", "unet/config.json", "text_encoder/config.json", SCHEDULE, CLIP_VALUES]
+    "path", ["model_index.json", "unet/config.json", "text_encoder/config.json", SCHEDULER, CLIP_PROCESSOR]
 )
 @pytest.mark.parametrize(
     ("content", "words"),
@@ -268,21 +268,21 @@ def test_missing_weights_are_named(folder, path):
         (b"[1, 2]", r"holds \[1, 2\]; expected a JSON object"),
     ],
 )
-def test_a_damaged_json_file_is_named(folder, path, content, words):
+def test_damaged_json_file_is_named(folder, path, content, words):
     (folder / path).write_bytes(content)
     with refusal(ValueError, folder / path, words):
         load_multiview_model(folder)
 
 
 @pytest.mark.parametrize("kind", ["StableDiffusionPipeline", "Zero123Pipeline", None])
-def test_a_model_of_another_kind_is_refused(folder, kind):
+def test_other_model_class_is_refused(folder, kind):
     change(folder / "model_index.json", _class_name=kind)
     with refusal(ValueError, folder, f"holds a {kind}; expected a Zero123PlusPipeline"):
         load_multiview_model(folder)
 
 
 @pytest.mark.parametrize("ramp", [None, 0.5, {"0": 0.5}, ["0.5"] * 7, [None] * 7], ids=repr)
-def test_a_ramp_that_is_no_list_of_numbers_is_refused(folder, ramp):
+def test_ramp_that_is_not_a_list_of_numbers_is_refused(folder, ramp):
     change(folder / "model_index.json", ramping_coefficients=ramp)
     words = f"ramping_coefficients is {re.escape(repr(ramp))}; expected a list of numbers"
     with refusal(ValueError, folder / "model_index.json", words):
@@ -290,17 +290,17 @@ def test_a_ramp_that_is_no_list_of_numbers_is_refused(folder, ramp):
 
 
 @pytest.mark.parametrize("length", [0, 6, 77])
-def test_a_ramp_of_another_length_is_refused(folder, length):
+def test_ramp_of_another_length_is_refused(folder, length):
     change(folder / "model_index.json", ramping_coefficients=[0.5] * length)
     with refusal(ValueError, folder, f"number of ramping_coefficients is {length}; expected 7"):
         load_multiview_model(folder)
 
 
 @pytest.mark.parametrize("path", [UNET, VAE, TEXT, VISION])
-@pytest.mark.parametrize("left", [0, 100, -100])
-def test_weights_that_are_cut_short_are_refused(folder, path, left):
+@pytest.mark.parametrize("end", [0, 100, -100])
+def test_truncated_safetensors_are_refused(folder, path, end):
     weights = folder / path
-    weights.write_bytes(weights.read_bytes()[:left])
+    weights.write_bytes(weights.read_bytes()[:end])
     with refusal(
         ValueError, weights.parent, "its configuration and weights cannot be read .*; fetch the folder again"
     ):
@@ -308,15 +308,15 @@ def test_weights_that_are_cut_short_are_refused(folder, path, left):
 
 
 @pytest.mark.parametrize("name", ["unet/diffusion_pytorch_model.bin", "vision_encoder/pytorch_model.bin"])
-def test_a_pickle_that_is_cut_short_is_refused(tmp_path, name):
+def test_truncated_pickle_is_refused(tmp_path, name):
     folder = make_multiview_folder(tmp_path, safe=False)
     (folder / name).write_bytes((folder / name).read_bytes()[:-1000])
     with refusal(ValueError, (folder / name).parent, "its configuration and weights cannot be read"):
         load_multiview_model(folder)
 
 
-class Bait:
-    """A pickle of it makes a folder when it is read."""
+class MakesFolder:
+    """Its pickle creates a folder when it is loaded."""
 
     def __init__(self, marker):
         self.marker = str(marker)
@@ -327,21 +327,21 @@ class Bait:
 
 @pytest.mark.parametrize("name", ["unet/diffusion_pytorch_model.bin", "vision_encoder/pytorch_model.bin"])
 @pytest.mark.parametrize("is_zip", [True, False])
-def test_code_in_a_pickle_is_refused_and_not_run(tmp_path, name, is_zip):
+def test_code_in_a_pickle_is_refused_and_not_executed(tmp_path, name, is_zip):
     folder, marker = make_multiview_folder(tmp_path / "model", safe=False), tmp_path / "ran"
-    torch.save({"conv_in.weight": Bait(marker)}, folder / name, _use_new_zipfile_serialization=is_zip)
+    torch.save({"conv_in.weight": MakesFolder(marker)}, folder / name, _use_new_zipfile_serialization=is_zip)
     with refusal(ValueError, (folder / name).parent, "its configuration and weights cannot be read"):
         load_multiview_model(folder)
     assert not marker.exists()
     torch.load(folder / name, weights_only=False)
-    assert marker.exists()  # the bait works where it is not refused
+    assert marker.exists()  # the pickle works where it is not refused
 
 
 @pytest.mark.parametrize(
     "error",
     [MemoryError("8 GB"), torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")],
 )
-def test_too_little_memory_is_not_the_folders_fault(published, monkeypatch, error):
+def test_out_of_memory_while_loading_is_raised_unchanged(published, monkeypatch, error):
     def load(*args, **kwargs):
         raise error
 
@@ -352,10 +352,10 @@ def test_too_little_memory_is_not_the_folders_fault(published, monkeypatch, erro
 
 
 @pytest.mark.parametrize("path", [UNET, VAE, TEXT, VISION])
-def test_a_weight_that_is_missing_is_named(folder, path):
+def test_missing_weight_is_named(folder, path):
     first = min(load_file(folder / path))
     change_weights(folder / path, lambda weights: {name: weights[name] for name in weights if name != first})
-    words = f"1 weights are missing, {re.escape(first)} first; expected those that config"
+    words = f"1 weights are missing, the first is {re.escape(first)}; expected those that config"
     with refusal(ValueError, (folder / path).parent, words):
         load_multiview_model(folder)
 
@@ -389,7 +389,7 @@ def test_weights_of_another_shape_are_refused(folder, path):
         ),
     ],
 )
-def test_parts_that_do_not_fit_each_other_are_refused(folder, path, field, value, resize, words):
+def test_parts_of_mismatched_dimensions_are_refused(folder, path, field, value, resize, words):
     change((folder / path).with_name("config.json"), **{field: value})
     assert resize.keys() <= load_file(folder / path).keys()
     other = {name: torch.zeros(shape) for name, shape in resize.items()}
@@ -398,12 +398,8 @@ def test_parts_that_do_not_fit_each_other_are_refused(folder, path, field, value
         load_multiview_model(folder)
 
 
-def put(path, content):
+def write(path, content):
     return lambda folder: (folder / path).write_text(content)
-
-
-def take(path):
-    return lambda folder: (folder / path).unlink()
 
 
 def set_field(path, **values):
@@ -413,32 +409,32 @@ def set_field(path, **values):
 @pytest.mark.parametrize(
     ("damage", "where"),
     [
-        (put("tokenizer/vocab.json", "{"), "tokenizer"),
-        (put("tokenizer/tokenizer_config.json", "{"), "tokenizer"),
+        (write("tokenizer/vocab.json", "{"), "tokenizer"),
+        (write("tokenizer/tokenizer_config.json", "{"), "tokenizer"),
         (set_field("tokenizer/tokenizer_config.json", model_max_length=12), ""),
         (set_field("unet/config.json", cross_attention_dim="8"), "unet"),
         (set_field("vae/config.json", block_out_channels=[8, "8"]), "vae"),
         (set_field("text_encoder/config.json", num_attention_heads=3), "text_encoder"),
         (set_field("vision_encoder/config.json", hidden_size="8"), "vision_encoder"),
-        (set_field(SCHEDULE, beta_start="0.1"), "scheduler"),
-        (set_field(CLIP_VALUES, size="large"), "feature_extractor_clip"),
+        (set_field(SCHEDULER, beta_start="0.1"), "scheduler"),
+        (set_field(CLIP_PROCESSOR, size="large"), "feature_extractor_clip"),
     ],
 )
-def test_values_that_make_no_sense_are_refused(folder, damage, where):
+def test_malformed_settings_are_refused(folder, damage, where):
     damage(folder)
     with pytest.raises(ValueError, match=f"^{re.escape(str(folder / where))}"):
         load_multiview_model(folder)
 
 
 @pytest.mark.parametrize("name", ["vocab.json", "merges.txt"])
-def test_half_a_tokenizer_is_none(folder, name):
+def test_incomplete_tokenizer_is_refused(folder, name):
     (folder / "tokenizer" / name).unlink()
     with refusal(FileNotFoundError, folder / "tokenizer", "no tokenizer; expected vocab.json and merges.txt"):
         load_multiview_model(folder)
 
 
 @pytest.mark.parametrize("name", ["unet/diffusion_pytorch_model.bin", "vision_encoder/pytorch_model.bin"])
-def test_a_pickle_of_something_else_is_refused(tmp_path, name):
+def test_pickle_of_another_object_is_refused(tmp_path, name):
     folder = make_multiview_folder(tmp_path, safe=False)
     torch.save([1, 2], folder / name)
     with refusal(ValueError, (folder / name).parent, "weights"):

@@ -1,4 +1,4 @@
-"""Where a model's views stand and how its picture is cut, by hand."""
+"""Cameras and tiles of a multi-view model's grid image, by hand."""
 
 import json
 from pathlib import Path
@@ -30,9 +30,9 @@ def test_views_are_the_tiles_row_by_row():
     assert torch.equal(two, torch.stack([torch.cat(rows), 1 - torch.cat(rows)]))
 
 
-def test_two_rows_of_views_are_cut_in_two():
-    picture = torch.tensor([[1.0, 2.0], [3.0, 4.0]])[..., None]
-    views = ViewGrid(poses=SIX[:4], tile_size=1).views_of(picture)
+def test_grid_of_two_rows_has_four_views():
+    image = torch.tensor([[1.0, 2.0], [3.0, 4.0]])[..., None]
+    views = ViewGrid(poses=SIX[:4], tile_size=1).views_of(image)
     assert views.tolist() == [[[[1.0]]], [[[2.0]]], [[[3.0]]], [[[4.0]]]]
 
 
@@ -40,18 +40,18 @@ def test_two_rows_of_views_are_cut_in_two():
     ("num_views", "tile_size", "factor", "expected"),
     [(6, 320, 8, (120, 80)), (6, 16, 2, (24, 16)), (2, 320, 8, (40, 80)), (8, 256, 8, (128, 64))],
 )
-def test_the_latent_is_a_picture_of_tiles_made_smaller(num_views, tile_size, factor, expected):
+def test_latent_size_is_the_image_size_divided_by_the_vaes_factor(num_views, tile_size, factor, expected):
     poses = (SIX * 2)[:num_views]
     assert ViewGrid(poses=poses, tile_size=tile_size).latent_size(factor) == expected
 
 
-def test_published_numbers_are_the_defaults():
+def test_defaults_are_the_published_numbers():
     grid = ViewGrid(poses=SIX)
     assert grid.latent_size(8) == (120, 80)
     assert (grid.latent_scale, grid.latent_shift, grid.image_scale) == (0.75, 0.22, 0.5 / 0.8)
 
 
-def test_latents_are_unscaled_by_the_published_formula():
+def test_unscaled_latents_follow_the_published_formula():
     found = ViewGrid(poses=SIX).unscaled(torch.tensor([0.0, 0.75, -1.5]))
     torch.testing.assert_close(found, torch.tensor([0.22, 1.22, -1.78]))
     own = ViewGrid(poses=SIX, latent_scale=0.5, latent_shift=-1.0).unscaled(torch.tensor([1.0]))
@@ -74,32 +74,32 @@ def test_numbers_out_of_range_are_refused():
         ViewGrid(poses=SIX, tile_size=30).latent_size(8)
 
 
-def test_the_rig_is_the_users_then_the_indexs_then_the_folders_then_the_first_version():
+def test_rig_is_chosen_by_the_user_else_the_index_else_the_folder_name_else_v11():
     v12 = Path("zero123plus-v1.2")
-    said_v11, said_v12 = {"stag4d": {"rig": "v1.1"}}, {"stag4d": {"rig": "v1.2"}}
-    assert elevations(grid_of(said_v11, v12, "v1.2")) == V12_ELEVATIONS
-    assert elevations(grid_of(said_v12, HERE, "v1.1")) == V11_ELEVATIONS
-    assert elevations(grid_of(said_v11, v12, None)) == V11_ELEVATIONS
-    assert elevations(grid_of(said_v12, HERE, None)) == V12_ELEVATIONS
+    index_v11, index_v12 = {"stag4d": {"rig": "v1.1"}}, {"stag4d": {"rig": "v1.2"}}
+    assert elevations(grid_of(index_v11, v12, "v1.2")) == V12_ELEVATIONS
+    assert elevations(grid_of(index_v12, HERE, "v1.1")) == V11_ELEVATIONS
+    assert elevations(grid_of(index_v11, v12, None)) == V11_ELEVATIONS
+    assert elevations(grid_of(index_v12, HERE, None)) == V12_ELEVATIONS
     assert elevations(grid_of({}, v12, None)) == V12_ELEVATIONS
     assert elevations(grid_of({}, HERE, None)) == V11_ELEVATIONS
 
 
-def test_the_folder_has_its_name_from_inside_too(tmp_path, monkeypatch):
+def test_name_of_the_working_directory_counts(tmp_path, monkeypatch):
     (tmp_path / "zero123plus-v1.2").mkdir()
     monkeypatch.chdir(tmp_path / "zero123plus-v1.2")
     assert elevations(grid_of({}, Path(), None)) == V12_ELEVATIONS
 
 
-def test_azimuths_go_around_from_thirty_degrees():
+def test_rig_azimuths_start_at_30_degrees_in_steps_of_60():
     for rig in ("v1.1", "v1.2"):
         poses = grid_of({}, HERE, rig).poses
         assert [pose.azimuth_deg for pose in poses] == [30.0, 90.0, 150.0, 210.0, 270.0, 330.0]
 
 
-def test_the_index_may_list_poses_of_its_own():
-    said = [{"azimuth": 10, "elevation": 5, "radius": 3, "fovy": 40}, {"azimuth": 190, "elevation": -5}]
-    index = json.loads(json.dumps({"stag4d": {"rig": said, "tile_size": 64}}))
+def test_index_may_list_poses():
+    rig = [{"azimuth": 10, "elevation": 5, "radius": 3, "fovy": 40}, {"azimuth": 190, "elevation": -5}]
+    index = json.loads(json.dumps({"stag4d": {"rig": rig, "tile_size": 64}}))
     grid = grid_of(index, Path("zero123plus-v1.2"), None)
     assert grid.poses == (
         OrbitPose(azimuth_deg=10.0, elevation_deg=5.0, radius=3.0, fovy_deg=40.0),
@@ -109,7 +109,7 @@ def test_the_index_may_list_poses_of_its_own():
     assert elevations(grid_of(index, HERE, "v1.2")) == V12_ELEVATIONS
 
 
-def test_the_index_may_give_every_number():
+def test_index_may_set_every_number():
     numbers = {"tile_size": 64, "latent_scale": 1, "latent_shift": 0.5, "image_scale": 2.0}
     grid = grid_of({"stag4d": numbers}, HERE, "v1.1")
     assert {name: getattr(grid, name) for name in numbers} == numbers
@@ -133,12 +133,12 @@ def test_the_index_may_give_every_number():
     ],
     ids=repr,
 )
-def test_settings_of_another_kind_are_refused(settings, words):
+def test_malformed_settings_are_refused(settings, words):
     with pytest.raises(ValueError, match=rf"^model_index\.json: {words}"):
         grid_of({"stag4d": settings}, HERE, None)
 
 
-def test_a_rig_that_no_one_knows_is_refused():
+def test_unknown_rig_is_refused():
     with pytest.raises(ValueError, match=r"stag4d\.rig is 'v2'; expected v1\.1 or v1\.2, or a list"):
         grid_of({"stag4d": {"rig": "v2"}}, HERE, None)
     with pytest.raises(ValueError, match="unknown version 'v2'"):
@@ -146,12 +146,12 @@ def test_a_rig_that_no_one_knows_is_refused():
 
 
 @pytest.mark.parametrize("rig", [{"azimuth": 0}, 0, False, ""], ids=repr)
-def test_a_rig_of_another_kind_is_refused(rig):
+def test_rig_of_another_type_is_refused(rig):
     with pytest.raises(ValueError, match="rig"):
         grid_of({"stag4d": {"rig": rig}}, HERE, None)
 
 
-def test_a_link_says_the_version_as_well_as_what_it_leads_to(tmp_path):
+def test_name_of_a_symlink_counts_as_well_as_its_targets(tmp_path):
     (tmp_path / "snapshot").mkdir()
     link = tmp_path / "zero123plus-v1.2"
     link.symlink_to(tmp_path / "snapshot", target_is_directory=True)
