@@ -387,7 +387,7 @@ def test_monitor_is_called_between_the_batches_of_a_step(unet, scheduler, make_c
 
 
 def test_interrupt_between_the_batches_of_a_step_stops_the_denoiser(unet, scheduler, make_conditioning):
-    recorder, steps = Recorder("denoise", cancel_at=6), []
+    recorder, steps = Recorder(6, stage="denoise"), []
     with pytest.raises(Interrupted):
         for state in steps_of(unet, scheduler, make_conditioning(5), batch_size=1, monitor=recorder):
             steps.append(state.step)

@@ -102,7 +102,7 @@ def test_images_are_embedded_and_then_encoded_frame_by_frame(gray_views):
 def test_preparation_can_be_interrupted_after_every_frame(gray_views, cancel_at):
     network = LinearNetwork()
     with pytest.raises(Interrupted):
-        prepared(network, gray_views, monitor=Recorder("guidance", cancel_at=cancel_at))
+        prepared(network, gray_views, monitor=Recorder(cancel_at, stage="guidance"))
     assert len(network.calls) == cancel_at
 
 

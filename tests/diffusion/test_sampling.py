@@ -55,7 +55,7 @@ def interrupt(model, video, checkpoint, recorder, config=CONFIG):
 
 def cancel_in_step(step):
     """Return a recorder that cancels after a step, whose frames fit into one batch."""
-    return Recorder("denoise", cancel_at=step)
+    return Recorder(step, stage="denoise")
 
 
 def refuse_to_compute(*args, **kwargs):
@@ -111,7 +111,7 @@ def test_sampling_can_be_interrupted_twice(model, video, latents, path):
 
 
 def test_interrupt_within_a_step_resumes_from_the_step_before(model, video, latents, path):
-    config, recorder = replace(CONFIG, batch_size=1), Recorder("denoise", cancel_at=5)
+    config, recorder = replace(CONFIG, batch_size=1), Recorder(5, stage="denoise")
     interrupt(model, video, Checkpoint(path), recorder, config)
     assert recorder.of("denoise") == [1, 2, 3, 4, 5]  # the second frame of the second step
     recorder = Recorder()
@@ -143,7 +143,7 @@ def test_interrupt_before_the_first_step_leaves_the_checkpoint_as_it_was(
     if num_steps_before:
         interrupt(model, video, Checkpoint(path), cancel_in_step(num_steps_before))
     before = path.read_bytes() if path.exists() else None
-    interrupt(model, video, Checkpoint(path), Recorder("encode", cancel_at=1))
+    interrupt(model, video, Checkpoint(path), Recorder(1, stage="encode"))
     assert (path.read_bytes() if path.exists() else None) == before
 
 

@@ -111,7 +111,7 @@ def test_monitor_is_called_after_every_frame_and_can_interrupt(model):
     recorder = Recorder()
     model.encode_conditioning(images, alphas, NOISE, recorder)
     assert recorder.calls == [("encode", done, 3) for done in (1, 2, 3)]
-    recorder = Recorder("encode", cancel_at=2)
+    recorder = Recorder(2, stage="encode")
     with pytest.raises(Interrupted):
         model.encode_conditioning(images, alphas, NOISE, recorder)
     assert recorder.of("encode") == [1, 2]

@@ -14,6 +14,7 @@ class Recorder:
 
     Attributes:
         cancel_at: Number of the call that cancels, from 1, or the stage and its units done; None never.
+        stage: The stage whose calls ``cancel_at`` counts; None counts all.
         wants_previews: Whether to ask for previews.
         calls: Stage, done and total of each call so far.
         notes: Note of each call.
@@ -21,6 +22,7 @@ class Recorder:
     """
 
     cancel_at: int | tuple[str, int] | None = None
+    stage: str | None = None
     wants_previews: bool = False
     calls: list[tuple[str, int, int]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -31,7 +33,8 @@ class Recorder:
         self.notes.append(note)
         if self.wants_previews and preview is not None:
             self.previews.append(preview())
-        if self.cancel_at in (len(self.calls), (stage, done)):
+        num_calls = len(self.calls) if self.stage is None else len(self.of(self.stage))
+        if self.stage in (None, stage) and self.cancel_at in (num_calls, (stage, done)):
             raise Interrupted
 
     def of(self, stage: str) -> list[int]:
