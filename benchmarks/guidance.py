@@ -1,10 +1,10 @@
-"""What a step of score distillation costs, part by part, and one network call for the batch against one each.
+"""How long does each part of a score distillation step take, and how much faster is a batched UNet call?
 
-    python3 tasks.py bench guidance                   a small prior, on the processor
-    python3 tasks.py bench guidance --config full     Zero123's sizes; on a GPU if there is one
+    python3 tasks.py bench guidance                   small guidance model
+    python3 tasks.py bench guidance --config full     the sizes of Zero123
 
-Weights are random, so nothing is downloaded. Medians of interleaved runs; the official code asks the network
-once for every render.
+Runs on a GPU if there is one, with random weights. Prints the median time of each part, the ratio of one UNet
+call per render, as in the official code, to one call for the whole batch, and the peak memory.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from stag4d.types import Cameras
 
 BATCH = 4  # official
 SIZE = 128  # of renders, pixels
-CONFIGS = {  # channels of the UNet, heads, width of the token, side of the latent, channels of the VAE
+CONFIGS = {  # channels of the UNet, heads, width of the token, size of the latents, channels of the VAE
     "small": ((32, 64), 2, 64, 16, (32, 32, 64)),
     "full": ((320, 640, 1280, 1280), 8, 768, 32, (128, 256, 512, 512)),
 }
 
 
 def main() -> None:
-    """Print the parts of a step and the ratio."""
+    """Print the times of the parts of a step, and the ratio."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -46,17 +46,17 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.float16 if device.type == "cuda" else torch.float32
     views = toy_views(toy_seed("val", 0), BATCH, SIZE)
-    prior = Zero123Prior(_model(options.config).to(device, dtype), views, torch.Generator().manual_seed(0))
+    guidance = Zero123Prior(_model(options.config).to(device, dtype), views, torch.Generator().manual_seed(0))
     trainer = Trainer(views, preset("fast", size=SIZE), device=device)
     seconds: dict[str, list[float]] = defaultdict(list)
     for repeat in range(options.repeats + 1):
-        for name, value in _step(prior, trainer).items():
+        for name, value in _step(guidance, trainer).items():
             if repeat:  # the first warms up
                 seconds[name].append(value)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     for name, value in medians.items():
         print(f"{name:<22} {1000 * value:9.1f} ms")
-    ratio = medians["network, one by one"] / medians["network, at once"]
+    ratio = medians["UNet, one by one"] / medians["UNet, batched"]
     print(f"{BATCH} calls take {ratio:.2f} times as long as one with a batch of {BATCH}, {dtype} on {device}")
     if device.type == "cuda":
         print(f"peak memory {torch.cuda.max_memory_allocated() / 2**20:.0f} MiB")
@@ -64,7 +64,7 @@ def main() -> None:
         print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 
-def _step(prior: Zero123Prior, trainer: Trainer) -> dict[str, float]:
+def _step(guidance: Zero123Prior, trainer: Trainer) -> dict[str, float]:
     """Return the seconds of each part of one step."""
     clock = _Clock(trainer.device)
     generator = torch.Generator().manual_seed(0)
@@ -76,29 +76,29 @@ def _step(prior: Zero123Prior, trainer: Trainer) -> dict[str, float]:
     images = torch.cat([render(posed[index], cameras[[index]]).images for index in frames])
     clock.lap("render")
     pixels = images.detach().requires_grad_()
-    draws = torch.randn(BATCH, *prior.latent_shape, generator=generator)
-    latents = prior.encode(pixels, draws)
+    noise = torch.randn(BATCH, *guidance.latent_shape, generator=generator)
+    latents = guidance.encode(pixels, noise)
     clock.lap("encode")
-    noisy, timesteps = latents.detach() + draws.to(latents), torch.full((BATCH,), 300)
+    noisy, timesteps = latents.detach() + noise.to(latents), torch.full((BATCH,), 300)
     conditions, scale = [(frame, 0) for frame in frames], GuidanceConfig().guidance_scale
-    predicted = prior.predict(noisy, timesteps, conditions, poses, scale)
-    clock.lap("network, at once")
+    predicted = guidance.predict(noisy, timesteps, conditions, poses, scale)
+    clock.lap("UNet, batched")
     for index in frames:
         one = slice(index, index + 1)
-        prior.predict(noisy[one], timesteps[one], conditions[one], poses[one], scale)
-    clock.lap("network, one by one")
-    (pulled,) = torch.autograd.grad(latents, pixels, predicted)
+        guidance.predict(noisy[one], timesteps[one], conditions[one], poses[one], scale)
+    clock.lap("UNet, one by one")
+    (gradient,) = torch.autograd.grad(latents, pixels, predicted)
     clock.lap("backward, encoder")
-    images.backward(pulled)
+    images.backward(gradient)
     clock.lap("backward, render")
     trainer.scene.optimizer.step()
     trainer.scene.optimizer.zero_grad()
-    clock.lap("optimiser")
+    clock.lap("optimizer")
     return clock.laps
 
 
 class _Clock:
-    """Seconds between calls, with the device's work done."""
+    """Seconds between calls, with the device synchronized."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -106,15 +106,15 @@ class _Clock:
         self._last = time.perf_counter()
 
     def lap(self, name: str) -> None:
-        """Note the time since the last call."""
+        """Record the time since the last call."""
         if self._device.type == "cuda":
             torch.cuda.synchronize()
         now = time.perf_counter()
         self.laps[name], self._last = now - self._last, now
 
 
-class _FlatEncoder(torch.nn.Module):
-    """Stands where the image encoder is: it works once per clip and is not measured."""
+class _ConstantEncoder(torch.nn.Module):
+    """Replaces the image encoder, which runs once per video and is not measured."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ class _FlatEncoder(torch.nn.Module):
 
 
 def _model(name: str) -> Zero123Model:
-    """Return a prior with random weights."""
+    """Return a guidance model with random weights."""
     torch.manual_seed(0)
     channels, heads, width, side, vae_channels = CONFIGS[name]
     levels = len(channels)
@@ -148,7 +148,7 @@ def _model(name: str) -> Zero123Model:
     model = Zero123Model(
         unet=unet,
         vae=vae,
-        image_encoder=_FlatEncoder(width),
+        image_encoder=_ConstantEncoder(width),
         camera_projection=CameraProjection(width),
         alphas_cumprod=torch.linspace(0.999, 0.01, 1000),
         prediction_type="epsilon",

@@ -1,12 +1,13 @@
-"""The anchored denoiser against the official scheme: seconds and memory per frame, same weights and kernels.
+"""How fast is the anchored denoiser, and how much memory does it need, compared with the official scheme?
 
-The official scheme denoises one frame after the other and keeps the anchor's attention inputs of all layers
-and steps in host memory, from where the other frames fetch them. Weights are random: nothing is downloaded.
+    python3 tasks.py bench multiview                       small UNet, on the CPU
+    python3 tasks.py bench multiview --config full         the sizes of Zero123++; on a GPU if there is one
 
-    python3 tasks.py bench multiview                       a small model, on the processor
-    python3 tasks.py bench multiview --config full         Zero123++'s sizes; on a GPU if there is one
-
-Every measurement is a fresh process, the schemes take turns, and the ratio is that of the medians.
+The official scheme denoises one frame after the other and stores the anchor's attention inputs of all layers
+and steps in host memory, from where they are copied back for the other frames. Both schemes use the same
+random weights. Every measurement runs in a new process, alternating between the schemes. Prints seconds per
+frame and peak memory of both, the ratio of the median times, the largest difference of the latents, and our
+memory for other numbers of frames and steps.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ CONFIGS = {
 
 
 class OfficialAttention:
-    """Self-attention that stores or fetches the anchor's inputs of this step and layer."""
+    """Self-attention that stores or loads the anchor's inputs of the current step and layer."""
 
     def __init__(self, layer: str, state: dict) -> None:
         self._layer, self._state, self._attend = layer, state, AttnProcessor2_0()
@@ -77,7 +78,7 @@ class OfficialAttention:
         attention_mask: Tensor | None = None,
         temb: Tensor | None = None,
     ) -> Tensor:
-        """Attend."""
+        """Return the attention output, [B, L, D]."""
         state = self._state
         if encoder_hidden_states is None:
             encoder_hidden_states = hidden_states
@@ -105,7 +106,7 @@ def official(
     num_steps: int,
     grid_size: tuple[int, int],
 ) -> Tensor:
-    """Denoise frame after frame."""
+    """Return latents [F, C, h, w], denoised frame after frame."""
     state: dict = {"anchor": {}}
     unet.set_attn_processor({name: OfficialAttention(name, state) for name in unet.attn_processors})
     scheduler.set_timesteps(num_steps)
@@ -119,10 +120,10 @@ def official(
             sigma, next_sigma = sigmas[step : step + 2]
             state |= {"reference": {}, "step": step, "is_anchor": frame == 0}
             clean = conditions.references[frame]  # [2, C, h, w]
-            drawn = torch.stack(
-                [noise.reference(frame, step, half, tuple(clean.shape[1:])) for half in (0, 1)]
+            reference_noise = torch.stack(
+                [noise.reference(frame, step, branch, tuple(clean.shape[1:])) for branch in (0, 1)]
             )
-            noisy = (clean + sigma * drawn.to(clean)) / (sigma**2 + 1) ** 0.5
+            noisy = (clean + sigma * reference_noise.to(clean)) / (sigma**2 + 1) ** 0.5
             state["mode"] = "write"
             unet(noisy.to(dtype), timestep, states)
             state["mode"] = "read"
@@ -137,7 +138,7 @@ def official(
 
 
 def main() -> None:
-    """Measure both schemes in turn, and ours with different numbers of frames and steps."""
+    """Measure both schemes alternately, then ours with other numbers of frames and steps."""
     options = _options()
     if options.cell is not None:
         _run_cell(options)
@@ -150,7 +151,7 @@ def main() -> None:
     for scheme, cells in runs.items():
         medians[scheme] = statistics.median(cell["seconds"] for cell in cells)
         print(
-            f"{scheme:<9} {medians[scheme] / options.frames:8.3f} s a frame, peak "
+            f"{scheme:<9} {medians[scheme] / options.frames:8.3f} s per frame, peak "
             f"{cells[0]['peak_mib'] - cells[0]['start_mib']:8.0f} MiB above the start on {cells[0]['device']}"
             + (f", {cells[0]['host_mib']:.0f} MiB in host memory" if cells[0]["device"] == "cuda" else "")
         )
@@ -159,7 +160,7 @@ def main() -> None:
         abs(a - b) for a, b in zip(runs["ours"][0]["sample"], runs["official"][0]["sample"], strict=True)
     )
     print(f"largest difference of a sample of latents: {difference:.1e}")
-    print("\nours, memory above the start:")
+    print("\nours, memory above the start, two frames at once:")
     for frames, steps in (
         (2, options.steps),
         (options.frames, options.steps),
@@ -167,13 +168,13 @@ def main() -> None:
     ):
         cell = _cell(options, "ours", frames, steps, batch_size=2)
         extra = cell["peak_mib"] - cell["start_mib"]
-        print(f"  {frames:>4} frames, {steps:>3} steps: {extra:8.1f} MiB, two at once")
+        print(f"  {frames:>4} frames, {steps:>3} steps: {extra:8.1f} MiB")
 
 
 def _cell(
     options: argparse.Namespace, scheme: str, frames: int, steps: int, batch_size: int | None = None
 ) -> dict:
-    """Return what a fresh process measured."""
+    """Return the measurements of a new process."""
     command = [sys.executable, __file__, "--config", options.config, "--cell", scheme]
     command += ["--frames", str(frames), "--steps", str(steps)]
     if batch_size is not None:
@@ -210,7 +211,7 @@ def _run_cell(options: argparse.Namespace) -> None:
     if options.cell == "ours":
         install_reference_attention(unet)
     first = Conditions(conditions.uncond_states, conditions.cond_states[:2], conditions.references[:2])
-    run(first, 1)  # kernels are chosen and pools grow
+    run(first, 1)  # warm-up
     _reset(device)
     start = _peak_mib(device)
     began = time.perf_counter()
@@ -233,14 +234,14 @@ def _run_cell(options: argparse.Namespace) -> None:
 
 
 def _reset(device: torch.device) -> None:
-    """Start counting the peak anew, where that is possible."""
+    """Reset the peak memory statistics of a GPU."""
     if device.type == "cuda":
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
 
 
 def _peak_mib(device: torch.device) -> float:
-    """Return the peak memory so far: the GPU's, or the process's."""
+    """Return the peak memory of the GPU or, on the CPU, of the process, MiB."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -253,8 +254,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--config", choices=tuple(CONFIGS), default="small")
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each scheme")
-    parser.add_argument("--batch-size", type=int, help="frames at once (default: chosen)")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each scheme (default: %(default)s)")
+    parser.add_argument("--batch-size", type=int, help="frames at once (default: by the free memory)")
     parser.add_argument("--cell", choices=("official", "ours"), help=argparse.SUPPRESS)
     return parser.parse_args()
 

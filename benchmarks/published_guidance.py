@@ -1,10 +1,11 @@
-"""Score distillation of this package against the official code's, on a tiny random model, for the same draws.
+"""Does score distillation equal the official code's, for the same weights and random numbers?
 
     python3 tasks.py bench published_guidance --zero123 UTILS.py
 
-The file is ``guidance/zero123_4d_utils.py`` of zeng-yifei/STAG4D. It runs as it is, but for this:
-torchvision, of which it uses one conversion, is replaced by a small module; its 256 pixels become the tiny
-model's; and its networks, which it would download, are the tiny model's too.
+UTILS.py is ``guidance/zero123_4d_utils.py`` of zeng-yifei/STAG4D. It runs unchanged, except that
+torchvision, of which it uses one conversion, is replaced by a small module, and that its image size and its
+networks, which it would download, are those of a tiny random model. Prints the largest differences of loss
+and gradient.
 """
 
 from __future__ import annotations
@@ -39,21 +40,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--zero123", type=Path, required=True, help="the official score distillation's file")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--zero123", type=Path, required=True, help="file of the official score distillation")
+    parser.add_argument("--seeds", type=int, default=3, help="number of models (default: %(default)s)")
     options = parser.parse_args()
     pairs = [_compare(options.zero123, seed) for seed in range(options.seeds)]
     losses = max(abs(ours.item() / theirs.item() - 1) for (ours, theirs), _ in pairs)
     gradients = max((ours - theirs).abs().max().item() for _, (ours, theirs) in pairs)
     size = max(theirs.abs().max().item() for _, (_, theirs) in pairs)
     print(
-        f"{options.seeds} seeds: the loss differs by {losses:.1e} of itself at most, the gradient by "
-        f"{gradients:.1e}, its largest value being {size:.1e}"
+        f"{options.seeds} seeds: largest relative difference of the loss {losses:.1e}; largest difference of "
+        f"the gradient {gradients:.1e}, with values up to {size:.1e}"
     )
 
 
 def _compare(path: Path, seed: int) -> tuple[tuple[torch.Tensor, torch.Tensor], ...]:
-    """Return our loss and the official one, and the gradients of both in the render."""
+    """Return our loss and the official one, and their gradients with respect to the render."""
     with tempfile.TemporaryDirectory() as folder:
         model = load_guidance_model(make_guidance_folder(Path(folder), seed=seed))
     official = _official(path, model)
@@ -64,7 +65,7 @@ def _compare(path: Path, seed: int) -> tuple[tuple[torch.Tensor, torch.Tensor], 
         "noise": (torch, "randn_like"),
         "timesteps": (torch, "randint"),
     }
-    with recorded(places) as drawn:
+    with recorded(places) as recording:
         official.get_img_embeds(condition.permute(0, 3, 1, 2))
         theirs = render.clone().requires_grad_()
         expected = official.train_step(theirs.permute(0, 3, 1, 2), [-ELEVATION], [AZIMUTH], [0.0], 0.5, t=0)
@@ -72,19 +73,19 @@ def _compare(path: Path, seed: int) -> tuple[tuple[torch.Tensor, torch.Tensor], 
 
     none = torch.zeros(1, 0, 1, 1, 3)
     views = ViewSet(condition, torch.ones(1, SIDE, SIDE), none, none[..., 0], OrbitPose(azimuth_deg=0.0), ())
-    with patch.object(torch, "randn", lambda *shape, **options: drawn["posterior"][0]):
-        prior = Zero123Prior(model, views, torch.Generator())
-    sds = ScoreDistillation(prior, GuidanceConfig())
+    with patch.object(torch, "randn", lambda *shape, **options: recording["posterior"][0]):
+        guidance = Zero123Prior(model, views, torch.Generator())
+    sds = ScoreDistillation(guidance, GuidanceConfig())
     ours = render.clone().requires_grad_()
-    draws = SdsDraws(drawn["timesteps"][0], drawn["posterior"][1], drawn["noise"][0], [True])
+    draws = SdsDraws(recording["timesteps"][0], recording["posterior"][1], recording["noise"][0], [True])
     pose = OrbitPose(azimuth_deg=AZIMUTH, elevation_deg=ELEVATION)
-    loss = sds.loss_of(ours, [0], [pose], draws) * drawn["noise"][0].numel()  # theirs is a sum
+    loss = sds.loss_of(ours, [0], [pose], draws) * recording["noise"][0].numel()  # the official loss is a sum
     (gradient,) = torch.autograd.grad(loss, ours)
     return (loss.detach(), expected.detach()), (gradient, expected_gradient)
 
 
 def _official(path: Path, model: Zero123Model) -> Any:
-    """Return the official guidance with a tiny model's networks, on the processor."""
+    """Return the official guidance with the networks of a tiny model, on the CPU."""
     side = model.image_size
     source = path.read_text(encoding="utf-8").replace("(256, 256)", f"({side}, {side})")
     names = ("torchvision", "torchvision.transforms", "torchvision.transforms.functional", "zero123")
@@ -98,7 +99,7 @@ def _official(path: Path, model: Zero123Model) -> Any:
     module = types.ModuleType("official_guidance")
     with patch.dict(sys.modules, stand_ins):
         exec(compile(source, str(path), "exec"), module.__dict__)
-    guidance = module.Zero123.__new__(module.Zero123)  # its constructor would download
+    guidance = module.Zero123.__new__(module.Zero123)  # its constructor would download the networks
     torch.nn.Module.__init__(guidance)
     guidance.device, guidance.dtype = torch.device("cpu"), torch.float32
     guidance.vae, guidance.unet = model.vae, model.unet
@@ -107,7 +108,7 @@ def _official(path: Path, model: Zero123Model) -> Any:
         image_encoder=lambda pixels: types.SimpleNamespace(
             image_embeds=model.image_encoder(pixels).image_embeds[
                 :, None
-            ]  # as its own encoder's, with tokens
+            ]  # the official encoder has a token axis
         ),
         clip_camera_projection=model.camera_projection,
     )

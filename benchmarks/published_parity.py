@@ -1,12 +1,12 @@
-"""Latents of this package against the published pipelines', on a tiny random model, for the same draws.
+"""Do our multi-view latents equal the published pipelines', for the same weights and random numbers?
 
     python3 tasks.py bench published_parity --zero123plus PIPELINE.py --stag4d PIPELINE.py
 
 The files are ``diffusers-support/pipeline.py`` of SUDO-AI-3D/zero123plus and
-``guidance/zero123pp/pipeline.py`` of zeng-yifei/STAG4D; either may be left out. They run as they are, but for
-three things: torchvision, of which they use nothing here, is replaced by an empty module; the second one's
-device becomes the processor; and its number of grid tokens, a formula for 640 x 960 pixels, becomes the tiny
-model's.
+``guidance/zero123pp/pipeline.py`` of zeng-yifei/STAG4D; either may be omitted. They run unchanged on tiny
+random models, with three exceptions: torchvision, of which they use nothing here, is an empty module; the
+second one's device is the CPU; and its number of grid tokens, a formula for 640 x 960 pixels, is that of the
+tiny model. Prints the largest difference of the latents for each pipeline.
 """
 
 from __future__ import annotations
@@ -46,50 +46,50 @@ from ._recording import recorded
 SIDE, NUM_FRAMES, NUM_STEPS = 40, 4, 5
 
 
-class RecordedDraws:
-    """The draws that a pipeline made for each frame, in its order, for ours to use."""
+class RecordedNoise:
+    """Noise that replays the random tensors of a pipeline, recorded frame by frame."""
 
     def __init__(self) -> None:
         self.frames: list[dict[str, list[Tensor]]] = []
 
     def posterior(self, frame: int, half: int, shape: tuple[int, ...]) -> Tensor:
-        """Return a draw; the published code encodes the frame first and the blank picture after it."""
+        """Return the noise of a VAE posterior; the published code encodes the frame first, then the blank."""
         return self.frames[frame]["posterior"][1 - half][0]
 
     def initial(self, frame: int, shape: tuple[int, ...]) -> Tensor:
-        """Return a draw."""
+        """Return the initial latents of a frame."""
         return self.frames[frame]["initial"][0][0]
 
     def ancestral(self, frame: int, step: int, shape: tuple[int, ...]) -> Tensor:
-        """Return a draw."""
+        """Return the noise of an ancestral step."""
         return self.frames[frame]["ancestral"][step][0]
 
     def reference(self, frame: int, step: int, half: int, shape: tuple[int, ...]) -> Tensor:
-        """Return a draw; the published code draws for both halves at once."""
+        """Return the noise of a reference; the published code samples both branches at once."""
         return self.frames[frame]["reference"][step][half]
 
     @contextmanager
     def frame(self) -> Iterator[None]:
-        """Record what is drawn meanwhile as the next frame's."""
+        """Record the random tensors of the next frame inside of the context."""
         places = {
             "posterior": (vae_module, "randn_tensor"),
             "initial": (pipeline_stable_diffusion, "randn_tensor"),
             "ancestral": (scheduling_euler_ancestral_discrete, "randn_tensor"),
             "reference": (torch, "randn_like"),
         }
-        with recorded(places) as drawn:
-            self.frames.append(drawn)
+        with recorded(places) as tensors:
+            self.frames.append(tensors)
             yield
 
 
 def main() -> None:
-    """Print the largest differences."""
+    """Print the largest difference of the latents for each pipeline."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--zero123plus", type=Path, help="the published pipeline's file")
-    parser.add_argument("--stag4d", type=Path, help="the official anchored pipeline's file")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--zero123plus", type=Path, help="file of the published pipeline")
+    parser.add_argument("--stag4d", type=Path, help="file of the official anchored pipeline")
+    parser.add_argument("--seeds", type=int, default=3, help="number of models (default: %(default)s)")
     options = parser.parse_args()
     transformers.logging.set_verbosity_error()
     for name, path, is_anchored in (
@@ -98,29 +98,29 @@ def main() -> None:
     ):
         if path is None:
             continue
-        worst, scale, without = 0.0, 0.0, 0.0
+        largest, scale, unanchored = 0.0, 0.0, 0.0
         for seed in range(options.seeds):
             with tempfile.TemporaryDirectory() as folder:
                 root = make_multiview_folder(Path(folder), seed=seed)
                 model = load_multiview_model(root)
-                pictures = np.random.default_rng(seed).integers(0, 256, (NUM_FRAMES, SIDE, SIDE, 4), np.uint8)
+                images = np.random.default_rng(seed).integers(0, 256, (NUM_FRAMES, SIDE, SIDE, 4), np.uint8)
                 pipeline = _published(path, root, model, is_anchored)
-                published, draws = _run(pipeline, pictures, model, is_anchored, seed)
-                ours = _ours(model, pictures, draws, Anchor() if is_anchored else None)
-                worst = max(worst, (ours - published).abs().max().item())
+                published, noise = _run(pipeline, images, model, is_anchored, seed)
+                ours = _ours(model, images, noise, Anchor() if is_anchored else None)
+                largest = max(largest, (ours - published).abs().max().item())
                 scale = max(scale, published.abs().max().item())
                 if is_anchored:
-                    free = _ours(model, pictures, draws, None)
-                    without = max(without, (free - published).abs().max().item())
+                    without = _ours(model, images, noise, None)
+                    unanchored = max(unanchored, (without - published).abs().max().item())
         print(
             f"{name}: {options.seeds} seeds, {NUM_FRAMES} frames, {NUM_STEPS} steps: largest difference "
-            f"{worst:.1e}, latents up to {scale:.1f}"
-            + (f"; without the anchor it would be {without:.1e}" if without else "")
+            f"{largest:.1e}, latents up to {scale:.1f}"
+            + (f"; without the anchor it would be {unanchored:.1e}" if unanchored else "")
         )
 
 
 def _published(path: Path, root: Path, model: MultiViewModel, is_anchored: bool) -> Any:
-    """Return the pipeline of a file, with the networks of a folder."""
+    """Return the pipeline of a file with the networks of a model folder."""
     source = path.read_text(encoding="utf-8")
     if is_anchored:
         rows, columns = model.grid_size
@@ -150,24 +150,24 @@ def _published(path: Path, root: Path, model: MultiViewModel, is_anchored: bool)
             feature_extractor_clip=vision_processor,
             ramping_coefficients=index["ramping_coefficients"],
         )
-    if is_anchored:  # it calls a method that diffusers has renamed
+    if is_anchored:  # it calls a method by its former name in diffusers
         pipeline._encode_prompt = lambda *arguments: pipeline.encode_prompt(*arguments)[0]
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
 def _run(
-    pipeline: Any, pictures: np.ndarray, model: MultiViewModel, is_anchored: bool, seed: int
-) -> tuple[Tensor, RecordedDraws]:
-    """Return the pipeline's latents [F, C, h, w] before its unscaling is undone, and its draws."""
-    draws, latents = RecordedDraws(), []
+    pipeline: Any, images: np.ndarray, model: MultiViewModel, is_anchored: bool, seed: int
+) -> tuple[Tensor, RecordedNoise]:
+    """Return the pipeline's unscaled latents [F, C, h, w], and its random tensors."""
+    noise, latents = RecordedNoise(), []
     torch.manual_seed(seed)
-    for frame, picture in enumerate(pictures):
+    for frame, image in enumerate(images):
         options = {"is_first": frame == 0} if is_anchored else {}
         height, width = (model.grid.num_rows * model.grid.tile_size, 2 * model.grid.tile_size)
-        with draws.frame():
+        with noise.frame():
             result = pipeline(
-                Image.fromarray(picture, "RGBA"),
+                Image.fromarray(image, "RGBA"),
                 num_inference_steps=NUM_STEPS,
                 height=height,
                 width=width,
@@ -175,15 +175,15 @@ def _run(
                 **options,
             )
         latents.append(result.images[0])
-    return torch.stack(latents), draws
+    return torch.stack(latents), noise
 
 
-def _ours(model: MultiViewModel, pictures: np.ndarray, draws: RecordedDraws, anchor: Anchor | None) -> Tensor:
+def _ours(model: MultiViewModel, images: np.ndarray, noise: RecordedNoise, anchor: Anchor | None) -> Tensor:
     """Return our latents, unscaled as the published pipelines return theirs."""
-    pixels = torch.from_numpy(pictures).float() / 255
-    conditions = model.condition_on(pixels[..., :3], pixels[..., 3], draws)
+    pixels = torch.from_numpy(images).float() / 255
+    conditions = model.condition_on(pixels[..., :3], pixels[..., 3], noise)
     config = SamplingConfig(num_steps=NUM_STEPS, anchor=anchor)
-    latents = denoise(model.unet, model.scheduler, conditions, draws, config, grid_size=model.grid_size)
+    latents = denoise(model.unet, model.scheduler, conditions, noise, config, grid_size=model.grid_size)
     return model.grid.unscaled(latents)
 
 
