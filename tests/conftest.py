@@ -1,4 +1,4 @@
-"""What several test folders share: the pack as its host sees it, and a scene whose motion is known."""
+"""Shared fixtures: the pack as the host imports it, and a scene with known motion."""
 
 import importlib.util
 import sys
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="session")
 def pack() -> Iterator[ModuleType]:
-    """The whole pack as the host loads it: under a name made from its path, with a stand-in for the host."""
+    """Return the pack as the host imports it: under a name derived from its path, with a fake host."""
     name = str(ROOT).replace(".", "_x_")
     entry, folders = ROOT / "__init__.py", [str(ROOT)]
     spec = importlib.util.spec_from_file_location(name, entry, submodule_search_locations=folders)
@@ -28,7 +28,7 @@ def pack() -> Iterator[ModuleType]:
 
 @pytest.fixture
 def host_folders(pack: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The stand-in host's base folder, with input, output and temp in it."""
+    """Return the fake host's base folder, with the folders input, output and temp."""
     for name in ("input", "output", "temp"):
         (tmp_path / name).mkdir()
     monkeypatch.setattr(sys.modules["folder_paths"], "base", tmp_path)
@@ -36,7 +36,7 @@ def host_folders(pack: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 class Slide(torch.nn.Module):
-    """A deformation that moves everything from x = -0.4 at time 0 to x = +0.4 at time 1."""
+    """A deformation that translates all Gaussians from x = -0.4 at time 0 to x = +0.4 at time 1."""
 
     def forward(self, means: torch.Tensor, frame_times: torch.Tensor) -> SimpleNamespace:
         offsets = torch.zeros(len(frame_times), *means.shape)  # [T, N, 3]
@@ -46,7 +46,7 @@ class Slide(torch.nn.Module):
 
 @pytest.fixture
 def sliding_scene(pack: ModuleType):
-    """One white Gaussian that slides from left to right during the five frames of its clip."""
+    """Return a scene of five frames with one white Gaussian that moves from left to right."""
     scene = importlib.import_module(f"{pack.__name__}.stag4d.scene")
     gaussians = scene.Gaussians(
         means=torch.zeros(1, 3),

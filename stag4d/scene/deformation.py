@@ -83,6 +83,7 @@ class Deformation(nn.Module):
         self.time_scale, self.time_offset = time_scale, time_offset
         self.hexplane = HexPlane(config.resolutions, config.time_resolution, config.num_channels, generator)
         self.trunk = _linear(self.hexplane.num_features, config.width, generator)
+        # separate heads: positions, rotations and scales share the trunk only
         self.means_head = _head(config.width, 3, generator)
         self.quats_head = _head(config.width, 4, generator)
         self.log_scales_head = _head(config.width, 3, generator) if config.deform_scales else None
@@ -98,6 +99,7 @@ class Deformation(nn.Module):
             Offsets [T, N, ...].
         """
         plane_times = self.time_scale * frame_times + self.time_offset
+        # The MLP gets features only, no coordinates: all knowledge of space and time is in the planes.
         features = self.hexplane(means / self.config.bound, plane_times)  # [T, N, L * C]
         hidden = self.trunk(features)  # [T, N, width]; each head begins with its own ReLU
         scales_head = self.log_scales_head
@@ -108,7 +110,7 @@ class Deformation(nn.Module):
 
 def _linear(num_in: int, num_out: int, generator: torch.Generator) -> nn.Linear:
     """Return a linear layer with Xavier-uniform weights from ``generator`` and zero biases."""
-    layer = nn.utils.skip_init(nn.Linear, num_in, num_out)
+    layer = nn.utils.skip_init(nn.Linear, num_in, num_out)  # the default would use the global generator
     nn.init.xavier_uniform_(layer.weight, generator=generator)
     nn.init.zeros_(layer.bias)
     return layer
