@@ -83,7 +83,6 @@ class Deformation(nn.Module):
         self.time_scale, self.time_offset = time_scale, time_offset
         self.hexplane = HexPlane(config.resolutions, config.time_resolution, config.num_channels, generator)
         self.trunk = _linear(self.hexplane.num_features, config.width, generator)
-        # separate heads: positions, rotations and scales share the trunk only
         self.means_head = _head(config.width, 3, generator)
         self.quats_head = _head(config.width, 4, generator)
         self.log_scales_head = _head(config.width, 3, generator) if config.deform_scales else None
