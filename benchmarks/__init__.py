@@ -1,1 +1,1 @@
-"""The scripts that measure every figure of README and RESULTS: ``python3 tasks.py bench NAME``."""
+"""Scripts that measure the figures in README.md and RESULTS.md: ``python3 tasks.py bench NAME``."""

@@ -1,4 +1,4 @@
-"""Write down the random draws that other code makes, so that ours can be given the same."""
+"""Record the random tensors of other code, so that ours can be run with the same ones."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from torch import Tensor
 
 @contextmanager
 def recorded(places: dict[str, tuple[Any, str]]) -> Iterator[dict[str, list[Tensor]]]:
-    """Record what functions return meanwhile.
+    """Record the tensors that functions return inside of the context.
 
     Args:
-        places: Name to the module and the attribute where the function is looked up.
+        places: By name, the module and the attribute of each function.
 
     Yields:
-        Name to the tensors so far, in order.
+        By name, the tensors recorded so far, in order.
     """
-    drawn: dict[str, list[Tensor]] = defaultdict(list)
+    tensors: dict[str, list[Tensor]] = defaultdict(list)
 
-    def recording(name: str, draw: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def recording(name: str, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         def call(*arguments: Any, **options: Any) -> Tensor:
-            drawn[name].append(draw(*arguments, **options).clone())
-            return drawn[name][-1]
+            tensors[name].append(function(*arguments, **options).clone())
+            return tensors[name][-1]
 
         return call
 
     with ExitStack() as stack:
         for name, place in places.items():
             stack.enter_context(patch.object(*place, recording(name, getattr(*place))))
-        yield drawn
+        yield tensors

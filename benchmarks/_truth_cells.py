@@ -1,4 +1,4 @@
-"""One cell of the benchmark against truth: a row's way with a toy and a seed, measured at unseen views."""
+"""One cell of the benchmark against ground truth: a row run on a toy with a seed, scored at novel views."""
 
 from __future__ import annotations
 
@@ -37,30 +37,30 @@ from ._truth_rows import ROWS, Row
 
 
 class Cell(NamedTuple):
-    """A row, the number of a test toy, and a seed."""
+    """The name of a row, the number of a test toy, and a seed."""
 
     row: str
     toy: int
     seed: int
 
     def __str__(self) -> str:
-        """Return the name of its file."""
+        """Return the name of the cell's file, without extension."""
         return f"{self.row}-test{self.toy}-seed{self.seed}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """What all cells have in common.
+    """Settings common to all cells.
 
     Attributes:
         out: Folder of the cells and views.
-        frames: Of the clip.
-        size: Of the clip, the fit and the test views, pixels.
-        steps: Of the fit.
-        sampling_steps: Of the views.
-        guidance_scale: Of the views.
-        multiview_model: Folder, or ``bundled/NAME``.
-        guidance_model: The same.
+        frames: Frames of the video.
+        size: Size of the video, the fit and the test views, pixels.
+        steps: Optimization steps of a fit with preset ``fast``.
+        sampling_steps: Sampling steps of the multi-view model.
+        guidance_scale: Classifier-free guidance scale of the multi-view model.
+        multiview_model: Folder of the multi-view model, or ``bundled/NAME``.
+        guidance_model: Folder of the guidance model, or ``bundled/NAME``.
     """
 
     out: Path
@@ -73,52 +73,52 @@ class Bench:
     guidance_model: str
 
     def __post_init__(self) -> None:
-        """Check the numbers; raises ValueError with the offending one."""
+        """Check the settings; raises ValueError with the offending value."""
         if self.frames < 2:
-            raise ValueError(f"--frames: {self.frames}; expected at least 2, or nothing moves.")
+            raise ValueError(f"--frames: {self.frames}; expected at least 2.")
         for row in ROWS.values():
             row.sampling(self.sampling_steps, self.guidance_scale)
             self.fitting(row, 0)
 
     def file(self, cell: Cell) -> Path:
-        """Return where a cell's result is."""
+        """Return the path of a cell's result."""
         return self.out / "cells" / f"{cell}.json"
 
     def settings(self, row_name: str) -> dict[str, Any]:
-        """Return all that decides a row's results but toy and seed, as JSON gives it back."""
+        """Return all settings that determine a row's results except toy and seed, as JSON values."""
         row = ROWS[row_name]
         views: Any = "true"
         if not row.has_true_views:
             sampling = asdict(row.sampling(self.sampling_steps, self.guidance_scale))
             views = {**sampling, "noise_is_shared": row.shares_noise}
-        config = {**self.fitting(row, 0).as_json(), "has_prior": row.told_of is not None}
+        config = {**self.fitting(row, 0).as_json(), "has_prior": row.sds_condition is not None}
         del config["seed"]
-        if row.told_of is not None:
+        if row.sds_condition is not None:
             config["prior"] = self._guidance_hash
         return json.loads(json.dumps({"bench": self._common, "views": views, "fit": config}))
 
     def fitting(self, row: Row, seed: int) -> OptimizationConfig:
-        """Return how a row fits."""
+        """Return the optimization config of a row."""
         return row.fitting(self.steps, self.size, seed, self.frames)
 
     @functools.cached_property
     def _common(self) -> dict[str, Any]:
-        """Return what the settings of all cells share, the models by their content."""
-        said = {key: value for key, value in asdict(self).items() if key not in ("out", "guidance_model")}
-        said["multiview_model"] = _content_hash(model_folder(self.multiview_model, "multiview"))
-        usual = json.dumps(preset("fast").as_json(), sort_keys=True)  # what all rows but paper derive from
-        said["preset_fast"] = hashlib.sha256(usual.encode()).hexdigest()[:16]
-        said["device"] = _device().type
-        return said
+        """Return the settings that all cells share, with hashes of the models' files."""
+        common = {key: value for key, value in asdict(self).items() if key not in ("out", "guidance_model")}
+        common["multiview_model"] = _content_hash(model_folder(self.multiview_model, "multiview"))
+        fast = json.dumps(preset("fast").as_json(), sort_keys=True)  # the base of all rows except paper
+        common["preset_fast"] = hashlib.sha256(fast.encode()).hexdigest()[:16]
+        common["device"] = _device().type
+        return common
 
     @functools.cached_property
     def _guidance_hash(self) -> str:
-        """Return what tells the prior's content; rows that ask no prior need none."""
+        """Return a hash of the guidance model's files; only rows with guidance need it."""
         return _content_hash(model_folder(self.guidance_model, "guidance"))
 
 
 class Models(NamedTuple):
-    """The networks."""
+    """The multi-view model, and the guidance model where a cell needs it."""
 
     multiview: MultiViewModel
     guidance: Zero123Model | None
@@ -129,24 +129,24 @@ def _device() -> torch.device:
 
 
 def load_models(bench: Bench, cells: Sequence[Cell]) -> Models:
-    """Load the networks; the prior only where a cell asks it."""
+    """Load the models; the guidance model only if a cell needs it."""
     device = _device()
     return Models(
         load_multiview_model(model_folder(bench.multiview_model, "multiview"), device=device),
         load_guidance_model(model_folder(bench.guidance_model, "guidance"), device=device)
-        if any(ROWS[cell.row].told_of is not None for cell in cells)
+        if any(ROWS[cell.row].sds_condition is not None for cell in cells)
         else None,
     )
 
 
 def run_cell(bench: Bench, models: Models, cell: Cell) -> dict[str, Any]:
-    """Draw a cell's views, fit to them, measure, and write the cell's file.
+    """Generate a cell's views, fit a scene to them, score it, and write the cell's file.
 
     Returns:
-        What the file says: ``settings``; ``scores`` at the test views (``psnr``, ``ssim``, ``iou``,
-        ``lpips``, ``flicker``) and of the drawn views against the toy's own (``views_psnr``,
-        ``views_flicker``), None where there are none; ``num_gaussians`` of the scene, of frames that are
-        alone in the mean; ``seconds`` of each stage.
+        The content of the file: ``settings``; ``scores`` at the test views (``psnr``, ``ssim``, ``iou``,
+        ``lpips``, ``flicker``) and of the generated views against the true ones (``views_psnr``,
+        ``views_flicker``), None where not available; ``num_gaussians`` of the scene, for frames that are
+        fitted alone their mean; ``seconds`` of each stage.
     """
     row, seconds, began = ROWS[cell.row], {}, time.perf_counter()
 
@@ -155,16 +155,16 @@ def run_cell(bench: Bench, models: Models, cell: Cell) -> dict[str, Any]:
         seconds[stage] = round(time.perf_counter() - began, 2)
         began = time.perf_counter()
 
-    clip = _truth(cell.toy, (INPUT_POSE,), bench.frames, bench.size)
+    video = _truth(cell.toy, (INPUT_POSE,), bench.frames, bench.size)
     grid = models.multiview.grid
-    own_views = _truth(cell.toy, grid.poses, bench.frames, grid.tile_size)
+    true_views = _truth(cell.toy, grid.poses, bench.frames, grid.tile_size)
     truth = _truth(cell.toy, TEST_POSES, bench.frames, bench.size)
     lap("truth")
-    images, alphas = clip[0][0], clip[1][0]  # [F, S, S, 3], [F, S, S]
+    images, alphas = video[0][0], video[1][0]  # [F, S, S, 3], [F, S, S]
     scores: dict[str, float | None] = {"views_psnr": None, "views_flicker": None}
     if row.has_true_views:
-        own_images, own_alphas = (part.transpose(0, 1).contiguous() for part in own_views)  # frames first
-        views = ViewSet(images, alphas, own_images, own_alphas, INPUT_POSE, grid.poses)
+        view_images, view_alphas = (part.transpose(0, 1).contiguous() for part in true_views)  # [F, V, ...]
+        views = ViewSet(images, alphas, view_images, view_alphas, INPUT_POSE, grid.poses)
     else:
         folder = bench.out / "views" / str(cell._replace(row=row.views_name))
         sampling = row.sampling(bench.sampling_steps, bench.guidance_scale)
@@ -173,8 +173,8 @@ def run_cell(bench: Bench, models: Models, cell: Cell) -> dict[str, Any]:
             folder, models.multiview, InputVideo(images, alphas), noise, sampling, resume=True
         )
         views = read_views(folder)
-        drawn = views.view_images.transpose(0, 1), views.view_alphas.transpose(0, 1)
-        found = compare(*drawn, *own_views)
+        generated = views.view_images.transpose(0, 1), views.view_alphas.transpose(0, 1)
+        found = compare(*generated, *true_views)
         scores = {"views_psnr": found["psnr"], "views_flicker": found["flicker"]}
     lap("views")
     rendered, num_gaussians = _fitted(bench, row, models, views, cell.seed)
@@ -197,23 +197,23 @@ def run_cell(bench: Bench, models: Models, cell: Cell) -> dict[str, Any]:
 def _fitted(
     bench: Bench, row: Row, models: Models, views: ViewSet, seed: int
 ) -> tuple[tuple[Tensor, Tensor], float]:
-    """Return a row's scene from the test views, [V, F, S, S, 3] straight and alphas, and its Gaussians."""
+    """Return renders of a row's scene at the test views, [V, F, S, S, 3] and alphas, and its Gaussians."""
     config = bench.fitting(row, seed)
-    prior = models.guidance if row.told_of is not None else None
-    make_denoiser = None if prior is None else denoiser_maker(prior, config.seed)
+    guidance = models.guidance if row.sds_condition is not None else None
+    make_denoiser = None if guidance is None else denoiser_maker(guidance, config.seed)
     device = models.multiview.unet.device
-    clips = [_frame(views, frame) for frame in range(views.num_frames)] if row.is_alone else [views]
-    shots, counts = [], []
-    for clip in clips:
-        model, report = fit(clip, config, make_denoiser=make_denoiser, device=device)
+    parts = [_frame(views, frame) for frame in range(views.num_frames)] if row.is_alone else [views]
+    renders, counts = [], []
+    for part in parts:
+        model, report = fit(part, config, make_denoiser=make_denoiser, device=device)
         counts.append(report.num_gaussians)
-        shots.append(render_views(model, list(TEST_POSES), list(range(clip.num_frames)), bench.size))
-    images, alphas = (torch.cat(parts, dim=1) for parts in zip(*shots, strict=True))
+        renders.append(render_views(model, list(TEST_POSES), list(range(part.num_frames)), bench.size))
+    images, alphas = (torch.cat(values, dim=1) for values in zip(*renders, strict=True))
     return (images, alphas), statistics.mean(counts)
 
 
 def _frame(views: ViewSet, frame: int) -> ViewSet:
-    """Return one frame and its views as a clip."""
+    """Return one frame and its views as a view set of one frame."""
     one = slice(frame, frame + 1)
     return ViewSet(
         views.images[one], views.alphas[one], views.view_images[one], views.view_alphas[one],
@@ -223,12 +223,12 @@ def _frame(views: ViewSet, frame: int) -> ViewSet:
 
 @functools.cache
 def _truth(toy: int, poses: tuple[OrbitPose, ...], frames: int, size: int) -> tuple[Tensor, Tensor]:
-    """Return a test toy from cameras, [V, F, S, S, 3] and alphas [V, F, S, S]; ray-cast once per process."""
+    """Return renders of a test toy, [V, F, S, S, 3] and alphas [V, F, S, S]; cached in the process."""
     return toy_truth(toy_seed("test", toy), poses, frames, size)
 
 
 def _perceptual_distance(images: Tensor, truth: Tensor) -> float | None:
-    """Return the mean LPIPS of pictures [V, F, S, S, 3], None where it cannot be had."""
+    """Return the mean LPIPS of images [V, F, S, S, 3], None where the package is not available."""
     network = _perceptual_network()
     if network is None:
         return None
@@ -239,13 +239,13 @@ def _perceptual_distance(images: Tensor, truth: Tensor) -> float | None:
 
 @functools.cache
 def _perceptual_network() -> Any:
-    """Return LPIPS on VGG as its authors publish it, or None: the project does not depend on it."""
+    """Return the published LPIPS network on VGG, or None if the optional package is not available."""
     try:
         import lpips
 
         return lpips.LPIPS(net="vgg", verbose=False).eval()
-    except (ImportError, OSError, RuntimeError) as error:  # it or its torchvision, or what they download
-        logging.getLogger(__name__).warning("LPIPS is left out (%s).", error)
+    except (ImportError, OSError, RuntimeError) as error:  # the package, its torchvision or its weights
+        logging.getLogger(__name__).warning("LPIPS is not available (%s).", error)
         return None
 
 

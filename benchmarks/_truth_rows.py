@@ -1,4 +1,4 @@
-"""The rows of the benchmark against truth: the full method, and what each row does otherwise."""
+"""The rows of the benchmark against ground truth: the full method and its ablations."""
 
 from __future__ import annotations
 
@@ -21,60 +21,60 @@ _STRATEGY = AdaptivePercentile(top_share=0.05)
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One way to get from a clip to a scene; the defaults are the full method.
+    """A variant of the method from video to scene; the defaults are the full method.
 
     Attributes:
-        anchor: Of the views.
+        anchor: Anchor of the multi-view generation; None for none.
         shares_noise: Whether the views of all frames start from the same noise.
-        has_true_views: Whether the views are not drawn but the toy's own.
-        told_of: Which pictures the prior is told of; None asks no prior.
-        strategy: Of the densification.
-        is_alone: Whether each frame is fitted for itself, as a scene that stands still.
-        preset: Of everything else.
+        has_true_views: Whether the toy's true views replace the generated ones.
+        sds_condition: Images that score distillation is conditioned on; None is without SDS loss.
+        strategy: Densification strategy; None for none.
+        is_alone: Whether a static scene is fitted to each frame separately.
+        preset: Preset of all other settings.
     """
 
     anchor: Anchor | None = _ANCHOR
     shares_noise: bool = True
     has_true_views: bool = False
-    told_of: Literal["sectors", "reference"] | None = "sectors"
+    sds_condition: Literal["sectors", "reference"] | None = "sectors"
     strategy: DensificationStrategy | None = _STRATEGY
     is_alone: bool = False
     preset: PresetName = "fast"
 
     @property
     def views_name(self) -> str:
-        """Return the first row whose views are drawn as this one's, which share a folder."""
-        mine = (self.anchor, self.shares_noise)
-        return next(name for name, row in ROWS.items() if (row.anchor, row.shares_noise) == mine)
+        """Return the name of the first row with the same generated views; such rows share a folder."""
+        settings = (self.anchor, self.shares_noise)
+        return next(name for name, row in ROWS.items() if (row.anchor, row.shares_noise) == settings)
 
     def noise(self, seed: int) -> SeededNoise:
-        """Return the source of the views' draws."""
+        """Return the noise of the multi-view generation."""
         return SeededNoise(seed, share_grid=self.shares_noise)
 
     def sampling(self, num_steps: int, guidance_scale: float) -> SamplingConfig:
-        """Return how the views are drawn."""
+        """Return the sampling config of the multi-view generation."""
         return SamplingConfig(num_steps=num_steps, guidance_scale=guidance_scale, anchor=self.anchor)
 
     def fitting(self, steps: int, size: int, seed: int, num_frames: int) -> OptimizationConfig:
-        """Return how the scene is fitted, or each frame's where they are alone.
+        """Return the optimization config of the scene, or of each frame's scene if they are fitted alone.
 
         Args:
-            steps: Of the preset ``fast``; another preset has as many times more as it has by default. Frames
-                that are alone have one frame a step, and all together as many as the others.
-            size: Pixels.
-            seed: Of every draw.
-            num_frames: Of the clip.
+            steps: Steps of preset ``fast``; those of another preset have the ratio of the presets' defaults.
+                Frames that are fitted alone have one frame per step, and in total as many as the others.
+            size: Size of the renders, pixels.
+            seed: Seed of the fit.
+            num_frames: Frames of the video.
         """
-        own, usual = preset(self.preset), preset("fast")
-        steps = max(steps * own.steps // usual.steps, 1)
-        config = replace(own, steps=steps, size=size, seed=seed)
+        config, fast = preset(self.preset), preset("fast")
+        steps = max(steps * config.steps // fast.steps, 1)
+        config = replace(config, steps=steps, size=size, seed=seed)
         config = replace(config, densification=replace(config.densification, strategy=self.strategy))
-        if self.told_of is not None:
-            config = replace(config, guidance=replace(config.guidance, anchors=self.told_of))
+        if self.sds_condition is not None:
+            config = replace(config, guidance=replace(config.guidance, anchors=self.sds_condition))
         if self.is_alone:
             share = max(steps * config.batch.num_frames // num_frames, 1)
             batch = replace(config.batch, num_frames=1, static_until=0.0)
-            every = max(config.densification.every * share // steps, 1)  # as often in a fit as the others
+            every = max(config.densification.every * share // steps, 1)  # as often per fit as the full method
             densification = replace(config.densification, every=every)
             config = replace(config, steps=share, batch=batch, densification=densification)
         return config
@@ -86,13 +86,13 @@ ROWS = {
     "no_shared_noise": Row(shares_noise=False),
     "neither": Row(anchor=None, shares_noise=False),
     "previous": Row(anchor=replace(_ANCHOR, previous_strength=0.25)),
-    "no_sds": Row(told_of=None),
-    "reference_sds": Row(told_of="reference"),
+    "no_sds": Row(sds_condition=None),
+    "reference_sds": Row(sds_condition="reference"),
     "fixed_densification": Row(strategy=FixedThreshold()),
     "no_densification": Row(strategy=None),
     "frames_alone": Row(is_alone=True),
     "true_views": Row(has_true_views=True),
     "paper": Row(preset="paper", strategy=AdaptivePercentile()),
 }
-CENTRAL = ("full", "no_anchor", "no_sds", "reference_sds", "fixed_densification")  # on more toys and seeds
-ONLY_WHEN_NAMED = ("paper",)  # hours without a GPU
+CENTRAL = ("full", "no_anchor", "no_sds", "reference_sds", "fixed_densification")  # more toys and seeds
+ONLY_WHEN_NAMED = ("paper",)  # takes hours without a GPU

@@ -1,4 +1,4 @@
-"""What the cells of the benchmark against truth say together: means, and differences with their intervals."""
+"""The table of the benchmark against ground truth: means, and differences with confidence intervals."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ Results = dict[Cell, dict[str, Any]]
 
 
 def read_cells(out: Path) -> Results:
-    """Return the finished cells of a folder, by row, toy and seed.
+    """Return the finished cells of a folder, sorted by row, toy and seed.
 
     Raises:
         FileNotFoundError: if there are none.
-        ValueError: if two were made with settings that do not belong in one table.
+        ValueError: if a row is unknown, or two cells have settings that do not belong in one table.
     """
     found: Results = {}
     for path in (out / "cells").glob("*-test*-seed*.json"):
         row, toy, seed = path.stem.split("-")
         if row not in ROWS:
-            raise ValueError(f"{path}: there is no row {row}; expected one of {', '.join(ROWS)}.")
+            raise ValueError(f"{path}: unknown row {row}; expected one of {', '.join(ROWS)}.")
         cell = Cell(row, int(toy.removeprefix("test")), int(seed.removeprefix("seed")))
         found[cell] = json.loads(path.read_text(encoding="utf-8"))
     if not found:
@@ -52,13 +52,13 @@ def read_cells(out: Path) -> Results:
 
 
 def check_settings(path: Path, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
-    """Raise ValueError that names the first setting of a cell's file that is not as expected."""
-    said, wanted = _flat(found), _flat(expected)
-    for key in sorted(said.keys() | wanted.keys()):
-        if said.get(key) != wanted.get(key):
+    """Raise ValueError with the first setting of a cell's file that differs from the expected ones."""
+    found, expected = _flat(found), _flat(expected)
+    for key in sorted(found.keys() | expected.keys()):
+        if found.get(key) != expected.get(key):
             raise ValueError(
-                f"{path}: made with {key} {said.get(key)}; expected {wanted.get(key)}. Choose another --out, "
-                "or delete the file to have it made again."
+                f"{path}: has {key} {found.get(key)}; expected {expected.get(key)}. Choose another --out, or "
+                "delete the file, so that the cell is run again."
             )
 
 
@@ -66,24 +66,24 @@ def summarize(results: Results) -> dict[str, Any]:
     """Return the table.
 
     Returns:
-        ``settings`` that all cells share; ``rows``, by name the number of ``toys`` and of ``cells``, the mean
-        ``seconds`` of a fit, ``num_gaussians`` and scores; ``against_full``, by name the number of ``toys``
-        and of ``pairs`` of a toy and a seed, and of every score the ``mean`` difference to the full method's
-        and the half width of its ``interval``, over toys and for these seeds; beside them ``base``, the full
-        method's own scores on these pairs, and ``seeds``, the mean differences of each seed. Seeds of one toy
-        are alike: everywhere a toy counts once, as the mean of its seeds.
+        ``settings`` that all cells share; ``rows``: by name, the number of ``toys`` and of ``cells``, mean
+        ``seconds`` of a fit, mean ``num_gaussians`` and mean scores; ``against_full``: by name, the number of
+        ``toys`` and of ``pairs`` of toy and seed, for every score the ``mean`` difference to the full method
+        and the half width of its confidence ``interval`` over toys, ``base``, the full method's scores on the
+        same pairs, and ``seeds``, the mean differences by seed. Results of one toy with several seeds are
+        correlated, so a toy counts once everywhere, with the mean over its seeds.
     """
     rows: dict[str, Any] = {}
     against: dict[str, Any] = {}
     for name in dict.fromkeys(cell.row for cell in results):
-        mine = {cell: result for cell, result in results.items() if cell.row == name}
-        toys = len({cell.toy for cell in mine})
-        seconds = statistics.mean(result["seconds"]["fit"] for result in mine.values())
-        count = statistics.mean(result["num_gaussians"] for result in mine.values())
-        rows[name] = {"toys": toys, "cells": len(mine), "num_gaussians": count, "seconds": seconds}
-        pairs = [(cell, cell._replace(row=BASE)) for cell in mine if cell._replace(row=BASE) in results]
+        cells = {cell: result for cell, result in results.items() if cell.row == name}
+        toys = len({cell.toy for cell in cells})
+        seconds = statistics.mean(result["seconds"]["fit"] for result in cells.values())
+        count = statistics.mean(result["num_gaussians"] for result in cells.values())
+        rows[name] = {"toys": toys, "cells": len(cells), "num_gaussians": count, "seconds": seconds}
+        pairs = [(cell, cell._replace(row=BASE)) for cell in cells if cell._replace(row=BASE) in results]
         for score in DIGITS:
-            rows[name][score] = _mean({cell: result["scores"][score] for cell, result in mine.items()})
+            rows[name][score] = _mean({cell: result["scores"][score] for cell, result in cells.items()})
         if name != BASE and pairs:
             against[name] = _against(results, pairs)
     settings = next(iter(results.values()))["settings"]["bench"]
@@ -91,15 +91,15 @@ def summarize(results: Results) -> dict[str, Any]:
 
 
 def _against(results: Results, pairs: list[tuple[Cell, Cell]]) -> dict[str, Any]:
-    """Return how cells differ from others with the same toy and seed; see ``summarize``."""
+    """Return the differences of cells to others with the same toy and seed; see ``summarize``."""
     found: dict[str, Any] = {"pairs": len(pairs), "toys": len({cell.toy for cell, _ in pairs}), "base": {}}
     found["seeds"] = {seed: {} for seed in sorted({cell.seed for cell, _ in pairs})}
     for score in DIGITS:
         base = {cell: results[other]["scores"][score] for cell, other in pairs}
         differences: dict[Cell, Any] = {}
-        for cell, known in base.items():
-            mine = results[cell]["scores"][score]
-            differences[cell] = None if None in (mine, known) else mine - known
+        for cell, base_value in base.items():
+            value = results[cell]["scores"][score]
+            differences[cell] = None if None in (value, base_value) else value - base_value
         found[score] = None if None in differences.values() else _interval(_per_toy(differences))
         found["base"][score] = _mean(base)
         for seed, means in found["seeds"].items():
@@ -108,11 +108,11 @@ def _against(results: Results, pairs: list[tuple[Cell, Cell]]) -> dict[str, Any]
 
 
 def as_markdown(table: Mapping[str, Any]) -> str:
-    """Return the table to read."""
-    said = table["settings"]
+    """Return the table as Markdown."""
+    settings = table["settings"]
     lines = [
-        f"{said['frames']} frames, {said['size']} pixels, {said['steps']} steps of a fit, "
-        f"{said['sampling_steps']} of the views.",
+        f"{settings['frames']} frames, {settings['size']} pixels, {settings['steps']} optimization steps, "
+        f"{settings['sampling_steps']} sampling steps.",
         "",
         f"| row | toys | cells | {' | '.join(HEADS)} | Gaussians | fit, s |",
         "|---" * (5 + len(HEADS)) + "|",
@@ -123,8 +123,8 @@ def as_markdown(table: Mapping[str, Any]) -> str:
         lines.append(f"| {name} | {row['toys']} | {row['cells']} | {' | '.join(cells)} |")
     lines += [
         "",
-        f"Differences to `{BASE}` on the same toys and seeds, with {CONFIDENCE:.0%} intervals (Student's t "
-        "over toys, each the mean of its seeds; for other toys and these seeds):",
+        f"Differences to `{BASE}` on the same toys and seeds, with {CONFIDENCE:.0%} confidence intervals "
+        "(Student's t over toys, each the mean of its seeds):",
         "",
         f"| row | toys | pairs | {' | '.join(HEADS)} |",
         "|---" * (3 + len(HEADS)) + "|",
@@ -134,9 +134,9 @@ def as_markdown(table: Mapping[str, Any]) -> str:
         lines.append(f"| {name} | {row['toys']} | {row['pairs']} | {' | '.join(cells)} |")
     lines += [
         "",
-        f"`{BASE}` itself on each row's toys and seeds, and the mean differences seed by seed:",
+        f"Scores of `{BASE}` on the toys and seeds of each row, and mean differences by seed:",
         "",
-        f"| row | what | {' | '.join(HEADS)} |",
+        f"| row | value | {' | '.join(HEADS)} |",
         "|---" * (2 + len(HEADS)) + "|",
     ]
     for name, row in table["against_full"].items():
@@ -149,11 +149,11 @@ def as_markdown(table: Mapping[str, Any]) -> str:
 
 
 def median_toy(results: Results, count: int) -> tuple[int, dict[int, float]]:
-    """Return which of the first toys has the median PSNR of the full method, and the PSNR of each.
+    """Return the toy with the median PSNR of the full method among the first toys, and the PSNR of each.
 
     Args:
-        results: See ``read_cells``.
-        count: How many toys; of an even number the lower of the middle two is taken.
+        results: Result of ``read_cells``.
+        count: Number of toys; for an even number the lower of the middle two is taken.
 
     Raises:
         ValueError: if the full method has not been run on one of them.
@@ -162,21 +162,21 @@ def median_toy(results: Results, count: int) -> tuple[int, dict[int, float]]:
         raise ValueError(f"--select: {count} toys; expected at least one.")
     scores = {}
     for toy in range(count):
-        mine = [result["scores"]["psnr"] for cell, result in results.items() if cell[:2] == (BASE, toy)]
-        if not mine:
+        values = [result["scores"]["psnr"] for cell, result in results.items() if cell[:2] == (BASE, toy)]
+        if not values:
             raise ValueError(
                 f"--select: row {BASE} has no cell of toy {toy} yet; run the benchmark on it first."
             )
-        scores[toy] = statistics.mean(mine)
+        scores[toy] = statistics.mean(values)
     return sorted(scores, key=scores.__getitem__)[(count - 1) // 2], scores
 
 
 def t_quantile(degrees: int, confidence: float = CONFIDENCE) -> float:
-    """Return the t that Student's distribution stays within, on both sides, with a probability.
+    """Return the two-sided quantile of Student's t distribution.
 
     Args:
-        degrees: Of freedom, a whole number: Abramowitz and Stegun, 26.7.3 and 26.7.4.
-        confidence: The probability.
+        degrees: Degrees of freedom, an integer (Abramowitz and Stegun, 26.7.3 and 26.7.4).
+        confidence: Probability of |t| below the quantile.
     """
     low, high = 0.0, math.pi / 2  # of atan(t / sqrt(degrees))
     for _ in range(60):
@@ -207,13 +207,13 @@ def _per_toy(values: Mapping[Cell, float]) -> list[float]:
 
 
 def _mean(values: Mapping[Cell, float | None]) -> float | None:
-    """Return the mean over toys, None if a value is not known."""
-    known = {cell: value for cell, value in values.items() if value is not None}
-    return statistics.mean(_per_toy(known)) if len(known) == len(values) else None
+    """Return the mean over toys, None if a value is missing."""
+    present = {cell: value for cell, value in values.items() if value is not None}
+    return statistics.mean(_per_toy(present)) if len(present) == len(values) else None
 
 
 def _interval(differences: list[float]) -> dict[str, float | None]:
-    """Return the mean of differences and the half width of its interval, None of a single one."""
+    """Return the mean of differences and the half width of its confidence interval, None for a single one."""
     count = len(differences)
     width = None
     if count > 1:
@@ -233,7 +233,7 @@ def _difference(value: Mapping[str, float | None] | None, digits: int) -> str:
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings by dotted names."""
+    """Return nested settings as a flat dictionary with dotted names."""
     flat: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping):

@@ -1,12 +1,12 @@
-"""The bundled multi-view model's six views of new toys, against the toys' own.
+"""How good are the views that the bundled multi-view model generates of toys that it was not trained on?
 
     python3 tasks.py bench bundled_views
     python3 tasks.py bench bundled_views --model DIR --split val --sampling-steps 4 8 12
 
-Every toy is a frame that is denoised for itself. Its views are cut out as everywhere and compared on white,
-at their own size. Beside them stand two guesses that any model has to beat: the input copied six times, and
-the mean of toys of the training split, the same six views for all. OUT gets a sheet, in pairs of rows: truth
-above, ours below, the input first.
+Every toy is a single frame, generated without anchor. Its six views are compared with the true ones on white,
+at the model's size. Prints PSNR, SSIM and IoU for each number of sampling steps, and for two baselines: the
+input view copied six times, and the mean views of toys of the training split. Writes a sheet to OUT, in pairs
+of rows, true views above generated ones, the input view first.
 """
 
 from __future__ import annotations
@@ -25,64 +25,66 @@ from stag4d.evaluation import compare, compare_on_white, on_white
 from stag4d.export import write_contact_sheet
 from stag4d.pipeline import model_folder
 from stag4d.pipeline.multiview import generate_views
-from stag4d.toys import INPUT_POSE, many_toys
+from stag4d.toys import INPUT_POSE, render_toys
 from stag4d.toys.objects import SPLITS
 from stag4d.types import InputVideo
 
 SHEET_TOYS = 8
-KNOWN = 4  # training toys in the mean, for each toy that is measured
+TRAINING_TOYS = 4  # training toys in the mean view, for each toy that is measured
 
 
 def main() -> None:
-    """Draw, measure and print."""
+    """Generate the views, print the scores and write the sheets."""
     options = _options()
     model = load_multiview_model(model_folder(options.model, "multiview"))
     poses, size = (INPUT_POSE, *model.grid.poses), model.grid.tile_size
-    toys = images, alphas = many_toys(options.split, options.toys, poses, size)  # [7, N, S, S, 3]
+    toys = images, alphas = render_toys(options.split, options.toys, poses, size)  # [7, N, S, S, 3]
     truth = images[1:], alphas[1:]
-    _say("the input copied", copied(*toys))
-    _say("the mean of training toys", mean(*toys, many_toys("train", options.toys * KNOWN, poses, size)))
+    training_toys = render_toys("train", options.toys * TRAINING_TOYS, poses, size)
+    _print_scores("input view copied", copied_input(*toys))
+    _print_scores("mean of training toys", mean_view(*toys, training_toys))
     for num_steps in options.sampling_steps or [model.sampling.num_steps]:
         began = time.perf_counter()
-        drawn = draw_views(model, images[0], alphas[0], SeededNoise(options.seed), num_steps)
+        generated = generate_unanchored(model, images[0], alphas[0], SeededNoise(options.seed), num_steps)
         seconds = (time.perf_counter() - began) / options.toys
-        _say(f"{num_steps} steps, {seconds:.2f} s a toy", compare(*drawn, *truth))
-        pairs = [
+        _print_scores(f"{num_steps} steps, {seconds:.2f} s per toy", compare(*generated, *truth))
+        rows = [
             torch.cat([on_white(images[0, toy], alphas[0, toy])[None], on_white(*shown)[:, toy]])
             for toy in range(min(SHEET_TOYS, options.toys))
-            for shown in (truth, drawn)
+            for shown in (truth, generated)
         ]
         path = options.out / f"{options.split}_{num_steps}.png"
-        write_contact_sheet(path, torch.cat(pairs), columns=len(poses))
+        write_contact_sheet(path, torch.cat(rows), columns=len(poses))
         print(f"  {path}")
 
 
-def draw_views(
+def generate_unanchored(
     model: MultiViewModel, images: Tensor, alphas: Tensor, noise: SeededNoise, num_steps: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the model's six views of N inputs, each for itself: [6, N, S, S, 3] colors and alphas."""
+    """Return the model's six views of N unrelated inputs: colors [6, N, S, S, 3] and alphas."""
     config = replace(model.sampling, anchor=None, num_steps=num_steps)
     views = generate_views(model, InputVideo(images, alphas), noise, config)
     return views.view_images.transpose(0, 1), views.view_alphas.transpose(0, 1)
 
 
-def copied(images: Tensor, alphas: Tensor) -> dict[str, Any]:
-    """Return the scores of the first picture [V, N, S, S, 3] as a guess of all others."""
-    first_image, first_alpha = images[:1].expand_as(images[1:]), alphas[:1].expand_as(alphas[1:])
-    return compare(first_image, first_alpha, images[1:], alphas[1:])
+def copied_input(images: Tensor, alphas: Tensor) -> dict[str, Any]:
+    """Return the scores of a baseline: the first of V views [V, N, S, S, 3] in place of all others."""
+    return compare(*(part[:1].expand_as(part[1:]) for part in (images, alphas)), images[1:], alphas[1:])
 
 
-def mean(images: Tensor, alphas: Tensor, known: tuple[Tensor, Tensor]) -> dict[str, Any]:
-    """Return the scores of the mean of known toys, on white, as a guess of every toy's views."""
-    pictures, mattes = (part[1:].mean(dim=1, keepdim=True) for part in (on_white(*known), known[1]))
-    truth, true_mattes = on_white(images, alphas)[1:], alphas[1:]
-    return compare_on_white(pictures.expand_as(truth), mattes.expand_as(true_mattes), truth, true_mattes)
+def mean_view(images: Tensor, alphas: Tensor, training_toys: tuple[Tensor, Tensor]) -> dict[str, Any]:
+    """Return the scores of a baseline: the mean of the training toys, on white, in place of every toy."""
+    known = on_white(*training_toys), training_toys[1]
+    mean_image, mean_alpha = (part[1:].mean(dim=1, keepdim=True) for part in known)
+    truth, true_alphas = on_white(images, alphas)[1:], alphas[1:]
+    return compare_on_white(
+        mean_image.expand_as(truth), mean_alpha.expand_as(true_alphas), truth, true_alphas
+    )
 
 
-def _say(what: str, scores: dict[str, Any]) -> None:
-    """Print one line."""
+def _print_scores(name: str, scores: dict[str, Any]) -> None:
     print(
-        f"{what:28} PSNR {scores['psnr']:6.2f} dB, SSIM {scores['ssim']:.3f}, IoU {scores['iou']:.3f}",
+        f"{name:28} PSNR {scores['psnr']:6.2f} dB, SSIM {scores['ssim']:.3f}, IoU {scores['iou']:.3f}",
         flush=True,
     )
 
@@ -93,8 +95,8 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--model", default="bundled/mini-zero123plus", help="default: %(default)s")
     parser.add_argument("--split", choices=SPLITS, default="test", help="default: %(default)s")
-    parser.add_argument("--toys", type=int, default=32, help="how many (default: %(default)s)")
-    parser.add_argument("--sampling-steps", type=int, nargs="+", help="default: as the model says")
+    parser.add_argument("--toys", type=int, default=32, help="number of toys (default: %(default)s)")
+    parser.add_argument("--sampling-steps", type=int, nargs="+", help="default: the model's own")
     parser.add_argument("--seed", type=int, default=0, help="of the noise (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("bench_views"), help="default: %(default)s")
     return parser.parse_args()

@@ -1,10 +1,11 @@
-"""Leave each posed view of a real clip out in turn, fit to the others, and measure on it.
+"""How well are views of a real video predicted by a scene that was fitted without them?
 
     python3 tasks.py bench hold_out FOLDER --size 256
     python3 tasks.py bench hold_out FOLDER --size 256 --only 0 3 5 --start ball
 
-The baseline is the given picture whose viewing direction is nearest by angle; of two equally near, the
-better.
+Each posed view is held out of one fit. Prints a line per view: PSNR of the scene at that view, PSNR of the
+baseline, which is the given view at the smallest angle (of two, the better), the gain in dB, and the seconds
+of the fit.
 """
 
 from __future__ import annotations
@@ -18,15 +19,20 @@ from stag4d.pipeline import fit_without_view
 
 
 def main() -> None:
-    """Print PSNR of every left-out view, the baseline's, and the gain."""
+    """Print the PSNR of every held-out view, the baseline's, and the gain."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("views", help="ViewSet folder")
     parser.add_argument("--preset", choices=("fast", "quality"), default="fast")
     parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--start", choices=("hull", "ball"), default="hull", help="a ball has radius 0.5")
-    parser.add_argument("--only", type=int, nargs="+", metavar="VIEW", help="leave out these alone")
+    parser.add_argument(
+        "--start",
+        choices=("hull", "ball"),
+        default="hull",
+        help="initialization; the ball has radius 0.5",
+    )
+    parser.add_argument("--only", type=int, nargs="+", metavar="VIEW", help="hold out only these views")
     options = parser.parse_args()
     views = read_views(options.views, options.size)
     config = preset(options.preset, size=options.size)
@@ -43,7 +49,7 @@ def main() -> None:
             f"{report.seconds['optimize']:8.0f}",
             flush=True,
         )
-    print(f"mean gain {sum(gains) / len(gains):.2f} dB, least {min(gains):.2f} dB")
+    print(f"mean gain {sum(gains) / len(gains):.2f} dB, minimum {min(gains):.2f} dB")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""What a step of preset fast costs beside rendering: the field, its regularisers and the optimiser.
+"""How much time of an optimization step is not rendering: field, regularizers and optimizer?
 
     python3 tasks.py bench step_cost [--steps 600]
 
-A fit of a validation toy is taken to its middle. Then whole steps and the rendering of such draws alone take
-turns: forward and backward with the losses, of Gaussians that stand where the field put them. The rest of a
-step is the difference of the medians.
+A validation toy is fitted with preset ``fast`` for the given steps. Then whole steps alternate with rendering
+alone, which is forward and backward pass of the losses on static Gaussians at the same frames and cameras.
+Prints the median times of both, their difference and its ratio to the time of rendering.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from stag4d.toys import toy_seed, toy_views
 
 
 def main() -> None:
-    """Print the medians and their ratio."""
+    """Print the median times and their ratio."""
     options = _options()
     config = preset("fast", size=options.size)
     trainer = Trainer(toy_views(toy_seed("val", 0), 16, options.size), config)
@@ -50,12 +50,12 @@ def main() -> None:
     step, render = (1000 * statistics.median(seconds) for seconds in (whole, rendering))
     print(f"{len(trainer.scene.gaussians)} Gaussians, {options.size} pixels, {options.repeats} steps")
     print(f"step {step:.1f} ms, rendering {render:.1f} ms, the rest {step - render:.1f} ms")
-    print(f"the rest over rendering: {(step - render) / render:.2f}")
+    print(f"rest / rendering: {(step - render) / render:.2f}")
 
 
 @torch.no_grad()
 def _static(trainer: Trainer, frame: int) -> Trainer:
-    """Return a trainer whose scene does not move: the Gaussians where the field puts them at a frame."""
+    """Return a trainer with a static scene: the deformed Gaussians at a frame, without a field."""
     other = copy.copy(trainer)
     other.scene = TrainableScene(trainer._posed([frame], 1.0)[0], None)
     return other
@@ -66,7 +66,7 @@ def _options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--steps", type=int, default=600, help="of the fit before (default: %(default)s)")
-    parser.add_argument("--repeats", type=int, default=40, help="steps that are timed (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=40, help="measured steps (default: %(default)s)")
     parser.add_argument("--size", type=int, default=128, help="pixels (default: %(default)s)")
     return parser.parse_args()
 

@@ -1,12 +1,14 @@
-"""Fit toys whose truth is known and measure unseen views; with --ablation, switch one part off at a time.
-
-Every cell (variant, toy) is a fresh process and leaves one JSON in the cache folder; finished
-cells are skipped, so an interrupted run goes on. A preset or a toy that has changed has other files; after a
-change of the code choose another --cache.
+"""How good are novel views of scenes fitted to true views of toys, and what does each part contribute?
 
     python3 tasks.py bench toys                     8 validation toys, preset fast
     python3 tasks.py bench toys --ablation --toys 4
     python3 tasks.py bench toys --ablation "ball start" --toys 3 --steps 300
+
+Prints a line per toy (PSNR of a blank image and of the nearest given view, then PSNR, SSIM, IoU, seconds and
+peak memory of the fit) and a line per variant with means over toys. ``--ablation`` adds variants that change
+one part of the preset each. Every cell, a variant and a toy, runs in a new process and writes a JSON file to
+the cache folder; finished cells are skipped. File names depend on preset and toy; after a change of the code,
+choose another ``--cache``.
 """
 
 from __future__ import annotations
@@ -61,7 +63,7 @@ VARIANTS: dict[str, Variant] = {
 
 
 def main() -> None:
-    """Run the cells that are missing and print the table."""
+    """Run the missing cells and print the tables."""
     options = _options()
     if options.cell is not None:
         _run_cell(options)
@@ -84,8 +86,7 @@ def main() -> None:
                 )
     width = max(map(len, rows))
     print(
-        f"\n{'variant':<{width}} {'PSNR':>6} {'SSIM':>6} {'IoU':>6} {'s':>6} {'vs preset':>10}   "
-        "PSNR toy by toy"
+        f"\n{'variant':<{width}} {'PSNR':>6} {'SSIM':>6} {'IoU':>6} {'s':>6} {'vs preset':>10}   PSNR by toy"
     )
     for variant, cells in rows.items():
         means = {
@@ -101,11 +102,11 @@ def main() -> None:
 
 
 def _cell(options: argparse.Namespace, variant: str, index: int) -> dict[str, Any]:
-    """Return a cell's result, from its file or from a fresh process."""
+    """Return a cell's result, from its file or from a new process."""
     toy = f"{options.split}{index}-{options.frames}x{options.size}"
     settings = json.dumps(_config(options, variant).as_json(), sort_keys=True)
-    picture = toy_views(toy_seed(options.split, index), 1, 32).images.numpy()
-    key = hashlib.sha256(settings.encode() + picture.tobytes()).hexdigest()[:8]
+    image = toy_views(toy_seed(options.split, index), 1, 32).images.numpy()
+    key = hashlib.sha256(settings.encode() + image.tobytes()).hexdigest()[:8]
     path = Path(options.cache) / f"{options.preset}-{variant.replace(' ', '_')}-{toy}-{key}.json"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -115,12 +116,12 @@ def _cell(options: argparse.Namespace, variant: str, index: int) -> dict[str, An
 
 
 def _config(options: argparse.Namespace, variant: str) -> OptimizationConfig:
-    """Return a variant's configuration."""
+    """Return the optimization config of a variant."""
     return VARIANTS[variant](preset(options.preset, size=options.size, steps=options.steps))
 
 
 def _run_cell(options: argparse.Namespace) -> None:
-    """Fit one toy, measure it, and write the cell's file; seconds count the fit with its compilation."""
+    """Fit one toy, score it, and write the cell's file; the seconds of the fit include kernel compilation."""
     variant, index, path = options.cell
     seed = toy_seed(options.split, int(index))
     views = toy_views(seed, options.frames, options.size)
@@ -143,7 +144,7 @@ def _run_cell(options: argparse.Namespace) -> None:
 
 
 def _baselines(views: ViewSet, images: torch.Tensor, alphas: torch.Tensor) -> dict[str, float]:
-    """Return the PSNR of a blank picture and of the nearest given one at the test views."""
+    """Return the PSNR of a white image and of the nearest given view at the test views."""
     truth = on_white(images, alphas)  # [V, F, S, S, 3]
     given = TrainingViews.from_views(views, truth.shape[2])
     nearest = []
@@ -167,10 +168,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--preset", choices=("fast", "quality"), default="fast")
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--steps", type=int, help="of a fit (default: the preset's)")
+    parser.add_argument("--steps", type=int, help="of each fit (default: the preset's)")
     parser.add_argument(
         "--ablation", nargs="*", choices=list(VARIANTS)[1:], metavar="VARIANT",
-        help=f"these variants beside the preset, or all: {', '.join(list(VARIANTS)[1:]).replace('%', '%%')}",
+        help=f"variants besides the preset, or all: {', '.join(list(VARIANTS)[1:]).replace('%', '%%')}",
     )  # fmt: skip
     parser.add_argument("--cache", default="out/toys", help="folder of the cells' files")
     parser.add_argument("--cell", nargs=3, metavar=("VARIANT", "INDEX", "FILE"), help=argparse.SUPPRESS)

@@ -1,4 +1,4 @@
-"""Who may import whom, and habits that a linter cannot see: read from the sources, nothing is imported."""
+"""Allowed imports between packages, and rules that the linter does not have; checked in the sources."""
 
 from __future__ import annotations
 
@@ -57,9 +57,12 @@ LIBRARIES = {
 LIBRARIES_OF_FILES = {
     "gsplat": "rendering/gsplat_*.py",
     "numba": "rendering/numba/*.py",
-    "llvmlite": "rendering/numba/*.py",  # comes with Numba and is part of its interface
+    "llvmlite": "rendering/numba/*.py",  # a part of Numba's interface
 }
-NEEDING_DIFFUSERS = {"stag4d.pipeline.guidance", "stag4d.pipeline.multiview"}  # so not in pipeline itself
+NEEDING_DIFFUSERS = {
+    "stag4d.pipeline.guidance",
+    "stag4d.pipeline.multiview",
+}  # not in pipeline itself
 FREE = {"torch", "numpy", *sys.stdlib_module_names}
 HOST = {"comfy", "comfy_api", "comfy_execution", "folder_paths", "server"}
 
@@ -68,7 +71,8 @@ def parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
-def place(path: Path, node: ast.AST) -> str:
+def where(path: Path, node: ast.AST) -> str:
+    """Return file and line of a node for messages."""
     return f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}"
 
 
@@ -83,21 +87,21 @@ def imports(path: Path) -> Iterator[tuple[ast.stmt, int, str, list[str]]]:
 
 
 def package_of(path: Path) -> str:
-    """Return the part of stag4d that a file belongs to: a folder, or the module itself at the top."""
+    """Return the package of a file in stag4d: the name of its folder, or of the module at the top."""
     relative = path.relative_to(ROOT / "stag4d")
     return relative.parts[0] if len(relative.parts) > 1 else relative.stem
 
 
 def targets(path: Path, level: int, module: str, names: list[str]) -> list[str]:
-    """Return the parts of stag4d that a relative import reaches."""
+    """Return the packages of stag4d that a relative import refers to."""
     here = ["stag4d", *path.relative_to(ROOT / "stag4d").parts[:-1]]
     base = [*here[: len(here) - level + 1], *filter(None, module.split("."))]
     assert base[:1] == ["stag4d"], f"{path}: {'.' * level}{module} leaves the package"
     return [base[1]] if len(base) > 1 else [name for name in names if name != "__version__"]
 
 
-def test_the_table_allows_just_what_is_used():
-    """A part that nobody imports from any more is taken out of the table; the two outermost may use all."""
+def test_import_table_lists_only_used_imports():
+    """Except for the two outermost packages, which may import all others."""
     used: dict[str, set[str]] = {package_of(path): set() for path in SOURCES}
     for path in SOURCES:
         for _, level, module, names in imports(path):
@@ -110,70 +114,70 @@ def test_the_table_allows_just_what_is_used():
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT / "stag4d").as_posix())
-def test_the_package_imports_only_what_the_table_allows(path):
+def test_imports_are_in_the_table(path):
     package = package_of(path)
     for node, level, module, names in imports(path):
         library = module.split(".")[0]
         if level:
             for target in targets(path, level, module, names):
-                assert target == package or target in MAY_IMPORT[package], f"{place(path, node)}: {target}"
+                assert target == package or target in MAY_IMPORT[package], f"{where(path, node)}: {target}"
         elif library in LIBRARIES_OF_FILES:
             pattern = LIBRARIES_OF_FILES[library]
-            assert path.relative_to(ROOT / "stag4d").match(pattern), f"{place(path, node)}: {library}"
+            assert path.relative_to(ROOT / "stag4d").match(pattern), f"{where(path, node)}: {library}"
         else:
             allowed = library in FREE or package in LIBRARIES.get(library, set())
-            assert allowed, f"{place(path, node)}: {library}"
+            assert allowed, f"{where(path, node)}: {library}"
 
 
 @pytest.mark.parametrize("path", NODES, ids=lambda path: path.relative_to(ROOT / "nodes").as_posix())
-def test_nodes_import_the_host_its_adapters_and_public_names_of_the_package(path):
-    """No node imports another one, and no adapter a node."""
+def test_nodes_import_only_the_host_its_adapters_and_public_names(path):
+    """Nodes do not import each other, and adapters do not import nodes."""
     depth = len(path.relative_to(ROOT / "nodes").parts)  # 1 of a node, 2 of an adapter
     for node, level, module, names in imports(path):
         parts = module.split(".")
         if level == depth + 1:
-            assert parts[0] == "stag4d", f"{place(path, node)}: {module}"
+            assert parts[0] == "stag4d", f"{where(path, node)}: {module}"
             is_public = len(parts) <= 2 or module in NEEDING_DIFFUSERS
-            assert is_public, f"{place(path, node)}: {module} is not a package's public face"
-            assert not any(name.startswith("_") for name in [*parts, *names]), f"{place(path, node)}: {names}"
+            assert is_public, f"{where(path, node)}: {module} is not a package's public module"
+            assert not any(name.startswith("_") for name in [*parts, *names]), f"{where(path, node)}: {names}"
         elif level == 0:
-            assert parts[0] in FREE | HOST, f"{place(path, node)}: {module}"
+            assert parts[0] in FREE | HOST, f"{where(path, node)}: {module}"
         elif path.name != "__init__.py":
-            assert level == 1 and (depth == 2 or parts[0] == "host"), f"{place(path, node)}: {module}"
+            assert level == 1 and (depth == 2 or parts[0] == "host"), f"{where(path, node)}: {module}"
 
 
 @pytest.mark.parametrize("folder", ["benchmarks", "training", "tiny_models"])
-def test_nothing_but_the_tests_imports_from_the_tests(folder):
+def test_only_tests_import_from_the_tests(folder):
     helpers = {path.stem for path in (ROOT / "tests" / "support").iterdir()}
     for path in sorted((ROOT / folder).glob("*.py")):
         for node, level, module, _ in imports(path):
             top = module.split(".")[0]
-            assert level or top not in helpers | {"tests"}, f"{place(path, node)}: {module}"
+            assert level or top not in helpers | {"tests"}, f"{where(path, node)}: {module}"
 
 
-def test_the_entry_imports_nothing_heavy_itself():
+def test_pack_entry_imports_only_the_nodes():
     found = [(level, module) for _, level, module, _ in imports(ROOT / "__init__.py")]
     assert found == [(0, "importlib.util"), (1, "nodes")]
 
 
 @pytest.mark.parametrize("path", [*SOURCES, *NODES], ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_habits(path):
+def test_no_asserts_prints_broad_excepts_or_sys_path(path):
     for node in ast.walk(parse(path)):
-        assert not isinstance(node, ast.Assert), f"{place(path, node)}: assert; raise an error that says more"
+        assert not isinstance(node, ast.Assert), f"{where(path, node)}: assert; raise an error"
         if isinstance(node, ast.ExceptHandler):
             caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
             names = {kind.id for kind in caught if isinstance(kind, ast.Name)}
-            assert node.type is not None, f"{place(path, node)}: bare except"
-            assert not names & {"Exception", "BaseException"}, f"{place(path, node)}: broad except"
+            assert node.type is not None, f"{where(path, node)}: bare except"
+            assert not names & {"Exception", "BaseException"}, f"{where(path, node)}: broad except"
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            assert node.func.id != "print", f"{place(path, node)}: print"
+            assert node.func.id != "print", f"{where(path, node)}: print"
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            assert (node.value.id, node.attr) != ("sys", "path"), f"{place(path, node)}: sys.path"
+            assert (node.value.id, node.attr) != ("sys", "path"), f"{where(path, node)}: sys.path"
 
 
-def test_no_file_names_a_place_on_somebodys_machine():
+def test_no_file_contains_a_local_path():
     if not (ROOT / ".git").exists():
-        pytest.skip("this is not a git checkout, so what belongs to the project is not known")
+        pytest.skip("not a git checkout, so the project's files are not known")
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     local = re.compile(rb"(?<![\w.~-])/(?:work|root|farm|home/\w+|Users/\w+)/")

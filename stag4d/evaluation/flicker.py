@@ -53,6 +53,7 @@ class FlickerMeter:
     def add(self, images: Tensor, truth: Tensor) -> None:
         """Add the next frame of the videos and of their ground truth, [..., H, W, 3] each."""
         if self._last is not None:
+            # differences over time, so that an error that does not change from frame to frame cancels
             change, true_change = images - self._last[0], truth - self._last[1]
             self._errors = self._errors + (change - true_change).abs().double().mean(dim=(-3, -2, -1))
             self._changes = self._changes + true_change.abs().double().mean(dim=(-3, -2, -1))
@@ -73,7 +74,7 @@ class TemporalDifferenceMeter:
     """
 
     def __init__(self) -> None:
-        self._last: deque[Tensor] = deque(maxlen=3)
+        self._last: deque[Tensor] = deque(maxlen=3)  # the frames of one second difference
         self._total = 0.0
         self._count = 0
 
@@ -102,4 +103,5 @@ def relative_flicker(views: TemporalDifferenceMeter, inputs: TemporalDifferenceM
     """
     if views.mean is None or inputs.mean is None:
         return None
+    # added to both, so that two static videos have the ratio 1 and rounding errors of one of them count little
     return abs(math.log((views.mean + _MIN_CHANGE) / (inputs.mean + _MIN_CHANGE)))

@@ -31,7 +31,7 @@ def psnr(images: Tensor, truth: Tensor) -> Tensor:
         ValueError: if the shapes differ.
     """
     _check_images("PSNR", images, truth)
-    errors = (images.double() - truth.double()).square().mean(dim=(-3, -2, -1))  # [...]
+    errors = (images.double() - truth.double()).square().mean(dim=(-3, -2, -1))  # [...], peak value 1
     return -10 * torch.log10(errors.clamp_min(10 ** (-MAX_PSNR_DB / 10)))
 
 
@@ -128,7 +128,7 @@ def compare_on_white(
         "ssim": ssim(images, truth_images),
         "iou": silhouette_iou(alphas, truth_alphas),
     }  # each [V, T]
-    if images.shape[1] > 1:
+    if images.shape[1] > 1:  # one value per view: an axis of one frame, over which summarize takes the mean
         scores["flicker"] = flicker(images, truth_images)[:, None]
     return summarize(scores)
 

@@ -98,6 +98,7 @@ class Deformation(nn.Module):
             Offsets [T, N, ...].
         """
         plane_times = self.time_scale * frame_times + self.time_offset
+        # The MLP gets features only, no coordinates: all knowledge of space and time is in the planes.
         features = self.hexplane(means / self.config.bound, plane_times)  # [T, N, L * C]
         hidden = self.trunk(features)  # [T, N, width]; each head begins with its own ReLU
         scales_head = self.log_scales_head
@@ -108,7 +109,7 @@ class Deformation(nn.Module):
 
 def _linear(num_in: int, num_out: int, generator: torch.Generator) -> nn.Linear:
     """Return a linear layer with Xavier-uniform weights from ``generator`` and zero biases."""
-    layer = nn.utils.skip_init(nn.Linear, num_in, num_out)
+    layer = nn.utils.skip_init(nn.Linear, num_in, num_out)  # the default would use the global generator
     nn.init.xavier_uniform_(layer.weight, generator=generator)
     nn.init.zeros_(layer.bias)
     return layer

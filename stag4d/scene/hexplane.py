@@ -39,7 +39,7 @@ class HexPlane(nn.Module):
         for resolution in resolutions:
             plane = torch.empty(3, num_channels, resolution, resolution)
             spatial.append(nn.Parameter(plane.uniform_(0.1, 0.5, generator=generator)))
-            # ones: as factors they leave the features, at first, the same at all times
+            # factors of one: the features of a new field are the same at all times
             temporal.append(nn.Parameter(torch.ones(3, num_channels, time_resolution, resolution)))
         self.spatial_planes = nn.ParameterList(spatial)
         self.time_planes = nn.ParameterList(temporal)

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..types import Cameras
 from .gaussians import SH_C0, Gaussians, logit
 
-_HULL_RESOLUTION = 96  # voxels along the cube's edge; a voxel is about a pixel of a 128 pixel view
+_HULL_RESOLUTION = 96  # voxels along the cube's edge; a voxel is about a pixel of a view of 128 pixels
 _HULL_COVERAGE = 0.9  # fraction of a silhouette that the projected hull must cover to be consistent with it
 _SCALE_CHUNK = 1024  # points per block of the nearest-neighbor search
 
@@ -22,7 +22,7 @@ def gaussians_from_points(
     opacity: float = 0.1,
     max_scale: float = 0.1,
 ) -> Gaussians:
-    """Return isotropic Gaussians at given points, their scale the distance to the three nearest neighbors.
+    """Return isotropic Gaussians at given points, with the distance to the nearest neighbors as scale.
 
     Args:
         points: [N, 3], world units.

@@ -93,11 +93,13 @@ class GaussianModel4D:
             Raw parameters, differentiable with respect to the canonical ones and to the field's weights.
         """
         canonical, count = self.gaussians, len(frame_times)
-        means, log_scales, quats = (
+        means, log_scales, quats = (  # views without copies: static parameters are the same at all times
             value.expand(count, -1, -1) for value in (canonical.means, canonical.log_scales, canonical.quats)
         )
         if self.deformation is not None:
             offsets = self.deformation(canonical.means, frame_times)
+            # added before the activations: exp turns the sum of log scales into a factor, and quaternions are
+            # normalized where they are used
             means, quats = means + offsets.means, quats + offsets.quats
             if offsets.log_scales is not None:
                 log_scales = log_scales + offsets.log_scales

@@ -20,9 +20,8 @@ from .seeded_random import SeededRandom
 from .shapes import Solids
 from .skeleton import Skeleton
 
-BOUNDING_RADIUS = (
-    0.75  # world units; from distance 2, such a ball covers 0.89 of the default frame's half extent
-)
+# World units; seen from distance 2, a ball of this radius covers 0.89 of the default image's half extent.
+BOUNDING_RADIUS = 0.75
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")

@@ -160,8 +160,8 @@ def _enter_sphere(starts: Tensor, headings: Tensor, radius: float, height: float
 
 def _enter_ellipsoid(starts: Tensor, headings: Tensor, x: float, y: float, z: float) -> Tensor:
     """Scale space so that the ellipsoid is a unit sphere, which leaves distances along rays unchanged."""
-    halves = starts.new_tensor([[x], [y], [z]])
-    return _enter_sphere(starts / halves, headings / halves, 1.0)
+    half_axes = starts.new_tensor([[x], [y], [z]])
+    return _enter_sphere(starts / half_axes, headings / half_axes, 1.0)
 
 
 def _enter_box(starts: Tensor, headings: Tensor, x: float, y: float, z: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""The benchmark against truth: what a cell leaves, what is done again, and what the table says of cells."""
+"""The benchmark against ground truth: cells, repeated and failed runs, and the table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROWS = ("full", "no_sds", "frames_alone", "true_views")
 
 @pytest.fixture(scope="module")
 def truth():
-    """The script and its parts."""
+    """Return the script and its modules."""
     return SimpleNamespace(script=truth_script, rows=_truth_rows, cells=_truth_cells, table=_truth_table)
 
 
@@ -32,18 +32,18 @@ def models(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(truth, models):
-    """Run rows on one toy and seed, small; further arguments are added."""
+    """Return a function that runs rows at a small size, on one toy and one seed."""
 
-    def start(out, *more, rows=ROWS):
+    def run_rows(out, *more, rows=ROWS):
         small = "--frames 2 --size 32 --steps 4 --sampling-steps 2 --objects 1 1 --seeds 1 1"
         return truth.script.main(["--out", str(out), *small.split(), *models, "--rows", *rows, *more])
 
-    return start
+    return run_rows
 
 
 @pytest.fixture(scope="module")
 def finished(run, tmp_path_factory):
-    """A folder in which all cells are done."""
+    """Return a folder with all cells finished."""
     out = tmp_path_factory.mktemp("bench")
     assert run(out) == 0
     return out
@@ -64,23 +64,24 @@ def test_every_cell_is_measured_at_the_test_views(finished):
 
 
 def test_true_views_are_better_than_those_of_a_random_model(finished):
-    drawn, own = (read(finished, f"cells/{row}-test0-seed0.json")["scores"] for row in ("full", "true_views"))
-    assert own["psnr"] > drawn["psnr"] + 3
-    assert own["iou"] > drawn["iou"] + 0.2
+    scores = (read(finished, f"cells/{row}-test0-seed0.json")["scores"] for row in ("full", "true_views"))
+    generated, true = scores
+    assert true["psnr"] > generated["psnr"] + 3
+    assert true["iou"] > generated["iou"] + 0.2
 
 
-def test_only_rows_that_ask_the_prior_need_one(run, tmp_path, capsys):
+def test_only_rows_with_guidance_need_a_guidance_model(run, tmp_path, capsys):
     absent = ["--guidance-model", "bundled/none"]
     assert run(tmp_path, *absent, rows=["no_sds"]) == 0
     assert run(tmp_path, *absent, rows=["full"]) == 2
     assert "bundled/none: no such guidance model in the package" in capsys.readouterr().err
 
 
-def test_rows_that_differ_in_the_fit_share_their_views(finished):
+def test_rows_that_differ_only_in_the_fit_share_their_views(finished):
     assert [path.name for path in (finished / "views").iterdir()] == ["full-test0-seed0"]
 
 
-def test_the_table_is_the_cells_difference(finished):
+def test_table_holds_the_differences_of_the_cells(finished):
     table = read(finished, "table.json")
     cells = {row: read(finished, f"cells/{row}-test0-seed0.json")["scores"] for row in ROWS}
     assert list(table["rows"]) == list(ROWS)
@@ -91,7 +92,7 @@ def test_the_table_is_the_cells_difference(finished):
     assert f"| no_sds | 1 | 1 | {expected:+.2f} |" in written
 
 
-def test_finished_cells_are_kept_and_the_missing_one_is_made_as_before(run, finished, capsys):
+def test_finished_cells_are_kept_and_a_missing_one_is_recomputed(run, finished, capsys):
     kept, lost = (finished / "cells" / f"{row}-test0-seed0.json" for row in ("full", "no_sds"))
     before, scores = kept.stat(), read(lost.parent, lost.name)["scores"]
     lost.unlink()
@@ -101,53 +102,53 @@ def test_finished_cells_are_kept_and_the_missing_one_is_made_as_before(run, fini
     assert "[1/1] no_sds-test0-seed0: PSNR" in capsys.readouterr().out
 
 
-def test_cells_made_with_other_settings_are_refused(run, finished, capsys):
+def test_cells_with_other_settings_are_refused(run, finished, capsys):
     assert run(finished, "--steps", "5") == 2
-    assert "full-test0-seed0.json: made with bench.steps 4; expected 5" in capsys.readouterr().err
+    assert "full-test0-seed0.json: has bench.steps 4; expected 5" in capsys.readouterr().err
 
 
-def test_cells_with_different_settings_give_no_table(run, finished, tmp_path, capsys):
+def test_table_of_cells_with_different_settings_is_refused(run, finished, tmp_path, capsys):
     (tmp_path / "cells").mkdir()
     for row in ("full", "no_sds"):
         cell = read(finished, f"cells/{row}-test0-seed0.json")
         cell["settings"]["bench"]["size"] += row == "no_sds"
         (tmp_path / "cells" / f"{row}-test0-seed0.json").write_text(json.dumps(cell), encoding="utf-8")
     assert run(tmp_path, "--table") == 2
-    assert "no_sds-test0-seed0.json: made with bench.size 33; expected 32" in capsys.readouterr().err
+    assert "no_sds-test0-seed0.json: has bench.size 33; expected 32" in capsys.readouterr().err
 
 
-def test_cells_of_two_priors_give_no_table(run, finished, tmp_path, capsys):
+def test_table_of_cells_with_different_guidance_models_is_refused(run, finished, tmp_path, capsys):
     (tmp_path / "cells").mkdir()
     cell = read(finished, "cells/full-test0-seed0.json")
     for row, prior in (("full", "one"), ("no_anchor", "another")):
         cell["settings"]["fit"]["prior"] = prior
         (tmp_path / "cells" / f"{row}-test0-seed0.json").write_text(json.dumps(cell), encoding="utf-8")
     assert run(tmp_path, "--table") == 2
-    assert "no_anchor-test0-seed0.json: made with prior another; expected one" in capsys.readouterr().err
+    assert "no_anchor-test0-seed0.json: has prior another; expected one" in capsys.readouterr().err
 
 
-def test_a_row_that_is_no_longer_known_is_named(run, finished, tmp_path, capsys):
+def test_cell_of_an_unknown_row_is_named(run, finished, tmp_path, capsys):
     (tmp_path / "cells").mkdir()
     cell = (finished / "cells" / "full-test0-seed0.json").read_text(encoding="utf-8")
     (tmp_path / "cells" / "fuller-test0-seed0.json").write_text(cell, encoding="utf-8")
     assert run(tmp_path, "--table") == 2
-    assert "there is no row fuller; expected one of full, no_anchor" in capsys.readouterr().err
+    assert "unknown row fuller; expected one of full, no_anchor" in capsys.readouterr().err
 
 
-def test_a_cell_that_fails_does_not_stop_the_others(run, tmp_path, capsys):
+def test_failed_cell_does_not_stop_the_others(run, tmp_path, capsys):
     (tmp_path / "views").mkdir()
-    (tmp_path / "views" / "full-test0-seed0").touch()  # where a folder should be
+    (tmp_path / "views" / "full-test0-seed0").touch()  # a file in place of the folder
     assert run(tmp_path, rows=("full", "true_views")) == 1
     assert [path.stem for path in (tmp_path / "cells").iterdir()] == ["true_views-test0-seed0"]
     assert "[1/2] full-test0-seed0: " in capsys.readouterr().err
 
 
-def test_a_folder_without_cells_has_no_table(run, tmp_path, capsys):
+def test_folder_without_cells_is_refused(run, tmp_path, capsys):
     assert run(tmp_path, "--table") == 2
     assert "no cells yet" in capsys.readouterr().err
 
 
-def test_the_first_rows_get_more_toys_and_seeds(truth):
+def test_central_rows_get_more_toys_and_seeds(truth):
     options = truth.script._options(["--objects", "2", "1", "--seeds", "2", "1"])
     planned = truth.script._planned(options)
     assert len(planned) == len(set(planned)) == 5 * 4 + 6
@@ -156,13 +157,13 @@ def test_the_first_rows_get_more_toys_and_seeds(truth):
     assert [cell for cell in planned if cell.row == "previous"] == [("previous", 0, 0)]
 
 
-def test_frames_alone_are_rendered_as_often_in_all(truth):
+def test_frames_alone_render_as_many_images_in_total(truth):
     full, alone = (truth.rows.ROWS[row].fitting(500, 96, 0, 16) for row in ("full", "frames_alone"))
     total = 16 * alone.steps * alone.batch.num_frames
     assert abs(total / (full.steps * full.batch.num_frames) - 1) < 0.02
 
 
-def test_frames_alone_are_densified_as_often(truth):
+def test_frames_alone_are_densified_as_often_as_the_full_method(truth):
     full, alone = (truth.rows.ROWS[row].fitting(500, 96, 0, 16) for row in ("full", "frames_alone"))
     times = [
         sum(config.densification.is_due(step, config.steps) for step in range(1, config.steps + 1))
@@ -172,7 +173,7 @@ def test_frames_alone_are_densified_as_often(truth):
     assert abs(times[0] - times[1]) <= 1
 
 
-def test_the_paper_row_takes_its_presets_share_of_steps(truth):
+def test_steps_of_the_paper_row_scale_with_its_preset(truth):
     assert truth.rows.ROWS["paper"].fitting(750, 96, 0, 16).steps == 4000
 
 
@@ -180,7 +181,7 @@ def test_the_paper_row_takes_its_presets_share_of_steps(truth):
     ("degrees", "expected"),
     [(1, 12.7062), (2, 4.3027), (3, 3.1824), (7, 2.3646), (23, 2.0687), (120, 1.9799)],
 )
-def test_t_quantiles_are_those_of_printed_tables(truth, degrees, expected):
+def test_t_quantiles_equal_printed_tables(truth, degrees, expected):
     assert truth.table.t_quantile(degrees) == pytest.approx(expected, abs=6e-5)
 
 
@@ -196,12 +197,12 @@ def test_differences_are_paired_and_have_an_interval(truth):
     assert found["pairs"] == 3
     assert found["psnr"] == {"mean": pytest.approx(-2), "interval": pytest.approx(2.4841, abs=1e-3)}
     assert found["lpips"] is None
-    assert found["base"]["psnr"] == pytest.approx(25)  # over the three toys that both have
+    assert found["base"]["psnr"] == pytest.approx(25)  # over the three toys of both rows
     assert list(found["seeds"]) == [0]
     written = truth.table.as_markdown(table)
     assert "| no_sds | 3 | 3 | -2.00 ± 2.48 |" in written
     assert "| no_sds | full | 25.00 | 0.500 | 0.500 | - |" in written
-    assert "seed 0" not in written  # it would say the same again
+    assert "seed 0" not in written  # with one seed it would repeat the mean
 
 
 def test_seeds_of_one_toy_are_not_independent(truth):
@@ -213,7 +214,7 @@ def test_seeds_of_one_toy_are_not_independent(truth):
     assert found["psnr"] == {"mean": pytest.approx(-1), "interval": pytest.approx(12.7062, abs=1e-3)}
 
 
-def test_differences_are_told_seed_by_seed(truth):
+def test_differences_are_listed_by_seed(truth):
     full = {("full", toy, seed): 20.0 + toy for toy in range(2) for seed in range(3)}
     other = {("no_sds", toy, seed): 19.0 - toy + seed for toy in range(2) for seed in range(3)}
     table = truth.table.summarize(results_of(truth, full | other))
@@ -224,7 +225,7 @@ def test_differences_are_told_seed_by_seed(truth):
     assert "| no_sds | seed 1 | -1.00 | +0.000 | +0.000 | - |" in written
 
 
-def test_a_toy_with_more_seeds_counts_no_more(truth):
+def test_every_toy_has_the_same_weight(truth):
     full = {("full", 0, 0): 29.0, ("full", 0, 1): 30.0, ("full", 0, 2): 31.0, ("full", 1, 0): 20.0}
     other = {("no_sds", 0, 0): 30.0, ("no_sds", 1, 0): 21.0}
     table = truth.table.summarize(results_of(truth, full | other))
@@ -232,7 +233,7 @@ def test_a_toy_with_more_seeds_counts_no_more(truth):
     assert "| full | 2 | 4 | 25.00 |" in truth.table.as_markdown(table)
 
 
-def test_the_median_toy_is_the_lower_of_the_middle_two(truth):
+def test_median_toy_is_the_lower_of_the_middle_two(truth):
     means = {0: 24.0, 1: 20.0, 2: 26.0, 3: 31.0}
     psnr = {("full", toy, seed): mean + seed - 0.5 for toy, mean in means.items() for seed in (0, 1)}
     results = results_of(truth, psnr)
@@ -243,7 +244,7 @@ def test_the_median_toy_is_the_lower_of_the_middle_two(truth):
 
 
 def results_of(truth, psnr):
-    """Return results with the given PSNR and no other score but those that all share."""
+    """Return results with the given PSNR and constant other scores."""
     bench = {"frames": 16, "size": 96, "steps": 500, "sampling_steps": 12}
     rest = dict.fromkeys(truth.table.DIGITS, 0.5) | {"lpips": None}
     return {
@@ -257,8 +258,8 @@ def results_of(truth, psnr):
     }
 
 
-def test_lpips_is_measured_where_its_package_is(truth, monkeypatch):
-    """A stand-in for the package, whose network sees each view's frames and says their mean difference."""
+def test_lpips_is_measured_if_its_package_is_installed(truth, monkeypatch):
+    """With a fake package, whose network gets the frames of each view and returns their mean difference."""
 
     class Network:
         def __init__(self, net, verbose):
