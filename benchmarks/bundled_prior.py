@@ -1,10 +1,11 @@
-"""The bundled prior's errors on new toys: told right, of another camera, of another toy, or nothing.
+"""Denoising errors of the bundled guidance model on new toys, with correct and with wrong conditioning.
 
     python3 tasks.py bench bundled_prior
     python3 tasks.py bench bundled_prior --model DIR --split val --toys 16
 
-It is told of the input and asked for the six views of the rig. An error is that of the clean latents which a
-prediction stands for, squared, over the mean square of the latents.
+It is conditioned on the input image and predicts the six views of the rig: with the correct poses, with those
+opposite, with the input image of another toy, and unconditionally. The error is the mean squared error of the
+denoised estimate (x0) over the mean square of the latents.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from stag4d.types import ViewSet
 
 RIG = zero123plus_rig("v1.1")
 TIMESTEPS = (300, 500, 700, 850, 950)
-TOLD = ("right", "another camera", "another toy", "nothing")
+CONDITIONINGS = ("correct", "opposite poses", "another toy", "unconditional")
 OPPOSITE = (*RIG[3:], *RIG[:3])
 
 
@@ -33,22 +34,22 @@ def main() -> None:
     """Measure and print."""
     options = _options()
     if options.toys < 2:
-        raise ValueError(f"--toys: {options.toys}; expected at least two, as a toy is told of another.")
+        raise ValueError(f"--toys: {options.toys}; expected at least 2, since one is conditioned on another.")
     model = load_guidance_model(model_folder(options.model, "guidance"))
     images, alphas = many_toys(options.split, options.toys, (INPUT_POSE, *RIG), model.image_size)
     generator = torch.Generator().manual_seed(options.seed)
-    prior = told_of_toys(model, images, alphas, generator)
-    print(f"{'timestep':>8} {'signal':>7} " + " ".join(f"{name:>15}" for name in TOLD))
+    prior = prior_of_toys(model, images, alphas, generator)
+    print(f"{'timestep':>8} {'signal':>7} " + " ".join(f"{name:>15}" for name in CONDITIONINGS))
     for timestep in TIMESTEPS:
         errors = denoising_errors(prior, images, alphas, timestep, generator)
-        share = prior.alphas_cumprod[timestep].item()
-        print(f"{timestep:>8} {share:7.4f} " + " ".join(f"{error:15.4f}" for error in errors.values()))
+        signal = prior.alphas_cumprod[timestep].item()
+        print(f"{timestep:>8} {signal:7.4f} " + " ".join(f"{error:15.4f}" for error in errors.values()))
 
 
-def told_of_toys(
+def prior_of_toys(
     model: Zero123Model, images: Tensor, alphas: Tensor, generator: torch.Generator
 ) -> PosedPrior:
-    """Return the prior of N toys, each a frame; inputs and six views are [7, N, S, S, 3] and alphas."""
+    """Return the prior of N toys as N frames; inputs and six views are [7, N, S, S, 3] and their alphas."""
     views = ViewSet(
         images[0], alphas[0], images[1:].transpose(0, 1), alphas[1:].transpose(0, 1), INPUT_POSE, RIG
     )  # fmt: skip
@@ -58,33 +59,33 @@ def told_of_toys(
 def denoising_errors(
     prior: PosedPrior, images: Tensor, alphas: Tensor, timestep: int, generator: torch.Generator
 ) -> dict[str, float]:
-    """Return the mean errors on the toys that a prior was told of, by what it is told.
+    """Return the mean errors on the toys of a prior, by conditioning.
 
     Args:
-        prior: Result of ``told_of_toys``.
+        prior: Result of ``prior_of_toys``.
         images: [7, N, S, S, 3] the same toys; N is at least 2.
         alphas: [7, N, S, S].
-        timestep: How much noise.
-        generator: Of the noise.
+        timestep: Timestep of the noise schedule.
+        generator: Source of the noise.
     """
-    sums = dict.fromkeys(TOLD, 0.0)
+    sums = dict.fromkeys(CONDITIONINGS, 0.0)
     num_toys = images.shape[1]
-    share = prior.alphas_cumprod[timestep]
+    signal = prior.alphas_cumprod[timestep]
     steps = torch.full((len(RIG),), timestep)
     for toy in range(num_toys):
-        pictures = on_white(images[1:, toy], alphas[1:, toy])
-        latents = prior.encode(pictures, torch.zeros(len(RIG), *prior.latent_shape)).detach()
+        views = on_white(images[1:, toy], alphas[1:, toy])
+        latents = prior.encode(views, torch.zeros(len(RIG), *prior.latent_shape)).detach()
         noise = torch.randn(latents.shape, generator=generator)
-        noisy = share.sqrt() * latents + (1 - share).sqrt() * noise
-        told: dict[str, tuple[int, Sequence[OrbitPose], float]] = {  # condition's frame, cameras, guidance
-            "right": (toy, RIG, 1.0),
-            "another camera": (toy, OPPOSITE, 1.0),
+        noisy = signal.sqrt() * latents + (1 - signal).sqrt() * noise
+        cases: dict[str, tuple[int, Sequence[OrbitPose], float]] = {  # input's frame, poses, guidance scale
+            "correct": (toy, RIG, 1.0),
+            "opposite poses": (toy, OPPOSITE, 1.0),
             "another toy": ((toy + 1) % num_toys, RIG, 1.0),
-            "nothing": (toy, RIG, 0.0),
+            "unconditional": (toy, RIG, 0.0),
         }
-        for name, (frame, poses, scale) in told.items():
+        for name, (frame, poses, scale) in cases.items():
             predicted = prior.predict(noisy, steps, [(frame, 0)] * len(RIG), poses, scale)
-            error = (predicted - noise).square().mean() * (1 - share) / share / latents.square().mean()
+            error = (predicted - noise).square().mean() * (1 - signal) / signal / latents.square().mean()
             sums[name] += error.item() / num_toys
     return sums
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from benchmarks.bundled_prior import denoising_errors, told_of_toys
+from benchmarks.bundled_prior import denoising_errors, prior_of_toys
 from benchmarks.bundled_views import copied, draw_views, mean
 from stag4d.diffusion import SeededNoise, load_guidance_model, load_multiview_model
 from stag4d.evaluation import compare, on_white
@@ -83,7 +83,7 @@ def test_the_prior_is_best_told_the_right_camera_and_the_right_toy(toys):
     """The error is that of the clean latents that a prediction stands for."""
     generator = torch.Generator().manual_seed(0)
     model = load_guidance_model(model_folder("bundled/mini-zero123", "guidance"))
-    prior = told_of_toys(model, *toys, generator)
+    prior = prior_of_toys(model, *toys, generator)
     errors = [denoising_errors(prior, *toys, timestep, generator) for timestep in TIMESTEPS]
     sums = {name: sum(error[name] for error in errors) for name in errors[0]}
-    assert all(sums["right"] < MOST_SHARE * sums[name] for name in sums if name != "right")
+    assert all(sums["correct"] < MOST_SHARE * sums[name] for name in sums if name != "correct")
