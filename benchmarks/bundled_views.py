@@ -69,7 +69,8 @@ def generate_unanchored(
 
 def copied_input(images: Tensor, alphas: Tensor) -> dict[str, Any]:
     """Return the scores of a baseline: the first of V views [V, N, S, S, 3] in place of all others."""
-    return compare(*(part[:1].expand_as(part[1:]) for part in (images, alphas)), images[1:], alphas[1:])
+    copied_images, copied_alphas = (part[:1].expand_as(part[1:]) for part in (images, alphas))
+    return compare(copied_images, copied_alphas, images[1:], alphas[1:])
 
 
 def mean_view(images: Tensor, alphas: Tensor, training_toys: tuple[Tensor, Tensor]) -> dict[str, Any]:

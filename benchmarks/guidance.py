@@ -1,9 +1,9 @@
-"""What a step of score distillation costs, part by part, and one network call for the batch against one each.
+"""Time of a step of score distillation by part, and of one UNet call per batch against one per render.
 
-    python3 tasks.py bench guidance                   a small prior, on the processor
+    python3 tasks.py bench guidance                   a small model, on the CPU
     python3 tasks.py bench guidance --config full     Zero123's sizes; on a GPU if there is one
 
-Weights are random, so nothing is downloaded. Medians of interleaved runs; the official code asks the network
+Weights are random, so nothing is downloaded. Medians of interleaved runs; the official code calls the UNet
 once for every render.
 """
 
@@ -56,7 +56,7 @@ def main() -> None:
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     for name, value in medians.items():
         print(f"{name:<22} {1000 * value:9.1f} ms")
-    ratio = medians["network, one by one"] / medians["network, at once"]
+    ratio = medians["UNet, call per render"] / medians["UNet, one call"]
     print(f"{BATCH} calls take {ratio:.2f} times as long as one with a batch of {BATCH}, {dtype} on {device}")
     if device.type == "cuda":
         print(f"peak memory {torch.cuda.max_memory_allocated() / 2**20:.0f} MiB")
@@ -76,29 +76,29 @@ def _step(prior: PosedPrior, trainer: Trainer) -> dict[str, float]:
     images = torch.cat([render(posed[index], cameras[[index]]).images for index in frames])
     clock.lap("render")
     pixels = images.detach().requires_grad_()
-    draws = torch.randn(BATCH, *prior.latent_shape, generator=generator)
-    latents = prior.encode(pixels, draws)
+    noise = torch.randn(BATCH, *prior.latent_shape, generator=generator)
+    latents = prior.encode(pixels, noise)
     clock.lap("encode")
-    noisy, timesteps = latents.detach() + draws.to(latents), torch.full((BATCH,), 300)
+    noisy, timesteps = latents.detach() + noise.to(latents), torch.full((BATCH,), 300)
     conditions, scale = [(frame, 0) for frame in frames], GuidanceConfig().guidance_scale
     predicted = prior.predict(noisy, timesteps, conditions, poses, scale)
-    clock.lap("network, at once")
+    clock.lap("UNet, one call")
     for index in frames:
         one = slice(index, index + 1)
         prior.predict(noisy[one], timesteps[one], conditions[one], poses[one], scale)
-    clock.lap("network, one by one")
-    (pulled,) = torch.autograd.grad(latents, pixels, predicted)
+    clock.lap("UNet, call per render")
+    (pixel_gradient,) = torch.autograd.grad(latents, pixels, predicted)
     clock.lap("backward, encoder")
-    images.backward(pulled)
+    images.backward(pixel_gradient)
     clock.lap("backward, render")
     trainer.scene.optimizer.step()
     trainer.scene.optimizer.zero_grad()
-    clock.lap("optimiser")
+    clock.lap("optimizer")
     return clock.laps
 
 
 class _Clock:
-    """Seconds between calls, with the device's work done."""
+    """Measures the seconds between calls, after waiting for the device."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -106,7 +106,7 @@ class _Clock:
         self._last = time.perf_counter()
 
     def lap(self, name: str) -> None:
-        """Note the time since the last call."""
+        """Record the time since the last call."""
         if self._device.type == "cuda":
             torch.cuda.synchronize()
         now = time.perf_counter()
@@ -114,7 +114,7 @@ class _Clock:
 
 
 class _FlatEncoder(torch.nn.Module):
-    """Stands where the image encoder is: it works once per clip and is not measured."""
+    """Replaces the image encoder, which runs once per video and is not measured."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ class _FlatEncoder(torch.nn.Module):
 
 
 def _model(name: str) -> Zero123Model:
-    """Return a prior with random weights."""
+    """Return a Zero123 model with random weights."""
     torch.manual_seed(0)
     channels, heads, width, side, vae_channels = CONFIGS[name]
     levels = len(channels)

@@ -1,9 +1,9 @@
-"""The anchored denoiser against the official scheme: seconds and memory per frame, same weights and kernels.
+"""The anchored denoiser against the official scheme: time and memory per frame, same weights and kernels.
 
 The official scheme denoises one frame after the other and keeps the anchor's attention inputs of all layers
-and steps in host memory, from where the other frames fetch them. Weights are random: nothing is downloaded.
+and steps in host memory, from which the other frames read them. Weights are random: nothing is downloaded.
 
-    python3 tasks.py bench multiview                       a small model, on the processor
+    python3 tasks.py bench multiview                       a small model, on the CPU
     python3 tasks.py bench multiview --config full         Zero123++'s sizes; on a GPU if there is one
 
 Every measurement is a fresh process, the schemes take turns, and the ratio is that of the medians.
@@ -19,7 +19,6 @@ import statistics
 import subprocess
 import sys
 import time
-from typing import Any
 
 import torch
 from diffusers import EulerAncestralDiscreteScheduler, UNet2DConditionModel
@@ -37,8 +36,8 @@ from stag4d.diffusion import (
     install_reference_attention,
 )
 
-CONFIGS: dict[str, tuple[dict[str, Any], tuple[int, int], tuple[int, int], int]] = {
-    # UNet, grid's latent, reference's latent, text tokens
+CONFIGS = {
+    # UNet, latent size of the grid, latent size of the reference, number of text tokens
     "small": (
         {
             "block_out_channels": (64, 128, 128),
@@ -65,7 +64,7 @@ CONFIGS: dict[str, tuple[dict[str, Any], tuple[int, int], tuple[int, int], int]]
 
 
 class OfficialAttention:
-    """Self-attention that stores or fetches the anchor's inputs of this step and layer."""
+    """Self-attention that stores or reads the anchor's inputs of this step and layer."""
 
     def __init__(self, layer: str, state: dict) -> None:
         self._layer, self._state, self._attend = layer, state, AttnProcessor2_0()
@@ -78,7 +77,7 @@ class OfficialAttention:
         attention_mask: Tensor | None = None,
         temb: Tensor | None = None,
     ) -> Tensor:
-        """Attend."""
+        """Compute attention."""
         state = self._state
         if encoder_hidden_states is None:
             encoder_hidden_states = hidden_states
@@ -101,7 +100,7 @@ class OfficialAttention:
 def official(
     unet: UNet2DConditionModel,
     scheduler: EulerAncestralDiscreteScheduler,
-    conditions: Conditioning,
+    conditioning: Conditioning,
     noise: SeededNoise,
     num_steps: int,
     grid_size: tuple[int, int],
@@ -113,17 +112,17 @@ def official(
     timesteps, sigmas = scheduler.timesteps.tolist(), scheduler.sigmas.tolist()
     shape, device, dtype = (4, *grid_size), unet.device, unet.dtype
     results = []
-    for frame in range(len(conditions)):
+    for frame in range(len(conditioning)):
         x = noise.initial(frame, shape)[None].to(device) * float(scheduler.init_noise_sigma)
-        states = torch.cat([conditions.uncond_states, conditions.cond_states[[frame]]]).to(dtype)
+        states = torch.cat([conditioning.uncond_states, conditioning.cond_states[[frame]]]).to(dtype)
         for step, timestep in enumerate(timesteps):
             sigma, next_sigma = sigmas[step : step + 2]
             state |= {"reference": {}, "step": step, "is_anchor": frame == 0}
-            clean = conditions.references[frame]  # [2, C, h, w]
-            drawn = torch.stack(
-                [noise.reference(frame, step, half, tuple(clean.shape[1:])) for half in (0, 1)]
+            clean = conditioning.references[frame]  # [2, C, h, w]
+            fresh = torch.stack(
+                [noise.reference(frame, step, branch, tuple(clean.shape[1:])) for branch in (0, 1)]
             )
-            noisy = (clean + sigma * drawn.to(clean)) / (sigma**2 + 1) ** 0.5
+            noisy = (clean + sigma * fresh.to(clean)) / (sigma**2 + 1) ** 0.5
             state["mode"] = "write"
             unet(noisy.to(dtype), timestep, states)
             state["mode"] = "read"
@@ -138,7 +137,7 @@ def official(
 
 
 def main() -> None:
-    """Measure both schemes in turn, and ours with different numbers of frames and steps."""
+    """Measure both schemes in turn, and this package's with different numbers of frames and steps."""
     options = _options()
     if options.cell is not None:
         _run_cell(options)
@@ -168,13 +167,13 @@ def main() -> None:
     ):
         cell = _cell(options, "ours", frames, steps, batch_size=2)
         extra = cell["peak_mib"] - cell["start_mib"]
-        print(f"  {frames:>4} frames, {steps:>3} steps: {extra:8.1f} MiB, two at once")
+        print(f"  {frames:>4} frames, {steps:>3} steps: {extra:8.1f} MiB, two frames per call")
 
 
 def _cell(
     options: argparse.Namespace, scheme: str, frames: int, steps: int, batch_size: int | None = None
 ) -> dict:
-    """Return what a fresh process measured."""
+    """Return the measurement of a fresh process."""
     command = [sys.executable, __file__, "--config", options.config, "--cell", scheme]
     command += ["--frames", str(frames), "--steps", str(steps)]
     if batch_size is not None:
@@ -192,7 +191,7 @@ def _run_cell(options: argparse.Namespace) -> None:
     unet = UNet2DConditionModel(sample_size=64, use_linear_projection=True, **config)
     unet = (unet.half() if dtype == torch.float16 else unet).to(device).eval().requires_grad_(False)
     width, count = config["cross_attention_dim"], options.frames
-    conditions = Conditioning(
+    conditioning = Conditioning(
         torch.randn(1, num_tokens, width).to(device),
         torch.randn(count, num_tokens, width).to(device),
         torch.randn(count, 2, 4, *reference_size).to(device),
@@ -212,12 +211,14 @@ def _run_cell(options: argparse.Namespace) -> None:
 
     if options.cell == "ours":
         install_reference_attention(unet)
-    first = Conditioning(conditions.uncond_states, conditions.cond_states[:2], conditions.references[:2])
-    run(first, 1)  # kernels are chosen and pools grow
+    first = Conditioning(
+        conditioning.uncond_states, conditioning.cond_states[:2], conditioning.references[:2]
+    )
+    run(first, 1)  # warm-up: kernels are chosen and memory pools grow
     _reset(device)
     start = _peak_mib(device)
     began = time.perf_counter()
-    latents = run(conditions, options.steps)
+    latents = run(conditioning, options.steps)
     if device.type == "cuda":
         torch.cuda.synchronize()
     seconds = time.perf_counter() - began
@@ -236,7 +237,7 @@ def _run_cell(options: argparse.Namespace) -> None:
 
 
 def _reset(device: torch.device) -> None:
-    """Start counting the peak anew, where that is possible."""
+    """Reset the memory peak, where that is possible."""
     if device.type == "cuda":
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
@@ -257,7 +258,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=3, help="runs of each scheme")
-    parser.add_argument("--batch-size", type=int, help="frames at once (default: chosen)")
+    parser.add_argument("--batch-size", type=int, help="frames per UNet call (default: chosen)")
     parser.add_argument("--cell", choices=("official", "ours"), help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -1,10 +1,10 @@
-"""Score distillation of this package against the official code's, on a tiny random model, for the same draws.
+"""Score distillation of this package against the official code's: a tiny random model, the same noise.
 
     python3 tasks.py bench published_guidance --zero123 UTILS.py
 
-The file is ``guidance/zero123_4d_utils.py`` of zeng-yifei/STAG4D. It runs as it is, but for this:
-torchvision, of which it uses one conversion, is replaced by a small module; its 256 pixels become the tiny
-model's; and its networks, which it would download, are the tiny model's too.
+The file is ``guidance/zero123_4d_utils.py`` of zeng-yifei/STAG4D. It runs unchanged, except that
+torchvision, of which it uses one conversion, is replaced by a small module, and that its 256 pixels and its
+networks, which it downloads, become the tiny model's.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _compare(path: Path, seed: int) -> tuple[tuple[torch.Tensor, torch.Tensor], 
         "noise": (torch, "randn_like"),
         "timesteps": (torch, "randint"),
     }
-    with recorded(places) as drawn:
+    with recorded(places) as samples:
         official.get_img_embeds(condition.permute(0, 3, 1, 2))
         theirs = render.clone().requires_grad_()
         expected = official.train_step(theirs.permute(0, 3, 1, 2), [-ELEVATION], [AZIMUTH], [0.0], 0.5, t=0)
@@ -72,19 +72,19 @@ def _compare(path: Path, seed: int) -> tuple[tuple[torch.Tensor, torch.Tensor], 
 
     none = torch.zeros(1, 0, 1, 1, 3)
     views = ViewSet(condition, torch.ones(1, SIDE, SIDE), none, none[..., 0], OrbitPose(azimuth_deg=0.0), ())
-    with patch.object(torch, "randn", lambda *shape, **options: drawn["posterior"][0]):
+    with patch.object(torch, "randn", lambda *shape, **options: samples["posterior"][0]):
         prior = PosedPrior(model, views, torch.Generator())
     sds = ScoreDistillation(prior, GuidanceConfig())
     ours = render.clone().requires_grad_()
-    draws = SdsSamples(drawn["timesteps"][0], drawn["posterior"][1], drawn["noise"][0], [True])
+    sds_samples = SdsSamples(samples["timesteps"][0], samples["posterior"][1], samples["noise"][0], [True])
     pose = OrbitPose(azimuth_deg=AZIMUTH, elevation_deg=ELEVATION)
-    loss = sds.loss(ours, [0], [pose], draws) * drawn["noise"][0].numel()  # theirs is a sum
+    loss = sds.loss(ours, [0], [pose], sds_samples) * samples["noise"][0].numel()  # theirs is a sum
     (gradient,) = torch.autograd.grad(loss, ours)
     return (loss.detach(), expected.detach()), (gradient, expected_gradient)
 
 
 def _official(path: Path, model: Zero123Model) -> Any:
-    """Return the official guidance with a tiny model's networks, on the processor."""
+    """Return the official guidance with a tiny model's networks, on the CPU."""
     side = model.image_size
     source = path.read_text(encoding="utf-8").replace("(256, 256)", f"({side}, {side})")
     names = ("torchvision", "torchvision.transforms", "torchvision.transforms.functional", "zero123")

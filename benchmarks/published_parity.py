@@ -1,11 +1,11 @@
-"""Latents of this package against the published pipelines', on a tiny random model, for the same draws.
+"""Latents of this package against the published pipelines', on a tiny random model, with the same noise.
 
     python3 tasks.py bench published_parity --zero123plus PIPELINE.py --stag4d PIPELINE.py
 
 The files are ``diffusers-support/pipeline.py`` of SUDO-AI-3D/zero123plus and
-``guidance/zero123pp/pipeline.py`` of zeng-yifei/STAG4D; either may be left out. They run as they are, but for
-three things: torchvision, of which they use nothing here, is replaced by an empty module; the second one's
-device becomes the processor; and its number of grid tokens, a formula for 640 x 960 pixels, becomes the tiny
+``guidance/zero123pp/pipeline.py`` of zeng-yifei/STAG4D; either may be left out. They run unchanged, except
+for three things: torchvision, of which they use nothing here, is replaced by an empty module; the device of
+the second becomes the CPU; and its number of grid tokens, a formula for 640 x 960 pixels, becomes the tiny
 model's.
 """
 
@@ -46,39 +46,39 @@ from ._recording import recorded
 SIDE, NUM_FRAMES, NUM_STEPS = 40, 4, 5
 
 
-class RecordedDraws:
-    """The draws that a pipeline made for each frame, in its order, for ours to use."""
+class RecordedNoise:
+    """The noise that a pipeline sampled for each frame, in its order; a ``NoiseSource``."""
 
     def __init__(self) -> None:
         self.frames: list[dict[str, list[Tensor]]] = []
 
-    def posterior(self, frame: int, half: int, shape: tuple[int, ...]) -> Tensor:
-        """Return a draw; the published code encodes the frame first and the blank picture after it."""
-        return self.frames[frame]["posterior"][1 - half][0]
+    def posterior(self, frame: int, branch: int, shape: tuple[int, ...]) -> Tensor:
+        """See ``NoiseSource``; the published code encodes the frame first and the blank image after it."""
+        return self.frames[frame]["posterior"][1 - branch][0]
 
     def initial(self, frame: int, shape: tuple[int, ...]) -> Tensor:
-        """Return a draw."""
+        """See ``NoiseSource``."""
         return self.frames[frame]["initial"][0][0]
 
     def ancestral(self, frame: int, step: int, shape: tuple[int, ...]) -> Tensor:
-        """Return a draw."""
+        """See ``NoiseSource``."""
         return self.frames[frame]["ancestral"][step][0]
 
-    def reference(self, frame: int, step: int, half: int, shape: tuple[int, ...]) -> Tensor:
-        """Return a draw; the published code draws for both halves at once."""
-        return self.frames[frame]["reference"][step][half]
+    def reference(self, frame: int, step: int, branch: int, shape: tuple[int, ...]) -> Tensor:
+        """See ``NoiseSource``; the published code samples for both branches at once."""
+        return self.frames[frame]["reference"][step][branch]
 
     @contextmanager
     def frame(self) -> Iterator[None]:
-        """Record what is drawn meanwhile as the next frame's."""
+        """Record the noise that is sampled in the block as the next frame's."""
         places = {
             "posterior": (vae_module, "randn_tensor"),
             "initial": (pipeline_stable_diffusion, "randn_tensor"),
             "ancestral": (scheduling_euler_ancestral_discrete, "randn_tensor"),
             "reference": (torch, "randn_like"),
         }
-        with recorded(places) as drawn:
-            self.frames.append(drawn)
+        with recorded(places) as samples:
+            self.frames.append(samples)
             yield
 
 
@@ -103,15 +103,15 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 root = make_multiview_folder(Path(folder), seed=seed)
                 model = load_multiview_model(root)
-                pictures = np.random.default_rng(seed).integers(0, 256, (NUM_FRAMES, SIDE, SIDE, 4), np.uint8)
+                frames = np.random.default_rng(seed).integers(0, 256, (NUM_FRAMES, SIDE, SIDE, 4), np.uint8)
                 pipeline = _published(path, root, model, is_anchored)
-                published, draws = _run(pipeline, pictures, model, is_anchored, seed)
-                ours = _ours(model, pictures, draws, Anchor() if is_anchored else None)
+                published, noise = _run(pipeline, frames, model, is_anchored, seed)
+                ours = _ours(model, frames, noise, Anchor() if is_anchored else None)
                 worst = max(worst, (ours - published).abs().max().item())
                 scale = max(scale, published.abs().max().item())
                 if is_anchored:
-                    free = _ours(model, pictures, draws, None)
-                    without = max(without, (free - published).abs().max().item())
+                    independent = _ours(model, frames, noise, None)
+                    without = max(without, (independent - published).abs().max().item())
         print(
             f"{name}: {options.seeds} seeds, {NUM_FRAMES} frames, {NUM_STEPS} steps: largest difference "
             f"{worst:.1e}, latents up to {scale:.1f}"
@@ -157,17 +157,17 @@ def _published(path: Path, root: Path, model: MultiViewModel, is_anchored: bool)
 
 
 def _run(
-    pipeline: Any, pictures: np.ndarray, model: MultiViewModel, is_anchored: bool, seed: int
-) -> tuple[Tensor, RecordedDraws]:
-    """Return the pipeline's latents [F, C, h, w] before its unscaling is undone, and its draws."""
-    draws, latents = RecordedDraws(), []
+    pipeline: Any, frames: np.ndarray, model: MultiViewModel, is_anchored: bool, seed: int
+) -> tuple[Tensor, RecordedNoise]:
+    """Return the pipeline's latents [F, C, h, w] before its unscaling is undone, and its noise."""
+    noise, latents = RecordedNoise(), []
     torch.manual_seed(seed)
-    for frame, picture in enumerate(pictures):
-        options = {"is_first": frame == 0} if is_anchored else {}
+    for index, frame in enumerate(frames):
+        options = {"is_first": index == 0} if is_anchored else {}
         height, width = (model.grid.num_rows * model.grid.tile_size, 2 * model.grid.tile_size)
-        with draws.frame():
+        with noise.frame():
             result = pipeline(
-                Image.fromarray(picture, "RGBA"),
+                Image.fromarray(frame, "RGBA"),
                 num_inference_steps=NUM_STEPS,
                 height=height,
                 width=width,
@@ -175,15 +175,15 @@ def _run(
                 **options,
             )
         latents.append(result.images[0])
-    return torch.stack(latents), draws
+    return torch.stack(latents), noise
 
 
-def _ours(model: MultiViewModel, pictures: np.ndarray, draws: RecordedDraws, anchor: Anchor | None) -> Tensor:
+def _ours(model: MultiViewModel, frames: np.ndarray, noise: RecordedNoise, anchor: Anchor | None) -> Tensor:
     """Return our latents, unscaled as the published pipelines return theirs."""
-    pixels = torch.from_numpy(pictures).float() / 255
-    conditions = model.encode_conditioning(pixels[..., :3], pixels[..., 3], draws)
+    pixels = torch.from_numpy(frames).float() / 255
+    conditioning = model.encode_conditioning(pixels[..., :3], pixels[..., 3], noise)
     config = SamplingConfig(num_steps=NUM_STEPS, anchor=anchor)
-    steps = denoise(model.unet, model.scheduler, conditions, draws, config, grid_size=model.grid_size)
+    steps = denoise(model.unet, model.scheduler, conditioning, noise, config, grid_size=model.grid_size)
     return model.grid.unscaled(list(steps)[-1].latents)
 
 
