@@ -191,7 +191,7 @@ def test_viewer_rejects_the_same_files(s4d, tmp_path):
     (tmp_path / "valid.s4d").write_bytes(s4d)
     script, viewer = ROOT / "tests" / "web" / "read_s4d_files.mjs", ROOT / "web" / "viewer"
     command = [program("node"), str(script), str(viewer), str(tmp_path)]
-    process = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    process = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
     found = json.loads(process.stdout)
     assert found["verdicts"].pop("valid.s4d") is None
     for index, name in enumerate(files):

@@ -24,7 +24,7 @@ def packages() -> Path:
 
 def run(command: list[str]) -> None:
     """Run a command in this folder; a failure shows its output."""
-    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 

@@ -33,7 +33,7 @@ def read(tmp_path_factory, box: GaussianModel4D) -> dict[str, dict[str, np.ndarr
         str(folder / "box.ply"),
         str(folder / "box.spz"),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     ply, spz = json.loads(done.stdout.splitlines()[-1])  # the libraries may print before
     return {
