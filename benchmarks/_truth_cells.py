@@ -169,9 +169,7 @@ def run_cell(bench: Bench, models: Models, cell: Cell) -> dict[str, Any]:
         folder = bench.out / "views" / str(cell._replace(row=row.views_name))
         sampling = row.sampling(bench.sampling_steps, bench.guidance_scale)
         noise = row.noise(cell.seed)
-        write_multiview(
-            folder, models.multiview, InputVideo(images, alphas), noise, sampling, resume=True
-        )
+        write_multiview(folder, models.multiview, InputVideo(images, alphas), noise, sampling, resume=True)
         views = read_views(folder)
         generated = views.view_images.transpose(0, 1), views.view_alphas.transpose(0, 1)
         found = compare(*generated, *true_views)
@@ -216,9 +214,14 @@ def _frame(views: ViewSet, frame: int) -> ViewSet:
     """Return one frame and its views as a view set of one frame."""
     one = slice(frame, frame + 1)
     return ViewSet(
-        views.images[one], views.alphas[one], views.view_images[one], views.view_alphas[one],
-        views.input_pose, views.view_poses, views.fps,
-    )  # fmt: skip
+        views.images[one],
+        views.alphas[one],
+        views.view_images[one],
+        views.view_alphas[one],
+        views.input_pose,
+        views.view_poses,
+        views.fps,
+    )
 
 
 @functools.cache

@@ -52,7 +52,7 @@ def condition_on_toys(
     """Return guidance conditioned on N toys, one per frame; images are [7, N, S, S, 3], the input first."""
     views = ViewSet(
         images[0], alphas[0], images[1:].transpose(0, 1), alphas[1:].transpose(0, 1), INPUT_POSE, RIG
-    )  # fmt: skip
+    )
     return PosedPrior(model, views, generator)
 
 

@@ -190,7 +190,8 @@ def _run_cell(options: argparse.Namespace) -> None:
     torch.manual_seed(0)
     unet = UNet2DConditionModel(sample_size=64, use_linear_projection=True, **config)
     unet = (unet.half() if dtype == torch.float16 else unet).to(device).eval().requires_grad_(False)
-    width, count = config["cross_attention_dim"], options.frames
+    width: int = config["cross_attention_dim"]
+    count: int = options.frames
     conditioning = Conditioning(
         torch.randn(1, num_tokens, width).to(device),
         torch.randn(count, num_tokens, width).to(device),

@@ -128,10 +128,17 @@ def _contestant(rasterize: Backend) -> Contestant:
         scene: Scene, viewmat: Tensor, K: Tensor, background: Tensor, width: int, height: int
     ) -> Tensor:
         inputs = RasterInputs(
-            means=scene["means"], quats=scene["quats"], scales=scene["log_scales"].exp(),
-            opacities=scene["logit"].sigmoid(), colors=scene["colors"], viewmats=viewmat[None], Ks=K[None],
-            width=width, height=height, backgrounds=background[None],
-        )  # fmt: skip
+            means=scene["means"],
+            quats=scene["quats"],
+            scales=scene["log_scales"].exp(),
+            opacities=scene["logit"].sigmoid(),
+            colors=scene["colors"],
+            viewmats=viewmat[None],
+            Ks=K[None],
+            width=width,
+            height=height,
+            backgrounds=background[None],
+        )
         renders, _, _ = rasterize(inputs)
         return renders[0]
 

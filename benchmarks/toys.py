@@ -170,9 +170,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--steps", type=int, help="of each fit (default: the preset's)")
     parser.add_argument(
-        "--ablation", nargs="*", choices=list(VARIANTS)[1:], metavar="VARIANT",
+        "--ablation",
+        nargs="*",
+        choices=list(VARIANTS)[1:],
+        metavar="VARIANT",
         help=f"variants besides the preset, or all: {', '.join(list(VARIANTS)[1:]).replace('%', '%%')}",
-    )  # fmt: skip
+    )
     parser.add_argument("--cache", default="out/toys", help="folder of the cells' files")
     parser.add_argument("--cell", nargs=3, metavar=("VARIANT", "INDEX", "FILE"), help=argparse.SUPPRESS)
     return parser.parse_args()

@@ -117,13 +117,19 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     both: dict[str, Any] = {"type": int, "nargs": 2, "metavar": ("N", "M")}
     parser.add_argument("--out", type=Path, default=Path("bench_truth"), help="default: %(default)s")
     parser.add_argument(
-        "--rows", nargs="+", choices=tuple(ROWS), default=default_rows, metavar="ROW",
+        "--rows",
+        nargs="+",
+        choices=tuple(ROWS),
+        default=default_rows,
+        metavar="ROW",
         help=f"any of {', '.join(ROWS)} (default: all but {', '.join(ONLY_WHEN_NAMED)})",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--objects", **both, default=(8, 4),
+        "--objects",
+        **both,
+        default=(8, 4),
         help=f"test toys of the rows {', '.join(CENTRAL)}, and of the others (default: 8 4)",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--seeds", **both, default=(3, 1), help="number of seeds for the same groups of rows (default: 3 1)"
     )

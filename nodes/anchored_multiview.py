@@ -146,11 +146,22 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, multiview: ManagedMultiView, images: torch.Tensor, steps: int, cfg: float, seed: int,
-        anchor_strength: float, anchor_frame: int, input_elevation: float, previous_strength: float,
-        share_noise: bool, share_reference_noise: bool, mattes: BackgroundMethod, fps: float,
+        cls,
+        multiview: ManagedMultiView,
+        images: torch.Tensor,
+        steps: int,
+        cfg: float,
+        seed: int,
+        anchor_strength: float,
+        anchor_frame: int,
+        input_elevation: float,
+        previous_strength: float,
+        share_noise: bool,
+        share_reference_noise: bool,
+        mattes: BackgroundMethod,
+        fps: float,
         mask: torch.Tensor | None = None,
-    ) -> io.NodeOutput:  # fmt: skip
+    ) -> io.NodeOutput:
         # diffusers takes seconds to import
         from ..stag4d.diffusion import Anchor, SamplingConfig, SeededNoise
         from ..stag4d.pipeline.multiview import generate_views
@@ -165,9 +176,14 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
             remover = BackgroundRemover(mattes)
             model = multiview.load(len(video))
             views = generate_views(
-                model, video, noise, config, remover=remover,
-                checkpoints=CheckpointFolder(temp_folder()), monitor=_monitor(len(video), steps),
-            )  # fmt: skip
+                model,
+                video,
+                noise,
+                config,
+                remover=remover,
+                checkpoints=CheckpointFolder(temp_folder()),
+                monitor=_monitor(len(video), steps),
+            )
             composited = on_white(views.view_images, views.view_alphas)  # [F, V, S, S, 3]
             return io.NodeOutput(views, model.grid.image_of(composited), composited.flatten(0, 1))
 
@@ -191,9 +207,13 @@ def _require_room(num_frames: int, grid: ViewGrid) -> None:
 def _monitor(num_frames: int, num_steps: int) -> HostMonitor:
     """Return a monitor that counts the encoding or decoding of a frame as one of its diffusion steps."""
     return HostMonitor(
-        _preview_image, preview_seconds=PREVIEW_SECONDS, preview_size=PREVIEW_SIZE,
-        encode=num_frames, denoise=num_frames * num_steps, decode=num_frames,
-    )  # fmt: skip
+        _preview_image,
+        preview_seconds=PREVIEW_SECONDS,
+        preview_size=PREVIEW_SIZE,
+        encode=num_frames,
+        denoise=num_frames * num_steps,
+        decode=num_frames,
+    )
 
 
 def _preview_image(image: torch.Tensor) -> Any:

@@ -124,11 +124,19 @@ class STAG4DOptimize(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, views: ViewSet, preset: PresetWidget, steps: int, size: int, seed: int,
-        guidance: GuidanceModel | None = None, densification: DensificationConfig | None = None,
-        scene: GaussianModel4D | None = None, splat: Types.SPLAT | None = None,
-        guidance_weight: float = 0.0, guidance_anchors: AnchorsWidget = "sectors",
-    ) -> io.NodeOutput:  # fmt: skip
+        cls,
+        views: ViewSet,
+        preset: PresetWidget,
+        steps: int,
+        size: int,
+        seed: int,
+        guidance: GuidanceModel | None = None,
+        densification: DensificationConfig | None = None,
+        scene: GaussianModel4D | None = None,
+        splat: Types.SPLAT | None = None,
+        guidance_weight: float = 0.0,
+        guidance_anchors: AnchorsWidget = "sectors",
+    ) -> io.NodeOutput:
         # ComfyUI runs nodes in inference mode, whose tensors cannot be differentiated.
         with torch.inference_mode(False), torch.enable_grad():
             device = _device()
@@ -141,10 +149,14 @@ class STAG4DOptimize(io.ComfyNode):
             with closing(LivePreview(hidden.prompt, hidden.unique_id, hidden.extra_pnginfo)) as live:
                 monitor = _monitor(views, config.steps, device, live, has_guidance=guidance is not None)
                 model, report = fit(
-                    views, config, start=start, checkpoint=CheckpointFolder(temp_folder()),
+                    views,
+                    config,
+                    start=start,
+                    checkpoint=CheckpointFolder(temp_folder()),
                     make_denoiser=None if guidance is None else guidance.denoiser_maker(seed, WORK_BYTES),
-                    device=device, monitor=monitor,
-                )  # fmt: skip
+                    device=device,
+                    monitor=monitor,
+                )
             _pass_on_cancel(monitor, is_finished=report.steps == config.steps)
             return io.NodeOutput(model)
 

@@ -82,9 +82,15 @@ class STAG4DPrepareFrames(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, images: torch.Tensor, num_frames: int, size: int, margin: float, invert_mask: bool,
-        mask: torch.Tensor | None = None, fps: float = 8.0,
-    ) -> io.NodeOutput:  # fmt: skip
+        cls,
+        images: torch.Tensor,
+        num_frames: int,
+        size: int,
+        margin: float,
+        invert_mask: bool,
+        mask: torch.Tensor | None = None,
+        fps: float = 8.0,
+    ) -> io.NodeOutput:
         if mask is not None and len(mask) != len(images):
             raise ValueError(
                 f"mask: {len(mask)} masks for {len(images)} images; expected one per image, from Remove "
@@ -94,7 +100,11 @@ class STAG4DPrepareFrames(io.ComfyNode):
         count = min(num_frames or len(images), len(images))
         require_memory(f"{count} frames of {size}x{size}", count * size**2 * PIXEL_BYTES)
         frames, frame_alphas = prepare_frames(
-            images, alphas, num_frames=num_frames, size=size, margin=margin,
+            images,
+            alphas,
+            num_frames=num_frames,
+            size=size,
+            margin=margin,
             monitor=HostMonitor(crop=2 * count),
-        )  # fmt: skip
+        )
         return io.NodeOutput(frames, frame_alphas, subsampled_fps(fps, len(images), count))

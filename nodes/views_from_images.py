@@ -86,10 +86,18 @@ class STAG4DViewsFromImages(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, reference: torch.Tensor, views: torch.Tensor, azimuths: str, elevations: str, fovy: float,
-        radius: float, fps: float, input_elevation: float, reference_mask: torch.Tensor | None = None,
+        cls,
+        reference: torch.Tensor,
+        views: torch.Tensor,
+        azimuths: str,
+        elevations: str,
+        fovy: float,
+        radius: float,
+        fps: float,
+        input_elevation: float,
+        reference_mask: torch.Tensor | None = None,
         views_mask: torch.Tensor | None = None,
-    ) -> io.NodeOutput:  # fmt: skip
+    ) -> io.NodeOutput:
         angles = view_angles(azimuths, elevations)
         lead = len(reference), len(angles)  # F, V
         if len(views) != lead[0] * lead[1]:

@@ -16,9 +16,24 @@ SOURCES = sorted((ROOT / "stag4d").rglob("*.py"))
 NODES = sorted((ROOT / "nodes").rglob("*.py"))
 
 EVERYTHING = {
-    "atomic", "progress", "resume", "geometry", "types", "matting", "diffusion", "data", "scene",
-    "rendering", "optimization", "export", "evaluation", "toys", "weights", "pipeline", "cli",
-}  # fmt: skip
+    "atomic",
+    "progress",
+    "resume",
+    "geometry",
+    "types",
+    "matting",
+    "diffusion",
+    "data",
+    "scene",
+    "rendering",
+    "optimization",
+    "export",
+    "evaluation",
+    "toys",
+    "weights",
+    "pipeline",
+    "cli",
+}
 MAY_IMPORT = {
     "atomic": set(),
     "progress": set(),

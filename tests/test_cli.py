@@ -34,13 +34,22 @@ ROOT = Path(__file__).parents[1]
 OPTIONS = {
     "demo": ["--out", "--preset", "--steps", "--size", "--seed"],
     "fit": [
-        "--out", "--preset", "--steps", "--size", "--seed", "--guidance-model", "--guidance-weight",
-        "--guidance-anchors", "--fps", "--hold-out-view", "--resume",
+        "--out",
+        "--preset",
+        "--steps",
+        "--size",
+        "--seed",
+        "--guidance-model",
+        "--guidance-weight",
+        "--guidance-anchors",
+        "--fps",
+        "--hold-out-view",
+        "--resume",
     ],
     "render": ["--out", "--views", "--frames", "--size"],
     "export": ["--out", "--format", "--frames", "--precision", "--size", "--bullet-time"],
     "evaluate": ["--truth"],
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +106,11 @@ def test_help_lists_the_commands(capsys):
 
 def test_a_fit_writes_a_scene_a_page_a_turntable_and_a_report(fitted):
     assert {path.name for path in fitted.iterdir()} == {
-        "scene.safetensors", "scene.html", "turntable.mp4", "report.json"
-    }  # fmt: skip
+        "scene.safetensors",
+        "scene.html",
+        "turntable.mp4",
+        "report.json",
+    }
     model = load_scene(fitted / "scene.safetensors")
     assert (model.info.num_frames, model.info.fps) == (3, 12)
     report = json.loads((fitted / "report.json").read_text())
@@ -114,9 +126,7 @@ def test_a_fit_writes_a_scene_a_page_a_turntable_and_a_report(fitted):
 def test_results_go_to_stdout_as_json_and_progress_to_stderr(quick, views, tmp_path, capsys):
     assert main(["fit", str(views), "-o", str(tmp_path), "--steps", "20"]) == 0
     captured = capsys.readouterr()
-    assert json.loads(captured.out) == {
-        "scene": str(tmp_path / "scene.safetensors"), "num_gaussians": 100
-    }  # fmt: skip
+    assert json.loads(captured.out) == {"scene": str(tmp_path / "scene.safetensors"), "num_gaussians": 100}
     assert re.search(r"20/20 \[\d\d:\d\d<\d\d:\d\d", captured.err)  # elapsed and remaining time
     assert re.search(r"loss \d\.\d+, 100 Gaussians\]", captured.err)
 
@@ -145,8 +155,9 @@ def test_renders_are_named_by_view_and_frame(fitted, tmp_path, capsys, spelling)
     assert json.loads(captured.out) == {"folder": str(tmp_path / "r"), "views": 2, "frames": 2, "size": 32}
     assert re.search(r"render: 100%.* 2/2 ", captured.err)
     assert {path.name for path in (tmp_path / "r").iterdir()} == {
-        "views.json", *(f"view{view}_frame{frame:04d}.png" for view in (0, 1) for frame in (0, 2))
-    }  # fmt: skip
+        "views.json",
+        *(f"view{view}_frame{frame:04d}.png" for view in (0, 1) for frame in (0, 2)),
+    }
     document = json.loads((tmp_path / "r" / "views.json").read_text())
     assert [(view["azimuth"], view["elevation"]) for view in document["views"]] == [(-75, 0), (10, -20)]
     with Image.open(tmp_path / "r" / "view1_frame0002.png") as image:
@@ -215,8 +226,14 @@ def test_the_demo_needs_no_input_files(quick, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(cli.whole.pipeline, "demo", small_demo)
     assert main(["demo", "-o", str(tmp_path), "--steps", "3"]) == 0
     assert result_of(capsys).keys() == {
-        "scene", "views_flicker", "psnr", "ssim", "iou", "flicker", "per_view"
-    }  # fmt: skip
+        "scene",
+        "views_flicker",
+        "psnr",
+        "ssim",
+        "iou",
+        "flicker",
+        "per_view",
+    }
     assert (tmp_path / "unseen_views.png").exists()
 
 
@@ -230,8 +247,12 @@ def test_an_interrupted_fit_writes_its_scene_and_resumes_to_the_uninterrupted_on
         assert main([*command, str(tmp_path / "out")]) == 130
     assert "interrupting after the current step; press Ctrl-C again" in capsys.readouterr().err
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "scene.safetensors", "scene.html", "turntable.mp4", "report.json", "checkpoint.safetensors"
-    }  # fmt: skip
+        "scene.safetensors",
+        "scene.html",
+        "turntable.mp4",
+        "report.json",
+        "checkpoint.safetensors",
+    }
     assert json.loads((tmp_path / "out" / "report.json").read_text())["steps"] == 10
     whole = (tmp_path / "whole" / "scene.safetensors").read_bytes()
     assert (tmp_path / "out" / "scene.safetensors").read_bytes() != whole
@@ -267,13 +288,25 @@ def test_sigint_ends_a_real_process_with_130_and_a_scene_to_resume(tmp_path, mon
     write_views(tmp_path / "views", frames_only)
     num_steps = 1_000_000  # the fit cannot end before the signal arrives
     words = [
-        "fit", str(tmp_path / "views"), "-o", str(tmp_path), "--preset", "fast", "--size", "16",
-        "--steps", str(num_steps),
-    ]  # fmt: skip
+        "fit",
+        str(tmp_path / "views"),
+        "-o",
+        str(tmp_path),
+        "--preset",
+        "fast",
+        "--size",
+        "16",
+        "--steps",
+        str(num_steps),
+    ]
     process = subprocess.Popen(
-        [sys.executable, "-m", "stag4d", *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+        [sys.executable, "-m", "stag4d", *words],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     try:
         begins = f"preset fast: {num_steps} steps on 3 frames and 0 posed views"
         assert any(line.startswith(begins) for line in iter(process.stderr.readline, ""))

@@ -92,8 +92,28 @@ def test_ctrl_c_during_the_last_unit_interrupts():
 
 def test_a_value_with_a_minus_is_joined_to_its_option():
     words = [
-        "render", "-5", "--views", "-75,0", "-o", "-1", "--frames", "-.5", "--resume=1", "-2", "--", "-3"
-    ]  # fmt: skip
+        "render",
+        "-5",
+        "--views",
+        "-75,0",
+        "-o",
+        "-1",
+        "--frames",
+        "-.5",
+        "--resume=1",
+        "-2",
+        "--",
+        "-3",
+    ]
     assert join_negative_values(words) == [
-        "render", "-5", "--views=-75,0", "-o", "-1", "--frames=-.5", "--resume=1", "-2", "--", "-3"
-    ]  # fmt: skip
+        "render",
+        "-5",
+        "--views=-75,0",
+        "-o",
+        "-1",
+        "--frames=-.5",
+        "--resume=1",
+        "-2",
+        "--",
+        "-3",
+    ]

@@ -63,11 +63,13 @@ def test_a_path_without_the_suffix_is_a_folder_with_one_file_per_frame(export, t
     folder = tmp_path / "cat.v2"
     assert export("-o", folder, "--format", file_format) == {"folder": str(folder), "files": 3}
     assert export("-o", folder, "--format", file_format, "--frames", "2,0") == {
-        "folder": str(folder), "files": 2
-    }  # fmt: skip
+        "folder": str(folder),
+        "files": 2,
+    }
     assert sorted(entry.name for entry in folder.iterdir()) == [
-        f"frame_0000.{file_format}", f"frame_0002.{file_format}"
-    ]  # fmt: skip
+        f"frame_0000.{file_format}",
+        f"frame_0002.{file_format}",
+    ]
 
 
 def test_an_spz_file_holds_one_frame_in_the_coordinates_of_the_format(scene, export, tmp_path):

@@ -30,10 +30,27 @@ from tiny_models import TILE, make_guidance_folder, make_multiview_folder
 
 QUICK = ["--steps", "2", "--size", "16"]
 OPTIONS = [
-    "--out", "--model", "--frames", "--margin", "--fps", "--input-elevation", "--size", "--rig", "--steps",
-    "--guidance-scale", "--seed", "--anchor-frame", "--anchor-strength", "--previous-strength",
-    "--separate-noise", "--share-reference-noise", "--batch-size", "--dtype", "--mattes", "--resume",
-]  # fmt: skip
+    "--out",
+    "--model",
+    "--frames",
+    "--margin",
+    "--fps",
+    "--input-elevation",
+    "--size",
+    "--rig",
+    "--steps",
+    "--guidance-scale",
+    "--seed",
+    "--anchor-frame",
+    "--anchor-strength",
+    "--previous-strength",
+    "--separate-noise",
+    "--share-reference-noise",
+    "--batch-size",
+    "--dtype",
+    "--mattes",
+    "--resume",
+]
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +104,10 @@ def test_views_of_a_folder_of_images(model, clip, tmp_path, capsys):
     captured = capsys.readouterr()
     result = json.loads(captured.out)
     assert {key: result[key] for key in ("folder", "frames", "views")} == {
-        "folder": str(out), "frames": 3, "views": 6
-    }  # fmt: skip
+        "folder": str(out),
+        "frames": 3,
+        "views": 6,
+    }
     assert math.isfinite(result["flicker"])
     for stage, total in (("encode", 3), ("denoise", 3 * 2), ("decode", 3)):
         assert re.search(rf"{stage}: 100%.* {total}/{total} ", captured.err), stage

@@ -207,7 +207,7 @@ def test_a_preset_that_needs_guidance_is_refused_without_a_guidance_model(refuse
         (["fit", "views", "-o", "out", "--frobnicate"], "unrecognized arguments: --frobnicate"),
         (["export", "s", "-o", "o", "--format", "obj"], "argument --format: invalid choice: 'obj'"),
     ],
-)  # fmt: skip
+)
 def test_malformed_command_lines_are_refused(refuses, words, expected):
     assert expected in refuses(*words)
 
@@ -387,8 +387,9 @@ def test_a_diverging_fit_keeps_the_existing_scene(refuses, views, tmp_path, monk
     line = refuses("fit", views, "-o", tmp_path, progress=True)
     assert line.startswith("stag4d fit: step 10: means are no longer finite")
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
-        "scene.safetensors": "precious", "report.json": "precious"
-    }  # fmt: skip
+        "scene.safetensors": "precious",
+        "report.json": "precious",
+    }
 
 
 @pytest.mark.parametrize("damage", [truncate, lambda path: path.write_bytes(b"?" * 999)])
@@ -403,8 +404,12 @@ def test_a_damaged_checkpoint_is_refused(quick, refuses, views, tmp_path, damage
 def test_a_real_process_prints_one_line(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "stag4d", "fit", str(tmp_path / "nowhere"), "-o", str(tmp_path / "out")],
-        cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith("stag4d fit: views: ")

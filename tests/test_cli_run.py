@@ -20,10 +20,23 @@ from tiny_models import TILE, make_guidance_folder, make_multiview_folder
 
 OUTPUTS = {"scene.safetensors", "scene.html", "turntable.mp4", "report.json", "views"}
 OPTIONS = {
-    "--out", "--multiview-model", "--guidance-model", "--frames", "--margin", "--fps", "--input-elevation",
-    "--view-steps", "--preset", "--steps", "--size", "--seed", "--guidance-weight", "--guidance-anchors",
-    "--resume", "--help",
-}  # fmt: skip
+    "--out",
+    "--multiview-model",
+    "--guidance-model",
+    "--frames",
+    "--margin",
+    "--fps",
+    "--input-elevation",
+    "--view-steps",
+    "--preset",
+    "--steps",
+    "--size",
+    "--seed",
+    "--guidance-weight",
+    "--guidance-anchors",
+    "--resume",
+    "--help",
+}
 
 
 @pytest.fixture(scope="module")

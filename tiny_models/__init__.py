@@ -49,24 +49,41 @@ def make_multiview_folder(
     """
     torch.manual_seed(seed)
     unet = UNet2DConditionModel(
-        sample_size=8, in_channels=4, out_channels=4, layers_per_block=1, block_out_channels=(8, 16),
-        norm_num_groups=4, cross_attention_dim=WIDTH, attention_head_dim=(2, 4), use_linear_projection=True,
+        sample_size=8,
+        in_channels=4,
+        out_channels=4,
+        layers_per_block=1,
+        block_out_channels=(8, 16),
+        norm_num_groups=4,
+        cross_attention_dim=WIDTH,
+        attention_head_dim=(2, 4),
+        use_linear_projection=True,
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-    )  # fmt: skip
+    )
     vae = _vae()
     text = CLIPTextModel(
         CLIPTextConfig(
-            vocab_size=4, hidden_size=WIDTH, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
-            max_position_embeddings=NUM_TOKENS, bos_token_id=0, eos_token_id=1, pad_token_id=1,
+            vocab_size=4,
+            hidden_size=WIDTH,
+            intermediate_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            max_position_embeddings=NUM_TOKENS,
+            bos_token_id=0,
+            eos_token_id=1,
+            pad_token_id=1,
         )
-    )  # fmt: skip
+    )
     vision = _vision()
     modules = {"unet": unet, "vae": vae, "text_encoder": text, "vision_encoder": vision}
     _save_modules(folder, modules, half, safe)
     EulerAncestralDiscreteScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="linear", prediction_type="v_prediction",
-    ).save_pretrained(folder / "scheduler")  # fmt: skip
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="linear",
+        prediction_type="v_prediction",
+    ).save_pretrained(folder / "scheduler")
     _write(folder / "feature_extractor_clip" / "preprocessor_config.json", _preparation(28, 0.45, 0.27))
     _write(folder / "feature_extractor_vae" / "preprocessor_config.json", _preparation(24, 0.5, 0.8))
     _write_tokenizer(folder / "tokenizer")
@@ -94,11 +111,17 @@ def make_guidance_folder(folder: Path, *, seed: int = 0, half: bool = False, saf
     """
     torch.manual_seed(seed)
     unet = UNet2DConditionModel(
-        sample_size=8, in_channels=8, out_channels=4, layers_per_block=1, block_out_channels=(8, 16),
-        norm_num_groups=4, cross_attention_dim=WIDTH, attention_head_dim=2,
+        sample_size=8,
+        in_channels=8,
+        out_channels=4,
+        layers_per_block=1,
+        block_out_channels=(8, 16),
+        norm_num_groups=4,
+        cross_attention_dim=WIDTH,
+        attention_head_dim=2,
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-    )  # fmt: skip
+    )
     modules = {
         "unet": unet,
         "vae": _vae(),
@@ -119,18 +142,27 @@ def make_guidance_folder(folder: Path, *, seed: int = 0, half: bool = False, saf
 
 def _vae() -> AutoencoderKL:
     return AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
-        block_out_channels=(8, 8), latent_channels=4, norm_num_groups=4, scaling_factor=0.18215,
-    )  # fmt: skip
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        block_out_channels=(8, 8),
+        latent_channels=4,
+        norm_num_groups=4,
+        scaling_factor=0.18215,
+    )
 
 
 def _vision() -> CLIPVisionModelWithProjection:
     return CLIPVisionModelWithProjection(
         CLIPVisionConfig(
-            hidden_size=WIDTH, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
-            image_size=28, patch_size=14, projection_dim=WIDTH,
+            hidden_size=WIDTH,
+            intermediate_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            image_size=28,
+            patch_size=14,
+            projection_dim=WIDTH,
         )
-    )  # fmt: skip
+    )
 
 
 def _save_modules(folder: Path, modules: dict[str, Any], half: bool, safe: bool) -> None:
@@ -148,11 +180,19 @@ def _save_modules(folder: Path, modules: dict[str, Any], half: bool, safe: bool)
 def _preparation(size: int, mean: float, std: float) -> dict[str, Any]:
     return {
         "crop_size": {"height": size, "width": size},
-        "do_center_crop": True, "do_convert_rgb": True, "do_normalize": True, "do_rescale": True,
-        "do_resize": True, "feature_extractor_type": "CLIPFeatureExtractor",
-        "image_mean": [mean] * 3, "image_processor_type": "CLIPImageProcessor", "image_std": [std] * 3,
-        "resample": 3, "rescale_factor": 1 / 255, "size": {"shortest_edge": size},
-    }  # fmt: skip
+        "do_center_crop": True,
+        "do_convert_rgb": True,
+        "do_normalize": True,
+        "do_rescale": True,
+        "do_resize": True,
+        "feature_extractor_type": "CLIPFeatureExtractor",
+        "image_mean": [mean] * 3,
+        "image_processor_type": "CLIPImageProcessor",
+        "image_std": [std] * 3,
+        "resample": 3,
+        "rescale_factor": 1 / 255,
+        "size": {"shortest_edge": size},
+    }
 
 
 def _write_tokenizer(folder: Path) -> None:

@@ -47,11 +47,16 @@ CONSTANT = 512.0  # value of the channels that make group normalization a consta
 def make_autoencoder() -> AutoencoderKL:
     """Return an untrained autoencoder: images [B, 3, 64, 64] to latents [B, 24, 8, 8]."""
     return AutoencoderKL(
-        sample_size=64, block_out_channels=WIDTHS, layers_per_block=1, latent_channels=CHANNELS,
-        norm_num_groups=NUM_GROUPS, down_block_types=("DownEncoderBlock2D",) * len(WIDTHS),
-        up_block_types=("UpDecoderBlock2D",) * len(WIDTHS), mid_block_add_attention=False,
+        sample_size=64,
+        block_out_channels=WIDTHS,
+        layers_per_block=1,
+        latent_channels=CHANNELS,
+        norm_num_groups=NUM_GROUPS,
+        down_block_types=("DownEncoderBlock2D",) * len(WIDTHS),
+        up_block_types=("UpDecoderBlock2D",) * len(WIDTHS),
+        mid_block_add_attention=False,
         scaling_factor=1 / LATENT_RMS,
-    )  # fmt: skip
+    )
 
 
 def basis_of(toys: Toys) -> Tensor:

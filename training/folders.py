@@ -60,11 +60,19 @@ def write_index(folder: Path, pipeline: str, parts: Mapping[str, tuple[str, str]
 def write_image_processor(folder: Path) -> None:
     """Write the config of an image processor that only resizes and normalizes."""
     settings = {
-        "crop_size": {"height": SIZE, "width": SIZE}, "do_center_crop": True, "do_convert_rgb": True,
-        "do_normalize": True, "do_rescale": True, "do_resize": True, "image_mean": [_MEAN] * 3,
-        "image_processor_type": "CLIPImageProcessor", "image_std": [_STD] * 3, "resample": 3,
-        "rescale_factor": 1 / 255, "size": {"shortest_edge": SIZE},
-    }  # fmt: skip
+        "crop_size": {"height": SIZE, "width": SIZE},
+        "do_center_crop": True,
+        "do_convert_rgb": True,
+        "do_normalize": True,
+        "do_rescale": True,
+        "do_resize": True,
+        "image_mean": [_MEAN] * 3,
+        "image_processor_type": "CLIPImageProcessor",
+        "image_std": [_STD] * 3,
+        "resample": 3,
+        "rescale_factor": 1 / 255,
+        "size": {"shortest_edge": SIZE},
+    }
     write_json(folder / "preprocessor_config.json", settings)
 
 

@@ -85,12 +85,18 @@ class Learner(nn.Module):
     def __init__(self, image_encoder: CLIPVisionModelWithProjection) -> None:
         super().__init__()
         self.unet = UNet2DConditionModel(
-            sample_size=8, in_channels=2 * CHANNELS, out_channels=CHANNELS, layers_per_block=1,
-            block_out_channels=(40, 64), attention_head_dim=(2, 2), norm_num_groups=4,
-            cross_attention_dim=WIDTH, **CONDITION_EVERY_RESNET,
+            sample_size=8,
+            in_channels=2 * CHANNELS,
+            out_channels=CHANNELS,
+            layers_per_block=1,
+            block_out_channels=(40, 64),
+            attention_head_dim=(2, 2),
+            norm_num_groups=4,
+            cross_attention_dim=WIDTH,
+            **CONDITION_EVERY_RESNET,
             down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
             up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
-        )  # fmt: skip
+        )
         self.unet.set_attn_processor(AttnProcessor())  # on CPUs, the fused kernel's backward pass is slow
         self.image_encoder = image_encoder.requires_grad_(False)
         self.clip_camera_projection = CameraProjection(WIDTH)
@@ -177,9 +183,7 @@ def sample_examples(
         anchor_camera(pose, RIG, GUIDANCE, is_reference)
         for pose, is_reference in zip(poses, uses_reference.tolist(), strict=True)
     ]
-    numbers = [
-        pose_numbers(RIG[camera], pose) for camera, pose in zip(condition_cameras, poses, strict=True)
-    ]
+    numbers = [pose_numbers(RIG[camera], pose) for camera, pose in zip(condition_cameras, poses, strict=True)]
     cameras = torch.stack([torch.tensor(condition_cameras), target_cameras])  # [2, B]
     chosen = toys.images[torch.stack([rows, rows]), cameras]
     images = recolored(chosen.transpose(0, 1), generator)  # [B, 2, S, S, 4]

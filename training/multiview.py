@@ -151,11 +151,19 @@ def make_unet() -> UNet2DConditionModel:
     Attention is not fused: on CPUs, the backward pass of the fused kernel is slower.
     """
     unet = UNet2DConditionModel(
-        sample_size=(24, 16), in_channels=CHANNELS, out_channels=CHANNELS, layers_per_block=1,
-        block_out_channels=(48, 96, 96), attention_head_dim=(1, 6, 6), norm_num_groups=4,
-        cross_attention_dim=WIDTH, use_linear_projection=True, **CONDITION_EVERY_RESNET,
-        down_block_types=("CrossAttnDownBlock2D",) * 3, up_block_types=("CrossAttnUpBlock2D",) * 3,
-    )  # fmt: skip
+        sample_size=(24, 16),
+        in_channels=CHANNELS,
+        out_channels=CHANNELS,
+        layers_per_block=1,
+        block_out_channels=(48, 96, 96),
+        attention_head_dim=(1, 6, 6),
+        norm_num_groups=4,
+        cross_attention_dim=WIDTH,
+        use_linear_projection=True,
+        **CONDITION_EVERY_RESNET,
+        down_block_types=("CrossAttnDownBlock2D",) * 3,
+        up_block_types=("CrossAttnUpBlock2D",) * 3,
+    )
     install_reference_attention(unet, AttnProcessor())
     return unet
 
@@ -194,10 +202,17 @@ def make_text_encoder() -> CLIPTextModel:
     """Return an untrained text encoder with a vocabulary of four tokens."""
     return CLIPTextModel(
         CLIPTextConfig(
-            vocab_size=4, hidden_size=WIDTH, intermediate_size=64, num_hidden_layers=1, num_attention_heads=4,
-            max_position_embeddings=NUM_TOKENS, bos_token_id=0, eos_token_id=1, pad_token_id=1,
+            vocab_size=4,
+            hidden_size=WIDTH,
+            intermediate_size=64,
+            num_hidden_layers=1,
+            num_attention_heads=4,
+            max_position_embeddings=NUM_TOKENS,
+            bos_token_id=0,
+            eos_token_id=1,
+            pad_token_id=1,
         )
-    )  # fmt: skip
+    )
 
 
 def make_scheduler() -> EulerAncestralDiscreteScheduler:
@@ -220,9 +235,12 @@ def write_folder(folder: Path, learner: Learner, vae: AutoencoderKL, text_encode
     write_tokenizer(folder / "tokenizer", NUM_TOKENS)
     scales = {"latent_scale": 1.0, "latent_shift": 0.0, "image_scale": 1.0}
     write_index(
-        folder, "Zero123PlusPipeline", PARTS, ramping_coefficients=RAMP,
+        folder,
+        "Zero123PlusPipeline",
+        PARTS,
+        ramping_coefficients=RAMP,
         stag4d={"tile_size": SIZE, "rig": "v1.1", **scales, "sampling": SAMPLING},
-    )  # fmt: skip
+    )
 
 
 def write_view_sheet(folder: Path, toys: Toys, path: Path) -> None:

@@ -65,11 +65,17 @@ class OutlineModel(nn.Module):
         super().__init__()
         self.encoder = CLIPVisionModelWithProjection(
             CLIPVisionConfig(
-                hidden_size=144, intermediate_size=432, num_hidden_layers=5, num_attention_heads=4,
-                image_size=SIZE, patch_size=8, projection_dim=WIDTH, hidden_act="gelu",
+                hidden_size=144,
+                intermediate_size=432,
+                num_hidden_layers=5,
+                num_attention_heads=4,
+                image_size=SIZE,
+                patch_size=8,
+                projection_dim=WIDTH,
+                hidden_act="gelu",
                 attn_implementation="eager",  # the fused kernel's backward pass is slow on CPUs
             )
-        )  # fmt: skip
+        )
         self.layer = nn.Linear(WIDTH, CHANNELS * math.prod(COARSE) + math.prod(COARSE_ALPHAS))
 
     def loss(self, examples: Examples) -> Tensor:
@@ -92,8 +98,9 @@ def outline_loss(
         alpha_cells: Rows and columns of the coarse alphas.
     """
     targets = [
-        adaptive_avg_pool2d(latents, cells).flatten(1), adaptive_avg_pool2d(alphas, alpha_cells).flatten(1)
-    ]  # fmt: skip
+        adaptive_avg_pool2d(latents, cells).flatten(1),
+        adaptive_avg_pool2d(alphas, alpha_cells).flatten(1),
+    ]
     parts = predicted.split([target.shape[1] for target in targets], dim=1)
     return mse_loss(parts[0], targets[0]) + ALPHA_WEIGHT * mse_loss(parts[1], targets[1])
 

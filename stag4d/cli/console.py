@@ -74,9 +74,13 @@ class ConsoleMonitor:
             self._stage = stage
             # A resumed stage begins in the middle: its rate is that of the units from here on.
             self._bar = tqdm(
-                total=total, initial=done, unit=_UNITS.get(stage, "frame"), desc=stage, file=sys.stderr,
+                total=total,
+                initial=done,
+                unit=_UNITS.get(stage, "frame"),
+                desc=stage,
+                file=sys.stderr,
                 dynamic_ncols=True,
-            )  # fmt: skip
+            )
         if note:
             self._bar.set_postfix_str(note, refresh=False)
         self._bar.update(done - self._bar.n)

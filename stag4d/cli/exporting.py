@@ -21,9 +21,11 @@ def add_export(commands: Any) -> None:
     command = add_command(commands, "export", _export, "write a scene in a format that other programs open")
     command.add_argument("scene", help="scene.safetensors")
     command.add_argument(
-        "-o", "--out", required=True,
+        "-o",
+        "--out",
+        required=True,
         help="file to write; for ply and spz with another suffix, a folder with one file per frame",
-    )  # fmt: skip
+    )
     command.add_argument(
         "--format",
         choices=tuple(_FORMATS),

@@ -13,34 +13,40 @@ from .options import device
 def add_fit_options(command: argparse.ArgumentParser) -> None:
     """Add the options of a fit."""
     command.add_argument(
-        "--preset", choices=get_args(PresetName),
+        "--preset",
+        choices=get_args(PresetName),
         help="fast: previews; quality: slower, a little better; paper: the published settings, needs a "
         "guidance model (default: quality on CUDA with gsplat, else fast)",
-    )  # fmt: skip
+    )
     command.add_argument("--steps", type=int, help="optimization steps (default: the preset's)")
     command.add_argument(
-        "--size", type=int,
+        "--size",
+        type=int,
         help="render size, pixels; at most the larger of frame and view size (default: the preset's)",
-    )  # fmt: skip
+    )
     command.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
 
 
 def add_guidance_options(command: argparse.ArgumentParser) -> None:
     """Add the options of score distillation."""
     command.add_argument(
-        "--guidance-model", metavar="DIR",
+        "--guidance-model",
+        metavar="DIR",
         help="folder of a Zero123 model, or bundled/NAME, one that ships with the package; it supervises "
         "random novel views by score distillation (default: none)",
-    )  # fmt: skip
+    )
     command.add_argument(
-        "--guidance-weight", type=float, metavar="W",
+        "--guidance-weight",
+        type=float,
+        metavar="W",
         help="weight of the score distillation loss (default: the preset's)",
     )
     command.add_argument(
-        "--guidance-anchors", choices=("sectors", "nearest", "reference"),
+        "--guidance-anchors",
+        choices=("sectors", "nearest", "reference"),
         help="conditioning image: the frame or the view in the same sector of azimuth, as published; the "
         "image nearest by angle; or the frame alone (default: sectors)",
-    )  # fmt: skip
+    )
 
 
 def fit_config(options: argparse.Namespace) -> OptimizationConfig:

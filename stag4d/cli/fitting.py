@@ -27,14 +27,14 @@ def add_fitting(commands: Any) -> None:
         "views", help="view folder: ref/{f}_rgba.png, zero123/{f}_rgba/{v}.png, optional views.json"
     )
     command.add_argument(
-        "-o", "--out", required=True,
+        "-o",
+        "--out",
+        required=True,
         help="folder for scene.safetensors, scene.html, turntable.mp4 and report.json",
-    )  # fmt: skip
+    )
     add_fit_options(command)
     add_guidance_options(command)
-    command.add_argument(
-        "--fps", type=float, help="frames per second (default: that of views.json, else 8)"
-    )
+    command.add_argument("--fps", type=float, help="frames per second (default: that of views.json, else 8)")
     command.add_argument(
         "--hold-out-view", type=int, metavar="K", help="exclude posed view K from the fit and evaluate on it"
     )
@@ -97,9 +97,7 @@ def finish_checkpoint(checkpoint: Path, report: pipeline.Report, config: Optimiz
     return is_done
 
 
-def _denoiser_maker(
-    options: argparse.Namespace, config: OptimizationConfig
-) -> pipeline.DenoiserMaker | None:
+def _denoiser_maker(options: argparse.Namespace, config: OptimizationConfig) -> pipeline.DenoiserMaker | None:
     """Return the function that prepares the guidance model; None if the options name no model."""
     if options.guidance_model is None:
         return None

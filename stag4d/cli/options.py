@@ -32,22 +32,27 @@ def add_command(
 
 def add_clip_options(command: argparse.ArgumentParser) -> None:
     """Add the input video and its options."""
+    command.add_argument("clip", help="video file or folder of images, with alpha or a plain background")
     command.add_argument(
-        "clip", help="video file or folder of images, with alpha or a plain background"
+        "--frames",
+        type=int,
+        default=32,
+        help="number of frames to keep, evenly spaced; 0: all (default: %(default)s)",
     )
     command.add_argument(
-        "--frames", type=int, default=32,
-        help="number of frames to keep, evenly spaced; 0: all (default: %(default)s)",
-    )  # fmt: skip
-    command.add_argument(
-        "--margin", type=float, default=0.1,
+        "--margin",
+        type=float,
+        default=0.1,
         help="free space on each side of the object's motion, as a share of the frame (default: %(default)s)",
-    )  # fmt: skip
+    )
     command.add_argument("--fps", type=float, help="frames per second (default: the video's; 8 for a folder)")
     command.add_argument(
-        "--input-elevation", type=float, default=0.0, metavar="DEGREES",
+        "--input-elevation",
+        type=float,
+        default=0.0,
+        metavar="DEGREES",
         help="elevation of the input camera, positive above the object (default: %(default)s)",
-    )  # fmt: skip
+    )
 
 
 def read_input(

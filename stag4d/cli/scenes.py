@@ -20,9 +20,12 @@ def add_scenes(commands: Any) -> None:
     command.add_argument("scene", help="scene.safetensors")
     command.add_argument("-o", "--out", required=True, help="folder for view{v}_frame{f}.png and views.json")
     command.add_argument(
-        "--views", type=_view_angles, required=True, metavar="AZ,EL;AZ,EL",
+        "--views",
+        type=_view_angles,
+        required=True,
+        metavar="AZ,EL;AZ,EL",
         help="azimuth (0: input camera) and elevation (positive: above) of each view, degrees",
-    )  # fmt: skip
+    )
     command.add_argument("--frames", default="all", help="'all' or frame numbers: 0,5,10 (default: all)")
     command.add_argument("--size", type=int, help="image size, pixels (default: that of the fit)")
 

@@ -39,45 +39,51 @@ def add_views(commands: Any) -> None:
         help="view folder to write, for `stag4d fit`, with the contact sheet views.png",
     )
     command.add_argument(
-        "--model", required=True,
+        "--model",
+        required=True,
         help="folder of a Zero123++ model as published, or bundled/NAME, one that ships with the package",
-    )  # fmt: skip
+    )
     add_clip_options(command)
     command.add_argument(
         "--size", type=int, default=512, help="size of the prepared frames, pixels (default: %(default)s)"
     )
     command.add_argument(
-        "--rig", choices=("v1.1", "v1.2"),
+        "--rig",
+        choices=("v1.1", "v1.2"),
         help="camera rig of the model (default: from model_index.json or the folder's name, else v1.1)",
-    )  # fmt: skip
-    command.add_argument(
-        "--steps", type=int, help="diffusion steps (default: the model's own, else 75)"
     )
+    command.add_argument("--steps", type=int, help="diffusion steps (default: the model's own, else 75)")
     command.add_argument(
-        "--guidance-scale", type=float,
+        "--guidance-scale",
+        type=float,
         help="scale of classifier-free guidance; 0: unconditional, 1: conditional branch only, half the time "
         "(default: the model's own, else 4)",
-    )  # fmt: skip
+    )
     command.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
     command.add_argument(
         "--anchor-frame", type=int, default=0, help="frame that all others attend to (default: %(default)s)"
     )
     command.add_argument(
-        "--anchor-strength", type=float, default=0.5,
+        "--anchor-strength",
+        type=float,
+        default=0.5,
         help="weight of the anchor frame's keys and values in self-attention; 0: independent frames, 1: the "
         "anchor's only (default: %(default)s)",
-    )  # fmt: skip
+    )
     command.add_argument(
-        "--previous-strength", type=float, default=0.0,
+        "--previous-strength",
+        type=float,
+        default=0.0,
         help="weight of the previous frame's keys and values, as a second anchor (default: %(default)s)",
-    )  # fmt: skip
+    )
     command.add_argument(
         "--separate-noise", action="store_true", help="independent noise for every frame; more flicker"
     )
     command.add_argument(
-        "--share-reference-noise", action="store_true",
+        "--share-reference-noise",
+        action="store_true",
         help="the same noise on every frame's reference latents; less flicker between similar frames",
-    )  # fmt: skip
+    )
     command.add_argument("--batch-size", type=int, help="frames per UNet call (default: as many as fit)")
     command.add_argument(
         "--dtype",
@@ -85,21 +91,26 @@ def add_views(commands: Any) -> None:
         help="data type of the networks (default: float16 on CUDA, else float32)",
     )
     command.add_argument(
-        "--mattes", choices=("border", "rembg"), default="border",
+        "--mattes",
+        choices=("border", "rembg"),
+        default="border",
         help="alphas of the views: from their plain border, or by rembg, which downloads its weights "
         "(default: %(default)s)",
-    )  # fmt: skip
+    )
     command.add_argument(
-        "--resume", action="store_true",
+        "--resume",
+        action="store_true",
         help="resume the same command after an interrupt; nothing is done if it was finished",
-    )  # fmt: skip
+    )
 
     command = add_command(commands, "download", _download, "download published weights under their license")
     command.add_argument("name", choices=("zero123plus-v1.1", "zero123plus-v1.2"), help="weights to download")
     command.add_argument(
-        "-o", "--out", default="models/diffusers",
+        "-o",
+        "--out",
+        default="models/diffusers",
         help="parent of the model folder; ComfyUI's is models/diffusers (default: %(default)s)",
-    )  # fmt: skip
+    )
     command.add_argument(
         "--accept-license", action="store_true", help="agree to the license without being asked"
     )
@@ -149,9 +160,15 @@ def _multiview(options: argparse.Namespace) -> int:
     model = load_multiview(options.model, rig=options.rig, dtype=options.dtype)
     with ConsoleMonitor() as monitor:
         flicker = write_multiview(
-            out, model, video, noise, replace(model.sampling, **settings),
-            remover=remover, resume=options.resume, monitor=monitor,
-        )  # fmt: skip
+            out,
+            model,
+            video,
+            noise,
+            replace(model.sampling, **settings),
+            remover=remover,
+            resume=options.resume,
+            monitor=monitor,
+        )
     _logger.info("look at %s", out / "views.png")
     print_result(
         {

@@ -43,22 +43,22 @@ def add_whole(commands: Any) -> None:
 
     command = add_command(commands, "run", _run, "make a scene of the object in a video")
     command.add_argument(
-        "-o", "--out", required=True,
+        "-o",
+        "--out",
+        required=True,
         help="folder for scene.safetensors, scene.html, turntable.mp4, report.json and views/",
-    )  # fmt: skip
-    command.add_argument(
-        "--multiview-model", required=True, metavar="DIR",
-        help=f"folder of a Zero123++ model as published; {BUNDLED_MULTIVIEW} was trained on toys only",
-    )  # fmt: skip
-    add_clip_options(command)
-    command.add_argument(
-        "--view-steps", type=int, help="diffusion steps (default: the model's own, else 75)"
     )
+    command.add_argument(
+        "--multiview-model",
+        required=True,
+        metavar="DIR",
+        help=f"folder of a Zero123++ model as published; {BUNDLED_MULTIVIEW} was trained on toys only",
+    )
+    add_clip_options(command)
+    command.add_argument("--view-steps", type=int, help="diffusion steps (default: the model's own, else 75)")
     add_fit_options(command)
     add_guidance_options(command)
-    command.add_argument(
-        "--resume", action="store_true", help="resume the same command after an interrupt"
-    )
+    command.add_argument("--resume", action="store_true", help="resume the same command after an interrupt")
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -80,8 +80,10 @@ def read_views(folder: str | Path, size: int | None = None) -> ViewSet:
     if num_without + views_without:
         _logger.warning(
             "%s: %d of %d files have no alpha; it was computed from their plain background.",
-            root, num_without + views_without, len(frame_files) + len(view_files),
-        )  # fmt: skip
+            root,
+            num_without + views_without,
+            len(frame_files) + len(view_files),
+        )
     lead = (len(frame_files), num_views)
     return ViewSet(
         images=images,

@@ -52,8 +52,10 @@ class Conditioning:
         """
         clean = self.references[list(frames)][:, list(branches)].transpose(0, 1)  # [G, B, C, h, w]
         shape = tuple(clean.shape[2:])
-        fresh = torch.stack([
-            torch.stack([noise.reference(frame, step, branch, shape) for frame in frames])
-            for branch in branches
-        ]).to(clean)  # fmt: skip
+        fresh = torch.stack(
+            [
+                torch.stack([noise.reference(frame, step, branch, shape) for frame in frames])
+                for branch in branches
+            ]
+        ).to(clean)
         return ((clean + sigma * fresh) / math.sqrt(sigma**2 + 1)).flatten(0, 1)

@@ -60,9 +60,15 @@ def sample_latents(
     state = start
     try:
         for step, _, latents, denoised in denoise(
-            model.unet, model.scheduler, conditioning, noise, config,
-            grid_size=model.grid_size, start=start, monitor=monitor,
-        ):  # fmt: skip
+            model.unet,
+            model.scheduler,
+            conditioning,
+            noise,
+            config,
+            grid_size=model.grid_size,
+            start=start,
+            monitor=monitor,
+        ):
             state = step, latents
             if checkpoint is not None and checkpoint.is_due():
                 _save(checkpoint, *state)
@@ -82,8 +88,11 @@ def sampling_key(
     settings = {**asdict(replace(config, batch_size=None)), **asdict(noise)}
     return input_key(
         f"{model.fingerprint()} {sorted(settings.items())}",
-        repr(tuple(images.shape)), images.float(), repr(tuple(alphas.shape)), alphas.float(),
-    )  # fmt: skip
+        repr(tuple(images.shape)),
+        images.float(),
+        repr(tuple(alphas.shape)),
+        alphas.float(),
+    )
 
 
 def _save(checkpoint: Checkpoint, step: int, latents: Tensor) -> None:

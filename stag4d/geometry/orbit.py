@@ -111,8 +111,11 @@ def angle_between_deg(first: OrbitPose, second: OrbitPose) -> float:
     """Return the angle between two poses' viewing directions, degrees in [0, 180]."""
     forwards = orbit_viewmats([first, second])[:, 2, :3].double()  # [2, 3]
     # atan2 of sine and cosine: acos loses the small angles to rounding
-    return math.degrees(math.atan2(torch.linalg.cross(forwards[0], forwards[1]).norm().item(),
-                                   (forwards[0] @ forwards[1]).item()))  # fmt: skip
+    return math.degrees(
+        math.atan2(
+            torch.linalg.cross(forwards[0], forwards[1]).norm().item(), (forwards[0] @ forwards[1]).item()
+        )
+    )
 
 
 def nearest_poses(pose: OrbitPose, others: Sequence[OrbitPose]) -> list[int]:

@@ -55,9 +55,14 @@ def demo(
     images, alphas = toy_truth(toy, (INPUT_POSE,), num_frames, size)  # [1, F, S, S, 3]
     sample_seconds = time.perf_counter() - began
     model, report = run(
-        folder, InputVideo(images[0], alphas[0]), multiview, multiview.sampling, config,
-        guidance=guidance, monitor=monitor,
-    )  # fmt: skip
+        folder,
+        InputVideo(images[0], alphas[0]),
+        multiview,
+        multiview.sampling,
+        config,
+        guidance=guidance,
+        monitor=monitor,
+    )
     report.seconds = {"sample": round(sample_seconds, 3), **report.seconds}
     frames = list(range(num_frames))
     with report.stage("evaluate"):

@@ -118,9 +118,14 @@ def fit(
     report.settings = dict(trainer.info.settings)
     _logger.info(
         "preset %s: %d steps on %d frames and %d posed views, %d pixels, %s on %s.",
-        config.preset, config.steps, views.num_frames, views.num_views, trainer.views.size, report.backend,
+        config.preset,
+        config.steps,
+        views.num_frames,
+        views.num_views,
+        trainer.views.size,
+        report.backend,
         trainer.device,
-    )  # fmt: skip
+    )
 
     def save_and_report(
         stage: str, done: int, total: int, *, note: str = "", preview: Preview | None = None

@@ -175,8 +175,9 @@ def _generate(
         _logger.warning(
             "%d of %d views have no plain background; their alphas are estimates. Look at the views: more "
             "steps, another seed or the right input elevation may help.",
-            num_uncertain, len(latents) * len(model.grid.poses),
-        )  # fmt: skip
+            num_uncertain,
+            len(latents) * len(model.grid.poses),
+        )
 
 
 def _without_views(model: MultiViewModel, video: InputVideo, config: SamplingConfig) -> ViewSet:

@@ -77,8 +77,19 @@ def rasterize(inputs: RasterInputs) -> Rasterization:
     finite = torch.cat(parameters, dim=-1).isfinite().all(-1)
     opacities = torch.where(finite & (inputs.quats.norm(dim=-1) > 0), inputs.opacities, 0.0)
     renders, alphas, info = gsplat.rasterization(
-        inputs.means, inputs.quats, inputs.scales, opacities, inputs.colors, inputs.viewmats, inputs.Ks,
-        inputs.width, inputs.height, packed=False, backgrounds=inputs.backgrounds,
-        near_plane=inputs.near_plane, eps2d=inputs.eps2d, render_mode=inputs.render_mode,
-    )  # fmt: skip
+        inputs.means,
+        inputs.quats,
+        inputs.scales,
+        opacities,
+        inputs.colors,
+        inputs.viewmats,
+        inputs.Ks,
+        inputs.width,
+        inputs.height,
+        packed=False,
+        backgrounds=inputs.backgrounds,
+        near_plane=inputs.near_plane,
+        eps2d=inputs.eps2d,
+        render_mode=inputs.render_mode,
+    )
     return renders, alphas, {name: info[name] for name in _META}

@@ -40,9 +40,14 @@ class RasterInputs:
     def __post_init__(self) -> None:
         self._check_options()
         tensors = {
-            "means": self.means, "quats": self.quats, "scales": self.scales, "opacities": self.opacities,
-            "colors": self.colors, "viewmats": self.viewmats, "Ks": self.Ks,
-        }  # fmt: skip
+            "means": self.means,
+            "quats": self.quats,
+            "scales": self.scales,
+            "opacities": self.opacities,
+            "colors": self.colors,
+            "viewmats": self.viewmats,
+            "Ks": self.Ks,
+        }
         if self.backgrounds is not None:
             tensors["backgrounds"] = self.backgrounds
         _check_dtypes_and_devices(tensors)
@@ -82,9 +87,14 @@ class RasterInputs:
             depths: [C, N] camera z.
         """
         return {
-            "means2d": means2d, "radii": radii, "depths": depths, "width": self.width, "height": self.height,
-            "n_cameras": self.num_cameras, "gaussian_ids": None,
-        }  # fmt: skip
+            "means2d": means2d,
+            "radii": radii,
+            "depths": depths,
+            "width": self.width,
+            "height": self.height,
+            "n_cameras": self.num_cameras,
+            "gaussian_ids": None,
+        }
 
     def _check_options(self) -> None:
         for name, value in (("width", self.width), ("height", self.height)):
@@ -124,8 +134,13 @@ def _check_shapes(tensors: dict[str, Tensor]) -> None:
     n, c = means.shape[0], viewmats.shape[0]
     if colors.ndim not in (2, 3) or colors.shape[:-1] not in ((n,), (c, n)) or colors.shape[-1] < 1:
         raise ValueError(f"colors: have shape {list(colors.shape)}; expected [{n}, D] or [{c}, {n}, D].")
-    expected = {"quats": (n, 4), "scales": (n, 3), "opacities": (n,), "Ks": (c, 3, 3),
-                "backgrounds": (c, colors.shape[-1])}  # fmt: skip
+    expected = {
+        "quats": (n, 4),
+        "scales": (n, 3),
+        "opacities": (n,),
+        "Ks": (c, 3, 3),
+        "backgrounds": (c, colors.shape[-1]),
+    }
     for name, shape in expected.items():
         if name in tensors and tensors[name].shape != shape:
             raise ValueError(f"{name}: have shape {list(tensors[name].shape)}; expected {list(shape)}.")

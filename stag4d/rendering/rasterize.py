@@ -62,10 +62,20 @@ def rasterize(
         RuntimeError: The requested backend is not available here.
     """
     inputs = RasterInputs(
-        means=means, quats=quats, scales=scales, opacities=opacities, colors=colors, viewmats=viewmats,
-        Ks=Ks, width=width, height=height, backgrounds=backgrounds, near_plane=near_plane, eps2d=eps2d,
+        means=means,
+        quats=quats,
+        scales=scales,
+        opacities=opacities,
+        colors=colors,
+        viewmats=viewmats,
+        Ks=Ks,
+        width=width,
+        height=height,
+        backgrounds=backgrounds,
+        near_plane=near_plane,
+        eps2d=eps2d,
         render_mode=render_mode,
-    )  # fmt: skip
+    )
     renders, alphas, meta = backend_for(inputs, backend)(inputs)
     if meta["means2d"].requires_grad:
         meta["means2d"].retain_grad()

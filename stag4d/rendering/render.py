@@ -34,10 +34,19 @@ def render(
     device = gaussians.means.device
     backgrounds = torch.as_tensor(background, dtype=torch.float32, device=device).expand(len(cameras), 3)
     renders, alphas, meta = rasterize(
-        gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, gaussians.colors,
-        cameras.viewmats, cameras.Ks, cameras.width, cameras.height,
-        backgrounds=backgrounds, render_mode="RGB+ED" if with_depth else "RGB", backend=backend,
-    )  # fmt: skip
+        gaussians.means,
+        gaussians.quats,
+        gaussians.scales,
+        gaussians.opacities,
+        gaussians.colors,
+        cameras.viewmats,
+        cameras.Ks,
+        cameras.width,
+        cameras.height,
+        backgrounds=backgrounds,
+        render_mode="RGB+ED" if with_depth else "RGB",
+        backend=backend,
+    )
     return RenderOutput(renders[..., :3], alphas[..., 0], renders[..., 3] if with_depth else None, meta)
 
 

@@ -61,9 +61,13 @@ def random_ball(num_points: int, radius: float, generator: torch.Generator) -> G
 
 
 def visual_hull(
-    images: list[Tensor], alphas: list[Tensor], cameras: list[Cameras], num_points: int, bound: float,
+    images: list[Tensor],
+    alphas: list[Tensor],
+    cameras: list[Cameras],
+    num_points: int,
+    bound: float,
     generator: torch.Generator,
-) -> Gaussians:  # fmt: skip
+) -> Gaussians:
     """Return Gaussians on the surface of the visual hull, with the colors of the views that face them.
 
     A voxel is kept if it projects into the silhouettes (alpha > 0.5) of all V views. Generated views may be

@@ -36,9 +36,15 @@ _HEADS = {  # our name: (official name, number of outputs); both are ReLU-Linear
 }
 
 _UNREADABLE = (  # errors of torch.load on refused and on damaged files
-    pickle.UnpicklingError, RuntimeError, OSError, EOFError, LookupError, ValueError, TypeError,
+    pickle.UnpicklingError,
+    RuntimeError,
+    OSError,
+    EOFError,
+    LookupError,
+    ValueError,
+    TypeError,
     AttributeError,
-)  # fmt: skip
+)
 
 
 def read_official_deformation(path: str | Path, num_frames: int) -> Deformation:

@@ -40,10 +40,23 @@ def _quadruped(toy: ToyBuilder, palette: Palette) -> None:
     neck = toy.joint("neck", body, (0, 0.45 * half[1], 0.7 * half[2]), (random.uniform(20, 45), 0, 0))
     toy.limb(neck, (0, 0, 0), (0, rise + 0.2, 0), (0.24, 0.2), palette.limb)
     skull = toy.joint("head", neck, (0, rise + 0.28, 0.05), (-25, 0, 0))
-    head(toy, skull, palette, random.uniform(0.32, 0.42), ("muzzle", "muzzle", "trunk", "nose", "plate"),
-         ("round", "pointed", "long", "horns", "crest"))  # fmt: skip
-    tail(toy, body, (0, 0.35 * half[1], -0.8 * half[2]), random.uniform(10, 50), random.uniform(0.4, 0.8),
-         random.uniform(0.1, 0.15), (palette.body, palette.accent))  # fmt: skip
+    head(
+        toy,
+        skull,
+        palette,
+        random.uniform(0.32, 0.42),
+        ("muzzle", "muzzle", "trunk", "nose", "plate"),
+        ("round", "pointed", "long", "horns", "crest"),
+    )
+    tail(
+        toy,
+        body,
+        (0, 0.35 * half[1], -0.8 * half[2]),
+        random.uniform(10, 50),
+        random.uniform(0.4, 0.8),
+        random.uniform(0.1, 0.15),
+        (palette.body, palette.accent),
+    )
 
 
 def _biped(toy: ToyBuilder, palette: Palette) -> None:
@@ -60,11 +73,24 @@ def _biped(toy: ToyBuilder, palette: Palette) -> None:
         arm(toy, body, palette, shoulder, random.uniform(0.62, 0.8), 0.85 * radius, phase=0.25 * (1 + side))
     skull = toy.joint("head", body, (0, half[1] + 0.3, 0.03))
     toy.limb(body, (0, 0.5 * half[1], 0), (0, half[1] + 0.2, 0), (0.2, 0.18), palette.limb)
-    head(toy, skull, palette, random.uniform(0.38, 0.5), ("muzzle", "nose", "plate", "beak"),
-         ("round", "pointed", "long", "hat", "antenna", "crest"))  # fmt: skip
+    head(
+        toy,
+        skull,
+        palette,
+        random.uniform(0.38, 0.5),
+        ("muzzle", "nose", "plate", "beak"),
+        ("round", "pointed", "long", "hat", "antenna", "crest"),
+    )
     if random.chance(0.5):
-        tail(toy, body, (0, -0.5 * half[1], -0.7 * half[2]), random.uniform(-10, 30), 0.8, 0.2,
-             (palette.body, palette.accent))  # fmt: skip
+        tail(
+            toy,
+            body,
+            (0, -0.5 * half[1], -0.7 * half[2]),
+            random.uniform(-10, 30),
+            0.8,
+            0.2,
+            (palette.body, palette.accent),
+        )
 
 
 def _bird(toy: ToyBuilder, palette: Palette) -> None:
@@ -74,8 +100,15 @@ def _bird(toy: ToyBuilder, palette: Palette) -> None:
     body = _root(toy, 0, 65)
     toy.ellipsoid(body, (0, 0, 0), half, palette.body, (random.uniform(-25, 0), 0, 0))
     for side in SIDES:
-        leg(toy, body, palette, (side * 0.17, -0.6 * half[1], 0), random.uniform(0.4, 0.55), 0.09,
-            phase=0.25 * (1 + side))  # fmt: skip
+        leg(
+            toy,
+            body,
+            palette,
+            (side * 0.17, -0.6 * half[1], 0),
+            random.uniform(0.4, 0.55),
+            0.09,
+            phase=0.25 * (1 + side),
+        )
         wing = toy.joint("wing", body, (side * 0.75 * half[0], 0.3 * half[1], 0.05), side=side)
         span, chord = random.uniform(0.3, 0.36), random.uniform(0.28, 0.38)
         toy.ellipsoid(wing, (side * span, 0, 0), (1.2 * span, 0.09, chord), palette.limb)
@@ -132,8 +165,14 @@ def _serpent(toy: ToyBuilder, palette: Palette) -> None:
     if random.chance(0.5):  # a cobra's hood
         toy.ellipsoid(neck, (0, rise, -0.08), (0.5, 0.42, 0.1), palette.body)
     skull = toy.joint("head", neck, (0, rise + 0.2, 0.1), (-raised, 0, 0))
-    head(toy, skull, palette, random.uniform(0.34, 0.42), ("plate", "muzzle", "nose"),
-         ("crest", "horns", "hat", "pointed"))  # fmt: skip
+    head(
+        toy,
+        skull,
+        palette,
+        random.uniform(0.34, 0.42),
+        ("plate", "muzzle", "nose"),
+        ("crest", "horns", "hat", "pointed"),
+    )
 
 
 def _vehicle(toy: ToyBuilder, palette: Palette) -> None:
@@ -206,8 +245,14 @@ def _robot(toy: ToyBuilder, palette: Palette) -> None:
         toy.box(elbow, (0, -0.2, 0), (0.14, 0.26, 0.14), palette.head)
     skull = toy.joint("head", body, (0, half[1] + 0.34, 0))
     toy.frustum(body, (0, half[1] - 0.05, 0), (0, half[1] + 0.3, 0), (0.18, 0.18), palette.dark)
-    head(toy, skull, palette, random.uniform(0.36, 0.46), ("plate", "nose"),
-         ("antenna", "round", "hat", "horns"))  # fmt: skip
+    head(
+        toy,
+        skull,
+        palette,
+        random.uniform(0.36, 0.46),
+        ("plate", "nose"),
+        ("antenna", "round", "hat", "horns"),
+    )
 
 
 PLANS: dict[str, tuple[Callable[[ToyBuilder, Palette], None], tuple[str, ...]]] = {

@@ -16,8 +16,10 @@ def head(
     """Add a head around a joint's origin, facing +z, with half extents of about ``size``."""
     random = toy.random
     width, height, depth = (
-        size * random.uniform(0.95, 1.15), size * random.uniform(0.9, 1.05), size * random.uniform(0.9, 1.05)
-    )  # fmt: skip
+        size * random.uniform(0.95, 1.15),
+        size * random.uniform(0.9, 1.05),
+        size * random.uniform(0.9, 1.05),
+    )
     boxy = random.chance(0.25)
     shrink = 0.85 if boxy else 1.0
     half = (width * shrink, height * shrink, depth * shrink)

@@ -379,27 +379,47 @@ def truncated_video(folder: Path) -> Path:
 
 
 INVALID_SOURCES = {
-    "nothing": (lambda folder: folder / "none", FileNotFoundError,
-                "none: no such file or folder; expected a video file or a folder of images."),
-    "an empty folder": (lambda folder: folder, FileNotFoundError,
-                        "no images; expected files such as 0.png, 1.png or 0.jpg."),
+    "nothing": (
+        lambda folder: folder / "none",
+        FileNotFoundError,
+        "none: no such file or folder; expected a video file or a folder of images.",
+    ),
+    "an empty folder": (
+        lambda folder: folder,
+        FileNotFoundError,
+        "no images; expected files such as 0.png, 1.png or 0.jpg.",
+    ),
     "no images": (lambda folder: text("a.txt")(folder).parent, FileNotFoundError, ": no images;"),
     "text": (text("clip.mp4"), ValueError, r"clip.mp4: unreadable or cut short \(.*\); expected a video"),
     "an empty file": (text("clip.mp4", b""), ValueError, "clip.mp4: unreadable or cut short"),
     "a truncated video": (truncated_video, ValueError, "clip.mp4: unreadable or cut short"),
-    "sound": (silence, ValueError,
-              "silence.wav: has no video; expected a video file or a folder of images."),
-    "a truncated image": (truncated_image, ValueError,
-                          r"1.png: unreadable or cut short \(.*\); expected a whole"),
-    "sizes": (image_folder(gray(1), gray(2), gray(3, 5, 4)), ValueError,
-              "2.png: 5x4 pixels; expected 6x4, as .*0.png."),
-    "some without alpha": (image_folder(with_alpha(1), gray(2)), ValueError,
-                           "1.png: has no alpha; expected alpha, as .*0.png."),
-    "some opaque": (image_folder(with_alpha(1), with_alpha(2, corner=255)), ValueError,
-                    "1.png: has no alpha;"),
-    "some with alpha": (image_folder(gray(1), with_alpha(2)), ValueError,
-                        "1.png: has alpha; expected none, as .*0.png."),
-}  # fmt: skip
+    "sound": (silence, ValueError, "silence.wav: has no video; expected a video file or a folder of images."),
+    "a truncated image": (
+        truncated_image,
+        ValueError,
+        r"1.png: unreadable or cut short \(.*\); expected a whole",
+    ),
+    "sizes": (
+        image_folder(gray(1), gray(2), gray(3, 5, 4)),
+        ValueError,
+        "2.png: 5x4 pixels; expected 6x4, as .*0.png.",
+    ),
+    "some without alpha": (
+        image_folder(with_alpha(1), gray(2)),
+        ValueError,
+        "1.png: has no alpha; expected alpha, as .*0.png.",
+    ),
+    "some opaque": (
+        image_folder(with_alpha(1), with_alpha(2, corner=255)),
+        ValueError,
+        "1.png: has no alpha;",
+    ),
+    "some with alpha": (
+        image_folder(gray(1), with_alpha(2)),
+        ValueError,
+        "1.png: has alpha; expected none, as .*0.png.",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", INVALID_SOURCES)

@@ -22,11 +22,18 @@ def plain_unet():
     """The UNet with diffusers' own attention processors."""
     torch.manual_seed(0)
     return UNet2DConditionModel(
-        sample_size=8, in_channels=4, out_channels=4, layers_per_block=1, block_out_channels=(8, 16),
-        norm_num_groups=4, cross_attention_dim=WIDTH, attention_head_dim=(2, 4), use_linear_projection=True,
+        sample_size=8,
+        in_channels=4,
+        out_channels=4,
+        layers_per_block=1,
+        block_out_channels=(8, 16),
+        norm_num_groups=4,
+        cross_attention_dim=WIDTH,
+        attention_head_dim=(2, 4),
+        use_linear_projection=True,
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-    ).eval()  # fmt: skip
+    ).eval()
 
 
 @pytest.fixture(scope="session")
@@ -41,9 +48,12 @@ def unet(plain_unet):
 @pytest.fixture
 def scheduler():
     return EulerAncestralDiscreteScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="linear", prediction_type="v_prediction",
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="linear",
+        prediction_type="v_prediction",
         timestep_spacing="trailing",
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture

@@ -33,9 +33,15 @@ def steps_of(unet, scheduler, conditioning, noise=None, *, start=None, monitor=s
     """Return an iterator over the states after each step, without an anchor unless one is given."""
     config = SamplingConfig(**{"num_steps": STEPS, "anchor": None} | options)
     return denoise(
-        unet, scheduler, conditioning, noise or SeededNoise(7), config,
-        grid_size=GRID, start=start, monitor=monitor,
-    )  # fmt: skip
+        unet,
+        scheduler,
+        conditioning,
+        noise or SeededNoise(7),
+        config,
+        grid_size=GRID,
+        start=start,
+        monitor=monitor,
+    )
 
 
 def run(*args, **options):

@@ -242,10 +242,17 @@ def save_state(step, change=lambda latents: latents):
         (save_state(4), r"latents \[3, 4, 24, 16\] after 4 steps; .* after at most 3"),
     ],
     ids=[
-        "cut short", "empty", "garbage", "no step", "step is a word", "no latents", "not finite",
-        "other frames", "other steps",
+        "cut short",
+        "empty",
+        "garbage",
+        "no step",
+        "step is a word",
+        "no latents",
+        "not finite",
+        "other frames",
+        "other steps",
     ],
-)  # fmt: skip
+)
 def test_damaged_checkpoint_is_refused_with_its_path(model, video, latents, path, damage, words):
     damage(path, latents)
     before = path.read_bytes()
@@ -276,10 +283,14 @@ def test_key_is_the_same_for_the_same_inputs_and_any_batch_size(model, video):
 def test_key_equals_that_of_version_0_1_0(model, video):
     """View folders of that version hold it; with another key their views would be generated again."""
     settings = [
-        ("anchor", {"frame": 1, "strength": 0.5, "previous_strength": 0.0}), ("batch_size", None),
-        ("guidance_scale", 4.0), ("num_steps", 3),
-        ("seed", 4), ("share_grid", True), ("share_reference", False),
-    ]  # fmt: skip
+        ("anchor", {"frame": 1, "strength": 0.5, "previous_strength": 0.0}),
+        ("batch_size", None),
+        ("guidance_scale", 4.0),
+        ("num_steps", 3),
+        ("seed", 4),
+        ("share_grid", True),
+        ("share_reference", False),
+    ]
     digest = hashlib.sha256(f"{model.fingerprint()} {settings}".encode())
     for tensor in video:
         digest.update(repr(tuple(tensor.shape)).encode() + tensor.numpy().tobytes())

@@ -29,9 +29,13 @@ NOISE = SeededNoise(3)
 def image_processor(size, mean, std):
     kind = getattr(transformers, "CLIPImageProcessorPil", None) or transformers.CLIPImageProcessor
     return kind(
-        size={"shortest_edge": size}, crop_size={"height": size, "width": size}, resample=3,
-        image_mean=[mean] * 3, image_std=[std] * 3, rescale_factor=1 / 255,
-    )  # fmt: skip
+        size={"shortest_edge": size},
+        crop_size={"height": size, "width": size},
+        resample=3,
+        image_mean=[mean] * 3,
+        image_std=[std] * 3,
+        rescale_factor=1 / 255,
+    )
 
 
 @pytest.fixture(scope="module")

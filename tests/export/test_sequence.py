@@ -40,8 +40,12 @@ def test_chosen_frames_keep_their_numbers_and_replace_an_older_sequence(tmp_path
         (tmp_path / name).write_text("another file")
     paths = write_splat_sequence(tmp_path, swaying_scene, "ply", [1, 4])
     assert names(tmp_path) == [
-        "frame_0001.ply", "frame_0003.spz", "frame_0003.txt", "frame_0004.ply", "my frame_0003.ply"
-    ]  # fmt: skip
+        "frame_0001.ply",
+        "frame_0003.spz",
+        "frame_0003.txt",
+        "frame_0004.ply",
+        "my frame_0003.ply",
+    ]
     posed = swaying_scene.at(swaying_scene.frame_times[[4]])[0]
     torch.testing.assert_close(read_ply(paths[1]).means, posed.means)
 

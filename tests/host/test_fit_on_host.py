@@ -19,9 +19,16 @@ SAMPLE = {"name": "fish", "seed": 5, "num_frames": 4, "size": 48}
 ENDLESS = 100_000  # steps, far more than are done before a fit is interrupted
 FIT = {"views": ["1", 2], "preset": "fast", "steps": 60, "size": 48, "seed": 0}
 PATH = {
-    "width": 64, "height": 64, "num_cameras": 2, "fovy": 49.1, "radius": 2.0, "mode": "turntable",
-    "mode.elevation": 0.0, "mode.azimuth_start": 0.0, "mode.turns": 1.0,
-}  # fmt: skip
+    "width": 64,
+    "height": 64,
+    "num_cameras": 2,
+    "fovy": 49.1,
+    "radius": 2.0,
+    "mode": "turntable",
+    "mode.elevation": 0.0,
+    "mode.azimuth_start": 0.0,
+    "mode.turns": 1.0,
+}
 RENDER = {"scene": ["2", 0], "cameras": ["3", 0], "background": "#ffffff", "time_mode": "all frames"}
 
 
@@ -107,14 +114,31 @@ def test_repeated_prompt_is_cached_and_a_new_camera_only_renders(host):
 
 def test_comfyui_renders_the_splats_with_the_silhouette_of_stag4d_render(host):
     camera = {
-        "mode": "orbit", "mode.yaw": 40.0, "mode.pitch": 15.0, "mode.distance": 2.0, "target_x": 0.0,
-        "target_y": 0.0, "target_z": 0.0, "roll": 0.0, "fov": 49.1, "zoom": 1.0, "camera_type": "perspective",
-    }  # fmt: skip
+        "mode": "orbit",
+        "mode.yaw": 40.0,
+        "mode.pitch": 15.0,
+        "mode.distance": 2.0,
+        "target_x": 0.0,
+        "target_y": 0.0,
+        "target_z": 0.0,
+        "roll": 0.0,
+        "fov": 49.1,
+        "zoom": 1.0,
+        "camera_type": "perspective",
+    }
     native = {
-        "splat": ["6", 0], "width": 256, "height": 256, "frames": 1, "splat_scale": 1.0, "sharpen": 1.0,
-        "headlight_shading": 0.0, "opacity_threshold": 0.0, "render_style": "color", "background": "#ffffff",
+        "splat": ["6", 0],
+        "width": 256,
+        "height": 256,
+        "frames": 1,
+        "splat_scale": 1.0,
+        "sharpen": 1.0,
+        "headlight_shading": 0.0,
+        "opacity_threshold": 0.0,
+        "render_style": "color",
+        "background": "#ffffff",
         "camera_info": ["7", 0],
-    }  # fmt: skip
+    }
     path = {"width": 256, "height": 256, "num_cameras": 1, "mode": "camera", "mode.camera": ["7", 0]}
     prompt = graph(fit={"steps": 300, "seed": 4}) | {
         "3": {"class_type": "STAG4DCameraPath", "inputs": {"fovy": 49.1, "radius": 2.0} | path},
@@ -143,9 +167,15 @@ def masks(host, entry, node):
 
 def test_invalid_input_fails_with_the_message_of_the_node(host):
     views = {
-        "reference": ["1", 0], "views": ["1", 0], "azimuths": "0, 90, 180", "elevations": "0, 0",
-        "fovy": 49.1, "radius": 2.0, "fps": 8.0, "input_elevation": 0.0,
-    }  # fmt: skip
+        "reference": ["1", 0],
+        "views": ["1", 0],
+        "azimuths": "0, 90, 180",
+        "elevations": "0, 0",
+        "fovy": 49.1,
+        "radius": 2.0,
+        "fps": 8.0,
+        "input_elevation": 0.0,
+    }
     entry = host.run(
         {
             "1": {"class_type": "STAG4DSampleObject", "inputs": SAMPLE},

@@ -16,10 +16,21 @@ pytestmark = pytest.mark.host
 SAMPLE = {"name": "fish", "seed": 5, "num_frames": 3, "size": 48}
 LOAD = {"model": "tiny", "dtype": "auto", "rig": "auto"}
 GENERATE = {
-    "multiview": ["2", 0], "images": ["1", 0], "mask": ["1", 1], "steps": 4, "cfg": 4.0, "seed": 0,
-    "anchor_strength": 0.5, "anchor_frame": 0, "input_elevation": 0.0, "previous_strength": 0.0,
-    "share_noise": True, "share_reference_noise": False, "mattes": "border", "fps": 8.0,
-}  # fmt: skip
+    "multiview": ["2", 0],
+    "images": ["1", 0],
+    "mask": ["1", 1],
+    "steps": 4,
+    "cfg": 4.0,
+    "seed": 0,
+    "anchor_strength": 0.5,
+    "anchor_frame": 0,
+    "input_elevation": 0.0,
+    "previous_strength": 0.0,
+    "share_noise": True,
+    "share_reference_noise": False,
+    "mattes": "border",
+    "fps": 8.0,
+}
 LOADED = "Requested to load STAG4DModel"
 
 
@@ -135,9 +146,16 @@ def test_interrupt_keeps_the_last_complete_step_and_the_same_prompt_resumes_ther
 def test_generated_views_are_fitted_and_rendered(host):
     fit = {"views": ["3", 0], "preset": "fast", "steps": 10, "size": 32, "seed": 0}
     path = {
-        "width": 48, "height": 48, "num_cameras": 3, "fovy": 49.1, "radius": 2.0, "mode": "turntable",
-        "mode.elevation": 0.0, "mode.azimuth_start": 0.0, "mode.turns": 1.0,
-    }  # fmt: skip
+        "width": 48,
+        "height": 48,
+        "num_cameras": 3,
+        "fovy": 49.1,
+        "radius": 2.0,
+        "mode": "turntable",
+        "mode.elevation": 0.0,
+        "mode.azimuth_start": 0.0,
+        "mode.turns": 1.0,
+    }
     render = {"scene": ["5", 0], "cameras": ["6", 0], "background": "#ffffff", "time_mode": "all frames"}
     prompt = graph() | {
         "5": {"class_type": "STAG4DOptimize", "inputs": fit},
@@ -151,10 +169,17 @@ def test_generated_views_are_fitted_and_rendered(host):
 
 def test_masks_from_another_node_replace_those_of_the_views(host):
     views = {
-        "reference": ["1", 0], "reference_mask": ["1", 1], "views": ["3", 2], "views_mask": ["6", 0],
-        "azimuths": "30, 90, 150, 210, 270, 330", "elevations": "30, -20, 30, -20, 30, -20", "fovy": 49.1,
-        "radius": 2.0, "fps": 8.0, "input_elevation": 0.0,
-    }  # fmt: skip
+        "reference": ["1", 0],
+        "reference_mask": ["1", 1],
+        "views": ["3", 2],
+        "views_mask": ["6", 0],
+        "azimuths": "30, 90, 150, 210, 270, 330",
+        "elevations": "30, -20, 30, -20, 30, -20",
+        "fovy": 49.1,
+        "radius": 2.0,
+        "fps": 8.0,
+        "input_elevation": 0.0,
+    }
     fit = {"views": ["7", 0], "preset": "fast", "steps": 4, "size": 32, "seed": 0}
     prompt = graph(generate={"mattes": "none"}) | {
         "6": {"class_type": "ImageToMask", "inputs": {"image": ["3", 2], "channel": "red"}},

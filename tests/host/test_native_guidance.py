@@ -56,9 +56,13 @@ def test_native_guidance_predicts_the_noise_of_comfyuis_sampler(host, checkpoint
     path = host.base / "models" / "checkpoints" / checkpoint
     script = Path(__file__).with_name("compare_native_guidance.py")
     result = subprocess.run(
-        [host.python, script, path, ROOT], cwd=host.folder, capture_output=True, text=True, timeout=600,
+        [host.python, script, path, ROOT],
+        cwd=host.folder,
+        capture_output=True,
+        text=True,
+        timeout=600,
         check=False,
-    )  # fmt: skip
+    )
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout.splitlines()[-1])
     assert len(found["errors"]) == 4

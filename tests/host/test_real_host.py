@@ -172,7 +172,11 @@ def test_fake_host_has_only_what_the_real_comfyui_has(host):
     script = Path(__file__).with_name("compare_fake_host.py")
     result = subprocess.run(
         [host.python, script, ROOT / "tests" / "support" / "fake_host"],
-        cwd=host.folder, capture_output=True, text=True, timeout=600, check=False,
-    )  # fmt: skip
+        cwd=host.folder,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout.splitlines()[-1]) == []

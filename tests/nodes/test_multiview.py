@@ -10,10 +10,18 @@ import torch
 from tiny_models import TILE, make_guidance_folder, make_multiview_folder
 
 SETTINGS = {
-    "steps": 3, "cfg": 4.0, "seed": 1, "anchor_strength": 0.5, "anchor_frame": 0, "input_elevation": 10.0,
-    "previous_strength": 0.0, "share_noise": True, "share_reference_noise": False, "mattes": "border",
+    "steps": 3,
+    "cfg": 4.0,
+    "seed": 1,
+    "anchor_strength": 0.5,
+    "anchor_frame": 0,
+    "input_elevation": 10.0,
+    "previous_strength": 0.0,
+    "share_noise": True,
+    "share_reference_noise": False,
+    "mattes": "border",
     "fps": 12.0,
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -158,10 +166,16 @@ def test_room_is_for_the_frames_of_one_batch(generate, frames, batch_size):
 def test_every_setting_changes_the_views(generate, video):
     default = generate(*video)[2]
     for change in (
-        {"seed": 2}, {"cfg": 2.0}, {"steps": 2}, {"anchor_strength": 0.1}, {"anchor_frame": 1},
-        {"previous_strength": 0.3}, {"share_noise": False}, {"share_reference_noise": True},
+        {"seed": 2},
+        {"cfg": 2.0},
+        {"steps": 2},
+        {"anchor_strength": 0.1},
+        {"anchor_frame": 1},
+        {"previous_strength": 0.3},
+        {"share_noise": False},
+        {"share_reference_noise": True},
         {"mattes": "none"},
-    ):  # fmt: skip
+    ):
         assert not torch.equal(generate(*video, **change)[2], default), change
     assert torch.equal(generate(*video)[2], default)
 

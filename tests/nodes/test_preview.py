@@ -88,8 +88,11 @@ def test_saved_view_gives_camera_and_moment(run):
     assert info == {
         "position": dict(zip("xyz", map(pytest.approx, center), strict=True)),
         "target": {"x": 0.5, "y": -0.25, "z": 1.0},
-        "zoom": 1.0, "cameraType": "perspective", "fov": 60.0, "aspect": 1.5,
-    }  # fmt: skip
+        "zoom": 1.0,
+        "cameraType": "perspective",
+        "fov": 60.0,
+        "aspect": 1.5,
+    }
 
 
 def test_camera_is_upright_and_the_camera_path_node_keeps_it(run, pack_module):

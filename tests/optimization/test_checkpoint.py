@@ -37,11 +37,16 @@ def config(make_config) -> OptimizationConfig:
     return make_config(
         steps=STEPS,
         densification=DensificationConfig(
-            strategy=AdaptivePercentile(top_share=0.1), start=0, stop=1, every=5, clone_scale=0.05,
-            min_opacity=0.02, max_scale=0.5,
+            strategy=AdaptivePercentile(top_share=0.1),
+            start=0,
+            stop=1,
+            every=5,
+            clone_scale=0.05,
+            min_opacity=0.02,
+            max_scale=0.5,
         ),
         batch=BatchConfig(static_until=0.25, sizes=((0.5, 0.7),)),
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture
@@ -98,9 +103,12 @@ def test_a_resumed_fit_adds_to_its_time(clip, config, interrupted):
 
 def test_a_fit_of_one_frame_resumes_too(clip, config, tmp_path):
     still = replace(
-        clip, images=clip.images[:1], alphas=clip.alphas[:1], view_images=clip.view_images[:1],
+        clip,
+        images=clip.images[:1],
+        alphas=clip.alphas[:1],
+        view_images=clip.view_images[:1],
         view_alphas=clip.view_alphas[:1],
-    )  # fmt: skip
+    )
     whole, stopped, resumed = (Trainer(still, config) for _ in range(3))
     with pytest.raises(Interrupted):
         stopped.run(Recorder(cancel_at=6))

@@ -53,10 +53,12 @@ def mean_psnr(model: GaussianModel4D, views: ViewSet, size: int) -> float:
     cameras = torch.arange(given.num_cameras)
     with torch.no_grad():
         scores = [
-            psnr(render(model.at(model.frame_times[[frame]])[0], given.cameras).images,
-                 given.targets(frame, cameras, torch.ones(len(cameras), 3), size).images)
+            psnr(
+                render(model.at(model.frame_times[[frame]])[0], given.cameras).images,
+                given.targets(frame, cameras, torch.ones(len(cameras), 3), size).images,
+            )
             for frame in range(given.num_frames)
-        ]  # fmt: skip
+        ]
     return torch.stack(scores).mean().item()
 
 
@@ -106,9 +108,12 @@ def test_the_static_phase_uses_the_middle_frame_only_and_no_deformation(clip, ma
 def test_the_first_and_last_frames_are_used_once_the_frames_have_spread(clip, make_config):
     order = [0, 0, 1, 2, 2]
     longer = replace(
-        clip, images=clip.images[order], alphas=clip.alphas[order], view_images=clip.view_images[order],
+        clip,
+        images=clip.images[order],
+        alphas=clip.alphas[order],
+        view_images=clip.view_images[order],
         view_alphas=clip.view_alphas[order],
-    )  # fmt: skip
+    )
     config = make_config(steps=20, batch=BatchConfig(static_until=0.2, spread_until=1.0))
 
     def after(steps: int, gray: list[int]) -> GaussianModel4D:
@@ -126,9 +131,12 @@ def test_the_first_and_last_frames_are_used_once_the_frames_have_spread(clip, ma
 
 def test_one_frame_gives_a_static_scene(clip, make_config):
     still = replace(
-        clip, images=clip.images[:1], alphas=clip.alphas[:1], view_images=clip.view_images[:1],
+        clip,
+        images=clip.images[:1],
+        alphas=clip.alphas[:1],
+        view_images=clip.view_images[:1],
         view_alphas=clip.view_alphas[:1],
-    )  # fmt: skip
+    )
     trainer = Trainer(still, make_config(steps=60))
     start = mean_psnr(trainer.model(), still, 24)
     model = trainer.run()
@@ -240,9 +248,15 @@ def test_a_finished_fit_has_nothing_left_to_do(clip, make_config):
 
 def test_densification_changes_the_number_of_gaussians_up_to_the_cap(clip, make_config):
     densification = DensificationConfig(
-        strategy=AdaptivePercentile(top_share=0.1), start=0.4, stop=0.8, every=10, max_gaussians=115,
-        clone_scale=0.05, min_opacity=0.001, max_scale=1.0,
-    )  # fmt: skip
+        strategy=AdaptivePercentile(top_share=0.1),
+        start=0.4,
+        stop=0.8,
+        every=10,
+        max_gaussians=115,
+        clone_scale=0.05,
+        min_opacity=0.001,
+        max_scale=1.0,
+    )
     counts: list[int] = []
     trainer = Trainer(clip, make_config(steps=50, densification=densification))
     trainer.run(lambda *_, **__: counts.append(len(trainer.scene.gaussians)))
@@ -250,8 +264,13 @@ def test_densification_changes_the_number_of_gaussians_up_to_the_cap(clip, make_
 
 
 def test_a_single_frame_is_rendered_as_often_in_both_phases(clip, make_config):
-    still = replace(clip, images=clip.images[:1], alphas=clip.alphas[:1],
-                    view_images=clip.view_images[:1], view_alphas=clip.view_alphas[:1])  # fmt: skip
+    still = replace(
+        clip,
+        images=clip.images[:1],
+        alphas=clip.alphas[:1],
+        view_images=clip.view_images[:1],
+        view_alphas=clip.view_alphas[:1],
+    )
     trainer = Trainer(still, make_config())
     for progress in (0.0, 0.9):
         assert [sample.frame for sample in trainer._sample_frames(progress)] == [0, 0]

@@ -55,8 +55,11 @@ def test_the_written_scene_is_the_fitted_scene(fitted, tmp_path):
     model, report = fitted
     pipeline.write_fit(tmp_path, model, report, 32)
     assert {path.name for path in tmp_path.iterdir()} == {
-        "scene.safetensors", "scene.html", "turntable.mp4", "report.json"
-    }  # fmt: skip
+        "scene.safetensors",
+        "scene.html",
+        "turntable.mp4",
+        "report.json",
+    }
     loaded = load_scene(tmp_path / "scene.safetensors")
     for name, value in model.gaussians.as_dict().items():
         assert torch.equal(getattr(loaded.gaussians, name), value)
@@ -91,8 +94,9 @@ def test_a_scene_evaluates_well_against_its_own_renders_only(fitted, tmp_path):
     model, _ = fitted
     pipeline.write_views_of(tmp_path, model, POSES, [0, 2], 24)
     assert {path.name for path in tmp_path.iterdir()} == {
-        "views.json", *(f"view{view}_frame{frame:04d}.png" for view in (0, 1) for frame in (0, 2))
-    }  # fmt: skip
+        "views.json",
+        *(f"view{view}_frame{frame:04d}.png" for view in (0, 1) for frame in (0, 2)),
+    }
     own = pipeline.evaluate(model, tmp_path)
     assert own["psnr"] > 45  # eight bits of straight color and alpha
     assert own["ssim"] > 0.99

@@ -45,9 +45,11 @@ def test_an_interrupted_guided_fit_resumes_to_the_same_scene(model, tmp_path):
 def test_a_cancel_while_the_denoiser_is_prepared_interrupts_the_fit(model):
     with pytest.raises(Interrupted):
         fit(
-            small_clip(), small_config(2),
-            make_denoiser=denoiser_maker(model, 0), monitor=Recorder(("guidance", 2)),
-        )  # fmt: skip
+            small_clip(),
+            small_config(2),
+            make_denoiser=denoiser_maker(model, 0),
+            monitor=Recorder(("guidance", 2)),
+        )
 
 
 def test_a_held_out_view_is_no_conditioning_image(model):

@@ -28,8 +28,9 @@ def weights(tmp_path, monkeypatch) -> Path:
 
 def test_bundled_models_are_listed_by_kind(weights):
     assert bundled_models("multiview") == {
-        "bundled/tiny-a": weights / "tiny-a", "bundled/tiny-b": weights / "tiny-b"
-    }  # fmt: skip
+        "bundled/tiny-a": weights / "tiny-a",
+        "bundled/tiny-b": weights / "tiny-b",
+    }
     assert bundled_models("guidance") == {"bundled/prior": weights / "prior"}
 
 

@@ -130,8 +130,10 @@ def test_a_written_set_reads_as_the_generated_views(model, tmp_path):
         assert one.shape == other.shape
         assert (one - other).abs().max() <= HALF_LEVEL, name
     assert (found.input_pose, found.view_poses, found.fps) == (
-        expected.input_pose, expected.view_poses, expected.fps
-    )  # fmt: skip
+        expected.input_pose,
+        expected.view_poses,
+        expected.fps,
+    )
 
 
 def test_a_set_has_frames_views_poses_and_a_contact_sheet(written):

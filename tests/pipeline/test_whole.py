@@ -98,9 +98,14 @@ def test_the_demo_writes_scene_images_and_metrics(model, guidance, tmp_path):
     out = tmp_path / "demo"
     report = pipeline.demo(out, model, guidance, small_config(steps=10), toy=3, num_frames=2, size=16)
     assert {path.name for path in out.iterdir()} == {
-        "scene.safetensors", "scene.html", "turntable.mp4", "report.json", "unseen_views.png", "truth",
+        "scene.safetensors",
+        "scene.html",
+        "turntable.mp4",
+        "report.json",
+        "unseen_views.png",
+        "truth",
         "views",
-    }  # fmt: skip
+    }
     again = pipeline.evaluate(load_scene(out / "scene.safetensors"), out / "truth")
     assert again["psnr"] == pytest.approx(report.metrics["psnr"], abs=0.05)  # the truth's files have 8 bits
     document = json.loads((out / "report.json").read_text())

@@ -102,9 +102,13 @@ def test_splats_on_tile_and_pixel_borders_agree(
     count = len(centers)
     generator = torch.Generator().manual_seed(1)
     scene = scene_at_pixels(
-        centers, torch.full((count,), 1.5), 0.1 + 0.6 * torch.rand(count, generator=generator),
-        torch.rand(count, 3, generator=generator), torch.full((count,), 4.0), (width, height),
-    )  # fmt: skip
+        centers,
+        torch.full((count,), 1.5),
+        0.1 + 0.6 * torch.rand(count, generator=generator),
+        torch.rand(count, 3, generator=generator),
+        torch.full((count,), 4.0),
+        (width, height),
+    )
     assert_agrees(scene, fast_backend, evaluate, reference)
 
 
@@ -141,10 +145,13 @@ def test_opaque_stacks_terminate_at_the_same_splat(fast_backend, scene_at_pixels
     """Forty splats behind each other, the farther the narrower: the last ones are hidden."""
     generator = torch.Generator().manual_seed(4)
     scene = scene_at_pixels(
-        20.0 + 2.0 * torch.randn(40, 2, generator=generator), torch.linspace(20.0, 0.5, 40),
-        0.3 + 0.65 * torch.rand(40, generator=generator), torch.rand(40, 3, generator=generator),
-        torch.linspace(2.0, 3.0, 40), (40, 40),
-    )  # fmt: skip
+        20.0 + 2.0 * torch.randn(40, 2, generator=generator),
+        torch.linspace(20.0, 0.5, 40),
+        0.3 + 0.65 * torch.rand(40, generator=generator),
+        torch.rand(40, 3, generator=generator),
+        torch.linspace(2.0, 3.0, 40),
+        (40, 40),
+    )
     assert_agrees(scene, fast_backend, evaluate, reference, outliers=0.1)
     hidden = evaluate(scene, fast_backend).gradients["colors"][-5:]
     assert not hidden.any()

@@ -147,9 +147,13 @@ def test_a_million_random_gaussians_render_and_differentiate():
     viewmats[0, 2, 3] = 1.0
     intrinsics = torch.tensor([[[90.0, 0.0, 60.0], [0.0, 90.0, 45.0], [0.0, 0.0, 1.0]]])
     inputs = RasterInputs(
-        **leaves, colors=torch.rand(count, 3, generator=generator), viewmats=viewmats, Ks=intrinsics,
-        width=120, height=90,
-    )  # fmt: skip
+        **leaves,
+        colors=torch.rand(count, 3, generator=generator),
+        viewmats=viewmats,
+        Ks=intrinsics,
+        width=120,
+        height=90,
+    )
     renders, alphas, meta = backend.rasterize(inputs)
     (renders.sum() + alphas.sum()).backward()
     assert alphas.min() >= 0.0
@@ -165,9 +169,13 @@ def test_grids_on_tile_and_pixel_borders_fill_every_slot_once(offset, deviation,
     centers = torch.cartesian_prod(torch.arange(-8.0, 72.0, 4.0), torch.arange(-8.0, 56.0, 4.0)) + offset
     count = len(centers)
     scene = scene_at_pixels(
-        centers, torch.full((count,), deviation), torch.linspace(0.01, 1.0, count), torch.ones(count, 3),
-        torch.full((count,), 2.0), (64, 48),
-    )  # fmt: skip
+        centers,
+        torch.full((count,), deviation),
+        torch.linspace(0.01, 1.0, count),
+        torch.ones(count, 3),
+        torch.full((count,), 2.0),
+        (64, 48),
+    )
     tiling, _, _ = tiling_of(scene)
     assert_tiling_is_sound(tiling, count)
 

@@ -48,12 +48,16 @@ INVALID_ARGUMENTS = [
     ({"near_plane": 0.0}, "near_plane: 0.0; expected a positive distance."),
     ({"eps2d": -1.0}, "eps2d: -1.0; expected a variance of at least 0 square pixels."),
     ({"render_mode": "DEPTH"}, "render_mode: unknown 'DEPTH'; expected one of RGB, D, ED, RGB+D, RGB+ED."),
-    ({"means": torch.zeros(7, 3, dtype=torch.float16)},
-     "means: have dtype torch.float16; expected torch.float32 or torch.float64."),
-    ({"Ks": torch.zeros(2, 3, 3, dtype=torch.float64)},
-     "Ks: have dtype torch.float64; expected torch.float32 like the means."),
+    (
+        {"means": torch.zeros(7, 3, dtype=torch.float16)},
+        "means: have dtype torch.float16; expected torch.float32 or torch.float64.",
+    ),
+    (
+        {"Ks": torch.zeros(2, 3, 3, dtype=torch.float64)},
+        "Ks: have dtype torch.float64; expected torch.float32 like the means.",
+    ),
     ({"opacities": torch.zeros(7, device="meta")}, "opacities: are on meta; expected cpu like the means."),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("changes", "message"), INVALID_ARGUMENTS)

@@ -169,10 +169,17 @@ def test_single_frame_is_at_time_zero(imported, weights, table):
 @pytest.mark.parametrize(
     "name",
     [
-        "grid.grids.0.0", "grid.grids.0.2", "grid.grids.1.0", "grid.grids.1.5", "feature_out.0.weight",
-        "feature_out.0.bias", "pos_deform.1.weight", "scales_deform.3.bias", "rotations_deform.3.weight",
+        "grid.grids.0.0",
+        "grid.grids.0.2",
+        "grid.grids.1.0",
+        "grid.grids.1.5",
+        "feature_out.0.weight",
+        "feature_out.0.bias",
+        "pos_deform.1.weight",
+        "scales_deform.3.bias",
+        "rotations_deform.3.weight",
     ],
-)  # fmt: skip
+)
 def test_missing_misshapen_or_non_finite_tensor_is_named(imported, weights, name):
     key = NET + name
     whole = weights.pop(key)

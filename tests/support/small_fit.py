@@ -41,12 +41,17 @@ def small_config(steps: int = 20, size: int = 24, seed: int = 0, **parts: Any) -
             resolutions=(8,), time_resolution=4, num_channels=4, width=16, deform_scales=True, bound=1.0
         ),
         rates=LearningRates(
-            means=falling(5e-3), log_scales=falling(1e-2), quats=falling(5e-3), opacities=falling(5e-2),
-            colors=falling(1e-2), planes=falling(1e-2), mlp=falling(2e-3),
+            means=falling(5e-3),
+            log_scales=falling(1e-2),
+            quats=falling(5e-3),
+            opacities=falling(5e-2),
+            colors=falling(1e-2),
+            planes=falling(1e-2),
+            mlp=falling(2e-3),
         ),
         losses=LossWeights(),
         regularizers=RegularizerWeights(time_smoothness=0.01, scale_cap=1.0, max_scale=0.1),
         batch=BatchConfig(num_frames=2, num_views=2, static_until=0.2, background="random", sizes=()),
         densification=DensificationConfig(strategy=None),
-    )  # fmt: skip
+    )
     return replace(small, **parts)

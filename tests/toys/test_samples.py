@@ -77,8 +77,11 @@ def test_render_toys_refuses_zero_toys_and_zero_cameras():
 def test_test_poses_are_those_of_consistent4d():
     assert TEST_AZIMUTHS_DEG == (-75.0, 15.0, 105.0, 195.0)
     assert [(pose.azimuth_deg, pose.elevation_deg) for pose in TEST_POSES] == [
-        (-75, 0), (15, 0), (105, 0), (195, 0)
-    ]  # fmt: skip
+        (-75, 0),
+        (15, 0),
+        (105, 0),
+        (195, 0),
+    ]
 
 
 @pytest.mark.parametrize("seed", SEEDS)

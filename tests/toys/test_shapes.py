@@ -84,8 +84,12 @@ def random_pose(generator: torch.Generator) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_hits_equal_hand_computed_hits(kind, sizes, origin, direction, distance, point, dtype):
     heading = torch.tensor(direction, dtype=dtype)
-    solids = Solids(torch.tensor([kind]), torch.tensor([sizes], dtype=dtype), torch.eye(3, dtype=dtype)[None],
-                    torch.zeros(1, 3, dtype=dtype))  # fmt: skip
+    solids = Solids(
+        torch.tensor([kind]),
+        torch.tensor([sizes], dtype=dtype),
+        torch.eye(3, dtype=dtype)[None],
+        torch.zeros(1, 3, dtype=dtype),
+    )
     start = torch.tensor([origin], dtype=dtype)
     hits = first_hits(start, (heading / heading.norm())[None, None], solids)
     if distance is None:

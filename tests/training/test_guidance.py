@@ -82,10 +82,13 @@ def test_written_model_predicts_as_the_trained_one(tmp_path, toys, basis, learne
     write_folder(tmp_path, learner, vae)
     rgba = toys.images[:1, :1].float() / 255  # the input of one toy
     views = ViewSet(
-        images=rgba[:, 0, ..., :3], alphas=rgba[:, 0, ..., 3],
-        view_images=torch.zeros(1, 0, SIZE, SIZE, 3), view_alphas=torch.zeros(1, 0, SIZE, SIZE),
-        input_pose=RIG[0], view_poses=(),
-    )  # fmt: skip
+        images=rgba[:, 0, ..., :3],
+        alphas=rgba[:, 0, ..., 3],
+        view_images=torch.zeros(1, 0, SIZE, SIZE, 3),
+        view_alphas=torch.zeros(1, 0, SIZE, SIZE),
+        input_pose=RIG[0],
+        view_poses=(),
+    )
     guidance = PosedPrior(load_guidance_model(tmp_path), views, torch.Generator().manual_seed(0))
     target = OrbitPose(azimuth_deg=70.0, elevation_deg=-10.0)
     noisy, timestep = torch.randn(1, *guidance.latent_shape), torch.tensor([600])

@@ -23,9 +23,14 @@ class Stop(Exception):
 def config(folder: Path) -> TrainingConfig:
     """Return the settings of a short run in a folder."""
     return TrainingConfig(
-        folder=folder, num_steps=STEPS, learning_rate=0.05, ema_decay=0.6, seed=3, device=torch.device("cpu"),
+        folder=folder,
+        num_steps=STEPS,
+        learning_rate=0.05,
+        ema_decay=0.6,
+        seed=3,
+        device=torch.device("cpu"),
         shards=(0, 26),
-    )  # fmt: skip
+    )
 
 
 def module() -> nn.Module:

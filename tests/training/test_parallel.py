@@ -45,9 +45,14 @@ def test_two_processes_sum_tensors(tmp_path):
     ]
     root = Path(__file__).parents[2]
     done = subprocess.run(
-        command, cwd=root, env={"PYTHONPATH": str(root), "PATH": "", "OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True, timeout=600, check=False,
-    )  # fmt: skip
+        command,
+        cwd=root,
+        env={"PYTHONPATH": str(root), "PATH": "", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
     assert done.stdout.count("agreed") == 2, done.stderr
     assert done.stdout.count("left") == 2  # the process group
 

@@ -51,8 +51,14 @@ def drag(viewer: Viewer, right: int, down: int, button: str = "left") -> None:
 
 def test_first_view_is_the_input_camera_at_the_first_frame(viewer):
     assert view(viewer) == {
-        "version": 1, "azimuth": 0, "elevation": 0, "radius": 2, "target": [0, 0, 0], "fovy": 49.1, "time": 0,
-    }  # fmt: skip
+        "version": 1,
+        "azimuth": 0,
+        "elevation": 0,
+        "radius": 2,
+        "target": [0, 0, 0],
+        "fovy": 49.1,
+        "time": 0,
+    }
     assert viewer.screenshot()[..., 3].max() > 200
     viewer.page.get_by_text("1,176 splats").wait_for()
     viewer.page.get_by_text("1 / 5 · 0.00 s").wait_for()

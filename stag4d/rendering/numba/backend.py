@@ -40,9 +40,13 @@ def rasterize(inputs: RasterInputs) -> Rasterization:
         _plain(tensor) for tensor in (inputs.means, inputs.quats, inputs.scales, inputs.opacities)
     )
     cameras = projection.pack_cameras(
-        _plain(inputs.viewmats).detach().numpy(), _plain(inputs.Ks).detach().numpy(),
-        inputs.width, inputs.height, inputs.near_plane, inputs.eps2d,
-    )  # fmt: skip
+        _plain(inputs.viewmats).detach().numpy(),
+        _plain(inputs.Ks).detach().numpy(),
+        inputs.width,
+        inputs.height,
+        inputs.near_plane,
+        inputs.eps2d,
+    )
     means2d, ellipses, depths, radii, tile_rows = _Project.apply(means, quats, scales, opacities, cameras)
     splats = (tensor.detach().numpy() for tensor in (means2d, ellipses, depths, radii, tile_rows))
     tiling = tile_splats((inputs.height, inputs.width), *splats)
@@ -61,11 +65,16 @@ def warm_up() -> None:
     """Compile every kernel, or load it from the cache, by rendering one Gaussian forward and backward."""
     with torch.inference_mode(False), torch.enable_grad():
         inputs = RasterInputs(
-            means=torch.tensor([[0.0, 0.0, 2.0]], requires_grad=True), quats=torch.ones(1, 4),
-            scales=torch.full((1, 3), 0.1), opacities=torch.ones(1), colors=torch.ones(1, 3),
+            means=torch.tensor([[0.0, 0.0, 2.0]], requires_grad=True),
+            quats=torch.ones(1, 4),
+            scales=torch.full((1, 3), 0.1),
+            opacities=torch.ones(1),
+            colors=torch.ones(1, 3),
             viewmats=torch.eye(4)[None],
-            Ks=torch.tensor([[[16.0, 0.0, 8.0], [0.0, 16.0, 8.0], [0.0, 0.0, 1.0]]]), width=16, height=16,
-        )  # fmt: skip
+            Ks=torch.tensor([[[16.0, 0.0, 8.0], [0.0, 16.0, 8.0], [0.0, 0.0, 1.0]]]),
+            width=16,
+            height=16,
+        )
         renders, _, _ = rasterize(inputs)
         renders.sum().backward()
 
@@ -102,10 +111,12 @@ class _Project(torch.autograd.Function):
         integers = [torch.empty(*shape, 2, dtype=torch.int32) for _ in range(2)]
         reaches = (opacities * 255.0).log()
         run_shares(
-            projection.project, shape[0] * shape[1] // SPLATS_PER_SHARE,
-            *(tensor.numpy() for tensor in (means, quats, scales, reaches)), cameras,
+            projection.project,
+            shape[0] * shape[1] // SPLATS_PER_SHARE,
+            *(tensor.numpy() for tensor in (means, quats, scales, reaches)),
+            cameras,
             *(tensor.numpy() for tensor in floats + integers),
-        )  # fmt: skip
+        )
         ctx.save_for_backward(means, quats, scales, opacities, integers[0])
         ctx.cameras = cameras
         ctx.mark_non_differentiable(*integers)
@@ -123,10 +134,14 @@ class _Project(torch.autograd.Function):
         ]
         gradients = [torch.zeros_like(tensor) for tensor in gaussians]
         run_shares(
-            project_backward, shape[0] * shape[1] // SPLATS_PER_SHARE,
-            tuple(tensor.numpy() for tensor in gaussians), ctx.cameras, radii.numpy(),
-            *(tensor.numpy() for tensor in given), tuple(tensor.numpy() for tensor in gradients),
-        )  # fmt: skip
+            project_backward,
+            shape[0] * shape[1] // SPLATS_PER_SHARE,
+            tuple(tensor.numpy() for tensor in gaussians),
+            ctx.cameras,
+            radii.numpy(),
+            *(tensor.numpy() for tensor in given),
+            tuple(tensor.numpy() for tensor in gradients),
+        )
         return (*gradients, None)
 
 
@@ -144,9 +159,17 @@ class _Composite(torch.autograd.Function):
         tile_ends = np.empty(len(tiling.tile_starts) - 1, np.int64)
         shares = len(tile_ends) // TILES_PER_SHARE
         run_shares(
-            tile_kernels.composite_tiles, shares, tiling.tile_starts, tile_ends, tiling.splats, records,
-            backgrounds.contiguous().numpy(), renders.numpy(), alphas.numpy(), _scratch(shares, records, 1),
-        )  # fmt: skip
+            tile_kernels.composite_tiles,
+            shares,
+            tiling.tile_starts,
+            tile_ends,
+            tiling.splats,
+            records,
+            backgrounds.contiguous().numpy(),
+            renders.numpy(),
+            alphas.numpy(),
+            _scratch(shares, records, 1),
+        )
         ctx.save_for_backward(renders, alphas)
         ctx.tiling, ctx.tile_ends, ctx.records, ctx.shape = tiling, tile_ends, records, channels.shape
         return renders, alphas
@@ -164,16 +187,27 @@ class _Composite(torch.autograd.Function):
         g_slots = np.empty((len(tiling.slots), records.shape[1]), np.float32)
         shares = len(ctx.tile_ends) // TILES_PER_SHARE
         run_shares(
-            tile_kernels.composite_tiles_backward, shares, tiling.tile_starts, ctx.tile_ends, tiling.splats,
-            tiling.slots, records, (renders.numpy(), alphas.numpy()),
-            (_plain(g_renders).numpy(), _plain(g_alphas).numpy()), g_slots, _scratch(shares, records, 2),
-        )  # fmt: skip
+            tile_kernels.composite_tiles_backward,
+            shares,
+            tiling.tile_starts,
+            ctx.tile_ends,
+            tiling.splats,
+            tiling.slots,
+            records,
+            (renders.numpy(), alphas.numpy()),
+            (_plain(g_renders).numpy(), _plain(g_alphas).numpy()),
+            g_slots,
+            _scratch(shares, records, 2),
+        )
         widths = (2, 4, records.shape[1] - splat_intrinsics.CHANNELS)
         g_means2d, g_ellipses, g_channels = (torch.empty(*ctx.shape[:2], width) for width in widths)
         run_shares(
-            tile_kernels.sum_slots, len(records) // SPLATS_PER_SHARE, tiling.slot_starts, g_slots,
+            tile_kernels.sum_slots,
+            len(records) // SPLATS_PER_SHARE,
+            tiling.slot_starts,
+            g_slots,
             *(gradient.flatten(0, 1).numpy() for gradient in (g_means2d, g_ellipses, g_channels)),
-        )  # fmt: skip
+        )
         return g_means2d, g_ellipses, g_channels[..., : ctx.shape[2]], g_backgrounds, None
 
 

@@ -83,11 +83,20 @@ def pack_cameras(
     cameras = np.empty((len(viewmats), CAMERA_SIZE))
     cameras[:, :_NUM_VIEW] = viewmats[:, :3].reshape(-1, _NUM_VIEW)
     columns = (
-        fx, fy, cx, cy,
-        -(cx + margin_x) / fx, (width - cx + margin_x) / fx,
-        -(cy + margin_y) / fy, (height - cy + margin_y) / fy,
-        width, height, -(-height // TILE), near_plane, eps2d,
-    )  # fmt: skip
+        fx,
+        fy,
+        cx,
+        cy,
+        -(cx + margin_x) / fx,
+        (width - cx + margin_x) / fx,
+        -(cy + margin_y) / fy,
+        (height - cy + margin_y) / fy,
+        width,
+        height,
+        -(-height // TILE),
+        near_plane,
+        eps2d,
+    )
     for index, column in enumerate(columns, start=_NUM_VIEW):
         cameras[:, index] = column
     return cameras
@@ -243,8 +252,11 @@ def project(
     gaussians = (means.ctypes.data, quats.ctypes.data, scales.ctypes.data, reaches.ctypes.data)
     for c in range(cameras.shape[0]):
         outputs = (
-            means2d[c].ctypes.data, ellipses[c].ctypes.data, depths[c].ctypes.data, radii[c].ctypes.data,
+            means2d[c].ctypes.data,
+            ellipses[c].ctypes.data,
+            depths[c].ctypes.data,
+            radii[c].ctypes.data,
             tile_rows[c].ctypes.data,
-        )  # fmt: skip
+        )
         for first in range(count * part // parts, end, WIDTH):
             _project_eight(gaussians, cameras[c].ctypes.data, first, end - 1, outputs)

@@ -159,7 +159,9 @@ def project_backward(
     for first in range(count * part // parts, end, WIDTH):
         for c in range(cameras.shape[0]):
             incoming = (
-                radii[c].ctypes.data, g_means2d[c].ctypes.data, g_ellipses[c].ctypes.data,
+                radii[c].ctypes.data,
+                g_means2d[c].ctypes.data,
+                g_ellipses[c].ctypes.data,
                 g_depths[c].ctypes.data,
-            )  # fmt: skip
+            )
             _project_eight_backward(inputs, cameras[c].ctypes.data, first, end - 1, incoming, outputs)
