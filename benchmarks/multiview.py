@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import time
+from typing import Any
 
 import torch
 from diffusers import EulerAncestralDiscreteScheduler, UNet2DConditionModel
@@ -36,7 +37,7 @@ from stag4d.diffusion import (
     install_reference_attention,
 )
 
-CONFIGS = {
+CONFIGS: dict[str, tuple[dict[str, Any], tuple[int, int], tuple[int, int], int]] = {
     # UNet, latent size of the grid, latent size of the reference, number of text tokens
     "small": (
         {

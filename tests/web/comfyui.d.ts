@@ -1,67 +1,67 @@
 // The parts of ComfyUI's page that web/js/stag4d.js uses, for the type checker.
 
 declare module "*/scripts/api.js" {
-  export const api: {
-    fetchApi(route: string, options?: RequestInit): Promise<Response>;
-    addEventListener(type: string, listener: (event: CustomEvent) => void): void;
-  };
+    export const api: {
+        fetchApi(route: string, options?: RequestInit): Promise<Response>;
+        addEventListener(type: string, listener: (event: CustomEvent) => void): void;
+    };
 }
 
 declare module "*/scripts/app.js" {
-  export interface Widget {
-    name: string;
-    value: unknown;
-    callback?: (value: unknown) => void;
-  }
+    export interface Widget {
+        name: string;
+        value: unknown;
+        callback?: (value: unknown) => void;
+    }
 
-  export interface Graph {
-    id?: string;
-    isRootGraph: boolean;
-    rootGraph: Graph;
-    change(): void;
-  }
+    export interface Graph {
+        id?: string;
+        isRootGraph: boolean;
+        rootGraph: Graph;
+        change(): void;
+    }
 
-  export interface GraphNode {
-    constructor: Function & { comfyClass?: string };
-    id: number | string;
-    graph: Graph | null;
-    properties: Record<string, unknown>;
-    widgets: Widget[];
-    size: number[];
-    setSize(size: number[]): void;
-    addDOMWidget(name: string, type: string, element: HTMLElement, options: DOMWidgetOptions): Widget;
-  }
+    export interface GraphNode {
+        constructor: Function & { comfyClass?: string };
+        id: number | string;
+        graph: Graph | null;
+        properties: Record<string, unknown>;
+        widgets: Widget[];
+        size: number[];
+        setSize(size: number[]): void;
+        addDOMWidget(name: string, type: string, element: HTMLElement, options: DOMWidgetOptions): Widget;
+    }
 
-  interface DOMWidgetOptions {
-    getValue(): string;
-    setValue(value: string): void;
-    getMinHeight(): number;
-    hideOnZoom: boolean;
-    hideInPanel: boolean;
-  }
+    interface DOMWidgetOptions {
+        getValue(): string;
+        setValue(value: string): void;
+        getMinHeight(): number;
+        hideOnZoom: boolean;
+        hideInPanel: boolean;
+    }
 
-  type NodeOutput = Record<string, { filename: string }[]>;
+    type NodeOutput = Record<string, { filename: string }[]>;
 
-  interface Extension {
-    name: string;
-    getCustomWidgets(): Record<string, (node: GraphNode, name: string) => { widget: Widget }>;
-    nodeCreated(node: GraphNode): void;
-    setup(): void;
-    onNodeOutputsUpdated(outputs: Record<string, NodeOutput | undefined>): void;
-  }
+    interface Extension {
+        name: string;
+        getCustomWidgets(): Record<string, (node: GraphNode, name: string) => { widget: Widget }>;
+        nodeCreated(node: GraphNode): void;
+        setup(): void;
+        onNodeOutputsUpdated(outputs: Record<string, NodeOutput | undefined>): void;
+    }
 
-  export type CanvasHandler =
-    "processMouseWheel" | "processMouseDown" | "processMouseMove" | "processMouseUp";
+    export type CanvasHandler =
+        "processMouseWheel" | "processMouseDown" | "processMouseMove" | "processMouseUp";
 
-  export const app: {
-    canvas: Record<CanvasHandler, (event: Event) => void>;
-    extensionManager: {
-      workflow: { activeWorkflow?: { changeTracker?: { captureCanvasState(): void } } };
+    export const app: {
+        canvas: Record<CanvasHandler, (event: Event) => void>;
+        extensionManager: {
+            workflow: { activeWorkflow?: { changeTracker?: { captureCanvasState(): void } } };
+        };
+        registerExtension(extension: Extension): void;
     };
-    registerExtension(extension: Extension): void;
-  };
 }
 
 interface Window {
-  LiteGraph: { vueNodesMode?: boolean };
+    LiteGraph: { vueNodesMode?: boolean };
 }
