@@ -53,7 +53,5 @@ def test_progress_is_reported_after_each_frame():
 
 
 def test_different_numbers_of_cameras_and_times_are_an_error():
-    with pytest.raises(
-        ValueError, match=r"^camera path: 2 cameras and 3 times; expected equal"
-    ):
+    with pytest.raises(ValueError, match=r"^camera path: 2 cameras and 3 times; expected equal"):
         render_sequence(solid_scene(), orbit_cameras(2), torch.linspace(0, 1, 3))
