@@ -1,6 +1,6 @@
 """Configuration of a fit, and the three presets: ``fast``, ``quality`` and ``paper``.
 
-"Official" is the published code's number, "ours" was chosen on clips whose truth is known
+"Official" is the published code's number, "ours" was chosen on toys whose ground truth is known
 (benchmarks/RESULTS.md).
 """
 
