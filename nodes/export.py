@@ -13,7 +13,7 @@ from .host.files import numbered_path, output_name
 from .host.progress import HostMonitor
 from .host.sockets import CATEGORY, MOMENT, Scene
 
-SEQUENCE = " sequence"  # what an option with a file a frame ends with
+SEQUENCE = " sequence"  # suffix of the options with one file per frame
 
 
 class STAG4DExport(io.ComfyNode):
@@ -84,5 +84,5 @@ class STAG4DExport(io.ComfyNode):
 
 @torch.no_grad()
 def _first_frame(scene: GaussianModel4D) -> bytes:
-    """Return a scene's first frame as a PLY file."""
+    """Return the content of a PLY file of a scene's first frame."""
     return encode_ply(scene.at(torch.tensor([0.0], device=scene.device))[0])

@@ -39,7 +39,7 @@ class NativeZero123:
 
     @property
     def key_parts(self) -> tuple[object, ...]:
-        """Return one layer of each network, which tells checkpoints apart, and the id of LoRA patches."""
+        """Return the id of LoRA patches, and a hash of a layer of each network: it differs by checkpoint."""
         patches = str(self._patcher.patches_uuid) if self._patcher.patches else ""
         layers = (
             self._model.cc_projection.weight,
