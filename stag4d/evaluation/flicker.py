@@ -103,5 +103,5 @@ def relative_flicker(views: TemporalDifferenceMeter, inputs: TemporalDifferenceM
     """
     if views.mean is None or inputs.mean is None:
         return None
-    # added to both, so that two static videos have the ratio 1 and rounding errors of one of them count little
+    # added to both: two static videos have the ratio 1, and rounding errors count little
     return abs(math.log((views.mean + _MIN_CHANGE) / (inputs.mean + _MIN_CHANGE)))
