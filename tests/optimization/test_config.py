@@ -1,12 +1,21 @@
-"""Preset ``paper`` has the published code's numbers, written out here once more; bad values are refused."""
+"""Preset ``paper`` has the published code's numbers, repeated here; values out of range are refused."""
 
 from __future__ import annotations
 
 import math
 
 import pytest
+import torch
 
-from stag4d.optimization import AdaptivePercentile, BatchConfig, GuidanceConfig, OptimizationConfig, preset
+from stag4d.optimization import (
+    AdaptivePercentile,
+    BatchConfig,
+    GuidanceConfig,
+    OptimizationConfig,
+    auto_preset,
+    preset,
+)
+from stag4d.optimization import config as config_module
 from stag4d.scene import SH_C0
 
 PAPER = {
@@ -107,3 +116,17 @@ def test_a_progress_beyond_the_run_is_refused(name, value):
 def test_sizes_end_one_after_the_other(sizes):
     with pytest.raises(ValueError, match=r"^batch: sizes are .*; expected them to end one after the other"):
         BatchConfig(sizes=sizes)
+
+
+@pytest.mark.parametrize(
+    ("device", "backend", "expected"),
+    [
+        ("cuda", "gsplat", "quality"),
+        ("cuda", "torch", "fast"),
+        ("cpu", "numba", "fast"),
+        ("mps", "torch", "fast"),
+    ],
+)
+def test_auto_preset_is_quality_only_where_gsplat_rasterizes(monkeypatch, device, backend, expected):
+    monkeypatch.setattr(config_module, "select_backend", lambda *_: backend)
+    assert auto_preset(torch.device(device)) == expected
