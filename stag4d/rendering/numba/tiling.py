@@ -42,9 +42,9 @@ def find_columns(
 ) -> None:
     """Find the columns of tiles that each splat intersects in each of its rows, and how many tiles in all.
 
-    The center of a pixel row at dy is slope * dy, its half width sqrt((max_sigma - precision_y dy^2) /
-    precision_x). The right edge is a concave function of dy, the left one convex: the extreme in a range of
-    rows is that of the ellipse, clamped to the range.
+    In the row of pixels at dy from the mean, the ellipse is centered at slope * dy and has the half width
+    sqrt((max_sigma - precision_y dy^2) / precision_x). Its right edge is a concave function of dy, its left
+    one convex: the extreme in a range of rows is that of the ellipse, clamped to the range.
 
     Args:
         chunk: Index of this chunk of splats.
