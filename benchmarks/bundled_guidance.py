@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from stag4d.diffusion import PosedPrior, Zero123Model, load_guidance_model
+from stag4d.diffusion import PoseConditionedDenoiser, Zero123Model, load_guidance_model
 from stag4d.evaluation import on_white
 from stag4d.geometry import OrbitPose, zero123plus_rig
 from stag4d.pipeline import model_folder
@@ -48,16 +48,20 @@ def main() -> None:
 
 def condition_on_toys(
     model: Zero123Model, images: Tensor, alphas: Tensor, generator: torch.Generator
-) -> PosedPrior:
+) -> PoseConditionedDenoiser:
     """Return guidance conditioned on N toys, one per frame; images are [7, N, S, S, 3], the input first."""
     views = ViewSet(
         images[0], alphas[0], images[1:].transpose(0, 1), alphas[1:].transpose(0, 1), INPUT_POSE, RIG
     )
-    return PosedPrior(model, views, generator)
+    return PoseConditionedDenoiser(model, views, generator)
 
 
 def denoising_errors(
-    guidance: PosedPrior, images: Tensor, alphas: Tensor, timestep: int, generator: torch.Generator
+    guidance: PoseConditionedDenoiser,
+    images: Tensor,
+    alphas: Tensor,
+    timestep: int,
+    generator: torch.Generator,
 ) -> dict[str, float]:
     """Return the mean relative errors of the denoised estimates of N toys' six views, by condition.
 

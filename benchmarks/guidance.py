@@ -19,7 +19,7 @@ from types import SimpleNamespace
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 
-from stag4d.diffusion import CameraProjection, PosedPrior, Zero123Model
+from stag4d.diffusion import CameraProjection, PoseConditionedDenoiser, Zero123Model
 from stag4d.geometry import OrbitPose
 from stag4d.optimization import GuidanceConfig, Trainer, preset
 from stag4d.rendering import render
@@ -46,7 +46,9 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.float16 if device.type == "cuda" else torch.float32
     views = toy_views(toy_seed("val", 0), BATCH, SIZE)
-    prior = PosedPrior(_model(options.config).to(device, dtype), views, torch.Generator().manual_seed(0))
+    prior = PoseConditionedDenoiser(
+        _model(options.config).to(device, dtype), views, torch.Generator().manual_seed(0)
+    )
     trainer = Trainer(views, preset("fast", size=SIZE), device=device)
     seconds: dict[str, list[float]] = defaultdict(list)
     for repeat in range(options.repeats + 1):
@@ -64,7 +66,7 @@ def main() -> None:
         print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 
-def _step(prior: PosedPrior, trainer: Trainer) -> dict[str, float]:
+def _step(prior: PoseConditionedDenoiser, trainer: Trainer) -> dict[str, float]:
     """Return the seconds of each part of one step."""
     clock = _Clock(trainer.device)
     generator = torch.Generator().manual_seed(0)

@@ -115,7 +115,7 @@ def official(
     results = []
     for frame in range(len(conditioning)):
         x = noise.initial(frame, shape)[None].to(device) * float(scheduler.init_noise_sigma)
-        states = torch.cat([conditioning.uncond_states, conditioning.cond_states[[frame]]]).to(dtype)
+        states = torch.cat([conditioning.uncond_embeddings, conditioning.cond_embeddings[[frame]]]).to(dtype)
         for step, timestep in enumerate(timesteps):
             sigma, next_sigma = sigmas[step : step + 2]
             state |= {"reference": {}, "step": step, "is_anchor": frame == 0}
@@ -214,7 +214,7 @@ def _run_cell(options: argparse.Namespace) -> None:
     if options.cell == "ours":
         install_reference_attention(unet)
     first = Conditioning(
-        conditioning.uncond_states, conditioning.cond_states[:2], conditioning.references[:2]
+        conditioning.uncond_embeddings, conditioning.cond_embeddings[:2], conditioning.references[:2]
     )
     run(first, 1)  # warm-up: kernels are chosen and memory pools grow
     _reset(device)

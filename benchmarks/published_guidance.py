@@ -22,7 +22,7 @@ from diffusers import DDIMScheduler
 from diffusers.models.autoencoders import vae as vae_module
 from PIL import Image
 
-from stag4d.diffusion import PosedPrior, Zero123Model, load_guidance_model
+from stag4d.diffusion import PoseConditionedDenoiser, Zero123Model, load_guidance_model
 from stag4d.geometry import OrbitPose
 from stag4d.optimization import GuidanceConfig, ScoreDistillation, SdsSamples
 from stag4d.types import ViewSet
@@ -73,7 +73,7 @@ def _compare(path: Path, seed: int) -> tuple[tuple[torch.Tensor, torch.Tensor], 
     none = torch.zeros(1, 0, 1, 1, 3)
     views = ViewSet(condition, torch.ones(1, SIDE, SIDE), none, none[..., 0], OrbitPose(azimuth_deg=0.0), ())
     with patch.object(torch, "randn", lambda *shape, **options: samples["posterior"][0]):
-        prior = PosedPrior(model, views, torch.Generator())
+        prior = PoseConditionedDenoiser(model, views, torch.Generator())
     sds = ScoreDistillation(prior, GuidanceConfig())
     ours = render.clone().requires_grad_()
     sds_samples = SdsSamples(samples["timesteps"][0], samples["posterior"][1], samples["noise"][0], [True])

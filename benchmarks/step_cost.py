@@ -57,7 +57,7 @@ def main() -> None:
 def _static(trainer: Trainer, frame: int) -> Trainer:
     """Return a trainer with a static scene: the deformed Gaussians at a frame, without a field."""
     other = copy.copy(trainer)
-    other.scene = TrainableScene(trainer._posed([frame], 1.0)[0], None)
+    other.scene = TrainableScene(trainer._deformed([frame], 1.0)[0], None)
     return other
 
 

@@ -35,7 +35,8 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
             display_name="STAG4D Anchored Multi-View",
             category=CATEGORY,
             description="Generates six posed views of every frame with a multi-view diffusion model. Frames "
-            "are consistent because all attend to one anchor frame and start from the same noise. After "
+            "are consistent because their self-attention is blended with that of an anchor frame and all "
+            "start from the same noise. After "
             "cancel, the same prompt resumes.",
             search_aliases=["zero123++", "multi-view video", "novel view synthesis", "video to views"],
             inputs=[
@@ -80,7 +81,8 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
                     default=0,
                     min=0,
                     max=100_000,
-                    tooltip="Index of the frame that all frames attend to, from 0. Choose one that shows the "
+                    tooltip="Index of the anchor frame, whose self-attention is blended into that of all "
+                    "others, from 0. Choose one that shows the "
                     "object well.",
                 ),
                 io.Float.Input(

@@ -95,8 +95,8 @@ class STAG4DOptimize(io.ComfyNode):
                 io.Splat.Input(
                     "splat",
                     optional=True,
-                    tooltip="Start from this splat, the first of a batch. It must have the place and size of "
-                    "the object in the views.",
+                    tooltip="Start from this splat, the first of a batch. It must coincide "
+                    "with the object in the views: centered at the origin, seen from a distance of 2.",
                 ),
                 io.Float.Input(
                     "guidance_weight",
@@ -113,9 +113,10 @@ class STAG4DOptimize(io.ComfyNode):
                     optional=True,
                     options=list(get_args(AnchorsWidget)),
                     default="sectors",
-                    tooltip="Conditioning image of the guidance model. sectors: the frame, or the view in "
-                    "the azimuth sector of the novel view, as published. nearest: the frame or view nearest "
-                    "by angle. reference: the frame.",
+                    tooltip="Conditioning image of the guidance model. sectors: the frame for novel views "
+                    "within 30 degrees of azimuth and for 60 % of the others, else the view nearest in "
+                    "azimuth, as published. nearest: the frame or view nearest by angle. reference: the "
+                    "frame.",
                 ),
             ],
             outputs=[Scene.Output("scene", tooltip="The optimized scene.")],
@@ -143,7 +144,7 @@ class STAG4DOptimize(io.ComfyNode):
             config = _config(preset, steps, size, seed, densification, device)
             config = _with_guidance(config, guidance_weight, guidance_anchors)
             start = _start(scene, splat)
-            if device.type != "cpu":
+            if device.type != "cpu":  # the fit allocates outside the host's memory management
                 comfy.model_management.free_memory(WORK_BYTES, device)
             hidden = cls.hidden
             with closing(LivePreview(hidden.prompt, hidden.unique_id, hidden.extra_pnginfo)) as live:
@@ -195,6 +196,7 @@ def _start(scene: GaussianModel4D | None, splat: Types.SPLAT | None) -> Gaussian
         return gaussians_from(splat)
     if scene is None:
         return None
+    # The middle frame, to which the fit starts: see BatchConfig.static_until.
     middle = scene.frame_times[[scene.info.num_frames // 2]]
     with torch.no_grad():
         return scene.at(middle)[0].map(lambda value: value.cpu().clone())

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 Preview = Callable[[], Any]
-"""Makes a preview of a stage's current state; it costs time, so it is called only to show one."""
+"""Returns a preview of a stage's state; it costs time, so it is called only if it will be displayed."""
 
 
 class Interrupted(Exception):
@@ -14,7 +14,7 @@ class Interrupted(Exception):
 
 
 class Monitor(Protocol):
-    """A function that long work calls after every unit."""
+    """Callback that long-running functions call after every unit of work."""
 
     def __call__(
         self, stage: str, done: int, total: int, *, note: str = "", preview: Preview | None = None

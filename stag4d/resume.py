@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .atomic import write_whole
 
-SAVE_SECONDS = 30.0
+SAVE_SECONDS = 30.0  # between two saves of a checkpoint
 UNFINISHED_PREFIX = "unfinished_"  # prefix of the file names of keyed checkpoints
 _START_OVER = "delete it to start from the beginning."
 
@@ -41,7 +41,7 @@ def input_key(*inputs: str | Tensor) -> str:
 
 
 class Timer:
-    """Measures an interval: it is due when a number of seconds has passed since it was last due."""
+    """An interval: ``is_due`` returns True and restarts it once its seconds have passed."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds

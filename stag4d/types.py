@@ -1,4 +1,4 @@
-"""Values that several packages share: cameras, view sets, renders, step reports.
+"""Values that several packages share: cameras, view sets, renders.
 
 Images are float 0..1, sRGB as decoded; their straight alpha is a tensor of its own.
 """

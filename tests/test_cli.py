@@ -20,7 +20,7 @@ import pytest
 import torch
 from ctrl_c import CtrlCMonitor
 from PIL import Image
-from small_fit import small_clip, small_config
+from small_fit import small_config, small_view_set
 
 from stag4d import cli, pipeline
 from stag4d.cli import main
@@ -56,7 +56,7 @@ OPTIONS = {
 def views(tmp_path_factory) -> Path:
     """A view folder: three frames with six posed views each."""
     folder = tmp_path_factory.mktemp("views")
-    write_views(folder, small_clip())
+    write_views(folder, small_view_set())
     return folder
 
 
@@ -281,7 +281,7 @@ def test_a_second_ctrl_c_stops_at_once_and_writes_nothing(quick, views, tmp_path
 
 
 def test_sigint_ends_a_real_process_with_130_and_a_scene_to_resume(tmp_path, monkeypatch):
-    views = small_clip(3, 16)
+    views = small_view_set(3, 16)
     frames_only = replace(
         views, view_images=views.view_images[:, :0], view_alphas=views.view_alphas[:, :0], view_poses=()
     )
@@ -330,7 +330,7 @@ def test_sigint_ends_a_real_process_with_130_and_a_scene_to_resume(tmp_path, mon
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
 def test_videos_of_any_length_are_accepted(quick, tmp_path, count, capsys):
-    write_views(tmp_path / "views", small_clip(count, 16))
+    write_views(tmp_path / "views", small_view_set(count, 16))
     assert (
         main(["fit", str(tmp_path / "views"), "-o", str(tmp_path / "out"), "--steps", "2", "--size", "16"])
         == 0

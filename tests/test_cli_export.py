@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from small_fit import small_clip, small_config
+from small_fit import small_config, small_view_set
 from spz_reader import read_spz
 
 from stag4d.cli import main
@@ -23,7 +23,7 @@ from stag4d.scene import Gaussians, load_scene, save_scene
 def scene(tmp_path_factory) -> Path:
     """A scene of three frames."""
     path = tmp_path_factory.mktemp("scene") / "scene.safetensors"
-    save_scene(path, Trainer(small_clip(), small_config()).model())
+    save_scene(path, Trainer(small_view_set(), small_config()).model())
     return path
 
 

@@ -19,7 +19,7 @@ import pytest
 from full_disk import small_disk
 from PIL import Image
 from safetensors.torch import save_file
-from small_fit import small_clip, small_config
+from small_fit import small_config, small_view_set
 
 from stag4d import cli
 from stag4d.cli import main
@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[1]
 def views(tmp_path_factory) -> Path:
     """A view folder: three frames with six posed views each."""
     folder = tmp_path_factory.mktemp("views")
-    write_views(folder, small_clip())
+    write_views(folder, small_view_set())
     return folder
 
 
@@ -42,7 +42,7 @@ def views(tmp_path_factory) -> Path:
 def scene(tmp_path_factory) -> Path:
     """A scene of three frames."""
     path = tmp_path_factory.mktemp("scene") / "scene.safetensors"
-    save_scene(path, Trainer(small_clip(), small_config()).model())
+    save_scene(path, Trainer(small_view_set(), small_config()).model())
     return path
 
 

@@ -23,7 +23,7 @@ from transformers import CLIPVisionModelWithProjection
 
 from stag4d.diffusion import CameraProjection, pose_numbers
 from stag4d.export import write_contact_sheet
-from stag4d.optimization import GuidanceConfig, anchor_camera
+from stag4d.optimization import GuidanceConfig, conditioning_camera
 
 from .autoencoder import CHANNELS, LATENT_RMS, basis_of_encoder, latents_of
 from .auxiliary import POSITION_WEIGHT, AlphaHead, PositionHeads
@@ -36,13 +36,13 @@ from .vision import ALPHA_RMS, ALPHA_WEIGHT, CONDITION_EVERY_RESNET, WIDTH
 
 BATCH = 48
 UNCONDITIONAL_SHARE = 0.1
-GUIDANCE = GuidanceConfig()  # the choice of conditions in score distillation
-VELOCITY_WEIGHT = 4.0  # on gray, scaled latents have a mean square of 1/4
-FREE_SHARE = 0.75  # of targets from random cameras; the others are from the rig's
+GUIDANCE = GuidanceConfig()  # for its choice of conditioning images in score distillation
+VELOCITY_WEIGHT = 4.0  # 1 / mean square of the scaled latents of images on gray
+RANDOM_CAMERA_SHARE = 0.75  # of the targets; the others are from the cameras of the rig
 NOISY_SHARE = 0.5  # of a batch at high noise levels, where the output depends on the condition most
-NOISY_FROM = 0.6  # of the timesteps
+NOISY_FROM = 0.6  # share of the timesteps above which the noise level is high
 SCALING_FACTOR = 0.5 / LATENT_RMS  # of noisy latents; their backgrounds, white or black, are far from 0
-CAMERA_GAIN = 4.0  # initial gain of the camera numbers, about the ratio of the embedding's norm to theirs
+CAMERA_GAIN = 4.0  # initial gain of the relative pose, about the ratio of the embedding's norm to its norm
 SHEET_TOYS = 6
 SHEET_STEPS = 20
 PARTS = {
@@ -110,7 +110,7 @@ class Learner(nn.Module):
         return self.unet(torch.cat([noisy, references], dim=1), timesteps, tokens[:, None]).sample.float()
 
     def tokens(self, conditions: Tensor, cameras: Tensor) -> Tensor:
-        """Return tokens [B, D] of condition images [B, 3, S, S] in -1..1 and camera numbers [B, 4]."""
+        """Return tokens [B, D] of condition images [B, 3, S, S] in -1..1 and relative poses [B, 4]."""
         with torch.no_grad():
             embeddings = self.image_encoder(conditions).image_embeds.float()
         return self.clip_camera_projection(torch.cat([embeddings, cameras], dim=-1)).float()
@@ -140,8 +140,8 @@ class Learner(nn.Module):
                 predicted = self.predict(noisy, timesteps, references, tokens)
         return {
             "velocity": VELOCITY_WEIGHT * mse_loss(predicted, velocity),
-            "place": POSITION_WEIGHT * torch.stack(position_errors).mean(),
-            "matte": ALPHA_WEIGHT * self.alpha_head.error(features[-1], examples.alphas),
+            "position": POSITION_WEIGHT * torch.stack(position_errors).mean(),
+            "alpha": ALPHA_WEIGHT * self.alpha_head.error(features[-1], examples.alphas),
         }
 
 
@@ -171,7 +171,7 @@ def sample_examples(
 ) -> Examples:
     """Return a batch of ``count`` random toys and cameras, with permuted color channels."""
     rows = torch.randint(len(toys), (count,), generator=generator)
-    is_free = torch.rand(count, generator=generator) < FREE_SHARE
+    is_free = torch.rand(count, generator=generator) < RANDOM_CAMERA_SHARE
     free = len(RIG) + torch.randint(NUM_FREE, (count,), generator=generator)
     target_cameras = torch.where(is_free, free, torch.randint(len(RIG), (count,), generator=generator))
     uses_reference = torch.rand(count, generator=generator) < GUIDANCE.reference_share
@@ -180,12 +180,14 @@ def sample_examples(
         for row, camera in zip(rows.tolist(), target_cameras.tolist(), strict=True)
     ]
     condition_cameras = [
-        anchor_camera(pose, RIG, GUIDANCE, is_reference)
+        conditioning_camera(pose, RIG, GUIDANCE, is_reference)
         for pose, is_reference in zip(poses, uses_reference.tolist(), strict=True)
     ]
-    numbers = [pose_numbers(RIG[camera], pose) for camera, pose in zip(condition_cameras, poses, strict=True)]
-    cameras = torch.stack([torch.tensor(condition_cameras), target_cameras])  # [2, B]
-    chosen = toys.images[torch.stack([rows, rows]), cameras]
+    relative_poses = [
+        pose_numbers(RIG[camera], pose) for camera, pose in zip(condition_cameras, poses, strict=True)
+    ]
+    camera_indices = torch.stack([torch.tensor(condition_cameras), target_cameras])  # [2, B]
+    chosen = toys.images[torch.stack([rows, rows]), camera_indices]
     images = recolored(chosen.transpose(0, 1), generator)  # [B, 2, S, S, 4]
     levels = torch.ones(count, 2)
     levels[:, 1] = (torch.rand(count, generator=generator) < 0.5).float()
@@ -194,7 +196,7 @@ def sample_examples(
     return Examples(
         conditions=pixels[:, 0],
         references=references,
-        cameras=torch.tensor(numbers, device=device),
+        cameras=torch.tensor(relative_poses, device=device),
         targets=targets * SCALING_FACTOR,
         alphas=images[:, 1, None, ..., 3].to(device).float() / (255 * ALPHA_RMS),
     )
@@ -211,8 +213,10 @@ def write_view_sheet(learner: Learner, vae: AutoencoderKL, toys: Toys, path: Pat
     truth = on_background(toys.images[:, len(RIG) :], 1.0)  # [N, 3, 3, S, S]
     columns = [inputs.cpu()]
     for free in range(NUM_FREE):
-        numbers = [pose_numbers(RIG[0], poses_of(toys, row)[len(RIG) + free]) for row in range(len(toys))]
-        tokens = learner.tokens(inputs, torch.tensor(numbers, device=vae.device))
+        relative_poses = [
+            pose_numbers(RIG[0], poses_of(toys, row)[len(RIG) + free]) for row in range(len(toys))
+        ]
+        tokens = learner.tokens(inputs, torch.tensor(relative_poses, device=vae.device))
         references = vae.encode(inputs).latent_dist.mean
         noise = torch.randn(references.shape, generator=torch.Generator().manual_seed(free)).to(vae.device)
         latents = scheduler.add_noise(white, noise, scheduler.timesteps[:1])

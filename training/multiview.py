@@ -60,10 +60,10 @@ class Learner(nn.Module):
     Args:
         unet: UNet with reference attention installed.
         vision_encoder: Image encoder of the input view, which is not trained.
-        uncond_states: [1, K, D] text encoder states of the empty prompt.
+        uncond_embeddings: [1, K, D] text encoder states of the empty prompt.
     """
 
-    uncond_states: Tensor
+    uncond_embeddings: Tensor
     ramp: Tensor
     alphas_cumprod: Tensor
 
@@ -71,12 +71,12 @@ class Learner(nn.Module):
         self,
         unet: UNet2DConditionModel,
         vision_encoder: CLIPVisionModelWithProjection,
-        uncond_states: Tensor,
+        uncond_embeddings: Tensor,
     ) -> None:
         super().__init__()
         self.unet, self.vision_encoder = unet, vision_encoder.requires_grad_(False)
         self.position_heads, self.alpha_head = PositionHeads(unet), AlphaHead(unet)
-        self.register_buffer("uncond_states", uncond_states, persistent=False)
+        self.register_buffer("uncond_embeddings", uncond_embeddings, persistent=False)
         self.register_buffer("ramp", torch.tensor(RAMP), persistent=False)
         self.register_buffer("alphas_cumprod", make_scheduler().alphas_cumprod, persistent=False)
 
@@ -107,7 +107,7 @@ class Learner(nn.Module):
         with autocast(device):
             embeddings = self.vision_encoder(examples.inputs).image_embeds.float()
             embeddings = embeddings.masked_fill(is_uncond.flatten(1), 0.0)
-            states = self.uncond_states + embeddings[:, None] * self.ramp[:, None]
+            states = self.uncond_embeddings + embeddings[:, None] * self.ramp[:, None]
             with self.position_heads.recording() as position_errors, self.alpha_head.recording() as features:
                 predicted = predict_velocity(self.unet, noisy_references, noisy, timesteps, states).float()
         return {
@@ -275,11 +275,11 @@ def main() -> None:
             networks += weights_key(encoder)
             align(encoder, known, on_background(toys.first(ALIGNED_TOYS).images[:, 0], GRAY / 255))
     with torch.no_grad():
-        uncond_states = text_encoder(torch.tensor([[0] + [1] * (NUM_TOKENS - 1)]))[0]
+        uncond_embeddings = text_encoder(torch.tensor([[0] + [1] * (NUM_TOKENS - 1)]))[0]
     vae = AutoencoderKL.from_pretrained(arguments.vae)
     network_keys = {"the encoder of --vae": weights_key(vae.encoder), "networks": networks}
     config = replace(config, network_keys=network_keys)
-    learner = Learner(unet, encoder, uncond_states)
+    learner = Learner(unet, encoder, uncond_embeddings)
     learner.to(config.device)
     basis = basis_of_encoder(vae).to(config.device)
     val_toys = generate_toys("val", 0, SHEET_TOYS)

@@ -14,7 +14,7 @@ from .viewer_files import viewer_file
 
 _logger = logging.getLogger(__name__)
 
-EVENT = "stag4d.growing"  # LIVE_PREVIEW in web/js/stag4d.js
+EVENT = "stag4d.live_preview"  # LIVE_PREVIEW in web/js/stag4d.js
 MIN_SECONDS = 3.0  # between two updates
 MAX_SHARE = 0.05  # of the fit's time that encoding may take
 
@@ -45,7 +45,7 @@ class LivePreview:
         self._names: list[str] = []
 
     def show(self, model: GaussianModel4D, monitor: Monitor) -> None:
-        """Send the current scene if a viewer is connected and the last update is long enough ago.
+        """Send the current scene if a Preview node is connected and the last update is long enough ago.
 
         A scene that cannot be encoded does not end the fit: the error is logged, and the updates stop.
 

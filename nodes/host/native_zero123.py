@@ -1,4 +1,4 @@
-"""Stable-Zero123 as ComfyUI's MODEL, CLIP_VISION and VAE, in the form of a ``diffusion.PosedNetwork``.
+"""Stable-Zero123 as ComfyUI's MODEL, CLIP_VISION and VAE: a ``diffusion.PoseConditionedNetwork``.
 
 The UNet is called through the host's model interface, so it stays shared with the rest of the graph. Its pose
 numbers differ from those of Zero123-XL: the fourth is the polar angle of the conditioning image.
@@ -20,7 +20,7 @@ IMAGE_SIZE, LATENT_SIZE, NUM_CHANNELS, NUM_POSE_NUMBERS = 256, 32, 4, 4  # of St
 
 
 class NativeZero123:
-    """A ``diffusion.PosedNetwork`` of the host's networks.
+    """A ``diffusion.PoseConditionedNetwork`` of the host's networks.
 
     Args:
         model: MODEL.
@@ -59,13 +59,13 @@ class NativeZero123:
         return self._clip_vision.encode_image(images).image_embeds.float()
 
     @torch.no_grad()
-    def condition_latents(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    def encode_conditioning(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Return unscaled latents [B, 4, 32, 32] of images, as the host does: the posterior's mean."""
         self._load()
         return self._posterior(images)[0]
 
     def encode(self, images: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Return scaled latents [B, 4, 32, 32] of renders [B, S, S, 3]; see ``PosedNetwork``."""
+        """Return scaled latents [B, 4, 32, 32] of renders [B, S, S, 3]; see ``PoseConditionedNetwork``."""
         mean, std = self._posterior(images)
         return self._model.process_latent_in(mean + std * noise.to(mean)).to(images.device)
 
@@ -94,7 +94,9 @@ class NativeZero123:
         ).float()
         return (scaled - denoised) / sigma[:, None, None, None]
 
-    def noise_of(self, output: torch.Tensor, noisy: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+    def to_noise_prediction(
+        self, output: torch.Tensor, noisy: torch.Tensor, timesteps: torch.Tensor
+    ) -> torch.Tensor:
         """Return the output of ``predict``, which is the noise prediction."""
         return output
 

@@ -30,9 +30,11 @@ def add_command(
     return parser
 
 
-def add_clip_options(command: argparse.ArgumentParser) -> None:
+def add_video_options(command: argparse.ArgumentParser) -> None:
     """Add the input video and its options."""
-    command.add_argument("clip", help="video file or folder of images, with alpha or a plain background")
+    command.add_argument(
+        "video", metavar="VIDEO", help="video file or folder of images, with alpha or a plain background"
+    )
     command.add_argument(
         "--frames",
         type=int,
@@ -61,11 +63,11 @@ def read_input(
     """Read and prepare the input video.
 
     Args:
-        options: See ``add_clip_options``.
+        options: See ``add_video_options``.
         size: Size of the prepared frames, pixels.
         check: Called with the number of frames, before they are prepared.
     """
-    video = read_video(options.clip, options.frames)
+    video = read_video(options.video, options.frames)
     if check is not None:
         check(len(video.frames))
     fps = frame_rate(video.fps if options.fps is None else options.fps)

@@ -17,8 +17,8 @@ from ..pipeline import DTYPES, model_folder
 from .console import ConsoleMonitor
 from .networks import load_multiview
 from .options import (
-    add_clip_options,
     add_command,
+    add_video_options,
     output_folder,
     print_result,
     read_input,
@@ -43,7 +43,7 @@ def add_views(commands: Any) -> None:
         required=True,
         help="folder of a Zero123++ model as published, or bundled/NAME, one that ships with the package",
     )
-    add_clip_options(command)
+    add_video_options(command)
     command.add_argument(
         "--size", type=int, default=512, help="size of the prepared frames, pixels (default: %(default)s)"
     )
@@ -155,7 +155,7 @@ def _multiview(options: argparse.Namespace) -> int:
         options.seed, share_grid=not options.separate_noise, share_reference=options.share_reference_noise
     )
     remover = BackgroundRemover(options.mattes)
-    refuse_own_input(Path(options.clip), out)
+    refuse_own_input(Path(options.video), out)
     video = read_input(options, options.size, check=config.check_num_frames)
     model = load_multiview(options.model, rig=options.rig, dtype=options.dtype)
     with ConsoleMonitor() as monitor:

@@ -19,8 +19,8 @@ from .fitting import announce_checkpoint, finish_checkpoint
 from .networks import load_guidance, load_multiview
 from .options import (
     EXIT_INTERRUPTED,
-    add_clip_options,
     add_command,
+    add_video_options,
     output_folder,
     print_result,
     read_input,
@@ -54,7 +54,7 @@ def add_whole(commands: Any) -> None:
         metavar="DIR",
         help=f"folder of a Zero123++ model as published; {BUNDLED_MULTIVIEW} was trained on toys only",
     )
-    add_clip_options(command)
+    add_video_options(command)
     command.add_argument("--view-steps", type=int, help="diffusion steps (default: the model's own, else 75)")
     add_fit_options(command)
     add_guidance_options(command)
@@ -71,7 +71,7 @@ def _run(options: argparse.Namespace) -> int:
         pipeline.model_folder(options.guidance_model, "guidance")
     if not options.resume:  # a resumed call has none while its views are unfinished
         announce_checkpoint(out / pipeline.CHECKPOINT, resume=False)
-    refuse_own_input(Path(options.clip), out / VIEWS)
+    refuse_own_input(Path(options.video), out / VIEWS)
     video = read_input(options, config.size)
     model = load_multiview(options.multiview_model)
     guidance = None if options.guidance_model is None else load_guidance(options.guidance_model)

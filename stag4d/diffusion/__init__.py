@@ -6,7 +6,7 @@ from .conditioning import Conditioning
 from .denoiser import DenoiserState, denoise, denoised_estimate, euler_ancestral_step
 from .latent_preview import LatentPreview
 from .noise import COND, UNCOND, NoiseSource, SeededNoise
-from .posed_prior import PosedNetwork, PosedPrior
+from .pose_conditioned import PoseConditionedDenoiser, PoseConditionedNetwork
 from .sampling import sample_latents, sampling_key
 from .sampling_config import Anchor, SamplingConfig
 from .view_grid import ViewGrid
@@ -24,8 +24,8 @@ __all__ = [
     "LatentPreview",
     "MultiViewModel",
     "NoiseSource",
-    "PosedNetwork",
-    "PosedPrior",
+    "PoseConditionedDenoiser",
+    "PoseConditionedNetwork",
     "ReadTokens",
     "SamplingConfig",
     "SeededNoise",

@@ -1,4 +1,4 @@
-"""What the multi-view UNet is conditioned on: text states and reference latents of every frame."""
+"""What the multi-view UNet is conditioned on: prompt embeddings and reference latents of every frame."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ class Conditioning:
     """Conditioning of F frames.
 
     Attributes:
-        uncond_states: [1, K, D] text states of the empty prompt.
-        cond_states: [F, K, D] the same plus the frame's image embedding, weighted by the ramp.
+        uncond_embeddings: [1, K, D] prompt embeddings of the empty prompt.
+        cond_embeddings: [F, K, D] the same plus the frame's image embedding, weighted by the ramp.
         references: [F, 2, C, h, w] latents of the blank image (unconditional) and of the frame (conditional).
     """
 
-    uncond_states: Tensor
-    cond_states: Tensor
+    uncond_embeddings: Tensor
+    cond_embeddings: Tensor
     references: Tensor
 
     def __len__(self) -> int:
         """Return F."""
-        return len(self.cond_states)
+        return len(self.cond_embeddings)
 
-    def text_states(self, branches: Sequence[int], frames: Sequence[int]) -> Tensor:
-        """Return the text states [GB, K, D] of B frames for each of G branches of guidance."""
-        states = {
-            UNCOND: self.uncond_states.expand(len(frames), -1, -1),
-            COND: self.cond_states[list(frames)],
+    def prompt_embeddings(self, branches: Sequence[int], frames: Sequence[int]) -> Tensor:
+        """Return the prompt embeddings [GB, K, D] of B frames for each of G branches of guidance."""
+        embeddings = {
+            UNCOND: self.uncond_embeddings.expand(len(frames), -1, -1),
+            COND: self.cond_embeddings[list(frames)],
         }
-        return torch.cat([states[branch] for branch in branches])
+        return torch.cat([embeddings[branch] for branch in branches])
 
     def noised_references(
         self, branches: Sequence[int], frames: Sequence[int], noise: NoiseSource, step: int, sigma: float

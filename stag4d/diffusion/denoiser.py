@@ -1,8 +1,8 @@
 """The anchored denoiser: all frames of a video take each diffusion step together.
 
-At every step the anchor frame comes first, and its attention inputs at this step serve the other frames: the
-memory does not grow with the number of steps or frames. The official code denoises frame after frame and
-keeps the anchor's inputs of all steps.
+At every step the anchor frame is denoised first, and its self-attention inputs are blended into those of the
+other frames. Only the inputs of one step are stored, so that the memory does not grow with the number of
+steps or frames. The official code denoises frame after frame and stores the anchor's inputs of all steps.
 """
 
 from __future__ import annotations
@@ -72,13 +72,14 @@ def denoise(
         The state after each step.
 
     Raises:
-        ValueError: if there is no such anchor frame, or ``start`` has another shape.
+        ValueError: if there is no such anchor frame, or the latents of ``start`` have the wrong shape.
         RuntimeError: if the model output is not finite.
     """
     num_frames, shape = len(conditioning), (unet.config.in_channels, *grid_size)
     config.check_num_frames(num_frames)
     num_steps = set_timesteps(scheduler, config)
     if start is None:
+        # Shared noise: all frames start from one latent, which keeps them consistent as the anchor does.
         initial = torch.stack([noise.initial(frame, shape) for frame in range(num_frames)])  # [F, C, h, w]
         start = 0, initial * float(scheduler.init_noise_sigma)
     first, latents = start[0], start[1].to(unet.device, copy=True)
@@ -104,14 +105,16 @@ def denoise(
             read = ReadTokens(write.tokens, batch, anchor, anchor_tokens, previous_tokens)
             with batches.attempt(batch, release=read.clear):
                 # Reference pass: the self-attentions store their inputs for the noised reference.
-                states = conditioning.text_states(branches, batch).to(dtype)  # [GB, K, D]
+                embeddings = conditioning.prompt_embeddings(branches, batch).to(dtype)  # [GB, K, D]
+                # Noised to this step's sigma: the reference and the view grid are at one noise level.
                 references = conditioning.noised_references(branches, batch, noise, step, sigma)
-                unet(references.to(dtype), timestep, states, cross_attention_kwargs={"exchange": write})
+                unet(references.to(dtype), timestep, embeddings, cross_attention_kwargs={"exchange": write})
 
                 # Anchored pass: keys and values also come from the reference and the anchor frame.
                 noisy = latents[batch]  # [B, C, h, w]
+                # The Euler scheduler's scale_model_input: the latents are stored as x0 + sigma * noise.
                 scaled = (noisy / math.sqrt(sigma**2 + 1)).to(dtype).repeat(len(branches), 1, 1, 1)
-                output = unet(scaled, timestep, states, cross_attention_kwargs={"exchange": read}).sample
+                output = unet(scaled, timestep, embeddings, cross_attention_kwargs={"exchange": read}).sample
 
                 # Classifier-free guidance, in float32; the conditional branch comes last.
                 *uncond, guided = output.float().split(len(batch))
@@ -152,7 +155,7 @@ def denoised_estimate(latents: Tensor, output: Tensor, sigma: float, prediction_
         prediction_type: ``epsilon`` or ``v_prediction``.
 
     Raises:
-        ValueError: if the prediction type is another.
+        ValueError: if the prediction type is neither.
     """
     if prediction_type == "v_prediction":
         return output * (-sigma / math.sqrt(sigma**2 + 1)) + latents / (sigma**2 + 1)

@@ -43,7 +43,7 @@ class SeededNoise:
     Attributes:
         seed: Any integer.
         share_grid: Whether all frames have the same initial latent and ancestral noise, as in the official
-            code, which reseeds for every frame.
+            code, which reseeds for every frame (``share_noise`` of the node, off by ``--separate-noise``).
         share_reference: Whether they also have the same reference noise and posterior sample.
     """
 

@@ -44,7 +44,7 @@ class CameraProjection(ModelMixin, ConfigMixin):
 
 
 class Zero123Model(nn.Module):
-    """Networks and noise schedule of a Zero123 model, a ``PosedNetwork``; moves and casts as one module.
+    """Networks and noise schedule of Zero123, a ``PoseConditionedNetwork``; moves and casts as one module.
 
     Args:
         unet: UNet whose input is noisy and conditioning latents, concatenated along the channels.
@@ -88,7 +88,7 @@ class Zero123Model(nn.Module):
 
     @property
     def key_parts(self) -> tuple[object, ...]:
-        """See ``PosedNetwork``."""
+        """See ``PoseConditionedNetwork``."""
         sums = weight_sums(self.unet, self.vae, self.image_encoder, self.camera_projection)
         schedule = self.alphas_cumprod.tolist()
         return self.vae.dtype, self.prediction_type, self.processor.to_dict(), schedule, sums
@@ -104,7 +104,7 @@ class Zero123Model(nn.Module):
         return latent_dist.mean.float(), latent_dist.std.float()
 
     def encode(self, images: Tensor, noise: Tensor) -> Tensor:
-        """Return scaled latents [B, C, h, w] of renders [B, S, S, 3]; see ``PosedNetwork``."""
+        """Return scaled latents [B, C, h, w] of renders [B, S, S, 3]; see ``PoseConditionedNetwork``."""
         mean, std = self.posterior(images)
         return ((mean + std * noise.to(mean)) * self.vae.config.scaling_factor).to(images.device)
 
@@ -118,7 +118,7 @@ class Zero123Model(nn.Module):
         return self.image_encoder(pixels.to(self.vae.device, self.vae.dtype)).image_embeds
 
     @torch.no_grad()
-    def condition_latents(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def encode_conditioning(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return unscaled latents [B, C, h, w] of images [B, S, S, 3], sampled from the posterior."""
         mean, std = self.posterior(images)
         return (mean + std * torch.randn(mean.shape, generator=generator).to(mean)).to(self.vae.dtype)
@@ -132,16 +132,16 @@ class Zero123Model(nn.Module):
         return self.camera_projection(torch.cat([embeddings, numbers], dim=-1))[:, None]
 
     def predict(self, noisy: Tensor, timesteps: Tensor, latents: Tensor, tokens: Tensor) -> Tensor:
-        """Return the UNet's output for noisy scaled latents, float32 [B, C, h, w]; see ``PosedNetwork``."""
+        """Return the UNet's output for noisy scaled latents, float32 [B, C, h, w]."""
         inputs = torch.cat([noisy.to(latents), latents], dim=1).to(self.unet.dtype)  # [B, 2C, h, w]
         return self.unet(inputs, timesteps.to(latents.device), tokens.to(self.unet.dtype)).sample.float()
 
-    def noise_of(self, output: Tensor, noisy: Tensor, timesteps: Tensor) -> Tensor:
-        """Return the noise prediction that the UNet's output stands for; see ``PosedNetwork``."""
+    def to_noise_prediction(self, output: Tensor, noisy: Tensor, timesteps: Tensor) -> Tensor:
+        """Return the noise prediction that the UNet's output stands for; see ``PoseConditionedNetwork``."""
         if self.prediction_type == "epsilon":
             return output
-        signal = self.alphas_cumprod.cpu()[timesteps.cpu()].to(output)[:, None, None, None]
-        return signal.sqrt() * output + (1 - signal).sqrt() * noisy.to(output)  # Salimans and Ho 2022
+        alpha_bar = self.alphas_cumprod.cpu()[timesteps.cpu()].to(output)[:, None, None, None]
+        return alpha_bar.sqrt() * output + (1 - alpha_bar).sqrt() * noisy.to(output)  # Salimans and Ho 2022
 
     def _resized(self, images: Tensor) -> Tensor:
         """Return images [B, S, S, 3] as [B, 3, s, s] at the model's size; bilinear, as the official code."""

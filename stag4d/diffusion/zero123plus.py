@@ -1,6 +1,6 @@
 """Zero123++ (arXiv 2310.15110): loading, conditioning, and decoding of its latents.
 
-The prompt is always empty, so its text states are computed when the model is loaded and the text encoder is
+The prompt is always empty, so its embeddings are computed when the model is loaded and the text encoder is
 released. Numbers and order of operations are the published pipeline's (Apache-2.0).
 """
 
@@ -39,7 +39,7 @@ class MultiViewModel(nn.Module):
         unet: UNet with reference attention installed.
         vae: Autoencoder between images and latents.
         vision_encoder: CLIP image encoder.
-        uncond_states: [1, K, D] text states of the empty prompt.
+        uncond_embeddings: [1, K, D] prompt embeddings of the empty prompt.
         ramp: [K] weight of the image embedding in each text state.
         scheduler: Its configuration decides noise levels and the prediction type.
         processors: Image processors of the VAE and of the vision encoder.
@@ -53,7 +53,7 @@ class MultiViewModel(nn.Module):
         ValueError: if the VAE cannot produce the grid's tiles.
     """
 
-    uncond_states: Tensor
+    uncond_embeddings: Tensor
     ramp: Tensor
 
     def __init__(
@@ -62,7 +62,7 @@ class MultiViewModel(nn.Module):
         unet: UNet2DConditionModel,
         vae: AutoencoderKL,
         vision_encoder: CLIPVisionModelWithProjection,
-        uncond_states: Tensor,
+        uncond_embeddings: Tensor,
         ramp: Tensor,
         scheduler: EulerAncestralDiscreteScheduler,
         processors: tuple[Any, Any],
@@ -71,7 +71,7 @@ class MultiViewModel(nn.Module):
     ) -> None:
         super().__init__()
         self.unet, self.vae, self.vision_encoder = unet, vae, vision_encoder
-        self.register_buffer("uncond_states", uncond_states, persistent=False)
+        self.register_buffer("uncond_embeddings", uncond_embeddings, persistent=False)
         self.register_buffer("ramp", ramp, persistent=False)
         self.scheduler, self.grid, self.sampling = scheduler, grid, sampling
         self.processors = processors
@@ -90,7 +90,7 @@ class MultiViewModel(nn.Module):
         settings: list[object] = [schedule, self.grid, self.unet.dtype]
         settings += [processor.to_dict() for processor in self.processors]
         settings.append(weight_sums(self.unet, self.vae, self.vision_encoder))
-        return input_key(repr(settings), self.uncond_states.float(), self.ramp.float())
+        return input_key(repr(settings), self.uncond_embeddings.float(), self.ramp.float())
 
     @torch.no_grad()
     def encode_conditioning(
@@ -108,14 +108,14 @@ class MultiViewModel(nn.Module):
             The conditioning, on the model's device.
         """
         device = self.vae.device  # a host that moves weights layer by layer may leave buffers where they were
-        uncond_states, ramp = self.uncond_states.to(device), self.ramp.to(device)
-        cond_states, references = [], []
+        uncond_embeddings, ramp = self.uncond_embeddings.to(device), self.ramp.to(device)
+        cond_embeddings, references = [], []
         blank: Any = None
         for frame in range(len(images)):
             image = _on_gray(images[frame], alphas[frame])
             embedding = self._pixels(self.processors[1], image)
             embedding = self.vision_encoder(embedding).image_embeds.float()  # [1, D]
-            cond_states.append(uncond_states + embedding[:, None] * ramp[:, None])  # [1, K, D]
+            cond_embeddings.append(uncond_embeddings + embedding[:, None] * ramp[:, None])  # [1, K, D]
             pixels = self._pixels(self.processors[0], image)  # [1, 3, H, W]
             blank = blank or self.vae.encode(torch.zeros_like(pixels)).latent_dist  # the same for all frames
             latents = []
@@ -124,7 +124,7 @@ class MultiViewModel(nn.Module):
                 latents.append(posterior.mean + posterior.std * fresh)  # [1, C, h, w]
             references.append(torch.cat(latents))
             monitor("encode", frame + 1, len(images))
-        return Conditioning(uncond_states, torch.cat(cond_states), torch.stack(references).float())
+        return Conditioning(uncond_embeddings, torch.cat(cond_embeddings), torch.stack(references).float())
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
@@ -170,14 +170,14 @@ def load_multiview_model(
     unet = load_module(UNet2DConditionModel, root, "unet", dtype)
     vae = load_module(AutoencoderKL, root, "vae", dtype)
     vision_encoder = load_module(CLIPVisionModelWithProjection, root, "vision_encoder", dtype)
-    uncond_states = _empty_prompt(root)
-    _check_fit(root, unet, vae, vision_encoder, uncond_states, ramp)
+    uncond_embeddings = _empty_prompt(root)
+    _check_fit(root, unet, vae, vision_encoder, uncond_embeddings, ramp)
     install_reference_attention(unet)
     model = MultiViewModel(
         unet=unet,
         vae=vae,
         vision_encoder=vision_encoder,
-        uncond_states=uncond_states,
+        uncond_embeddings=uncond_embeddings,
         ramp=ramp,
         scheduler=_scheduler(root),
         processors=(
@@ -242,7 +242,7 @@ def _ramp(index: dict[str, Any], root: Path) -> Tensor:
 
 @torch.no_grad()
 def _empty_prompt(root: Path) -> Tensor:
-    """Return the text states of the empty prompt, float32 [1, K, D]."""
+    """Return the prompt embeddings of the empty prompt, float32 [1, K, D]."""
     place = root / "tokenizer"
     is_whole = all((place / name).is_file() for name in ("vocab.json", "merges.txt"))
     if not is_whole and not (place / "tokenizer.json").is_file():
@@ -260,7 +260,7 @@ def _check_fit(
     unet: UNet2DConditionModel,
     vae: AutoencoderKL,
     vision_encoder: CLIPVisionModelWithProjection,
-    uncond_states: Tensor,
+    uncond_embeddings: Tensor,
     ramp: Tensor,
 ) -> None:
     """Raise ValueError unless the dimensions of a folder's parts match."""
@@ -269,8 +269,8 @@ def _check_fit(
         ("unet: in_channels", unet.config.in_channels, channels),
         ("unet: out_channels", unet.config.out_channels, channels),
         ("vision_encoder: projection_dim", vision_encoder.config.projection_dim, width),
-        ("text_encoder: hidden_size", uncond_states.shape[-1], width),
-        ("model_index.json: number of ramping_coefficients", len(ramp), uncond_states.shape[1]),
+        ("text_encoder: hidden_size", uncond_embeddings.shape[-1], width),
+        ("model_index.json: number of ramping_coefficients", len(ramp), uncond_embeddings.shape[1]),
     ):
         if found != expected:
             raise ValueError(f"{root}: {what} is {found}; expected {expected}, as its other parts have.")

@@ -2,12 +2,12 @@
 
 from .config import BatchConfig, OptimizationConfig, PresetName, StartConfig, auto_preset, preset
 from .densification import AdaptivePercentile, DensificationConfig, DensificationStrategy, FixedThreshold
-from .guidance import GuidanceConfig, PosedDenoiser
+from .guidance import GuidanceConfig, GuidanceDenoiser
 from .losses import LossWeights
 from .parameters import LearningRates
 from .regularizers import RegularizerWeights
 from .schedules import LogLinear
-from .score_distillation import ScoreDistillation, SdsSamples, anchor_camera
+from .score_distillation import ScoreDistillation, SdsSamples, conditioning_camera
 from .trainer import Trainer
 from .training_views import TrainingViews
 
@@ -18,11 +18,11 @@ __all__ = [
     "DensificationStrategy",
     "FixedThreshold",
     "GuidanceConfig",
+    "GuidanceDenoiser",
     "LearningRates",
     "LogLinear",
     "LossWeights",
     "OptimizationConfig",
-    "PosedDenoiser",
     "PresetName",
     "RegularizerWeights",
     "ScoreDistillation",
@@ -30,7 +30,7 @@ __all__ = [
     "StartConfig",
     "Trainer",
     "TrainingViews",
-    "anchor_camera",
     "auto_preset",
+    "conditioning_camera",
     "preset",
 ]

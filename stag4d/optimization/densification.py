@@ -1,7 +1,8 @@
 """Adaptive density control: strategies that select Gaussians, and the clone, split and prune that follow.
 
-All gradients are of the image-plane means in normalized coordinates: pixels times half the render's size, so
-that renders of different sizes agree. A strategy only selects the Gaussians to densify; the rest is common.
+Gradients are with respect to the projected means in normalized device coordinates: the gradient per pixel
+times half the render's size, so that renders of different sizes are comparable. A strategy only selects the
+Gaussians to densify; the rest is common.
 """
 
 from __future__ import annotations

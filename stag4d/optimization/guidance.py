@@ -24,12 +24,12 @@ class GuidanceConfig:
         weight: Weight of the SDS loss, a mean over renders and latent elements (official: 1, of a sum).
         max_elevation_deg: Elevations are uniform within plus and minus this (official: 30).
         guidance_scale: Scale of classifier-free guidance (official: 5); 1 costs half as much as any other.
-        anchors: Choice of the conditioning image, see ``anchor_camera`` (official: ``sectors``).
+        anchors: Choice of the conditioning image, see ``conditioning_camera`` (official: ``sectors``).
         reference_share: With sectors, probability of the input frame as conditioning image (official: 0.6).
         reference_azimuth_deg: With sectors, azimuths within which it always is (official: 30).
-        start_times: Range of diffusion times at the start, shares of the schedule (official: 0.5, 0.95).
-        end_times: The same at the end (official: 0.02, 0.5).
-        anneal_until: Progress at which the end's range is reached (official: 0.375, step 3000 of 8000).
+        start_times: Range of the timesteps at the start of the fit, as shares of all (official: 0.5, 0.95).
+        end_times: The same at the end of the fit (official: 0.02, 0.5).
+        anneal_until: Progress at which ``end_times`` is reached (official: 0.375, step 3000 of 8000).
     """
 
     weight: float = 1.0
@@ -60,7 +60,7 @@ class GuidanceConfig:
             raise ValueError(f"guidance: {self}; anneal_until and reference_share must be in 0 to 1.")
 
 
-class PosedDenoiser(Protocol):
+class GuidanceDenoiser(Protocol):
     """A latent diffusion model of the object from any pose, conditioned on the given images of a video.
 
     Attributes:

@@ -16,7 +16,7 @@ def random_poses(
 
     Azimuths are uniform in [-180, 180) degrees, elevations within plus and minus the maximum.
     """
-    shares = torch.rand(count, 2, generator=generator) * 2 - 1  # [B, 2]
+    uniform = torch.rand(count, 2, generator=generator) * 2 - 1  # [B, 2]
     return [
         OrbitPose(
             azimuth_deg=180 * azimuth,
@@ -24,5 +24,5 @@ def random_poses(
             radius=like.radius,
             fovy_deg=like.fovy_deg,
         )
-        for azimuth, elevation in shares.tolist()
+        for azimuth, elevation in uniform.tolist()
     ]

@@ -59,7 +59,7 @@ class TrainableScene:
 
     def set_rates(self, rates: LearningRates, progress: float) -> None:
         """Set every group's learning rate for a progress in [0, 1]."""
-        steps = {
+        learning_rates = {
             "means": rates.means(progress),
             "log_scales": rates.log_scales(progress),
             "quats": rates.quats(progress),
@@ -69,7 +69,7 @@ class TrainableScene:
             _MLP: rates.mlp(progress),
         }
         for group in self.optimizer.param_groups:
-            group["lr"] = steps[group["name"]]
+            group["lr"] = learning_rates[group["name"]]
 
     def parameters(self) -> list[Tensor]:
         """Return every trainable tensor, group by group."""

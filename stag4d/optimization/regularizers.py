@@ -10,7 +10,9 @@ from torch import Tensor
 from ..scene import Gaussians, HexPlane
 from ..types import RenderOutput
 
-_EDGE = 0.05  # world units
+_MAX_DEPTH_CHANGE = (
+    0.05  # second difference of depth beyond which a pixel is at an occlusion edge, world units
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,15 +73,17 @@ def field_regularization(hexplane: HexPlane, weights: RegularizerWeights) -> dic
     """Return the weighted terms of the planes: means per plane, summed over planes and levels."""
     terms = {}
     if weights.time_smoothness > 0:
-        bends = [3 * _second_difference(planes, dim=2).square().mean() for planes in hexplane.time_planes]
-        terms["time_smoothness"] = weights.time_smoothness * torch.stack(bends).sum()
+        differences = [
+            3 * _second_difference(planes, dim=2).square().mean() for planes in hexplane.time_planes
+        ]
+        terms["time_smoothness"] = weights.time_smoothness * torch.stack(differences).sum()
     if weights.space_smoothness > 0:
-        bends = [
+        differences = [
             3 * _second_difference(planes, dim=dim).square().mean()
             for planes in hexplane.spatial_planes
             for dim in (2, 3)
         ]
-        terms["space_smoothness"] = weights.space_smoothness * torch.stack(bends).sum()
+        terms["space_smoothness"] = weights.space_smoothness * torch.stack(differences).sum()
     if weights.time_deviation > 0:
         deviations = [3 * (1 - planes).abs().mean() for planes in hexplane.time_planes]
         terms["time_deviation"] = weights.time_deviation * torch.stack(deviations).sum()
@@ -101,8 +105,8 @@ def novel_view_regularization(output: RenderOutput, weights: RegularizerWeights)
 def depth_roughness(depths: Tensor, alphas: Tensor) -> Tensor:
     """Return the mean absolute second difference of the depth along both image axes.
 
-    It is taken where three neighboring pixels are covered, and clamped to ``_EDGE``: beyond, one surface
-    occludes another. RegNeRF (Niemeyer et al. 2022) smooths first differences of patches.
+    It is taken where three neighboring pixels are covered, and clamped to ``_MAX_DEPTH_CHANGE``: beyond, one
+    surface occludes another. RegNeRF (Niemeyer et al. 2022) smooths first differences of patches.
 
     Args:
         depths: [C, H, W].
@@ -114,9 +118,9 @@ def depth_roughness(depths: Tensor, alphas: Tensor) -> Tensor:
     is_covered = alphas > 0.5
     sums = depths.new_zeros(())
     for dim in (1, 2):
-        bends = depths.diff(n=2, dim=dim).abs().clamp_max(_EDGE)
-        covered = [is_covered.narrow(dim, offset, bends.shape[dim]) for offset in range(3)]
-        sums = sums + (bends * (covered[0] & covered[1] & covered[2])).sum()
+        differences = depths.diff(n=2, dim=dim).abs().clamp_max(_MAX_DEPTH_CHANGE)
+        covered = [is_covered.narrow(dim, offset, differences.shape[dim]) for offset in range(3)]
+        sums = sums + (differences * (covered[0] & covered[1] & covered[2])).sum()
     return sums / depths.numel()
 
 

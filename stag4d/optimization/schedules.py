@@ -40,18 +40,18 @@ def constant(value: float) -> LogLinear:
     return LogLinear(start=value, end=value)
 
 
-def size_at(progress: float, full_size: int, steps: Sequence[tuple[float, float]]) -> int:
+def size_at(progress: float, full_size: int, scales: Sequence[tuple[float, float]]) -> int:
     """Return the render size at a progress.
 
     Args:
         progress: In [0, 1].
         full_size: Pixels at scale 1.
-        steps: (until, scale) pairs in order; beyond the last, scale 1.
+        scales: (until, scale) pairs in order; beyond the last, scale 1.
 
     Returns:
         Pixels, at least 16 or the full size if that is smaller.
     """
-    scale = next((scale for until, scale in steps if progress < until), 1.0)
+    scale = next((scale for until, scale in scales if progress < until), 1.0)
     return max(round(full_size * scale), min(16, full_size))
 
 

@@ -1,7 +1,7 @@
 """Score distillation sampling (SDS) with spatial anchors: STAG4D, section 3.3; DreamFusion, arXiv 2209.14988.
 
-A render is noised, and a posed diffusion model, conditioned on a given image near it, predicts the noise. The
-error of the prediction is the gradient.
+Noise is added to the latents of a render, and the guidance model predicts it, conditioned on a given image
+from a camera near that of the render. The error of the prediction is the gradient.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from ..geometry import OrbitPose, nearest_poses
-from .guidance import GuidanceConfig, PosedDenoiser
+from .guidance import GuidanceConfig, GuidanceDenoiser
 
-_HALF_SCALE = 1024.0  # gradient scale through a half-precision encoder, where small gradients underflow
-_MAX_OVERFLOWS = 10  # steps in a row
-_FRAMING_TOLERANCE = 0.05
+_GRADIENT_SCALE = 1024.0  # loss scaling: keeps gradients through a half-precision encoder from underflow
+_MAX_OVERFLOWS = 10  # consecutive steps without a finite gradient, before an error
+_FRAMING_TOLERANCE = 0.05  # relative difference of the widths that two cameras see at the origin
 
 
 class SdsSamples(NamedTuple):
@@ -28,7 +28,8 @@ class SdsSamples(NamedTuple):
         timesteps: [B] diffusion timesteps.
         posterior: [B, C, h, w] standard normal noise that samples the VAE's posterior of the renders.
         noise: [B, C, h, w] standard normal noise added to their latents.
-        use_reference: B booleans, whether the input frame is the conditioning image, see ``anchor_camera``.
+        use_reference: B booleans, whether the input frame is the conditioning image, see
+            ``conditioning_camera``.
     """
 
     timesteps: Tensor
@@ -41,7 +42,7 @@ class ScoreDistillation:
     """The SDS loss of renders.
 
     Args:
-        denoiser: Posed diffusion model, prepared for the video.
+        denoiser: Guidance model, conditioned on the images of the video.
         config: Anchors, guidance scale, range of diffusion times.
 
     Raises:
@@ -49,7 +50,7 @@ class ScoreDistillation:
             conditioned on rotations, not on zooms.
     """
 
-    def __init__(self, denoiser: PosedDenoiser, config: GuidanceConfig) -> None:
+    def __init__(self, denoiser: GuidanceDenoiser, config: GuidanceConfig) -> None:
         if config.anchors != "reference":
             _check_framing(denoiser.poses)
         self._denoiser, self._config = denoiser, config
@@ -100,28 +101,30 @@ class ScoreDistillation:
             A scalar, the mean over renders and latent elements; its gradient flows to the renders.
 
         Raises:
-            RuntimeError: if the noise predictions have not been finite for some steps.
+            RuntimeError: if no render had a finite gradient in some consecutive steps.
         """
         conditions = [
-            (frame, anchor_camera(pose, self._denoiser.poses, self._config, use_reference))
+            (frame, conditioning_camera(pose, self._denoiser.poses, self._config, use_reference))
             for frame, pose, use_reference in zip(frames, poses, samples.use_reference, strict=True)
         ]
         with torch.enable_grad():
+            # A leaf of its own: overflows are set to 0 before the gradient reaches the rasterizer.
             pixels = images.detach().requires_grad_()
             latents = self._denoiser.encode(pixels, samples.posterior)  # [B, C, h, w]
-        with torch.no_grad():
-            signal = self._denoiser.alphas_cumprod[samples.timesteps].to(latents)[:, None, None, None]
+        with torch.no_grad():  # SDS leaves out the Jacobian of the UNet
+            alpha_bar = self._denoiser.alphas_cumprod[samples.timesteps].to(latents)[:, None, None, None]
             noise = samples.noise.to(latents)
-            noisy = signal.sqrt() * latents + (1 - signal).sqrt() * noise
+            noisy = alpha_bar.sqrt() * latents + (1 - alpha_bar).sqrt() * noise
             predicted = self._denoiser.predict(
                 noisy, samples.timesteps, conditions, poses, self._config.guidance_scale
             )
-            latent_gradient = (1 - signal) * (predicted - noise) / noise.numel()  # w(t) = 1 - alpha_bar
+            latent_gradient = (1 - alpha_bar) * (predicted - noise) / noise.numel()  # w(t) = 1 - alpha_bar
         # The chain rule through the encoder alone; the scale keeps half-precision gradients from underflow.
-        (pixel_gradient,) = torch.autograd.grad(latents, pixels, latent_gradient * _HALF_SCALE)
+        (pixel_gradient,) = torch.autograd.grad(latents, pixels, latent_gradient * _GRADIENT_SCALE)
         latent_gradient, pixel_gradient = self._zero_overflows(latent_gradient, pixel_gradient)
+        # The gradient has a factor 1 / n from the mean; times n, this is the mean of 0.5 g^2.
         value = 0.5 * latent_gradient.square().sum() * latent_gradient.numel()
-        surrogate = (images * (pixel_gradient / _HALF_SCALE)).sum()  # its gradient is pixel_gradient
+        surrogate = (images * (pixel_gradient / _GRADIENT_SCALE)).sum()  # its gradient is pixel_gradient
         return value + surrogate - surrogate.detach()
 
     def _zero_overflows(self, latent_gradient: Tensor, pixel_gradient: Tensor) -> tuple[Tensor, Tensor]:
@@ -132,14 +135,14 @@ class ScoreDistillation:
         self._num_overflows = 0 if is_finite.any() else self._num_overflows + 1
         if self._num_overflows >= _MAX_OVERFLOWS:
             raise RuntimeError(
-                f"guidance: the noise predictions have not been finite for {_MAX_OVERFLOWS} steps; load the "
-                "guidance model in bfloat16 or float32."
+                f"guidance: no render had a finite SDS gradient in {_MAX_OVERFLOWS} consecutive steps; load "
+                "the guidance model in bfloat16 or float32."
             )
         is_finite = is_finite[:, None, None, None]
         return torch.where(is_finite, latent_gradient, 0.0), torch.where(is_finite, pixel_gradient, 0.0)
 
 
-def anchor_camera(
+def conditioning_camera(
     pose: OrbitPose, cameras: Sequence[OrbitPose], config: GuidanceConfig, use_reference: bool
 ) -> int:
     """Return the camera of the given image that conditions the noise prediction for a render.

@@ -19,9 +19,9 @@ from ..rendering import render
 from ..resume import input_key
 from ..scene import (
     Deformation,
+    DeformedGaussians,
     GaussianModel4D,
     Gaussians,
-    PosedGaussians,
     SceneInfo,
     random_ball,
     visual_hull,
@@ -30,7 +30,7 @@ from ..types import Cameras, ViewSet
 from .config import OptimizationConfig
 from .densification import GradientStatistics, densify
 from .frame_pool import FrameMap, frame_pool
-from .guidance import PosedDenoiser
+from .guidance import GuidanceDenoiser
 from .losses import view_losses
 from .novel_views import random_poses
 from .parameters import TrainableScene
@@ -50,7 +50,7 @@ class _FrameSample(NamedTuple):
         cameras: [C] cameras to render, the input's first.
         backgrounds: [C, 3].
         num_frames: Frames of the step, over which losses are averaged.
-        novel_pose: Pose of the novel view that is regularized; None without such a term.
+        novel_pose: Pose of the render for novel-view regularization; None if its weights are 0.
     """
 
     frame: int
@@ -72,15 +72,15 @@ class Trainer:
     """An optimization in progress: hyper-parameters, data, and the running state that a checkpoint holds.
 
     Args:
-        views: Input frames and posed views; a copy at the size of the fit goes to ``device``.
+        views: Input frames and posed views; resized copies at the training resolution go to ``device``.
         config: Hyper-parameters.
         start: Gaussians to start from instead of the configured initialization.
-        denoiser: Posed diffusion model for score distillation; preset ``paper`` needs one.
+        denoiser: Guidance model for score distillation; preset ``paper`` needs one.
         device: Device of the optimization.
         backend: Rasterizer, see ``rendering.rasterize``.
 
     Raises:
-        ValueError: if the views and the configuration do not fit together.
+        ValueError: if the views and the configuration are incompatible.
     """
 
     def __init__(
@@ -89,14 +89,14 @@ class Trainer:
         config: OptimizationConfig,
         *,
         start: Gaussians | None = None,
-        denoiser: PosedDenoiser | None = None,
+        denoiser: GuidanceDenoiser | None = None,
         device: torch.device | str = "cpu",
         backend: str = "auto",
     ) -> None:
         config.check_guidance(denoiser is not None)
         self.config, self.device, self.backend = config, torch.device(device), backend
         self.guidance = None if denoiser is None else ScoreDistillation(denoiser, config.guidance)
-        self.given_start = start
+        self.start_gaussians = start
         size = min(
             config.size, max(views.images.shape[1], views.view_images.shape[2] if views.num_views else 0)
         )
@@ -114,14 +114,16 @@ class Trainer:
         self._losses: dict[str, Tensor] = {}
         gaussians = start if start is not None else _initial_gaussians(self.views, config, self.generator)
         if len(gaussians) == 0:
-            raise ValueError("start: no Gaussians; expected at least one.")
+            raise ValueError("initial Gaussians: none; expected at least one.")
         for name, value in gaussians.as_dict().items():
             if not value.isfinite().all():
-                raise ValueError(f"start: {name} are not finite; every value must be.")
+                raise ValueError(f"initial Gaussians: {name} are not finite; expected finite values.")
         deformation = None
         if views.num_frames > 1:
-            sizes = replace(config.field, time_resolution=min(config.field.time_resolution, views.num_frames))
-            deformation = Deformation(sizes, self.generator).to(self.device)
+            field_config = replace(
+                config.field, time_resolution=min(config.field.time_resolution, views.num_frames)
+            )
+            deformation = Deformation(field_config, self.generator).to(self.device)
         self.scene = TrainableScene(gaussians.map(lambda value: value.to(self.device)), deformation)
         self.statistics = GradientStatistics.zeros(len(gaussians), self.device)
 
@@ -129,8 +131,8 @@ class Trainer:
     def key(self) -> str:
         """Hash of the inputs: views, cameras, configuration, guidance, given start."""
         inputs = [self.views.premultiplied, self.views.cameras.viewmats, self.views.cameras.Ks]
-        if self.given_start is not None:
-            inputs += self.given_start.as_dict().values()
+        if self.start_gaussians is not None:
+            inputs += self.start_gaussians.as_dict().values()
         guidance = "" if self.guidance is None else self.guidance.key
         return input_key(json.dumps(self.config.as_json(), sort_keys=True), *inputs, guidance)
 
@@ -163,7 +165,7 @@ class Trainer:
                 try:
                     monitor("optimize", self.step, num_steps, note=note, preview=self.model)
                 except Interrupted:
-                    self._check()  # what is kept is finite
+                    self._check()  # the caller saves this state: raise, so that no NaN is saved
                     raise
         return self.model()
 
@@ -185,7 +187,7 @@ class Trainer:
         }
         metas = [result.meta for result in results]
 
-        # Terms of the whole scene: regularization and score distillation.
+        # Regularization of the scene and score distillation: one backward pass, accumulated into .grad.
         terms = gaussian_regularization(scene.gaussians, config.regularizers)
         if (deformation := self._deformation_at(progress)) is not None:
             terms |= field_regularization(deformation.hexplane, config.regularizers)
@@ -214,7 +216,7 @@ class Trainer:
         available = frames_at(progress, self.views.num_frames, batch.static_until, batch.spread_until)
         order = torch.randperm(len(available), generator=self.generator)[: batch.num_frames].tolist()
         frames = [available[index] for index in order]
-        if len(available) == 1:
+        if len(available) == 1:  # the static phase: one frame, each time with other views and backgrounds
             frames *= batch.num_frames
         novel_poses: Sequence[OrbitPose | None] = [None] * len(frames)
         if self.config.regularizers.need_novel_views:
@@ -238,13 +240,15 @@ class Trainer:
         which threads finish would change the last bits from run to run.
         """
         size = size_at(progress, self.views.size, self.config.batch.sizes)
-        gaussians = self._posed([sample.frame], progress)[0]
+        gaussians = self._deformed([sample.frame], progress)[0]
         cameras = self.views.scaled(size)[sample.cameras]
         output = render(gaussians, cameras, background=sample.backgrounds, backend=self.backend)
         targets = self.views.targets(sample.frame, sample.cameras, sample.backgrounds, size)
         sums = view_losses(output, targets, sample.cameras == 0, self.config.losses, progress)
+        # A mean over the renders of the step; the official code sums, see the weights of preset paper.
         losses = {name: value / (len(sample.cameras) * sample.num_frames) for name, value in sums.items()}
         if sample.novel_pose is not None:
+            # Its means2d stay out of the densification statistics: no image is compared with this render.
             camera = Cameras.from_poses([sample.novel_pose], size, size).to(self.device)
             weights = self.config.regularizers
             novel = render(gaussians, camera, with_depth=weights.depth_roughness > 0, backend=self.backend)
@@ -253,7 +257,7 @@ class Trainer:
         parameters, means2d = self.scene.parameters(), output.meta["means2d"]
         total = torch.stack(list(losses.values())).sum()
         gradients = torch.autograd.grad(total, [*parameters, means2d], allow_unused=True)
-        means2d.grad = gradients[-1]  # for the densification's statistics
+        means2d.grad = gradients[-1]  # autograd.grad does not set it; GradientStatistics.observe reads it
         detached = {name: value.detach() for name, value in losses.items()}
         return _FrameResult(detached, gradients[:-1], output.meta)
 
@@ -262,14 +266,15 @@ class Trainer:
     ) -> tuple[Tensor, list[Mapping[str, Any]]]:
         """Return the weighted SDS loss of the step's frames from random poses, and the renders' metas."""
         config = self.config.guidance
-        posed = self._posed(frames, progress)
+        deformed = self._deformed(frames, progress)
         size = size_at(progress, self.views.size, self.config.batch.sizes)
         poses = random_poses(len(frames), self.info.input_pose, self.generator, config.max_elevation_deg)
         is_white = torch.rand(len(frames), 1, generator=self.generator) < 0.5  # official: white or black
         backgrounds = is_white.float().expand(-1, 3).to(self.device)  # [B, 3]
+        # One call per render, since every frame has its own deformed Gaussians.
         outputs = [
             render(
-                posed[index],
+                deformed[index],
                 Cameras.from_poses([pose], size, size).to(self.device),
                 background=backgrounds[index : index + 1],
                 backend=self.backend,
@@ -285,7 +290,7 @@ class Trainer:
         """Return the deformation field once the scene moves, None during the static phase."""
         return self.scene.deformation if progress >= self.config.batch.static_until else None
 
-    def _posed(self, frames: list[int], progress: float) -> PosedGaussians:
+    def _deformed(self, frames: list[int], progress: float) -> DeformedGaussians:
         """Return the Gaussians deformed to the frames' times; during the static phase the canonical ones."""
         model = GaussianModel4D(self.scene.gaussians, self._deformation_at(progress), self.info)
         return model.at(self.frame_times[frames])
@@ -326,8 +331,9 @@ def _initial_gaussians(
     start = config.start
     if start.kind == "ball":
         return random_ball(start.num_points, start.bound, generator)
+    # The middle frame is the only one that the static phase renders.
     rgba = views.premultiplied[views.num_frames // 2].cpu().float() / 255  # [1 + V, S, S, 4]
     alphas = list(rgba[..., 3])
-    images = [image[..., :3] / image[..., 3:].clamp_min(1e-3) for image in rgba]
+    images = [image[..., :3] / image[..., 3:].clamp_min(1e-3) for image in rgba]  # straight colors
     cameras = [views.cameras[[index]].to("cpu") for index in range(views.num_cameras)]
     return visual_hull(images, alphas, cameras, start.num_points, start.bound, generator)

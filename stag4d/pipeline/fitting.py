@@ -18,7 +18,7 @@ from ..data import hold_out_view
 from ..evaluation.metrics import check_measurable, compare_on_white, on_white, psnr
 from ..export import encode_s4d, write_html
 from ..geometry import nearest_poses
-from ..optimization import OptimizationConfig, PosedDenoiser, Trainer, TrainingViews
+from ..optimization import GuidanceDenoiser, OptimizationConfig, Trainer, TrainingViews
 from ..optimization.checkpoint import load_state, save_state
 from ..progress import Interrupted, Monitor, Preview, silent
 from ..rendering import select_backend
@@ -32,7 +32,7 @@ _logger = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.safetensors"  # of an unfinished fit in its output folder
 _MIN_TURNTABLE_SIZE = 64  # pixels
 
-DenoiserMaker = Callable[[ViewSet, Monitor], PosedDenoiser]
+DenoiserMaker = Callable[[ViewSet, Monitor], GuidanceDenoiser]
 """Prepares a posed diffusion model for the views that are fitted."""
 
 
@@ -90,10 +90,10 @@ def fit(
         views: Input frames and posed views.
         config: Hyper-parameters.
         start: Gaussians to start from instead of the configured initialization.
-        checkpoint: Keeps the state, every half minute and when interrupted. A single file is the caller's to
-            remove, once the scene is safe. In a folder, an interrupted fit also leaves its scene beside the
+        checkpoint: Keeps the state, every half minute and when interrupted. The caller removes a single file
+            after saving the scene. In a folder, an interrupted fit also leaves its scene beside the
             checkpoint, and a finished one removes both.
-        make_denoiser: Prepares a posed diffusion model for score distillation.
+        make_denoiser: Prepares the guidance model for score distillation.
         device: Device of the optimization.
         backend: Rasterizer.
         monitor: Called after every step with the scene as preview, and while the denoiser is prepared.
@@ -103,7 +103,7 @@ def fit(
 
     Raises:
         Interrupted: if the user cancels before the first step.
-        ValueError: if the views, the configuration and the checkpoint do not fit together.
+        ValueError: if the views, the configuration and the checkpoint are incompatible.
         RuntimeError: if the optimization diverges, or the checkpoint cannot be written.
     """
     report = Report(backend=select_backend(device, backend))

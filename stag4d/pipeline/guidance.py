@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from ..diffusion import PosedNetwork, PosedPrior
+from ..diffusion import PoseConditionedDenoiser, PoseConditionedNetwork
 from ..progress import Monitor
 from ..types import ViewSet
 from .fitting import DenoiserMaker
 
 
-def denoiser_maker(network: PosedNetwork, seed: int) -> DenoiserMaker:
+def denoiser_maker(network: PoseConditionedNetwork, seed: int) -> DenoiserMaker:
     """Return the ``make_denoiser`` of ``fit`` for a posed network.
 
     Args:
@@ -18,7 +18,7 @@ def denoiser_maker(network: PosedNetwork, seed: int) -> DenoiserMaker:
         seed: Seed of the noise that samples the posterior of the conditioning images.
     """
 
-    def make(views: ViewSet, monitor: Monitor) -> PosedPrior:
-        return PosedPrior(network, views, torch.Generator().manual_seed(seed), monitor=monitor)
+    def make(views: ViewSet, monitor: Monitor) -> PoseConditionedDenoiser:
+        return PoseConditionedDenoiser(network, views, torch.Generator().manual_seed(seed), monitor=monitor)
 
     return make

@@ -28,7 +28,7 @@ _logger = logging.getLogger(__name__)
 
 _RECORD = "multiview"  # field of views.json: key and flicker of the call that finished the folder
 _SHEET_FRAMES, _SHEET_TILE = 8, 160  # rows and image size of the contact sheet, at most
-_KEY_NAMES = {  # of the methods in the keys of folders, which version 0.1.0 has written
+_KEY_NAMES = {  # names of the methods in the resume keys of view folders; frozen, since folders have them
     "border": "cut_out",
     "rembg": "rembg_cutter.<locals>.cut",
     "none": "keep_whole",
@@ -111,14 +111,14 @@ def write_multiview(
     """
     remover = remover or BackgroundRemover()
     input_pose, poses, count = _without_views(model, video, config).input_pose, model.grid.poses, len(video)
-    sampled = sampling_key(model, video.images, video.alphas, noise, config)
-    key = input_key(repr((sampled, video.elevation_deg, video.fps, _KEY_NAMES[remover.method])))
+    latents_key = sampling_key(model, video.images, video.alphas, noise, config)
+    key = input_key(repr((latents_key, video.elevation_deg, video.fps, _KEY_NAMES[remover.method])))
     record = _read_record(folder, count, len(poses)) if resume else {}
     if record.get("key") == key:
         _logger.info("%s: finished with the same inputs before; nothing is generated.", folder)
         return record.get("flicker")
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = CheckpointFolder(folder, resume).checkpoint(sampled, LATENTS_SUFFIX)
+    checkpoint = CheckpointFolder(folder, resume).checkpoint(latents_key, LATENTS_SUFFIX)
     if resume and not checkpoint.path.exists():
         _logger.info("%s: nothing to resume; starting from the beginning.", folder)
     shown = set(torch.linspace(0, count - 1, min(count, _SHEET_FRAMES)).round().int().tolist())
@@ -127,7 +127,7 @@ def write_multiview(
     video_differences, view_differences = TemporalDifferenceMeter(), TemporalDifferenceMeter()
     views = _generate(model, video, noise, config, remover, checkpoint, monitor)
     for frame, (view_images, view_alphas) in enumerate(views):
-        if frame == 0:  # now the folder changes
+        if frame == 0:  # not earlier: a call that fails before its first frame leaves the folder as it was
             write_view_poses(folder, input_pose, poses, video.fps)
         image, alpha = video.images[frame], video.alphas[frame]
         write_view_frame(folder, frame, (image, alpha), (view_images, view_alphas))
@@ -140,8 +140,8 @@ def write_multiview(
     write_contact_sheet(folder / "views.png", torch.stack(rows), columns=1 + len(poses))
     flicker = relative_flicker(view_differences, video_differences)
     write_view_poses(folder, input_pose, poses, video.fps, {_RECORD: {"key": key, "flicker": flicker}})
-    for left in folder.glob(UNFINISHED):
-        left.unlink()
+    for leftover in folder.glob(UNFINISHED):
+        leftover.unlink()
     return flicker
 
 
@@ -181,7 +181,7 @@ def _generate(
 
 
 def _without_views(model: MultiViewModel, video: InputVideo, config: SamplingConfig) -> ViewSet:
-    """Return the frames as a view set without views, after checking them; radius and lens are the rig's."""
+    """Return the checked frames as a view set without views; radius and field of view are the rig's."""
     config.check_num_frames(len(video))
     first = model.grid.poses[0]
     pose = OrbitPose(

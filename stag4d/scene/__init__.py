@@ -5,17 +5,17 @@ from .files import load_scene, save_scene
 from .gaussians import SH_C0, Gaussians, logit
 from .hexplane import HexPlane
 from .initialization import gaussians_from_points, random_ball, visual_hull
-from .model import GaussianModel4D, PosedGaussians, SceneInfo
+from .model import DeformedGaussians, GaussianModel4D, SceneInfo
 from .official import read_official_deformation
 
 __all__ = [
     "SH_C0",
     "Deformation",
+    "DeformedGaussians",
     "FieldConfig",
     "GaussianModel4D",
     "Gaussians",
     "HexPlane",
-    "PosedGaussians",
     "SceneInfo",
     "gaussians_from_points",
     "load_scene",

@@ -41,7 +41,7 @@ class SceneInfo:
 
 
 @dataclass(frozen=True, eq=False)
-class PosedGaussians:
+class DeformedGaussians:
     """The Gaussians at T times: parameters that change over time have a leading T, static ones have not.
 
     Attributes:
@@ -83,7 +83,7 @@ class GaussianModel4D:
         self.deformation = deformation
         self.info = info
 
-    def at(self, frame_times: Tensor) -> PosedGaussians:
+    def at(self, frame_times: Tensor) -> DeformedGaussians:
         """Return the Gaussians at T times.
 
         Args:
@@ -103,7 +103,7 @@ class GaussianModel4D:
             means, quats = means + offsets.means, quats + offsets.quats
             if offsets.log_scales is not None:
                 log_scales = log_scales + offsets.log_scales
-        return PosedGaussians(means, log_scales, quats, canonical.logit_opacities, canonical.sh0)
+        return DeformedGaussians(means, log_scales, quats, canonical.logit_opacities, canonical.sh0)
 
     @property
     def frame_times(self) -> Tensor:

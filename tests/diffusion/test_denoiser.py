@@ -98,9 +98,9 @@ def naive(unet, scheduler, conditioning, noise, anchor, scale=4.0):
             sigma, next_sigma = scheduler.sigmas[step : step + 2].tolist()
             outputs = []
             for branch in (UNCOND, COND):
-                states = conditioning.uncond_states
+                states = conditioning.uncond_embeddings
                 if branch == COND:
-                    states = conditioning.cond_states[[frame]]
+                    states = conditioning.cond_embeddings[[frame]]
                 state |= {"reference": {}, "step": (step, branch), "frame": frame}
                 clean = conditioning.references[[frame], branch]
                 fresh = noise.reference(frame, step, branch, tuple(clean.shape[1:]))[None]
@@ -176,7 +176,7 @@ def test_unconditional_branch_is_not_computed_at_guidance_scale_one(
 
 def test_input_frame_has_no_influence_at_guidance_scale_zero(unet, scheduler, make_conditioning):
     first, second = make_conditioning(1, seed=1), make_conditioning(1, seed=2)
-    second = replace(second, uncond_states=first.uncond_states)
+    second = replace(second, uncond_embeddings=first.uncond_embeddings)
     second.references[:, UNCOND] = first.references[:, UNCOND]
     latents = [run(unet, scheduler, each, guidance_scale=0.0) for each in (first, second)]
     assert torch.equal(*latents)
@@ -236,7 +236,7 @@ def test_anchor_strength_zero_equals_independent_frames(unet, scheduler, make_co
 def test_anchor_frame_influences_the_other_frames_and_not_vice_versa(unet, scheduler, make_conditioning):
     conditioning = make_conditioning(3)
     first = replace(
-        conditioning, cond_states=conditioning.cond_states[:1], references=conditioning.references[:1]
+        conditioning, cond_embeddings=conditioning.cond_embeddings[:1], references=conditioning.references[:1]
     )
     alone = run(unet, scheduler, first)
     anchored = run(unet, scheduler, conditioning, anchor=Anchor(0, 0.5))
@@ -248,7 +248,9 @@ def test_anchor_frame_influences_the_other_frames_and_not_vice_versa(unet, sched
 def test_identical_frames_with_shared_noise_give_identical_latents(unet, scheduler, make_conditioning):
     one = make_conditioning(1)
     same = replace(
-        one, cond_states=one.cond_states.repeat(3, 1, 1), references=one.references.repeat(3, 1, 1, 1, 1)
+        one,
+        cond_embeddings=one.cond_embeddings.repeat(3, 1, 1),
+        references=one.references.repeat(3, 1, 1, 1, 1),
     )
     shared = run(unet, scheduler, same, SeededNoise(7, share_reference=True), anchor=Anchor(0, 0.5))
     torch.testing.assert_close(shared[1:], shared[:1].expand(2, -1, -1, -1), atol=1e-5, rtol=1e-5)
@@ -380,7 +382,7 @@ def test_model_output_that_is_not_finite_raises_before_the_step_is_yielded(
     unet, scheduler, make_conditioning
 ):
     conditioning, states = make_conditioning(2), []
-    conditioning.cond_states[1] = float("nan")
+    conditioning.cond_embeddings[1] = float("nan")
     with pytest.raises(RuntimeError, match=r"step 1 gave values that are not finite in torch\.float32"):
         states.extend(steps_of(unet, scheduler, conditioning))
     assert states == []

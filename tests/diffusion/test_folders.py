@@ -106,11 +106,11 @@ def test_networks_have_the_requested_dtype(tmp_path, video, model, stored_half, 
     loaded = load_multiview_model(make_multiview_folder(tmp_path, half=stored_half), dtype=dtype)
     for network in (loaded.unet, loaded.vae, loaded.vision_encoder):
         assert {parameter.dtype for parameter in network.parameters()} == {dtype}
-    assert {loaded.uncond_states.dtype, loaded.ramp.dtype} == {torch.float32}
+    assert {loaded.uncond_embeddings.dtype, loaded.ramp.dtype} == {torch.float32}
     conditioning, exact = (each.encode_conditioning(*video, SeededNoise(2)) for each in (loaded, model))
-    assert conditioning.references.dtype == conditioning.cond_states.dtype == torch.float32
+    assert conditioning.references.dtype == conditioning.cond_embeddings.dtype == torch.float32
     torch.testing.assert_close(conditioning.references, exact.references, atol=0.1, rtol=0.1)
-    torch.testing.assert_close(conditioning.cond_states, exact.cond_states, atol=0.1, rtol=0.1)
+    torch.testing.assert_close(conditioning.cond_embeddings, exact.cond_embeddings, atol=0.1, rtol=0.1)
 
 
 def test_weight_checksums_do_not_depend_on_the_number_of_threads():

@@ -341,7 +341,7 @@ def test_key_changes_with_every_input_that_the_latents_depend_on(model, video):
         ),
         key(with_one_weight_changed(model, lambda model: model.unet.conv_in.weight), video),
         key(with_one_weight_changed(model, lambda model: model.unet.conv_out.weight), video),
-        key(with_one_weight_changed(model, lambda model: model.uncond_states), video),
+        key(with_one_weight_changed(model, lambda model: model.uncond_embeddings), video),
         key(half, video),
     ]
     assert len(set(keys)) == len(keys)

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch.nn.functional import interpolate
 from transformers import CLIPVisionModelWithProjection
 
-from stag4d.diffusion import PosedPrior, load_guidance_model, pose_numbers
+from stag4d.diffusion import PoseConditionedDenoiser, load_guidance_model, pose_numbers
 from stag4d.geometry import OrbitPose
 from tiny_models import make_guidance_folder, make_multiview_folder
 
@@ -24,7 +24,7 @@ TIMESTEPS = torch.tensor([30, 700])
 
 @pytest.fixture(scope="module")
 def prior(guidance_model, views):
-    return PosedPrior(guidance_model, views, torch.Generator().manual_seed(1))
+    return PoseConditionedDenoiser(guidance_model, views, torch.Generator().manual_seed(1))
 
 
 @torch.no_grad()
@@ -76,7 +76,7 @@ def test_v_prediction_is_converted_to_noise(guidance_folder, guidance_model, pri
     output = prior.predict(noisy, TIMESTEPS, CONDITIONS, TARGETS, 5.0)
     v_prediction = copy.copy(guidance_model)
     v_prediction.prediction_type = "v_prediction"
-    other = PosedPrior(v_prediction, views, torch.Generator().manual_seed(1))
+    other = PoseConditionedDenoiser(v_prediction, views, torch.Generator().manual_seed(1))
     found = other.predict(noisy, TIMESTEPS, CONDITIONS, TARGETS, 5.0)
     alphas_cumprod = DDIMScheduler.from_pretrained(guidance_folder / "scheduler").alphas_cumprod
     for row, timestep in enumerate(TIMESTEPS):

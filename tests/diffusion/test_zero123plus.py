@@ -84,11 +84,11 @@ def test_conditioning_equals_the_published_recipe(model, parts, size):
     images, alphas = frames(size)
     found = model.encode_conditioning(images, alphas, NOISE)
     uncond, states, references = naive_conditioning(parts, images, alphas)
-    torch.testing.assert_close(found.uncond_states, uncond)
-    torch.testing.assert_close(found.cond_states, states, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found.uncond_embeddings, uncond)
+    torch.testing.assert_close(found.cond_embeddings, states, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(found.references, references, atol=1e-5, rtol=1e-5)
     assert found.references.shape == (2, 2, 4, VAE_SIZE // 2, VAE_SIZE // 2)
-    assert (found.cond_states[0] - found.cond_states[1]).abs().max() > 1e-3
+    assert (found.cond_embeddings[0] - found.cond_embeddings[1]).abs().max() > 1e-3
 
 
 def test_colors_of_transparent_pixels_have_no_influence(model):
@@ -96,7 +96,7 @@ def test_colors_of_transparent_pixels_have_no_influence(model):
     other = torch.where(alphas[..., None] == 0, 1 - images, images)
     assert not torch.equal(other, images)
     first, second = (model.encode_conditioning(each, alphas, NOISE) for each in (images, other))
-    assert torch.equal(first.cond_states, second.cond_states)
+    assert torch.equal(first.cond_embeddings, second.cond_embeddings)
     assert torch.equal(first.references, second.references)
 
 
@@ -106,7 +106,7 @@ def test_frames_are_encoded_independently(model):
     for frame in range(3):
         one = slice(frame, frame + 1)
         alone = model.encode_conditioning(images[one], alphas[one], SeededNoise(3, share_reference=True))
-        assert torch.equal(together.cond_states[one], alone.cond_states)
+        assert torch.equal(together.cond_embeddings[one], alone.cond_embeddings)
         assert torch.equal(together.references[one], alone.references)
 
 
@@ -126,7 +126,7 @@ def test_conditioning_is_on_the_networks_device_even_if_the_buffers_are_not(mode
     moved = copy.deepcopy(model)
     for network in (moved.unet, moved.vae, moved.vision_encoder):
         network.to("meta")
-    assert moved.uncond_states.device == moved.ramp.device == torch.device("cpu")
+    assert moved.uncond_embeddings.device == moved.ramp.device == torch.device("cpu")
     found = moved.encode_conditioning(*frames(20), NOISE)
     assert {part.device.type for part in vars(found).values()} == {"meta"}
     expected = model.encode_conditioning(*frames(20), NOISE)
@@ -142,7 +142,7 @@ def test_model_with_another_grid_shares_its_networks_when_they_are_moved(model):
     assert second.grid == replace(first.grid, poses=second.grid.poses)
     first.half()
     assert second.unet is first.unet
-    assert second.uncond_states.dtype == torch.float16
+    assert second.uncond_embeddings.dtype == torch.float16
     assert first.fingerprint() != second.fingerprint()
 
 
@@ -175,7 +175,7 @@ def test_fingerprint_equals_that_of_version_0_1_0(model):
     settings = [schedule, model.grid, torch.float32, *(each.to_dict() for each in model.processors), sums]
     assert repr(model.grid).startswith("ViewGrid(poses=(OrbitPose(azimuth_deg=30.0, elevation_deg=30.0, ")
     digest = hashlib.sha256(repr(settings).encode())
-    for tensor in (model.uncond_states, model.ramp):
+    for tensor in (model.uncond_embeddings, model.ramp):
         digest.update(tensor.numpy().tobytes())
     assert model.fingerprint() == digest.hexdigest()
 

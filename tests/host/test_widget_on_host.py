@@ -22,7 +22,7 @@ RECORD_PREVIEWS = """() => {
     if (route.includes(".s4d")) requestedFiles.push(route);
     return fetchApi.call(api, route, ...rest);
   };
-  api.addEventListener("stag4d.growing", () => numPreviews++);  // after the listener of the widgets
+  api.addEventListener("stag4d.live_preview", () => numPreviews++);  // after the listener of the widgets
 }"""
 
 

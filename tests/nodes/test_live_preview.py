@@ -51,7 +51,7 @@ def scenes(model, count):
 def test_connected_viewers_get_the_name_of_an_existing_file(live_preview, sent, host_folders, sliding_scene):
     live_preview.LivePreview(PROMPT, "3", PNG_INFO).show(sliding_scene, silent)
     ((event, data, client),) = sent
-    assert (event, data["viewers"], client) == ("stag4d.growing", ["4", "6:7"], "browser")
+    assert (event, data["viewers"], client) == ("stag4d.live_preview", ["4", "6:7"], "browser")
     assert data["workflow"] == "one"
     assert (host_folders / "temp" / "stag4d" / data["filename"]).is_file()
 

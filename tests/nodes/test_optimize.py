@@ -190,7 +190,7 @@ def test_cancel_while_the_scene_is_encoded_for_the_viewer_keeps_the_state(
         sys.modules["comfy.model_management"].interrupt_current_processing()
         return encode(model, monitor)
 
-    cancel_at(0)
+    cancel_at(0)  # never by itself; restores the flag of the host afterwards
     monkeypatch.setattr(viewer, "viewer_file", cancelled)
     with pytest.raises(interrupt):
         run(steps=30)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from small_fit import small_clip, small_config
+from small_fit import small_config, small_view_set
 
 from stag4d.optimization import OptimizationConfig
 from stag4d.scene import Gaussians
@@ -14,9 +14,9 @@ from stag4d.types import ViewSet
 
 
 @pytest.fixture
-def clip() -> ViewSet:
+def view_set() -> ViewSet:
     """Three frames of a toy at 24 pixels, with its six posed views."""
-    return small_clip()
+    return small_view_set()
 
 
 @pytest.fixture

@@ -50,11 +50,11 @@ def config(make_config) -> OptimizationConfig:
 
 
 @pytest.fixture
-def interrupted(clip, config, tmp_path) -> Callable[[int], Path]:
+def interrupted(view_set, config, tmp_path) -> Callable[[int], Path]:
     """A function that interrupts a fit after a step and returns its checkpoint."""
 
     def interrupt(step: int) -> Path:
-        trainer = Trainer(clip, config)
+        trainer = Trainer(view_set, config)
         with pytest.raises(Interrupted):
             trainer.run(Recorder(cancel_at=step))
         path = tmp_path / "checkpoint.safetensors"
@@ -78,10 +78,10 @@ def state_of(trainer: Trainer) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("step", [1, 3, 5, 7, 15], ids=lambda step: f"after step {step}")
-def test_a_resumed_fit_equals_an_uninterrupted_one(clip, config, interrupted, step):
-    whole = Trainer(clip, config)
+def test_a_resumed_fit_equals_an_uninterrupted_one(view_set, config, interrupted, step):
+    whole = Trainer(view_set, config)
     whole.run()
-    resumed = Trainer(clip, config)
+    resumed = Trainer(view_set, config)
     load_state(Checkpoint(interrupted(step)), resumed)
     assert resumed.step == step
     resumed.run()
@@ -91,8 +91,8 @@ def test_a_resumed_fit_equals_an_uninterrupted_one(clip, config, interrupted, st
     assert len(whole.scene.gaussians) != 100  # or densification was not put to the test
 
 
-def test_a_resumed_fit_adds_to_its_time(clip, config, interrupted):
-    resumed = Trainer(clip, config)
+def test_a_resumed_fit_adds_to_its_time(view_set, config, interrupted):
+    resumed = Trainer(view_set, config)
     path = interrupted(4)
     load_state(Checkpoint(path), resumed)
     before = resumed.seconds
@@ -101,13 +101,13 @@ def test_a_resumed_fit_adds_to_its_time(clip, config, interrupted):
     assert resumed.seconds > before
 
 
-def test_a_fit_of_one_frame_resumes_too(clip, config, tmp_path):
+def test_a_fit_of_one_frame_resumes_too(view_set, config, tmp_path):
     still = replace(
-        clip,
-        images=clip.images[:1],
-        alphas=clip.alphas[:1],
-        view_images=clip.view_images[:1],
-        view_alphas=clip.view_alphas[:1],
+        view_set,
+        images=view_set.images[:1],
+        alphas=view_set.alphas[:1],
+        view_images=view_set.view_images[:1],
+        view_alphas=view_set.view_alphas[:1],
     )
     whole, stopped, resumed = (Trainer(still, config) for _ in range(3))
     with pytest.raises(Interrupted):
@@ -123,21 +123,21 @@ def test_a_fit_of_one_frame_resumes_too(clip, config, tmp_path):
     [{"seed": 1}, {"steps": STEPS + 1}, {"size": 20}, {"start": None}],
     ids=lambda change: next(iter(change)),
 )
-def test_a_checkpoint_of_other_settings_is_refused(clip, config, interrupted, change):
+def test_a_checkpoint_of_other_settings_is_refused(view_set, config, interrupted, change):
     if "start" in change:
         change = {"start": replace(config.start, num_points=99)}
-    trainer = Trainer(clip, replace(config, **change))
+    trainer = Trainer(view_set, replace(config, **change))
     with pytest.raises(ValueError, match="other views or settings; resume with the same ones, or delete it"):
         load_state(Checkpoint(interrupted(2)), trainer)
 
 
 @pytest.mark.parametrize("part", ["pixels", "poses"])
-def test_a_checkpoint_of_other_views_is_refused(clip, config, interrupted, part):
+def test_a_checkpoint_of_other_views_is_refused(view_set, config, interrupted, part):
     if part == "pixels":
-        other = replace(clip, images=clip.images.clone())
+        other = replace(view_set, images=view_set.images.clone())
         other.images[1, 12, 12] = 1 - other.images[1, 12, 12]
     else:
-        other = replace(clip, view_poses=clip.view_poses[::-1])
+        other = replace(view_set, view_poses=view_set.view_poses[::-1])
     with pytest.raises(ValueError, match="belongs to other views or settings"):
         load_state(Checkpoint(interrupted(2)), Trainer(other, config))
 
@@ -168,31 +168,31 @@ def rewrite(path: Path, header: dict | None = None, without: str = "") -> None:
     ],
     ids=["truncated", "garbage", "empty", "newer", "version", "step", "generator", "gaussians", "field"],
 )
-def test_a_damaged_checkpoint_is_refused(clip, config, interrupted, damage, message):
+def test_a_damaged_checkpoint_is_refused(view_set, config, interrupted, damage, message):
     path = interrupted(2)
     damage(path)
     with pytest.raises(ValueError, match=f"^checkpoint {path}: {message}"):
-        load_state(Checkpoint(path), Trainer(clip, config))
+        load_state(Checkpoint(path), Trainer(view_set, config))
 
 
-def test_a_scene_is_refused_as_a_checkpoint(clip, config, tmp_path):
-    trainer = Trainer(clip, config)
+def test_a_scene_is_refused_as_a_checkpoint(view_set, config, tmp_path):
+    trainer = Trainer(view_set, config)
     save_scene(tmp_path / "scene.safetensors", trainer.model())
     with pytest.raises(ValueError, match="no checkpoint header, so it is another kind of file"):
         load_state(Checkpoint(tmp_path / "scene.safetensors"), trainer)
 
 
-def test_without_a_checkpoint_nothing_is_loaded(clip, config, interrupted, tmp_path):
-    trainer = Trainer(clip, config)
+def test_without_a_checkpoint_nothing_is_loaded(view_set, config, interrupted, tmp_path):
+    trainer = Trainer(view_set, config)
     assert not load_state(Checkpoint(tmp_path / "none.safetensors"), trainer)
     assert not load_state(Checkpoint(interrupted(2), resume=False), trainer)
     assert trainer.step == 0
 
 
-def test_a_failed_write_keeps_the_old_checkpoint(clip, config, interrupted):
+def test_a_failed_write_keeps_the_old_checkpoint(view_set, config, interrupted):
     path = interrupted(2)
     before = path.read_bytes()
     with small_disk(5000), pytest.raises(RuntimeError, match=f"^{path}: cannot be written"):
-        save_state(Checkpoint(path), Trainer(clip, config))
+        save_state(Checkpoint(path), Trainer(view_set, config))
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]

@@ -69,27 +69,29 @@ def unseen_psnr(model: GaussianModel4D, seed: int, size: int) -> float:
     return psnr(images, on_white(*(part[:, 0] for part in truth))).mean().item()
 
 
-def test_a_fit_lowers_the_loss_and_raises_psnr_also_by_deformation(clip, make_config):
-    trainer = Trainer(clip, make_config(steps=200, start=StartConfig(kind="ball", num_points=300, bound=0.5)))
-    start = mean_psnr(trainer.model(), clip, 24)
+def test_a_fit_lowers_the_loss_and_raises_psnr_also_by_deformation(view_set, make_config):
+    trainer = Trainer(
+        view_set, make_config(steps=200, start=StartConfig(kind="ball", num_points=300, bound=0.5))
+    )
+    start = mean_psnr(trainer.model(), view_set, 24)
     totals: list[float] = []
     model = trainer.run(lambda *_, **__: totals.append(trainer.losses["total"]))
-    reached = mean_psnr(model, clip, 24)
+    reached = mean_psnr(model, view_set, 24)
     assert reached > start + 3
     assert sum(totals[-10:]) < 0.9 * sum(totals[:10])
     still = GaussianModel4D(model.gaussians, None, model.info)
-    assert reached > mean_psnr(still, clip, 24) + 1
+    assert reached > mean_psnr(still, view_set, 24) + 1
 
 
-def test_the_same_seed_gives_the_same_bytes(clip, make_config):
-    first, second, other = (Trainer(clip, make_config(seed=seed)).run() for seed in (1, 1, 2))
+def test_the_same_seed_gives_the_same_bytes(view_set, make_config):
+    first, second, other = (Trainer(view_set, make_config(seed=seed)).run() for seed in (1, 1, 2))
     assert are_equal(first, second)
     assert not are_equal(first, other)
 
 
-def test_the_static_phase_uses_the_middle_frame_only_and_no_deformation(clip, make_config):
+def test_the_static_phase_uses_the_middle_frame_only_and_no_deformation(view_set, make_config):
     config = make_config(batch=BatchConfig(static_until=1.0))
-    trainer = Trainer(clip, config)
+    trainer = Trainer(view_set, config)
     field_before = {name: value.clone() for name, value in trainer.scene.deformation.state_dict().items()}
     model = trainer.run()
     assert all(
@@ -97,7 +99,7 @@ def test_the_static_phase_uses_the_middle_frame_only_and_no_deformation(clip, ma
     )
 
     def without(frames: list[int]) -> GaussianModel4D:
-        changed = replace(clip, images=clip.images.clone(), view_images=clip.view_images.clone())
+        changed = replace(view_set, images=view_set.images.clone(), view_images=view_set.view_images.clone())
         changed.images[frames], changed.view_images[frames] = 0.5, 0.5
         return Trainer(changed, config).run()
 
@@ -105,14 +107,14 @@ def test_the_static_phase_uses_the_middle_frame_only_and_no_deformation(clip, ma
     assert not are_equal(model, without([1]))
 
 
-def test_the_first_and_last_frames_are_used_once_the_frames_have_spread(clip, make_config):
+def test_the_first_and_last_frames_are_used_once_the_frames_have_spread(view_set, make_config):
     order = [0, 0, 1, 2, 2]
     longer = replace(
-        clip,
-        images=clip.images[order],
-        alphas=clip.alphas[order],
-        view_images=clip.view_images[order],
-        view_alphas=clip.view_alphas[order],
+        view_set,
+        images=view_set.images[order],
+        alphas=view_set.alphas[order],
+        view_images=view_set.view_images[order],
+        view_alphas=view_set.view_alphas[order],
     )
     config = make_config(steps=20, batch=BatchConfig(static_until=0.2, spread_until=1.0))
 
@@ -129,13 +131,13 @@ def test_the_first_and_last_frames_are_used_once_the_frames_have_spread(clip, ma
     assert not are_equal(after(20, []), after(20, [0, 4]))
 
 
-def test_one_frame_gives_a_static_scene(clip, make_config):
+def test_one_frame_gives_a_static_scene(view_set, make_config):
     still = replace(
-        clip,
-        images=clip.images[:1],
-        alphas=clip.alphas[:1],
-        view_images=clip.view_images[:1],
-        view_alphas=clip.view_alphas[:1],
+        view_set,
+        images=view_set.images[:1],
+        alphas=view_set.alphas[:1],
+        view_images=view_set.view_images[:1],
+        view_alphas=view_set.view_alphas[:1],
     )
     trainer = Trainer(still, make_config(steps=60))
     start = mean_psnr(trainer.model(), still, 24)
@@ -144,9 +146,12 @@ def test_one_frame_gives_a_static_scene(clip, make_config):
     assert mean_psnr(model, still, 24) > start + 2
 
 
-def test_a_fit_without_posed_views_converges(clip, make_config):
+def test_a_fit_without_posed_views_converges(view_set, make_config):
     alone = replace(
-        clip, view_images=clip.view_images[:, :0], view_alphas=clip.view_alphas[:, :0], view_poses=()
+        view_set,
+        view_images=view_set.view_images[:, :0],
+        view_alphas=view_set.view_alphas[:, :0],
+        view_poses=(),
     )
     trainer = Trainer(alone, make_config(steps=60))
     start = mean_psnr(trainer.model(), alone, 24)
@@ -154,14 +159,14 @@ def test_a_fit_without_posed_views_converges(clip, make_config):
 
 
 @pytest.mark.parametrize(("size", "expected"), [(16, 16), (24, 24), (100, 24)])
-def test_the_fit_is_at_most_as_large_as_the_images(clip, make_config, size, expected):
-    assert Trainer(clip, make_config(size=size)).views.size == expected
+def test_the_fit_is_at_most_as_large_as_the_images(view_set, make_config, size, expected):
+    assert Trainer(view_set, make_config(size=size)).views.size == expected
 
 
-def test_the_given_start_is_used_and_not_modified(clip, make_config, make_gaussians):
+def test_given_initial_gaussians_are_used_and_not_modified(view_set, make_config, make_gaussians):
     start = make_gaussians(7)
     before = start.map(Tensor.clone)
-    trainer = Trainer(clip, make_config(), start=start)
+    trainer = Trainer(view_set, make_config(), start=start)
     assert torch.equal(trainer.model().gaussians.means, start.means)
     model = trainer.run()
     assert len(model.gaussians) == 7
@@ -169,45 +174,45 @@ def test_the_given_start_is_used_and_not_modified(clip, make_config, make_gaussi
     assert all(torch.equal(getattr(start, name), value) for name, value in before.as_dict().items())
 
 
-def test_an_empty_start_is_refused(clip, make_config, make_gaussians):
-    with pytest.raises(ValueError, match="start: no Gaussians; expected at least one"):
-        Trainer(clip, make_config(), start=make_gaussians(0))
+def test_an_empty_start_is_refused(view_set, make_config, make_gaussians):
+    with pytest.raises(ValueError, match="initial Gaussians: none; expected at least one"):
+        Trainer(view_set, make_config(), start=make_gaussians(0))
 
 
-def test_a_hull_start_has_the_configured_number_of_points_inside_its_cube(clip, make_config):
+def test_a_hull_start_has_the_configured_number_of_points_inside_its_cube(view_set, make_config):
     config = make_config()
     config = replace(config, start=replace(config.start, kind="hull", num_points=130, bound=0.8))
-    means = Trainer(clip, config).model().gaussians.means
+    means = Trainer(view_set, config).model().gaussians.means
     assert means.shape == (130, 3)
     assert means.abs().max() <= 0.81
     assert means.std(dim=0).min() > 0.01
 
 
-def test_silhouette_area_shrinks_novel_views_and_keeps_the_given_ones(clip, make_config):
+def test_silhouette_area_shrinks_novel_views_and_keeps_the_given_ones(view_set, make_config):
     """The regularizer lowers the mean alpha of novel views at little cost in PSNR of the given views."""
     novel = Cameras.from_poses([OrbitPose(azimuth_deg=angle) for angle in (60, 120, 180, 240)], 32, 32)
     areas, given = [], []
     for weight in (0.0, 0.1):
         regularizers = RegularizerWeights(silhouette_area=weight)
-        model = Trainer(clip, make_config(steps=200, regularizers=regularizers)).run()
+        model = Trainer(view_set, make_config(steps=200, regularizers=regularizers)).run()
         gaussians = model.at(model.frame_times[[0]])[0]
         areas.append(render(gaussians, novel).alphas.mean().item())
-        given.append(mean_psnr(model, clip, 32))
+        given.append(mean_psnr(model, view_set, 32))
     assert areas[1] < 0.97 * areas[0]
     assert given[1] > given[0] - 1.5
 
 
-def test_the_losses_contain_the_novel_view_regularization(clip, make_config):
+def test_the_losses_contain_the_novel_view_regularization(view_set, make_config):
     regularizers = RegularizerWeights(silhouette_area=0.1, depth_roughness=1.0)
-    trainer = Trainer(clip, make_config(steps=10, regularizers=regularizers))
+    trainer = Trainer(view_set, make_config(steps=10, regularizers=regularizers))
     trainer.run()
     assert 0 < trainer.losses["silhouette_area"] < 0.1
     assert 0 < trainer.losses["depth_roughness"] < 0.1
 
 
-def test_the_monitor_is_called_after_every_step_with_a_note_every_ten(clip, make_config):
+def test_the_monitor_is_called_after_every_step_with_a_note_every_ten(view_set, make_config):
     monitor = Recorder()
-    trainer = Trainer(clip, make_config(steps=23))
+    trainer = Trainer(view_set, make_config(steps=23))
     assert trainer.losses == {}
     trainer.run(monitor)
     assert monitor.calls == [("optimize", step, 23) for step in range(1, 24)]
@@ -220,19 +225,19 @@ def test_the_monitor_is_called_after_every_step_with_a_note_every_ten(clip, make
     assert monitor.notes[-1] == f"loss {trainer.losses['total']:.4f}, 100 Gaussians"
 
 
-def test_the_preview_is_the_current_scene(clip, make_config):
+def test_the_preview_is_the_current_scene(view_set, make_config):
     monitor = Recorder(cancel_at=3, wants_previews=True)
-    trainer = Trainer(clip, make_config())
+    trainer = Trainer(view_set, make_config())
     with pytest.raises(Interrupted):
         trainer.run(monitor)
     assert are_equal(monitor.previews[-1], trainer.model())
     assert not are_equal(monitor.previews[0], trainer.model())
 
 
-def test_an_interrupted_fit_continues_to_the_same_result(clip, make_config):
+def test_an_interrupted_fit_continues_to_the_same_result(view_set, make_config):
     config = make_config(steps=20)
-    whole = Trainer(clip, config).run()
-    trainer = Trainer(clip, config)
+    whole = Trainer(view_set, config).run()
+    trainer = Trainer(view_set, config)
     with pytest.raises(Interrupted):
         trainer.run(Recorder(cancel_at=7))
     assert trainer.step == 7
@@ -240,13 +245,13 @@ def test_an_interrupted_fit_continues_to_the_same_result(clip, make_config):
     assert are_equal(trainer.run(), whole)
 
 
-def test_a_finished_fit_has_nothing_left_to_do(clip, make_config):
-    trainer = Trainer(clip, make_config(steps=3))
+def test_a_finished_fit_has_nothing_left_to_do(view_set, make_config):
+    trainer = Trainer(view_set, make_config(steps=3))
     model = trainer.run()
     assert are_equal(trainer.run(), model)
 
 
-def test_densification_changes_the_number_of_gaussians_up_to_the_cap(clip, make_config):
+def test_densification_changes_the_number_of_gaussians_up_to_the_cap(view_set, make_config):
     densification = DensificationConfig(
         strategy=AdaptivePercentile(top_share=0.1),
         start=0.4,
@@ -258,35 +263,37 @@ def test_densification_changes_the_number_of_gaussians_up_to_the_cap(clip, make_
         max_scale=1.0,
     )
     counts: list[int] = []
-    trainer = Trainer(clip, make_config(steps=50, densification=densification))
+    trainer = Trainer(view_set, make_config(steps=50, densification=densification))
     trainer.run(lambda *_, **__: counts.append(len(trainer.scene.gaussians)))
     assert counts[9::10] == [100, 100, 110, 115, 115]  # after steps 30 and 40: a tenth, then up to the cap
 
 
-def test_a_single_frame_is_rendered_as_often_in_both_phases(clip, make_config):
+def test_a_single_frame_is_rendered_as_often_in_both_phases(view_set, make_config):
     still = replace(
-        clip,
-        images=clip.images[:1],
-        alphas=clip.alphas[:1],
-        view_images=clip.view_images[:1],
-        view_alphas=clip.view_alphas[:1],
+        view_set,
+        images=view_set.images[:1],
+        alphas=view_set.alphas[:1],
+        view_images=view_set.view_images[:1],
+        view_alphas=view_set.view_alphas[:1],
     )
     trainer = Trainer(still, make_config())
     for progress in (0.0, 0.9):
         assert [sample.frame for sample in trainer._sample_frames(progress)] == [0, 0]
 
 
-def test_a_start_that_is_not_finite_is_refused(clip, make_config, make_gaussians):
+def test_a_start_that_is_not_finite_is_refused(view_set, make_config, make_gaussians):
     start = make_gaussians(4)
     start.means[2, 1] = float("nan")
-    with pytest.raises(ValueError, match=r"^start: means are not finite; every value must be\.$"):
-        Trainer(clip, make_config(), start=start)
+    with pytest.raises(
+        ValueError, match=r"^initial Gaussians: means are not finite; expected finite values\.$"
+    ):
+        Trainer(view_set, make_config(), start=start)
 
 
-def test_a_fit_without_gaussians_is_an_error(clip, make_config):
+def test_a_fit_without_gaussians_is_an_error(view_set, make_config):
     config = make_config(densification=DensificationConfig(start=0, stop=1, every=3, min_opacity=1.0))
     with pytest.raises(RuntimeError, match=r"^step 3: no Gaussian is left after pruning; lower min_opacity"):
-        Trainer(clip, config).run()
+        Trainer(view_set, config).run()
 
 
 @pytest.mark.parametrize(
@@ -296,24 +303,24 @@ def test_a_fit_without_gaussians_is_an_error(clip, make_config):
         ("means", 1e38, r"^step 10: means are no longer finite; lower their learning rate"),
     ],
 )
-def test_divergence_is_an_error(clip, make_config, group, rate, message):
+def test_divergence_is_an_error(view_set, make_config, group, rate, message):
     config = make_config()
     rates = replace(config.rates, **{group: LogLinear(start=rate, end=rate)})
     with pytest.raises(RuntimeError, match=message):
-        Trainer(clip, replace(config, rates=rates)).run()
+        Trainer(view_set, replace(config, rates=rates)).run()
 
 
-def test_parameters_that_are_not_finite_are_an_error_and_not_pruned(clip, make_config):
+def test_parameters_that_are_not_finite_are_an_error_and_not_pruned(view_set, make_config):
     config = make_config(densification=DensificationConfig(start=0, stop=1, every=3))
     rates = replace(config.rates, log_scales=LogLinear(start=1e38, end=1e38))
     with pytest.raises(RuntimeError, match=r"^step 3: log_scales are no longer finite"):
-        Trainer(clip, replace(config, rates=rates)).run()
+        Trainer(view_set, replace(config, rates=rates)).run()
 
 
-def test_parameters_that_are_not_finite_are_an_error_at_an_interrupt_too(clip, make_config):
+def test_parameters_that_are_not_finite_are_an_error_at_an_interrupt_too(view_set, make_config):
     config = make_config()
     config = replace(config, rates=replace(config.rates, means=LogLinear(start=1e38, end=1e38)))
-    trainer = Trainer(clip, config)
+    trainer = Trainer(view_set, config)
     with pytest.raises(RuntimeError, match="means are no longer finite"):
         trainer.run(Recorder(cancel_at=5))
 
@@ -344,19 +351,19 @@ def test_one_wrong_view_costs_at_most_four_db():
     assert scores[1] > scores[0] - 4
 
 
-def test_pixels_that_are_not_finite_are_refused(clip):
-    images = clip.images.clone()
+def test_pixels_that_are_not_finite_are_refused(view_set):
+    images = view_set.images.clone()
     images[1, 3, 4, 0] = float("nan")
     with pytest.raises(ValueError, match="not-a-number or infinite pixels"):
-        replace(clip, images=images)
+        replace(view_set, images=images)
 
 
-def test_preset_paper_without_guidance_is_refused(clip):
+def test_preset_paper_without_guidance_is_refused(view_set):
     with pytest.raises(ValueError, match=r"^preset paper: only score distillation .*; give a guidance model"):
-        Trainer(clip, preset("paper"))
+        Trainer(view_set, preset("paper"))
 
 
-class PainterDenoiser:
+class ConstantColorDenoiser:
     """A denoiser for which every clean image has one color; latents are the pixels themselves."""
 
     key = "painter"
@@ -391,12 +398,12 @@ class PainterDenoiser:
 
 
 @pytest.fixture
-def guided(make_config) -> Callable[..., tuple[Trainer, PainterDenoiser]]:
+def sds_only(make_config) -> Callable[..., tuple[Trainer, ConstantColorDenoiser]]:
     """A function that makes a fit which score distillation alone supervises."""
 
     def make(
-        clip: ViewSet, color: tuple[float, float, float], **options: float
-    ) -> tuple[Trainer, PainterDenoiser]:
+        view_set: ViewSet, color: tuple[float, float, float], **options: float
+    ) -> tuple[Trainer, ConstantColorDenoiser]:
         config = make_config(
             steps=40,
             losses=NO_PHOTOMETRIC,
@@ -404,14 +411,14 @@ def guided(make_config) -> Callable[..., tuple[Trainer, PainterDenoiser]]:
             guidance=GuidanceConfig(**options),
         )
         config = replace(config, start=replace(config.start, bound=0.8))
-        denoiser = PainterDenoiser(color, (clip.input_pose, *clip.view_poses))
-        return Trainer(clip, config, denoiser=denoiser), denoiser
+        denoiser = ConstantColorDenoiser(color, (view_set.input_pose, *view_set.view_poses))
+        return Trainer(view_set, config, denoiser=denoiser), denoiser
 
     return make
 
 
-def test_score_distillation_alone_moves_the_scene_towards_what_the_denoiser_predicts(clip, guided):
-    trainer, denoiser = guided(clip, (0.9, 0.1, 0.2))
+def test_score_distillation_alone_moves_the_scene_towards_what_the_denoiser_predicts(view_set, sds_only):
+    trainer, denoiser = sds_only(view_set, (0.9, 0.1, 0.2))
     before = trainer.model().gaussians
     after = trainer.run().gaussians
     assert sum(map(denoiser.loss, range(35, 40))) < 0.8 * sum(map(denoiser.loss, range(5)))
@@ -419,16 +426,16 @@ def test_score_distillation_alone_moves_the_scene_towards_what_the_denoiser_pred
     assert ((after.colors - before.colors).mean(dim=0) * direction[0] > 0.05).all()
 
 
-def test_the_guidance_loss_is_weighted(clip, guided):
-    trainer, denoiser = guided(clip, (0.9, 0.1, 0.2), weight=2.5)
+def test_the_guidance_loss_is_weighted(view_set, sds_only):
+    trainer, denoiser = sds_only(view_set, (0.9, 0.1, 0.2), weight=2.5)
     with pytest.raises(Interrupted):
         trainer.run(Recorder(cancel_at=1))
     assert trainer.losses["guidance"] == pytest.approx(2.5 * denoiser.loss(0), rel=1e-5)
     assert trainer.losses["color"] == 0
 
 
-def test_guidance_is_given_renders_of_the_steps_frames_from_random_poses(clip, guided):
-    trainer, denoiser = guided(clip, (0.5, 0.5, 0.5), max_elevation_deg=20)
+def test_guidance_is_given_renders_of_the_steps_frames_from_random_poses(view_set, sds_only):
+    trainer, denoiser = sds_only(view_set, (0.5, 0.5, 0.5), max_elevation_deg=20)
     trainer.run()
     assert len(denoiser.images) == 40
     for step, (images, frames, poses) in enumerate(

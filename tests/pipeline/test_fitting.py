@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from recording import Recorder
-from small_fit import small_clip, small_config
+from small_fit import small_config, small_view_set
 
 from stag4d import pipeline
 from stag4d.geometry import OrbitPose
@@ -28,7 +28,7 @@ POSES = [OrbitPose(azimuth_deg=-75.0), OrbitPose(azimuth_deg=10.0, elevation_deg
 @pytest.fixture(scope="module")
 def fitted() -> tuple[GaussianModel4D, pipeline.Report]:
     """A short fit and its report."""
-    return pipeline.fit(small_clip(), small_config(steps=40))
+    return pipeline.fit(small_view_set(), small_config(steps=40))
 
 
 def frames_of(path: Path) -> list[np.ndarray]:
@@ -128,7 +128,7 @@ def mean_psnr(first: torch.Tensor, second: torch.Tensor) -> float:
 # 0 (azimuth 30) is nearest to the input; 3 (210, below) is as near to 2 (150, above) as to 4 (270, above)
 @pytest.mark.parametrize(("index", "nearest"), [(0, ["input"]), (3, [2, 4])])
 def test_the_baseline_of_a_held_out_view_is_the_nearest_image(index, nearest):
-    views = small_clip()
+    views = small_view_set()
     model, report = pipeline.fit_without_view(views, index, small_config(steps=10))
     truth = on_white(views.view_images[:, index], views.view_alphas[:, index])
     given = {view: on_white(views.view_images[:, view], views.view_alphas[:, view]) for view in range(6)}
@@ -146,7 +146,7 @@ def test_the_baseline_of_a_held_out_view_is_the_nearest_image(index, nearest):
 
 
 def test_a_held_out_view_is_measured_at_the_size_of_the_fit():
-    views = small_clip(2, 32)
+    views = small_view_set(2, 32)
     _, report = pipeline.fit_without_view(views, 0, small_config(steps=2, size=16))
 
     def halved(images: torch.Tensor, alphas: torch.Tensor) -> torch.Tensor:
@@ -160,11 +160,11 @@ def test_a_held_out_view_is_measured_at_the_size_of_the_fit():
 def test_a_held_out_view_too_small_to_measure_is_refused_before_the_fit(monkeypatch):
     monkeypatch.setattr(pipeline.fitting, "fit", lambda *args, **options: pytest.fail("the fit ran"))
     with pytest.raises(ValueError, match="expected 11 pixels or more"):
-        pipeline.fit_without_view(small_clip(2, 8), 0, small_config(steps=2, size=16))
+        pipeline.fit_without_view(small_view_set(2, 8), 0, small_config(steps=2, size=16))
 
 
 def test_a_held_out_view_does_not_influence_the_fit():
-    views, config = small_clip(), small_config(steps=10)
+    views, config = small_view_set(), small_config(steps=10)
     changed = replace(views, view_images=views.view_images.clone())
     changed.view_images[:, 4] = 0.5
 
@@ -177,12 +177,16 @@ def test_a_held_out_view_does_not_influence_the_fit():
 
 def test_a_held_out_view_out_of_range_is_refused():
     with pytest.raises(ValueError, match="held-out view: 6 of 6 views; expected 0 to 5"):
-        pipeline.fit_without_view(small_clip(), 6, small_config())
+        pipeline.fit_without_view(small_view_set(), 6, small_config())
 
 
 def test_an_interrupted_fit_resumes_from_its_checkpoint(tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    views, config, checkpoint = small_clip(), small_config(steps=20), Checkpoint(tmp_path / "c.safetensors")
+    views, config, checkpoint = (
+        small_view_set(),
+        small_config(steps=20),
+        Checkpoint(tmp_path / "c.safetensors"),
+    )
     whole, _ = pipeline.fit(views, config)
     interrupted, report = pipeline.fit(views, config, checkpoint=checkpoint, monitor=Recorder(6))
     assert report.steps == 6
@@ -197,7 +201,7 @@ def test_an_interrupted_fit_resumes_from_its_checkpoint(tmp_path, caplog):
 
 
 def test_a_checkpoint_is_used_only_to_resume(tmp_path):
-    views, config, path = small_clip(), small_config(steps=4), tmp_path / "c.safetensors"
+    views, config, path = small_view_set(), small_config(steps=4), tmp_path / "c.safetensors"
     pipeline.fit(views, config, checkpoint=Checkpoint(path), monitor=Recorder(2))
     other = small_config(steps=4, seed=1)
     model, _ = pipeline.fit(views, other, checkpoint=Checkpoint(path, resume=False))
@@ -205,7 +209,7 @@ def test_a_checkpoint_is_used_only_to_resume(tmp_path):
 
 
 def test_a_folder_keeps_a_checkpoint_for_each_unfinished_fit(tmp_path):
-    views, config, folder = small_clip(), small_config(steps=8), CheckpointFolder(tmp_path)
+    views, config, folder = small_view_set(), small_config(steps=8), CheckpointFolder(tmp_path)
     pipeline.fit(views, config, checkpoint=folder, monitor=Recorder(3))
     left = sorted(path.suffix for path in tmp_path.iterdir())
     assert left == [".checkpoint", ".safetensors"]
@@ -224,17 +228,17 @@ def test_a_checkpoint_is_saved_while_the_fit_runs(tmp_path, monkeypatch):
     def record_size(*_, **__) -> None:
         sizes.append(path.stat().st_size if path.exists() else 0)
 
-    pipeline.fit(small_clip(), small_config(steps=3), checkpoint=Checkpoint(path), monitor=record_size)
+    pipeline.fit(small_view_set(), small_config(steps=3), checkpoint=Checkpoint(path), monitor=record_size)
     assert min(sizes) > 0
     assert path.exists()  # the caller removes it once the scene is safe
 
 
 def test_a_fit_logs_its_configuration(caplog):
     caplog.set_level(logging.INFO)
-    pipeline.fit(small_clip(), small_config(steps=2, size=16))
+    pipeline.fit(small_view_set(), small_config(steps=2, size=16))
     assert "preset fast: 2 steps on 3 frames and 6 posed views, 16 pixels, " in caplog.text
 
 
 def test_the_reported_size_is_limited_by_the_views():
-    model, report = pipeline.fit(small_clip(), small_config(steps=2, size=64))
+    model, report = pipeline.fit(small_view_set(), small_config(steps=2, size=64))
     assert report.settings["size"] == model.info.settings["size"] == 24

@@ -23,7 +23,7 @@ from stag4d.types import ViewSet
 
 
 @functools.cache
-def small_clip(num_frames: int = 3, size: int = 24) -> ViewSet:
+def small_view_set(num_frames: int = 3, size: int = 24) -> ViewSet:
     """Return a few frames of a toy, each with six posed views."""
     return toy_views(3, num_frames, size)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from stag4d.diffusion import PosedPrior, load_guidance_model, pose_numbers
+from stag4d.diffusion import PoseConditionedDenoiser, load_guidance_model, pose_numbers
 from stag4d.geometry import OrbitPose
 from stag4d.types import ViewSet
 from training.autoencoder import LATENT_RMS, latents_of, make_autoencoder, patch_basis, set_linear_encoder
@@ -71,7 +71,7 @@ def test_losses_decrease(toys, basis, learner):
         sum(losses.values()).backward()
         optimizer.step()
         errors.append({name: loss.item() for name, loss in losses.items()})
-    assert all(errors[-1][name] < 0.7 * errors[0][name] for name in ("velocity", "place", "matte"))
+    assert all(errors[-1][name] < 0.7 * errors[0][name] for name in ("velocity", "position", "alpha"))
 
 
 @torch.no_grad()
@@ -89,7 +89,7 @@ def test_written_model_predicts_as_the_trained_one(tmp_path, toys, basis, learne
         input_pose=RIG[0],
         view_poses=(),
     )
-    guidance = PosedPrior(load_guidance_model(tmp_path), views, torch.Generator().manual_seed(0))
+    guidance = PoseConditionedDenoiser(load_guidance_model(tmp_path), views, torch.Generator().manual_seed(0))
     target = OrbitPose(azimuth_deg=70.0, elevation_deg=-10.0)
     noisy, timestep = torch.randn(1, *guidance.latent_shape), torch.tensor([600])
     predicted = guidance.predict(noisy, timestep, [(0, 0)], [target], guidance_scale=1.0)

@@ -59,7 +59,7 @@ def test_networks_of_a_folder_are_read_for_continued_training(tmp_path):
         torch.testing.assert_close(read_text_encoder(tokens)[0], text_encoder(tokens)[0], **half)
     names = load_file(tmp_path / "text_encoder" / "model.safetensors")
     assert all(name.startswith("text_model.") for name in names)
-    continued = Learner(unet, encoder, learner.uncond_states)
+    continued = Learner(unet, encoder, learner.uncond_embeddings)
     write_folder(tmp_path / "next", continued, make_autoencoder(), text_encoder)
     for config in (tmp_path / "next").rglob("config.json"):  # no local paths
         assert str(tmp_path) not in config.read_text(encoding="utf-8")

@@ -54,13 +54,16 @@ Object.assign(window, {
   requests: [],
   LiteGraph: {},
   executed: (filename) => node.onExecuted({ stag4d_clip: [{ filename }] }),
-  growing: (detail) => api.dispatchEvent(new CustomEvent("stag4d.growing", { detail })),
+  growing: (detail) => api.dispatchEvent(new CustomEvent("stag4d.live_preview", { detail })),
 });
 node.onAdded();
 </script></body></html>"""
 
 
-FRONT, ABOVE = "a" * 32 + ".s4d", "b" * 32 + ".s4d"  # files whose input camera is there
+FRONT, ABOVE = (
+    "a" * 32 + ".s4d",
+    "b" * 32 + ".s4d",
+)  # .s4d files; the input camera is in front, or 25 degrees above
 NUM_SPLATS = {FRONT: 1176, ABOVE: 1175}
 
 

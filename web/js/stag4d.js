@@ -10,17 +10,17 @@ import { app } from "../../../scripts/app.js";
 /**
  * An .s4d file to show while a scene is being fitted.
  * @typedef {object} LivePreview
- * @property {string[]} viewers output names of the nodes that show it
+ * @property {string[]} viewers ids of the Preview nodes that show it
  * @property {string | null} workflow id of the workflow that runs
  * @property {string} filename
  */
 
 const NODE = "STAG4DPreview";
-const OUTPUT = "stag4d_clip"; // UI_KEY in nodes/preview.py
-const LIVE_PREVIEW = "stag4d.growing"; // EVENT in nodes/host/live_preview.py
+const OUTPUT = "stag4d_clip"; // the .s4d file; UI_KEY in nodes/preview.py
+const LIVE_PREVIEW = "stag4d.live_preview"; // EVENT in nodes/host/live_preview.py
 const FOLDER = "stag4d"; // in ComfyUI's temp folder
 const FILE_NAME = /^[0-9a-f]{32}\.s4d$/;
-const PROPERTY = "stag4d_clip"; // node property: the file to show after the workflow is reloaded
+const PROPERTY = "stag4d_clip"; // node property, stored in workflows: the .s4d file to show after a reload
 const SIZE = [460, 680]; // of a new node, pixels
 const MIN_HEIGHT = 280; // of the widget, pixels
 const CHANGE_DELAY = 300; // milliseconds without a change, after which the workflow's state is captured

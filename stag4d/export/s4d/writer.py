@@ -25,17 +25,17 @@ means       x, y, z
 quats       index of the largest component, and the other three in their order
 log_scales  natural logarithms of the three standard deviations
 colors      red, green, blue
-opacities   one
+opacities   opacity
 ==========  =======================================================================
 
 A channel has F rows if its attribute is ``per_frame`` and one row otherwise; colors and opacities are never
 ``per_frame``. Rows are ordered by attribute, as in this table, then by channel, then by frame. A row is a
-filter, N low bytes and N high bytes (see ``codec``), which give N 16-bit codes. The value of a code is ``low
-+ step * code``, with ``low`` and ``step`` of its channel. Quaternions are wxyz, normalized and of the sign
-that makes the largest component positive; it is omitted, and follows from the unit length. Codes of its index
-are at most 3, of the other three at most 1023. The Gaussians are sorted along a space-filling curve, in the
-same order in all rows, since close ones have similar values, which compress better; the order is not that of
-the scene.
+filter byte, N low bytes and N high bytes (see ``codec``), which give N 16-bit codes. The value of a code is
+``low + step * code``, with ``low`` and ``step`` of its channel. Quaternions are wxyz, normalized and of the
+sign that makes the largest component positive; it is omitted, and follows from the unit length. Codes of its
+index are at most 3, of the other three at most 1023. The Gaussians are sorted along a space-filling curve, in
+the same order in all rows, since close ones have similar values, which compress better; the order is not that
+of the scene.
 
 **Quantization.** The error of a value is at most half a step:
 
@@ -90,7 +90,7 @@ _STATIC_TOLERANCE = 0.01  # steps that an attribute may move and still be stored
 
 
 class _Steps(NamedTuple):
-    """Numbers of steps of a precision: in the object's size, in the range of a quaternion component, in 1."""
+    """Quantization steps of a precision: per object's size (means), per component's range (quats), per 1."""
 
     means: int
     quats: int

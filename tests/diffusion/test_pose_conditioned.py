@@ -8,7 +8,7 @@ import pytest
 import torch
 from recording import Recorder
 
-from stag4d.diffusion import PosedPrior, load_guidance_model
+from stag4d.diffusion import PoseConditionedDenoiser, load_guidance_model
 from stag4d.diffusion.folders import weight_sums
 from stag4d.geometry import OrbitPose
 from stag4d.progress import Interrupted
@@ -21,7 +21,7 @@ TIMESTEPS = torch.tensor([30, 700])
 
 
 def prepared(network, views, seed=1, **options):
-    return PosedPrior(network, views, torch.Generator().manual_seed(seed), **options)
+    return PoseConditionedDenoiser(network, views, torch.Generator().manual_seed(seed), **options)
 
 
 def noisy_latents():
@@ -47,8 +47,8 @@ class LinearNetwork:
         self.calls.append(("embed", len(images)))
         return images.mean(dim=(1, 2, 3))[:, None]  # [B, 1]
 
-    def condition_latents(self, images, generator):
-        self.calls.append(("condition_latents", len(images)))
+    def encode_conditioning(self, images, generator):
+        self.calls.append(("encode_conditioning", len(images)))
         return 100 * images.mean(dim=(1, 2, 3))[:, None, None, None]  # [B, 1, 1, 1]
 
     def tokens(self, embeddings, conditions, targets):
@@ -62,7 +62,7 @@ class LinearNetwork:
         self.calls.append(("predict", timesteps.tolist()))
         return noisy + latents + tokens[..., None]
 
-    def noise_of(self, output, noisy, timesteps):
+    def to_noise_prediction(self, output, noisy, timesteps):
         return -output
 
 
@@ -94,7 +94,12 @@ def test_prediction_is_conditioned_on_the_chosen_image_and_its_pose(gray_views, 
 def test_images_are_embedded_and_then_encoded_frame_by_frame(gray_views):
     network, recorder = LinearNetwork(), Recorder()
     prepared(network, gray_views, monitor=recorder)
-    assert network.calls == [("embed", 3), ("embed", 3), ("condition_latents", 3), ("condition_latents", 3)]
+    assert network.calls == [
+        ("embed", 3),
+        ("embed", 3),
+        ("encode_conditioning", 3),
+        ("encode_conditioning", 3),
+    ]
     assert recorder.calls == [("guidance", done, 4) for done in (1, 2, 3, 4)]
 
 

@@ -1,7 +1,8 @@
-"""Posed image priors: diffusion models of an object's image from a pose, conditioned on given images of it.
+"""Guidance models: diffusion models of an object from any camera pose, conditioned on an image of it.
 
-One class prepares any such network for the views of a video: it embeds every given image once, looks up the
-conditioning of a render, and applies classifier-free guidance.
+The paper calls one a posed image prior. ``PoseConditionedDenoiser`` prepares any such network for the views
+of a video: it embeds every given image once, looks up the conditioning of a render, and applies
+classifier-free guidance.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ..resume import input_key
 from ..types import ViewSet
 
 
-class PosedNetwork(Protocol):
+class PoseConditionedNetwork(Protocol):
     """A network of the Zero123 kind, independent of any video."""
 
     @property
@@ -41,7 +42,7 @@ class PosedNetwork(Protocol):
         """Return embeddings [B, D] of images [B, S, S, 3] in 0..1."""
         ...
 
-    def condition_latents(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def encode_conditioning(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return conditioning latents [B, C, h, w] of images [B, S, S, 3]."""
         ...
 
@@ -69,13 +70,13 @@ class PosedNetwork(Protocol):
         """
         ...
 
-    def noise_of(self, output: Tensor, noisy: Tensor, timesteps: Tensor) -> Tensor:
-        """Return the noise prediction [B, C, h, w] that a model output for noisy latents stands for."""
+    def to_noise_prediction(self, output: Tensor, noisy: Tensor, timesteps: Tensor) -> Tensor:
+        """Convert a model output for noisy latents (epsilon or v) to the noise prediction [B, C, h, w]."""
         ...
 
 
-class PosedPrior:
-    """A posed network prepared for the views of a video; an ``optimization.PosedDenoiser``.
+class PoseConditionedDenoiser:
+    """A guidance network prepared for the views of a video; an ``optimization.GuidanceDenoiser``.
 
     Args:
         network: The network, on the device where it runs.
@@ -86,7 +87,7 @@ class PosedPrior:
 
     def __init__(
         self,
-        network: PosedNetwork,
+        network: PoseConditionedNetwork,
         views: ViewSet,
         generator: torch.Generator,
         *,
@@ -95,15 +96,15 @@ class PosedPrior:
         self.poses: Sequence[OrbitPose] = (views.input_pose, *views.view_poses)
         self.latent_shape, self.alphas_cumprod = network.latent_shape, network.alphas_cumprod.cpu()
         self._network = network
-        self._input_key = _input_key(views, generator)  # before the generator is used
+        self._conditioning_key = _conditioning_key(views, generator)  # before the generator is used
         num_frames = views.num_frames
         embeddings, latents = [], []
-        # One network after the other: a host with little memory then loads each once.
+        # One network after the other: an application that swaps networks for lack of memory loads each once.
         for frame in range(num_frames):
             embeddings.append(network.embed(views.on_white(frame)))
             monitor("guidance", frame + 1, 2 * num_frames)
         for frame in range(num_frames):
-            latents.append(network.condition_latents(views.on_white(frame), generator))
+            latents.append(network.encode_conditioning(views.on_white(frame), generator))
             monitor("guidance", num_frames + frame + 1, 2 * num_frames)
         self._embeddings = torch.cat(embeddings)  # [F * (1 + V), D]
         self._latents = torch.cat(latents)  # [F * (1 + V), C, h, w]
@@ -111,10 +112,10 @@ class PosedPrior:
     @cached_property
     def key(self) -> str:
         """Hash of the network, the conditioning images and the noise that samples their latents."""
-        return input_key(repr((*self._network.key_parts, self._input_key)))
+        return input_key(repr((*self._network.key_parts, self._conditioning_key)))
 
     def encode(self, images: Tensor, noise: Tensor) -> Tensor:
-        """See ``PosedNetwork``."""
+        """See ``PoseConditionedNetwork``."""
         return self._network.encode(images, noise)
 
     @torch.no_grad()
@@ -151,11 +152,12 @@ class PosedPrior:
             noisy.repeat(num_branches, 1, 1, 1), timesteps.repeat(num_branches), latents, tokens
         )
         cond, *uncond = output.split(len(noisy))
+        # CFG before the conversion gives the same result, since the conversion is affine in the output.
         guided = uncond[0] + guidance_scale * (cond - uncond[0]) if uncond else cond
-        return self._network.noise_of(guided.to(noisy.device), noisy, timesteps)
+        return self._network.to_noise_prediction(guided.to(noisy.device), noisy, timesteps)
 
 
-def _input_key(views: ViewSet, generator: torch.Generator) -> str:
+def _conditioning_key(views: ViewSet, generator: torch.Generator) -> str:
     """Return a hash of the conditioning images, their poses and the random generator's state."""
     inputs: list[str | Tensor] = [repr((views.input_pose, views.view_poses))]
     for images in (views.images, views.alphas, views.view_images, views.view_alphas):
