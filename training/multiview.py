@@ -112,8 +112,8 @@ class Learner(nn.Module):
                 predicted = predict_velocity(self.unet, noisy_references, noisy, timesteps, states).float()
         return {
             "velocity": mse_loss(predicted, velocity),
-            "place": POSITION_WEIGHT * torch.stack(position_errors).mean(),
-            "matte": ALPHA_WEIGHT * self.alpha_head.error(features[-1], examples.alphas),
+            "position": POSITION_WEIGHT * torch.stack(position_errors).mean(),
+            "alpha": ALPHA_WEIGHT * self.alpha_head.error(features[-1], examples.alphas),
         }
 
 
