@@ -188,6 +188,7 @@ def densify(
     longest = gaussians.scales.amax(dim=-1)  # [N]
     is_selected = config.strategy.select(statistics.means())
     is_selected &= _largest(statistics.means(), is_selected, config.max_gaussians - len(gaussians))
+    # As in 3DGS: a small Gaussian with a large gradient lacks a neighbor, a large one covers too much.
     is_split = is_selected & (longest > config.clone_scale)
     is_clone = is_selected & ~is_split
     splits = _split(gaussians.map(lambda value: value[is_split]), generator)
@@ -195,7 +196,7 @@ def densify(
     added = Gaussians(
         **{name: torch.cat([getattr(clones, name), getattr(splits, name)]) for name in Gaussians.names()}
     )
-    scene.replace_gaussians(~is_split, added)
+    scene.replace_gaussians(~is_split, added)  # two halves replace a split Gaussian; a clone is added
     kept = _is_kept(scene.gaussians, config)
     if not kept.all():
         scene.replace_gaussians(kept, added.map(lambda value: value[:0]))
