@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .decoding import check_image_size, max_video_pixels
+from .decoding import check_image_size, check_total_pixels
 from .frame_times import DEFAULT_FPS
 from .image_files import open_image, pixels_8_bits, upright
 
@@ -52,7 +52,8 @@ class Animation:
         with open_image(path) as (image, content):
             self.size_bytes = len(content)
             self._indices = _frame_indices(image)
-            self._check_total(image.size, len(content))
+            total = len(self._indices) * image.width * image.height
+            check_total_pixels(total, len(content), is_animation=True)
             for _ in self._frames(image):
                 durations.append(_duration(image))
         self.times = [float(time) for time in np.cumsum([0.0, *durations[:-1]])]
@@ -81,13 +82,6 @@ class Animation:
             check_image_size(*image.size, self.size_bytes)  # a frame of a GIF may enlarge it
             image.load()
             yield
-
-    def _check_total(self, size: tuple[int, int], file_size: int) -> None:
-        """Raise ValueError if all frames together are too large for the file."""
-        total = len(self._indices) * size[0] * size[1]
-        allowed = max_video_pixels(file_size, is_animation=True)
-        if total > allowed:
-            raise ValueError(f"{total} pixels in all frames; a file of {file_size} bytes may have {allowed}")
 
 
 def _frame_indices(image: Image.Image) -> list[int]:

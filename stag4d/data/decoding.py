@@ -35,6 +35,7 @@ _DECODER_ERRORS = (
     SyntaxError,
     TypeError,
     ValueError,
+    Warning,  # where warnings are errors
     struct.error,
     zlib.error,
     Image.DecompressionBombError,
@@ -44,6 +45,10 @@ _DECODER_ERRORS = (
 
 class NamedError(ValueError):
     """An error whose message already names the file."""
+
+
+class RefusedError(ValueError):
+    """An error about what a readable file contains; its message does not name the file."""
 
 
 @contextmanager
@@ -61,6 +66,8 @@ def errors_naming(path: Path, expected: str) -> Iterator[None]:
         yield
     except NamedError:
         raise
+    except RefusedError as error:
+        raise NamedError(f"{path}: {error}.") from error
     except _DECODER_ERRORS as error:
         reason = str(error) or type(error).__name__
         raise NamedError(f"{path}: unreadable or cut short ({reason}); expected {expected}.") from error
@@ -72,7 +79,7 @@ def max_image_pixels(file_size: int) -> int:
 
 
 def check_image_size(width: int, height: int, file_size: int) -> None:
-    """Raise ValueError if an image is too large for its file.
+    """Raise RefusedError if an image is too large for its file.
 
     Args:
         width: Declared width, pixels.
@@ -80,15 +87,27 @@ def check_image_size(width: int, height: int, file_size: int) -> None:
         file_size: Size of the file, bytes.
     """
     if width < 1 or height < 1 or width * height > max_image_pixels(file_size):
-        raise ValueError(
-            f"{width}x{height} pixels; a file of {file_size} bytes may have {max_image_pixels(file_size)}"
+        raise RefusedError(
+            f"declares {width}x{height} pixels; expected at least one and at most "
+            f"{max_image_pixels(file_size)} in a file of {file_size} bytes"
         )
 
 
-def max_video_pixels(file_size: int, is_animation: bool = False) -> int:
-    """Return the largest number of pixels that all frames of a file of ``file_size`` bytes may have."""
+def check_total_pixels(total: int, file_size: int, is_animation: bool = False) -> None:
+    """Raise RefusedError if all frames of a video together are too large for its file.
+
+    Args:
+        total: Number of pixels of all frames, or of all scans of an image.
+        file_size: Size of the file, bytes.
+        is_animation: Whether Pillow decodes the file, which is slower.
+    """
     minimum = _MIN_ANIMATION_PIXELS if is_animation else _MIN_VIDEO_PIXELS
-    return max(minimum, _VIDEO_PIXELS_PER_BYTE * file_size)
+    allowed = max(minimum, _VIDEO_PIXELS_PER_BYTE * file_size)
+    if total > allowed:
+        raise RefusedError(
+            f"has {total} pixels or more in all frames; expected at most {allowed} in a file of "
+            f"{file_size} bytes"
+        )
 
 
 def check_result_size(path: Path, num_frames: int, frame_bytes: int, source_size: int) -> None:

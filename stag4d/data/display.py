@@ -9,7 +9,7 @@ from typing import Any
 import av
 import numpy as np
 
-from .decoding import check_image_size
+from .decoding import RefusedError, check_image_size
 from .resizing import resize_with_alpha
 from .tone_mapping import needs_conversion, to_srgb
 
@@ -93,15 +93,14 @@ def _rgb(frame: av.VideoFrame, pixel_format: str) -> np.ndarray:
     """Return a frame as RGB or RGBA by its own color matrix and range."""
     matrix = _MATRICES.get(int(frame.colorspace))
     if matrix is None:
-        raise ValueError(
-            f"color matrix {int(frame.colorspace)} of ITU-T H.273, not BT.601, BT.709 or BT.2020"
-        )
+        code = int(frame.colorspace)
+        raise RefusedError(f"has color matrix {code} of ITU-T H.273; expected BT.601, BT.709 or BT.2020")
     is_full = int(frame.color_range) == _FULL or frame.format.name.startswith("yuvj")
     converted = frame.reformat(
         format=pixel_format,
         src_colorspace=matrix,
         src_color_range=_FULL if is_full else _LIMITED,
-        # PyAV before version 15 ignores the matrix unless the two ranges differ.
+        # Older PyAV ignores the matrix unless the two ranges differ.
         dst_color_range=_UNSPECIFIED_RANGE if is_full else _FULL,
     )
     return converted.to_ndarray()
@@ -117,7 +116,7 @@ def _oriented(pixels: np.ndarray, matrix: bytes | None) -> np.ndarray:
     a, b, _, c, d = (int(number) / _UNITY for number in np.frombuffer(matrix, np.int32)[:5])
     straight, crossed = abs(a) + abs(d), abs(b) + abs(c)
     if min(straight, crossed) > _SKEW_TOLERANCE * max(straight, crossed):
-        raise ValueError(f"display matrix {a:g} {b:g} {c:g} {d:g}, not a rotation by right angles")
+        raise RefusedError(f"has display matrix {a:g} {b:g} {c:g} {d:g}; expected rotation by right angles")
     if crossed > straight:
         pixels, a, d = pixels.swapaxes(0, 1), c, b
     pixels = pixels[:, ::-1] if a < 0 else pixels

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import av
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
-from .decoding import check_image_size, errors_naming
+from .decoding import RefusedError, check_image_size, check_total_pixels, errors_naming
 from .png_rows import check_png_rows, is_png
 
 # Pillow would also open formats that run other programs, such as EPS with Ghostscript.
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
 _BIT_DEPTH_OFFSET = 24  # in IHDR, after signature 8, chunk length 4, name 4, width 4, height 4 bytes
+_START_OF_SCAN = b"\xff\xda"  # of JPEG
 _CHANNELS_16 = {"gray16be": 1, "ya16be": 2, "rgb48be": 3, "rgba64be": 4}  # FFmpeg's pixel formats
 _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # by EXIF orientation; 1 is upright
     2: lambda pixels: pixels[:, ::-1],
@@ -51,8 +52,9 @@ def open_image(path: Path, is_checked: bool = True) -> Iterator[tuple[Image.Imag
         content = path.read_bytes()
         if is_checked and is_png(content):
             _check_png(content)
-        with Image.open(io.BytesIO(content), formats=_allowed_formats()) as image:
-            check_image_size(*image.size, len(content))
+        with _opened(content) as image:
+            if is_checked and image.format in ("JPEG", "MPO"):
+                _check_jpeg(content, image.width * image.height)
             yield image, content
 
 
@@ -92,7 +94,7 @@ def pixels_8_bits(image: Image.Image, mode: str) -> np.ndarray:
         ValueError: if the image has more than 16 bits a channel, of which the range is unknown.
     """
     if image.mode in ("I", "F"):
-        raise ValueError("32 bits a channel, more than 16")
+        raise RefusedError("has 32 bits a channel; expected at most 16")
     return np.asarray(image if image.mode == mode else image.convert(mode))
 
 
@@ -101,18 +103,41 @@ def upright(image: Image.Image, pixels: np.ndarray) -> np.ndarray:
     return _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1), np.asarray)(pixels)
 
 
-def _allowed_formats() -> list[str]:
-    """Return the allowed formats that this Pillow can read."""
+def _opened(content: bytes) -> Image.Image:
+    """Return the image of a file, not decoded yet, after checking its size."""
     Image.init()
-    return [name for name in _FORMATS if name in Image.OPEN]
+    formats = [name for name in _FORMATS if name in Image.OPEN]  # that this Pillow can read
+    try:
+        image = Image.open(io.BytesIO(content), formats=formats)
+    except UnidentifiedImageError:
+        raise ValueError(f"none of {', '.join(formats)}") from None
+    check_image_size(*image.size, len(content))
+    return image
 
 
 def _check_png(content: bytes) -> None:
     """Raise an error of a decoder if a PNG file is not whole: decoding accepts some truncated files."""
-    with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
-        check_image_size(*image.size, len(content))
+    with _opened(content) as image:
         image.verify()  # checksums and the end of the file
     check_png_rows(content)
+
+
+def _check_jpeg(content: bytes, num_pixels: int) -> None:
+    """Raise ValueError if rows of a JPEG file are missing or damaged, which Pillow would leave gray.
+
+    Args:
+        content: The file.
+        num_pixels: Width times height.
+    """
+    check_total_pixels(content.count(_START_OF_SCAN) * num_pixels, len(content), is_animation=True)
+    decoder = av.CodecContext.create("mjpeg", "r")
+    decoder.options = {"err_detect": "explode"}
+    try:
+        decoder.decode(av.Packet(content))
+    except av.error.InvalidDataError:
+        raise ValueError("missing or damaged rows") from None
+    except av.FFmpegError:
+        pass  # a kind of JPEG that Pillow decodes and FFmpeg does not
 
 
 def _decode_16_bits(content: bytes) -> np.ndarray:

@@ -20,6 +20,10 @@ _MASK_FOLDERS = ("masks", "mask", "mattes", "matte", "alphas", "alpha")
 _MASK_NAME = re.compile(
     r"(?:mask|alpha|matte)[-_. ]+(?P<after>.+)|(?P<before>.+?)[-_. ]+(?:mask|alpha|matte)", re.IGNORECASE
 )
+_OTHER_NAME = re.compile(
+    r"(?P<before>.+?)[-_. ]+(?:depth|disparity|normals?|flow|albedo|segmentation|semantic)(?:[-_. ]*\d+)?",
+    re.IGNORECASE,
+)  # what renderers write beside an image
 _JPEG_SUFFIXES = {".jpg", ".jpeg"}
 
 Frame = tuple[Path, Path | None]  # an image, and its mask if it has one
@@ -42,6 +46,7 @@ def find_frames(folder: Path) -> list[Frame]:
     place, files = _place_of_images(folder)
     if place.name == _FRAMES_FOLDER and place != folder:
         return [(file, None) for file in files]
+    _refuse_other_images(files)
     by_name = {file: base for file in files if (base := _masked_stem(file.stem)) is not None}
     if 0 < len(by_name) < len(files):
         return _paired_by_name([file for file in files if file not in by_name], by_name)
@@ -88,6 +93,18 @@ def _images(folder: Path) -> list[Path]:
 def _natural_key(file: Path) -> tuple[list[tuple[str, int]], str]:
     """Return a sort key that compares the numbers in file names by value."""
     return [(text, int(number or 0)) for text, number in _NUMBERED.findall(file.stem)], file.name
+
+
+def _refuse_other_images(files: list[Path]) -> None:
+    """Raise ValueError if an image is a depth map or the like of another one."""
+    by_stem = {file.stem: file for file in files}
+    for file in files:
+        match = _OTHER_NAME.fullmatch(file.stem)
+        if match is not None and match["before"] in by_stem:
+            raise NamedError(
+                f"{file} and {by_stem[match['before']].name}: two images of one frame; expected a folder "
+                "without depth maps and the like."
+            )
 
 
 def _masked_stem(stem: str) -> str | None:

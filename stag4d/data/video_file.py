@@ -12,7 +12,7 @@ import av
 import numpy as np
 from av.stream import Disposition
 
-from .decoding import NamedError, errors_naming, max_image_pixels, max_video_pixels
+from .decoding import NamedError, check_total_pixels, errors_naming, max_image_pixels
 from .display import Presentation, display_matrix
 from .frame_times import DEFAULT_FPS
 
@@ -108,11 +108,10 @@ class VideoFile:
 
     def _decoded(self, frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
         """Yield frames until they are too many pixels for the file."""
-        total, allowed = 0, max_video_pixels(self.size_bytes)
+        total = 0
         for frame in frames:
             total += frame.width * frame.height
-            if total > allowed:
-                raise ValueError(f"more than {allowed} pixels in a file of {self.size_bytes} bytes")
+            check_total_pixels(total, self.size_bytes)
             yield frame
 
 
