@@ -32,7 +32,9 @@ def add_command(
 
 def add_clip_options(command: argparse.ArgumentParser) -> None:
     """Add the input video and its options."""
-    command.add_argument("clip", help="video file or folder of images, with alpha or a plain background")
+    command.add_argument(
+        "clip", help="video file, animation or folder of images, with alpha, masks or a plain background"
+    )
     command.add_argument(
         "--frames",
         type=int,

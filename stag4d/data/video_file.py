@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -15,6 +16,8 @@ from av.stream import Disposition
 from .decoding import NamedError, check_total_pixels, errors_naming, max_image_pixels
 from .display import Presentation, display_matrix
 from .frame_times import DEFAULT_FPS
+
+_logger = logging.getLogger(__name__)
 
 # Formats that hold their frames in one file. FFmpeg would also open playlists and scripts, which name other
 # files and network addresses, and draw text files.
@@ -80,6 +83,10 @@ class VideoFile:
                 file_size=self.size_bytes,
             )
             for index, frame in enumerate(self._decoded(frames)):
+                if index == kept[0] and frame.interlaced_frame:
+                    _logger.warning(
+                        "%s: is interlaced; deinterlace it for clean edges of moving parts.", self.path
+                    )
                 if counts[index]:
                     pixels = presentation.pixels(frame, context)
                 for _ in range(counts[index]):

@@ -194,6 +194,16 @@ def test_empty_range_is_rejected(tmp_path, start, end, message):
         read_video(path, start=start, end=end)
 
 
+def test_interlaced_video_is_reported(tmp_path, caplog):
+    options = {"flags": "+ilme+ildct"}
+    path = write_video(tmp_path / "a.mkv", FRAMES, "mpeg2video", fps=25, options=options)
+    assert len(read_video(path).frames) == 5
+    assert caplog.text.count("a.mkv: is interlaced") == 1
+    caplog.clear()
+    read_video(write_video(tmp_path / "b.mkv", FRAMES, "mpeg2video", fps=25))
+    assert not caplog.text
+
+
 LUMA = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
 """Weights of red and blue of each color matrix, ITU-T H.273."""
 
