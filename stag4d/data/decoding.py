@@ -15,7 +15,7 @@ from pathlib import Path
 import av
 from PIL import Image
 
-_MIN_IMAGE_PIXELS = 1 << 23  # allowed in any file: 4K UHD has 8.3 million
+_MIN_IMAGE_PIXELS = 10_000_000  # allowed in any file: 4K has 8.3 to 8.8 million
 _IMAGE_PIXELS_PER_BYTE = 64  # of larger images; photos have 1 to 20
 _MIN_VIDEO_PIXELS = 1 << 30  # of all frames of a video: 500 of 1080p
 _MIN_ANIMATION_PIXELS = 1 << 28  # of all frames of an animation, which decodes several times slower

@@ -11,12 +11,13 @@ import numpy as np
 
 from .decoding import RefusedError, check_image_size
 from .resizing import resize_with_alpha
-from .tone_mapping import needs_conversion, to_srgb
+from .tone_mapping import TRANSFER_NAMES, UNSUPPORTED_TRANSFERS, needs_conversion, to_srgb
 
 _LIMITED, _FULL, _UNSPECIFIED_RANGE = 1, 2, 0  # FFmpeg's AVColorRange
 # Matrix coefficients of ITU-T H.273 and what swscale calls them. Unspecified is taken for BT.601, as FFmpeg
 # and programs that encode with its defaults do.
 _MATRICES = {0: 5, 1: 1, 2: 5, 3: 5, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
+_DOLBY_VISION_TAGS = ("dvhe", "dvh1", "dvav", "dva1", "dav1")
 _UNITY = 1 << 16  # of the fixed-point numbers of a display matrix
 _SKEW_TOLERANCE = 0.01
 
@@ -48,9 +49,10 @@ class Presentation:
             uint8 [H, W, 3 or 4].
 
         Raises:
-            ValueError: if the color matrix is not supported, or the frame is not rotated by right angles.
+            ValueError: if colors are of a kind that is not supported, or rotation is not by right angles.
         """
         transfer, primaries = int(context.color_trc or 0), int(context.color_primaries or 0)
+        _check_transfer(transfer, context.codec_tag)
         if needs_conversion(transfer, primaries):
             pixels = self._converted(frame, transfer, primaries)
         else:
@@ -78,6 +80,15 @@ class Presentation:
         colors, alpha = resize_with_alpha(floats[..., :3], alpha, target)
         resized = np.concatenate([colors, alpha[..., None]], axis=-1) if self.has_alpha else colors
         return np.rint(resized * 255).astype(np.uint8)
+
+
+def _check_transfer(transfer: int, codec_tag: str) -> None:
+    """Raise RefusedError if colors would be wrong without an error."""
+    if transfer in UNSUPPORTED_TRANSFERS:
+        name = UNSUPPORTED_TRANSFERS[transfer]
+        raise RefusedError(f"has transfer characteristics {name}; expected SDR, HLG or PQ")
+    if codec_tag in _DOLBY_VISION_TAGS and transfer not in TRANSFER_NAMES:
+        raise RefusedError("is Dolby Vision without an HLG or PQ base layer; expected SDR, HLG or PQ")
 
 
 def display_matrix(frame: av.VideoFrame) -> bytes | None:

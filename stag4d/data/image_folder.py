@@ -13,13 +13,13 @@ from pathlib import Path
 from .decoding import NamedError
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+_DIGITS = re.compile(r"[0-9]+")
 _NUMBERED = re.compile(r"([^0-9]*)([0-9]*)")
 _FRAMES_FOLDER = "ref"  # of a ViewSet folder, whose input frames are a video too
 _IMAGE_FOLDERS = ("images", "image", "frames", "rgb", "color")
 _MASK_FOLDERS = ("masks", "mask", "mattes", "matte", "alphas", "alpha")
-_MASK_NAME = re.compile(
-    r"(?:mask|alpha|matte)[-_. ]+(?P<after>.+)|(?P<before>.+?)[-_. ]+(?:mask|alpha|matte)", re.IGNORECASE
-)
+_MASK_WORD = re.compile(r"(?<![a-z])(?:masks?|alpha|mattes?)(?![a-z])", re.IGNORECASE)
+_SEPARATORS = "-_. "
 _OTHER_NAME = re.compile(
     r"(?P<before>.+?)[-_. ]+(?:depth|disparity|normals?|flow|albedo|segmentation|semantic)(?:[-_. ]*\d+)?",
     re.IGNORECASE,
@@ -109,8 +109,11 @@ def _refuse_other_images(files: list[Path]) -> None:
 
 def _masked_stem(stem: str) -> str | None:
     """Return the stem of the image that a mask is named after, or None if the stem is not that of a mask."""
-    match = _MASK_NAME.fullmatch(stem)
-    return None if match is None else match["before"] or match["after"]
+    match = _MASK_WORD.search(stem)
+    if match is None:
+        return None
+    before, after = stem[: match.start()], stem[match.end() :].lstrip(_SEPARATORS)
+    return before + after if after else before.rstrip(_SEPARATORS)
 
 
 def _find_mask_folder(place: Path, folder: Path) -> Path | None:
@@ -125,20 +128,33 @@ def _find_mask_folder(place: Path, folder: Path) -> Path | None:
 
 
 def _paired_by_name(images: list[Path], bases: dict[Path, str]) -> list[Frame]:
-    """Pair images with masks that are named after them."""
-    by_stem = {file.stem: file for file in images}
-    if len(by_stem) < len(images):
+    """Pair images with masks that are named after them, or have the same number."""
+    if len({file.stem for file in images}) < len(images):
         _raise_ambiguous(*_first_twins(images), "one image for each mask")
-    masks = {base: mask for mask, base in bases.items()}
-    for mask, base in bases.items():
-        if base not in by_stem:
-            raise NamedError(f"{mask}: no image {base} beside this mask; expected one for every mask.")
+    by_name: dict[str, list[Path]] = defaultdict(list)
     for file in images:
-        if file.stem not in masks:
-            raise NamedError(
-                f"{file}: has no mask beside it; expected one, as {next(iter(bases))} is a mask."
-            )
-    return [(file, masks[file.stem]) for file in images]
+        for name in {file.stem, _last_number(file.stem)}:
+            by_name[name].append(file)
+    by_name[""] = images  # of a mask that is named "mask"
+    masks: dict[Path, Path] = {}
+    for mask, base in bases.items():
+        found = by_name.get(base) or by_name.get(_last_number(base)) or []
+        if len(found) != 1:
+            raise NamedError(f"{mask}: no image of this mask beside it; expected one, named as the mask is.")
+        if found[0] in masks:
+            _raise_ambiguous(masks[found[0]], mask, f"one mask for {found[0].name}")
+        masks[found[0]] = mask
+    for file in images:
+        if file not in masks:
+            mask = next(iter(bases))
+            raise NamedError(f"{file}: has no mask beside it; expected one, as {mask} is a mask.")
+    return [(file, masks[file]) for file in images]
+
+
+def _last_number(stem: str) -> str:
+    """Return the last number in a file name without leading zeros, or the whole name if there is none."""
+    numbers = _DIGITS.findall(stem)
+    return str(int(numbers[-1])) if numbers else stem
 
 
 def _paired_twins(files: list[Path]) -> list[Frame]:
@@ -188,5 +204,5 @@ def _first_twins(files: list[Path]) -> tuple[Path, Path]:
 
 
 def _raise_ambiguous(first: Path, second: Path, expected: str) -> None:
-    """Raise ValueError for two images of one name."""
-    raise NamedError(f"{first} and {second.name}: two images of one name; expected {expected}.")
+    """Raise ValueError for two images of one frame."""
+    raise NamedError(f"{first} and {second.name}: two images of one frame; expected {expected}.")

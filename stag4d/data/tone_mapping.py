@@ -14,7 +14,8 @@ import numpy as np
 # Code points of ITU-T H.273, which FFmpeg uses.
 PQ, HLG = 16, 18
 TRANSFER_NAMES = {PQ: "PQ", HLG: "HLG"}
-_BT709, _UNSPECIFIED, _BT2020, _P3_D65 = 1, 2, 9, 12
+UNSUPPORTED_TRANSFERS = {8: "linear light", 9: "log", 10: "log", 17: "SMPTE ST 428-1"}
+_UNSPECIFIED, _BT2020, _P3_D65 = 2, 9, 12
 
 _WHITE_NITS = 203.0  # diffuse white of HDR video, ITU-R BT.2408
 _PEAK_NITS = 1000.0  # of the reference HLG display, and the usual one of PQ masters

@@ -244,6 +244,25 @@ def test_color_matrix_that_is_not_supported_is_rejected_by_name(tmp_path):
         read_video(path)
 
 
+@pytest.mark.parametrize(("transfer", "name"), [(8, "linear light"), (9, "log"), (17, "SMPTE ST 428-1")])
+def test_transfer_that_is_not_supported_is_rejected_by_name(tmp_path, transfer, name):
+    path = write_planes(tmp_path / "a.mkv", (120, 100, 160), "yuv444p", {"color_trc": transfer})
+    with pytest.raises(
+        ValueError, match=rf"a\.mkv: has transfer characteristics {name}; expected SDR, HLG or PQ"
+    ):
+        read_video(path)
+
+
+def test_dolby_vision_without_a_base_layer_is_rejected_by_name(tmp_path):
+    path = write_video(tmp_path / "a.mp4", FRAMES, "libx264")
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"avc1", b"dvav"))
+    with pytest.raises(
+        ValueError, match=r"a\.mp4: is Dolby Vision without an HLG or PQ base layer; expected SDR"
+    ):
+        read_video(path)
+
+
 def hdr_signal(level: float, bits: int = 10) -> int:
     """Return the limited-range luma of a signal 0..1."""
     return round((16 + 219 * level) * 2 ** (bits - 8))

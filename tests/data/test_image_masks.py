@@ -39,6 +39,9 @@ LAYOUTS = {
     "alpha": ("{}.png", "{}_alpha.png"),
     "matte": ("{}.png", "{}.matte.png"),
     "prefix": ("{}.png", "mask_{}.png"),
+    "prefix without a separator": ("frame{}.png", "mask{}.png"),
+    "prefixes": ("rgb_{}.png", "mask_{}.png"),
+    "between": ("frame_{}.png", "frame_mask_{}.png"),
     "folder masks": ("{}.jpg", "masks/{}.png"),
     "folder mask": ("{}.png", "Mask/{}.png"),
     "folder of masks with their suffix": ("{}.png", "masks/{}_mask.png"),
@@ -70,6 +73,12 @@ def test_folder_of_images_finds_the_masks_beside_it(tmp_path):
     np.testing.assert_array_equal(read_video(tmp_path / "images").frames[0, ..., 3], MASK)
 
 
+def test_the_mask_of_a_single_image_needs_no_name(tmp_path):
+    save(tmp_path / "cat.png", image(50))
+    save(tmp_path / "mask.png", MASK)
+    np.testing.assert_array_equal(read_video(tmp_path).frames[0, ..., 3], MASK)
+
+
 def test_transparent_twin_is_the_alpha(tmp_path):
     save(tmp_path / "0.jpg", image(50))
     save(tmp_path / "0.png", cutout(50))
@@ -96,19 +105,27 @@ UNCLEAR = {
     ),
     "a mask without an image": (
         {"0.png": image(1), "0_mask.png": MASK, "1_mask.png": MASK},
-        r"1_mask\.png: no image 1 beside this mask",
+        r"1_mask\.png: no image of this mask beside it; expected one, named as",
     ),
     "a folder without some masks": (
         {"0.png": image(1), "1.png": image(1), "masks/0.png": MASK},
         r"1\.png: has no mask in .*masks, which has 1; expected one for each of the 2",
     ),
+    "two masks of one image": (
+        {"0.png": image(1), "0_alpha.png": MASK, "0_mask.png": MASK},
+        r"0_alpha\.png and 0_mask\.png: two images of one frame; expected one mask for 0\.png",
+    ),
+    "one mask of several images": (
+        {"0.png": image(1), "1.png": image(1), "mask.png": MASK},
+        r"mask\.png: no image of this mask beside it",
+    ),
     "two images of one name": (
         {"0.png": image(1), "0.bmp": image(1)},
-        r"0\.bmp and 0\.png: two images of one name; expected one image for each frame",
+        r"0\.bmp and 0\.png: two images of one frame; expected one image for each frame",
     ),
     "a twin of one frame": (
         {"0.jpg": image(1), "0.png": MASK, "1.jpg": image(1)},
-        r"0\.jpg and 0\.png: two images of one name",
+        r"0\.jpg and 0\.png: two images of one frame",
     ),
     "twins of which none is a mask": (
         {"0.jpg": image(1), "0.png": image(200)},
