@@ -26,6 +26,7 @@ _FORMATS = (
     "matroska,mjpeg,mjpeg_2000,mov,mpeg,mpegts,mpegvideo,mxf,nsv,nut,nuv,obu,ogg,rm,smjpeg,swf,ty,vc1,vc1test,"
     "vvc,wtv,yuv4mpegpipe,aac,ac3,aiff,amr,au,caf,flac,mp3,wav"  # from aac: to say that there is no video
 )
+_HEADER_FORMATS = ("mov", "matroska", "avi", "flv")  # FFmpeg estimates the duration of some others
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders drop the alpha of WebM
 _EXPECTED = "a video in a known format, or a folder of images"
 
@@ -61,10 +62,18 @@ class VideoFile:
                 stamps.append(_time(frame))
                 self._has_alpha = self._has_alpha or _has_alpha(frame)
             self._has_alpha = self._has_alpha or _alpha_decoder(stream) is not None
+            declared = _declared_duration(container)
         if not stamps:
             raise NamedError(f"{path}: has no frames; expected at least one.")
         self.fps = float(average_rate) if average_rate and average_rate > 0 else DEFAULT_FPS
         self.times = _ascending(stamps, self.fps)
+        if self.times[-1] + 2 / self.fps < 0.9 * declared:
+            _logger.warning(
+                "%s: frames end after %.4g of the %.4g s that its header declares; it may be cut short.",
+                path,
+                self.times[-1],
+                declared,
+            )
 
     def name(self, frame: int) -> str:
         """Return the name of a frame for messages."""
@@ -125,6 +134,14 @@ class VideoFile:
 def _is_cover(stream: Any) -> bool:
     """Return whether a video stream is an attached picture, such as the cover of a song."""
     return bool(Disposition(stream.disposition) & Disposition.attached_pic)
+
+
+def _declared_duration(container: Any) -> float:
+    """Return the duration of the video by the file's header, seconds; 0 if it is unknown or that of sound."""
+    has_header = any(name in _HEADER_FORMATS for name in container.format.name.split(","))
+    if not has_header or container.duration is None or container.streams.audio:
+        return 0.0
+    return container.duration / av.time_base
 
 
 def _has_alpha(frame: av.VideoFrame) -> bool:

@@ -204,6 +204,16 @@ def test_interlaced_video_is_reported(tmp_path, caplog):
     assert not caplog.text
 
 
+def test_video_that_is_cut_short_is_reported(tmp_path, caplog):
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    path = write_video(tmp_path / "cut.mkv", [noise] * 40, "mjpeg", "yuvj420p")
+    assert len(read_video(path).frames) == 40
+    assert not caplog.text
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert 15 < len(read_video(path).frames) < 25
+    assert "cut.mkv: frames end after" in caplog.text
+
+
 LUMA = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
 """Weights of red and blue of each color matrix, ITU-T H.273."""
 
