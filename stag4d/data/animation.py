@@ -42,22 +42,22 @@ class Animation:
         """Read the durations of the frames.
 
         Args:
-            path: The file.
+            path: A file of which ``is_animated`` is true.
 
         Raises:
             ValueError: if it is damaged, or its frames are too many or too large for its size.
         """
         self.path = path
-        durations = []
+        durations_ms = []
         with open_image(path) as (image, content):
             self.size_bytes = len(content)
             self._indices = _frame_indices(image)
             total = len(self._indices) * image.width * image.height
             check_total_pixels(total, len(content), is_animation=True)
             for _ in self._frames(image):
-                durations.append(_duration(image))
-        self.times = [float(time) for time in np.cumsum([0.0, *durations[:-1]])]
-        self.fps = 1 / durations[0]
+                durations_ms.append(_duration_ms(image))
+        self.times = [float(time) / 1000 for time in np.cumsum([0.0, *durations_ms[:-1]])]
+        self.fps = (len(self.times) - 1) / self.times[-1]
 
     def name(self, frame: int) -> str:
         """Return the name of a frame for messages."""
@@ -99,9 +99,9 @@ def _is_reduced(image: Image.Image, page: int) -> bool:
     return bool(image.tag_v2.get(_NEW_SUBFILE_TYPE, 0) & 1)  # type: ignore[attr-defined]
 
 
-def _duration(image: Image.Image) -> float:
-    """Return the duration of the current frame, seconds."""
+def _duration_ms(image: Image.Image) -> float:
+    """Return the duration of the current frame, milliseconds."""
     if image.format == "TIFF":
-        return 1 / DEFAULT_FPS
-    duration = float(image.info.get("duration", 0))
-    return (duration if duration > _MIN_DURATION_MS else _DEFAULT_DURATION_MS) / 1000
+        return 1000 / DEFAULT_FPS
+    duration_ms = float(image.info.get("duration", 0))
+    return duration_ms if duration_ms > _MIN_DURATION_MS else _DEFAULT_DURATION_MS

@@ -21,6 +21,8 @@ _logger = logging.getLogger(__name__)
 
 _ANIMATION_SUFFIXES = {".gif", ".apng", ".avif"}  # beside those of images, which may be animated too
 _ANIMATION_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"GIF8", b"RIFF")  # RIFF: WebP, but AVI too
+_BRAND = slice(4, 12)  # of MP4 and related formats
+_HEIF_BRANDS = {b"ftyp" + brand for brand in (b"heic", b"heix", b"heim", b"heis", b"mif1")}
 _WEBP_NAME = slice(8, 12)
 
 
@@ -71,7 +73,7 @@ class ImageSequence:
         """Yield the names and pixels of images; their alpha is that of their mask, if they have none."""
         for index in kept:
             file, mask = self._frames[index]
-            if len(self._frames) > 1 and is_animated(file):
+            if file != self.path and is_animated(file):
                 raise NamedError(
                     f"{file}: an animation in a folder of images; expected one image for each frame, or the "
                     "path of the animation itself."
@@ -115,6 +117,8 @@ def open_frames(path: Path) -> FrameSource:
     if _is_image(path):
         return Animation(path) if is_animated(path) else ImageSequence(path, [(path, None)])
     if path.is_file():
+        if _start(path)[_BRAND] in _HEIF_BRANDS:  # FFmpeg would return one tile of it
+            raise NamedError(f"{path}: is a HEIF image; expected a video, or images in PNG or JPEG format.")
         return VideoFile(path)
     raise FileNotFoundError(f"{path}: no such file or folder; expected a video file or a folder of images.")
 
@@ -142,9 +146,14 @@ def _is_image(path: Path) -> bool:
         return True
     if not path.is_file():
         return False
-    with path.open("rb") as file:
-        start = file.read(16)
+    start = _start(path)
     return start.startswith(_ANIMATION_SIGNATURES) and (start[:4] != b"RIFF" or start[_WEBP_NAME] == b"WEBP")
+
+
+def _start(path: Path) -> bytes:
+    """Return the first bytes of a file, which tell its format."""
+    with path.open("rb") as file:
+        return file.read(16)
 
 
 def _color_8_bits(pixels: np.ndarray) -> np.ndarray:

@@ -19,6 +19,8 @@ def has_transparency(pixels: np.ndarray) -> bool:
 def mask_alpha(name: str, pixels: np.ndarray) -> np.ndarray:
     """Return the alpha of a mask: its alpha channel unless that is opaque throughout, else its gray level.
 
+    Of label maps, which are black and one color, or the values 0 and 1, all but black is the object.
+
     Args:
         name: Name of the mask for messages.
         pixels: uint8 [H, W, 3 or 4].
@@ -27,16 +29,18 @@ def mask_alpha(name: str, pixels: np.ndarray) -> np.ndarray:
         uint8 [H, W], 255 on the object.
 
     Raises:
-        ValueError: if the mask is opaque and has colors, or has the values 0 and 1 of 255.
+        ValueError: if the mask is opaque and has several colors.
     """
     if has_transparency(pixels):
         return pixels[..., 3]
-    colors = pixels[..., :3].astype(np.int16)
-    if (colors.max(axis=-1) - colors.min(axis=-1)).max() > _MAX_CHANNEL_DIFFERENCE:
+    colors = pixels[..., :3].astype(np.int32)
+    is_gray = (colors.max(axis=-1) - colors.min(axis=-1)).max() <= _MAX_CHANNEL_DIFFERENCE
+    if is_gray and colors.max() != 1:
+        return pixels[..., 1]
+    labels = colors @ np.array([1 << 16, 1 << 8, 1])
+    if labels.min() > 0 or len(np.unique(labels)) > 2:
         raise NamedError(f"{name}: has colors and no alpha; expected a gray mask, or transparency.")
-    if colors.max() == 1:
-        raise NamedError(f"{name}: has the values 0 and 1 of 255; expected a mask of 0 to 255.")
-    return pixels[..., 1]
+    return np.where(labels > 0, 255, 0).astype(np.uint8)
 
 
 def with_alpha(

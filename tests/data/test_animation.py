@@ -105,10 +105,15 @@ def test_animation_is_recognized_by_its_content(tmp_path):
 
 
 def test_animation_among_images_is_rejected_by_name(tmp_path):
-    for name in ("0.webp", "1.webp"):
-        write_animation(tmp_path / name, FRAMES, 50)
+    write_animation(tmp_path / "0.webp", FRAMES, 50)
     with pytest.raises(ValueError, match=r"0\.webp: an animation in a folder of images; expected one image"):
         read_video(tmp_path)
+
+
+def test_frame_rates_that_a_gif_rounds_are_even(tmp_path, caplog):
+    path = write_animation(tmp_path / "a.gif", FRAMES, [30, 40, 30, 30])  # 30 a second
+    assert read_video(path).fps == pytest.approx(30, rel=0.01)
+    assert not caplog.text
 
 
 def test_further_images_of_a_jpeg_are_not_frames(tmp_path):

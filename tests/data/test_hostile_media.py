@@ -130,6 +130,14 @@ def test_files_that_name_other_files_are_not_opened(tmp_path, content, suffix):
         read_video(write(tmp_path / f"list{suffix}", content))
 
 
+def test_heif_image_is_rejected_by_name(tmp_path):
+    path = write(tmp_path / "photo.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+    with pytest.raises(
+        ValueError, match=r"photo\.heic: is a HEIF image; expected a video, or images in PNG or JPEG"
+    ):
+        read_video(path)
+
+
 def test_image_of_more_than_16_bits_is_rejected(tmp_path):
     Image.fromarray(np.full((4, 4), 0.5, np.float32)).save(tmp_path / "depth.tif")
     with pytest.raises(ValueError, match=r"depth\.tif: has 32 bits a channel; expected at most 16"):

@@ -79,6 +79,22 @@ def test_the_mask_of_a_single_image_needs_no_name(tmp_path):
     np.testing.assert_array_equal(read_video(tmp_path).frames[0, ..., 3], MASK)
 
 
+@pytest.mark.parametrize("color", [(1, 1, 1), (128, 0, 0), (0, 0, 255)])
+def test_label_maps_of_one_object_are_masks(tmp_path, color):
+    save(tmp_path / "0.png", image(50))
+    save(tmp_path / "0_mask.png", (MASK[..., None] > 0) * np.array(color, np.uint8))
+    np.testing.assert_array_equal(read_video(tmp_path).frames[0, ..., 3], MASK)
+
+
+def test_palette_label_map_is_a_mask(tmp_path):
+    save(tmp_path / "0.jpg", image(50))
+    labels = Image.fromarray(MASK // 255).convert("P")
+    labels.putpalette([0, 0, 0, 128, 0, 0])
+    (tmp_path / "masks").mkdir()
+    labels.save(tmp_path / "masks" / "0.png")
+    np.testing.assert_array_equal(read_video(tmp_path).frames[0, ..., 3], MASK)
+
+
 def test_transparent_twin_is_the_alpha(tmp_path):
     save(tmp_path / "0.jpg", image(50))
     save(tmp_path / "0.png", cutout(50))
@@ -135,7 +151,10 @@ UNCLEAR = {
         {"r_0.png": image(1), "r_0_depth_0001.png": MASK},
         r"r_0_depth_0001\.png and r_0\.png: two images of one frame; expected a folder without depth maps",
     ),
-    "labels": ({"0.png": image(1), "0_mask.png": MASK // 255}, r"has the values 0 and 1 of 255; expected"),
+    "labels of several objects": (
+        {"0.png": image(1), "0_mask.png": np.dstack([MASK, MASK.T.reshape(4, 6), MASK * 0])},
+        r"0_mask\.png, the mask of 0\.png: has colors and no alpha; expected a gray mask",
+    ),
     "another size": (
         {"0.png": image(1), "0_mask.png": np.zeros((5, 6), np.uint8)},
         r"0_mask\.png: 6x5 pixels; expected 6x4, as .*0\.png has",
