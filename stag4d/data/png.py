@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from ..atomic import replacing
+from .decoding import errors_naming
 from .image_files import read_pixels
 
 
@@ -30,7 +31,10 @@ def read_image(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
             its size.
     """
     pixels = read_pixels(path)  # [H, W, 1 to 4]
-    return _split_channels(pixels.astype(np.float32) / np.iinfo(pixels.dtype).max)
+    with errors_naming(path, "an image that fits in memory"):
+        floats = pixels.astype(np.float32)
+        floats /= np.iinfo(pixels.dtype).max
+        return _split_channels(floats)
 
 
 def write_png(path: Path, colors: np.ndarray, alpha: np.ndarray) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .decoding import check_result_size
+from .decoding import NamedError, check_result_size, errors_naming
 from .frame_source import FrameSource, open_frames, open_masks
 from .frame_times import evenly_spaced, frames_between, is_even, rate_of_times, subsampled_fps
 from .masks import mask_alpha, with_alpha
@@ -75,7 +75,8 @@ def read_video(
     images = source.read(kept)
     if masks is not None:
         images = with_alpha(images, _read_masks(Path(masks), kept, len(source.times)))
-    frames = torch.from_numpy(_stack(source, len(kept), images))
+    with errors_naming(source.path, "frames that fit in memory"):
+        frames = torch.from_numpy(_stack(source, len(kept), images))
     fps = _playback_fps(source, times, len(kept))
     return VideoClip(frames, fps, [source.name(frame) for frame in kept], kept)
 
@@ -144,10 +145,10 @@ def _stack(source: FrameSource, count: int, images: Iterator[tuple[str, np.ndarr
     stacked[0] = image
     for index, (name, image) in enumerate(images, start=1):
         if image.shape[:2] != stacked.shape[1:3]:
-            raise ValueError(f"{name}: {_size(image)} pixels; expected {_size(stacked[0])}, as {first} has.")
+            raise NamedError(f"{name}: {_size(image)} pixels; expected {_size(stacked[0])}, as {first} has.")
         if image.shape != stacked.shape[1:]:
             has, expected = ("no alpha", "alpha") if image.shape[-1] == 3 else ("alpha", "none")
-            raise ValueError(f"{name}: has {has}; expected {expected}, as {first} has.")
+            raise NamedError(f"{name}: has {has}; expected {expected}, as {first} has.")
         stacked[index] = image
     if stacked.shape[-1] == 4 and stacked[..., 3].min() == 255:
         return np.ascontiguousarray(stacked[..., :3])  # alpha that is opaque throughout separates nothing
