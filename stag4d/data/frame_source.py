@@ -133,11 +133,9 @@ def open_masks(path: Path) -> FrameSource:
         FileNotFoundError: if there is no such file or folder, or no image in it.
         ValueError: if a file is damaged.
     """
-    return (
-        ImageSequence(path, [(file, None) for file in find_masks(path)])
-        if path.is_dir()
-        else open_frames(path)
-    )
+    if not path.is_dir():
+        return open_frames(path)
+    return ImageSequence(path, [(mask, None) for mask in find_masks(path)])
 
 
 def _is_image(path: Path) -> bool:

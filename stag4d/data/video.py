@@ -25,7 +25,7 @@ class VideoClip:
 
     Attributes:
         frames: uint8 [F, H, W, 3], or [F, H, W, 4] when they have an alpha channel that is not opaque
-            throughout.
+            throughout, or given masks.
         fps: Frames a second of these frames: after subsampling, they last as long as the whole video.
         names: Name of each frame for error messages.
         indices: Index of each frame in the video.
@@ -76,9 +76,13 @@ def read_video(
     if masks is not None:
         images = with_alpha(images, _read_masks(Path(masks), kept, len(source.times)))
     with errors_naming(source.path, "frames that fit in memory"):
-        frames = torch.from_numpy(_stack(source, len(kept), images))
+        stacked = _stack(source, len(kept), images)
+        if masks is None and stacked.shape[-1] == 4 and stacked[..., 3].min() == 255:
+            stacked = np.ascontiguousarray(
+                stacked[..., :3]
+            )  # alpha that is opaque throughout separates nothing
     fps = _playback_fps(source, times, len(kept))
-    return VideoClip(frames, fps, [source.name(frame) for frame in kept], kept)
+    return VideoClip(torch.from_numpy(stacked), fps, [source.name(frame) for frame in kept], kept)
 
 
 def read_masks(path: str | Path, indices: Sequence[int], num_source_frames: int) -> Tensor:
@@ -96,7 +100,7 @@ def read_masks(path: str | Path, indices: Sequence[int], num_source_frames: int)
 
     Raises:
         FileNotFoundError: if there is no such file or folder, or no image in it.
-        ValueError: if there is another number of masks, or they are damaged, no masks, or of several sizes.
+        ValueError: if there is another number of masks, they are of several sizes, or a file is damaged or no mask.
     """
     masks = _read_masks(Path(path), indices, num_source_frames)
     alphas = [(name, mask_alpha(name, pixels)) for name, pixels in masks]
@@ -150,8 +154,6 @@ def _stack(source: FrameSource, count: int, images: Iterator[tuple[str, np.ndarr
             has, expected = ("no alpha", "alpha") if image.shape[-1] == 3 else ("alpha", "none")
             raise NamedError(f"{name}: has {has}; expected {expected}, as {first} has.")
         stacked[index] = image
-    if stacked.shape[-1] == 4 and stacked[..., 3].min() == 255:
-        return np.ascontiguousarray(stacked[..., :3])  # alpha that is opaque throughout separates nothing
     return stacked
 
 

@@ -241,6 +241,11 @@ def test_given_masks_replace_alpha(tmp_path):
     np.testing.assert_array_equal(read_video(tmp_path / "images", masks=given).frames[0, ..., 3], 255 - MASK)
 
 
+def test_given_masks_that_are_white_throughout_are_kept(tmp_path, video):
+    masks = mask_folder(tmp_path / "masks", [np.full((4, 6), 255, np.uint8)] * 5)
+    assert (read_video(video, masks=masks).frames[..., 3] == 255).all()
+
+
 def test_other_number_or_size_of_masks_is_rejected(tmp_path, video):
     masks = mask_folder(tmp_path / "three", numbered_masks(3))
     with pytest.raises(
