@@ -100,7 +100,7 @@ def read_masks(path: str | Path, indices: Sequence[int], num_source_frames: int)
 
     Raises:
         FileNotFoundError: if there is no such file or folder, or no image in it.
-        ValueError: if there is another number of masks, they are of several sizes, or a file is damaged or no mask.
+        ValueError: if there is another number of masks, they differ in size, or a file is damaged or no mask.
     """
     masks = _read_masks(Path(path), indices, num_source_frames)
     alphas = [(name, mask_alpha(name, pixels)) for name, pixels in masks]
