@@ -33,7 +33,9 @@ def add_command(
 def add_video_options(command: argparse.ArgumentParser) -> None:
     """Add the input video and its options."""
     command.add_argument(
-        "video", metavar="VIDEO", help="video file or folder of images, with alpha or a plain background"
+        "video",
+        metavar="VIDEO",
+        help="video file, animation or folder of images, with alpha, masks or a plain background",
     )
     command.add_argument(
         "--frames",

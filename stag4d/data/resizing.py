@@ -7,8 +7,10 @@ import numpy as np
 _MIN_ALPHA = 1e-4  # 1/40 of an 8-bit level: the color of such a pixel is lost in rounding
 
 
-def resize_with_alpha(colors: np.ndarray, alpha: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Resize to ``size`` x ``size`` without mixing background colors into the object.
+def resize_with_alpha(
+    colors: np.ndarray, alpha: np.ndarray, size: int | tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Resize an image without mixing background colors into the object.
 
     Colors are premultiplied by alpha, both are resampled, and the colors are divided by the resampled alpha.
     Reducing takes the exact mean over the area of each target pixel; enlarging interpolates linearly between
@@ -17,18 +19,19 @@ def resize_with_alpha(colors: np.ndarray, alpha: np.ndarray, size: int) -> tuple
     Args:
         colors: [H, W, 3] straight, 0..1.
         alpha: [H, W], 0..1.
-        size: Width and height of the result, pixels.
+        size: Height and width of the result, or one number for both, pixels.
 
     Returns:
-        Straight colors [size, size, 3], 0 where alpha is 0, and alpha [size, size]; float32.
+        Straight colors [h, w, 3], 0 where alpha is 0, and alpha [h, w]; float32.
     """
     height, width = alpha.shape
+    new_height, new_width = (size, size) if isinstance(size, int) else size
     premultiplied = np.empty((height, width, 4), np.float32)
     np.multiply(colors, alpha[..., None], out=premultiplied[..., :3])
     premultiplied[..., 3] = alpha
     # Both filters are separable: resample the rows, transpose, and resample the columns as rows.
-    narrow = _resample_rows(premultiplied, size).swapaxes(0, 1)  # [W, size, 4]
-    resized = _resample_rows(narrow, size).swapaxes(0, 1)  # [size, size, 4]
+    narrow = _resample_rows(premultiplied, new_height).swapaxes(0, 1)  # [W, h, 4]
+    resized = _resample_rows(narrow, new_width).swapaxes(0, 1)  # [h, w, 4]
     resized_alpha = np.clip(resized[..., 3], 0, 1)
     is_inside = resized_alpha > _MIN_ALPHA
     divisor = np.where(is_inside, resized_alpha, np.inf)  # infinity gives color 0 without a division by 0

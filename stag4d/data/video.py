@@ -1,23 +1,22 @@
-"""Read a video from a video file, or from a folder of images in natural order of their names."""
+"""Read frames of a video, evenly spaced in time."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import av
 import numpy as np
 import torch
 from torch import Tensor
 
-from .png import read_image
+from .decoding import NamedError, check_result_size, errors_naming
+from .frame_source import FrameSource, open_frames, open_masks
+from .frame_times import evenly_spaced, frames_between, is_even, rate_of_times, subsampled_fps
+from .masks import mask_alpha, with_alpha
 
-DEFAULT_FPS = 8.0  # for image folders, which have no frame rate
-_IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
-_NUMBERED = re.compile(r"([^0-9]*)([0-9]*)")
-_FRAMES_FOLDER = "ref"  # of a ViewSet folder, whose input frames are a video too
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,150 +24,139 @@ class VideoClip:
     """Frames of a video, and how fast they play.
 
     Attributes:
-        frames: uint8 [F, H, W, 3], or [F, H, W, 4] when every image has an alpha channel that is not opaque
-            throughout.
+        frames: uint8 [F, H, W, 3], or [F, H, W, 4] when they have an alpha channel that is not opaque
+            throughout, or given masks.
         fps: Frames a second of these frames: after subsampling, they last as long as the whole video.
         names: Name of each frame for error messages.
+        indices: Index of each frame in the video.
     """
 
     frames: Tensor
     fps: float
     names: list[str]
+    indices: list[int] = field(default_factory=list)
 
 
-def read_video(path: str | Path, num_frames: int = 0) -> VideoClip:
-    """Read evenly spaced frames of a video, first and last included, rotated upright.
+def read_video(
+    path: str | Path,
+    num_frames: int = 0,
+    *,
+    start: float = 0.0,
+    end: float | None = None,
+    masks: str | Path | None = None,
+) -> VideoClip:
+    """Read frames of a video that are evenly spaced in time, first and last included, as a player shows them.
+
+    Rotation, mirroring, pixel aspect ratio, color range and matrix are applied, and HDR is tone-mapped.
+    Images of a folder that have masks get them as alpha; see ``image_folder``.
 
     Args:
-        path: A video file, an image file, or a folder of images; of a ViewSet folder its ``ref`` is read.
+        path: A video file, an animation or an image file, or a folder of images; of a ViewSet folder its
+            ``ref`` is read.
         num_frames: Number of frames to keep; 0, or more than there are, keeps all.
+        start: Time of the first frame, seconds; images of a folder are 1/8 second apart.
+        end: Frames from this time on are left out, seconds; None for the end of the video.
+        masks: Masks of the frames, as ``read_masks`` takes them; they become the alpha of the frames.
 
     Returns:
-        The frames, their rate and their names.
+        The frames, their rate, their names and their indices.
 
     Raises:
         FileNotFoundError: if there is no such file or folder, or no image in it.
-        ValueError: if a file is damaged, or frames differ in size or in having alpha.
+        ValueError: if a file is damaged or declares too much for its size, frames differ in size or in having
+            alpha, no frame is between ``start`` and ``end``, or masks do not match the frames.
     """
-    source = Path(path)
     if num_frames < 0:
         raise ValueError(f"video: {num_frames} frames; expected 0 (all) or more.")
-    if source.is_dir() or source.suffix.lower() in _IMAGE_SUFFIXES:
-        files = _find_images(source) if source.is_dir() else [source]
-        fps, count = DEFAULT_FPS, len(files)
-        kept = _evenly_spaced(count, num_frames)
-        images, names = _read_images([files[frame] for frame in kept]), [files[frame].name for frame in kept]
-    elif source.is_file():
-        fps, count = _rate_and_count(source)
-        kept = _evenly_spaced(count, num_frames)
-        images, names = _video_frames(source, kept), [f"frame {frame} of {source.name}" for frame in kept]
-    else:
-        raise FileNotFoundError(
-            f"{source}: no such file or folder; expected a video file or a folder of images."
-        )
-    frames = torch.from_numpy(_stack(len(kept), images))
-    return VideoClip(frames, subsampled_fps(fps, count, len(kept)), names)
+    source = open_frames(Path(path))
+    between = frames_between(source.times, start, end)
+    times = source.times[between.start : between.stop]
+    kept = [between.start + frame for frame in evenly_spaced(times, num_frames)]
+    images = source.read(kept)
+    if masks is not None:
+        images = with_alpha(images, _read_masks(Path(masks), kept, len(source.times)))
+    with errors_naming(source.path, "frames that fit in memory"):
+        stacked = _stack(source, len(kept), images)
+        if masks is None and stacked.shape[-1] == 4 and stacked[..., 3].min() == 255:
+            stacked = np.ascontiguousarray(
+                stacked[..., :3]
+            )  # alpha that is opaque throughout separates nothing
+    fps = _playback_fps(source, times, len(kept))
+    return VideoClip(torch.from_numpy(stacked), fps, [source.name(frame) for frame in kept], kept)
 
 
-def subsampled_fps(fps: float, count: int, num_kept: int) -> float:
-    """Return the frame rate at which a video's kept frames last as long as all of its frames.
+def read_masks(path: str | Path, indices: Sequence[int], num_source_frames: int) -> Tensor:
+    """Read masks of frames of a video as alpha.
 
     Args:
-        fps: Frames a second of the whole video.
-        count: Number of its frames.
-        num_kept: Number of kept frames, first and last included; a single one keeps ``fps``.
+        path: A video file or an animation, a folder of images, or an image file. The object is white on
+            black, or the background is transparent. There is one mask for each frame of the video, or one for
+            each of the chosen frames.
+        indices: Ascending indices of the F chosen frames in the video, as ``VideoClip.indices``.
+        num_source_frames: Number of frames of the video.
 
     Returns:
-        Frames a second.
+        Alphas [F, H, W], float32 0..1.
+
+    Raises:
+        FileNotFoundError: if there is no such file or folder, or no image in it.
+        ValueError: if there is another number of masks, they differ in size, or a file is damaged or no mask.
     """
-    return fps * (num_kept - 1) / (count - 1) if 1 < num_kept < count else fps
+    masks = _read_masks(Path(path), indices, num_source_frames)
+    alphas = [(name, mask_alpha(name, pixels)) for name, pixels in masks]
+    for name, alpha in alphas:
+        if alpha.shape != alphas[0][1].shape:
+            raise ValueError(
+                f"{name}: {_size(alpha)} pixels; expected {_size(alphas[0][1])}, as {alphas[0][0]} has."
+            )
+    return torch.from_numpy(np.stack([alpha for _, alpha in alphas])).float() / 255
 
 
-def _evenly_spaced(count: int, num_frames: int) -> list[int]:
-    """Return the indices of ``num_frames`` of ``count`` frames, first and last included; 0 keeps all."""
-    num_kept = min(num_frames or count, count)
-    return np.linspace(0, count - 1, num_kept).round().astype(int).tolist()
+def _read_masks(path: Path, kept: Sequence[int], count: int) -> Iterator[tuple[str, np.ndarray]]:
+    """Return the masks of the kept of ``count`` frames."""
+    source = open_masks(path)
+    num_masks = len(source.times)
+    if num_masks not in (count, len(kept)):
+        raise ValueError(
+            f"{path}: {num_masks} masks; expected {count}, one for each frame of the video, or "
+            f"{len(kept)}, one for each chosen frame."
+        )
+    return source.read(kept if num_masks == count else range(num_masks))
 
 
-def _find_images(folder: Path) -> list[Path]:
-    """Return the image files of a folder in natural order: 2 before 10."""
-    for place in (folder / _FRAMES_FOLDER, folder):
-        found = [file for file in place.glob("[!.]*") if file.suffix.lower() in _IMAGE_SUFFIXES]
-        if found:
-            return sorted(found, key=_natural_key)
-    raise FileNotFoundError(f"{folder}: no images; expected files such as 0.png, 1.png or 0.jpg.")
+def _playback_fps(source: FrameSource, times: Sequence[float], num_kept: int) -> float:
+    """Return the rate of the kept frames; warns if they are played evenly though their times are not."""
+    fps = rate_of_times(times, source.fps)
+    if num_kept >= len(times) and not is_even(times):
+        _logger.warning(
+            "%s: its frame rate varies, and all %d frames are kept; they play evenly, at %.4g a second. "
+            "Fewer frames are chosen by their times.",
+            source.path,
+            len(times),
+            fps,
+        )
+    return subsampled_fps(fps, len(times), num_kept)
 
 
-def _natural_key(file: Path) -> tuple[list[tuple[str, int]], str]:
-    """Return a sort key that compares the numbers in file names by value."""
-    return [(text, int(number or 0)) for text, number in _NUMBERED.findall(file.stem)], file.name
-
-
-def _read_images(files: list[Path]) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the names and pixels of image files, uint8 [H, W, 3 or 4]."""
-    for file in files:
-        colors, alpha = read_image(file)
-        if alpha is not None and alpha.min() == 1:
-            alpha = None  # an alpha channel that is opaque throughout does not separate the object
-        pixels = colors if alpha is None else np.concatenate([colors, alpha[..., None]], axis=-1)
-        yield str(file), np.rint(pixels * 255).astype(np.uint8)
-
-
-def _stack(count: int, images: Iterator[tuple[str, np.ndarray]]) -> np.ndarray:
+def _stack(source: FrameSource, count: int, images: Iterator[tuple[str, np.ndarray]]) -> np.ndarray:
     """Stack ``count`` images of one size into uint8 [F, H, W, 3 or 4].
 
     Each image is copied into the result as it comes, so that a long video is held in memory once, not twice.
     """
     first, image = next(images)
+    check_result_size(source.path, count, image.nbytes, source.size_bytes)
     stacked = np.empty((count, *image.shape), np.uint8)
     stacked[0] = image
     for index, (name, image) in enumerate(images, start=1):
         if image.shape[:2] != stacked.shape[1:3]:
-            raise ValueError(f"{name}: {_size(image)} pixels; expected {_size(stacked[0])}, as {first} has.")
+            raise NamedError(f"{name}: {_size(image)} pixels; expected {_size(stacked[0])}, as {first} has.")
         if image.shape != stacked.shape[1:]:
             has, expected = ("no alpha", "alpha") if image.shape[-1] == 3 else ("alpha", "none")
-            raise ValueError(f"{name}: has {has}; expected {expected}, as {first} has.")
+            raise NamedError(f"{name}: has {has}; expected {expected}, as {first} has.")
         stacked[index] = image
     return stacked
 
 
 def _size(image: np.ndarray) -> str:
-    """Return the size of an image as ``WIDTHxHEIGHT``."""
+    """Return the size of an image [H, W, ...] as ``WIDTHxHEIGHT``."""
     return f"{image.shape[1]}x{image.shape[0]}"
-
-
-def _decode(path: Path) -> Iterator[av.VideoFrame]:
-    """Yield the frames of a video file; raises ValueError if it cannot be decoded."""
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise ValueError(f"{path}: has no video; expected a video file or a folder of images.")
-            if container.streams.video[0].codec_context is None:  # older PyAV would crash on decoding
-                raise ValueError(f"{path}: unreadable or cut short; expected a video in a known format.")
-            yield from container.decode(video=0)
-    except av.FFmpegError as error:
-        raise ValueError(
-            f"{path}: unreadable or cut short ({error}); expected a video file or a folder of images."
-        ) from error
-
-
-def _rate_and_count(path: Path) -> tuple[float, int]:
-    """Return a video's frame rate and number of frames, counted by decoding: headers are often wrong."""
-    count, last = 0, None
-    for frame in _decode(path):
-        count += 1
-        last = frame
-    if last is None:
-        raise ValueError(f"{path}: has no frames; expected at least one.")
-    with av.open(str(path)) as container:
-        rate = container.streams.video[0].average_rate
-    return float(rate) if rate else DEFAULT_FPS, count
-
-
-def _video_frames(path: Path, kept: list[int]) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the names and pixels of a video's kept frames, uint8 [H, W, 3], rotated by its display matrix."""
-    wanted = set(kept)
-    for index, frame in enumerate(_decode(path)):
-        if index in wanted:
-            pixels = frame.to_ndarray(format="rgb24")
-            yield f"frame {index} of {path}", np.rot90(pixels, round(frame.rotation / 90))
