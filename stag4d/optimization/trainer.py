@@ -23,6 +23,7 @@ from ..scene import (
     Gaussians,
     PosedGaussians,
     SceneInfo,
+    checked_start,
     random_ball,
     visual_hull,
 )
@@ -112,12 +113,10 @@ class Trainer:
         self.step = 0
         self.seconds = 0.0
         self._losses: dict[str, Tensor] = {}
-        gaussians = start if start is not None else _initial_gaussians(self.views, config, self.generator)
-        if len(gaussians) == 0:
-            raise ValueError("start: no Gaussians; expected at least one.")
-        for name, value in gaussians.as_dict().items():
-            if not value.isfinite().all():
-                raise ValueError(f"start: {name} are not finite; every value must be.")
+        if start is None:
+            gaussians = _initial_gaussians(self.views, config, self.generator)
+        else:
+            gaussians = checked_start(start, self.views.cameras.to(start.means.device))
         deformation = None
         if views.num_frames > 1:
             sizes = replace(config.field, time_resolution=min(config.field.time_resolution, views.num_frames))

@@ -276,11 +276,19 @@ def test_a_single_frame_is_rendered_as_often_in_both_phases(clip, make_config):
         assert [sample.frame for sample in trainer._sample_frames(progress)] == [0, 0]
 
 
-def test_a_start_that_is_not_finite_is_refused(clip, make_config, make_gaussians):
+def test_gaussians_of_a_start_that_are_not_finite_are_dropped(clip, make_config, make_gaussians, caplog):
     start = make_gaussians(4)
+    expected = start.means[[0, 1, 3]].clone()
     start.means[2, 1] = float("nan")
-    with pytest.raises(ValueError, match=r"^start: means are not finite; every value must be\.$"):
-        Trainer(clip, make_config(), start=start)
+    trainer = Trainer(clip, make_config(), start=start)
+    assert torch.equal(trainer.model().gaussians.means, expected)
+    assert "start: 1 of 4 Gaussians have values that are not finite; they are dropped." in caplog.text
+
+
+def test_a_start_outside_every_view_is_refused(clip, make_config, make_gaussians):
+    start = make_gaussians(4)
+    with pytest.raises(ValueError, match=r"^start: 4 of 4 Gaussians lie outside every view"):
+        Trainer(clip, make_config(), start=replace(start, means=start.means + 100))
 
 
 def test_a_fit_without_gaussians_is_an_error(clip, make_config):
