@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "rendering": {"progress", "types", "geometry", "scene"},
     "optimization": {"progress", "resume", "types", "geometry", "data", "scene", "rendering"},
     "export": {"atomic", "progress", "geometry", "scene"},
-    "evaluation": {"progress", "types", "geometry"},
+    "evaluation": {"progress", "types", "geometry", "data"},
     "toys": {"progress", "types", "geometry"},
     "weights": set(),
     "pipeline": EVERYTHING,

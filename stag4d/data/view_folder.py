@@ -30,7 +30,7 @@ from ..geometry.pose_json import (
     read_json_object,
 )
 from ..matting import alpha_from_border
-from ..types import ViewSet
+from ..types import MAX_FPS, ViewSet
 from .png import read_image, write_png
 from .resizing import resize_with_alpha
 from .view_layout import (
@@ -215,8 +215,8 @@ def _read_poses(root: Path, num_views: int) -> tuple[OrbitPose, tuple[OrbitPose,
     origin = {"azimuth": 0.0, "elevation": 0.0}
     input_pose = pose_from_json(document.get("input", {}), f"{path.name}: input", origin)
     fps = finite_number(document.get("fps", _DEFAULT_FPS), f"{path.name}: fps")
-    if fps <= 0:
-        raise ValueError(f"{path.name}: fps is {fps:g}; expected a positive number.")
+    if not 0 < fps < MAX_FPS:
+        raise ValueError(f"{path.name}: fps is {fps:g}; expected a positive number, less than {MAX_FPS:g}.")
     if "views" in document:
         view_poses = poses_from_json(document["views"], f"{path.name}: views")
         for index, pose in enumerate(document["views"]):

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
+from ..data.png import read_image
 from ..geometry import OrbitPose
 from ..geometry.pose_json import (
     POSE_NAMES,
@@ -197,14 +197,7 @@ def _find_images(
 
 def _read_rgba(path: Path) -> Tensor:
     """Return an RGBA image, float32 0..1 [H, W, 4]; raises ValueError if it is damaged or has no alpha."""
-    try:
-        with Image.open(path) as image:
-            image.verify()  # checks the checksums and the end of the file, which loading alone does not
-        with Image.open(path) as image:
-            has_alpha = image.has_transparency_data
-            pixels = np.asarray(image.convert("RGBA"))
-    except (OSError, SyntaxError, ValueError, IndexError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: unreadable or cut short ({error}); expected a whole PNG file.") from error
-    if not has_alpha:
+    colors, alpha = read_image(path)
+    if alpha is None:
         raise ValueError(f"{path}: no alpha; expected RGBA with straight alpha.")
-    return torch.from_numpy(pixels.astype(np.float32) / 255)
+    return torch.from_numpy(np.concatenate([colors, alpha[..., None]], axis=-1))

@@ -18,7 +18,7 @@ DEFAULT_RADIUS = 2.0  # official code
 DEFAULT_FOVY_DEG = 49.1  # official code
 MAX_ELEVATION_DEG = 89.9  # at the poles the up vector is undefined
 MAX_AZIMUTH_DEG = 1e6  # turns are not reduced; beyond, their fractions lose precision
-MAX_RADIUS = 1e6  # world units; squares stay finite in float32
+MIN_RADIUS, MAX_RADIUS = 1e-6, 1e6  # world units; squares stay finite in float32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +51,10 @@ class OrbitPose:
             raise ValueError(
                 f"camera pose: azimuth {self.azimuth_deg:g} degrees; expected at most {MAX_AZIMUTH_DEG:g}."
             )
-        if not 0 < self.radius <= MAX_RADIUS:
+        if not MIN_RADIUS <= self.radius <= MAX_RADIUS:
             raise ValueError(
-                f"camera pose: radius {self.radius:g}; expected a positive distance, at most {MAX_RADIUS:g}."
+                f"camera pose: radius {self.radius:g}; expected a positive distance, {MIN_RADIUS:g} to "
+                f"{MAX_RADIUS:g}."
             )
         if not 1.0 <= self.fovy_deg <= 170.0:
             raise ValueError(f"camera pose: fovy {self.fovy_deg:g} degrees; expected 1 to 170.")

@@ -152,6 +152,7 @@ def test_truncated_image(folder):
         ({"version": 2}, "version 2 is newer than 1"),
         ({"fps": 8}, "version must be a whole number from 1, not nothing"),
         ({"version": 1, "fps": 0}, "fps is 0; expected a positive number"),
+        ({"version": 1, "fps": 1e300}, r"fps is 1e\+300; expected a positive number, less than 10000"),
         ({"version": 1, "fps": "8"}, 'fps must be a finite number, not "8"'),
         ({"version": 1, "input": [0, 0]}, r"input must be an object .*, not \[0, 0\]"),
         ({"version": 1, "input": {"radius": -1}}, "input: camera pose: radius -1"),
