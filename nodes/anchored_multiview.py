@@ -183,7 +183,7 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
                 noise,
                 config,
                 remover=remover,
-                checkpoints=CheckpointFolder(temp_folder()),
+                checkpoints=CheckpointFolder(temp_folder(), ignore_damaged=True),
                 monitor=_monitor(len(video), steps),
             )
             composited = on_white(views.view_images, views.view_alphas)  # [F, V, S, S, 3]
@@ -196,8 +196,8 @@ def _input_video(
     """Return copies of the frames, and their alphas, on the CPU; raises ValueError if an alpha is missing."""
     frames = images.to("cpu", torch.float32, copy=True)  # [F, S, S, 3 or 4]
     given = None if mask is None else mask.to("cpu", torch.float32, copy=True)
-    alphas = object_alphas(frames, given, subject="frames")
-    return InputVideo(frames[..., :3].contiguous(), alphas, fps, elevation_deg)
+    alphas = object_alphas(frames, given, subject="frames")  # it refuses values that are far from 0..1
+    return InputVideo(frames[..., :3].clamp(0, 1), alphas, fps, elevation_deg)
 
 
 def _require_room(num_frames: int, grid: ViewGrid) -> None:

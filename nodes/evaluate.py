@@ -4,6 +4,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..stag4d.evaluation import psnr, silhouette_iou, ssim
+from ..stag4d.matting import check_range
 from .host.progress import HostMonitor
 from .host.sockets import CATEGORY
 
@@ -55,18 +56,27 @@ class STAG4DEvaluate(io.ComfyNode):
         scores: dict[str, list[float]] = {"PSNR": [], "SSIM": []}
         monitor = HostMonitor(evaluate=len(images))
         for done, (image, other) in enumerate(zip(images, truth, strict=True), start=1):
+            image, other = _clamped("images", done, image), _clamped("truth", done, other)
             scores["PSNR"].append(psnr(image, other).item())
             scores["SSIM"].append(ssim(image, other).item())
             monitor("evaluate", done, len(images))
         if mask is not None and truth_mask is not None:
             mask, truth_mask = (part.reshape(-1, *part.shape[-2:]) for part in (mask, truth_mask))
             _check_match("mask", mask, "truth_mask", truth_mask)
+            check_range(mask, "evaluation: mask", "values")
+            check_range(truth_mask, "evaluation: truth_mask", "values")
             scores["IoU"] = silhouette_iou(mask, truth_mask).tolist()
         means = {name: sum(values) / len(values) for name, values in scores.items()}
         report = _report(scores, means)
         return io.NodeOutput(
             report, means["PSNR"], means["SSIM"], means.get("IoU", 0.0), ui=ui.PreviewText(report)
         )
+
+
+def _clamped(name: str, number: int, image: torch.Tensor) -> torch.Tensor:
+    """Return an image limited to 0..1; raises ValueError if it is far from that range or not finite."""
+    check_range(image, f"evaluation: {name}: image {number - 1}", "pixels")
+    return image.clamp(0, 1)
 
 
 def _report(scores: dict[str, list[float]], means: dict[str, float]) -> str:

@@ -49,7 +49,8 @@ class STAG4DLoadViews(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, folder: str) -> str:
         root = folder_path(folder)
-        return content_hash(sorted([*root.rglob("*.png"), *root.glob("views.json")]), root)
+        files = [path for path in [*root.rglob("*.png"), *root.glob("views.json")] if path.is_file()]
+        return content_hash(sorted(files), root)  # opening a named pipe would wait for ever
 
     @classmethod
     def execute(cls, folder: str) -> io.NodeOutput:

@@ -153,7 +153,7 @@ class STAG4DOptimize(io.ComfyNode):
                     views,
                     config,
                     start=start,
-                    checkpoint=CheckpointFolder(temp_folder()),
+                    checkpoint=CheckpointFolder(temp_folder(), ignore_damaged=True),
                     make_denoiser=None if guidance is None else guidance.denoiser_maker(seed, WORK_BYTES),
                     device=device,
                     monitor=monitor,

@@ -142,7 +142,8 @@ def square_images(
         )
     copy = images.to("cpu", torch.float32, copy=True)  # [N, S, S, 3 or 4]
     given = None if mask is None else mask.to("cpu", torch.float32, copy=True)
-    return copy[..., :3].contiguous(), object_alphas(copy, given, subject=name)
+    alphas = object_alphas(copy, given, subject=name)  # it refuses values that are far from 0..1
+    return copy[..., :3].clamp(0, 1), alphas
 
 
 def _numbers(name: str, text: str) -> list[float]:

@@ -7,20 +7,26 @@ from them are not hashed: their last bits differ between devices and numbers of 
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from .atomic import write_whole
+from .regular_file import check_regular_file
+
+_logger = logging.getLogger(__name__)
 
 SAVE_SECONDS = 30.0  # between two saves of a checkpoint
 UNFINISHED_PREFIX = "unfinished_"  # prefix of the file names of keyed checkpoints
 _START_OVER = "delete it to start from the beginning."
+_State = TypeVar("_State")
 
 
 def input_key(*inputs: str | Tensor) -> str:
@@ -59,16 +65,33 @@ class Timer:
         return True
 
 
+class CheckpointError(ValueError):
+    """A state that cannot be resumed from.
+
+    Args:
+        path: The file.
+        reason: What is wrong with it.
+        remedy: What to do instead of starting from the beginning.
+    """
+
+    def __init__(self, path: Path, reason: str, remedy: str = "") -> None:
+        advice = f"{remedy}, or {_START_OVER}" if remedy else _START_OVER
+        super().__init__(f"checkpoint {path}: {reason}; {advice}")
+        self.reason = reason
+
+
 class Checkpoint:
     """The file that holds the state of an unfinished call.
 
     Args:
         path: The file; it need not exist.
         resume: Whether the call resumes from the state in it.
+        ignore_damaged: Whether the call starts from the beginning, with a warning, if it cannot resume from
+            the state; otherwise that is an error.
     """
 
-    def __init__(self, path: Path, *, resume: bool = True) -> None:
-        self.path, self.resume = path, resume
+    def __init__(self, path: Path, *, resume: bool = True, ignore_damaged: bool = False) -> None:
+        self.path, self.resume, self.ignore_damaged = path, resume, ignore_damaged
         self._timer = Timer(SAVE_SECONDS)
 
     def is_due(self) -> bool:
@@ -85,26 +108,43 @@ class Checkpoint:
         """Return tensors and metadata; None without a file or if the call does not resume.
 
         Raises:
-            ValueError: if the file is damaged.
+            CheckpointError: if the file is damaged.
         """
         if not self.resume or not self.path.exists():
             return None
         try:
+            check_regular_file(self.path, str(self.path), "a checkpoint")
             with safe_open(self.path, "pt") as file:
                 tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
                 return tensors, dict(file.metadata() or {})
         except (SafetensorError, OSError, ValueError) as error:
             raise self.error(f"damaged ({error})") from error
 
-    def error(self, reason: str, remedy: str = "") -> ValueError:
+    def error(self, reason: str, remedy: str = "") -> CheckpointError:
         """Return the error for a state that cannot be resumed from.
 
         Args:
             reason: What is wrong with the state.
             remedy: What to do instead of starting from the beginning.
         """
-        advice = f"{remedy}, or {_START_OVER}" if remedy else _START_OVER
-        return ValueError(f"checkpoint {self.path}: {reason}; {advice}")
+        return CheckpointError(self.path, reason, remedy)
+
+    def restore(self, restore: Callable[[], _State]) -> _State | None:
+        """Return the state that a function restores; None if it is damaged and may be ignored.
+
+        Args:
+            restore: Loads this checkpoint; it raises ``CheckpointError`` before it changes anything.
+
+        Raises:
+            CheckpointError: if the call cannot resume from the state, unless ``ignore_damaged``.
+        """
+        try:
+            return restore()
+        except CheckpointError as error:
+            if not self.ignore_damaged:
+                raise
+            _logger.warning("checkpoint %s: %s; starting from the beginning.", self.path, error.reason)
+            return None
 
     def remove(self) -> None:
         """Remove the file if it exists; to be called when the result of the call is saved."""
@@ -118,11 +158,14 @@ class CheckpointFolder:
     Attributes:
         path: The folder.
         resume: Whether calls resume from its checkpoints.
+        ignore_damaged: See ``Checkpoint``.
     """
 
     path: Path
     resume: bool = True
+    ignore_damaged: bool = False
 
     def checkpoint(self, key: str, suffix: str) -> Checkpoint:
         """Return the checkpoint of the call with that key."""
-        return Checkpoint(self.path / f"{UNFINISHED_PREFIX}{key[:16]}{suffix}", resume=self.resume)
+        path = self.path / f"{UNFINISHED_PREFIX}{key[:16]}{suffix}"
+        return Checkpoint(path, resume=self.resume, ignore_damaged=self.ignore_damaged)

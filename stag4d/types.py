@@ -16,6 +16,10 @@ from torch.nn.functional import interpolate
 
 from .geometry import OrbitPose, intrinsics, orbit_viewmats
 
+MAX_FRAMES = 2**16  # of a video: 45 minutes at 24 frames per second
+MAX_FPS = 1e4  # frames per second
+_TOLERANCE = 0.01  # of pixels outside 0..1: more than the rounding of bfloat16
+
 
 @dataclass(frozen=True, eq=False)
 class Cameras:
@@ -112,14 +116,14 @@ class ViewSet:
     fps: float = 8.0
 
     def __post_init__(self) -> None:
-        """Check shapes, squareness and finiteness; raises ValueError with what was found."""
+        """Check shapes, squareness and ranges; raises ValueError with what was found."""
         frames, num_views = self.images.shape[0], len(self.view_poses)
         if frames < 1:
             raise ValueError("views: no frames; expected at least one.")
         _check_images("views: input frames", self.images, self.alphas, (frames,))
         _check_images("views: posed views", self.view_images, self.view_alphas, (frames, num_views))
-        if not 0 < self.fps < math.inf:
-            raise ValueError(f"views: fps is {self.fps}; expected a positive number that is finite.")
+        if not 0 < self.fps < MAX_FPS:
+            raise ValueError(f"views: fps is {self.fps}; expected above 0 and below {MAX_FPS:g}.")
 
     @property
     def num_frames(self) -> int:
@@ -172,7 +176,7 @@ def frame_times(num_frames: int) -> Tensor:
 
 
 def _check_images(subject: str, images: Tensor, alphas: Tensor, batch: tuple[int, ...]) -> None:
-    """Raise ValueError unless images [*batch, S, S, 3] and alphas [*batch, S, S] are finite and match."""
+    """Raise ValueError unless images [*batch, S, S, 3] and alphas [*batch, S, S] match and are 0..1."""
     if images.ndim != len(batch) + 3 or images.shape[: len(batch)] != batch or images.shape[-1] != 3:
         raise ValueError(
             f"{subject}: images have shape {list(images.shape)}; expected {[*batch, 'S', 'S', 3]}."
@@ -184,6 +188,10 @@ def _check_images(subject: str, images: Tensor, alphas: Tensor, batch: tuple[int
     height, width = images.shape[-3], images.shape[-2]
     if height != width:
         raise ValueError(f"{subject}: {width}x{height} pixels; expected square images.")
-    # frame by frame: a mask of a whole long video would need a quarter of its memory again
-    if not all(torch.isfinite(part).all() for values in (images, alphas) for part in values):
-        raise ValueError(f"{subject}: not-a-number or infinite pixels; every value must be finite.")
+    for values, name in ((images, "pixels"), (alphas, "alphas")):
+        for part in values if values.numel() else ():  # frame by frame, for the sake of memory
+            low, high = (value.item() for value in part.aminmax())  # NaN if a value is
+            if not (math.isfinite(low) and math.isfinite(high)):
+                raise ValueError(f"{subject}: not-a-number or infinite {name}; every value must be finite.")
+            if low < -_TOLERANCE or high > 1 + _TOLERANCE:
+                raise ValueError(f"{subject}: {name} from {low:g} to {high:g}; expected 0 to 1.")

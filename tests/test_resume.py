@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 from full_disk import small_disk
 
-from stag4d.resume import SAVE_SECONDS, Checkpoint, CheckpointFolder, Timer, input_key
+from stag4d.resume import SAVE_SECONDS, Checkpoint, CheckpointError, CheckpointFolder, Timer, input_key
 
 
 @dataclass
@@ -141,6 +142,35 @@ def test_a_damaged_file_is_an_error_that_names_it_and_the_remedy(tmp_path, damag
     with pytest.raises(ValueError, match=r"\(.+\); delete it to start from the beginning\.$") as caught:
         checkpoint.load()
     assert str(caught.value).startswith(f"checkpoint {checkpoint.path}: damaged ")
+
+
+def test_a_pipe_is_refused_without_waiting_for_a_writer(tmp_path):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("this system has no named pipes")
+    os.mkfifo(tmp_path / "state")
+    with pytest.raises(ValueError, match=r"damaged \(.*is a pipe, socket or device; expected a checkpoint"):
+        Checkpoint(tmp_path / "state").load()
+
+
+def test_a_damaged_state_is_ignored_with_a_warning_where_that_is_allowed(tmp_path, caplog):
+    path = tmp_path / "state"
+    path.write_bytes(b"damaged")
+    strict, lenient = Checkpoint(path), Checkpoint(path, ignore_damaged=True)
+    with pytest.raises(CheckpointError, match="delete it to start from the beginning"):
+        strict.restore(strict.load)
+    assert lenient.restore(lenient.load) is None
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage().startswith(f"checkpoint {path}: damaged (")
+    assert record.getMessage().endswith("; starting from the beginning.")
+
+
+def test_a_whole_state_is_restored_where_damaged_ones_are_ignored(tmp_path):
+    checkpoint = CheckpointFolder(tmp_path, ignore_damaged=True).checkpoint("key", ".state")
+    checkpoint.save({"values": torch.ones(2)}, {"step": "3"})
+    tensors, metadata = checkpoint.restore(checkpoint.load)
+    assert torch.equal(tensors["values"], torch.ones(2))
+    assert metadata == {"step": "3"}
 
 
 def test_an_error_lists_the_remedy_before_starting_over():

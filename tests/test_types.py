@@ -80,7 +80,15 @@ def test_view_set_counts_frames_and_views():
         ({"view_alphas": torch.full((2, 6, 4, 4), math.inf)}, "posed views: not-a-number"),
         ({"fps": 0.0}, "fps is 0.0"),
         ({"fps": math.nan}, "fps is nan"),
-        ({"fps": math.inf}, "fps is inf; expected a positive number that is finite"),
+        ({"fps": math.inf}, "fps is inf; expected above 0 and below 10000"),
+        ({"fps": 1e300}, r"fps is 1e\+300; expected above 0 and below 10000"),
+        (
+            {"images": torch.full((2, 5, 5, 3), 1e30)},
+            r"input frames: pixels from 1e\+30 to 1e\+30; expected 0",
+        ),
+        ({"alphas": torch.full((2, 5, 5), 3.0)}, "input frames: alphas from 3 to 3; expected 0 to 1"),
+        ({"view_images": torch.full((2, 6, 4, 4, 3), 255.0)}, "posed views: pixels from 255 to 255"),
+        ({"view_alphas": torch.full((2, 6, 4, 4), -0.5)}, "posed views: alphas from -0.5 to -0.5"),
     ],
 )
 def test_inconsistent_view_set_is_refused(changes, message):
@@ -92,3 +100,8 @@ def test_frame_times_span_zero_to_one():
     assert frame_times(1).tolist() == [0.0]
     assert frame_times(5).tolist() == [0.0, 0.25, 0.5, 0.75, 1.0]
     assert frame_times(0).shape == (0,)
+
+
+def test_rounding_errors_of_half_precision_are_accepted():
+    images = torch.full((2, 5, 5, 3), 1.004)
+    assert torch.equal(replace(views(), images=images).images, images)

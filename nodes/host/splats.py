@@ -1,5 +1,7 @@
 """Conversion between scenes and ComfyUI's SPLAT, which holds activated values in the 3DGS frame."""
 
+import math
+
 import torch
 from comfy_api.latest import Types
 
@@ -7,6 +9,7 @@ from ...stag4d.geometry import flip_splat_frame
 from ...stag4d.scene import GaussianModel4D, Gaussians, logit
 
 _MIN_SCALE, _MIN_OPACITY = 1e-6, 1e-4  # so that logarithm and logit are finite
+_TOLERANCE = 1e-3
 
 
 @torch.no_grad()
@@ -28,11 +31,13 @@ def splat_at(scene: GaussianModel4D, frame_times: torch.Tensor) -> Types.SPLAT:
 def gaussians_from(splat: Types.SPLAT) -> Gaussians:
     """Return the first splat of a batch as Gaussians in our world frame, without padding.
 
-    Of the spherical harmonics only degree 0 is kept.
+    Of the spherical harmonics only degree 0 is kept. Values that are not finite stay so.
 
     Raises:
-        ValueError: if it has no Gaussians, or a value is not finite.
+        ValueError: if it has no Gaussians, its tensors do not match, or scales or opacities are no activated
+            values.
     """
+    _check_shapes(splat)
     count = splat.positions.shape[1] if splat.counts is None else int(splat.counts[0])
     if count < 1:
         raise ValueError("splat: the first one of the batch has no Gaussians; expected at least one.")
@@ -40,15 +45,38 @@ def gaussians_from(splat: Types.SPLAT) -> Gaussians:
         value[0, :count].detach().cpu().float().clone()
         for value in (splat.positions, splat.rotations, splat.scales, splat.opacities, splat.sh)
     )
+    _check_activated("scales", scales, "standard deviations", math.inf)
+    _check_activated("opacities", opacities, "0 to 1", 1.0)
     means, quats = flip_splat_frame(positions, rotations)
-    gaussians = Gaussians(
+    opacities = opacities.reshape(count)
+    opacities = torch.where(opacities.isfinite(), opacities.clamp(_MIN_OPACITY, 1 - _MIN_OPACITY), math.nan)
+    return Gaussians(
         means=means,
         log_scales=scales.clamp_min(_MIN_SCALE).log(),
         quats=quats,
-        logit_opacities=logit(opacities.reshape(count).clamp(_MIN_OPACITY, 1 - _MIN_OPACITY)),
+        logit_opacities=logit(opacities),
         sh0=sh[:, :1].contiguous(),
     )
-    for name, value in gaussians.as_dict().items():
-        if not torch.isfinite(value).all():
-            raise ValueError(f"splat: {name} has values that are not finite; every value must be.")
-    return gaussians
+
+
+def _check_shapes(splat: Types.SPLAT) -> None:
+    """Raise ValueError unless the tensors are those of one batch of splats."""
+    lead = splat.positions.shape[:2]
+    for name, size in {"positions": 3, "scales": 3, "rotations": 4, "opacities": 1}.items():
+        shape = getattr(splat, name).shape
+        if shape != (*lead, size):
+            raise ValueError(f"splat: {name} have shape {list(shape)}; expected {[*lead, size]}.")
+    if splat.sh.ndim != 4 or splat.sh.shape[:2] != lead or splat.sh.shape[-1] != 3 or not splat.sh.shape[2]:
+        raise ValueError(f"splat: sh has shape {list(splat.sh.shape)}; expected {[*lead, 'K', 3]}.")
+    if splat.counts is not None and int(splat.counts[0]) > lead[1]:
+        raise ValueError(f"splat: counts has {int(splat.counts[0])}; expected at most {lead[1]}.")
+
+
+def _check_activated(name: str, values: torch.Tensor, expected: str, most: float) -> None:
+    """Raise ValueError if a finite value is below 0 or above a maximum, with a tolerance for rounding."""
+    finite = values[values.isfinite()]
+    if len(finite) and not -_TOLERANCE <= finite.min() <= finite.max() <= most + _TOLERANCE:
+        raise ValueError(
+            f"splat: {name} from {finite.min():g} to {finite.max():g}; expected {expected}, that is, "
+            "activated values and no logarithms or logits."
+        )

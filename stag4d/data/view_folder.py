@@ -20,6 +20,8 @@ from torch import Tensor
 from ..atomic import replacing
 from ..geometry import OrbitPose, v11_rig_around
 from ..geometry.pose_json import (
+    POSE_NAMES,
+    check_names,
     check_version,
     finite_number,
     pose_from_json,
@@ -28,7 +30,7 @@ from ..geometry.pose_json import (
     read_json_object,
 )
 from ..matting import alpha_from_border
-from ..types import ViewSet
+from ..types import MAX_FPS, ViewSet
 from .png import read_image, write_png
 from .resizing import resize_with_alpha
 from .view_layout import (
@@ -44,6 +46,7 @@ from .view_layout import (
 _logger = logging.getLogger(__name__)
 
 _VERSION = 1
+_NAMES = ("version", "fps", "input", "views", "multiview")  # the last is the record of `stag4d multiview`
 _DEFAULT_FPS = 8.0
 # Up to here alpha counts as transparent: the official pipeline writes 255 inside and 1, not 0, outside.
 _TRANSPARENT_ALPHA = 4 / 255
@@ -63,8 +66,8 @@ def read_views(folder: str | Path, size: int | None = None) -> ViewSet:
     Raises:
         FileNotFoundError: if the folder, a frame or a view is missing.
         ValueError: if a file is damaged, not square or of another size than the first of its kind, an image
-            has no object or no background, or ``views.json`` is malformed, of a newer version, or has
-            another number of views than the files.
+            has no object or no background, or ``views.json`` is malformed, of a newer version, has an unknown
+            entry, or another number of views than the files.
     """
     root = Path(folder)
     if size is not None and size < 1:
@@ -136,11 +139,13 @@ def write_view_poses(
         input_pose: Camera of the input frames.
         view_poses: Cameras of the V views.
         fps: Frames a second.
-        extra_fields: More JSON fields, such as the settings of the model; ``read_views`` ignores them.
+        extra_fields: More JSON fields: ``multiview``, which ``read_views`` ignores, and no other.
 
     Raises:
         RuntimeError: if the file cannot be written.
+        ValueError: if a field is unknown.
     """
+    check_names(extra_fields, _NAMES, "views.json")
     document = {
         "version": _VERSION,
         "fps": fps,
@@ -203,15 +208,19 @@ def hold_out_view(views: ViewSet, index: int) -> tuple[ViewSet, tuple[OrbitPose,
 def _read_poses(root: Path, num_views: int) -> tuple[OrbitPose, tuple[OrbitPose, ...], float]:
     """Return the input pose, V view poses and fps from ``views.json``, or their defaults."""
     path = poses_file(root)
-    document = read_json_object(path) if path.exists() else {"version": _VERSION}
+    document: dict[str, Any] = read_json_object(path) if path.exists() else {"version": _VERSION}
     check_version(document, _VERSION, path.name)
+    check_names(document, _NAMES, path.name)
+    check_names(document.get("input"), POSE_NAMES, f"{path.name}: input")
     origin = {"azimuth": 0.0, "elevation": 0.0}
     input_pose = pose_from_json(document.get("input", {}), f"{path.name}: input", origin)
     fps = finite_number(document.get("fps", _DEFAULT_FPS), f"{path.name}: fps")
-    if fps <= 0:
-        raise ValueError(f"{path.name}: fps is {fps:g}; expected a positive number.")
+    if not 0 < fps < MAX_FPS:
+        raise ValueError(f"{path.name}: fps is {fps:g}; expected a positive number, less than {MAX_FPS:g}.")
     if "views" in document:
         view_poses = poses_from_json(document["views"], f"{path.name}: views")
+        for index, pose in enumerate(document["views"]):
+            check_names(pose, POSE_NAMES, f"{path.name}: views[{index}]")
         if len(view_poses) != num_views:
             raise ValueError(
                 f"{path.name}: views has {len(view_poses)} poses; expected {num_views}, the views of "

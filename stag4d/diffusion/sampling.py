@@ -52,7 +52,9 @@ def sample_latents(
     config.check_num_frames(num_frames)
     num_steps = set_timesteps(model.scheduler, config)
     shape = (num_frames, model.unet.config.in_channels, *model.grid_size)
-    start = None if checkpoint is None else _load(checkpoint, shape, num_steps)
+    start = None
+    if checkpoint is not None:
+        start = checkpoint.restore(partial(load_latents, checkpoint, shape, num_steps))
     if start is not None and start[0] == num_steps:  # only decoding was interrupted
         return start[1]
     conditioning = model.encode_conditioning(images, alphas, noise, monitor)
@@ -71,12 +73,12 @@ def sample_latents(
         ):
             state = step, latents
             if checkpoint is not None and checkpoint.is_due():
-                _save(checkpoint, *state)
+                save_latents(checkpoint, *state)
             shown = denoised[step % num_frames]  # another frame at each step: a preview has one
             monitor("denoise", step * num_frames, num_steps * num_frames, preview=partial(preview, shown))
     finally:  # also when interrupted; before the first step this writes the loaded state again
         if checkpoint is not None and state is not None:
-            _save(checkpoint, *state)
+            save_latents(checkpoint, *state)
     return latents  # of the last step; there was at least one
 
 
@@ -95,7 +97,7 @@ def sampling_key(
     )
 
 
-def _save(checkpoint: Checkpoint, step: int, latents: Tensor) -> None:
+def save_latents(checkpoint: Checkpoint, step: int, latents: Tensor) -> None:
     """Save steps done and latents; if they cannot be written, sampling continues without a checkpoint."""
     try:
         checkpoint.save({"latents": latents}, {"step": str(step)})
@@ -103,8 +105,8 @@ def _save(checkpoint: Checkpoint, step: int, latents: Tensor) -> None:
         _logger.warning("%s Sampling continues without a checkpoint.", error)
 
 
-def _load(checkpoint: Checkpoint, shape: tuple[int, ...], num_steps: int) -> tuple[int, Tensor] | None:
-    """Return steps done and latents, None without a checkpoint; raises ValueError if they do not fit."""
+def load_latents(checkpoint: Checkpoint, shape: tuple[int, ...], num_steps: int) -> tuple[int, Tensor] | None:
+    """Return steps done and latents, None without a checkpoint; raises CheckpointError if they do not fit."""
     loaded = checkpoint.load()
     if loaded is None:
         return None

@@ -15,17 +15,25 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
+from ..data.png import read_image
 from ..geometry import OrbitPose
-from ..geometry.pose_json import check_version, poses_from_json, read_json_object, whole_number
+from ..geometry.pose_json import (
+    POSE_NAMES,
+    check_names,
+    check_version,
+    poses_from_json,
+    read_json_object,
+    whole_number,
+)
 from ..progress import Monitor, silent
-from ..types import Cameras, RenderOutput, frame_times
+from ..types import MAX_FRAMES, Cameras, RenderOutput, frame_times
 from .flicker import FlickerMeter
 from .metrics import on_white, psnr, silhouette_iou, ssim, summarize
 
 _NEWEST_VERSION = 1
+_NAMES = ("version", "fps", "size", "frames", "num_frames", "views")
 _FILE = re.compile(r"view([0-9]+)_frame([0-9]+)\.png")
 
 
@@ -89,7 +97,8 @@ def read_render_folder(folder: str | Path, num_frames: int | None = None) -> Ren
 
     Raises:
         FileNotFoundError: if the folder, ``views.json`` or an image is missing.
-        ValueError: if ``views.json`` is malformed or newer, or the first image is damaged or not square.
+        ValueError: if ``views.json`` is malformed, newer or has an unknown entry, or the first image is
+            damaged or not square.
     """
     root = Path(folder)
     if not (root / "views.json").is_file():
@@ -98,7 +107,10 @@ def read_render_folder(folder: str | Path, num_frames: int | None = None) -> Ren
     document = read_json_object(root / "views.json")
     if "version" in document:
         check_version(document, _NEWEST_VERSION, "views.json")
+    check_names(document, _NAMES, "views.json")
     poses = poses_from_json(document.get("views"), "views.json: views")
+    for index, pose in enumerate(document["views"]):
+        check_names(pose, POSE_NAMES, f"views.json: views[{index}]")
     if not poses:
         raise ValueError("views.json: no views; expected one or more.")
     files, frames = _find_images(root, len(poses), document)
@@ -106,6 +118,8 @@ def read_render_folder(folder: str | Path, num_frames: int | None = None) -> Ren
     length = whole_number(document.get("num_frames", num_frames or last + 1), "views.json: num_frames")
     if length <= last:
         raise ValueError(f"truth: {root} has frame {last}, but the video has {length} frames; expected more.")
+    if length > MAX_FRAMES:
+        raise ValueError(f"truth: {root} has a video of {length} frames; expected at most {MAX_FRAMES}.")
     first = files[0, frames[0]]
     height, width = _read_rgba(first).shape[:2]
     if height != width:
@@ -183,14 +197,7 @@ def _find_images(
 
 def _read_rgba(path: Path) -> Tensor:
     """Return an RGBA image, float32 0..1 [H, W, 4]; raises ValueError if it is damaged or has no alpha."""
-    try:
-        with Image.open(path) as image:
-            image.verify()  # checks the checksums and the end of the file, which loading alone does not
-        with Image.open(path) as image:
-            has_alpha = image.has_transparency_data
-            pixels = np.asarray(image.convert("RGBA"))
-    except (OSError, SyntaxError, ValueError, IndexError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: unreadable or cut short ({error}); expected a whole PNG file.") from error
-    if not has_alpha:
+    colors, alpha = read_image(path)
+    if alpha is None:
         raise ValueError(f"{path}: no alpha; expected RGBA with straight alpha.")
-    return torch.from_numpy(pixels.astype(np.float32) / 255)
+    return torch.from_numpy(np.concatenate([colors, alpha[..., None]], axis=-1))

@@ -20,6 +20,8 @@ from .orbit import OrbitPose
 from .pose_json import finite_number
 from .quaternions import quats_to_rotations
 
+MAX_COORDINATE = 1e7  # world units: squares stay finite in float32
+_MIN_FOVY_DEG = 1e-4
 _VERTICAL = 1e-6  # sine of the angle to the y axis below which the up vector is degenerate
 
 
@@ -102,7 +104,10 @@ def read_camera_info(camera: Mapping[str, Any], default_fovy_deg: float) -> tupl
         raise ValueError(f"camera: fov {fovy_deg:g} degrees; expected more than 0 and less than 180.")
     if zoom < 0:
         raise ValueError(f"camera: zoom {zoom:g}; expected a positive number.")
-    return viewmat, 2 * math.degrees(math.atan(math.tan(math.radians(fovy_deg) / 2) / zoom))
+    zoomed_deg = 2 * math.degrees(math.atan(math.tan(math.radians(fovy_deg) / 2) / zoom))
+    if not _MIN_FOVY_DEG <= zoomed_deg <= 180 - _MIN_FOVY_DEG:  # beyond, focal lengths are 0 or infinite
+        raise ValueError(f"camera: fov {fovy_deg:g} degrees with zoom {zoom:g}; expected a pinhole camera.")
+    return viewmat, zoomed_deg
 
 
 def keyframe_poses(keyframes: Sequence[OrbitPose], count: int) -> list[OrbitPose]:
@@ -151,10 +156,12 @@ def _components(camera: Mapping[str, Any], field: str, axes: str) -> list[float]
 
 
 def _finite(name: str, values: Sequence[float]) -> Tensor:
-    """Return numbers as float64; raises ValueError unless all are finite."""
+    """Return numbers as float64; raises ValueError unless all are finite and of sane magnitude."""
     numbers = torch.tensor(values, dtype=torch.float64)
     if not torch.isfinite(numbers).all():
         raise ValueError(f"camera: {name} is {tuple(values)}; expected finite numbers.")
+    if numbers.abs().max() > MAX_COORDINATE:
+        raise ValueError(f"camera: {name} is {tuple(values)}; expected at most {MAX_COORDINATE:g}.")
     return numbers
 
 

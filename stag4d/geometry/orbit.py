@@ -17,6 +17,8 @@ from torch import Tensor
 DEFAULT_RADIUS = 2.0  # official code
 DEFAULT_FOVY_DEG = 49.1  # official code
 MAX_ELEVATION_DEG = 89.9  # at the poles the up vector is undefined
+MAX_AZIMUTH_DEG = 1e6  # turns are not reduced; beyond, their fractions lose precision
+MIN_RADIUS, MAX_RADIUS = 1e-6, 1e6  # world units; squares stay finite in float32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +47,16 @@ class OrbitPose:
                 f"camera pose: elevation {self.elevation_deg:g} degrees; expected -{MAX_ELEVATION_DEG} to "
                 f"{MAX_ELEVATION_DEG} (straight from above the up direction is undefined)."
             )
+        if abs(self.azimuth_deg) > MAX_AZIMUTH_DEG:
+            raise ValueError(
+                f"camera pose: azimuth {self.azimuth_deg:g} degrees; expected at most {MAX_AZIMUTH_DEG:g}."
+            )
         if self.radius <= 0:
             raise ValueError(f"camera pose: radius {self.radius:g}; expected a positive distance.")
+        if not MIN_RADIUS <= self.radius <= MAX_RADIUS:
+            raise ValueError(
+                f"camera pose: radius {self.radius:g}; expected {MIN_RADIUS:g} to {MAX_RADIUS:g}."
+            )
         if not 1.0 <= self.fovy_deg <= 170.0:
             raise ValueError(f"camera pose: fovy {self.fovy_deg:g} degrees; expected 1 to 170.")
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from .orbit import OrbitPose
-from .pose_json import check_version, finite_number, pose_from_json
+from .pose_json import check_version, describe, finite_number, pose_from_json
 
 VIEW_VERSION = 1
+MAX_TARGET = 1e6  # world units; the camera is at most as far away again
 
 Point = tuple[float, float, float]
 
@@ -78,6 +79,8 @@ def read_saved_view(text: str, input_pose: OrbitPose) -> SavedView:
 def _point(value: object) -> Point:
     """Return a JSON array of three finite numbers."""
     if not isinstance(value, list) or len(value) != 3:
-        raise ValueError(f"view.target: {value!r}; expected three numbers.")
+        raise ValueError(f"view.target: {describe(value)}; expected three numbers.")
     x, y, z = (finite_number(number, f"view.target[{axis}]") for axis, number in enumerate(value))
+    if max(abs(x), abs(y), abs(z)) > MAX_TARGET:
+        raise ValueError(f"view.target: {describe(value)}; expected coordinates of at most {MAX_TARGET:g}.")
     return x, y, z

@@ -1,6 +1,6 @@
 """Alpha of one object in images, and square crops around it."""
 
-from .alpha import object_alphas
+from .alpha import check_range, object_alphas
 from .background import alpha_from_border
 from .crop import prepare_frames
 from .generated_views import (
@@ -15,6 +15,7 @@ __all__ = [
     "BackgroundMethod",
     "BackgroundRemover",
     "alpha_from_border",
+    "check_range",
     "keep_background",
     "object_alphas",
     "prepare_frames",

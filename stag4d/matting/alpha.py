@@ -13,6 +13,8 @@ from torch import Tensor
 from ..progress import Monitor, silent
 from .background import alpha_from_border
 
+_MAX_OVERSHOOT = 0.5
+
 
 def object_alphas(images: Tensor, alphas: Tensor | None = None, *, subject: str = "frames") -> Tensor:
     """Return the alpha of the object in every image: as given, else the image's own, else from the border.
@@ -91,6 +93,19 @@ def alphas_of_frames(
     return stacked
 
 
+def check_range(values: Tensor, name: str, kind: str) -> None:
+    """Raise ValueError, beginning with a name, unless all values are finite and 0..1, or little beyond.
+
+    Resampling and decoders of diffusion models overshoot 0..1, which is clamped where values are used; values
+    more than 0.5 outside are of another scale, such as 0..255.
+    """
+    if not values.isfinite().all():
+        raise ValueError(f"{name} has {kind} that are not finite; expected 0 to 1.")
+    low, high = (value.item() for value in values.aminmax())
+    if low < -_MAX_OVERSHOOT or high > 1 + _MAX_OVERSHOOT:
+        raise ValueError(f"{name} has {kind} from {low:g} to {high:g}; expected 0 to 1.")
+
+
 def as_float(image: Tensor) -> Tensor:
     """Return an image as float32 0..1; long videos stay uint8 in memory and are converted frame by frame."""
     return image.float() / 255 if image.dtype == torch.uint8 else image.float()
@@ -99,8 +114,7 @@ def as_float(image: Tensor) -> Tensor:
 def _frame_alpha(image: Tensor, alpha: Tensor | None, name: str) -> Tensor:
     """Return the alpha of one image, float32 [H, W]; raises ValueError that begins with its name."""
     image = as_float(image)
-    if not image.isfinite().all():
-        raise ValueError(f"{name} has pixels that are not finite; expected 0 to 1.")
+    check_range(image, name, "pixels")
     if alpha is not None:
         alpha = as_float(alpha)
     elif image.shape[-1] == 4:
@@ -110,8 +124,7 @@ def _frame_alpha(image: Tensor, alpha: Tensor | None, name: str) -> Tensor:
             alpha = alpha_from_border(image)
         except ValueError as error:
             raise ValueError(f"{name} has no alpha and no {error}") from error
-    if not alpha.isfinite().all():
-        raise ValueError(f"{name} has alpha values that are not finite; expected 0 to 1.")
+    check_range(alpha, name, "alpha values")
     if alpha.max() <= 0.5:
         raise ValueError(
             f"{name} has no object, its largest alpha is {alpha.max():g}; expected more than 0.5 somewhere "

@@ -23,6 +23,7 @@ from ..scene import (
     GaussianModel4D,
     Gaussians,
     SceneInfo,
+    checked_start,
     random_ball,
     visual_hull,
 )
@@ -112,12 +113,10 @@ class Trainer:
         self.step = 0
         self.seconds = 0.0
         self._losses: dict[str, Tensor] = {}
-        gaussians = start if start is not None else _initial_gaussians(self.views, config, self.generator)
-        if len(gaussians) == 0:
-            raise ValueError("initial Gaussians: none; expected at least one.")
-        for name, value in gaussians.as_dict().items():
-            if not value.isfinite().all():
-                raise ValueError(f"initial Gaussians: {name} are not finite; expected finite values.")
+        if start is None:
+            gaussians = _initial_gaussians(self.views, config, self.generator)
+        else:
+            gaussians = checked_start(start, self.views.cameras.to(start.means.device))
         deformation = None
         if views.num_frames > 1:
             field_config = replace(

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ def fit(
         folder = checkpoint if isinstance(checkpoint, CheckpointFolder) else None
         if isinstance(checkpoint, CheckpointFolder):
             checkpoint = checkpoint.checkpoint(trainer.key, ".checkpoint")
-        if checkpoint is not None and load_state(checkpoint, trainer):
+        if checkpoint is not None and checkpoint.restore(partial(load_state, checkpoint, trainer)):
             _logger.info("resumed at step %d of %d.", trainer.step, config.steps)
     report.settings = dict(trainer.info.settings)
     _logger.info(

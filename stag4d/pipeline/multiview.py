@@ -18,7 +18,7 @@ from ..diffusion import MultiViewModel, SamplingConfig, SeededNoise, sample_late
 from ..evaluation import TemporalDifferenceMeter, on_white, relative_flicker
 from ..export import write_contact_sheet
 from ..geometry import OrbitPose
-from ..geometry.pose_json import read_json_object
+from ..geometry.pose_json import finite_number, read_json_object
 from ..matting import BackgroundRemover
 from ..progress import Monitor, silent
 from ..resume import Checkpoint, CheckpointFolder, input_key
@@ -192,14 +192,18 @@ def _without_views(model: MultiViewModel, video: InputVideo, config: SamplingCon
 
 
 def _read_record(folder: Path, num_frames: int, num_views: int) -> dict[str, Any]:
-    """Return the record of the call that finished a folder; empty if a frame or view is missing."""
+    """Return the record of the call that finished a folder; empty if it is damaged or an image is missing."""
     try:
         frames = find_frames(folder)
         is_whole = (len(frames), len(find_views(folder, len(frames))[0])) == (num_frames, num_views)
         record = read_json_object(poses_file(folder)).get(_RECORD)
+        if not is_whole or not isinstance(record, dict):
+            return {}
+        if record.get("flicker") is not None:
+            finite_number(record["flicker"], "flicker")
     except (FileNotFoundError, ValueError):
         return {}
-    return record if is_whole and isinstance(record, dict) else {}
+    return record
 
 
 def _tile(image: Tensor, alpha: Tensor, size: int) -> Tensor:

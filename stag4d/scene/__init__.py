@@ -7,6 +7,7 @@ from .hexplane import HexPlane
 from .initialization import gaussians_from_points, random_ball, visual_hull
 from .model import DeformedGaussians, GaussianModel4D, SceneInfo
 from .official import read_official_deformation
+from .start import checked_start
 
 __all__ = [
     "SH_C0",
@@ -17,6 +18,7 @@ __all__ = [
     "Gaussians",
     "HexPlane",
     "SceneInfo",
+    "checked_start",
     "gaussians_from_points",
     "load_scene",
     "logit",

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from .hexplane import HexPlane
 
+_MAX_BOUND = 1e6  # world units
+
 
 @dataclass(frozen=True, kw_only=True)
 class FieldConfig:
@@ -42,8 +44,8 @@ class FieldConfig:
             )
         if min(self.time_resolution, self.num_channels, self.width) < 1:
             raise ValueError(f"field: {self}; time_resolution, num_channels and width must be at least 1.")
-        if not self.bound > 0:
-            raise ValueError(f"field: bound is {self.bound}; expected a positive extent.")
+        if not 0 < self.bound <= _MAX_BOUND:
+            raise ValueError(f"field: bound is {self.bound}; expected above 0, at most {_MAX_BOUND:g}.")
 
 
 class Offsets(NamedTuple):
@@ -105,6 +107,22 @@ class Deformation(nn.Module):
         return Offsets(
             self.means_head(hidden), self.quats_head(hidden), scales_head(hidden) if scales_head else None
         )
+
+
+def parameter_shapes(config: FieldConfig) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the parameters of a field by name, without allocating it."""
+    channels, width = config.num_channels, config.width
+    shapes: dict[str, tuple[int, ...]] = {}
+    for level, resolution in enumerate(config.resolutions):
+        shapes[f"hexplane.spatial_planes.{level}"] = (3, channels, resolution, resolution)
+        shapes[f"hexplane.time_planes.{level}"] = (3, channels, config.time_resolution, resolution)
+    layers = {"trunk": (width, channels * len(config.resolutions))}
+    heads = {"means_head": 3, "quats_head": 4} | ({"log_scales_head": 3} if config.deform_scales else {})
+    for name, num_out in heads.items():
+        layers |= {f"{name}.1": (width, width), f"{name}.3": (num_out, width)}
+    for name, (num_out, num_in) in layers.items():
+        shapes |= {f"{name}.weight": (num_out, num_in), f"{name}.bias": (num_out,)}
+    return shapes
 
 
 def _linear(num_in: int, num_out: int, generator: torch.Generator) -> nn.Linear:

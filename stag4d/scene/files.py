@@ -14,13 +14,16 @@ from torch import Tensor
 
 from ..atomic import write_whole
 from ..geometry import OrbitPose
-from ..geometry.pose_json import finite_number, whole_number
-from .deformation import Deformation, FieldConfig
-from .gaussians import Gaussians
+from ..geometry.pose_json import describe, finite_number, whole_number
+from ..regular_file import check_regular_file
+from .deformation import Deformation
+from .field_header import read_deformation
+from .gaussians import Gaussians, check_values
 from .model import GaussianModel4D, SceneInfo
 
 FORMAT_VERSION = 1
 _HEADER_KEY = "stag4d"
+_MAX_HEADER_CHARACTERS = 2**22  # JSON takes up to 25 times its length in memory; 65,536 frames take 1.5 MB
 
 
 def save_scene(path: str | Path, model: GaussianModel4D) -> None:
@@ -59,8 +62,8 @@ def load_scene(path: str | Path) -> GaussianModel4D:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is not a scene, is corrupt, has a newer version, or holds numbers that are not
-            finite.
+        ValueError: if the file is not a scene, is corrupt, has a newer version, sizes other than those of its
+            tensors, or numbers that are not finite or out of range.
     """
     tensors, metadata = read_tensors(path, "scene")
     header = _checked_header(path, metadata)
@@ -69,6 +72,7 @@ def load_scene(path: str | Path) -> GaussianModel4D:
             raise ValueError(f"scene {path}: {name} is {value.dtype}; expected torch.float32.")
     try:
         gaussians = Gaussians(**{name: tensors[f"gaussians.{name}"] for name in Gaussians.names()})
+        check_values(gaussians, "Gaussians")
         info = SceneInfo(
             num_frames=whole_number(header["num_frames"], "num_frames"),
             fps=finite_number(header["fps"], "fps"),
@@ -94,11 +98,10 @@ def read_tensors(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[s
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it cannot be read as safetensors or a tensor is not finite.
+        ValueError: if it is no regular file, cannot be read as safetensors, or a tensor is not finite.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{kind} {path}: no such file; expected a .safetensors file.")
+    check_regular_file(path, f"{kind} {path}", "a .safetensors file")
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
@@ -128,25 +131,22 @@ def _load_deformation(header: dict[str, Any] | None, tensors: dict[str, Tensor])
     """Return the field that the header describes, with the file's weights."""
     if header is None:
         return None
-    sizes = header["config"] | {"resolutions": tuple(header["config"]["resolutions"])}  # JSON has no tuples
-    config = FieldConfig(**sizes)
-    time_map = {name: finite_number(header[name], name) for name in ("time_scale", "time_offset")}
-    field = Deformation(config, torch.Generator(), **time_map)
     prefix = "deformation."
-    field.load_state_dict(
-        {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
-    )
-    return field.requires_grad_(False)
+    weights = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+    return read_deformation(header, weights)
 
 
 def _checked_header(path: str | Path, metadata: dict[str, str]) -> dict[str, Any]:
     """Return the parsed header; raises ValueError if there is none or its version is newer than ours."""
     try:
-        header = json.loads(metadata[_HEADER_KEY])
+        text = metadata[_HEADER_KEY]
+        if len(text) > _MAX_HEADER_CHARACTERS:
+            raise ValueError(f"{len(text)} characters")
+        header = json.loads(text)
         version = int(header["format_version"])
         if version < 1:
             raise ValueError(f"format version {version}")
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(
             f"scene {path}: no scene header; expected a file that `stag4d fit` wrote."
         ) from error
@@ -162,7 +162,7 @@ def _input_pose(header: dict[str, Any]) -> OrbitPose:
     """Return a header's camera; raises an error unless it has the fields of a pose, with finite numbers."""
     pose = header["input_pose"]
     if not isinstance(pose, dict):
-        raise TypeError(f"input_pose is {pose!r}; expected names and numbers")
+        raise TypeError(f"input_pose is {describe(pose)}; expected names and numbers")
     return OrbitPose(**{name: finite_number(value, name) for name, value in pose.items()})
 
 
@@ -170,7 +170,7 @@ def _settings(header: dict[str, Any]) -> dict[str, Any]:
     """Return a header's settings; raises an error unless they are an object whose size is whole pixels."""
     settings = header["settings"]
     if not isinstance(settings, dict):
-        raise TypeError(f"settings are {settings!r}; expected names and values")
+        raise TypeError(f"settings are {describe(settings)}; expected names and values")
     if "size" in settings:
         whole_number(settings["size"], "size")
     return settings

@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 
 SH_C0 = 0.28209479177387814  # 1 / (2 sqrt(pi)), the constant spherical harmonic
+# Above these a file is damaged, or a value not what it is taken for; squares stay finite in float32.
+_MAX_MAGNITUDE = 1e9
+_MAX_LOG_SCALE = 40.0  # 2e17 world units; small scales have no limit, they vanish
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +73,17 @@ class Gaussians:
     def as_dict(self) -> dict[str, Tensor]:
         """Return the parameters by name."""
         return {name: getattr(self, name) for name in self.names()}
+
+
+def check_values(gaussians: Gaussians, subject: str) -> None:
+    """Raise ValueError, beginning with the subject, unless all values are finite and of sane magnitude."""
+    for name, value in gaussians.as_dict().items():
+        if not value.isfinite().all():
+            raise ValueError(f"{subject}: {name} are not finite; every value must be.")
+        largest = float((value if name == "log_scales" else value.abs()).amax()) if value.numel() else 0.0
+        limit = _MAX_LOG_SCALE if name == "log_scales" else _MAX_MAGNITUDE
+        if largest > limit:
+            raise ValueError(f"{subject}: {name} up to {largest:g}; expected at most {limit:g}.")
 
 
 def logit(probabilities: Tensor) -> Tensor:

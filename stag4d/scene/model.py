@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..geometry import OrbitPose
-from ..types import frame_times
+from ..types import MAX_FPS, MAX_FRAMES, frame_times
 from .deformation import Deformation
 from .gaussians import Gaussians
 
@@ -34,10 +34,10 @@ class SceneInfo:
 
     def __post_init__(self) -> None:
         """Check the ranges; raises ValueError with the offending value."""
-        if self.num_frames < 1:
-            raise ValueError(f"scene: {self.num_frames} frames; expected at least one.")
-        if not 0 < self.fps < 1e4:
-            raise ValueError(f"scene: {self.fps} frames a second; expected above 0 and below 10000.")
+        if not 1 <= self.num_frames <= MAX_FRAMES:
+            raise ValueError(f"scene: {self.num_frames} frames; expected at least one, at most {MAX_FRAMES}.")
+        if not 0 < self.fps < MAX_FPS:
+            raise ValueError(f"scene: {self.fps} frames a second; expected above 0 and below {MAX_FPS:g}.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from stag4d.data import read_views, write_views
+from stag4d.data import read_views, write_view_poses, write_views
 
 POSE = {"azimuth": 0, "elevation": 0}
 
@@ -151,6 +152,7 @@ def test_truncated_image(folder):
         ({"version": 2}, "version 2 is newer than 1"),
         ({"fps": 8}, "version must be a whole number from 1, not nothing"),
         ({"version": 1, "fps": 0}, "fps is 0; expected a positive number"),
+        ({"version": 1, "fps": 1e300}, r"fps is 1e\+300; expected a positive number, less than 10000"),
         ({"version": 1, "fps": "8"}, 'fps must be a finite number, not "8"'),
         ({"version": 1, "input": [0, 0]}, r"input must be an object .*, not \[0, 0\]"),
         ({"version": 1, "input": {"radius": -1}}, "input: camera pose: radius -1"),
@@ -163,6 +165,24 @@ def test_truncated_image(folder):
             },
             r"views\[3\]\.elevation must be a finite number",
         ),
+        ({"version": 1, "view": [POSE] * 6}, r'unknown entry "view"; did you mean views\?'),
+        ({"version": 1, "frames": 3}, 'unknown entry "frames"; expected version, fps, input, views, multi'),
+        (
+            {"version": 1, "input": {"elevaton": 9}},
+            r'input: unknown entry "elevaton"; did you mean elev',
+        ),
+        (
+            {"version": 1, "views": [POSE] * 5 + [POSE | {"fov": 50}]},
+            r'views\[5\]: unknown entry "fov"; did you mean fovy\?',
+        ),
+        (
+            {"version": 1, "input": {"radius": 1e300}},
+            r"input: camera pose: radius 1e\+300; expected 1e-",
+        ),
+        (
+            {"version": 1, "input": {"azimuth": -1e9}},
+            r"input: camera pose: azimuth -1e\+09 degrees; exp",
+        ),
     ],
 )
 def test_malformed_poses(folder, document, message):
@@ -171,9 +191,39 @@ def test_malformed_poses(folder, document, message):
         read_views(folder)
 
 
-def test_views_json_that_is_not_json(folder):
-    (folder / "views.json").write_text("{")
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, '{"a":' * 100_000, "9" * 5000])
+def test_views_json_that_is_not_json(folder, text):
+    (folder / "views.json").write_text(text)
     with pytest.raises(ValueError, match=r"views\.json: cannot be read as JSON"):
+        read_views(folder)
+
+
+def test_views_json_with_deeply_nested_values(folder):
+    nested = "[" * 900 + "]" * 900
+    (folder / "views.json").write_text(f'{{"version": 1, "fps": {nested}}}')
+    with pytest.raises(ValueError, match=r"^views\.json: fps must be a finite number, not"):
+        read_views(folder)
+
+
+def test_record_of_the_multi_view_command_is_accepted(folder):
+    record = {"key": "0" * 64, "flicker": 1.25}
+    (folder / "views.json").write_text(json.dumps({"version": 1, "multiview": record}))
+    assert read_views(folder).num_views == 6
+
+
+def test_unknown_fields_are_not_written(tmp_path, make_views):
+    views = make_views(1, 6)
+    with pytest.raises(ValueError, match='unknown entry "notes"'):
+        write_view_poses(tmp_path, views.input_pose, views.view_poses, 8.0, {"notes": "mine"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pipe_as_views_json_is_refused_without_waiting_for_a_writer(folder):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("this system has no named pipes")
+    (folder / "views.json").unlink()
+    os.mkfifo(folder / "views.json")
+    with pytest.raises(ValueError, match=r"views\.json: is a pipe, socket or device; expected a JSON file"):
         read_views(folder)
 
 

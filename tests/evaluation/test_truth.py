@@ -144,6 +144,9 @@ def test_frames_may_be_a_subset_of_the_files(folder):
         ({"frames": [0, 2.5]}, r"views\.json: frames\[1\] must be a whole number from 0, not 2\.5"),
         ({"frames": [-1]}, r"views\.json: frames\[0\] must be a whole number from 0, not -1"),
         ({"num_frames": 10}, "has frame 10, but the video has 10 frames"),
+        ({"num_frames": 10**9}, r"has a video of 1000000000 frames; expected at most 65536"),
+        ({"frame": [0]}, r'views\.json: unknown entry "frame"; did you mean frames\?'),
+        ({"views": [{"azimuth": 0, "elevation": 0, "pitch": 1}] * 2}, r'views\[0\]: unknown entry "pitch"'),
         ({"num_frames": "all"}, r'views\.json: num_frames must be a finite number, not "all"'),
     ],
 )

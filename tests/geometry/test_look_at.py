@@ -150,6 +150,16 @@ def test_zoom_multiplies_the_focal_length():
         ({**IN_FRONT, "fov": 180}, "^camera: fov 180 degrees; expected more than 0 and less than 180.$"),
         ({**IN_FRONT, "fov": -1}, "^camera: fov -1 degrees; expected more than 0 and less than 180.$"),
         ({**IN_FRONT, "zoom": -2}, "^camera: zoom -2; expected a positive number.$"),
+        (
+            {**IN_FRONT, "position": {"x": 0, "y": 1e300, "z": 0}},
+            r"^camera: position is \(0\.0, 1e\+300, 0\.0\); expected at most 1e\+07\.$",
+        ),
+        (
+            {**IN_FRONT, "zoom": 1e300},
+            r"^camera: fov 49\.1 degrees with zoom 1e\+300; expected a pinhole",
+        ),
+        ({**IN_FRONT, "zoom": 1e-300}, r"^camera: fov 49\.1 degrees with zoom 1e-300; expected a pinhole"),
+        ({**IN_FRONT, "fov": 1e-300}, r"^camera: fov 1e-300 degrees with zoom 1; expected a pinhole camera"),
         ({**IN_FRONT, "zoom": "far"}, '^camera: zoom must be a finite number, not "far".$'),
     ],
 )

@@ -59,6 +59,13 @@ def test_every_field_is_required(name):
         read_saved_view(json.dumps({key: value for key, value in saved.items() if key != name}), INPUT)
 
 
+@pytest.mark.parametrize("target", [[0, 1e300, 0], [0, -1e7, 0], [0, 1], [[0] * 900] * 3])
+def test_target_out_of_range_is_refused(target):
+    saved = {"version": 1, "azimuth": 1, "elevation": 2, "radius": 3, "fovy": 4, "target": target, "time": 1}
+    with pytest.raises(ValueError, match=r"^view\.target"):
+        read_saved_view(json.dumps(saved), INPUT)
+
+
 def test_value_other_than_text_is_refused():
     with pytest.raises(ValueError, match=r"^view: is not JSON"):
         read_saved_view({"version": 1}, INPUT)

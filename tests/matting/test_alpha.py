@@ -68,6 +68,9 @@ def test_uint8_alphas_equal_float_alphas():
         (IMAGES, torch.ones_like(ALPHAS), "frames: no background, alpha is at least 1 everywhere; expected"),
         (with_frame_set_to(IMAGES, 2, math.nan), ALPHAS, "image 2 has pixels that are not finite"),
         (IMAGES, with_frame_set_to(ALPHAS, 2, math.inf), "image 2 has alpha values that are not finite"),
+        (with_frame_set_to(IMAGES, 2, 255.0), ALPHAS, "image 2 has pixels from 255 to 255; expected 0 to 1"),
+        (IMAGES, with_frame_set_to(ALPHAS, 2, 3.0), "image 2 has alpha values from 3 to 3; expected 0 to 1"),
+        (IMAGES, with_frame_set_to(ALPHAS, 1, -1.0), "image 1 has alpha values from -1 to -1; expected"),
         (STRIPES, None, "image 0 has no alpha and no plain background: 0% of the border"),
     ],
 )
@@ -76,6 +79,13 @@ def test_images_without_usable_alpha_are_rejected(images, alphas, message):
         prepare_frames(images, alphas, size=8, margin=0.1)
     with pytest.raises(ValueError, match=message):
         object_alphas(images, alphas)
+
+
+def test_values_little_beyond_0_to_1_are_clamped():
+    overshoot = (ALPHAS - 0.5) * 1.8 + 0.5  # -0.4 to 1.4, as of a resampling filter
+    assert torch.equal(object_alphas(IMAGES, overshoot), ALPHAS)
+    images, _ = prepare_frames((IMAGES - 0.5) * 1.8 + 0.5, overshoot, size=8, margin=0.1)
+    assert (images.min(), images.max()) == (0, 1)
 
 
 def test_rejected_image_is_named_by_its_index_or_name():

@@ -87,3 +87,24 @@ def test_images_that_do_not_match_are_rejected(evaluate, inputs, message):
 def test_progress_counts_images(evaluate, progress_bar):
     evaluate(gray(0.1, 0.2), gray(0.1, 0.2))
     assert progress_bar.reported == [(1, 2), (2, 2)]
+
+
+def test_values_little_beyond_0_to_1_are_clamped(evaluate):
+    assert evaluate(gray(1.2), gray(1.0)).args[1] == pytest.approx(100)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ((gray(0.5, 255.0), gray(0.5, 0.5)), "images: image 1 has pixels from 255 to 255; expected 0 to 1"),
+        ((gray(0.5), gray(float("nan"))), "truth: image 0 has pixels that are not finite; expected 0 to 1"),
+        ((gray(0.5), gray(0.5), left(3) * 255, left(3)), "mask has values from 0 to 255; expected 0 to 1"),
+        (
+            (gray(0.5), gray(0.5), left(3), left(3) * -3),
+            "truth_mask has values from -3 to -?0; expected 0",
+        ),
+    ],
+)
+def test_values_far_from_0_to_1_are_rejected(evaluate, inputs, message):
+    with pytest.raises(ValueError, match=f"^evaluation: {message}"):
+        evaluate(*inputs)

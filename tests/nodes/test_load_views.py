@@ -1,5 +1,7 @@
 """STAG4DLoadViews: listed folders, outputs, changes on disk, and errors."""
 
+import os
+
 import pytest
 import torch
 
@@ -54,4 +56,16 @@ def test_other_folders_are_rejected(load_views, name, message):
 def test_missing_image_is_named(load_views, saved, host_folders):
     (host_folders / "input" / "toy" / "zero123" / "1_rgba" / "3.png").unlink()
     with pytest.raises(FileNotFoundError, match=r"1_rgba.3\.png is missing"):
+        load_views.STAG4DLoadViews.execute("toy")
+
+
+@pytest.mark.usefixtures("saved")
+def test_pipes_are_rejected_without_waiting_for_a_writer(load_views, host_folders):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("this system has no named pipes")
+    file = host_folders / "input" / "toy" / "views.json"
+    file.unlink()
+    os.mkfifo(file)
+    assert load_views.STAG4DLoadViews.fingerprint_inputs("toy")
+    with pytest.raises(ValueError, match=r"views\.json: is a pipe, socket or device; expected a JSON file"):
         load_views.STAG4DLoadViews.execute("toy")

@@ -222,6 +222,26 @@ def test_node_cancelled_while_views_are_decoded_resumes_there(
     assert [value for value, _ in progress_bar.reported] == [13, 14, 15]
 
 
+def test_damaged_state_is_ignored_with_a_warning(
+    generate, video, host_folders, cancel_at, interrupt, progress_bar, caplog
+):
+    uninterrupted = generate(*video)[2]
+    cancel_at(5)
+    with pytest.raises(interrupt):
+        generate(*video)
+    (kept,) = (host_folders / "temp" / "stag4d").glob("unfinished_*.latents")
+    kept.write_bytes(kept.read_bytes()[:-100])
+    assert torch.equal(generate(*video)[2], uninterrupted)
+    assert progress_bar.reported[0][0] == 1
+    assert "starting from the beginning" in caplog.text
+
+
+def test_colors_far_from_0_to_1_are_rejected(generate, video):
+    images, mask = video
+    with pytest.raises(ValueError, match=r"^frames: image 0 has pixels from .* to .*; expected 0 to 1"):
+        generate(images * 255, mask)
+
+
 def test_unsuitable_frames_are_rejected(generate, video):
     images, mask = video
     with pytest.raises(ValueError, match="frames: image 0 "):  # neither mask nor alpha nor plain background

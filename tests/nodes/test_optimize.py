@@ -250,3 +250,42 @@ def test_connected_densification_replaces_that_of_the_preset(pack_module, run):
 def test_invalid_settings_are_rejected(run, changes, message):
     with pytest.raises(ValueError, match=message):
         run(**changes)
+
+
+def test_damaged_state_is_ignored_with_a_warning(run, cancel_at, interrupt, temp_files, caplog):
+    uninterrupted = run()
+    cancel_at(5)
+    with pytest.raises(interrupt):
+        run()
+    (kept,) = (path for path in temp_files() if path.suffix == ".checkpoint")
+    kept.write_bytes(kept.read_bytes()[:-100])
+    assert same(run(), uninterrupted)
+    assert "damaged" in caplog.text
+    assert "starting from the beginning" in caplog.text
+    assert temp_files() == []
+
+
+def start_as_splat(pack_module, run):
+    """Return a scene to start from, and its Gaussians at time 0 as a splat."""
+    start, times = run(steps=1), {"times": "moment", "moment": 0.0}
+    return start, pack_module("nodes.to_splat").STAG4DToSplat.execute(start, times).args[0]
+
+
+def test_damaged_gaussians_of_a_splat_are_dropped(pack_module, run, caplog):
+    start = run(steps=1)
+    (splat,) = (
+        pack_module("nodes.to_splat").STAG4DToSplat.execute(start, {"times": "moment", "moment": 0.0}).args
+    )
+    splat.positions[0, :3, 1] = float("nan")
+    assert len(run(steps=1, splat=splat).gaussians) == len(start.gaussians) - 3
+    assert f"start: 3 of {len(start.gaussians)} Gaussians have values that are not finite" in caplog.text
+
+
+def test_splat_outside_every_view_is_rejected(pack_module, run):
+    start = run(steps=1)
+    (splat,) = (
+        pack_module("nodes.to_splat").STAG4DToSplat.execute(start, {"times": "moment", "moment": 0.0}).args
+    )
+    splat.positions[..., 0] += 100
+    with pytest.raises(ValueError, match=r"lie outside every view\. They are around \((99|100|101)"):
+        run(splat=splat)

@@ -86,8 +86,53 @@ def test_opacity_one_and_scale_zero_give_finite_parameters(splats):
     assert torch.isfinite(gaussians.log_scales).all()
 
 
-def test_empty_splat_and_values_that_are_not_finite_are_rejected(splats):
+def test_empty_splat_is_rejected(splats):
     with pytest.raises(ValueError, match="has no Gaussians; expected at least one"):
         splats.gaussians_from(splat_of(torch.zeros(1, 3, 3), counts=torch.tensor([0])))
-    with pytest.raises(ValueError, match="means has values that are not finite"):
-        splats.gaussians_from(splat_of(torch.full((1, 3, 3), float("nan"))))
+
+
+def test_values_that_are_not_finite_stay_so(splats):
+    """The fit drops such Gaussians and logs how many; here none may turn into a usable one."""
+    for name in ("positions", "scales", "rotations", "opacities", "sh"):
+        for bad in (float("nan"), float("inf")):
+            splat = splat_of(torch.rand(1, 3, 3))
+            getattr(splat, name)[0, 1] = bad
+            values = splats.gaussians_from(splat).as_dict().values()
+            finite = torch.stack([value.reshape(3, -1).isfinite().all(dim=1) for value in values])
+            assert finite.all(dim=0).tolist() == [True, False, True], (name, bad)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("opacities", 3.0, "opacities from 3 to 3; expected 0 to 1, that is, activated values"),
+        ("opacities", -2.0, "opacities from -2 to -2"),
+        ("scales", -4.0, "scales from -4 to -4; expected standard deviations, that is, activated values"),
+    ],
+)
+def test_logits_and_logarithms_are_rejected(splats, name, value, message):
+    splat = splat_of(torch.rand(1, 3, 3))
+    getattr(splat, name).fill_(value)
+    with pytest.raises(ValueError, match=f"^splat: {message}"):
+        splats.gaussians_from(splat)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("positions", (1, 3, 2), r"positions have shape \[1, 3, 2\]; expected \[1, 3, 3\]"),
+        ("scales", (1, 2, 3), r"scales have shape \[1, 2, 3\]; expected \[1, 3, 3\]"),
+        ("opacities", (1, 3, 2), r"opacities have shape"),
+        ("sh", (1, 3, 0, 3), r"sh has shape \[1, 3, 0, 3\]; expected \[1, 3, 'K', 3\]"),
+    ],
+)
+def test_tensors_of_other_shapes_are_rejected(splats, name, shape, message):
+    splat = splat_of(torch.rand(1, 3, 3))
+    setattr(splat, name, torch.zeros(shape))
+    with pytest.raises(ValueError, match=f"^splat: {message}"):
+        splats.gaussians_from(splat)
+
+
+def test_more_gaussians_than_there_are_is_rejected(splats):
+    with pytest.raises(ValueError, match="counts has 4; expected at most 3"):
+        splats.gaussians_from(splat_of(torch.rand(1, 3, 3), counts=torch.tensor([4])))

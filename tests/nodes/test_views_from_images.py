@@ -140,3 +140,17 @@ def test_default_angles_are_those_of_zero123plus(pack_module):
 def test_inputs_that_do_not_match_are_rejected(combine, reference, views, others, message):
     with pytest.raises(ValueError, match=message):
         combine(**{"reference": reference, "views": views, **others})
+
+
+def test_colors_little_beyond_0_to_1_are_clamped(combine, reference, views):
+    combined = combine((reference - 0.5) * 1.5 + 0.5, views, reference_mask=masks(NUM_FRAMES, 16))
+    assert (combined.images.min(), combined.images.max()) == (0, 1)
+
+
+def test_colors_far_from_0_to_1_are_rejected(combine, reference, views):
+    with pytest.raises(ValueError, match=r"^views: image 0 has pixels from 0 to 255; expected 0 to 1"):
+        combine(reference, views * 255)
+    with pytest.raises(
+        ValueError, match=r"^reference: image 0 has alpha values from 0 to 3; expected 0 to 1"
+    ):
+        combine(reference, views, reference_mask=masks(NUM_FRAMES, 16) * 3)

@@ -24,11 +24,15 @@ from stag4d.optimization import (
 )
 from stag4d.optimization.checkpoint import load_state, save_state
 from stag4d.progress import Interrupted
-from stag4d.resume import Checkpoint
+from stag4d.resume import Checkpoint, CheckpointError
 from stag4d.scene import save_scene
 
 STEPS = 16
 HEADER = "stag4d_checkpoint"
+MISSHAPEN = {"moments.means.0.exp_avg": torch.zeros(1)}
+NEGATIVE = {"moments.means.0.step": torch.tensor(-1.0)}
+FOREIGN = {"moments.other.0.step": torch.tensor(1.0)}
+INTEGERS = {"statistics.num_seen": torch.zeros(100, dtype=torch.int32)}
 
 
 @pytest.fixture
@@ -142,12 +146,14 @@ def test_a_checkpoint_of_other_views_is_refused(view_set, config, interrupted, p
         load_state(Checkpoint(interrupted(2)), Trainer(other, config))
 
 
-def rewrite(path: Path, header: dict | None = None, without: str = "") -> None:
-    """Change a checkpoint's header, or leave tensors out."""
+def rewrite(
+    path: Path, header: dict | None = None, without: str = "", replaced: dict[str, Tensor] | None = None
+) -> None:
+    """Change a checkpoint's header, leave tensors out, or replace some."""
     with safe_open(path, framework="pt") as file:
         values = json.loads(file.metadata()[HEADER])
     tensors = {name: value for name, value in load_file(path).items() if not without or without not in name}
-    save_file(tensors, path, {HEADER: json.dumps({**values, **(header or {})})})
+    save_file(tensors | (replaced or {}), path, {HEADER: json.dumps({**values, **(header or {})})})
 
 
 @pytest.mark.parametrize(
@@ -165,14 +171,41 @@ def rewrite(path: Path, header: dict | None = None, without: str = "") -> None:
         (lambda path: rewrite(path, without="generator"), "a part is missing or has the wrong form"),
         (lambda path: rewrite(path, without="sh0"), "a part is missing or has the wrong form"),
         (lambda path: rewrite(path, without="means_head"), "a part is missing or has the wrong form"),
+        (lambda path: rewrite(path, {"version": float("inf")}), "no checkpoint header"),
+        (lambda path: rewrite(path, {"step": STEPS + 1}), rf".*\(step {STEPS + 1} of {STEPS}\)"),
+        (lambda path: rewrite(path, {"step": -1}), r".*\(step must be a whole number from 0, not -1"),
+        (lambda path: rewrite(path, {"step": 1.5}), r".*\(step must be a whole number from 0, not 1\.5"),
+        (lambda path: rewrite(path, {"seconds": float("nan")}), r".*\(seconds must be a finite number"),
+        (lambda path: rewrite(path, {"seconds": -3}), r".*\(-3 seconds\)"),
+        (lambda path: rewrite(path, without="moments.means.0.exp_avg_sq"), r".*exp_avg_sq is missing"),
+        (
+            lambda path: rewrite(path, replaced=MISSHAPEN),
+            r".*exp_avg is torch\.float32 \[1\]; expected float32",
+        ),
+        (lambda path: rewrite(path, replaced=NEGATIVE), r".*moments\.means\.0\.step is negative"),
+        (lambda path: rewrite(path, replaced=FOREIGN), r".*moments\.other\.0\.step is of no parameter"),
+        (
+            lambda path: rewrite(path, replaced=INTEGERS),
+            r".*num_seen is torch\.int32 \[100\]; expected float32",
+        ),
     ],
-    ids=["truncated", "garbage", "empty", "newer", "version", "step", "generator", "gaussians", "field"],
+    ids=[
+        *("truncated", "garbage", "empty", "newer", "version", "step", "generator", "gaussians", "field"),
+        *("infinite version", "step beyond the end", "negative step", "fractional step", "time not a number"),
+        *("negative time", "missing moment", "misshapen moment", "negative moment", "foreign moment"),
+        "integers",
+    ],
 )
 def test_a_damaged_checkpoint_is_refused(view_set, config, interrupted, damage, message):
     path = interrupted(2)
     damage(path)
-    with pytest.raises(ValueError, match=f"^checkpoint {path}: {message}"):
-        load_state(Checkpoint(path), Trainer(view_set, config))
+    trainer = Trainer(view_set, config)
+    before = {name: value.clone() for name, value in state_of(trainer).items()}
+    with pytest.raises(CheckpointError, match=f"^checkpoint {path}: {message}"):
+        load_state(Checkpoint(path), trainer)
+    after = state_of(trainer)
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[name], before[name]) for name in before)
 
 
 def test_a_scene_is_refused_as_a_checkpoint(view_set, config, tmp_path):

@@ -175,7 +175,7 @@ def test_given_initial_gaussians_are_used_and_not_modified(view_set, make_config
 
 
 def test_an_empty_start_is_refused(view_set, make_config, make_gaussians):
-    with pytest.raises(ValueError, match="initial Gaussians: none; expected at least one"):
+    with pytest.raises(ValueError, match="start: no Gaussians; expected at least one"):
         Trainer(view_set, make_config(), start=make_gaussians(0))
 
 
@@ -281,13 +281,19 @@ def test_a_single_frame_is_rendered_as_often_in_both_phases(view_set, make_confi
         assert [sample.frame for sample in trainer._sample_frames(progress)] == [0, 0]
 
 
-def test_a_start_that_is_not_finite_is_refused(view_set, make_config, make_gaussians):
+def test_gaussians_of_a_start_that_are_not_finite_are_dropped(view_set, make_config, make_gaussians, caplog):
     start = make_gaussians(4)
+    expected = start.means[[0, 1, 3]].clone()
     start.means[2, 1] = float("nan")
-    with pytest.raises(
-        ValueError, match=r"^initial Gaussians: means are not finite; expected finite values\.$"
-    ):
-        Trainer(view_set, make_config(), start=start)
+    trainer = Trainer(view_set, make_config(), start=start)
+    assert torch.equal(trainer.model().gaussians.means, expected)
+    assert "start: 1 of 4 Gaussians have values that are not finite; they are dropped." in caplog.text
+
+
+def test_a_start_outside_every_view_is_refused(view_set, make_config, make_gaussians):
+    start = make_gaussians(4)
+    with pytest.raises(ValueError, match=r"^start: 4 of 4 Gaussians lie outside every view"):
+        Trainer(view_set, make_config(), start=replace(start, means=start.means + 100))
 
 
 def test_a_fit_without_gaussians_is_an_error(view_set, make_config):

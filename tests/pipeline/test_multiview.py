@@ -217,6 +217,17 @@ def test_a_finished_set_is_not_sampled_again(model, tmp_path, caplog, count):
     assert caplog.messages[-1] == message
 
 
+@pytest.mark.parametrize("flicker", ["low", float("nan"), True, [1.0]], ids=str)
+def test_a_set_with_a_damaged_record_is_sampled_again(model, tmp_path, flicker):
+    write_multiview(tmp_path, model, video(), NOISE, CONFIG)
+    before = files_of(tmp_path)
+    document = json.loads((tmp_path / "views.json").read_text())
+    document["multiview"]["flicker"] = flicker
+    (tmp_path / "views.json").write_text(json.dumps(document))
+    write_multiview(tmp_path, model, video(), NOISE, CONFIG, resume=True)
+    assert files_of(tmp_path) == before
+
+
 @pytest.mark.parametrize(
     "change",
     [

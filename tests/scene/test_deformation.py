@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from stag4d.scene import Deformation, FieldConfig
+from stag4d.scene.deformation import parameter_shapes
 
 TINY = FieldConfig(resolutions=(2,), time_resolution=2, num_channels=1, width=1, bound=2.0)
 
@@ -19,6 +20,15 @@ def transparent_field(**time_map: float) -> Deformation:
             layer.weight.data.fill_(1.0)
     field.hexplane.spatial_planes[0].data.fill_(1.0)
     return field
+
+
+@pytest.mark.parametrize("deform_scales", [True, False])
+def test_shapes_of_the_parameters_are_known_before_they_are_allocated(deform_scales):
+    config = FieldConfig(
+        resolutions=(4, 7), time_resolution=3, num_channels=5, width=6, deform_scales=deform_scales
+    )
+    state = Deformation(config, torch.Generator()).state_dict()
+    assert parameter_shapes(config) == {name: tuple(value.shape) for name, value in state.items()}
 
 
 def test_new_field_is_the_identity():
@@ -106,7 +116,7 @@ def test_same_seed_gives_same_field():
         ({"time_resolution": 0}, r"field: .*time_resolution=0.*must be at least 1"),
         ({"num_channels": 0}, r"field: .*num_channels=0.*must be at least 1"),
         ({"width": 0}, r"field: .*width=0.*must be at least 1"),
-        ({"bound": 0.0}, r"field: bound is 0\.0; expected a positive extent"),
+        ({"bound": 0.0}, r"field: bound is 0\.0; expected above 0, at most 1e\+06"),
         ({"bound": float("nan")}, r"field: bound is nan"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -159,7 +160,7 @@ def no_frames(tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
         (drop_plane, r"an entry is missing or malformed .*hexplane\.time_planes\.1"),
         (cut_tensor, r"an entry is missing or malformed .*sh0 has shape \[2, 1, 3\]"),
         (drop_scalar, r"an entry is missing or malformed .*means has shape \[\]"),
-        (change_sizes, r"an entry is missing or malformed .*trunk\.weight"),
+        (change_sizes, r"an entry is missing or malformed .*trunk\.weight has shape .*; expected \[9, 4\]"),
         (drop_frames, r"an entry is missing or malformed \('num_frames'\)"),
         (no_frames, r"an entry is missing or malformed \(scene: 0 frames"),
     ],
@@ -184,8 +185,22 @@ def test_malformed_scene_is_refused(scene_file, change, message):
         (("input_pose", "radius"), "far"),
         (("input_pose",), None),
         (("input_pose",), []),
+        (("input_pose", "radius"), 1e300),
+        (("input_pose", "azimuth_deg"), 1e300),
+        (("field",), []),
+        (("field", "config"), None),
+        (("field", "config", "resolutions"), "35"),
+        (("field", "config", "resolutions"), [3, "5"]),
+        (("field", "config", "num_channels"), 2.5),
+        (("field", "config", "deform_scales"), 1),
+        (("field", "config", "bound"), 1e300),
+        (("field", "config", "bound"), float("nan")),
+        (("field", "time_scale"), 1e300),
+        (("field", "time_offset"), -1e300),
+        (("num_frames",), 30_000_000),
+        (("num_frames",), 10**400),
     ],
-    ids=str,
+    ids=lambda value: f"{value!s:.20}",
 )
 def test_header_value_of_the_wrong_type_is_refused(scene_file, where, value):
     def spoil(tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
@@ -195,8 +210,61 @@ def test_header_value_of_the_wrong_type_is_refused(scene_file, where, value):
         header[name] = value
 
     rewrite(scene_file, spoil)
-    with pytest.raises(ValueError, match=rf"malformed \(.*{where[-1]}.*\); save the scene again"):
+    name = {"num_frames": "frames", "azimuth_deg": "azimuth"}.get(where[-1], where[-1])
+    with pytest.raises(ValueError, match=rf"malformed \(.*{name}.*\); save the scene again"):
         load_scene(scene_file)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("resolutions", [50_000, 50_000]),
+        ("resolutions", [3, 5, 7]),
+        ("resolutions", [2] * 1_000_000),
+        ("time_resolution", 10**9),
+        ("num_channels", 10**9),
+        ("width", 40_000),
+    ],
+)
+def test_sizes_that_the_tensors_do_not_have_are_refused_before_memory_is_allocated(
+    scene_file, monkeypatch, name, value
+):
+    rewrite(scene_file, lambda tensors, header: header["field"]["config"].update({name: value}))
+
+    def allocate(*arguments: object, **options: object) -> None:
+        raise AssertionError("memory for the declared sizes is allocated")
+
+    monkeypatch.setattr("stag4d.scene.field_header.Deformation", allocate)
+    with pytest.raises(ValueError, match=r"has shape|is missing|levels"):
+        load_scene(scene_file)
+
+
+@pytest.mark.parametrize("header", ["[" * 100_000, '{"a":' * 100_000, " " * 2**22 + "{}"])
+def test_deeply_nested_and_overlong_headers_are_refused(tmp_path, header):
+    save_file({"a": torch.zeros(2)}, tmp_path / "a.safetensors", metadata={"stag4d": header})
+    with pytest.raises(ValueError, match=r"a\.safetensors: no scene header"):
+        load_scene(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("means", -1e30), ("log_scales", 41.0), ("quats", 1e30), ("sh0", 1e30), ("logit_opacities", 1e30)],
+)
+def test_values_out_of_range_are_refused(scene_file, name, value):
+    rewrite(scene_file, lambda tensors, header: tensors[f"gaussians.{name}"].view(-1)[0].fill_(value))
+    with pytest.raises(ValueError, match=rf"^scene .*Gaussians: {name} up to .*; expected at most"):
+        load_scene(scene_file)
+
+
+def test_a_folder_and_a_pipe_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"^scene .*: is a folder; expected a \.safetensors file\.$"):
+        load_scene(tmp_path)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(
+            ValueError, match=r"^scene .*pipe: is a pipe, socket or device; expected a \.safe"
+        ):
+            load_scene(tmp_path / "pipe")
 
 
 def test_infinite_version_is_refused(scene_file):
