@@ -16,6 +16,8 @@ SOURCES = sorted((ROOT / "stag4d").rglob("*.py"))
 NODES = sorted((ROOT / "nodes").rglob("*.py"))
 
 EVERYTHING = {
+    "startup",
+    "temporary",
     "atomic",
     "progress",
     "resume",
@@ -35,7 +37,9 @@ EVERYTHING = {
     "cli",
 }
 MAY_IMPORT = {
-    "atomic": set(),
+    "startup": set(),
+    "temporary": set(),
+    "atomic": {"temporary"},
     "progress": set(),
     "resume": {"atomic"},
     "geometry": set(),
@@ -52,7 +56,7 @@ MAY_IMPORT = {
     "weights": set(),
     "pipeline": EVERYTHING,
     "cli": EVERYTHING,
-    "__main__": {"cli"},
+    "__main__": {"startup", "cli"},
     "__init__": set(),
 }
 FILE_PACKAGES = {"matting", "data", "export", "evaluation"}

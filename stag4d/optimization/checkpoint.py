@@ -34,6 +34,7 @@ def save_state(checkpoint: Checkpoint, trainer: Trainer) -> None:
         "version": CHECKPOINT_VERSION,
         "step": trainer.step,
         "seconds": trainer.seconds,
+        "losses": trainer.losses,
         "key": trainer.key,
     }
     checkpoint.save(tensors, {_HEADER_KEY: json.dumps(header)})
@@ -62,6 +63,7 @@ def load_state(checkpoint: Checkpoint, trainer: Trainer) -> bool:
     try:
         _restore(trainer, tensors)
         trainer.step, trainer.seconds = int(header["step"]), float(header["seconds"])
+        trainer.losses = {name: float(value) for name, value in dict(header.get("losses", {})).items()}
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise checkpoint.error(f"a part is missing or has the wrong form ({error})") from error
     return True
