@@ -1,4 +1,4 @@
-"""The process of a command, before its imports, which take seconds: signals and standard streams."""
+"""The process of a command, before its imports, which take seconds: signals, standard streams, threads."""
 
 from __future__ import annotations
 
@@ -35,6 +35,15 @@ def open_standard_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))
+
+
+def let_waiting_threads_sleep() -> None:
+    """Make the threads of torch's operations sleep while they wait for each other, before OpenMP is loaded.
+
+    By default they spin. On a machine that runs other processes they then take the time that the thread they
+    wait for needs, and an operation is tens of times slower. Results do not depend on it.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def discard_unwritten_output() -> None:

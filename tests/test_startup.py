@@ -59,6 +59,17 @@ def test_nothing_that_takes_long_is_imported_before_the_handler():
     assert run("-c", code, capture_output=True).stdout == "[]\n"
 
 
+def test_threads_sleep_while_they_wait_unless_the_user_chose_otherwise(monkeypatch):
+    code = (
+        "import os, stag4d.startup as s; s.let_waiting_threads_sleep(); print(os.environ['OMP_WAIT_POLICY'])"
+    )
+    for given, expected in ((None, "PASSIVE"), ("ACTIVE", "ACTIVE")):
+        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+        if given is not None:
+            monkeypatch.setenv("OMP_WAIT_POLICY", given)
+        assert run("-c", code, capture_output=True).stdout == f"{expected}\n"
+
+
 def test_the_command_and_the_module_are_the_same():
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert '\nstag4d = "stag4d.__main__:main"\n' in text
