@@ -10,9 +10,8 @@ from comfy_api.latest import io
 from ..stag4d.evaluation import on_white
 from ..stag4d.export import to_pil_image
 from ..stag4d.matting import BackgroundRemover, object_alphas
-from ..stag4d.resume import CheckpointFolder
 from ..stag4d.types import InputVideo
-from .host.files import temp_folder
+from .host.files import unfinished_calls
 from .host.memory import require_memory
 from .host.models import ManagedMultiView
 from .host.progress import HostMonitor
@@ -183,7 +182,7 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
                 noise,
                 config,
                 remover=remover,
-                checkpoints=CheckpointFolder(temp_folder(), ignore_damaged=True),
+                checkpoints=unfinished_calls(),
                 monitor=_monitor(len(video), steps),
             )
             composited = on_white(views.view_images, views.view_alphas)  # [F, V, S, S, 3]

@@ -9,7 +9,7 @@ from comfy_api.latest import Types, io, ui
 
 from ..stag4d.export import EXPORT_FORMATS, encode_ply, write_splat_sequence
 from ..stag4d.scene import GaussianModel4D
-from .host.files import numbered_path, output_name
+from .host.files import new_path, output_name
 from .host.progress import HostMonitor
 from .host.sockets import CATEGORY, MOMENT, Scene
 
@@ -68,16 +68,16 @@ class STAG4DExport(io.ComfyNode):
         name = chosen.removesuffix(SEQUENCE)
         is_sequence = chosen.endswith(SEQUENCE)
         entry = EXPORT_FORMATS[name]
-        path = numbered_path(filename_prefix, "" if is_sequence else entry.suffix)
         monitor = HostMonitor(export=scene.info.num_frames)
-        if is_sequence:
-            file = Types.File3D(str(write_splat_sequence(path, scene, name, monitor=monitor)[0]), name)
-        elif entry.holds_one_frame:
-            entry.write(path, scene, monitor=monitor, frame_time=format["moment"])
-            file = Types.File3D(str(path), name)
-        else:
-            entry.write(path, scene, monitor=monitor)
-            file = Types.File3D(BytesIO(_first_frame(scene)), "ply")
+        with new_path(filename_prefix, "" if is_sequence else entry.suffix) as path:
+            if is_sequence:
+                file = Types.File3D(str(write_splat_sequence(path, scene, name, monitor=monitor)[0]), name)
+            elif entry.holds_one_frame:
+                entry.write(path, scene, monitor=monitor, frame_time=format["moment"])
+                file = Types.File3D(str(path), name)
+            else:
+                entry.write(path, scene, monitor=monitor)
+                file = Types.File3D(BytesIO(_first_frame(scene)), "ply")
         output = output_name(path)
         return io.NodeOutput(file, output, ui=ui.PreviewText(f"saved {output}"))
 

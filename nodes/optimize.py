@@ -14,10 +14,9 @@ from ..stag4d.export import to_pil_image
 from ..stag4d.optimization import DensificationConfig, OptimizationConfig, auto_preset, preset
 from ..stag4d.pipeline import fit
 from ..stag4d.rendering import render
-from ..stag4d.resume import CheckpointFolder
 from ..stag4d.scene import GaussianModel4D, Gaussians
 from ..stag4d.types import Cameras, ViewSet
-from .host.files import temp_folder
+from .host.files import unfinished_calls
 from .host.live_preview import LivePreview
 from .host.progress import HostMonitor, check_cancel
 from .host.sockets import CATEGORY, Densification, Guidance, GuidanceModel, Scene, Views
@@ -153,7 +152,7 @@ class STAG4DOptimize(io.ComfyNode):
                     views,
                     config,
                     start=start,
-                    checkpoint=CheckpointFolder(temp_folder(), ignore_damaged=True),
+                    checkpoint=unfinished_calls(),
                     make_denoiser=None if guidance is None else guidance.denoiser_maker(seed, WORK_BYTES),
                     device=device,
                     monitor=monitor,

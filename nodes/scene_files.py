@@ -11,7 +11,7 @@ from .host.files import (
     content_hash,
     find_paths,
     host_roots,
-    numbered_path,
+    new_path,
     output_name,
     resolve_name,
 )
@@ -84,8 +84,8 @@ class STAG4DSave(io.ComfyNode):
 
     @classmethod
     def execute(cls, scene: GaussianModel4D, filename_prefix: str) -> io.NodeOutput:
-        path = numbered_path(filename_prefix, SUFFIX)
-        save_scene(path, scene)
+        with new_path(filename_prefix, SUFFIX) as path:
+            save_scene(path, scene)
         name = output_name(path)
         return io.NodeOutput(name, ui=ui.PreviewText(f"saved {name}"))
 

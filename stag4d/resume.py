@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -159,13 +161,35 @@ class CheckpointFolder:
         path: The folder.
         resume: Whether calls resume from its checkpoints.
         ignore_damaged: See ``Checkpoint``.
+        max_calls: Calls whose checkpoints are kept, with that of the current call; None keeps all.
+        max_bytes: Total size of the other calls' files that are kept; None keeps all.
     """
 
     path: Path
     resume: bool = True
     ignore_damaged: bool = False
+    max_calls: int | None = None
+    max_bytes: int | None = None
 
     def checkpoint(self, key: str, suffix: str) -> Checkpoint:
-        """Return the checkpoint of the call with that key."""
-        path = self.path / f"{UNFINISHED_PREFIX}{key[:16]}{suffix}"
+        """Return the checkpoint of the call with that key; the oldest of other calls beyond the limits go."""
+        name = f"{UNFINISHED_PREFIX}{key[:16]}"
+        self._remove_oldest(name)
+        path = self.path / f"{name}{suffix}"
         return Checkpoint(path, resume=self.resume, ignore_damaged=self.ignore_damaged)
+
+    def _remove_oldest(self, current: str) -> None:
+        """Remove the files of all calls but the current one and the newest others within the limits."""
+        calls: dict[str, list[tuple[Path, os.stat_result]]] = {}  # files by the name of the call
+        for path in self.path.glob(f"{UNFINISHED_PREFIX}*"):
+            with suppress(FileNotFoundError):  # another call has just finished
+                calls.setdefault(path.stem, []).append((path, path.stat()))
+        calls.pop(current, None)
+        newest = sorted(calls.values(), key=lambda files: max(s.st_mtime_ns for _, s in files), reverse=True)
+        num_bytes = 0
+        for number, files in enumerate(newest, start=2):  # 1 is the current call
+            num_bytes += sum(status.st_size for _, status in files)
+            is_surplus = self.max_calls is not None and number > self.max_calls
+            if is_surplus or (self.max_bytes is not None and num_bytes > self.max_bytes):
+                for path, _ in files:
+                    path.unlink(missing_ok=True)

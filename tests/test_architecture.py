@@ -16,6 +16,8 @@ SOURCES = sorted((ROOT / "stag4d").rglob("*.py"))
 NODES = sorted((ROOT / "nodes").rglob("*.py"))
 
 EVERYTHING = {
+    "startup",
+    "temporary",
     "atomic",
     "progress",
     "regular_file",
@@ -36,7 +38,9 @@ EVERYTHING = {
     "cli",
 }
 MAY_IMPORT = {
-    "atomic": set(),
+    "startup": set(),
+    "temporary": set(),
+    "atomic": {"temporary"},
     "progress": set(),
     "regular_file": set(),
     "resume": {"atomic", "regular_file"},
@@ -54,7 +58,7 @@ MAY_IMPORT = {
     "weights": set(),
     "pipeline": EVERYTHING,
     "cli": EVERYTHING,
-    "__main__": {"cli"},
+    "__main__": {"startup", "cli"},
     "__init__": set(),
 }
 FILE_PACKAGES = {"matting", "data", "export", "evaluation"}

@@ -26,7 +26,7 @@ from stag4d import cli, pipeline
 from stag4d.cli import main
 from stag4d.data import write_views
 from stag4d.export import read_ply
-from stag4d.optimization import OptimizationConfig
+from stag4d.optimization import OptimizationConfig, Trainer
 from stag4d.scene import load_scene
 from tiny_models import make_guidance_folder, make_multiview_folder
 
@@ -248,8 +248,6 @@ def test_an_interrupted_fit_writes_its_scene_and_resumes_to_the_uninterrupted_on
     assert "interrupting after the current step; press Ctrl-C again" in capsys.readouterr().err
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "scene.safetensors",
-        "scene.html",
-        "turntable.mp4",
         "report.json",
         "checkpoint.safetensors",
     }
@@ -259,6 +257,40 @@ def test_an_interrupted_fit_writes_its_scene_and_resumes_to_the_uninterrupted_on
     assert main([*command, str(tmp_path / "out"), "--resume"]) == 0
     assert (tmp_path / "out" / "scene.safetensors").read_bytes() == whole
     assert not (tmp_path / "out" / "checkpoint.safetensors").exists()
+
+
+def test_a_fit_interrupted_while_its_turntable_is_rendered_resumes_with_the_turntable(
+    quick, views, tmp_path, monkeypatch, capsys
+):
+    command = ["fit", str(views), "--steps", "6", "-o"]
+    assert main([*command, str(tmp_path / "whole")]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(CtrlCMonitor, "moment", ("render", 3))
+        patch.setattr(cli.fitting, "ConsoleMonitor", CtrlCMonitor)
+        assert main([*command, str(tmp_path / "out")]) == 130
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "scene.safetensors",
+        "scene.html",
+        "report.json",
+        "checkpoint.safetensors",
+    }
+    monkeypatch.setattr(Trainer, "_advance", None)  # no step is left to do
+    assert main([*command, str(tmp_path / "out"), "--resume"]) == 0
+    for name in ("scene.safetensors", "scene.html", "turntable.mp4"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    reports = [json.loads((tmp_path / run / "report.json").read_text()) for run in ("whole", "out")]
+    assert reports[0]["losses"] == reports[1]["losses"]
+    assert not (tmp_path / "out" / "checkpoint.safetensors").exists()
+
+
+@pytest.mark.parametrize("error", [RecursionError, NotImplementedError, KeyError])
+def test_bugs_keep_their_traceback(quick, views, tmp_path, monkeypatch, error):
+    def fail(*_: object, **__: object) -> None:
+        raise error("a bug")
+
+    monkeypatch.setattr(cli.fitting.pipeline, "fit", fail)
+    with pytest.raises(error, match="a bug"):
+        main(["fit", str(views), "-o", str(tmp_path)])
 
 
 def test_a_fit_warns_that_it_overwrites_a_checkpoint(quick, views, tmp_path, monkeypatch, caplog):
@@ -280,7 +312,8 @@ def test_a_second_ctrl_c_stops_at_once_and_writes_nothing(quick, views, tmp_path
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_sigint_ends_a_real_process_with_130_and_a_scene_to_resume(tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_signal_ends_a_real_process_with_130_and_a_scene_to_resume(tmp_path, monkeypatch, number):
     views = small_view_set(3, 16)
     frames_only = replace(
         views, view_images=views.view_images[:, :0], view_alphas=views.view_alphas[:, :0], view_poses=()
@@ -310,7 +343,7 @@ def test_sigint_ends_a_real_process_with_130_and_a_scene_to_resume(tmp_path, mon
     try:
         begins = f"preset fast: {num_steps} steps on 3 frames and 0 posed views"
         assert any(line.startswith(begins) for line in iter(process.stderr.readline, ""))
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, error = process.communicate(timeout=240)
     finally:
         process.kill()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 
@@ -57,15 +58,50 @@ def test_the_bar_of_a_resumed_stage_starts_where_the_stage_does(capsys, monkeypa
     assert made[0].disable  # closed
 
 
-def test_the_first_ctrl_c_interrupts_at_the_next_call(capsys):
-    before = signal.getsignal(signal.SIGINT)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_the_first_ctrl_c_interrupts_at_the_next_call(capsys, number):
+    before = signal.getsignal(number)
     with pytest.raises(Interrupted), ConsoleMonitor() as monitor:
         monitor("optimize", 1, 9)
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(number)
         assert "press Ctrl-C again to stop at once" in capsys.readouterr().err
         monitor("optimize", 2, 9)
     assert "2/9" in capsys.readouterr().err  # the step was done, so it is shown
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(number) is before
+
+
+def test_every_call_after_ctrl_c_is_interrupted():
+    with ConsoleMonitor() as monitor:
+        signal.raise_signal(signal.SIGINT)
+        for stage in ("optimize", "render"):
+            with pytest.raises(Interrupted):
+                monitor(stage, 1, 9)
+
+
+def test_the_handler_does_not_use_the_buffer_of_stderr(tmp_path, monkeypatch):
+    """It may interrupt a write to that buffer, which cannot be entered twice."""
+    with (tmp_path / "stderr").open("w") as stream:
+        monkeypatch.setattr("sys.stderr", stream)
+        monkeypatch.setattr(ConsoleMonitor, "_close_bar", lambda self: None)
+        with ConsoleMonitor():
+            signal.raise_signal(signal.SIGINT)
+            assert "interrupting after the current step" in (tmp_path / "stderr").read_text()
+
+
+def test_work_goes_on_when_nobody_reads_stderr(monkeypatch):
+    reading, writing = os.pipe()
+    os.close(reading)
+    stream = os.fdopen(writing, "w", buffering=1)
+    monkeypatch.setattr("sys.stderr", stream)
+    with ConsoleMonitor() as monitor:
+        for done in range(1, 4):
+            monitor("optimize", done, 3, note="loss")
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(Interrupted):
+            monitor("render", 1, 2)
+    monkeypatch.undo()
+    with pytest.raises(BrokenPipeError):
+        stream.close()
 
 
 def test_the_second_ctrl_c_stops_at_once():

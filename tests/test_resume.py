@@ -211,3 +211,45 @@ def test_a_folder_names_its_checkpoints_by_key(tmp_path, resume):
     assert checkpoint.path == tmp_path / f"unfinished_{key[:16]}.latents"
     assert checkpoint.resume is resume
     assert folder.checkpoint(input_key("other"), ".latents").path != checkpoint.path
+
+
+def leave_calls(folder: Path, sizes: list[int]) -> list[str]:
+    """Write the files of unfinished calls, the oldest first; returns the names of the calls."""
+    names = [f"unfinished_{number:016d}" for number in range(len(sizes))]
+    for number, (name, size) in enumerate(zip(names, sizes, strict=True)):
+        for suffix in (".checkpoint", ".safetensors"):
+            (folder / f"{name}{suffix}").write_bytes(bytes(size))
+            os.utime(folder / f"{name}{suffix}", (number, number))
+    return names
+
+
+def calls_in(folder: Path) -> list[str]:
+    """Return the names of the calls that have files in a folder."""
+    return sorted({path.stem for path in folder.glob("unfinished_*")})
+
+
+def test_the_newest_calls_are_kept(tmp_path):
+    names = leave_calls(tmp_path, [10] * 6)
+    (tmp_path / "other.checkpoint").touch()
+    CheckpointFolder(tmp_path, max_calls=3).checkpoint("new", ".checkpoint")
+    assert calls_in(tmp_path) == names[4:]  # and the new one makes three
+    assert len(list(tmp_path.iterdir())) == 5
+
+
+def test_the_current_call_is_kept_however_old_it_is(tmp_path):
+    names = leave_calls(tmp_path, [10] * 4)
+    checkpoint = CheckpointFolder(tmp_path, max_calls=2, max_bytes=0).checkpoint("0" * 16, ".checkpoint")
+    assert calls_in(tmp_path) == names[:1]
+    assert checkpoint.path.exists()
+
+
+def test_the_size_of_the_other_calls_is_limited(tmp_path):
+    names = leave_calls(tmp_path, [10, 10, 500, 10])
+    CheckpointFolder(tmp_path, max_bytes=100).checkpoint("new", ".checkpoint")
+    assert calls_in(tmp_path) == names[3:]
+
+
+def test_without_limits_all_calls_are_kept(tmp_path):
+    names = leave_calls(tmp_path, [10] * 9)
+    CheckpointFolder(tmp_path).checkpoint("new", ".checkpoint")
+    assert calls_in(tmp_path) == names

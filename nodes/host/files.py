@@ -4,13 +4,20 @@ A name that comes with a workflow is untrusted: its path is resolved, and must l
 """
 
 import hashlib
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 
 import folder_paths
 
+from ...stag4d.resume import CheckpointFolder
+from ...stag4d.temporary import locked
+
 TEMP_FOLDER = "stag4d"  # of this pack, in ComfyUI's temp folder
+MAX_UNFINISHED = 5  # prompts whose checkpoints stay in the temp folder
+MAX_UNFINISHED_BYTES = 2 * 1024**3
 SEARCH_SECONDS = 2.0  # for which the result of a search is reused
 
 _searches: dict[tuple[Path, str], tuple[float, list[Path]]] = {}  # time and result by folder and pattern
@@ -72,11 +79,30 @@ def temp_folder() -> Path:
     return folder
 
 
-def numbered_path(filename_prefix: str, suffix: str) -> Path:
-    """Return a new path in the output folder; the host rejects prefixes that lead out of it."""
+def unfinished_calls() -> CheckpointFolder:
+    """Return the checkpoints of cancelled prompts, the newest few, in ComfyUI's temp folder."""
+    return CheckpointFolder(
+        temp_folder(), ignore_damaged=True, max_calls=MAX_UNFINISHED, max_bytes=MAX_UNFINISHED_BYTES
+    )
+
+
+@contextmanager
+def new_path(filename_prefix: str, suffix: str) -> Iterator[Path]:
+    """Yield a numbered path in the output folder that does not exist and that no other process takes.
+
+    The host rejects prefixes that lead out of the folder. Its counter does not find the earlier files of some
+    prefixes, such as those that end in a slash, so higher numbers are tried.
+    """
     output = folder_paths.get_output_directory()
-    folder, name, counter, _, _ = folder_paths.get_save_image_path(filename_prefix, output)
-    return Path(folder) / f"{name}_{counter:05}_{suffix}"
+    place, name, counter, _, _ = folder_paths.get_save_image_path(filename_prefix, output)
+    folder = Path(place)
+    for number in itertools.count(counter):
+        stem = f"{name}_{number:05}_"
+        path = folder / f"{stem}{suffix}"
+        with suppress(BlockingIOError), locked(folder / f"{stem}*"):
+            if not any(entry.name.casefold().startswith(stem.casefold()) for entry in folder.iterdir()):
+                yield path
+                return
 
 
 def output_name(path: Path) -> str:

@@ -6,18 +6,20 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from .. import __version__
 from ..progress import Interrupted
+from ..startup import EXIT_INTERRUPTED
 from .console import CommandParser, UsageError, join_negative_values
 from .exporting import add_export
 from .fitting import add_fitting
-from .options import EXIT_INTERRUPTED
 from .scenes import add_scenes
 from .views import add_views
 from .whole import add_whole
 
 _USER_ERRORS = (ValueError, OSError, RuntimeError, MemoryError)  # others are bugs: they keep their traceback
+_BUGS = (NotImplementedError, RecursionError)  # though RuntimeErrors
 _EXIT_BAD_INPUT = 2
 
 
@@ -37,10 +39,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         return _refuse(str(error))
     try:
-        return options.run(options)
+        status: int = options.run(options)
+        return status
+    except _BUGS:
+        raise
     except _USER_ERRORS as error:
         return _refuse(f"stag4d {options.command}: {str(error) or 'out of memory'}")
-    except (Interrupted, KeyboardInterrupt):
+    except Interrupted:  # which the monitor has reported
+        return EXIT_INTERRUPTED
+    except KeyboardInterrupt:
+        _write_line("stag4d: interrupted")
         return EXIT_INTERRUPTED
 
 
@@ -61,5 +69,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _refuse(message: str) -> int:
     """Write an error message as one line to stderr; returns the exit status."""
-    sys.stderr.write(" ".join(message.split()) + "\n")
+    _write_line(" ".join(message.split()))
     return _EXIT_BAD_INPUT
+
+
+def _write_line(line: str) -> None:
+    """Write a line to stderr, if somebody reads it."""
+    with suppress(OSError):
+        sys.stderr.write(f"{line}\n")

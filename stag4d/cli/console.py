@@ -1,18 +1,21 @@
-"""The terminal: one-line errors, option values that start with a minus, progress bars, Ctrl-C."""
+"""The terminal: one-line errors, option values that start with a minus, progress bars, Ctrl-C and SIGTERM."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn
 
 from tqdm import tqdm
 
 from ..progress import Interrupted, Preview
+from ..startup import SIGNALS
 
 _UNITS = {"denoise": "frame step", "guidance": "network pass", "optimize": "step"}  # of other stages: frame
 _NEGATIVE_VALUE = re.compile(r"-\.?[0-9]")
@@ -45,30 +48,40 @@ def join_negative_values(words: Sequence[str]) -> list[str]:
 class ConsoleMonitor:
     """A ``progress.Monitor`` that shows one progress bar per stage on stderr and interrupts at Ctrl-C.
 
-    Within its ``with`` block the first Ctrl-C makes the next call raise ``Interrupted``, so that the work
-    ends in a consistent state; the second one raises KeyboardInterrupt at once.
+    Within its ``with`` block the first Ctrl-C makes the next calls raise ``Interrupted``, so that the work
+    ends in a consistent state; the second one raises KeyboardInterrupt at once. SIGTERM, which docker and
+    Slurm send before they kill a process, is the same as Ctrl-C.
     """
 
     def __init__(self) -> None:
         self._bar: Any = None
         self._stage = ""
         self._is_interrupted = False
-        self._previous_handler: Any = None
+        self._previous_handlers: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> ConsoleMonitor:
-        """Install the handler of Ctrl-C."""
-        self._previous_handler = signal.signal(signal.SIGINT, self._interrupt)
+        """Install the handler of the signals."""
+        self._previous_handlers = {number: signal.signal(number, self._interrupt) for number in SIGNALS}
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Restore the previous handler of Ctrl-C and close the bar."""
-        signal.signal(signal.SIGINT, self._previous_handler)
-        self._close_bar()
+        """Restore the previous handlers and close the bar."""
+        for number, handler in self._previous_handlers.items():
+            signal.signal(number, handler)
+        with suppress(OSError):
+            self._close_bar()
 
     def __call__(
         self, stage: str, done: int, total: int, *, note: str = "", preview: Preview | None = None
     ) -> None:
         """Show progress; raises ``Interrupted`` after Ctrl-C. See ``progress.Monitor``."""
+        with suppress(OSError):  # the work goes on when nobody reads stderr any more
+            self._show(stage, done, total, note)
+        if self._is_interrupted:
+            raise Interrupted
+
+    def _show(self, stage: str, done: int, total: int, note: str) -> None:
+        """Update the bar of a stage."""
         if self._bar is None or stage != self._stage:
             self._close_bar()
             self._stage = stage
@@ -86,8 +99,6 @@ class ConsoleMonitor:
         self._bar.update(done - self._bar.n)
         if done == total:
             self._close_bar()
-        if self._is_interrupted:
-            raise Interrupted
 
     def _close_bar(self) -> None:
         """Close the bar, if there is one; it then shows the latest progress."""
@@ -96,8 +107,18 @@ class ConsoleMonitor:
             self._bar = None
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        """Handle the signal of Ctrl-C."""
+        """Handle a signal: set a flag, because an exception could be raised within any library."""
         if self._is_interrupted:
             raise KeyboardInterrupt
         self._is_interrupted = True
-        sys.stderr.write("\ninterrupting after the current step; press Ctrl-C again to stop at once\n")
+        _write_from_handler("\ninterrupting after the current step; press Ctrl-C again to stop at once\n")
+
+
+def _write_from_handler(text: str) -> None:
+    """Write to stderr from a signal handler: not to its buffer, which may be in use."""
+    try:
+        os.write(sys.stderr.fileno(), text.encode())
+    except ValueError:  # a stream without a descriptor
+        sys.stderr.write(text)
+    except OSError:
+        pass  # nobody reads it any more

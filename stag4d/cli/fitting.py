@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,14 @@ from typing import Any
 from .. import pipeline
 from ..data import read_views
 from ..optimization import OptimizationConfig
+from ..progress import Interrupted
 from ..resume import Checkpoint
+from ..scene import GaussianModel4D
+from ..startup import EXIT_INTERRUPTED
 from .console import ConsoleMonitor
 from .fit_options import add_fit_options, add_guidance_options, guided_config
 from .networks import load_guidance
-from .options import EXIT_INTERRUPTED, add_command, device, frame_rate, output_folder, print_result, rounded
+from .options import add_command, device, frame_rate, output_folder, print_result, rounded
 
 _logger = logging.getLogger(__name__)
 
@@ -64,8 +68,7 @@ def _fit(options: argparse.Namespace) -> int:
             )
         else:
             model, report = pipeline.fit(views, config, monitor=monitor, **fit_options)
-    pipeline.write_fit(out, model, report)
-    is_done = finish_checkpoint(checkpoint, report, config)
+        is_done = write_outputs(out, model, report, monitor)
     print_result(
         {
             "scene": str(out / "scene.safetensors"),
@@ -87,14 +90,17 @@ def announce_checkpoint(checkpoint: Path, resume: bool) -> None:
         _logger.warning("%s: no such checkpoint; the fit starts from the beginning.", checkpoint)
 
 
-def finish_checkpoint(checkpoint: Path, report: pipeline.Report, config: OptimizationConfig) -> bool:
-    """Remove the checkpoint of a finished fit; returns whether the fit is finished."""
-    is_done = report.steps == config.steps
-    if is_done:
-        checkpoint.unlink(missing_ok=True)
-    else:
-        _logger.info("--resume continues the fit.")
-    return is_done
+def write_outputs(
+    out: Path, model: GaussianModel4D, report: pipeline.Report, monitor: ConsoleMonitor
+) -> bool:
+    """Write the files of a fit and remove its checkpoint; returns False if it was interrupted before that."""
+    with suppress(Interrupted):
+        pipeline.write_fit(out, model, report, monitor=monitor)
+        if report.is_finished:
+            (out / pipeline.CHECKPOINT).unlink(missing_ok=True)
+            return True
+    _logger.info("--resume continues the fit.")
+    return False
 
 
 def _denoiser_maker(options: argparse.Namespace, config: OptimizationConfig) -> pipeline.DenoiserMaker | None:

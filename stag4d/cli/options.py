@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ import torch
 
 from ..data import read_video
 from ..matting import prepare_frames
+from ..temporary import temporary_file
 from ..types import InputVideo
 
-EXIT_INTERRUPTED = 130
 _MAX_FPS = 1000.0
 
 
@@ -118,9 +117,8 @@ def output_folder(text: str | Path) -> Path:
         raise ValueError(f"{folder}: an output path must not contain '..'; name it without.")
     try:
         existing = next(place for place in (folder, *folder.parents) if place.exists())
-        with tempfile.NamedTemporaryFile(dir=existing, prefix=".stag4d") as probe:
-            probe.write(os.urandom(4096))
-            probe.flush()
+        with temporary_file(existing) as probe:
+            probe.write_bytes(os.urandom(4096))
     except OSError as error:
         raise OSError(
             f"{folder}: cannot write there ({error.strerror}); choose a writable folder with free space."
@@ -146,5 +144,15 @@ def rounded(value: Any) -> Any:
 
 
 def print_result(result: dict[str, Any]) -> None:
-    """Print a command's result as JSON on stdout."""
-    sys.stdout.write(json.dumps(result) + "\n")
+    """Print a command's result as JSON on stdout, if somebody reads it.
+
+    Raises:
+        OSError: if stdout is a file that cannot be written.
+    """
+    try:
+        sys.stdout.write(json.dumps(result) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        pass
+    except OSError as error:
+        raise OSError(f"stdout: cannot be written ({error.strerror}); free some space.") from error

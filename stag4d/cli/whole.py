@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from .. import pipeline
-from ..optimization import OptimizationConfig
+from ..startup import EXIT_INTERRUPTED
 from .console import ConsoleMonitor
 from .fit_options import add_fit_options, add_guidance_options, fit_config, guided_config
-from .fitting import announce_checkpoint, finish_checkpoint
+from .fitting import announce_checkpoint, write_outputs
 from .networks import load_guidance, load_multiview
 from .options import (
-    EXIT_INTERRUPTED,
     add_command,
     add_video_options,
     output_folder,
@@ -82,9 +81,8 @@ def _run(options: argparse.Namespace) -> int:
         scene, report = run(
             out, video, model, sampling, config, guidance=guidance, resume=options.resume, monitor=monitor
         )
-    pipeline.write_fit(out, scene, report)
-    finish_checkpoint(out / pipeline.CHECKPOINT, report, config)
-    return _finish(out, report, config)
+        is_done = write_outputs(out, scene, report, monitor)
+    return _finish(out, report, is_done)
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -94,11 +92,12 @@ def _demo(options: argparse.Namespace) -> int:
     multiview, guidance = load_multiview(BUNDLED_MULTIVIEW), load_guidance(BUNDLED_GUIDANCE)
     with ConsoleMonitor() as monitor:
         report = pipeline.demo(out, multiview, guidance, config, monitor=monitor)
-    return _finish(out, report, config)
+    return _finish(out, report, report.is_finished)
 
 
-def _finish(out: Path, report: pipeline.Report, config: OptimizationConfig) -> int:
+def _finish(out: Path, report: pipeline.Report, is_done: bool) -> int:
     """Log where the result is; returns the exit status."""
-    _logger.info("open %s, or look at %s", out / "scene.html", out / "turntable.mp4")
+    if is_done:
+        _logger.info("open %s, or look at %s", out / "scene.html", out / "turntable.mp4")
     print_result({"scene": str(out / "scene.safetensors"), **rounded(report.metrics)})
-    return 0 if report.steps == config.steps else EXIT_INTERRUPTED
+    return 0 if is_done else EXIT_INTERRUPTED

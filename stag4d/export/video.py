@@ -22,12 +22,22 @@ _logger = logging.getLogger(__name__)
 
 _H264 = "libx264"
 _FALLBACK = "mpeg4"
-_OPTIONS = {_H264: {"crf": "17", "preset": "medium"}, _FALLBACK: {"qscale": "2"}}  # visually lossless
+_OPTIONS = {  # visually lossless
+    # With several threads, x264's macroblock tree depends on their timing, other choices on their number.
+    _H264: {"crf": "17", "preset": "medium", "threads": "1", "x264-params": "mbtree=0"},
+    _FALLBACK: {"qscale": "2", "threads": "1"},
+}
+_FILE_OPTIONS = {
+    "movflags": "+faststart",
+    "fflags": "+bitexact",
+}  # index first; no version of FFmpeg, no time
 _BT709 = 1  # FFmpeg's number of BT.709 as color matrix, primaries and transfer function
 
 
 def write_mp4(path: str | Path, frames: Iterable[Tensor | np.ndarray], fps: float) -> None:
     """Write a video that browsers play (yuv420p, BT.709, index before the frames).
+
+    The same frames give the same bytes, on any number of cores.
 
     Args:
         path: The file; its folder is made when it does not exist.
@@ -83,7 +93,7 @@ def _choose_codec() -> str:
 
 def _encode(path: Path, codec: str, images: Iterable[np.ndarray], shape: tuple[int, ...], fps: float) -> None:
     """Encode uint8 images of even size into a file."""
-    with av.open(str(path.absolute()), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+    with av.open(str(path.absolute()), "w", format="mp4", options=_FILE_OPTIONS) as container:
         stream: Any = container.add_stream(codec, rate=Fraction(fps).limit_denominator(10_000))
         stream.height, stream.width = shape[:2]
         stream.pix_fmt = "yuv420p"

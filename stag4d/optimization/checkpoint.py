@@ -38,6 +38,7 @@ def save_state(checkpoint: Checkpoint, trainer: Trainer) -> None:
         "version": CHECKPOINT_VERSION,
         "step": trainer.step,
         "seconds": trainer.seconds,
+        "losses": trainer.losses,
         "key": trainer.key,
     }
     checkpoint.save(tensors, {_HEADER_KEY: json.dumps(header)})
@@ -65,12 +66,12 @@ def load_state(checkpoint: Checkpoint, trainer: Trainer) -> bool:
     if header.get("key") != trainer.key:
         raise checkpoint.error("it belongs to other views or settings", "resume with the same ones")
     try:
-        step, seconds = _progress(header, trainer.config.steps)
+        step, seconds, losses = _progress(header, trainer.config.steps)
         state = _checked_state(tensors, trainer)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise checkpoint.error(f"a part is missing or has the wrong form ({error})") from error
     _restore(trainer, state)
-    trainer.step, trainer.seconds = step, seconds
+    trainer.step, trainer.seconds, trainer.losses = step, seconds, losses
     return True
 
 
@@ -98,14 +99,15 @@ def _checked_header(checkpoint: Checkpoint, metadata: dict[str, str]) -> dict[st
     return header
 
 
-def _progress(header: dict[str, Any], num_steps: int) -> tuple[int, float]:
-    """Return the steps done and the seconds that they took; raises KeyError or ValueError."""
+def _progress(header: dict[str, Any], num_steps: int) -> tuple[int, float, dict[str, float]]:
+    """Return the steps done, their seconds and the losses of the last; raises KeyError or ValueError."""
     step, seconds = whole_number(header["step"], "step"), finite_number(header["seconds"], "seconds")
     if step > num_steps:
         raise ValueError(f"step {step} of {num_steps}")
     if seconds < 0:
         raise ValueError(f"{seconds:g} seconds")
-    return step, seconds
+    losses = header.get("losses", {})  # missing in checkpoints of version 0.1
+    return step, seconds, {name: finite_number(losses[name], f"loss {name}") for name in losses}
 
 
 def _checked_state(tensors: dict[str, Tensor], trainer: Trainer) -> _State:

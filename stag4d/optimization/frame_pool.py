@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 import torch
+
+_TRIAL_STEPS = 3  # of each choice in a comparison
+_FIRST_INTERVAL, _INTERVAL_FACTOR = 25, 4  # steps to the next comparison; growth while the result is the same
+_ABORT, _SLOWDOWN = 2.0, 3.0  # factors of time: end of a trial that is lost; reason for a new comparison
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -28,15 +33,66 @@ def frame_pool(device: torch.device) -> Iterator[FrameMap]:
     The operations of a step are so small that threads inside them mostly wait for each other. The limit holds
     for everything in the block, the guidance model too: with one thread per operation a seed gives the same
     bytes on any number of cores. The caller's number of threads is back in place when the block ends. On
-    other devices the map is a plain loop.
+    other devices the map is a plain loop, and also where that is faster, see ``parallel_choices``.
     """
     if device.type != "cpu":
         yield lambda function, items: [function(item) for item in items]
         return
     allowed = torch.get_num_threads()
     torch.set_num_threads(1)  # threads made from here on start with one, too
+    choices = parallel_choices()
+    is_parallel = next(choices)
+
+    def map_frames(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        nonlocal is_parallel
+        items = list(items)
+        if min(allowed, len(items)) < 2:
+            return [function(item) for item in items]
+        began = time.perf_counter()
+        results = list(pool.map(function, items)) if is_parallel else [function(item) for item in items]
+        is_parallel = choices.send(time.perf_counter() - began)
+        return results
+
     try:
         with ThreadPoolExecutor(allowed, thread_name_prefix="stag4d-frame") as pool:
-            yield lambda function, items: list(pool.map(function, items))
+            yield map_frames
     finally:
         torch.set_num_threads(allowed)
+
+
+def parallel_choices() -> Generator[bool, float, None]:
+    """Yield for each step whether its frames run in parallel; receives the seconds that the step took.
+
+    Threads that pass the interpreter's lock to each other wait for the operating system each time, so on a
+    machine that runs other processes one thread can be many times faster. Both are timed, and the faster one
+    is used until the next comparison: after some steps, or when steps take much longer than they did.
+    Results do not depend on the choice.
+    """
+    yield False  # the first step compiles kernels
+    chosen, interval = False, _FIRST_INTERVAL
+    while True:
+        seconds = yield from _trial(chosen, float("inf"))
+        is_faster = (yield from _trial(not chosen, _ABORT * seconds)) < seconds
+        interval = _FIRST_INTERVAL if is_faster else interval * _INTERVAL_FACTOR
+        chosen = chosen != is_faster
+        yield from _use(chosen, interval)
+
+
+def _trial(choice: bool, limit: float) -> Generator[bool, float, float]:
+    """Yield a choice for some steps, or one that takes longer than the limit; returns the shortest time."""
+    shortest = float("inf")
+    for _ in range(_TRIAL_STEPS):
+        shortest = min(shortest, (yield choice))
+        if shortest > limit:
+            break
+    return shortest
+
+
+def _use(choice: bool, num_steps: int) -> Generator[bool, float, None]:
+    """Yield a choice for a number of steps, or until steps in succession are much slower than the first."""
+    usual = yield from _trial(choice, float("inf"))
+    num_slow = 0
+    for _ in range(num_steps):
+        num_slow = num_slow + 1 if (yield choice) > _SLOWDOWN * usual else 0
+        if num_slow == _TRIAL_STEPS:
+            return

@@ -141,6 +141,10 @@ class Trainer:
         values = {name: value.item() for name, value in self._losses.items()}
         return {**values, "total": sum(values.values())} if values else {}
 
+    @losses.setter
+    def losses(self, values: Mapping[str, float]) -> None:
+        self._losses = {name: torch.tensor(value) for name, value in values.items() if name != "total"}
+
     def run(self, monitor: Monitor = silent) -> GaussianModel4D:
         """Optimize until the last step.
 

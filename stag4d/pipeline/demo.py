@@ -47,7 +47,7 @@ def demo(
         monitor: Called by all stages.
 
     Returns:
-        The report, with metrics at four views that the fit never saw.
+        The report, with metrics at four views that the fit never saw; of an interrupted fit without them.
     """
     from .whole import run
 
@@ -64,6 +64,10 @@ def demo(
         monitor=monitor,
     )
     report.seconds = {"sample": round(sample_seconds, 3), **report.seconds}
+    (folder / CHECKPOINT).unlink(missing_ok=True)  # the demo does not resume
+    if not report.is_finished:
+        write_fit(folder, model, report)
+        return report
     frames = list(range(num_frames))
     with report.stage("evaluate"):
         truth_images, truth_alphas = toy_truth(toy, TEST_POSES, num_frames, size)  # [V, F, S, S, 3]
@@ -76,6 +80,5 @@ def demo(
     write_render_folder(
         folder / "truth", truth_images, truth_alphas, TEST_POSES, frames, model.info.fps, num_frames
     )
-    write_fit(folder, model, report, size * 2)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    write_fit(folder, model, report, size * 2, monitor)
     return report

@@ -59,6 +59,11 @@ class Report:
     backend: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether all configured steps are done."""
+        return self.steps == self.settings["steps"]
+
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Add the block's wall time to a stage."""
@@ -91,9 +96,9 @@ def fit(
         views: Input frames and posed views.
         config: Hyper-parameters.
         start: Gaussians to start from instead of the configured initialization.
-        checkpoint: Keeps the state, every half minute and when interrupted. The caller removes a single file
-            after saving the scene. In a folder, an interrupted fit also leaves its scene beside the
-            checkpoint, and a finished one removes both.
+        checkpoint: Keeps the state, every half minute, when interrupted and at the end. The caller removes a
+            single file after saving the scene. In a folder, an interrupted fit also leaves its scene beside
+            the checkpoint, and a finished one removes both.
         make_denoiser: Prepares the guidance model for score distillation.
         device: Device of the optimization.
         backend: Rasterizer.
@@ -140,32 +145,51 @@ def fit(
     model = trainer.model()
     report.seconds["optimize"] = round(trainer.seconds, 3)  # with those before a resume
     report.losses, report.steps, report.num_gaussians = trainer.losses, trainer.step, len(model.gaussians)
-    if checkpoint is not None and trainer.step < config.steps:
+    if checkpoint is not None and folder is not None and report.is_finished:
+        checkpoint.remove()
+        checkpoint.path.with_suffix(".safetensors").unlink(missing_ok=True)
+    elif checkpoint is not None:
         save_state(checkpoint, trainer)
         if folder is not None:
             save_scene(checkpoint.path.with_suffix(".safetensors"), model)
-        _logger.info("interrupted at step %d of %d.", trainer.step, config.steps)
-    elif checkpoint is not None and folder is not None:
-        checkpoint.remove()
-        checkpoint.path.with_suffix(".safetensors").unlink(missing_ok=True)
+    if not report.is_finished:
+        _logger.info("interrupted at step %d of %d; no page or video is written.", trainer.step, config.steps)
     return model, report
 
 
-def write_fit(folder: Path, model: GaussianModel4D, report: Report, size: int | None = None) -> None:
+def write_fit(
+    folder: Path,
+    model: GaussianModel4D,
+    report: Report,
+    size: int | None = None,
+    monitor: Monitor = silent,
+) -> None:
     """Write ``scene.safetensors``, ``scene.html``, ``turntable.mp4`` and ``report.json`` into a folder.
+
+    The page and the video, which take time, are not written for a fit that was interrupted.
 
     Args:
         folder: Output folder.
         model: The scene.
         report: The fit's report.
         size: Turntable size, pixels; None is that of the fit, at least 64.
+        monitor: Called after each frame of the turntable.
+
+    Raises:
+        Interrupted: if the user cancels; only the turntable is missing then.
+        RuntimeError: if a file cannot be written.
     """
     if size is None:
         size = max(int(model.info.settings["size"]), _MIN_TURNTABLE_SIZE)
-    with report.stage("write"):
-        save_scene(folder / "scene.safetensors", model)
-        write_turntable(folder / "turntable.mp4", model, size)
-        write_html(folder / "scene.html", encode_s4d(model), "STAG4D scene")
+    try:
+        with report.stage("write"):
+            save_scene(folder / "scene.safetensors", model)
+            if report.is_finished:
+                write_html(folder / "scene.html", encode_s4d(model), "STAG4D scene")
+                write_turntable(folder / "turntable.mp4", model, size, monitor=monitor)
+    except Interrupted:
+        report.write(folder / "report.json")
+        raise
     report.write(folder / "report.json")
 
 
@@ -185,7 +209,7 @@ def fit_without_view(
 
     Returns:
         The scene and the report, whose metrics have ``psnr`` of the held-out view on white, ``nearest_psnr``
-        of the baseline and their difference ``gain_db``.
+        of the baseline and their difference ``gain_db``; none if the fit was interrupted.
 
     Raises:
         ValueError: if there is no such view, or its images are too small to measure; the rest see ``fit``.
@@ -194,6 +218,8 @@ def fit_without_view(
     size = min(images.shape[1], config.size)
     check_measurable(size, size)
     model, report = fit(remaining, config, **options)
+    if not report.is_finished:
+        return model, report
     given = TrainingViews.from_views(views, size)
     truth = given.on_white(1 + index)
     rendered, alphas = render_views(model, [pose], list(range(views.num_frames)), given.size)

@@ -15,6 +15,7 @@ from typing import TypeAlias
 import torch
 
 from .inputs import RasterInputs, Rasterization
+from .numba.threads import check_num_threads
 
 BACKENDS = ("auto", "gsplat", "numba", "torch")
 _MODULES = {"gsplat": ".gsplat_backend", "numba": ".numba.backend", "torch": ".torch.backend"}
@@ -114,5 +115,7 @@ def _unavailable_reason(backend: str) -> str | None:
 @functools.cache
 def _load(backend: str) -> Backend:
     """Import a backend's module and return its ``rasterize``."""
+    if backend == "numba":
+        check_num_threads()
     function: Backend = importlib.import_module(_MODULES[backend], __package__).rasterize
     return function

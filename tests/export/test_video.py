@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
@@ -90,3 +91,30 @@ def test_unwritable_path_is_named(tmp_path):
     (tmp_path / "file").write_text("a file, not a folder")
     with pytest.raises(RuntimeError, match=r"a\.mp4: cannot be written"):
         write_mp4(tmp_path / "file" / "a.mp4", constant_frames(8, 8), 8)
+
+
+def moving_frames() -> list[np.ndarray]:
+    """Return a textured disk that moves on white: content for which encoders have choices."""
+    texture = np.random.default_rng(0).integers(0, 255, (16, 16, 3), dtype=np.uint8)
+    texture = texture.repeat(8, axis=0).repeat(8, axis=1)  # [128, 128, 3]
+    ys, xs = np.mgrid[:128, :128]
+    frames = []
+    for index in range(40):
+        is_inside = (xs - 64 - 30 * np.sin(index / 6)) ** 2 + (ys - 64) ** 2 < 40**2
+        moved = np.roll(texture, 3 * index, axis=1)
+        frames.append(np.where(is_inside[..., None], moved, np.uint8(255)))
+    return frames
+
+
+@pytest.mark.parametrize("encoder", ["libx264", "mpeg4"])
+def test_the_bytes_do_not_depend_on_threads_or_time(tmp_path, monkeypatch, encoder):
+    monkeypatch.setattr(video, "_H264", encoder)
+    frames = moving_frames()
+    names = [f"{number}.mp4" for number in range(4)]
+    with ThreadPoolExecutor(len(names)) as pool:  # they disturb one another
+        list(pool.map(lambda name: write_mp4(tmp_path / name, frames, 8), names))
+    contents = {(tmp_path / name).read_bytes() for name in names}
+    assert len(contents) == 1
+    (content,) = contents
+    assert b"Lavf" not in content  # FFmpeg's version
+    assert b"threads=1 " in content or encoder == "mpeg4"  # x264 records its settings

@@ -47,6 +47,15 @@ def test_no_file_is_overwritten(written):
     assert len({written("ply sequence")[1] for _ in range(3)}) == 3
 
 
+@pytest.mark.parametrize("prefix", ["clips/", "clips/.", ""])
+@pytest.mark.parametrize("settings", [{"format": "ply", "moment": 0.0}, {"format": "ply sequence"}])
+def test_no_prefix_overwrites_a_file(export, host_folders, sliding_scene, prefix, settings):
+    names = [export.STAG4DExport.execute(sliding_scene, prefix, settings).args[1] for _ in range(3)]
+    assert len(set(names)) == 3
+    for name in names:
+        assert (host_folders / "output" / name.removesuffix(" [output]")).exists()
+
+
 def test_sequence_is_a_folder_with_one_file_per_frame(written, read_ply):
     file, folder = written("ply sequence")
     paths = sorted(folder.iterdir())

@@ -41,3 +41,19 @@ def test_both_loader_nodes_reuse_results(pack_module, files, host_folders, monke
     assert options() == [[], []]
     monkeypatch.setattr(files, "monotonic", lambda: 102.0)
     assert options() == [["toy"], ["cat.safetensors"]]
+
+
+def test_two_calls_at_once_get_different_paths(files, host_folders):
+    with files.new_path("a/b", ".ply") as first, files.new_path("a/b", ".spz") as second:
+        assert [path.name for path in (first, second)] == ["b_00001_.ply", "b_00002_.spz"]
+        second.touch()
+    with files.new_path("a/b", ".ply") as third:
+        assert third.name == "b_00003_.ply"
+    assert [path.name for path in (host_folders / "output" / "a").iterdir()] == ["b_00002_.spz"]
+
+
+def test_checkpoints_of_cancelled_prompts_are_limited(files, host_folders):
+    for number in range(9):
+        (files.temp_folder() / f"unfinished_{number}.checkpoint").touch()
+    files.unfinished_calls().checkpoint("new", ".checkpoint")
+    assert len(list(files.temp_folder().iterdir())) == files.MAX_UNFINISHED - 1

@@ -1,5 +1,7 @@
 """STAG4DLoad and STAG4DSave: listed files, loaded scenes, and errors."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -82,3 +84,19 @@ def test_saved_scenes_are_not_overwritten_and_can_be_loaded(saved, scene_files, 
     assert {first, second} <= set(scene_files.scene_names())
     (opened,) = scene_files.STAG4DLoad.execute(second).args
     assert torch.equal(opened.gaussians.means, model.gaussians.means)
+
+
+@pytest.mark.parametrize("prefix", ["films/", "films//", "films/.", "films/../ball", "", "films/Ball", "%"])
+def test_no_prefix_overwrites_a_scene(saved, scene_files, sliding_scene, pack_module, prefix):
+    scene = pack_module("stag4d.scene")
+    names = []
+    for time_scale in range(1, 5):
+        info = replace(sliding_scene.info, fps=float(time_scale))
+        model = scene.GaussianModel4D(sliding_scene.gaussians, None, info)
+        names += scene_files.STAG4DSave.execute(model, prefix).args
+    assert len(set(names)) == 4
+    for number, name in enumerate(names, start=1):
+        assert f"_{number:05}_.safetensors" in name
+        path = saved / "output" / name.removesuffix(" [output]")
+        assert scene.load_scene(path).info.fps == number
+    assert not list((saved / "output").rglob(".stag4d*"))

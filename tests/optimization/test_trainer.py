@@ -459,3 +459,19 @@ def test_guidance_is_given_renders_of_the_steps_frames_from_random_poses(view_se
     assert 15 < elevations.abs().max() <= 20
     assert (azimuths.histc(4, -180, 180) > 3).all()
     assert {(pose.radius, pose.fovy_deg) for pose in poses} == {(2.0, 49.1)}
+
+
+@pytest.mark.parametrize("is_parallel", [False, True])
+def test_the_scene_does_not_depend_on_the_threads_of_the_frames(clip, make_config, monkeypatch, is_parallel):
+    def choices():
+        while True:
+            yield is_parallel
+
+    expected = Trainer(clip, make_config(steps=12)).run()  # with one thread
+    monkeypatch.setattr("stag4d.optimization.frame_pool.parallel_choices", choices)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert are_equal(Trainer(clip, make_config(steps=12)).run(), expected)
+    finally:
+        torch.set_num_threads(before)

@@ -324,3 +324,32 @@ def test_cache_is_shared_by_processes_and_separate_for_each_package_name(tmp_pat
 
     assert run("first") == "first compiled\n"
     assert run("second", "first") == "second compiled\nfirst loaded\n"
+
+
+@pytest.mark.parametrize("text", ["0", "-2", "many", "", "1.5"])
+def test_an_invalid_number_of_numba_threads_is_named(monkeypatch, text):
+    monkeypatch.setenv("NUMBA_NUM_THREADS", text)
+    expected = rf"NUMBA_NUM_THREADS: '{text}' in the environment; expected a number of threads above 0"
+    with pytest.raises(ValueError, match=expected):
+        threads_module.check_num_threads()
+
+
+@pytest.mark.parametrize("text", ["1", " 64 ", None])
+def test_a_valid_number_of_numba_threads_is_accepted(monkeypatch, text):
+    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
+    if text is not None:
+        monkeypatch.setenv("NUMBA_NUM_THREADS", text)
+    threads_module.check_num_threads()
+
+
+def test_numba_is_not_imported_with_an_invalid_number_of_threads():
+    code = "from stag4d.rendering import select_backend; select_backend('cpu')"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=PACKAGE.parents[2],
+        env={**os.environ, "NUMBA_NUM_THREADS": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.stderr.splitlines()[-1].startswith("ValueError: NUMBA_NUM_THREADS: '0'")

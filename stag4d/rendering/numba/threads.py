@@ -20,6 +20,15 @@ import torch
 CHUNKS_PER_THREAD = 4  # so that threads with fast chunks take more while another works on a slow one
 
 
+def check_num_threads() -> None:
+    """Raise ValueError if NUMBA_NUM_THREADS is no positive number: Numba's own error does not name it."""
+    text = os.environ.get("NUMBA_NUM_THREADS")
+    if text is not None and not (text.strip().isdecimal() and int(text) > 0):
+        raise ValueError(
+            f"NUMBA_NUM_THREADS: {text!r} in the environment; expected a number of threads above 0, or none."
+        )
+
+
 @cache
 def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max(1, (os.cpu_count() or 1) - 1), thread_name_prefix="stag4d-rasterizer")

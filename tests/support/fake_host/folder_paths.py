@@ -1,5 +1,7 @@
 """ComfyUI's folders; tests set ``base``."""
 
+import os
+import re
 from pathlib import Path
 
 base = Path("host-folders")
@@ -23,14 +25,22 @@ def get_folder_paths(folder_name: str) -> list[str]:
 
 
 def get_save_image_path(filename_prefix: str, output_dir: str) -> tuple[str, str, int, str, str]:
-    """Return folder, name, next free number, subfolder and prefix; raises Exception outside the output."""
-    target = (Path(output_dir) / filename_prefix).resolve()
-    if not target.is_relative_to(Path(output_dir).resolve()):
+    """Return folder, name, next number, subfolder and prefix; raises Exception outside the output.
+
+    As in the host, earlier files are found by the last part of the prefix as it was given, and files are
+    named by that of the normalized one.
+    """
+    given, normalized = os.path.basename(filename_prefix), os.path.normpath(filename_prefix)  # noqa: PTH119
+    folder = (Path(output_dir) / os.path.dirname(normalized)).resolve()  # noqa: PTH120
+    if not folder.is_relative_to(Path(output_dir).resolve()):
         raise Exception("ERROR: Saving image outside the output folder is not allowed.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    counter = len(list(target.parent.glob(f"{target.name}_*"))) + 1
-    subfolder = str(target.parent.relative_to(Path(output_dir).resolve()))
-    return str(target.parent), target.name, counter, subfolder, filename_prefix
+    folder.mkdir(parents=True, exist_ok=True)
+    name = Path(normalized).name or "."
+    pattern = re.compile(rf"(.{{{len(given)}}})_([0-9]*).*")
+    matches = [match for path in folder.iterdir() if (match := pattern.fullmatch(path.name))]
+    counter = max((int(match[2] or 0) for match in matches if match[1] == name), default=0) + 1
+    subfolder = str(folder.relative_to(Path(output_dir).resolve()))
+    return str(folder), name, counter, subfolder, filename_prefix
 
 
 def annotated_filepath(name: str) -> tuple[str, str | None]:
