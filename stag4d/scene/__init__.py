@@ -2,16 +2,18 @@
 
 from .deformation import Deformation, FieldConfig
 from .files import load_scene, save_scene
-from .gaussians import SH_C0, Gaussians, logit
+from .frames import GaussianFrames, pad_frames, stack_frames
+from .gaussians import SH_C0, Gaussians, PosedGaussians, logit
 from .hexplane import HexPlane
 from .initialization import gaussians_from_points, random_ball, visual_hull
-from .model import GaussianModel4D, PosedGaussians, SceneInfo
+from .model import GaussianModel4D, SceneInfo
 from .official import read_official_deformation
 
 __all__ = [
     "SH_C0",
     "Deformation",
     "FieldConfig",
+    "GaussianFrames",
     "GaussianModel4D",
     "Gaussians",
     "HexPlane",
@@ -20,8 +22,10 @@ __all__ = [
     "gaussians_from_points",
     "load_scene",
     "logit",
+    "pad_frames",
     "random_ball",
     "read_official_deformation",
     "save_scene",
+    "stack_frames",
     "visual_hull",
 ]
