@@ -280,6 +280,11 @@ def test_ply_of_another_layout_is_refused(imported, table):
         imported(table=empty([*COLUMNS, "f_rest_0"]))
     with pytest.raises(ValueError, match=r"model\.ply: no column rot_3; expected"):
         imported(table=empty(COLUMNS[:-1]))
+
+
+def test_gaussians_that_are_not_finite_are_dropped(imported, weights, table):
+    valid = np.delete(table, 3)
     table["rot_1"][3] = np.nan
-    with pytest.raises(ValueError, match=r"model\.ply: quats are not all finite"):
-        imported(table=table)
+    model = imported(table=table)
+    assert len(model.gaussians) == COUNT - 1
+    assert_moves_as_officially(model, weights, valid)
