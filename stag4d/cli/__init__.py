@@ -12,6 +12,7 @@ from ..progress import Interrupted
 from .console import CommandParser, UsageError, join_negative_values
 from .exporting import add_export
 from .fitting import add_fitting
+from .importing import add_import
 from .options import EXIT_INTERRUPTED
 from .scenes import add_scenes
 from .views import add_views
@@ -56,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     add_views(commands)
     add_scenes(commands)
     add_export(commands)
+    add_import(commands)
     return parser
 
 

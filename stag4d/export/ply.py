@@ -21,6 +21,7 @@ from ..atomic import write_whole
 from ..geometry.splat_frame import flip_splat_frame
 from ..scene import Gaussians
 from .ply_table import read_vertices
+from .validity import LARGEST, valid_rows
 
 _logger = logging.getLogger(__name__)
 
@@ -32,7 +33,6 @@ _SCALES = ("scale_0", "scale_1", "scale_2")
 _QUATS = ("rot_0", "rot_1", "rot_2", "rot_3")
 _COLUMNS = _MEANS + _NORMALS + _COLORS + _OPACITY + _SCALES + _QUATS
 _READ_COLUMNS = _MEANS + _COLORS + _OPACITY + _SCALES + _QUATS
-_LARGEST = 1e9  # magnitude of a number, and of a standard deviation
 _SMALLEST_LOG_SCALE = -50.0  # in place of minus infinity, scale 0
 _LARGEST_LOGIT = 50.0  # in place of infinity, opacity 1
 
@@ -143,7 +143,7 @@ def drop_invalid(path: str | Path, rows: PlySplats) -> Gaussians:
     if not num_invalid:
         return rows.gaussians
     if num_invalid == count:
-        raise ValueError(f"{path}: no Gaussian has only finite numbers below {_LARGEST:g}; expected splats.")
+        raise ValueError(f"{path}: no Gaussian has only finite numbers below {LARGEST:g}; expected splats.")
     _logger.warning(
         "%s: dropped %d of %d Gaussians, with numbers that are not finite or too large.",
         path,
@@ -168,8 +168,5 @@ def _stored_rows(path: str | Path) -> PlySplats:
         logit_opacities=columns(_OPACITY)[:, 0].nan_to_num(math.nan, _LARGEST_LOGIT, -_LARGEST_LOGIT),
         sh0=columns(_COLORS)[:, None],
     )
-    is_valid = (gaussians.log_scales <= math.log(_LARGEST)).all(dim=1)
-    for values in gaussians.as_dict().values():
-        in_range = values.abs() <= _LARGEST  # False for NaN
-        is_valid &= in_range.reshape(len(values), math.prod(values.shape[1:])).all(dim=1)
+    is_valid = valid_rows(gaussians)
     return PlySplats(gaussians, is_valid, sum(name.startswith("f_rest") for name in table))

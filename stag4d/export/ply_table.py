@@ -17,9 +17,22 @@ _MAX_HEADER_BYTES = 2**16
 _END = re.compile(rb"^end_header[ \t]*(\r\n|\n|\r)", re.MULTILINE)
 _BYTE_ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 _TYPES = {
-    **{"char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4"},
-    **{"int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4"},
-    **{"float": "f4", "double": "f8", "float32": "f4", "float64": "f8"},
+    "char": "i1",
+    "uchar": "u1",
+    "short": "i2",
+    "ushort": "u2",
+    "int": "i4",
+    "uint": "u4",
+    "int8": "i1",
+    "uint8": "u1",
+    "int16": "i2",
+    "uint16": "u2",
+    "int32": "i4",
+    "uint32": "u4",
+    "float": "f4",
+    "double": "f8",
+    "float32": "f4",
+    "float64": "f8",
 }
 
 
@@ -127,7 +140,7 @@ def _read_rows(file: BinaryIO, header: _Header, needed: Sequence[str]) -> dict[s
     numbers = _read_text(file, skipped, vertex.count, [columns.index(name) for name in needed])
     if numbers.shape != (vertex.count, len(needed)):
         raise ValueError(f"{len(numbers)} rows instead of {vertex.count}")
-    return {name: numbers[:0, 0] for name in columns} | dict(zip(needed, numbers.T, strict=True))
+    return dict.fromkeys(columns, numbers[:0, 0]) | dict(zip(needed, numbers.T, strict=True))
 
 
 def _before_vertices(header: _Header) -> Iterator[_Element]:

@@ -11,6 +11,8 @@ from torch import Tensor
 from .gaussians import Gaussians, PosedGaussians
 
 _PADDING = {"log_scales": -10.0, "logit_opacities": -30.0}  # invisible; the other parameters are 0
+_FREE_SAMPLES = 2**21  # Gaussians at all frames that may be padding
+_MAX_PADDING = 16  # times of the Gaussians of all frames, where there are more
 _SNAP = 0.01  # frames: a time that near to a frame is that frame's, whatever the rounding of float32 times
 
 
@@ -104,9 +106,18 @@ def stack_frames(frames: Sequence[Gaussians]) -> GaussianFrames:
 
 
 def pad_frames(frames: Sequence[Gaussians]) -> GaussianFrames:
-    """Return unrelated frames, padded with invisible Gaussians to the largest number of a frame."""
+    """Return unrelated frames, padded with invisible Gaussians to the largest number of a frame.
+
+    Raises:
+        ValueError: if the padding would take far more memory than the Gaussians.
+    """
     counts = tuple(len(frame) for frame in frames)
     size = max(counts)
+    if len(frames) * size > max(_FREE_SAMPLES, _MAX_PADDING * sum(counts)):
+        raise ValueError(
+            f"Gaussian frames: {min(counts)} to {size} Gaussians in {len(frames)} frames; expected numbers "
+            "that differ less."
+        )
     tensors = {}
     for name in Gaussians.names():
         first = getattr(frames[0], name)

@@ -107,8 +107,8 @@ class GaussianModel4D:
         """
         if self.frames is not None and self.frames.counts is not None:
             raise ValueError(
-                "scene: its frames have different Gaussians, so it can be played and exported but not fitted; "
-                "expected a scene from a fit, or frames with the same Gaussians in the same order."
+                "scene: its frames have different Gaussians, so it can be played and exported but not "
+                "fitted; expected a scene from a fit, or frames with the same Gaussians in the same order."
             )
         with torch.no_grad():
             middle = self.at(self.frame_times[[self.info.num_frames // 2]])[0]

@@ -1,0 +1,41 @@
+"""The frames of an ``.s4d`` file as Gaussians, so that it becomes a scene again."""
+
+from __future__ import annotations
+
+import torch
+
+from ...scene import SH_C0, GaussianFrames, Gaussians, logit, pad_frames, stack_frames
+from ..validity import check_expansion, check_valid
+from .reader import S4DFile
+
+_SMALLEST_ALPHA = 1e-6  # in place of 0 and 1, whose logits are infinite
+_FRAME_BYTES = 4 * 14  # of a Gaussian in a frame
+
+
+def s4d_frames(file: S4DFile, num_bytes: int) -> GaussianFrames:
+    """Return the frames of a file; of unrelated frames without the Gaussians of opacity 0.
+
+    Args:
+        file: The content of the file.
+        num_bytes: Its size, bytes, which limits the memory of the frames.
+
+    Raises:
+        ValueError: if its numbers are too large, or the frames take too much memory for such a file.
+    """
+    check_expansion(num_bytes, file.num_frames * file.num_gaussians * _FRAME_BYTES)
+    frames = [_gaussians_at(file, frame) for frame in range(file.num_frames)]
+    return stack_frames(frames) if file.is_related else pad_frames(frames)
+
+
+def _gaussians_at(file: S4DFile, frame: int) -> Gaussians:
+    """Return the Gaussians of a frame."""
+    found = file.at(frame)
+    gaussians = Gaussians(
+        means=found.means,
+        log_scales=torch.from_numpy(file.attributes["log_scales"].at(frame).T).float().contiguous(),
+        quats=found.quats,
+        logit_opacities=logit(found.opacities.double().clamp(_SMALLEST_ALPHA, 1 - _SMALLEST_ALPHA)).float(),
+        sh0=((found.colors - 0.5) / SH_C0)[:, None],
+    )
+    check_valid(gaussians)
+    return gaussians if file.is_related else gaussians.map(lambda values: values[found.opacities > 0])
