@@ -14,7 +14,7 @@ from .spz_reader import read_spz
 from .validity import LARGEST
 
 FRAME_SUFFIXES = (".ply", ".spz")
-_NUMBERED = re.compile(r"(.*?)([0-9]+)(\D*)")  # a file name without its suffix: the last number counts
+_NUMBERED = re.compile(r"(.*?)([0-9]+)")  # a file name without its suffix
 
 _logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def find_frame_files(folder: Path) -> list[Path]:
         if _pattern(path) is None or _pattern(path) != _pattern(found[0]):
             raise ValueError(
                 f"{folder}: {found[0].name} and {path.name} are not frames of one sequence; expected names "
-                "that differ by a number only."
+                "that differ by the number at their end."
             )
         number = int(_NUMBERED.fullmatch(path.stem)[2])  # type: ignore[index]  # it has a pattern
         if number in numbered:
@@ -46,7 +46,6 @@ def find_frame_files(folder: Path) -> list[Path]:
                 f"{folder}: {numbered[number].name} and {path.name} have the same number; remove one of them."
             )
         numbered[number] = path
-    _warn_of_gaps(folder, sorted(numbered))
     return [numbered[number] for number in sorted(numbered)]
 
 
@@ -65,6 +64,7 @@ def read_frames(files: Sequence[Path]) -> GaussianFrames:
         FileNotFoundError: if a file is not there.
         ValueError: if a file is damaged, or there are no Gaussians.
     """
+    _warn_of_gaps(files)
     if files[0].suffix.lower() == ".spz":
         frames = [read_spz(path) for path in files]
     else:
@@ -114,19 +114,20 @@ def _read_ply_frames(files: Sequence[Path]) -> list[Gaussians]:
     return [one.gaussians.map(lambda values: values[is_valid]) for one in rows]
 
 
-def _pattern(path: Path) -> tuple[str, str, str] | None:
-    """Return what precedes and follows the number of a file name, and the suffix; None without a number."""
+def _pattern(path: Path) -> tuple[str, str] | None:
+    """Return what precedes the number at the end of a file's name, and its suffix; None without a number."""
     match = _NUMBERED.fullmatch(path.stem)
-    return (match[1], match[3], path.suffix.lower()) if match else None
+    return (match[1], path.suffix.lower()) if match else None
 
 
-def _warn_of_gaps(folder: Path, numbers: list[int]) -> None:
-    """Log if the numbers of frames do not follow one another at equal steps."""
+def _warn_of_gaps(files: Sequence[Path]) -> None:
+    """Log if the numbers of files do not follow one another at equal steps."""
+    numbers = [int(match[2]) for path in files if (match := _NUMBERED.fullmatch(path.stem))]
     steps = {after - before for before, after in itertools.pairwise(numbers)}
     if len(steps) > 1:
         _logger.warning(
             "%s: frames are missing between %d and %d; the others are played at equal intervals.",
-            folder,
+            files[0].parent,
             numbers[0],
             numbers[-1],
         )

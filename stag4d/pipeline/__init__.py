@@ -2,7 +2,7 @@
 
 from .demo import demo
 from .fitting import CHECKPOINT, DenoiserMaker, Report, fit, fit_without_view, write_fit
-from .importing import OFFICIAL_FILES, import_official, import_scene, is_official
+from .importing import OFFICIAL_FILES, SCENE_SUFFIXES, import_official, import_scene, is_official
 from .models import DTYPES, ModelKind, bundled_models, model_folder
 from .scenes import (
     evaluate,
@@ -16,6 +16,7 @@ __all__ = [
     "CHECKPOINT",
     "DTYPES",
     "OFFICIAL_FILES",
+    "SCENE_SUFFIXES",
     "DenoiserMaker",
     "ModelKind",
     "Report",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from ..export import find_frame_files, read_4dgs, read_frames, read_official_ply, read_s4d, s4d_frames
@@ -11,7 +12,7 @@ from ..scene import GaussianFrames, GaussianModel4D, SceneInfo, load_scene, read
 DEFAULT_FPS = 8.0
 OFFICIAL_FILES = ("model.ply", "deformation.pth")
 OFFICIAL_FRAMES = 30  # ``size`` in the official configuration, which its results do not hold
-SUFFIXES = (".ply", ".spz", ".s4d", ".4dgs", ".safetensors")
+SCENE_SUFFIXES = (".ply", ".spz", ".s4d", ".4dgs", ".safetensors")
 
 _logger = logging.getLogger(__name__)
 
@@ -110,11 +111,11 @@ def _import_file(path: Path, fps: float | None) -> GaussianModel4D:
             info = SceneInfo(num_frames=file.num_frames, fps=fps or file.fps, input_pose=file.input_pose)
             return GaussianModel4D.from_frames(frames, info)
         case ".safetensors":
-            if fps is not None:
-                raise ValueError(f"{path}: a scene file has its own frame rate; expected no other.")
-            return load_scene(path)
+            model = load_scene(path)
+            info = model.info if fps is None else replace(model.info, fps=fps)
+            return GaussianModel4D(model.gaussians, model.deformation, info, model.frames)
         case suffix:
-            expected = f"{', '.join(SUFFIXES)}, or a folder"
+            expected = f"{', '.join(SCENE_SUFFIXES)}, or a folder"
             raise ValueError(f"{path}: unknown suffix {suffix!r}; expected {expected}.")
 
 

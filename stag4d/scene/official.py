@@ -164,7 +164,7 @@ def _read_tensors(path: Path) -> Mapping[str, object]:
 
 
 def _check_archive(path: Path, subject: str) -> None:
-    """Raise ValueError if a file of an archive is compressed, as torch.save never does, or reaches beyond it."""
+    """Raise ValueError if an archive has compressed files, which torch.save never writes, or is truncated."""
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
@@ -177,8 +177,8 @@ def _check_archive(path: Path, subject: str) -> None:
         sum(entry.file_size for entry in entries) > size
     ):
         raise ValueError(
-            f"{subject}: its content is compressed, or declared larger than the file's {size} bytes; expected "
-            "an archive of torch.save."
+            f"{subject}: compressed, or truncated, as its content is larger than {size} bytes; expected an "
+            "archive of torch.save."
         )
 
 
