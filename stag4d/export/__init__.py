@@ -17,7 +17,7 @@ from .images import (
     write_render_poses,
 )
 from .ply import encode_ply, read_official_ply, read_ply, write_ply
-from .s4d import Precision, S4DFile, S4DFrame, encode_s4d, read_s4d, s4d_frames, write_s4d
+from .s4d import Precision, S4DFile, S4DFrame, S4DScene, encode_s4d, read_s4d, read_s4d_scene, write_s4d
 from .sequence import write_splat_sequence
 from .splat import encode_splat
 from .spz import SpzVersion, write_spz
@@ -31,6 +31,7 @@ __all__ = [
     "Precision",
     "S4DFile",
     "S4DFrame",
+    "S4DScene",
     "Sequence4DGS",
     "SpzVersion",
     "encode_glb",
@@ -43,10 +44,10 @@ __all__ = [
     "read_official_ply",
     "read_ply",
     "read_s4d",
+    "read_s4d_scene",
     "read_spz",
     "remove_render_poses",
     "render_image_path",
-    "s4d_frames",
     "straight_colors",
     "to_pil_image",
     "write_4dgs",

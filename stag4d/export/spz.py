@@ -72,14 +72,14 @@ def encode_spz(gaussians: Gaussians, spz_version: SpzVersion = 3) -> bytes:
     return _add_frame_extension(content) if spz_version == 3 else _as_version_2(content, rotations)
 
 
-def write_spz(path: str | Path, gaussians: Gaussians) -> None:
+def write_spz(path: str | Path, gaussians: Gaussians, spz_version: SpzVersion = 3) -> None:
     """Write Gaussians as an SPZ file, see ``encode_spz``; its folder is made when it does not exist.
 
     Raises:
         RuntimeError: if the package gsply is not installed or the file cannot be written.
-        ValueError: if a coordinate of a center is 2048 units or more, or not finite.
+        ValueError: see ``encode_spz``.
     """
-    write_whole(path, encode_spz(gaussians))
+    write_whole(path, encode_spz(gaussians, spz_version))
 
 
 def _as_version_2(content: bytes, quats: np.ndarray) -> bytes:

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..scene import Gaussians
 
 LARGEST = 1e9  # magnitude of a number, and of a standard deviation in world units
-_FREE_BYTES = 2**27  # that a file of any size may expand to
+_FREE_BYTES = 2**25  # that a file of any size may expand to
 _MAX_EXPANSION = 256  # times of a larger file's size; splats are compressed 2 to 50 times
 
 

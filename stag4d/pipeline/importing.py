@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from ..export import find_frame_files, read_4dgs, read_frames, read_official_ply, read_s4d, s4d_frames
+from ..export import find_frame_files, read_4dgs, read_frames, read_official_ply, read_s4d_scene
 from ..scene import GaussianFrames, GaussianModel4D, SceneInfo, load_scene, read_official_deformation
 
 DEFAULT_FPS = 8.0
@@ -103,13 +103,9 @@ def _import_file(path: Path, fps: float | None) -> GaussianModel4D:
             frames, stored_fps = read_4dgs(path)
             return _scene(frames, fps or stored_fps, path)
         case ".s4d":
-            file = read_s4d(path)
-            try:
-                frames = s4d_frames(file, path.stat().st_size)
-            except ValueError as error:
-                raise ValueError(f"{path}: {error}; expected an .s4d file of a scene.") from error
-            info = SceneInfo(num_frames=file.num_frames, fps=fps or file.fps, input_pose=file.input_pose)
-            return GaussianModel4D.from_frames(frames, info)
+            frames, stored_fps, pose = read_s4d_scene(path)
+            model = _scene(frames, fps or stored_fps, path)
+            return GaussianModel4D.from_frames(frames, replace(model.info, input_pose=pose))
         case ".safetensors":
             model = load_scene(path)
             info = model.info if fps is None else replace(model.info, fps=fps)

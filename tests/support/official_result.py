@@ -1,4 +1,4 @@
-"""A small result of the official STAG4D code: the tensors of ``deformation.pth`` and the rows of ``model.ply``."""
+"""A small result of the official STAG4D code: ``deformation.pth``, ``model.ply`` and what lies beside."""
 
 from __future__ import annotations
 

@@ -16,9 +16,8 @@ from stag4d.export import (
     encode_s4d,
     read_4dgs,
     read_ply,
-    read_s4d,
+    read_s4d_scene,
     read_spz,
-    s4d_frames,
     write_4dgs,
     write_spz,
 )
@@ -100,7 +99,7 @@ def read_seed(path: Path) -> object:
         case ".4dgs":
             return read_4dgs(path)
         case ".s4d":
-            return s4d_frames(read_s4d(path), path.stat().st_size)
+            return read_s4d_scene(path)
         case ".pth":
             return read_official_deformation(path, 5)
         case suffix:

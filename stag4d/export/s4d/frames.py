@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import NamedTuple
+
 import torch
 
+from ...geometry import OrbitPose
 from ...scene import SH_C0, GaussianFrames, Gaussians, logit, pad_frames, stack_frames
 from ..validity import check_expansion, check_valid
-from .reader import S4DFile
+from .reader import S4DFile, read_s4d
 
 _SMALLEST_ALPHA = 1e-6  # in place of 0 and 1, whose logits are infinite
 _FRAME_BYTES = 4 * 14  # of a Gaussian in a frame
 
 
-def s4d_frames(file: S4DFile, num_bytes: int) -> GaussianFrames:
-    """Return the frames of a file; of unrelated frames without the Gaussians of opacity 0.
+class S4DScene(NamedTuple):
+    """The frames of a file, and its metadata."""
 
-    Args:
-        file: The content of the file.
-        num_bytes: Its size, bytes, which limits the memory of the frames.
+    frames: GaussianFrames
+    fps: float
+    input_pose: OrbitPose
+
+
+def read_s4d_scene(path: str | Path) -> S4DScene:
+    """Read the frames of a file; of unrelated frames without the Gaussians of opacity 0.
 
     Raises:
-        ValueError: if its numbers are too large, or the frames take too much memory for such a file.
+        FileNotFoundError: if there is no such file.
+        ValueError: see ``read_s4d``; also if a number is too large, or the frames take too much memory for
+            such a file.
     """
-    check_expansion(num_bytes, file.num_frames * file.num_gaussians * _FRAME_BYTES)
-    frames = [_gaussians_at(file, frame) for frame in range(file.num_frames)]
-    return stack_frames(frames) if file.is_related else pad_frames(frames)
+    file = read_s4d(path)
+    try:
+        check_expansion(Path(path).stat().st_size, file.num_frames * file.num_gaussians * _FRAME_BYTES)
+        frames = [_gaussians_at(file, frame) for frame in range(file.num_frames)]
+        related = stack_frames(frames) if file.is_related else pad_frames(frames)
+    except ValueError as error:
+        raise ValueError(f"{path}: s4d: {error}; expected the file of a scene.") from error
+    return S4DScene(related, file.fps, file.input_pose)
 
 
 def _gaussians_at(file: S4DFile, frame: int) -> Gaussians:

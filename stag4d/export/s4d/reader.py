@@ -19,6 +19,7 @@ from .codec import decompress_rows, row_bytes
 from .writer import CHANNELS, FORMAT_VERSION, MAGIC, MAX_HEADER_BYTES, STATIC, check_counts
 
 _PRELUDE_BYTES = 12  # magic, version and length of the header
+_MIN_ROW_COST = 4096  # bytes: decoding a short row takes as long as one of that length
 _MAX_NUMBER = 1e9  # largest magnitude of low and step
 _MAX_QUAT_CODES = np.array([3, 1023, 1023, 1023])  # of the four channels of quats
 
@@ -81,7 +82,9 @@ class S4DFile:
             raise ValueError(f"s4d: frame {frame}; expected 0 to {self.num_frames - 1}.")
         values = {name: attribute.at(frame) for name, attribute in self.attributes.items()}
         quats = _expand_quats(values["quats"])
-        parts = (values["means"], quats, np.exp(values["log_scales"]), values["opacities"], values["colors"])
+        with np.errstate(over="ignore"):
+            scales = np.exp(values["log_scales"])
+        parts = (values["means"], quats, scales, values["opacities"], values["colors"])
         means, quats_, scales, opacities, colors = (torch.from_numpy(part.T.copy()).float() for part in parts)
         return S4DFrame(means, quats_, scales, opacities[:, 0], colors)
 
@@ -127,7 +130,7 @@ def _decode(source: bytes) -> S4DFile:
     frames = {name: num_frames if per_frame else 1 for name, (per_frame, *_) in grids.items()}
     channels = [frames[name] for name, num_channels in CHANNELS.items() for _ in range(num_channels)]
     try:
-        check_expansion(len(source), sum(channels) * row_bytes(count))
+        check_expansion(len(source), sum(channels) * max(row_bytes(count), _MIN_ROW_COST))
     except ValueError as error:
         raise ValueError(f"s4d: {error}.") from error
     rows = iter(decompress_rows(source[begin:], count, channels))
