@@ -12,7 +12,7 @@ from ...scene import SH_C0, GaussianFrames, Gaussians, logit, pad_frames, stack_
 from ..validity import check_expansion, check_valid
 from .reader import S4DFile, read_s4d
 
-_SMALLEST_ALPHA = 1e-6  # in place of 0 and 1, whose logits are infinite
+_SMALLEST_ALPHA = 1e-6  # in place of 0 and 1, whose logits are infinite; padding is below
 _FRAME_BYTES = 4 * 14  # of a Gaussian in a frame
 
 
@@ -25,7 +25,7 @@ class S4DScene(NamedTuple):
 
 
 def read_s4d_scene(path: str | Path) -> S4DScene:
-    """Read the frames of a file; of unrelated frames without the Gaussians of opacity 0.
+    """Read the frames of a file; of unrelated frames without the padding.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -53,4 +53,4 @@ def _gaussians_at(file: S4DFile, frame: int) -> Gaussians:
         sh0=((found.colors - 0.5) / SH_C0)[:, None],
     )
     check_valid(gaussians)
-    return gaussians if file.is_related else gaussians.map(lambda values: values[found.opacities > 0])
+    return gaussians if file.is_related else gaussians.map(lambda values: values[found.opacities > _SMALLEST_ALPHA])

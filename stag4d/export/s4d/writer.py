@@ -21,7 +21,7 @@ at the last row.
 **Version 2** is for scenes whose frames come from other programs; all others are written as version 1, which
 older readers know. Colors and opacities may be ``per_frame``, and ``"interpolate": false`` in the header says
 that the frames have unrelated Gaussians: between two frames, players show the nearest one. Gaussians that a
-frame does not have are in its rows with opacity 0.
+frame does not have are in its rows with an opacity below 1e-6.
 
 **Rows.** An attribute has one to four channels:
 
