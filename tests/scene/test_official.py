@@ -6,6 +6,7 @@ import itertools
 import os
 import pickle
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -259,3 +260,35 @@ def test_gaussians_that_are_not_finite_are_dropped(imported, weights, table):
     model = imported(table=table)
     assert len(model.gaussians) == COUNT - 1
     assert_moves_as_officially(model, weights, valid)
+
+
+def test_tensors_that_are_larger_than_what_is_stored_are_refused(imported, weights):
+    name = f"{NET}grid.grids.0.0"
+    stretched = torch.zeros(1).expand(1, CHANNELS, 30_000, 30_000)  # 10 GB from 4 bytes
+    size = (1, CHANNELS, 30_000, 30_000)
+    sparse = torch.sparse_coo_tensor(torch.zeros(4, 1), torch.ones(1), size, check_invariants=True)
+    for value in (stretched, sparse, weights[name].int(), weights[name].to("meta")):
+        with pytest.raises(ValueError, match=rf"{re.escape(name)} is not stored number by number"):
+            imported(weights | {name: value})
+
+
+def test_compressed_archive_is_refused(imported, weights, tmp_path):
+    imported(weights)
+    source, path = tmp_path / "deformation.pth", tmp_path / "small.pth"
+    with zipfile.ZipFile(source) as archive, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as copy:
+        for name in archive.namelist():
+            copy.writestr(name, archive.read(name))
+    with pytest.raises(ValueError, match=r"small\.pth: compressed, or truncated"):
+        read_official_deformation(path, FRAMES)
+
+
+def test_record_shorter_than_its_tensor_is_refused(imported, weights, tmp_path):
+    """A tensor of the last record would reach beyond the file."""
+    imported(weights)
+    source, path = tmp_path / "deformation.pth", tmp_path / "short.pth"
+    with zipfile.ZipFile(source) as archive, zipfile.ZipFile(path, "w") as copy:
+        for name in archive.namelist():
+            content = archive.read(name)
+            copy.writestr(name, content[:1] if "/data/" in name else content)
+    with pytest.raises(ValueError, match=r"short\.pth: "):
+        read_official_deformation(path, FRAMES)
