@@ -11,6 +11,7 @@ from .camera_path import STAG4DCameraPath
 from .densification import STAG4DDensification
 from .evaluate import STAG4DEvaluate
 from .export import STAG4DExport
+from .from_splat import STAG4DFromSplat
 from .guidance_from_model import STAG4DGuidanceFromModel
 from .load_guidance import STAG4DLoadGuidance
 from .load_multiview import STAG4DLoadMultiView
@@ -47,6 +48,7 @@ class Extension(ComfyExtension):
             STAG4DToSplat,
             STAG4DSave,
             STAG4DLoad,
+            STAG4DFromSplat,
             STAG4DExport,
             STAG4DEvaluate,
         ]

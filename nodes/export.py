@@ -13,7 +13,16 @@ from .host.files import new_path, output_name
 from .host.progress import HostMonitor
 from .host.sockets import CATEGORY, MOMENT, Scene
 
+SPLAT_FORMATS = ("ply", "spz", "splat")  # that ComfyUI's 3D nodes read
 SEQUENCE = " sequence"  # suffix of the options with one file per frame
+SPZ_VERSION = io.Combo.Input(
+    "spz_version",
+    optional=True,  # older prompts lack it
+    options=["3", "2"],
+    default="3",
+    tooltip="3: for ComfyUI, Spark from 0.1.9 and Niantic's library. 2: for readers from before July 2025; "
+    "rotations are up to 12 degrees off.",
+)
 
 
 class STAG4DExport(io.ComfyNode):
@@ -38,23 +47,27 @@ class STAG4DExport(io.ComfyNode):
                     options=[
                         io.DynamicCombo.Option("ply", [MOMENT]),
                         io.DynamicCombo.Option("ply sequence", []),
-                        io.DynamicCombo.Option("spz", [MOMENT]),
-                        io.DynamicCombo.Option("spz sequence", []),
+                        io.DynamicCombo.Option("spz", [MOMENT, SPZ_VERSION]),
+                        io.DynamicCombo.Option("spz sequence", [SPZ_VERSION]),
                         io.DynamicCombo.Option("4dgs", []),
                         io.DynamicCombo.Option("html", []),
                         io.DynamicCombo.Option("clip", []),
+                        io.DynamicCombo.Option("splat", [MOMENT]),
+                        io.DynamicCombo.Option("splat sequence", []),
+                        io.DynamicCombo.Option("glb", [MOMENT]),
                     ],
                     tooltip="ply: one moment as a 3DGS file. spz: the same at a quarter of the size, needs "
                     "the package gsply. sequence: a folder with one file per frame. 4dgs: all frames in one "
                     "file, needs the package fourdgs. html: a web page that plays the scene. clip: the .s4d "
-                    "file in that page.",
+                    "file in that page. splat: one moment in 32 bytes per Gaussian. glb: one moment as glTF, "
+                    "needs the package fourdgs.",
                 ),
             ],
             outputs=[
                 io.File3DSplatAny.Output(
                     "file",
-                    tooltip="For ComfyUI's 3D nodes: the ply or spz file, or the first of a sequence; with "
-                    "other formats the first frame as ply.",
+                    tooltip="For ComfyUI's 3D nodes: the ply, spz or splat file, or the first of a sequence; "
+                    "with other formats the first frame as ply.",
                 ),
                 io.String.Output("name", tooltip="Name of the file or folder in the output folder."),
             ],
@@ -68,15 +81,18 @@ class STAG4DExport(io.ComfyNode):
         name = chosen.removesuffix(SEQUENCE)
         is_sequence = chosen.endswith(SEQUENCE)
         entry = EXPORT_FORMATS[name]
+        options = {"spz_version": int(format.get("spz_version", "3"))} if name == "spz" else {}
         monitor = HostMonitor(export=scene.info.num_frames)
         with new_path(filename_prefix, "" if is_sequence else entry.suffix) as path:
             if is_sequence:
-                file = Types.File3D(str(write_splat_sequence(path, scene, name, monitor=monitor)[0]), name)
-            elif entry.holds_one_frame:
-                entry.write(path, scene, monitor=monitor, frame_time=format["moment"])
-                file = Types.File3D(str(path), name)
+                path_of_file = write_splat_sequence(path, scene, name, monitor=monitor, **options)[0]
             else:
-                entry.write(path, scene, monitor=monitor)
+                moment = {"frame_time": format["moment"]} if entry.holds_one_frame else {}
+                entry.write(path, scene, monitor=monitor, **moment, **options)
+                path_of_file = path
+            if name in SPLAT_FORMATS:
+                file = Types.File3D(str(path_of_file), name)
+            else:
                 file = Types.File3D(BytesIO(_first_frame(scene)), "ply")
         output = output_name(path)
         return io.NodeOutput(file, output, ui=ui.PreviewText(f"saved {output}"))

@@ -193,12 +193,7 @@ def _start(scene: GaussianModel4D | None, splat: Types.SPLAT | None) -> Gaussian
         raise ValueError("start: both a scene and a splat are connected; connect one of them.")
     if splat is not None:
         return gaussians_from(splat)
-    if scene is None:
-        return None
-    # The middle frame, to which the fit starts: see BatchConfig.static_until.
-    middle = scene.frame_times[[scene.info.num_frames // 2]]
-    with torch.no_grad():
-        return scene.at(middle)[0].map(lambda value: value.cpu().clone())
+    return None if scene is None else scene.start()
 
 
 def _monitor(

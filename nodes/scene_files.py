@@ -1,23 +1,13 @@
 """Scenes in ComfyUI's input, output and temp folders."""
 
-from pathlib import Path
-
 import torch
 from comfy_api.latest import io, ui
 
-from ..stag4d.scene import GaussianModel4D, load_scene, save_scene
-from .host.files import (
-    TEMP_FOLDER,
-    content_hash,
-    find_paths,
-    host_roots,
-    new_path,
-    output_name,
-    resolve_name,
-)
+from ..stag4d.pipeline import import_scene
+from ..stag4d.scene import GaussianModel4D, save_scene
+from .host.files import content_hash, new_path, output_name
+from .host.scene_sources import SUFFIX, scene_files, scene_names, scene_path
 from .host.sockets import CATEGORY, Scene
-
-SUFFIX = ".safetensors"
 
 
 class STAG4DLoad(io.ComfyNode):
@@ -28,14 +18,34 @@ class STAG4DLoad(io.ComfyNode):
             display_name="STAG4D Load Scene",
             category=CATEGORY,
             description="Loads a 4D scene: a .safetensors file that STAG4D Save Scene or the stag4d command "
-            "has written, or the unfinished scene of a cancelled STAG4D Optimize.",
-            search_aliases=["open 4d scene", "load gaussian splat animation"],
+            "has written, the unfinished scene of a cancelled STAG4D Optimize, an .s4d or .4dgs file, a PLY "
+            "or SPZ file, a folder of numbered ones, or a result of the official STAG4D code.",
+            search_aliases=["open 4d scene", "load gaussian splat animation", "import ply sequence"],
             inputs=[
                 io.Combo.Input(
                     "file",
                     options=scene_names(),
                     tooltip="A scene in the input folder; [output] marks those in the output folder, [temp] "
-                    "unfinished ones in the temp folder. Press R to refresh the list.",
+                    "unfinished ones in the temp folder. A name with a slash at its end is a folder of "
+                    "frames or an official result. Press R to refresh the list.",
+                ),
+                io.Float.Input(
+                    "fps",
+                    optional=True,  # older prompts lack it
+                    default=0.0,
+                    min=0.0,
+                    max=1000.0,
+                    step=0.01,
+                    tooltip="Frames per second; 0 takes the file's, or 8 for PLY, SPZ and official results.",
+                ),
+                io.Int.Input(
+                    "frames",
+                    optional=True,
+                    default=0,
+                    min=0,
+                    max=65536,
+                    tooltip="For official results: the number of frames that they were trained with, size in "
+                    "their configuration; 0 takes 30, as there. Otherwise leave it at 0.",
                 ),
             ],
             outputs=[Scene.Output("scene", tooltip="The 4D scene.")],
@@ -50,14 +60,14 @@ class STAG4DLoad(io.ComfyNode):
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, file: str) -> str:
+    def fingerprint_inputs(cls, file: str, fps: float = 0.0, frames: int = 0) -> str:
         path = scene_path(file)
-        return content_hash([path], path.parent)
+        return content_hash(scene_files(path), path if path.is_dir() else path.parent)
 
     @classmethod
-    def execute(cls, file: str) -> io.NodeOutput:
+    def execute(cls, file: str, fps: float = 0.0, frames: int = 0) -> io.NodeOutput:
         with torch.inference_mode(False):  # so that another node can optimize the scene further
-            return io.NodeOutput(load_scene(scene_path(file)))
+            return io.NodeOutput(import_scene(scene_path(file), fps=fps or None, num_frames=frames or None))
 
 
 class STAG4DSave(io.ComfyNode):
@@ -88,31 +98,3 @@ class STAG4DSave(io.ComfyNode):
             save_scene(path, scene)
         name = output_name(path)
         return io.NodeOutput(name, ui=ui.PreviewText(f"saved {name}"))
-
-
-def scene_names() -> list[str]:
-    """Return the names of the scenes in the input, output and temp folders, the latter two marked."""
-    names = []
-    for mark, folder in host_roots().items():
-        root = folder / TEMP_FOLDER if mark == " [temp]" else folder
-        found = find_paths(f"*{SUFFIX}", root)
-        names += [f"{path.relative_to(folder).as_posix()}{mark}" for path in found]
-    return names
-
-
-def scene_path(name: str) -> Path:
-    """Return the path of the file with a name from ``scene_names``.
-
-    Raises:
-        ValueError: if it lies outside ComfyUI's folders, or is not a .safetensors file.
-        FileNotFoundError: if there is no such file.
-    """
-    path = resolve_name(name, "scene file")
-    if path.suffix != SUFFIX:
-        raise ValueError(f"scene file: {name!r} is not a {SUFFIX} file; choose a saved STAG4D scene.")
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"scene file: {name!r} was not found; choose one in the list (press R to refresh it), or copy "
-            "the file into the input folder."
-        )
-    return path

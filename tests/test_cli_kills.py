@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from kills import files_of, is_killed_at
 from PIL import Image
-from small_fit import small_clip, small_config
+from small_fit import small_config, small_view_set
 
 from stag4d import cli, temporary
 from stag4d.cli import main
@@ -34,8 +34,8 @@ def _search_again(monkeypatch) -> None:
 def inputs(tmp_path_factory) -> Path:
     """A view folder, a scene, a multi-view model and a clip, all small."""
     folder = tmp_path_factory.mktemp("inputs")
-    write_views(folder / "views", small_clip())
-    save_scene(folder / "scene.safetensors", Trainer(small_clip(), small_config()).model())
+    write_views(folder / "views", small_view_set())
+    save_scene(folder / "scene.safetensors", Trainer(small_view_set(), small_config()).model())
     make_multiview_folder(folder / "model")
     (folder / "clip").mkdir()
     for frame in range(2):

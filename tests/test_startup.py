@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from small_fit import small_clip, small_config
+from small_fit import small_config, small_view_set
 
 from stag4d.optimization import Trainer
 from stag4d.scene import save_scene
@@ -33,7 +33,7 @@ runpy.run_module("stag4d", run_name="__main__", alter_sys=True)
 def scene(tmp_path_factory) -> Path:
     """A scene of three frames."""
     path = tmp_path_factory.mktemp("scene") / "scene.safetensors"
-    save_scene(path, Trainer(small_clip(), small_config()).model())
+    save_scene(path, Trainer(small_view_set(), small_config()).model())
     return path
 
 

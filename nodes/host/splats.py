@@ -6,7 +6,15 @@ import torch
 from comfy_api.latest import Types
 
 from ...stag4d.geometry import flip_splat_frame
-from ...stag4d.scene import GaussianModel4D, Gaussians, logit
+from ...stag4d.scene import (
+    GaussianFrames,
+    GaussianModel4D,
+    Gaussians,
+    check_values,
+    logit,
+    pad_frames,
+    stack_frames,
+)
 
 _MIN_SCALE, _MIN_OPACITY = 1e-6, 1e-4  # so that logarithm and logit are finite
 _TOLERANCE = 1e-3
@@ -23,9 +31,26 @@ def splat_at(scene: GaussianModel4D, frame_times: torch.Tensor) -> Types.SPLAT:
         positions=positions.contiguous(),
         scales=posed.log_scales.exp().expand(count, size, 3).contiguous(),
         rotations=rotations.contiguous(),
-        opacities=posed.logit_opacities.sigmoid()[None, :, None].repeat(count, 1, 1),
-        sh=posed.sh0[None].repeat(count, 1, 1, 1),
+        opacities=posed.logit_opacities.sigmoid().expand(count, size)[..., None].clone(),
+        sh=posed.sh0.expand(count, size, 1, 3).clone(),
+        counts=None if posed.counts is None else torch.tensor(posed.counts),
     )
+
+
+def frames_from(splat: Types.SPLAT) -> GaussianFrames:
+    """Return a batch of splats as frames, related if all have the same number of Gaussians.
+
+    Raises:
+        ValueError: if there are no Gaussians, a value is not finite or activated, or tensors do not match.
+    """
+    _check_shapes(splat)
+    frames = [_gaussians_at(splat, index) for index in range(len(splat.positions))]
+    for frame in frames:
+        check_values(frame, "splat")
+    counts = {len(frame) for frame in frames}
+    if counts <= {0}:
+        raise ValueError("splat: the batch has no Gaussians; expected at least one.")
+    return stack_frames(frames) if len(counts) == 1 else pad_frames(frames)
 
 
 def gaussians_from(splat: Types.SPLAT) -> Gaussians:
@@ -38,11 +63,17 @@ def gaussians_from(splat: Types.SPLAT) -> Gaussians:
             values.
     """
     _check_shapes(splat)
-    count = splat.positions.shape[1] if splat.counts is None else int(splat.counts[0])
-    if count < 1:
+    gaussians = _gaussians_at(splat, 0)
+    if not len(gaussians):
         raise ValueError("splat: the first one of the batch has no Gaussians; expected at least one.")
+    return gaussians
+
+
+def _gaussians_at(splat: Types.SPLAT, index: int) -> Gaussians:
+    """Return a splat of a batch as Gaussians in our world frame, without padding."""
+    count = splat.positions.shape[1] if splat.counts is None else int(splat.counts[index])
     positions, rotations, scales, opacities, sh = (
-        value[0, :count].detach().cpu().float().clone()
+        value[index, :count].detach().cpu().float().clone()
         for value in (splat.positions, splat.rotations, splat.scales, splat.opacities, splat.sh)
     )
     _check_activated("scales", scales, "standard deviations", math.inf)
@@ -68,8 +99,8 @@ def _check_shapes(splat: Types.SPLAT) -> None:
             raise ValueError(f"splat: {name} have shape {list(shape)}; expected {[*lead, size]}.")
     if splat.sh.ndim != 4 or splat.sh.shape[:2] != lead or splat.sh.shape[-1] != 3 or not splat.sh.shape[2]:
         raise ValueError(f"splat: sh has shape {list(splat.sh.shape)}; expected {[*lead, 'K', 3]}.")
-    if splat.counts is not None and int(splat.counts[0]) > lead[1]:
-        raise ValueError(f"splat: counts has {int(splat.counts[0])}; expected at most {lead[1]}.")
+    if splat.counts is not None and int(splat.counts.max()) > lead[1]:
+        raise ValueError(f"splat: counts has {int(splat.counts.max())}; expected at most {lead[1]}.")
 
 
 def _check_activated(name: str, values: torch.Tensor, expected: str, most: float) -> None:

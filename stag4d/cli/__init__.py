@@ -14,6 +14,7 @@ from ..startup import EXIT_INTERRUPTED
 from .console import CommandParser, UsageError, join_negative_values
 from .exporting import add_export
 from .fitting import add_fitting
+from .importing import add_import
 from .scenes import add_scenes
 from .views import add_views
 from .whole import add_whole
@@ -64,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     add_views(commands)
     add_scenes(commands)
     add_export(commands)
+    add_import(commands)
     return parser
 
 

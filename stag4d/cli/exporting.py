@@ -13,7 +13,7 @@ from ..scene import GaussianModel4D, load_scene
 from .console import ConsoleMonitor
 from .options import add_command, device, frame_numbers, image_size, output_folder, print_result
 
-_OPTIONS = ("frames", "precision", "size", "bullet_time")  # each applies to some formats only
+_OPTIONS = ("frames", "precision", "size", "bullet_time", "spz_version")  # each applies to some formats only
 
 
 def add_export(commands: Any) -> None:
@@ -24,18 +24,20 @@ def add_export(commands: Any) -> None:
         "-o",
         "--out",
         required=True,
-        help="file to write; for ply and spz with another suffix, a folder with one file per frame",
+        help="file to write; for formats of one frame with another suffix, a folder with one file per frame",
     )
     command.add_argument(
         "--format",
         choices=tuple(_FORMATS),
         help="ply, spz: Gaussians of one frame, spz in a quarter of the bytes; 4dgs: the moving scene in one "
-        "file; html: a web page that plays the scene; clip: the viewer's scene file (.s4d); mp4: a turntable "
+        "file; html: a web page that plays the scene; clip: the viewer's scene file (.s4d); splat: one frame "
+        "in 32 bytes per Gaussian; glb: one frame as glTF with KHR_gaussian_splatting; mp4: a turntable "
         "(default: from the suffix)",
     )
     command.add_argument(
         "--frames",
-        help="for ply and spz: 'all' or frame numbers: 0,5,10; one file holds one frame (default: all)",
+        help="for ply, spz, splat, glb: 'all' or frame numbers: 0,5,10; one file holds one frame "
+        "(default: all)",
     )
     command.add_argument(
         "--precision",
@@ -48,6 +50,13 @@ def add_export(commands: Any) -> None:
         type=int,
         metavar="FRAME",
         help="for mp4: freeze the motion at this frame while the camera orbits once (default: a turntable)",
+    )
+    command.add_argument(
+        "--spz-version",
+        type=int,
+        choices=(2, 3),
+        help="for spz: 3 for ComfyUI, Spark from 0.1.9 and Niantic's library; 2 for readers from before July "
+        "2025, such as Spark 0.1.8 and GaussianSplats3D, with rotations up to 12 degrees off (default: 3)",
     )
 
 
@@ -69,7 +78,7 @@ def _export(options: argparse.Namespace) -> int:
     frames = frame_numbers(given.pop("frames", "all"), model.info.num_frames)
     with ConsoleMonitor() as monitor:
         if is_folder:
-            written = write_splat_sequence(path, model, chosen.name, frames, monitor)
+            written = write_splat_sequence(path, model, chosen.name, frames, monitor, **given)
         else:
             if chosen.holds_one_frame:
                 given["frame_time"] = model.frame_times[_only(frames, path)].item()

@@ -2,6 +2,9 @@
 
 from .formats import EXPORT_FORMATS, ExportFormat
 from .fourdgs import write_4dgs
+from .fourdgs_reader import Sequence4DGS, read_4dgs
+from .frame_files import FRAME_SUFFIXES, find_frame_files, read_frames
+from .gltf import encode_glb
 from .html import write_html
 from .images import (
     remove_render_poses,
@@ -14,22 +17,35 @@ from .images import (
     write_render_poses,
 )
 from .ply import encode_ply, read_official_ply, read_ply, write_ply
-from .s4d import Precision, S4DFile, S4DFrame, encode_s4d, read_s4d, write_s4d
+from .s4d import Precision, S4DFile, S4DFrame, S4DScene, encode_s4d, read_s4d, read_s4d_scene, write_s4d
 from .sequence import write_splat_sequence
-from .spz import write_spz
+from .splat import encode_splat
+from .spz import SpzVersion, write_spz
+from .spz_reader import read_spz
 from .video import write_mp4
 
 __all__ = [
     "EXPORT_FORMATS",
+    "FRAME_SUFFIXES",
     "ExportFormat",
     "Precision",
     "S4DFile",
     "S4DFrame",
+    "S4DScene",
+    "Sequence4DGS",
+    "SpzVersion",
+    "encode_glb",
     "encode_ply",
     "encode_s4d",
+    "encode_splat",
+    "find_frame_files",
+    "read_4dgs",
+    "read_frames",
     "read_official_ply",
     "read_ply",
     "read_s4d",
+    "read_s4d_scene",
+    "read_spz",
     "remove_render_poses",
     "render_image_path",
     "straight_colors",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,10 +17,12 @@ from ..atomic import write_whole
 from ..progress import Monitor, silent
 from ..scene import GaussianModel4D, Gaussians
 from .fourdgs import write_4dgs
+from .gltf import encode_glb
 from .html import write_html
 from .ply import encode_ply
 from .s4d import Precision, encode_s4d, write_s4d
-from .spz import encode_spz
+from .splat import encode_splat
+from .spz import SpzVersion, encode_spz
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +39,7 @@ class ExportFormat:
             monitor raises; no partial file is left.
         options: Names of the keyword arguments that ``write`` takes besides ``monitor``, all optional.
         encode_frame: Encodes the Gaussians of one frame as a file; None if the format holds the whole scene.
+        frame_options: Names of the keyword arguments of ``encode_frame``, all optional.
     """
 
     name: str
@@ -43,7 +47,8 @@ class ExportFormat:
     description: str
     write: Callable[..., None]
     options: tuple[str, ...] = ()
-    encode_frame: Callable[[Gaussians], bytes] | None = None
+    encode_frame: Callable[..., bytes] | None = None
+    frame_options: tuple[str, ...] = ()
 
     @property
     def holds_one_frame(self) -> bool:
@@ -56,15 +61,10 @@ def _frame_format(
 ) -> ExportFormat:
     """Return a format of one frame, chosen by the option ``frame_time``, 0 (first) to 1 (last)."""
 
-    @torch.no_grad()
     def write(
         path: str | Path, model: GaussianModel4D, *, monitor: Monitor = silent, frame_time: float = 0.0
     ) -> None:
-        if not 0 <= frame_time <= 1:
-            raise ValueError(f"{name}: frame_time is {frame_time:g}; expected 0 (first frame) to 1 (last).")
-        content = encode(model.at(torch.tensor([frame_time], device=model.device))[0])
-        monitor("export", 1, 1)
-        write_whole(path, content)
+        _write_frame(path, encode, _frame_at(model, frame_time, name), monitor)
 
     return ExportFormat(
         name=name,
@@ -74,6 +74,36 @@ def _frame_format(
         options=("frame_time",),
         encode_frame=encode,
     )
+
+
+def _write_spz(
+    path: str | Path,
+    model: GaussianModel4D,
+    *,
+    monitor: Monitor = silent,
+    frame_time: float = 0.0,
+    spz_version: SpzVersion = 3,
+) -> None:
+    """Write one frame as an SPZ file of a version."""
+    encode = partial(encode_spz, spz_version=spz_version)
+    _write_frame(path, encode, _frame_at(model, frame_time, "spz"), monitor)
+
+
+@torch.no_grad()
+def _frame_at(model: GaussianModel4D, frame_time: float, name: str) -> Gaussians:
+    """Return the Gaussians at a time; raises ValueError with the format's name if it is not from 0 to 1."""
+    if not 0 <= frame_time <= 1:
+        raise ValueError(f"{name}: frame_time is {frame_time:g}; expected 0 (first frame) to 1 (last).")
+    return model.at(torch.tensor([frame_time], device=model.device))[0]
+
+
+def _write_frame(
+    path: str | Path, encode: Callable[[Gaussians], bytes], gaussians: Gaussians, monitor: Monitor
+) -> None:
+    """Encode and write the Gaussians of a frame."""
+    content = encode(gaussians)
+    monitor("export", 1, 1)
+    write_whole(path, content)
 
 
 def _write_4dgs(path: str | Path, model: GaussianModel4D, *, monitor: Monitor = silent) -> None:
@@ -100,8 +130,14 @@ EXPORT_FORMATS: dict[str, ExportFormat] = {
     entry.name: entry
     for entry in (
         _frame_format("ply", ".ply", "one frame as a 3DGS file", encode_ply),
-        _frame_format(
-            "spz", ".spz", "one frame in a quarter of the size of a PLY, needs the package gsply", encode_spz
+        ExportFormat(
+            name="spz",
+            suffix=".spz",
+            description="one frame in a quarter of the size of a PLY, needs the package gsply",
+            write=_write_spz,
+            options=("frame_time", "spz_version"),
+            encode_frame=encode_spz,
+            frame_options=("spz_version",),
         ),
         ExportFormat(
             name="4dgs",
@@ -123,6 +159,8 @@ EXPORT_FORMATS: dict[str, ExportFormat] = {
             write=_write_s4d,
             options=("precision",),
         ),
+        _frame_format("splat", ".splat", "one frame in 32 bytes per Gaussian, for web viewers", encode_splat),
+        _frame_format("glb", ".glb", "one frame as glTF, needs the package fourdgs", encode_glb),
     )
 }
 """Formats by name. Videos are made by rendering, so the command adds a format of its own for mp4."""

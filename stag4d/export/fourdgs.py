@@ -47,12 +47,17 @@ def encode_4dgs(model: GaussianModel4D, monitor: Monitor = silent) -> bytes:
             '4dgs: the package fourdgs is not installed; pip install "fourdgs>=0.6,<0.7".'
         ) from error
     count, fps = model.info.num_frames, model.info.fps
-    ids = np.arange(len(model.gaussians))
+    is_related = model.frames is None or model.frames.counts is None
     samples = []
+    first_id = 0  # unrelated frames have other Gaussians, which do not move
     posed = model.at(model.frame_times[[0]])[0]
     for frame in range(count):
         following = model.at(model.frame_times[[min(frame + 1, count - 1)]])[0]
-        velocities = (following.means - posed.means) * fps  # [N, 3] world units per second
+        velocities = torch.zeros_like(posed.means)
+        if is_related:
+            velocities = (following.means - posed.means) * fps  # [N, 3] world units per second
+        ids = first_id + np.arange(len(posed))
+        first_id += 0 if is_related else len(posed)
         # One field evaluation a frame: the next frame is kept for the next iteration.
         samples.append(Sample(frame / fps, ids, _gaussian_set(posed, velocities, frame / fps, count / fps)))
         posed = following

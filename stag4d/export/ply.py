@@ -6,17 +6,24 @@ The column names are those of the reference implementation of 3D Gaussian Splatt
 from __future__ import annotations
 
 import io
+import logging
+import math
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from plyfile import PlyData, PlyElement, PlyParseError
+from plyfile import PlyData, PlyElement
 from torch import Tensor
 
 from ..atomic import write_whole
 from ..geometry.splat_frame import flip_splat_frame
 from ..scene import Gaussians
+from .ply_table import read_vertices
+from .validity import LARGEST, valid_rows
+
+_logger = logging.getLogger(__name__)
 
 _MEANS = ("x", "y", "z")
 _NORMALS = ("nx", "ny", "nz")  # always 0, but some readers require them
@@ -26,6 +33,8 @@ _SCALES = ("scale_0", "scale_1", "scale_2")
 _QUATS = ("rot_0", "rot_1", "rot_2", "rot_3")
 _COLUMNS = _MEANS + _NORMALS + _COLORS + _OPACITY + _SCALES + _QUATS
 _READ_COLUMNS = _MEANS + _COLORS + _OPACITY + _SCALES + _QUATS
+_SMALLEST_LOG_SCALE = -50.0  # in place of minus infinity, scale 0
+_LARGEST_LOGIT = 50.0  # in place of infinity, opacity 1
 
 
 def encode_ply(gaussians: Gaussians) -> bytes:
@@ -64,8 +73,25 @@ def write_ply(path: str | Path, gaussians: Gaussians) -> None:
     write_whole(path, encode_ply(gaussians))
 
 
+class PlySplats(NamedTuple):
+    """The content of a splat PLY.
+
+    Attributes:
+        gaussians: All N rows, in world coordinates, y up; float32.
+        is_valid: [N] bool; False where a number is not finite or too large, so that it cannot be rendered.
+        num_rest: Number of columns of view-dependent color (``f_rest_*``), which is not read.
+    """
+
+    gaussians: Gaussians
+    is_valid: Tensor
+    num_rest: int
+
+
 def read_ply(path: str | Path) -> Gaussians:
     """Read the Gaussians of a 3DGS PLY; view-dependent color (``f_rest_*``) is ignored.
+
+    Gaussians with a number that is not finite are dropped, and a warning says how many. An infinite opacity
+    is 1 or 0, and an infinitely small scale is 0: some programs write them so.
 
     Args:
         path: The file.
@@ -75,11 +101,9 @@ def read_ply(path: str | Path) -> Gaussians:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is not a PLY, lacks a column, or holds a number that is not finite.
+        ValueError: if it is not a PLY, is damaged, lacks a column, or no Gaussian is valid.
     """
-    stored = _stored_gaussians(path, _read_vertices(path))
-    means, quats = flip_splat_frame(stored.means, stored.quats)
-    return replace(stored, means=means, quats=quats)
+    return drop_invalid(path, read_ply_rows(path))
 
 
 def read_official_ply(path: str | Path) -> Gaussians:
@@ -95,50 +119,54 @@ def read_official_ply(path: str | Path) -> Gaussians:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is not a PLY, lacks a column, holds view-dependent color or a number that is not
-            finite.
+        ValueError: if it is not a PLY, is damaged, lacks a column, has view-dependent color, or no Gaussian
+            is valid.
     """
-    vertices = _read_vertices(path)
-    rest = [name for name in vertices.dtype.names or () if name.startswith("f_rest")]
-    if rest:
+    rows = _stored_rows(path)
+    if rows.num_rest:
         raise ValueError(
-            f"{path}: has view-dependent color ({len(rest)} f_rest columns); expected SH degree 0."
+            f"{path}: has view-dependent color ({rows.num_rest} f_rest columns); expected SH degree 0."
         )
-    return _stored_gaussians(path, vertices)
+    return drop_invalid(path, rows)
 
 
-def _read_vertices(path: str | Path) -> np.ndarray:
-    """Return the vertex table of a PLY after checking that it has all columns of Gaussians."""
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected a splat PLY.")
-    try:
-        with path.open("rb") as file:
-            document = PlyData.read(file)
-    except (PlyParseError, OSError, ValueError) as error:
-        raise ValueError(f"{path}: not a PLY, or damaged ({error}); expected a splat PLY.") from error
-    vertices = next((element.data for element in document.elements if element.name == "vertex"), None)
-    names = () if vertices is None else vertices.dtype.names
-    missing = [name for name in _READ_COLUMNS if name not in names]
-    if vertices is None or missing:
-        raise ValueError(f"{path}: no column {', '.join(missing)}; expected a splat PLY of 3DGS.")
-    return vertices
+def read_ply_rows(path: str | Path) -> PlySplats:
+    """Read all rows of a 3DGS PLY, with those that ``read_ply`` drops; raises like it, but for validity."""
+    rows = _stored_rows(path)
+    means, quats = flip_splat_frame(rows.gaussians.means, rows.gaussians.quats)
+    return rows._replace(gaussians=replace(rows.gaussians, means=means, quats=quats))
 
 
-def _stored_gaussians(path: str | Path, vertices: np.ndarray) -> Gaussians:
-    """Return the Gaussians of a table in the frame of the file; raises ValueError if one is not finite."""
+def drop_invalid(path: str | Path, rows: PlySplats) -> Gaussians:
+    """Return the valid Gaussians of a file, and warn of the others; raises ValueError if none is valid."""
+    count, num_invalid = len(rows.is_valid), int((~rows.is_valid).sum())
+    if not num_invalid:
+        return rows.gaussians
+    if num_invalid == count:
+        raise ValueError(f"{path}: no Gaussian has only finite numbers below {LARGEST:g}; expected splats.")
+    _logger.warning(
+        "%s: dropped %d of %d Gaussians, with numbers that are not finite or too large.",
+        path,
+        num_invalid,
+        count,
+    )
+    return rows.gaussians.map(lambda values: values[rows.is_valid])
 
-    def columns(wanted: tuple[str, ...]) -> Tensor:
-        return torch.from_numpy(np.stack([vertices[name] for name in wanted], axis=-1).astype(np.float32))
+
+def _stored_rows(path: str | Path) -> PlySplats:
+    """Return the rows of a file in its own coordinate frame."""
+    table = read_vertices(path, _READ_COLUMNS)
+
+    def columns(names: tuple[str, ...]) -> Tensor:
+        with np.errstate(over="ignore"):  # too large for float32: infinite, and so invalid
+            return torch.from_numpy(np.stack([table[name].astype(np.float32) for name in names], axis=-1))
 
     gaussians = Gaussians(
         means=columns(_MEANS),
-        log_scales=columns(_SCALES),
+        log_scales=columns(_SCALES).nan_to_num(math.nan, math.inf, _SMALLEST_LOG_SCALE),
         quats=columns(_QUATS),
-        logit_opacities=columns(_OPACITY)[:, 0],
+        logit_opacities=columns(_OPACITY)[:, 0].nan_to_num(math.nan, _LARGEST_LOGIT, -_LARGEST_LOGIT),
         sh0=columns(_COLORS)[:, None],
     )
-    for name, values in gaussians.as_dict().items():
-        if not torch.isfinite(values).all():
-            raise ValueError(f"{path}: {name} are not all finite; every number must be.")
-    return gaussians
+    is_valid = valid_rows(gaussians)
+    return PlySplats(gaussians, is_valid, sum(name.startswith("f_rest") for name in table))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -21,6 +22,7 @@ def write_splat_sequence(
     file_format: str,
     frames: Sequence[int] | None = None,
     monitor: Monitor = silent,
+    **options: Any,
 ) -> list[Path]:
     """Write frames as ``frame_0000.ply`` and so on, numbered as in the scene.
 
@@ -30,9 +32,10 @@ def write_splat_sequence(
     Args:
         folder: The folder; made when it does not exist.
         model: The scene.
-        file_format: Name of an export format of one frame, ``ply`` or ``spz``.
+        file_format: Name of an export format of one frame, such as ``ply``.
         frames: Frame numbers of the scene, from 0, in ascending order; None writes all.
         monitor: Called after each frame.
+        options: Options of the format, see ``ExportFormat.frame_options``.
 
     Returns:
         The files in order.
@@ -55,6 +58,6 @@ def write_splat_sequence(
     with replacing_files(root, re.compile(rf"frame_[0-9]{{4,}}{re.escape(suffix)}")) as temporary:
         for done, (number, name) in enumerate(zip(numbers, names, strict=True), start=1):
             gaussians = model.at(model.frame_times[[number]])[0]
-            (temporary / name).write_bytes(encode(gaussians))
+            (temporary / name).write_bytes(encode(gaussians, **options))
             monitor("export", done, len(numbers))
     return [root / name for name in names]

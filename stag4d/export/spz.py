@@ -10,36 +10,46 @@ import gzip
 import struct
 import tempfile
 from pathlib import Path
+from typing import Literal, get_args
 
+import numpy as np
 import torch
 
 from ..atomic import write_whole
 from ..geometry.splat_frame import flip_splat_frame
 from ..scene import Gaussians
 
-_VERSION = 3  # gzip, quaternions by their smallest three components; few readers know version 4
+SpzVersion = Literal[2, 3]  # version 4 is not gzip, and few readers know it
+_VERSION_OFFSET = 4  # of the version in the header
 _FLAGS_OFFSET = 14  # of the flags byte in the header
 _HAS_EXTENSIONS = 2  # bit of the flags
 _FRAME_EXTENSION = struct.pack("<III", 0xADBE0003, 4, 6)  # SPZ_ADOBE_coordinate_system: right, down, front
 _MAX_COORDINATE = 2048.0  # world units: coordinates are signed 24-bit fixed-point numbers, 12 bits fractional
 
 
-def encode_spz(gaussians: Gaussians) -> bytes:
+def encode_spz(gaussians: Gaussians, spz_version: SpzVersion = 3) -> bytes:
     """Encode Gaussians as SPZ.
 
     Largest errors of the quantization: centers 1.3e-4 world units, standard deviations 3.2 % (between 4.6e-5
     and 375 units), rotations half a degree, opacities and colors 0.004.
 
+    Version 2 is for older readers: quaternions are stored by x, y and z, so that the error grows to 12
+    degrees where w is near 0, and the extension is left out, since such readers may reject it.
+
     Args:
         gaussians: N Gaussians in world coordinates, y up.
+        spz_version: 3, or 2 for readers that do not know version 3.
 
     Returns:
         The content of the file.
 
     Raises:
         RuntimeError: if the package gsply is not installed.
-        ValueError: if a coordinate of a center is 2048 units or more, or not finite.
+        ValueError: if a coordinate of a center is 2048 units or more, or not finite, or there is no such
+            version.
     """
+    if spz_version not in get_args(SpzVersion):
+        raise ValueError(f"spz: version {spz_version}; expected 2 or 3.")
     try:
         import gsply
     except ImportError as error:
@@ -57,18 +67,34 @@ def encode_spz(gaussians: Gaussians) -> bytes:
     table = gsply.GSData.from_arrays(centers, log_scales, rotations, logits, sh0, format="ply")
     with tempfile.TemporaryDirectory(prefix="stag4d") as folder:  # gsply writes only to paths
         path = Path(folder) / "scene.spz"
-        gsply.write_spz(path, table, version=_VERSION)
-        return _add_frame_extension(path.read_bytes())
+        gsply.write_spz(path, table, version=3)
+        content = path.read_bytes()
+    return _add_frame_extension(content) if spz_version == 3 else _as_version_2(content, rotations)
 
 
-def write_spz(path: str | Path, gaussians: Gaussians) -> None:
+def write_spz(path: str | Path, gaussians: Gaussians, spz_version: SpzVersion = 3) -> None:
     """Write Gaussians as an SPZ file, see ``encode_spz``; its folder is made when it does not exist.
 
     Raises:
         RuntimeError: if the package gsply is not installed or the file cannot be written.
-        ValueError: if a coordinate of a center is 2048 units or more, or not finite.
+        ValueError: see ``encode_spz``.
     """
-    write_whole(path, encode_spz(gaussians))
+    write_whole(path, encode_spz(gaussians, spz_version))
+
+
+def _as_version_2(content: bytes, quats: np.ndarray) -> bytes:
+    """Return a file of version 3 without spherical harmonics as one of version 2.
+
+    Args:
+        content: The file.
+        quats: [N, 4] its rotations, unit quaternions wxyz.
+    """
+    raw = gzip.decompress(content)
+    packed = bytearray(raw[: len(raw) - 4 * len(quats)])
+    packed[_VERSION_OFFSET] = 2
+    xyz = np.where(quats[:, :1] < 0, -1, 1) * quats[:, 1:]  # w is positive, and follows from the unit length
+    rotations = np.rint((xyz + 1) * 127.5).astype(np.uint8)
+    return gzip.compress(bytes(packed) + rotations.tobytes(), compresslevel=6, mtime=0)
 
 
 def _add_frame_extension(content: bytes) -> bytes:

@@ -2,10 +2,10 @@
 
 from .demo import demo
 from .fitting import CHECKPOINT, DenoiserMaker, Report, fit, fit_without_view, write_fit
+from .importing import OFFICIAL_FILES, SCENE_SUFFIXES, import_official, import_scene, is_official
 from .models import DTYPES, ModelKind, bundled_models, model_folder
 from .scenes import (
     evaluate,
-    import_official,
     render_views,
     write_bullet_time,
     write_turntable,
@@ -15,6 +15,8 @@ from .scenes import (
 __all__ = [
     "CHECKPOINT",
     "DTYPES",
+    "OFFICIAL_FILES",
+    "SCENE_SUFFIXES",
     "DenoiserMaker",
     "ModelKind",
     "Report",
@@ -24,6 +26,8 @@ __all__ = [
     "fit",
     "fit_without_view",
     "import_official",
+    "import_scene",
+    "is_official",
     "model_folder",
     "render_views",
     "write_bullet_time",

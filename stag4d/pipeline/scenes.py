@@ -1,4 +1,4 @@
-"""Uses of a scene: import, renders of any view, comparison with ground truth."""
+"""Uses of a scene: renders of any view, comparison with ground truth."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from torch import Tensor
 
 from ..evaluation import evaluate_folder
 from ..export import (
-    read_official_ply,
     remove_render_poses,
     render_image_path,
     straight_colors,
@@ -24,7 +23,7 @@ from ..export import (
 from ..geometry import OrbitPose
 from ..progress import Monitor, silent
 from ..rendering import render, render_sequence
-from ..scene import GaussianModel4D, SceneInfo, read_official_deformation
+from ..scene import GaussianModel4D, SceneInfo
 from ..types import Cameras, RenderOutput
 
 TURNTABLE_FRAMES = 60
@@ -97,28 +96,6 @@ def _rendered(
     for index, frame in enumerate(frames):
         yield render_sequence(model, cameras[[index]], model.frame_times[[frame]]).images[0]
         monitor("render", index + 1, len(frames))
-
-
-def import_official(
-    ply: str | Path, deformation: str | Path, num_frames: int, fps: float = 8.0
-) -> GaussianModel4D:
-    """Read a scene that the official STAG4D code saved.
-
-    Args:
-        ply: Its ``model.ply``.
-        deformation: Its ``deformation.pth``.
-        num_frames: Frames that it was trained with (``size`` in its configuration; the files lack it).
-        fps: Frames per second.
-
-    Returns:
-        The scene, without gradients.
-
-    Raises:
-        FileNotFoundError: if a file is not there.
-        ValueError: if one is damaged or of another kind, or the numbers are out of range.
-    """
-    info = SceneInfo(num_frames=num_frames, fps=fps, settings={"source": "official STAG4D"})
-    return GaussianModel4D(read_official_ply(ply), read_official_deformation(deformation, num_frames), info)
 
 
 def render_views(

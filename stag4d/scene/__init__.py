@@ -2,10 +2,11 @@
 
 from .deformation import Deformation, FieldConfig
 from .files import load_scene, save_scene
-from .gaussians import SH_C0, Gaussians, logit
+from .frames import GaussianFrames, pad_frames, stack_frames
+from .gaussians import SH_C0, DeformedGaussians, Gaussians, check_values, logit
 from .hexplane import HexPlane
 from .initialization import gaussians_from_points, random_ball, visual_hull
-from .model import DeformedGaussians, GaussianModel4D, SceneInfo
+from .model import GaussianModel4D, SceneInfo
 from .official import read_official_deformation
 from .start import checked_start
 
@@ -14,16 +15,20 @@ __all__ = [
     "Deformation",
     "DeformedGaussians",
     "FieldConfig",
+    "GaussianFrames",
     "GaussianModel4D",
     "Gaussians",
     "HexPlane",
     "SceneInfo",
+    "check_values",
     "checked_start",
     "gaussians_from_points",
     "load_scene",
     "logit",
+    "pad_frames",
     "random_ball",
     "read_official_deformation",
     "save_scene",
+    "stack_frames",
     "visual_hull",
 ]

@@ -18,10 +18,11 @@ from ..geometry.pose_json import describe, finite_number, whole_number
 from ..regular_file import check_regular_file
 from .deformation import Deformation
 from .field_header import read_deformation
+from .frames import GaussianFrames
 from .gaussians import Gaussians, check_values
 from .model import GaussianModel4D, SceneInfo
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # with stored frames; scenes without them are version 1, for older readers
 _HEADER_KEY = "stag4d"
 _MAX_HEADER_CHARACTERS = 2**22  # JSON takes up to 25 times its length in memory; 65,536 frames take 1.5 MB
 
@@ -37,7 +38,7 @@ def save_scene(path: str | Path, model: GaussianModel4D) -> None:
         RuntimeError: if the file cannot be written.
     """
     header = {
-        "format_version": FORMAT_VERSION,
+        "format_version": 1 if model.frames is None else FORMAT_VERSION,
         "num_frames": model.info.num_frames,
         "fps": model.info.fps,
         "frame_times": model.frame_times.tolist(),
@@ -48,6 +49,9 @@ def save_scene(path: str | Path, model: GaussianModel4D) -> None:
     tensors = {f"gaussians.{name}": value for name, value in model.gaussians.as_dict().items()}
     if model.deformation is not None:
         tensors |= {f"deformation.{name}": value for name, value in model.deformation.state_dict().items()}
+    if model.frames is not None:
+        header["frames"] = {"counts": model.frames.counts}
+        tensors |= {f"frames.{name}": _once(value) for name, value in model.frames.as_dict().items()}
     write_tensors(path, tensors, {_HEADER_KEY: json.dumps(header)})
 
 
@@ -80,11 +84,12 @@ def load_scene(path: str | Path) -> GaussianModel4D:
             settings=_settings(header),
         )
         deformation = _load_deformation(header["field"], tensors)
+        frames = _load_frames(header.get("frames"), tensors, info.num_frames)
+        return GaussianModel4D(gaussians, deformation, info, frames)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"scene {path}: an entry is missing or malformed ({error}); save the scene again."
         ) from error
-    return GaussianModel4D(gaussians, deformation, info)
 
 
 def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -134,6 +139,28 @@ def _load_deformation(header: dict[str, Any] | None, tensors: dict[str, Tensor])
     prefix = "deformation."
     weights = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
     return read_deformation(header, weights)
+
+
+def _once(values: Tensor) -> Tensor:
+    """Return values [F, ...] as they are stored: [1, ...] if they are the same at all frames."""
+    return values[:1] if values.stride(0) == 0 else values
+
+
+def _load_frames(
+    header: dict[str, Any] | None, tensors: dict[str, Tensor], num_frames: int
+) -> GaussianFrames | None:
+    """Return the stored frames, if the header says that there are any."""
+    if header is None:
+        return None
+    counts = header["counts"]
+    if counts is not None:
+        counts = tuple(whole_number(count, "counts") for count in counts)
+    stored = {name: tensors[f"frames.{name}"] for name in Gaussians.names()}
+    frames = {  # [1, ...] holds at all frames; the number of frames is bounded by the means that are stored
+        name: values.expand(num_frames, *values.shape[1:]) if len(values) == 1 else values
+        for name, values in stored.items()
+    }
+    return GaussianFrames(**frames, counts=counts)
 
 
 def _checked_header(path: str | Path, metadata: dict[str, str]) -> dict[str, Any]:

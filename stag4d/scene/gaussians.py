@@ -1,4 +1,4 @@
-"""Raw parameters of N Gaussians, and their activated values, which the rasterizer takes."""
+"""Raw parameters of N Gaussians, at one time or T, and their activated values, which the rasterizer takes."""
 
 from __future__ import annotations
 
@@ -84,6 +84,41 @@ def check_values(gaussians: Gaussians, subject: str) -> None:
         limit = _MAX_LOG_SCALE if name == "log_scales" else _MAX_MAGNITUDE
         if largest > limit:
             raise ValueError(f"{subject}: {name} up to {largest:g}; expected at most {limit:g}.")
+
+
+@dataclass(frozen=True, eq=False)
+class DeformedGaussians:
+    """The Gaussians at T times: parameters that change over time have a leading T, static ones have not.
+
+    Attributes:
+        means: [T, N, 3].
+        log_scales: [T, N, 3].
+        quats: [T, N, 4].
+        logit_opacities: [N] or [T, N].
+        sh0: [N, 1, 3] or [T, N, 1, 3].
+        counts: Number of Gaussians at each time, at most N; None if all N are there at all times.
+    """
+
+    means: Tensor
+    log_scales: Tensor
+    quats: Tensor
+    logit_opacities: Tensor
+    sh0: Tensor
+    counts: tuple[int, ...] | None = None
+
+    def __len__(self) -> int:
+        """Return T."""
+        return self.means.shape[0]
+
+    def __getitem__(self, index: int) -> Gaussians:
+        """Return the Gaussians of one of the T times, without padding."""
+        opacities = self.logit_opacities if self.logit_opacities.ndim == 1 else self.logit_opacities[index]
+        sh0 = self.sh0 if self.sh0.ndim == 3 else self.sh0[index]
+        posed = Gaussians(self.means[index], self.log_scales[index], self.quats[index], opacities, sh0)
+        if self.counts is None:
+            return posed
+        count = self.counts[index]
+        return posed.map(lambda values: values[:count])
 
 
 def logit(probabilities: Tensor) -> Tensor:

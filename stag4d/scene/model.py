@@ -13,7 +13,8 @@ from torch import Tensor
 from ..geometry import OrbitPose
 from ..types import MAX_FPS, MAX_FRAMES, frame_times
 from .deformation import Deformation
-from .gaussians import Gaussians
+from .frames import GaussianFrames
+from .gaussians import DeformedGaussians, Gaussians
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,48 +41,39 @@ class SceneInfo:
             raise ValueError(f"scene: {self.fps} frames a second; expected above 0 and below {MAX_FPS:g}.")
 
 
-@dataclass(frozen=True, eq=False)
-class DeformedGaussians:
-    """The Gaussians at T times: parameters that change over time have a leading T, static ones have not.
-
-    Attributes:
-        means: [T, N, 3].
-        log_scales: [T, N, 3].
-        quats: [T, N, 4].
-        logit_opacities: [N].
-        sh0: [N, 1, 3].
-    """
-
-    means: Tensor
-    log_scales: Tensor
-    quats: Tensor
-    logit_opacities: Tensor
-    sh0: Tensor
-
-    def __len__(self) -> int:
-        """Return T."""
-        return self.means.shape[0]
-
-    def __getitem__(self, index: int) -> Gaussians:
-        """Return the Gaussians of one of the T times."""
-        return Gaussians(
-            self.means[index], self.log_scales[index], self.quats[index], self.logit_opacities, self.sh0
-        )
-
-
 class GaussianModel4D:
-    """A dynamic scene: canonical Gaussians and a deformation field.
+    """A dynamic scene: canonical Gaussians and a deformation field, or the Gaussians of each frame.
 
     Args:
         gaussians: The canonical Gaussians.
-        deformation: Field that moves them; None for a static scene.
+        deformation: Field that moves them; None for a static scene, or with ``frames``.
         info: Metadata.
+        frames: Stored frames, which replace the field; ``gaussians`` are then those of frame 0.
+
+    Raises:
+        ValueError: if there are both a field and frames, or another number of frames than in ``info``.
     """
 
-    def __init__(self, gaussians: Gaussians, deformation: Deformation | None, info: SceneInfo) -> None:
+    def __init__(
+        self,
+        gaussians: Gaussians,
+        deformation: Deformation | None,
+        info: SceneInfo,
+        frames: GaussianFrames | None = None,
+    ) -> None:
+        if frames is not None and (deformation is not None or len(frames) != info.num_frames):
+            raise ValueError(
+                f"scene: {len(frames)} stored frames; expected {info.num_frames} and no deformation field."
+            )
         self.gaussians = gaussians
         self.deformation = deformation
         self.info = info
+        self.frames = frames
+
+    @classmethod
+    def from_frames(cls, frames: GaussianFrames, info: SceneInfo) -> GaussianModel4D:
+        """Return the scene of stored frames."""
+        return cls(frames[0].map(torch.clone), None, info, frames)
 
     def at(self, frame_times: Tensor) -> DeformedGaussians:
         """Return the Gaussians at T times.
@@ -92,6 +84,8 @@ class GaussianModel4D:
         Returns:
             Raw parameters, differentiable with respect to the canonical ones and to the field's weights.
         """
+        if self.frames is not None:
+            return self.frames.at(frame_times)
         canonical, count = self.gaussians, len(frame_times)
         means, log_scales, quats = (  # views without copies: static parameters are the same at all times
             value.expand(count, -1, -1) for value in (canonical.means, canonical.log_scales, canonical.quats)
@@ -104,6 +98,21 @@ class GaussianModel4D:
             if offsets.log_scales is not None:
                 log_scales = log_scales + offsets.log_scales
         return DeformedGaussians(means, log_scales, quats, canonical.logit_opacities, canonical.sh0)
+
+    def start(self) -> Gaussians:
+        """Return the Gaussians at the middle frame, from which another fit can start: copies on the CPU.
+
+        Raises:
+            ValueError: if the Gaussians of one frame are not those of the next, so that they do not move.
+        """
+        if self.frames is not None and self.frames.counts is not None:
+            raise ValueError(
+                "scene: its frames have different Gaussians, so it can be played and exported but not "
+                "fitted; expected a scene from a fit, or frames with the same Gaussians in the same order."
+            )
+        with torch.no_grad():
+            middle = self.at(self.frame_times[[self.info.num_frames // 2]])[0]
+            return middle.map(lambda value: value.cpu().clone())
 
     @property
     def frame_times(self) -> Tensor:
@@ -121,4 +130,5 @@ class GaussianModel4D:
         field = self.deformation
         if field is not None:
             field = copy.deepcopy(field).to(device).requires_grad_(False)
-        return GaussianModel4D(moved, field, self.info)
+        frames = None if self.frames is None else self.frames.map(lambda value: value.detach().to(device))
+        return GaussianModel4D(moved, field, self.info, frames)

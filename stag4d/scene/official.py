@@ -16,6 +16,7 @@ from __future__ import annotations
 import itertools
 import pickle
 import re
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,6 +45,10 @@ _UNREADABLE = (  # errors of torch.load on refused and on damaged files
     ValueError,
     TypeError,
     AttributeError,
+    ArithmeticError,
+    MemoryError,
+    AssertionError,
+    struct.error,
 )
 
 
@@ -125,13 +130,15 @@ class _OfficialWeights:
         subject, value = f"{self.subject}: {self._prefix}{name}", self._tensors.get(self._prefix + name)
         if not isinstance(value, Tensor):
             raise ValueError(f"{subject} is missing; expected the state dict of STAG4D's network.")
+        if not _is_plain(value):
+            raise ValueError(f"{subject} is not stored number by number; expected floating-point numbers.")
         lengths = zip(shape, value.shape, strict=False)
         if value.ndim != len(shape) or any(expected not in (None, found) for expected, found in lengths):
             listed = ", ".join("any" if length is None else str(length) for length in shape)
             raise ValueError(f"{subject} has shape {list(value.shape)}; expected [{listed}].")
         if not torch.isfinite(value).all():
             raise ValueError(f"{subject} holds numbers that are not finite; the file is damaged.")
-        return value.detach().float()
+        return value.detach().float().clone()  # the file stays mapped as long as one of its tensors is used
 
 
 def _read_tensors(path: Path) -> Mapping[str, object]:
@@ -141,8 +148,10 @@ def _read_tensors(path: Path) -> Mapping[str, object]:
         raise FileNotFoundError(f"{subject}: no such file; expected the deformation.pth that STAG4D saved.")
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{subject}: not an archive of torch.save, or truncated; expected a .pth file.")
+    _check_archive(path, subject)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        # mapped: no tensor reaches beyond the file, and none is in memory before it is used
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except _UNREADABLE as error:
         raise ValueError(
             f"{subject}: refused ({type(error).__name__}), as it is damaged or holds pickled objects, which "
@@ -152,6 +161,32 @@ def _read_tensors(path: Path) -> Mapping[str, object]:
         kind = type(content).__name__
         raise ValueError(f"{subject}: holds a {kind}; expected a state dict, tensors by name.")
     return content
+
+
+def _check_archive(path: Path, subject: str) -> None:
+    """Raise ValueError if an archive has compressed files, which torch.save never writes, or is truncated."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
+        raise ValueError(
+            f"{subject}: not an archive of torch.save ({error}); expected a .pth file."
+        ) from error
+    size = path.stat().st_size
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or (
+        sum(entry.file_size for entry in entries) > size
+    ):
+        raise ValueError(
+            f"{subject}: compressed, or truncated, as its content is larger than {size} bytes; expected an "
+            "archive of torch.save."
+        )
+
+
+def _is_plain(value: Tensor) -> bool:
+    """Return whether a tensor has its own stored number for each element, so that its size is the file's."""
+    if value.layout != torch.strided or value.device.type != "cpu" or not value.is_floating_point():
+        return False
+    return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
 def _box(weights: _OfficialWeights) -> tuple[float, bool]:

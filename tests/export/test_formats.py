@@ -13,7 +13,9 @@ from recording import Recorder
 
 from stag4d.export import (
     EXPORT_FORMATS,
+    encode_glb,
     encode_s4d,
+    encode_splat,
     write_4dgs,
     write_html,
     write_ply,
@@ -23,7 +25,8 @@ from stag4d.export import (
 from stag4d.progress import Interrupted
 from stag4d.scene import GaussianModel4D, Gaussians
 
-PACKAGES = {"spz": "gsply", "4dgs": "fourdgs"}
+PACKAGES = {"spz": "gsply", "4dgs": "fourdgs", "glb": "fourdgs"}
+OF_ONE_FRAME = ["ply", "spz", "splat", "glb"]
 
 
 def at(scene: GaussianModel4D, time: float) -> Gaussians:
@@ -37,6 +40,8 @@ WRITERS: dict[str, Callable[[Path, GaussianModel4D], None]] = {
     "4dgs": write_4dgs,
     "html": lambda path, scene: write_html(path, encode_s4d(scene), "file"),
     "clip": write_s4d,
+    "splat": lambda path, scene: path.write_bytes(encode_splat(at(scene, 0.0))),
+    "glb": lambda path, scene: path.write_bytes(encode_glb(at(scene, 0.0))),
 }
 
 
@@ -47,9 +52,9 @@ def skip_without_package(name: str) -> None:
 
 
 def test_names_and_suffixes_are_unique_and_in_the_order_of_the_node():
-    assert list(EXPORT_FORMATS) == ["ply", "spz", "4dgs", "html", "clip"]
+    assert list(EXPORT_FORMATS) == ["ply", "spz", "4dgs", "html", "clip", "splat", "glb"]
     suffixes = [entry.suffix for entry in EXPORT_FORMATS.values()]
-    assert suffixes == [".ply", ".spz", ".4dgs", ".html", ".s4d"]
+    assert suffixes == [".ply", ".spz", ".4dgs", ".html", ".s4d", ".splat", ".glb"]
     for name, entry in EXPORT_FORMATS.items():
         assert entry.name == name
         assert entry.description
@@ -57,8 +62,8 @@ def test_names_and_suffixes_are_unique_and_in_the_order_of_the_node():
 
 
 def test_frame_formats_are_those_that_encode_gaussians(swaying_scene):
-    assert [name for name, entry in EXPORT_FORMATS.items() if entry.holds_one_frame] == ["ply", "spz"]
-    for name in ("ply", "spz"):
+    assert [name for name, entry in EXPORT_FORMATS.items() if entry.holds_one_frame] == OF_ONE_FRAME
+    for name in OF_ONE_FRAME:
         skip_without_package(name)
         assert EXPORT_FORMATS[name].encode_frame(swaying_scene.gaussians)
 

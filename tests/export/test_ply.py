@@ -117,17 +117,105 @@ def test_file_that_is_no_splat_ply_is_rejected_by_name(tmp_path):
         read_ply(path)
 
 
-def test_values_that_are_not_finite_are_rejected(tmp_path):
-    write_ply(tmp_path / "a.ply", gaussians())
+def test_gaussians_that_are_not_finite_are_dropped_and_counted(tmp_path, caplog):
+    scene = gaussians(7)
+    write_ply(tmp_path / "a.ply", scene)
 
-    def set_infinite(table: np.ndarray) -> np.ndarray:
+    def spoil(table: np.ndarray) -> np.ndarray:
         table = table.copy()
-        table["scale_1"][2] = np.inf
+        for row, (name, value) in enumerate(
+            {"scale_1": np.inf, "x": np.nan, "rot_3": -np.inf, "f_dc_2": 1e30, "opacity": np.nan}.items()
+        ):
+            table[name][row] = value
         return table
 
-    rewrite(tmp_path / "a.ply", set_infinite)
-    with pytest.raises(ValueError, match=r"a\.ply: log_scales are not all finite"):
+    rewrite(tmp_path / "a.ply", spoil)
+    loaded = read_ply(tmp_path / "a.ply")
+    assert torch.equal(loaded.means, scene.means[5:])
+    assert "a.ply: dropped 5 of 7 Gaussians, with numbers that are not finite" in caplog.text
+
+    rewrite(tmp_path / "a.ply", lambda table: spoil(table)[:5])
+    with pytest.raises(ValueError, match=r"a\.ply: no Gaussian has only finite numbers"):
         read_ply(tmp_path / "a.ply")
+
+
+def test_infinite_opacities_and_scales_of_zero_are_kept(tmp_path, caplog):
+    write_ply(tmp_path / "a.ply", gaussians(3))
+
+    def saturate(table: np.ndarray) -> np.ndarray:
+        table = table.copy()
+        table["opacity"][:2] = np.inf, -np.inf
+        table["scale_2"][2] = -np.inf
+        return table
+
+    rewrite(tmp_path / "a.ply", saturate)
+    loaded = read_ply(tmp_path / "a.ply")
+    assert loaded.opacities[:2].tolist() == [1.0, pytest.approx(0.0, abs=1e-20)]
+    assert loaded.scales[2, 2].item() == pytest.approx(0.0, abs=1e-20)
+    assert torch.isfinite(loaded.log_scales).all()
+    assert not caplog.text
+
+
+@pytest.mark.parametrize("layout", ["text", "big-endian", "other elements"])
+def test_other_encodings_are_read(tmp_path, layout):
+    scene = gaussians()
+    path = tmp_path / "a.ply"
+    write_ply(path, scene)
+    table = PlyData.read(path)["vertex"].data.copy()  # it maps the file, which is written again
+    elements = [PlyElement.describe(table, "vertex")]
+    if layout == "other elements":
+        cameras = np.array([(1.5, 2), (2.5, 3)], dtype=[("a", "f8"), ("b", "u1")])
+        faces = np.array([([0, 1, 2],), ([2, 3],)], dtype=[("vertex_indices", "O")])
+        elements.insert(0, PlyElement.describe(cameras, "camera"))
+        elements.append(PlyElement.describe(faces, "face", val_types={"vertex_indices": "i4"}))
+    for text in {False, layout != "big-endian"}:
+        document = PlyData(elements, text=text, byte_order=">" if layout == "big-endian" else "<")
+        document.comments = ["element vertex 9"]
+        document.write(path)
+        loaded = read_ply(path)
+        torch.testing.assert_close(loaded.means, scene.means)
+        torch.testing.assert_close(loaded.logit_opacities, scene.logit_opacities)
+
+
+HEADERS = {
+    "negative count": (b"element vertex 5", b"element vertex -5"),
+    "huge count": (b"element vertex 5", b"element vertex 999999999999999"),
+    "count of 400 digits": (b"element vertex 5", b"element vertex " + b"9" * 400),
+    "fractional count": (b"element vertex 5", b"element vertex 5.0"),
+    "negative count of another element": (
+        b"element vertex",
+        b"element face -1\nproperty int a\nelement vertex",
+    ),
+    "rows before the vertices": (b"element vertex", b"element a 99999999\nproperty int b\nelement vertex"),
+    "list in the vertices": (b"property float x\n", b"property list uchar float x\nproperty float x\n"),
+    "list before the vertices": (
+        b"element vertex",
+        b"element face 1\nproperty list uchar int a\nelement vertex",
+    ),
+    "column twice": (b"property float y\n", b"property float x\nproperty float y\n"),
+    "vertices twice": (b"element vertex 5", b"element vertex 5\nelement vertex 5"),
+    "property before any element": (b"element vertex 5", b"property float a\nelement vertex 5"),
+    "unknown type": (b"property float x", b"property quad x"),
+    "unknown format": (b"binary_little_endian", b"binary_middle_endian"),
+    "no format": (b"format binary_little_endian 1.0\n", b""),
+    "two formats": (b"element vertex", b"format ascii 1.0\nelement vertex"),
+    "text declared": (b"binary_little_endian", b"ascii"),
+    "endless header": (b"element vertex", b"comment " + b"a" * 2**17 + b"\nelement vertex"),
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_header_that_does_not_fit_the_file_is_refused(tmp_path, name):
+    path = tmp_path / "a.ply"
+    write_ply(path, gaussians())
+    old, new = HEADERS[name]
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new, 1))
+    with pytest.raises(
+        ValueError, match=r"^\S*a\.ply: not a PLY, or damaged \(.*\); expected a splat PLY\.$"
+    ):
+        read_ply(path)
 
 
 def test_unwritable_path_is_named(tmp_path):

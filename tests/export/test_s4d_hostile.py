@@ -96,13 +96,17 @@ def malformed_files(s4d: bytes) -> dict[str, bytes]:
     """Return files that no reader may accept, by their defect."""
     header, rows = split(s4d)
     content = zlib.decompress(rows, wbits=31)
+    colored = json.loads(json.dumps(header))
+    colored["attributes"]["colors"]["per_frame"] = True
     files = {
         "nothing": b"",
         "magic alone": s4d[:4],
         "truncated prelude": s4d[:11],
         "a PNG": b"\x89PNG\r\n\x1a\n" + s4d[8:],
         "version 0": join(header, rows, version=0),
-        "a later version": join(header, rows, version=2),
+        "a later version": join(header, rows, version=3),
+        "version 2, interpolate a number": join(header | {"interpolate": 0}, rows, version=2),
+        "version 2, colors per frame without rows": join(colored, rows, version=2),
         "header of 4 GB": s4d[:8] + b"\xff\xff\xff\xff" + s4d[12:],
         "header beyond the end": s4d[:8] + b"\xf0\xff\x00\x00" + s4d[12:],
         "header too long": join(json.dumps(header).encode() + b" " * 2**16, rows),

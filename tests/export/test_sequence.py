@@ -84,7 +84,9 @@ def test_folder_may_be_the_working_directory(tmp_path, swaying_scene, monkeypatc
 
 @pytest.mark.parametrize("file_format", ["obj", "PLY", "", "html"])
 def test_format_that_is_not_of_single_frames_is_rejected(tmp_path, swaying_scene, file_format):
-    with pytest.raises(ValueError, match=rf"a: file format '{file_format}'; expected one of ply, spz\."):
+    with pytest.raises(
+        ValueError, match=rf"a: file format '{file_format}'; expected one of ply, spz, splat, glb\."
+    ):
         write_splat_sequence(tmp_path / "a", swaying_scene, file_format)
     assert names(tmp_path) == []
 

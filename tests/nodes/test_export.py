@@ -1,6 +1,7 @@
 """STAG4DExport: one moment, a sequence or an animation, under a new name each time."""
 
 import base64
+import gzip
 import sys
 from io import BytesIO
 
@@ -75,6 +76,29 @@ def test_spz_has_the_same_moment_and_frames(written):
     assert first.get_bytes() == (folder / "frame_0000.spz").read_bytes()
     xs = [read_spz(path)[0][0, 0] for path in sorted(folder.iterdir())]
     np.testing.assert_allclose(xs, [-0.4, -0.2, 0.0, 0.2, 0.4], atol=2e-4)
+
+
+def test_spz_of_version_2_is_for_older_readers(written):
+    pytest.importorskip("gsply")
+    versions = []
+    for settings in ({}, {"spz_version": "3"}, {"spz_version": "2"}):
+        _, path = written("spz", moment=0.5, **settings)
+        _, folder = written("spz sequence", **settings)
+        for file in (path, folder / "frame_0002.spz"):
+            versions.append(int.from_bytes(gzip.decompress(file.read_bytes())[4:8], "little"))
+    assert versions == [3, 3, 3, 3, 2, 2]
+
+
+def test_splat_and_glb_have_a_moment(written):
+    file, path = written("splat", moment=1.0)
+    assert (file.format, path.suffix) == ("splat", ".splat")
+    assert np.frombuffer(path.read_bytes()[:4], "<f4")[0] == pytest.approx(0.4)
+    first, folder = written("splat sequence")
+    assert first.get_bytes() == (folder / "frame_0000.splat").read_bytes()
+    pytest.importorskip("fourdgs")
+    file, path = written("glb", moment=1.0)
+    assert path.read_bytes().startswith(b"glTF")
+    assert file.format == "ply"  # ComfyUI's 3D nodes do not read splats in glTF
 
 
 def test_4dgs_has_all_frames_and_the_file_output_is_the_first(written):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from official_result import write_official_result
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def test_scene_loaded_in_inference_mode_can_be_optimized(saved, scene_files):
         ("../secret.safetensors", "lies outside"),
         ("../secret.safetensors [output]", "lies outside"),
         ("link.safetensors", "lies outside"),
-        ("notes.txt", "is not a .safetensors file"),
+        ("notes.txt", "is not a .safetensors file, nor one of .ply, .spz"),
         ("gone.safetensors", "was not found; choose one in the list"),
     ],
 )
@@ -100,3 +101,60 @@ def test_no_prefix_overwrites_a_scene(saved, scene_files, sliding_scene, pack_mo
         path = saved / "output" / name.removesuffix(" [output]")
         assert scene.load_scene(path).info.fps == number
     assert not list((saved / "output").rglob(".stag4d*"))
+
+
+@pytest.fixture
+def splats(pack_module, host_folders, sliding_scene):
+    """The scene in other formats, in the input and output folders."""
+    export = pack_module("stag4d.export")
+    export.write_splat_sequence(host_folders / "input" / "walk", sliding_scene, "ply")
+    export.write_s4d(host_folders / "output" / "ball.s4d", sliding_scene)
+    export.write_s4d(host_folders / "temp" / "stag4d" / "preview.s4d", sliding_scene)
+    gaussians = sliding_scene.at(sliding_scene.frame_times[:1])[0]
+    for name in ("one.ply", "exports/ball_00001_.ply", "exports/ball_00002_.ply"):
+        export.write_ply(host_folders / "input" / name, gaussians)
+    return host_folders
+
+
+def test_splats_and_folders_of_frames_are_listed(splats, scene_files):
+    assert scene_files.scene_names() == [
+        "one.ply",
+        "exports/ball_00001_.ply",
+        "exports/ball_00002_.ply",
+        "walk/",
+        "ball.s4d [output]",
+    ]
+
+
+def test_listed_splats_can_be_loaded(splats, scene_files):
+    frames = {"one.ply": 1, "exports/ball_00001_.ply": 1, "walk/": 5, "ball.s4d [output]": 5}
+    for name, num_frames in frames.items():
+        assert scene_files.STAG4DLoad.validate_inputs(name) is True
+        (model,) = scene_files.STAG4DLoad.execute(name).args
+        assert model.info.num_frames == num_frames
+        assert not model.gaussians.means.is_inference()
+    (walk,) = scene_files.STAG4DLoad.execute("walk/", fps=12.0).args
+    assert walk.info.fps == 12.0
+    assert walk.at(walk.frame_times).means[:, 0, 0].tolist() == pytest.approx([-0.4, -0.2, 0.0, 0.2, 0.4])
+
+
+def test_official_result_is_loaded_with_its_number_of_frames(host_folders, scene_files):
+    write_official_result(host_folders / "input" / "logs" / "cat8000")
+    assert scene_files.scene_names() == ["logs/cat8000/"]
+    (model,) = scene_files.STAG4DLoad.execute("logs/cat8000/", frames=26).args
+    assert model.info.num_frames == 26
+
+
+def test_changed_frame_changes_the_fingerprint(splats, scene_files):
+    before = scene_files.STAG4DLoad.fingerprint_inputs("walk/")
+    assert scene_files.STAG4DLoad.fingerprint_inputs("walk/") == before
+    with (splats / "input" / "walk" / "frame_0003.ply").open("ab") as file:
+        file.write(b" ")
+    assert scene_files.STAG4DLoad.fingerprint_inputs("walk/") != before
+
+
+def test_folders_with_links_out_or_without_frames_are_rejected(splats, scene_files):
+    (splats / "input" / "walk" / "frame_0005.ply").symlink_to(splats / "secret.ply")
+    (splats / "input" / "nothing").mkdir()
+    assert "has links that lead out of it" in scene_files.STAG4DLoad.validate_inputs("walk/")
+    assert "no PLY or SPZ files" in scene_files.STAG4DLoad.validate_inputs("nothing/")

@@ -462,16 +462,18 @@ def test_guidance_is_given_renders_of_the_steps_frames_from_random_poses(view_se
 
 
 @pytest.mark.parametrize("is_parallel", [False, True])
-def test_the_scene_does_not_depend_on_the_threads_of_the_frames(clip, make_config, monkeypatch, is_parallel):
+def test_the_scene_does_not_depend_on_the_threads_of_the_frames(
+    view_set, make_config, monkeypatch, is_parallel
+):
     def choices():
         while True:
             yield is_parallel
 
-    expected = Trainer(clip, make_config(steps=12)).run()  # with one thread
+    expected = Trainer(view_set, make_config(steps=12)).run()  # with one thread
     monkeypatch.setattr("stag4d.optimization.frame_pool.parallel_choices", choices)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        assert are_equal(Trainer(clip, make_config(steps=12)).run(), expected)
+        assert are_equal(Trainer(view_set, make_config(steps=12)).run(), expected)
     finally:
         torch.set_num_threads(before)

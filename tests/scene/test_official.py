@@ -6,6 +6,7 @@ import itertools
 import os
 import pickle
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,42 +14,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from official_result import CHANNELS, COLUMNS, HEADS, NET, official_table, official_weights
 from plyfile import PlyData, PlyElement
 from torch import Tensor
 
 from stag4d.pipeline import import_official
 from stag4d.scene import GaussianModel4D, load_scene, read_official_deformation, save_scene
 
-FRAMES, CHANNELS, WIDTH = 7, 3, 8
-COUNT = 40
-COLUMNS = (
-    "x y z nx ny nz f_dc_0 f_dc_1 f_dc_2 opacity scale_0 scale_1 scale_2 rot_0 rot_1 rot_2 rot_3".split()
-)
-HEADS = {"pos_deform": 3, "scales_deform": 3, "rotations_deform": 4, "opacity_deform": 1}
-NET = "deformation_net."
-
-
-def official_weights() -> dict[str, Tensor]:
-    """Return a small state dict with all entries of the official one, every number random but the box."""
-    generator = torch.Generator().manual_seed(0)
-
-    def random(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator)
-
-    weights = {f"{NET}grid.aabb": torch.tensor([[1.6, 1.6, 1.6], [-1.6, -1.6, -1.6]])}
-    for level, size in enumerate((4, 8)):
-        lengths = (size, size, size, 5)
-        for index, (first, second) in enumerate(itertools.combinations(range(4), 2)):
-            plane = random(1, CHANNELS, lengths[second], lengths[first])
-            weights[f"{NET}grid.grids.{level}.{index}"] = 1 + 0.3 * plane
-    weights[f"{NET}feature_out.0.weight"] = random(WIDTH, 2 * CHANNELS)
-    weights[f"{NET}feature_out.0.bias"] = random(WIDTH)
-    for name, num_out in HEADS.items():
-        for layer, size in ((1, WIDTH), (3, num_out)):
-            weights[f"{NET}{name}.{layer}.weight"] = 0.3 * random(size, WIDTH)
-            weights[f"{NET}{name}.{layer}.bias"] = 0.3 * random(size)
-    weights |= {"timenet.0.weight": random(64, 9), "timenet.0.bias": random(64)}
-    return weights | {"time_poc": torch.tensor([1.0, 2, 4, 8]), "pos_poc": 2.0 ** torch.arange(10)}
+FRAMES, COUNT = 7, 40
 
 
 def official_offsets(weights: dict[str, Tensor], means: Tensor, time: float) -> dict[str, Tensor]:
@@ -81,8 +54,7 @@ def weights() -> dict[str, Tensor]:
 @pytest.fixture
 def table() -> np.ndarray:
     """Return forty Gaussians, some of them outside of the box, with the columns of the official PLY file."""
-    values = np.random.default_rng(0).standard_normal((COUNT, len(COLUMNS))).astype("f4")
-    return np.rec.fromarrays(values.T, dtype=[(name, "<f4") for name in COLUMNS])
+    return official_table(COUNT)
 
 
 def columns(table: np.ndarray, names: str) -> Tensor:
@@ -280,6 +252,43 @@ def test_ply_of_another_layout_is_refused(imported, table):
         imported(table=empty([*COLUMNS, "f_rest_0"]))
     with pytest.raises(ValueError, match=r"model\.ply: no column rot_3; expected"):
         imported(table=empty(COLUMNS[:-1]))
+
+
+def test_gaussians_that_are_not_finite_are_dropped(imported, weights, table):
+    valid = np.delete(table, 3)
     table["rot_1"][3] = np.nan
-    with pytest.raises(ValueError, match=r"model\.ply: quats are not all finite"):
-        imported(table=table)
+    model = imported(table=table)
+    assert len(model.gaussians) == COUNT - 1
+    assert_moves_as_officially(model, weights, valid)
+
+
+def test_tensors_that_are_larger_than_what_is_stored_are_refused(imported, weights):
+    name = f"{NET}grid.grids.0.0"
+    stretched = torch.zeros(1).expand(1, CHANNELS, 30_000, 30_000)  # 10 GB from 4 bytes
+    size = (1, CHANNELS, 30_000, 30_000)
+    sparse = torch.sparse_coo_tensor(torch.zeros(4, 1), torch.ones(1), size, check_invariants=True)
+    for value in (stretched, sparse, weights[name].int(), weights[name].to("meta")):
+        with pytest.raises(ValueError, match=rf"{re.escape(name)} is not stored number by number"):
+            imported(weights | {name: value})
+
+
+def test_compressed_archive_is_refused(imported, weights, tmp_path):
+    imported(weights)
+    source, path = tmp_path / "deformation.pth", tmp_path / "small.pth"
+    with zipfile.ZipFile(source) as archive, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as copy:
+        for name in archive.namelist():
+            copy.writestr(name, archive.read(name))
+    with pytest.raises(ValueError, match=r"small\.pth: compressed, or truncated"):
+        read_official_deformation(path, FRAMES)
+
+
+def test_record_shorter_than_its_tensor_is_refused(imported, weights, tmp_path):
+    """A tensor of the last record would reach beyond the file."""
+    imported(weights)
+    source, path = tmp_path / "deformation.pth", tmp_path / "short.pth"
+    with zipfile.ZipFile(source) as archive, zipfile.ZipFile(path, "w") as copy:
+        for name in archive.namelist():
+            content = archive.read(name)
+            copy.writestr(name, content[:1] if "/data/" in name else content)
+    with pytest.raises(ValueError, match=r"short\.pth: "):
+        read_official_deformation(path, FRAMES)

@@ -66,11 +66,11 @@ def read_scene(path: Path) -> None:
 @functools.cache
 def still_trainer() -> Any:
     """Return a trainer that checkpoints are loaded into; one that is accepted changes it."""
-    from small_fit import small_clip, small_config
+    from small_fit import small_config, small_view_set
 
     from stag4d.optimization import Trainer
 
-    return Trainer(small_clip(2, 16), small_config(size=16), backend="torch")
+    return Trainer(small_view_set(2, 16), small_config(size=16), backend="torch")
 
 
 def make_checkpoint(folder: Path) -> Path:
@@ -123,11 +123,11 @@ def read_latents(path: Path) -> None:
 
 
 def make_views(folder: Path) -> Path:
-    from small_fit import small_clip
+    from small_fit import small_view_set
 
     from stag4d.data import write_views
 
-    write_views(folder / "set", small_clip(2, 16))
+    write_views(folder / "set", small_view_set(2, 16))
     return folder / "set"
 
 

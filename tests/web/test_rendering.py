@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from seed_files import random_gaussians, scene_of
 from solid_scene import BACK, FRONT
 from viewer_page import Viewer, open_page
 
 from stag4d.geometry import OrbitPose, intrinsics, look_at_viewmat
 from stag4d.rendering import render
-from stag4d.scene import GaussianModel4D
+from stag4d.scene import GaussianModel4D, Gaussians, pad_frames, stack_frames
 from stag4d.types import Cameras
 
 pytestmark = pytest.mark.browser
@@ -134,3 +137,41 @@ def test_bright_transparent_and_elongated_gaussians_equal_the_python_render(view
     pose = OrbitPose(azimuth_deg=75.0, elevation_deg=-35.0, radius=1.7)
     expected, _ = render_at(model, Cameras.from_poses([pose], 200, 200), 0.0, BLACK)
     assert_images_close(viewer.screenshot()[..., :3] / 255, expected)
+
+
+def visible_frame(seed: int, count: int) -> Gaussians:
+    """Return Gaussians around the origin that are large enough to see."""
+    one = random_gaussians(count, seed)
+    return replace(one, log_scales=one.log_scales + 1.5, logit_opacities=one.logit_opacities + 1)
+
+
+def test_colors_and_opacities_of_stored_frames_change_and_are_interpolated(viewer):
+    frames = stack_frames([visible_frame(seed, 80) for seed in range(3)])
+    model = scene_of(frames)
+    cameras = Cameras.from_poses([OrbitPose(azimuth_deg=0.0)], 160, 160)
+    viewer.load(model)
+    viewer.set_canvas_size(160, 160)
+    viewer.run("player.setBackground('white')")
+    expected = {time: render_at(model, cameras, time)[0] for time in (0.0, 0.5, 1.0)}
+    for time, image in expected.items():
+        viewer.set_view(azimuth=0, elevation=0, radius=2, fovy=49.1, target=[0, 0, 0], time=time)
+        assert_images_close(viewer.screenshot()[..., :3] / 255, image)
+    assert np.abs(expected[0.0] - expected[0.5]).mean() > 10 / 255
+    static = replace(frames, means=frames.means[:1].expand(3, -1, -1))  # between frames, centers at rest
+    model = scene_of(replace(static, quats=frames.quats[:1].expand(3, -1, -1)))
+    viewer.load(model)
+    viewer.set_view(time=0.25)
+    rgba = viewer.screenshot()[..., :3] / 255
+    viewer.set_view(time=0.0)
+    assert np.abs(rgba - viewer.screenshot()[..., :3] / 255).mean() > 4 / 255
+
+
+def test_unrelated_frames_are_shown_without_interpolation(viewer):
+    model = scene_of(pad_frames([visible_frame(seed, count) for seed, count in enumerate((60, 20, 90))]))
+    cameras = Cameras.from_poses([OrbitPose(azimuth_deg=0.0)], 160, 160)
+    viewer.load(model)
+    viewer.set_canvas_size(160, 160)
+    viewer.run("player.setBackground('white')")
+    for time in (0.0, 0.2, 0.4, 0.6, 0.9):
+        viewer.set_view(azimuth=0, elevation=0, radius=2, fovy=49.1, target=[0, 0, 0], time=time)
+        assert_images_close(viewer.screenshot()[..., :3] / 255, render_at(model, cameras, time)[0])

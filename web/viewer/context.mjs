@@ -102,6 +102,8 @@ class SharedContext {
     gl.uniform1i(at.count, numGaussians);
     gl.uniform1i(at.width, file.width);
     gl.uniform2i(at.layers, ...layers);
+    if (file.coloredFrames > 1) gl.uniform2i(at.colorLayers, ...layers);
+    else gl.uniform2i(at.colorLayers, 0, 0);
     gl.uniform1f(at.fraction, fraction);
     gl.uniform3fv(at.meansLow, grids.means.low);
     gl.uniform3fv(at.meansStep, grids.means.step);

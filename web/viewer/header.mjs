@@ -21,6 +21,7 @@ import { ViewerError } from "./errors.mjs";
  * @property {Pose} input camera of the input video
  * @property {Pose[]} views cameras of the posed views
  * @property {Record<string, Grid>} grids by attribute
+ * @property {boolean} interpolate false if the frames have unrelated splats
  * @property {number} end offset of the rows, bytes
  */
 
@@ -28,7 +29,7 @@ import { ViewerError } from "./errors.mjs";
 export const CHANNELS = Object.freeze({ means: 3, quats: 4, log_scales: 3, colors: 3, opacities: 1 });
 
 const MAGIC = 0x43443453; // "S4DC"
-const VERSION = 1;
+const VERSION = 2;
 const PRELUDE_BYTES = 12;
 const MAX_HEADER_BYTES = 2 ** 16;
 const MAX_GAUSSIANS = 2 ** 22;
@@ -36,7 +37,7 @@ const MAX_FRAMES = 2 ** 16;
 const MAX_SAMPLES = 2 ** 24; // Gaussians times frames
 const MAX_VIEWS = 64;
 const MAX_NUMBER = 1e9;
-const STATIC = ["colors", "opacities"];
+const STATIC = ["colors", "opacities"]; // in version 1
 
 /**
  * Read and check the header.
@@ -45,7 +46,7 @@ const STATIC = ["colors", "opacities"];
  * @throws {ViewerError} if the file is not an .s4d file, is damaged, or exceeds the format's limits
  */
 export function readHeader(bytes) {
-  const { value, end } = parse(bytes);
+  const { version, value, end } = parse(bytes);
   const numGaussians = integer(value.num_gaussians, "num_gaussians", MAX_GAUSSIANS);
   const numFrames = integer(value.num_frames, "num_frames", MAX_FRAMES);
   if (numGaussians * numFrames > MAX_SAMPLES) {
@@ -55,20 +56,24 @@ export function readHeader(bytes) {
     throw damaged(`views must be a list of at most ${MAX_VIEWS} cameras`);
   }
   const attributes = object(value.attributes, "attributes");
+  const interpolate = version > 1 ? (value.interpolate ?? true) : true;
+  if (typeof interpolate !== "boolean") throw damaged("interpolate must be true or false");
+  const names = Object.keys(CHANNELS);
   return {
     numGaussians,
     numFrames,
     fps: number(value.fps, "fps", 1e-9, 1e4),
     input: pose(value.input, "input"),
     views: value.views.map((view, index) => pose(view, `views[${index}]`)),
-    grids: Object.fromEntries(Object.keys(CHANNELS).map((name) => [name, grid(attributes[name], name)])),
+    grids: Object.fromEntries(names.map((name) => [name, grid(attributes[name], name, version)])),
+    interpolate,
     end,
   };
 }
 
 /**
  * @param {Uint8Array} bytes
- * @returns {{value: Record<string, unknown>, end: number}} the JSON object and the offset of the rows
+ * @returns {{version: number, value: Record<string, unknown>, end: number}} with the offset of the rows
  */
 function parse(bytes) {
   const data = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -76,9 +81,9 @@ function parse(bytes) {
     throw new ViewerError("This file is not an .s4d file.");
   }
   const version = data.getUint32(4, true);
-  if (version !== VERSION) {
+  if (version < 1 || version > VERSION) {
     throw new ViewerError(
-      `This .s4d file has version ${version}; this viewer reads version ${VERSION}. Export the scene again.`,
+      `This .s4d file has version ${version}; this viewer reads up to ${VERSION}. Export the scene again.`,
     );
   }
   const length = data.getUint32(8, true);
@@ -90,19 +95,21 @@ function parse(bytes) {
   } catch {
     throw damaged("its header is not JSON");
   }
-  return { value: object(value, "the header"), end };
+  return { version, value: object(value, "the header"), end };
 }
 
 /**
  * @param {unknown} value
  * @param {string} name
+ * @param {number} version
  * @returns {Grid}
  */
-function grid(value, name) {
+function grid(value, name, version) {
   const field = `attributes.${name}`;
   const { per_frame: perFrame, low, step } = object(value, field);
-  if (typeof perFrame !== "boolean" || (perFrame && STATIC.includes(name))) {
-    throw damaged(`${field}.per_frame must be ${STATIC.includes(name) ? "false" : "true or false"}`);
+  const mustBeStatic = version === 1 && STATIC.includes(name);
+  if (typeof perFrame !== "boolean" || (perFrame && mustBeStatic)) {
+    throw damaged(`${field}.per_frame must be ${mustBeStatic ? "false" : "true or false"}`);
   }
   return {
     perFrame,

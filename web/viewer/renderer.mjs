@@ -37,6 +37,7 @@ export class SceneRenderer {
     if (this.#context.isLost) return;
     const textures = this.#currentTextures();
     const last = this.#file.storedFrames - 1;
+    if (!this.#file.header.interpolate) position = Math.round(position);
     const first = Math.min(Math.floor(position), last);
     const next = Math.min(first + 1, last);
     const fraction = next > first ? position - first : 0;

@@ -3,7 +3,7 @@
 //   x, y, z, scale 0, scale 1, scale 2   16 bits each
 //   first, second, third, largest        10 + 10 + 10 + 2 bits of the quaternion
 //
-// and 8 bytes for each splat: red, green, blue, opacity, 16 bits each.
+// and 8 bytes for each splat, at each frame if they change: red, green, blue, opacity, 16 bits each.
 
 import { ViewerError } from "./errors.mjs";
 import { CHANNELS, readHeader } from "./header.mjs";
@@ -24,7 +24,8 @@ const QUAT_WORD = 3; // of a texel's four 32-bit words
  * @property {number} height lines of a frame
  * @property {Uint16Array} texels of all stored frames, CODES_PER_TEXEL elements each
  * @property {number} storedFrames frames that have texels: 1 for a static scene
- * @property {Uint16Array} rgba codes of red, green, blue and opacity of each splat
+ * @property {Uint16Array} rgba codes of red, green, blue and opacity of each splat, of all colored frames
+ * @property {number} coloredFrames storedFrames if colors or opacities change, else 1
  */
 
 /**
@@ -64,9 +65,12 @@ function allocate(header) {
   const width = Math.ceil(header.numGaussians / height);
   const isMoving = Object.values(header.grids).some((grid) => grid.perFrame);
   const storedFrames = isMoving ? header.numFrames : 1;
+  const isColored = header.grids.colors.perFrame || header.grids.opacities.perFrame;
+  const coloredFrames = isColored ? storedFrames : 1;
   try {
     const texels = new Uint16Array(storedFrames * width * height * CODES_PER_TEXEL);
-    return { header, width, height, texels, storedFrames, rgba: new Uint16Array(width * height * 4) };
+    const rgba = new Uint16Array(coloredFrames * width * height * 4);
+    return { header, width, height, texels, storedFrames, rgba, coloredFrames };
   } catch {
     throw new ViewerError("There is not enough memory for this .s4d file.");
   }
@@ -80,6 +84,7 @@ function allocate(header) {
 async function readAttribute(file, rows, name) {
   const { numGaussians, grids } = file.header;
   const numRows = grids[name].perFrame ? file.storedFrames : 1;
+  const numFrames = name === "colors" || name === "opacities" ? file.coloredFrames : file.storedFrames;
   const channels = CHANNELS[/** @type {keyof typeof CHANNELS} */ (name)];
   for (let channel = 0; channel < channels; channel++) {
     const store = storeFor(file, name, channel);
@@ -88,7 +93,7 @@ async function readAttribute(file, rows, name) {
     let secondPrevious = new Uint16Array(numGaussians);
     for (let frame = 0; frame < numRows; frame++) {
       decodeRow(await rows.next(), previous, secondPrevious, codes);
-      const end = numRows === 1 ? file.storedFrames : frame + 1; // a single row holds for all frames
+      const end = numRows === 1 ? numFrames : frame + 1; // a single row holds for all frames
       for (let stored = frame; stored < end; stored++) store(codes, stored);
       [secondPrevious, previous, codes] = [previous, codes, secondPrevious];
     }
@@ -103,8 +108,11 @@ async function readAttribute(file, rows, name) {
  * @returns {(codes: Uint16Array, frame: number) => void}
  */
 function storeFor(file, name, channel) {
-  if (name === "colors") return (codes) => scatter(codes, file.rgba, channel, 4);
-  if (name === "opacities") return (codes) => scatter(codes, file.rgba, 3, 4);
+  if (name === "colors" || name === "opacities") {
+    const first = name === "colors" ? channel : 3;
+    const perFrame = file.width * file.height * 4;
+    return (codes, frame) => scatter(codes, file.rgba, frame * perFrame + first, 4);
+  }
   const stride = frameStride(file);
   if (name !== "quats") {
     const offset = FIRST_CODE[/** @type {keyof typeof FIRST_CODE} */ (name)] + channel;

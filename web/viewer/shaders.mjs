@@ -12,11 +12,12 @@ precision highp usampler2D;
 precision highp usampler2DArray;
 
 uniform usampler2DArray geometry; // two frames of texels, see s4d.mjs
-uniform usampler2D rgba;          // red, green, blue, opacity
+uniform usampler2DArray rgba;     // red, green, blue, opacity: of two frames, or of all
 uniform usampler2D order;         // indices of splats, farthest first
 uniform int count;
 uniform int width;                // of the textures
 uniform ivec2 layers;             // of the earlier and the later frame
+uniform ivec2 colorLayers;        // the same, equal if colors do not change
 uniform float fraction;           // 0 at the earlier, 1 at the later
 uniform vec3 meansLow, meansStep, scalesLow, scalesStep, quatsLow, quatsStep;
 uniform vec4 rgbaLow, rgbaStep;
@@ -30,6 +31,10 @@ out vec2 sigmas;                  // distance from the center along the ellipse'
 const float BLUR = 0.3;           // square pixels
 const float NEAR = 0.01;
 const float MARGIN = 1.3;         // the Jacobian is taken at most at this multiple of half the field of view
+
+vec4 unpackColor(uvec2 words) {
+  return rgbaLow + rgbaStep * vec4(words.x & 0xffffu, words.x >> 16, words.y & 0xffffu, words.y >> 16);
+}
 
 vec3 unpackMean(uvec4 texel) {
   return meansLow + meansStep * vec3(texel.x & 0xffffu, texel.x >> 16, texel.y & 0xffffu);
@@ -69,8 +74,10 @@ void main() {
   int index = int(texelFetch(order, ivec2(rank % width, rank / width), 0).x);
   ivec2 texel = ivec2(index % width, index / width);
 
-  uvec2 words = texelFetch(rgba, texel, 0).xy;
-  color = rgbaLow + rgbaStep * vec4(words.x & 0xffffu, words.x >> 16, words.y & 0xffffu, words.y >> 16);
+  color = unpackColor(texelFetch(rgba, ivec3(texel, colorLayers.x), 0).xy);
+  if (colorLayers.x != colorLayers.y) {
+    color = mix(color, unpackColor(texelFetch(rgba, ivec3(texel, colorLayers.y), 0).xy), fraction);
+  }
   float cutoff = sqrt(max(0.0, 2.0 * log(255.0 * color.a)));  // standard deviations where alpha is 1/255
   if (cutoff <= 0.0) return;
 

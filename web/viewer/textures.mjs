@@ -26,10 +26,9 @@ export class SceneTextures {
     gl.texStorage3D(gl.TEXTURE_2D_ARRAY, 1, gl.RGBA32UI, width, height, LAYERS);
     this.#order = this.#create(gl.TEXTURE_2D);
     gl.texStorage2D(gl.TEXTURE_2D, 1, gl.R32UI, width, height);
-    this.#rgba = this.#create(gl.TEXTURE_2D);
-    gl.texStorage2D(gl.TEXTURE_2D, 1, gl.RG32UI, width, height);
-    const words = new Uint32Array(file.rgba.buffer);
-    gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, width, height, gl.RG_INTEGER, gl.UNSIGNED_INT, words);
+    this.#rgba = this.#create(gl.TEXTURE_2D_ARRAY);
+    gl.texStorage3D(gl.TEXTURE_2D_ARRAY, 1, gl.RG32UI, width, height, file.coloredFrames > 1 ? LAYERS : 1);
+    if (file.coloredFrames === 1) this.#uploadColors(0, 0);
   }
 
   /**
@@ -61,7 +60,7 @@ export class SceneTextures {
   bind() {
     const gl = this.#gl;
     gl.activeTexture(gl.TEXTURE1);
-    gl.bindTexture(gl.TEXTURE_2D, this.#rgba);
+    gl.bindTexture(gl.TEXTURE_2D_ARRAY, this.#rgba);
     gl.activeTexture(gl.TEXTURE2);
     gl.bindTexture(gl.TEXTURE_2D, this.#order);
     gl.activeTexture(gl.TEXTURE0);
@@ -85,7 +84,22 @@ export class SceneTextures {
     const [target, format, type] = [gl.TEXTURE_2D_ARRAY, gl.RGBA_INTEGER, gl.UNSIGNED_INT];
     gl.bindTexture(target, this.#geometry);
     gl.texSubImage3D(target, 0, 0, 0, layer, width, height, 1, format, type, words);
+    if (this.#file.coloredFrames > 1) this.#uploadColors(frame, layer);
     this.#frames[layer] = frame;
+  }
+
+  /**
+   * @param {number} frame
+   * @param {number} layer
+   */
+  #uploadColors(frame, layer) {
+    const gl = this.#gl;
+    const { rgba, width, height } = this.#file;
+    const length = width * height * 2; // 32-bit words
+    const words = new Uint32Array(rgba.buffer, frame * length * 4, length);
+    const [target, format, type] = [gl.TEXTURE_2D_ARRAY, gl.RG_INTEGER, gl.UNSIGNED_INT];
+    gl.bindTexture(target, this.#rgba);
+    gl.texSubImage3D(target, 0, 0, 0, layer, width, height, 1, format, type, words);
   }
 
   /** @param {number} target */

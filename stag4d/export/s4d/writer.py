@@ -4,7 +4,7 @@ This is the specification of the format. A file holds the activated and quantize
 a scene, in world coordinates, y up. Numbers are little-endian::
 
     4 bytes   magic, "S4DC"
-    uint32    version of the format, 1
+    uint32    version of the format, 1 or 2
     uint32    H, length of the header, at most 65536
     H bytes   header: a JSON object, UTF-8
     the rest  rows: one gzip member
@@ -18,6 +18,11 @@ to 4194304, F is 1 to 65536, N times F is at most 16777216, which bounds the mem
 there are at most 64 views. Readers check the header before they decompress anything, and stop decompressing
 at the last row.
 
+**Version 2** is for scenes whose frames come from other programs; all others are written as version 1, which
+older readers know. Colors and opacities may be ``per_frame``, and ``"interpolate": false`` in the header says
+that the frames have unrelated Gaussians: between two frames, players show the nearest one. Gaussians that a
+frame does not have are in its rows with an opacity below 1e-6.
+
 **Rows.** An attribute has one to four channels:
 
 ==========  =======================================================================
@@ -28,14 +33,14 @@ colors      red, green, blue
 opacities   opacity
 ==========  =======================================================================
 
-A channel has F rows if its attribute is ``per_frame`` and one row otherwise; colors and opacities are never
-``per_frame``. Rows are ordered by attribute, as in this table, then by channel, then by frame. A row is a
-filter byte, N low bytes and N high bytes (see ``codec``), which give N 16-bit codes. The value of a code is
-``low + step * code``, with ``low`` and ``step`` of its channel. Quaternions are wxyz, normalized and of the
-sign that makes the largest component positive; it is omitted, and follows from the unit length. Codes of its
-index are at most 3, of the other three at most 1023. The Gaussians are sorted along a space-filling curve, in
-the same order in all rows, since close ones have similar values, which compress better; the order is not that
-of the scene.
+A channel has F rows if its attribute is ``per_frame`` and one row otherwise; in version 1, colors and
+opacities are never ``per_frame``. Rows are ordered by attribute, as in this table, then by channel, then by
+frame. A row is a filter byte, N low bytes and N high bytes (see ``codec``), which give N 16-bit codes. The
+value of a code is ``low + step * code``, with ``low`` and ``step`` of its channel. Quaternions are wxyz,
+normalized and of the sign that makes the largest component positive; it is omitted, and follows from the unit
+length. Codes of its index are at most 3, of the other three at most 1023. The Gaussians are sorted along a
+space-filling curve, in the same order in all rows, since close ones have similar values, which compress
+better; the order is not that of the scene.
 
 **Quantization.** The error of a value is at most half a step:
 
@@ -70,20 +75,20 @@ from ...atomic import write_whole
 from ...geometry import OrbitPose, v11_rig_around
 from ...geometry.pose_json import pose_to_json
 from ...progress import Monitor, silent
-from ...scene import GaussianModel4D
+from ...scene import GaussianModel4D, Gaussians
 from .codec import compress_rows
 
 Precision = Literal["full", "small"]
 
 MAGIC = b"S4DC"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAX_HEADER_BYTES = 2**16
 MAX_GAUSSIANS = 2**22
 MAX_FRAMES = 2**16
 MAX_SAMPLES = 2**24  # Gaussians times frames
 MAX_VIEWS = 64
 CHANNELS = {"means": 3, "quats": 4, "log_scales": 3, "colors": 3, "opacities": 1}
-STATIC = ("colors", "opacities")  # attributes that the deformation does not change
+STATIC = ("colors", "opacities")  # attributes that the deformation does not change: one row in version 1
 
 _SIZE_PERCENTILES = (1.0, 99.0)
 _STATIC_TOLERANCE = 0.01  # steps that an attribute may move and still be stored once
@@ -170,8 +175,13 @@ def encode_s4d(
             for name, attribute in attributes.items()
         },
     }
+    is_related = model.frames is None or model.frames.counts is None
+    if not is_related:
+        header["interpolate"] = False
+    is_static = all(attributes[name].codes.shape[1] == 1 for name in STATIC)
     text = json.dumps(header, allow_nan=False).encode()
-    numbers = np.array([FORMAT_VERSION, len(text)], "<u4").tobytes()
+    version = 1 if is_related and is_static else FORMAT_VERSION
+    numbers = np.array([version, len(text)], "<u4").tobytes()
     order = _neighbor_order(attributes["means"].codes[:, 0])
     rows = (channel[:, order] for attribute in attributes.values() for channel in attribute.codes)
     return b"".join([MAGIC, numbers, text, compress_rows(rows)])
@@ -193,16 +203,16 @@ def check_counts(num_gaussians: int, num_frames: int, num_views: int) -> None:
 
 def _quantize(model: GaussianModel4D, steps: _Steps, monitor: Monitor) -> dict[str, _Attribute]:
     """Return the quantized attributes of a scene, in the order of ``CHANNELS``."""
-    posed = []
-    for time in model.frame_times:  # one at a time, to bound the memory of the deformation field
-        posed.append(model.at(time[None])[0])
+    posed: list[Gaussians] = []
+    for frame, time in enumerate(model.frame_times):  # one at a time, to bound the memory of the field
+        posed.append(model.at(time[None])[0] if model.frames is None else model.frames[frame])
         monitor("export", len(posed), model.info.num_frames)
-    gaussians = model.gaussians
+    colored = [model.gaussians] if model.frames is None else posed
     values = {
         "means": _stack(frame.means for frame in posed),
         "log_scales": _stack(frame.log_scales for frame in posed),
-        "colors": _stack([gaussians.colors]),
-        "opacities": _stack([gaussians.opacities[:, None]]),
+        "colors": _stack(frame.colors for frame in colored),
+        "opacities": _stack(frame.opacities[:, None] for frame in colored),
     }
     quats = _stack(frame.quats for frame in posed)  # [4, F, N]
     for name, numbers in (values | {"quats": quats}).items():

@@ -1,0 +1,124 @@
+"""Import of scenes from files: official STAG4D results, splats frame by frame, files of moving scenes."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+from ..export import find_frame_files, read_4dgs, read_frames, read_official_ply, read_s4d_scene
+from ..scene import GaussianFrames, GaussianModel4D, SceneInfo, load_scene, read_official_deformation
+
+DEFAULT_FPS = 8.0
+OFFICIAL_FILES = ("model.ply", "deformation.pth")
+OFFICIAL_FRAMES = 30  # ``size`` in the official configuration, which its results do not hold
+SCENE_SUFFIXES = (".ply", ".spz", ".s4d", ".4dgs", ".safetensors")
+
+_logger = logging.getLogger(__name__)
+
+
+def import_scene(
+    source: str | Path, *, fps: float | None = None, num_frames: int | None = None
+) -> GaussianModel4D:
+    """Read a scene in any known format, which is recognized by the name.
+
+    Args:
+        source: A folder with the official ``model.ply`` and ``deformation.pth``, or one of these two files; a
+            folder with numbered PLY or SPZ files, one per frame; a single PLY or SPZ file; an ``.s4d``,
+            ``.4dgs`` or scene file.
+        fps: Frames per second; None takes those of the file, or 8.
+        num_frames: For official results, the frames that they were trained with; None takes 30, the number
+            in the official configuration.
+
+    Returns:
+        The scene, on the CPU, without gradients.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        RuntimeError: if a package for the format is missing.
+        ValueError: if the format is not known, a file is damaged, or an argument does not apply to it.
+    """
+    path = Path(source)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file or folder; expected a scene to import.")
+    folder = path.parent if path.name in OFFICIAL_FILES else path
+    if is_official(folder):
+        return _import_official_folder(folder, fps, num_frames)
+    if num_frames is not None:
+        raise ValueError(
+            f"{path}: a number of frames is only for official results; expected a folder with "
+            f"{' and '.join(OFFICIAL_FILES)}."
+        )
+    if path.is_dir():
+        return _scene(read_frames(find_frame_files(path)), fps, path)
+    return _import_file(path, fps)
+
+
+def is_official(folder: Path) -> bool:
+    """Return whether a folder holds a result of the official STAG4D code."""
+    return all((folder / name).is_file() for name in OFFICIAL_FILES)
+
+
+def import_official(
+    ply: str | Path, deformation: str | Path, num_frames: int, fps: float = DEFAULT_FPS
+) -> GaussianModel4D:
+    """Read a scene that the official STAG4D code saved.
+
+    Args:
+        ply: Its ``model.ply``.
+        deformation: Its ``deformation.pth``.
+        num_frames: Frames that it was trained with (``size`` in its configuration; the files lack it).
+        fps: Frames per second.
+
+    Returns:
+        The scene, without gradients.
+
+    Raises:
+        FileNotFoundError: if a file is not there.
+        ValueError: if one is damaged or of another kind, or the numbers are out of range.
+    """
+    info = SceneInfo(num_frames=num_frames, fps=fps, settings={"source": "official STAG4D"})
+    return GaussianModel4D(read_official_ply(ply), read_official_deformation(deformation, num_frames), info)
+
+
+def _import_official_folder(folder: Path, fps: float | None, num_frames: int | None) -> GaussianModel4D:
+    """Read an official result, and say which number of frames was assumed."""
+    if num_frames is None:
+        num_frames = OFFICIAL_FRAMES
+        _logger.warning(
+            "%s: does not say its number of frames; assuming %d, as in the official configuration.",
+            folder,
+            num_frames,
+        )
+    ply, deformation = (folder / name for name in OFFICIAL_FILES)
+    return import_official(ply, deformation, num_frames, DEFAULT_FPS if fps is None else fps)
+
+
+def _import_file(path: Path, fps: float | None) -> GaussianModel4D:
+    """Read a single file by its suffix."""
+    match path.suffix.lower():
+        case ".ply" | ".spz":
+            return _scene(read_frames([path]), fps, path)
+        case ".4dgs":
+            frames, stored_fps = read_4dgs(path)
+            return _scene(frames, fps or stored_fps, path)
+        case ".s4d":
+            frames, stored_fps, pose = read_s4d_scene(path)
+            model = _scene(frames, fps or stored_fps, path)
+            return GaussianModel4D.from_frames(frames, replace(model.info, input_pose=pose))
+        case ".safetensors":
+            model = load_scene(path)
+            info = model.info if fps is None else replace(model.info, fps=fps)
+            return GaussianModel4D(model.gaussians, model.deformation, info, model.frames)
+        case suffix:
+            expected = f"{', '.join(SCENE_SUFFIXES)}, or a folder"
+            raise ValueError(f"{path}: unknown suffix {suffix!r}; expected {expected}.")
+
+
+def _scene(frames: GaussianFrames, fps: float | None, source: Path) -> GaussianModel4D:
+    """Return the scene of stored frames, seen from the default camera."""
+    try:
+        info = SceneInfo(num_frames=len(frames), fps=DEFAULT_FPS if fps is None else fps)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
+    return GaussianModel4D.from_frames(frames, info)
