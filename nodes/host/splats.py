@@ -23,17 +23,17 @@ _TOLERANCE = 1e-3
 @torch.no_grad()
 def splat_at(scene: GaussianModel4D, frame_times: torch.Tensor) -> Types.SPLAT:
     """Return a scene at B times as a SPLAT whose tensors are [B, N, ...]."""
-    posed = scene.at(frame_times)
-    count, size = len(posed), posed.means.shape[1]
-    quats = torch.nn.functional.normalize(posed.quats.expand(count, size, 4), dim=-1)
-    positions, rotations = flip_splat_frame(posed.means, quats)
+    deformed = scene.at(frame_times)
+    count, size = len(deformed), deformed.means.shape[1]
+    quats = torch.nn.functional.normalize(deformed.quats.expand(count, size, 4), dim=-1)
+    positions, rotations = flip_splat_frame(deformed.means, quats)
     return Types.SPLAT(
         positions=positions.contiguous(),
-        scales=posed.log_scales.exp().expand(count, size, 3).contiguous(),
+        scales=deformed.log_scales.exp().expand(count, size, 3).contiguous(),
         rotations=rotations.contiguous(),
-        opacities=posed.logit_opacities.sigmoid().expand(count, size)[..., None].clone(),
-        sh=posed.sh0.expand(count, size, 1, 3).clone(),
-        counts=None if posed.counts is None else torch.tensor(posed.counts),
+        opacities=deformed.logit_opacities.sigmoid().expand(count, size)[..., None].clone(),
+        sh=deformed.sh0.expand(count, size, 1, 3).clone(),
+        counts=None if deformed.counts is None else torch.tensor(deformed.counts),
     )
 
 

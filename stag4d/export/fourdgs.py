@@ -50,17 +50,19 @@ def encode_4dgs(model: GaussianModel4D, monitor: Monitor = silent) -> bytes:
     is_related = model.frames is None or model.frames.counts is None
     samples = []
     first_id = 0  # unrelated frames have other Gaussians, which do not move
-    posed = model.at(model.frame_times[[0]])[0]
+    deformed = model.at(model.frame_times[[0]])[0]
     for frame in range(count):
         following = model.at(model.frame_times[[min(frame + 1, count - 1)]])[0]
-        velocities = torch.zeros_like(posed.means)
+        velocities = torch.zeros_like(deformed.means)
         if is_related:
-            velocities = (following.means - posed.means) * fps  # [N, 3] world units per second
-        ids = first_id + np.arange(len(posed))
-        first_id += 0 if is_related else len(posed)
+            velocities = (following.means - deformed.means) * fps  # [N, 3] world units per second
+        ids = first_id + np.arange(len(deformed))
+        first_id += 0 if is_related else len(deformed)
         # One field evaluation a frame: the next frame is kept for the next iteration.
-        samples.append(Sample(frame / fps, ids, _gaussian_set(posed, velocities, frame / fps, count / fps)))
-        posed = following
+        samples.append(
+            Sample(frame / fps, ids, _gaussian_set(deformed, velocities, frame / fps, count / fps))
+        )
+        deformed = following
         monitor("export", frame + 1, model.info.num_frames)
     return write_sequence(samples, count / fps, library="stag4d")
 

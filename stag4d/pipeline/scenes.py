@@ -110,8 +110,8 @@ def render_views(
     images, alphas = [], []
     with torch.no_grad():
         for frame in frames:
-            posed = model.at(model.frame_times[[frame]])[0]
-            output = render(posed, cameras, background=(0.0, 0.0, 0.0))
+            deformed = model.at(model.frame_times[[frame]])[0]
+            output = render(deformed, cameras, background=(0.0, 0.0, 0.0))
             images.append(straight_colors(output.images, output.alphas).cpu())
             alphas.append(output.alphas.cpu())
     return torch.stack(images, dim=1), torch.stack(alphas, dim=1)
@@ -140,7 +140,7 @@ def evaluate(model: GaussianModel4D, truth: Path, monitor: Monitor = silent) -> 
 
     @torch.no_grad()
     def render_at(cameras: Cameras, frame_time: float) -> RenderOutput:
-        posed = model.at(torch.tensor([frame_time], device=model.device))[0]
-        return render(posed, cameras.to(model.device))
+        deformed = model.at(torch.tensor([frame_time], device=model.device))[0]
+        return render(deformed, cameras.to(model.device))
 
     return evaluate_folder(render_at, truth, num_frames=model.info.num_frames, monitor=monitor)

@@ -85,17 +85,17 @@ class GaussianFrames:
         if self.counts is not None:
             is_frame = torch.ones_like(is_frame)
         lower = torch.where(is_frame, nearest, position.floor().long().clamp(0, len(self) - 1))
-        posed = {name: values[lower] for name, values in self.as_dict().items()}
+        deformed = {name: values[lower] for name, values in self.as_dict().items()}
         if not is_frame.all():
             weights = torch.where(is_frame, 0.0, position - lower).float()  # [T] of the later frames
             upper = (lower + 1).clamp(max=len(self) - 1)
             later = {name: values[upper] for name, values in self.as_dict().items()}
             # q and -q are the same rotation: interpolate to the nearer one
-            is_opposite = (posed["quats"] * later["quats"]).sum(dim=-1, keepdim=True) < 0
+            is_opposite = (deformed["quats"] * later["quats"]).sum(dim=-1, keepdim=True) < 0
             later["quats"] = torch.where(is_opposite, -later["quats"], later["quats"])
-            posed = {name: _mix(values, later[name], weights) for name, values in posed.items()}
+            deformed = {name: _mix(values, later[name], weights) for name, values in deformed.items()}
         counts = None if self.counts is None else tuple(self.counts[frame] for frame in lower.tolist())
-        return DeformedGaussians(**posed, counts=counts)
+        return DeformedGaussians(**deformed, counts=counts)
 
 
 def stack_frames(frames: Sequence[Gaussians]) -> GaussianFrames:

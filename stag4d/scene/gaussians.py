@@ -114,11 +114,11 @@ class DeformedGaussians:
         """Return the Gaussians of one of the T times, without padding."""
         opacities = self.logit_opacities if self.logit_opacities.ndim == 1 else self.logit_opacities[index]
         sh0 = self.sh0 if self.sh0.ndim == 3 else self.sh0[index]
-        posed = Gaussians(self.means[index], self.log_scales[index], self.quats[index], opacities, sh0)
+        deformed = Gaussians(self.means[index], self.log_scales[index], self.quats[index], opacities, sh0)
         if self.counts is None:
-            return posed
+            return deformed
         count = self.counts[index]
-        return posed.map(lambda values: values[:count])
+        return deformed.map(lambda values: values[:count])
 
 
 def logit(probabilities: Tensor) -> Tensor:

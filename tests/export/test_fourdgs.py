@@ -34,16 +34,16 @@ def test_every_frame_is_within_the_documented_error(content, swaying_scene, read
     decoded: DecodedSequence = read(content)
     spread = 0.05 * torch.cat([frame_of(swaying_scene, frame).scales for frame in range(5)]).median()
     for frame in range(5):
-        posed = frame_of(swaying_scene, frame)
+        deformed = frame_of(swaying_scene, frame)
         found = render_at(decoded, frame / 10)
         assert found["ids"].tolist() == list(range(50))
-        np.testing.assert_allclose(found["centers"], posed.means, atol=1.05 * spread, rtol=0)
-        np.testing.assert_allclose(found["scales"], posed.scales, rtol=0.0205)
-        quats = torch.nn.functional.normalize(posed.quats, dim=-1)[:, [1, 2, 3, 0]].double()  # xyzw
+        np.testing.assert_allclose(found["centers"], deformed.means, atol=1.05 * spread, rtol=0)
+        np.testing.assert_allclose(found["scales"], deformed.scales, rtol=0.0205)
+        quats = torch.nn.functional.normalize(deformed.quats, dim=-1)[:, [1, 2, 3, 0]].double()  # xyzw
         cosines = np.abs((found["rotations"] * quats.numpy()).sum(axis=1)).clip(max=1)
         assert np.degrees(2 * np.arccos(cosines)).max() < 1
-        np.testing.assert_allclose(found["rgb"], posed.colors.clamp(0, 1), atol=1.01 / 255, rtol=0)
-        np.testing.assert_allclose(found["opacity"], posed.opacities, atol=1.01 / 255, rtol=0)
+        np.testing.assert_allclose(found["rgb"], deformed.colors.clamp(0, 1), atol=1.01 / 255, rtol=0)
+        np.testing.assert_allclose(found["opacity"], deformed.opacities, atol=1.01 / 255, rtol=0)
 
 
 def frame_of(scene: GaussianModel4D, frame: int):

@@ -41,11 +41,11 @@ def test_errors_are_at_most_half_a_step(swaying_scene, precision):
     means_step, scales_step, colors_step, degrees = STEPS[precision]
     file = read_s4d(encode_s4d(swaying_scene, precision=precision))
     order = scene_order(file, swaying_scene)
-    posed = swaying_scene.at(swaying_scene.frame_times)
-    low, high = np.percentile(posed.means.double().reshape(-1, 3).numpy(), (1, 99), axis=0)
+    deformed = swaying_scene.at(swaying_scene.frame_times)
+    low, high = np.percentile(deformed.means.double().reshape(-1, 3).numpy(), (1, 99), axis=0)
     size = (high - low).max()
     for frame in range(5):
-        found, truth = file.at(frame), posed[frame].map(lambda values: values[order])
+        found, truth = file.at(frame), deformed[frame].map(lambda values: values[order])
         assert (found.means - truth.means).abs().max() <= size * means_step / 2 + ROUNDING
         assert (found.scales.log() - truth.log_scales).abs().max() <= scales_step / 2 + ROUNDING
         assert (found.colors - truth.colors).abs().max() <= colors_step / 2 + ROUNDING
@@ -107,11 +107,13 @@ def test_scales_that_move_less_than_a_hundredth_of_a_step_are_stored_once(swayin
 
 
 def test_render_of_a_frame_equals_that_of_the_scene(swaying_scene):
-    posed = swaying_scene.at(swaying_scene.frame_times[[3]])[0]
+    deformed = swaying_scene.at(swaying_scene.frame_times[[3]])[0]
     found = read_s4d(encode_s4d(swaying_scene)).at(3)
     cameras = Cameras.from_poses([swaying_scene.info.input_pose], 128, 128)
     view = (cameras.viewmats, cameras.Ks, 128, 128)
-    expected, *_ = rasterize(posed.means, posed.quats, posed.scales, posed.opacities, posed.colors, *view)
+    expected, *_ = rasterize(
+        deformed.means, deformed.quats, deformed.scales, deformed.opacities, deformed.colors, *view
+    )
     decoded, *_ = rasterize(found.means, found.quats, found.scales, found.opacities, found.colors, *view)
     assert expected.max() > 0.2
     assert (decoded - expected).abs().max() < 2 / 255  # a splat may pass the alpha threshold in one of them

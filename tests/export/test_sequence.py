@@ -28,10 +28,10 @@ def test_files_have_the_same_gaussians_in_the_same_order(tmp_path, swaying_scene
     assert monitor.calls == [("export", done, 5) for done in range(1, 6)]
     for frame, path in enumerate(paths):
         vertices = PlyData.read(path)["vertex"]
-        posed = swaying_scene.at(swaying_scene.frame_times[[frame]])[0]
-        for name, values in zip("xyz", (posed.means * torch.tensor([1, -1, -1])).T, strict=True):
+        deformed = swaying_scene.at(swaying_scene.frame_times[[frame]])[0]
+        for name, values in zip("xyz", (deformed.means * torch.tensor([1, -1, -1])).T, strict=True):
             assert vertices[name].tolist() == values.tolist()
-        assert vertices["opacity"].tolist() == posed.logit_opacities.tolist()  # identifies each Gaussian
+        assert vertices["opacity"].tolist() == deformed.logit_opacities.tolist()  # identifies each Gaussian
 
 
 def test_chosen_frames_keep_their_numbers_and_replace_an_older_sequence(tmp_path, swaying_scene):
@@ -46,8 +46,8 @@ def test_chosen_frames_keep_their_numbers_and_replace_an_older_sequence(tmp_path
         "frame_0004.ply",
         "my frame_0003.ply",
     ]
-    posed = swaying_scene.at(swaying_scene.frame_times[[4]])[0]
-    torch.testing.assert_close(read_ply(paths[1]).means, posed.means)
+    deformed = swaying_scene.at(swaying_scene.frame_times[[4]])[0]
+    torch.testing.assert_close(read_ply(paths[1]).means, deformed.means)
 
 
 @pytest.mark.parametrize("is_new", [True, False])

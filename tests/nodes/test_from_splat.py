@@ -20,8 +20,8 @@ def test_splats_become_the_frames_of_a_scene(from_splat, splat, sliding_scene, p
         (scene,) = from_splat.execute(splat, 12.0).args
     assert (scene.info.num_frames, scene.info.fps) == (5, 12.0)
     assert not scene.frames.means.is_inference()
-    posed = scene.at(scene.frame_times)
-    torch.testing.assert_close(posed.means, sliding_scene.at(sliding_scene.frame_times).means)
+    deformed = scene.at(scene.frame_times)
+    torch.testing.assert_close(deformed.means, sliding_scene.at(sliding_scene.frame_times).means)
     again = pack_module("nodes.host.splats").splat_at(scene, scene.frame_times)
     for name in ("positions", "scales", "opacities", "sh"):
         torch.testing.assert_close(getattr(again, name), getattr(splat, name), msg=name)

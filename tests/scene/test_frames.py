@@ -72,16 +72,16 @@ def test_gaussians_are_interpolated_between_frames(moving):
 def test_rotations_are_interpolated_to_the_nearer_of_two_equal_quaternions(make_gaussians):
     first = make_gaussians(5)
     frames = stack_frames([first, replace(first, quats=-first.quats)])
-    posed = GaussianModel4D.from_frames(frames, SceneInfo(num_frames=2)).at(torch.tensor([0.5]))
-    torch.testing.assert_close(posed.quats[0], first.quats)
+    deformed = GaussianModel4D.from_frames(frames, SceneInfo(num_frames=2)).at(torch.tensor([0.5]))
+    torch.testing.assert_close(deformed.quats[0], first.quats)
 
 
 def test_unrelated_frames_are_not_mixed(make_gaussians, changing):
     times = torch.tensor([0.2, 0.3, 0.7, 0.8])
-    posed = changing.at(times)
-    assert posed.counts == (4, 0, 0, 6)
-    assert_equal(posed[3], make_gaussians(6, seed=6))
-    assert (posed.logit_opacities[0, 4:].sigmoid() < 1e-12).all()  # the padding
+    deformed = changing.at(times)
+    assert deformed.counts == (4, 0, 0, 6)
+    assert_equal(deformed[3], make_gaussians(6, seed=6))
+    assert (deformed.logit_opacities[0, 4:].sigmoid() < 1e-12).all()  # the padding
 
 
 def test_frames_round_trip_through_a_scene_file(moving, changing, tmp_path):

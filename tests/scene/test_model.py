@@ -11,37 +11,37 @@ TIMES = torch.tensor([0.0, 0.3, 1.0])
 
 
 def test_offsets_are_added_to_the_raw_parameters(moving_scene):
-    posed, canonical = moving_scene.at(TIMES), moving_scene.gaussians
+    deformed, canonical = moving_scene.at(TIMES), moving_scene.gaussians
     offsets = moving_scene.deformation(canonical.means, TIMES)
-    assert len(posed) == 3
-    assert torch.equal(posed.means, canonical.means + offsets.means)
-    assert torch.equal(posed.quats, canonical.quats + offsets.quats)
-    assert torch.equal(posed.log_scales, canonical.log_scales + offsets.log_scales)
-    assert posed.logit_opacities is canonical.logit_opacities
-    assert posed.sh0 is canonical.sh0
-    assert posed.means.shape == (3, 6, 3)
-    assert posed.quats.shape == (3, 6, 4)
-    one = posed[1]
-    assert torch.equal(one.means, posed.means[1])
-    assert torch.equal(one.log_scales, posed.log_scales[1])
-    assert torch.equal(one.quats, posed.quats[1])
+    assert len(deformed) == 3
+    assert torch.equal(deformed.means, canonical.means + offsets.means)
+    assert torch.equal(deformed.quats, canonical.quats + offsets.quats)
+    assert torch.equal(deformed.log_scales, canonical.log_scales + offsets.log_scales)
+    assert deformed.logit_opacities is canonical.logit_opacities
+    assert deformed.sh0 is canonical.sh0
+    assert deformed.means.shape == (3, 6, 3)
+    assert deformed.quats.shape == (3, 6, 4)
+    one = deformed[1]
+    assert torch.equal(one.means, deformed.means[1])
+    assert torch.equal(one.log_scales, deformed.log_scales[1])
+    assert torch.equal(one.quats, deformed.quats[1])
     assert torch.equal(one.sh0, canonical.sh0)
 
 
 def test_static_scene_is_the_same_at_all_times(make_gaussians):
     gaussians = make_gaussians(4)
-    posed = GaussianModel4D(gaussians, None, SceneInfo(num_frames=1)).at(TIMES)
-    assert posed.means.shape == posed.log_scales.shape == (3, 4, 3)
+    deformed = GaussianModel4D(gaussians, None, SceneInfo(num_frames=1)).at(TIMES)
+    assert deformed.means.shape == deformed.log_scales.shape == (3, 4, 3)
     for index in range(3):
-        for name, values in posed[index].as_dict().items():
+        for name, values in deformed[index].as_dict().items():
             assert torch.equal(values, getattr(gaussians, name)), name
 
 
 def test_static_scales_are_not_deformed(make_gaussians, make_field):
     field = make_field(FieldConfig(resolutions=(3,), num_channels=2, deform_scales=False))
-    posed = GaussianModel4D(make_gaussians(), field, SceneInfo(num_frames=2)).at(TIMES)
-    assert torch.equal(posed.log_scales, make_gaussians().log_scales.expand(3, -1, -1))
-    assert not torch.equal(posed.means[0], posed.means[1])
+    deformed = GaussianModel4D(make_gaussians(), field, SceneInfo(num_frames=2)).at(TIMES)
+    assert torch.equal(deformed.log_scales, make_gaussians().log_scales.expand(3, -1, -1))
+    assert not torch.equal(deformed.means[0], deformed.means[1])
 
 
 @pytest.mark.parametrize(("num_frames", "times"), [(1, [0.0]), (2, [0.0, 1.0]), (5, [0, 0.25, 0.5, 0.75, 1])])
@@ -54,16 +54,18 @@ def test_frame_times_run_from_0_to_1(make_gaussians, num_frames, times):
 def test_scene_of_one_frame_and_one_time_sample(make_gaussians, make_field):
     field = make_field(FieldConfig(resolutions=(3,), time_resolution=1, num_channels=2))
     model = GaussianModel4D(make_gaussians(), field, SceneInfo(num_frames=1))
-    posed = model.at(torch.cat([model.frame_times, TIMES]))
-    assert torch.isfinite(posed.means).all()
-    assert torch.equal(posed.means[:1].expand(4, -1, -1), posed.means)
+    deformed = model.at(torch.cat([model.frame_times, TIMES]))
+    assert torch.isfinite(deformed.means).all()
+    assert torch.equal(deformed.means[:1].expand(4, -1, -1), deformed.means)
 
 
 def test_gradients_reach_the_canonical_gaussians_and_the_field(make_gaussians, make_field):
     gaussians = make_gaussians().map(lambda value: value.requires_grad_())
     field = make_field()
-    posed = GaussianModel4D(gaussians, field, SceneInfo(num_frames=5)).at(TIMES)
-    (posed.means.square().sum() + posed.quats.square().sum() + posed.log_scales.square().sum()).backward()
+    deformed = GaussianModel4D(gaussians, field, SceneInfo(num_frames=5)).at(TIMES)
+    (
+        deformed.means.square().sum() + deformed.quats.square().sum() + deformed.log_scales.square().sum()
+    ).backward()
     assert all(
         value.grad.abs().sum() > 0 for value in (gaussians.means, gaussians.quats, gaussians.log_scales)
     )

@@ -78,14 +78,14 @@ def imported(weights, table, tmp_path) -> Callable[..., GaussianModel4D]:
 def assert_moves_as_officially(model: GaussianModel4D, weights: dict[str, Tensor], table: np.ndarray) -> None:
     means, log_scales = columns(table, "x y z"), columns(table, "scale_0 scale_1 scale_2")
     quats = columns(table, "rot_0 rot_1 rot_2 rot_3")
-    posed = model.at(model.frame_times)
-    assert len(posed) == FRAMES
+    deformed = model.at(model.frame_times)
+    assert len(deformed) == FRAMES
     for frame in range(FRAMES):
         offsets = official_offsets(weights, means, frame / FRAMES)
         close = {"atol": 1e-5, "rtol": 1e-5}
-        torch.testing.assert_close(posed[frame].means, means + offsets["pos_deform"], **close)
-        torch.testing.assert_close(posed[frame].log_scales, log_scales + offsets["scales_deform"], **close)
-        torch.testing.assert_close(posed[frame].quats, quats + offsets["rotations_deform"], **close)
+        torch.testing.assert_close(deformed[frame].means, means + offsets["pos_deform"], **close)
+        torch.testing.assert_close(deformed[frame].log_scales, log_scales + offsets["scales_deform"], **close)
+        torch.testing.assert_close(deformed[frame].quats, quats + offsets["rotations_deform"], **close)
 
 
 def test_imported_motion_equals_the_official_formula(imported, weights, table):
@@ -97,9 +97,9 @@ def test_imported_motion_equals_the_official_formula(imported, weights, table):
 
 
 def test_imported_opacities_and_colors_are_static(imported, table):
-    posed = imported().at(torch.tensor([0.0, 0.6]))
-    assert torch.equal(posed.logit_opacities, columns(table, "opacity")[:, 0])
-    assert torch.equal(posed.sh0[:, 0], columns(table, "f_dc_0 f_dc_1 f_dc_2"))
+    deformed = imported().at(torch.tensor([0.0, 0.6]))
+    assert torch.equal(deformed.logit_opacities, columns(table, "opacity")[:, 0])
+    assert torch.equal(deformed.sh0[:, 0], columns(table, "f_dc_0 f_dc_1 f_dc_2"))
 
 
 def test_imported_metadata_and_sizes(imported):

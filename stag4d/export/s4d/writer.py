@@ -203,18 +203,18 @@ def check_counts(num_gaussians: int, num_frames: int, num_views: int) -> None:
 
 def _quantize(model: GaussianModel4D, steps: _Steps, monitor: Monitor) -> dict[str, _Attribute]:
     """Return the quantized attributes of a scene, in the order of ``CHANNELS``."""
-    posed: list[Gaussians] = []
+    deformed: list[Gaussians] = []
     for frame, time in enumerate(model.frame_times):  # one at a time, to bound the memory of the field
-        posed.append(model.at(time[None])[0] if model.frames is None else model.frames[frame])
-        monitor("export", len(posed), model.info.num_frames)
-    colored = [model.gaussians] if model.frames is None else posed
+        deformed.append(model.at(time[None])[0] if model.frames is None else model.frames[frame])
+        monitor("export", len(deformed), model.info.num_frames)
+    colored = [model.gaussians] if model.frames is None else deformed
     values = {
-        "means": _stack(frame.means for frame in posed),
-        "log_scales": _stack(frame.log_scales for frame in posed),
+        "means": _stack(frame.means for frame in deformed),
+        "log_scales": _stack(frame.log_scales for frame in deformed),
         "colors": _stack(frame.colors for frame in colored),
         "opacities": _stack(frame.opacities[:, None] for frame in colored),
     }
-    quats = _stack(frame.quats for frame in posed)  # [4, F, N]
+    quats = _stack(frame.quats for frame in deformed)  # [4, F, N]
     for name, numbers in (values | {"quats": quats}).items():
         if not np.isfinite(numbers).all():
             raise ValueError(f"s4d: the scene's {name} are not all finite; every number must be.")
