@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "geometry": set(),
     "types": {"geometry"},
     "matting": {"progress"},
-    "diffusion": {"progress", "resume", "types", "geometry"},
+    "diffusion": {"atomic", "progress", "resume", "types", "geometry"},
     "data": {"atomic", "resume", "types", "geometry", "matting"},
     "scene": {"atomic", "types", "geometry"},
     "rendering": {"progress", "types", "geometry", "scene"},

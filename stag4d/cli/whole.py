@@ -21,6 +21,7 @@ from .options import (
     EXIT_INTERRUPTED,
     add_clip_options,
     add_command,
+    add_rig_option,
     output_folder,
     print_result,
     read_input,
@@ -55,6 +56,7 @@ def add_whole(commands: Any) -> None:
         help=f"folder of a Zero123++ model as published; {BUNDLED_MULTIVIEW} was trained on toys only",
     )
     add_clip_options(command)
+    add_rig_option(command)
     command.add_argument("--view-steps", type=int, help="diffusion steps (default: the model's own, else 75)")
     add_fit_options(command)
     add_guidance_options(command)
@@ -73,8 +75,10 @@ def _run(options: argparse.Namespace) -> int:
         announce_checkpoint(out / pipeline.CHECKPOINT, resume=False)
     refuse_own_input(Path(options.clip), out / VIEWS)
     video = read_input(options, config.size)
-    model = load_multiview(options.multiview_model)
-    guidance = None if options.guidance_model is None else load_guidance(options.guidance_model)
+    model = load_multiview(options.multiview_model, rig=options.rig)
+    guidance = None
+    if options.guidance_model is not None:
+        guidance = load_guidance(options.guidance_model, pose_conditioning=options.guidance_pose)
     sampling = model.sampling
     if options.view_steps is not None:
         sampling = replace(sampling, num_steps=options.view_steps)
