@@ -89,7 +89,8 @@ def count_tensors(files: WeightFiles) -> int:
 def _shards(index: Path, suffix: str) -> tuple[Path, ...]:
     """Return the files that an index of shards names."""
     weight_map = read_json(index, "an index of shards").get("weight_map")
-    names = set(weight_map.values()) if _maps_names(weight_map) else set()
+    values = weight_map.values() if isinstance(weight_map, dict) else ()
+    names = set(values) if all(isinstance(name, str) for name in values) else set()
     if not names or any(Path(name).name != name or not name.endswith(suffix) for name in names):
         raise ValueError(
             f"{index}: weight_map is malformed; expected an object that maps each weight to a *{suffix} file "
@@ -102,11 +103,6 @@ def _shards(index: Path, suffix: str) -> tuple[Path, ...]:
                 f"{path}: no such file; expected all {len(paths)} files that {index.name} lists."
             )
     return paths
-
-
-def _maps_names(value: object) -> bool:
-    """Return whether a JSON value is an object whose values are strings."""
-    return isinstance(value, dict) and all(isinstance(name, str) for name in value.values())
 
 
 def _count_pickled(path: Path) -> int:
@@ -133,7 +129,7 @@ def _count_pickled(path: Path) -> int:
 
 
 def _tensors(weights: dict[str, object]) -> Iterator[torch.Tensor]:
-    """Yield the tensors of a state dict, which older libraries nest in ``state_dict``."""
+    """Yield the tensors of a state dict."""
     for value in weights.values():
         if isinstance(value, torch.Tensor):
             yield value
