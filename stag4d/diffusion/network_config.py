@@ -38,10 +38,7 @@ _CLIP_FIELDS = {  # of the published models; others are settings of transformers
     "projection_dim",
     "vocab_size",
 }
-_CLIP_PARTS = {
-    CLIPTextModel: "text_config",
-    CLIPVisionModelWithProjection: "vision_config",
-}  # of a whole CLIP
+_CLIP_PARTS = {CLIPTextModel: "text_config", CLIPVisionModelWithProjection: "vision_config"}
 _CALLS_PER_TENSOR = 50  # of torch's functions while a network is built; it takes about 5
 _SPARE_CALLS = 5_000
 _MAX_WEIGHTS_TO_RUN = 20_000_000
@@ -91,7 +88,7 @@ def network_config(kind: Any, values: Mapping[str, Any]) -> Any:
     """
     if issubclass(kind, ModelMixin):
         return dict(values)
-    part = values.get(_CLIP_PARTS[kind])
+    part = values.get(_CLIP_PARTS[kind])  # the configuration of a whole CLIP model has one per encoder
     fields = part if isinstance(part, dict) else values
     return kind.config_class(**{name: value for name, value in fields.items() if name in _CLIP_FIELDS})
 
