@@ -91,7 +91,10 @@ def pose_conditioning_of(
     Raises:
         ValueError: if the setting is malformed, or only the folder's name suggests Stable-Zero123.
     """
+    known = get_args(PoseConditioning)
     if chosen is not None:
+        if chosen not in known:
+            raise ValueError(f"pose conditioning: unknown {chosen!r}; expected {' or '.join(known)}.")
         return chosen, ""
     settings = settings_of(index)
     unknown = settings.keys() - {_SETTING}
@@ -100,10 +103,9 @@ def pose_conditioning_of(
     if _SETTING not in settings:
         return _QUESTION.answer(index, folder)
     setting = settings[_SETTING]
-    for conditioning in get_args(PoseConditioning):
+    for conditioning in known:
         if setting == conditioning:
             return conditioning, ""
     raise ValueError(
-        f"{folder / INDEX}: {SETTINGS_KEY}.{_SETTING} is {shown(setting)}; expected "
-        f"{' or '.join(get_args(PoseConditioning))}."
+        f"{folder / INDEX}: {SETTINGS_KEY}.{_SETTING} is {shown(setting)}; expected {' or '.join(known)}."
     )

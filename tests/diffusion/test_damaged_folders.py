@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from stag4d.diffusion import load_guidance_model, load_multiview_model
+from stag4d.diffusion.folders import reading
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = ROOT / "tests" / "support" / "damaged_models.py"
@@ -111,6 +112,41 @@ def test_settings_of_transformers_in_a_configuration_have_no_effect(folder, mode
             torch_dtype="float99",
         )
     assert load_multiview_model(folder).fingerprint() == model.fingerprint()
+
+
+class PanicException(BaseException):
+    """What a library in Rust raises where it panics."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        IndexError("list index out of range"),
+        RecursionError("too deep"),
+        AssertionError(),
+        ZeroDivisionError("zero"),
+        KeyError("a"),
+        NotImplementedError("x"),
+        OverflowError("large"),
+        ImportError("none"),
+        PanicException("index"),
+    ],
+    ids=repr,
+)
+def test_any_error_of_a_library_becomes_one_that_names_the_folder(tmp_path, error):
+    reason = re.escape(str(error) or "AssertionError")
+    with pytest.raises(
+        ValueError, match=rf"^{re.escape(str(tmp_path))}: the files cannot be read \({reason}\);"
+    ):
+        with reading(tmp_path, "the files"):
+            raise error
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), MemoryError("8 GB")], ids=repr)
+def test_interrupts_and_lack_of_memory_are_raised_unchanged(tmp_path, error):
+    with pytest.raises(type(error)) as caught, reading(tmp_path, "the files"):
+        raise error
+    assert caught.value is error
 
 
 def test_deeply_nested_and_very_large_files_are_refused(folder, monkeypatch):

@@ -95,6 +95,13 @@ def test_a_name_that_suggests_stable_zero123_asks(folder):
     assert load_guidance_model(stable, pose_conditioning=STABLE).pose_conditioning == STABLE
 
 
+def test_unknown_choice_is_refused(folder):
+    with pytest.raises(
+        ValueError, match="pose conditioning: unknown 'xl'; expected zero123 or stable-zero123"
+    ):
+        load_guidance_model(folder, pose_conditioning="xl")
+
+
 @pytest.mark.parametrize(
     "settings", [{"pose_conditioning": "zero124"}, {"pose_conditioning": [1]}, {"rig": "v1.1"}, 7]
 )
