@@ -1,4 +1,4 @@
-"""Development tasks: ``python3 tasks.py demo``, ``test``, ``lint``, ``types``, ``host-test``, ``bench``.
+"""Development tasks: ``python3 tasks.py TASK``; without a task it lists them.
 
 Needs Python 3.10 or newer and nothing else. Each task first creates or updates the environment in ``.venv``:
 minutes of work the first time, none while requirements.txt and pyproject.toml are unchanged.
@@ -85,6 +85,11 @@ def test(arguments: list[str]) -> int:
     return next(iter(failed.values()), 0)
 
 
+def versions(arguments: list[str]) -> int:
+    """Run the tests of reading with the oldest and the newest libraries; an argument chooses one of both."""
+    return run([sys.executable, str(ROOT / ".ci" / "versions.py"), TORCH, *arguments])
+
+
 def lint(arguments: list[str]) -> int:
     """Check the style and format of Python and JavaScript; --fix corrects them."""
     if arguments not in ([], ["--fix"]):
@@ -135,7 +140,15 @@ def bench(arguments: list[str]) -> int:
     return run([PYTHON, "-m", f"benchmarks.{arguments[0]}", *arguments[1:]])
 
 
-TASKS = {"demo": demo, "test": test, "lint": lint, "types": types, "host-test": host_test, "bench": bench}
+TASKS = {
+    "demo": demo,
+    "test": test,
+    "versions": versions,
+    "lint": lint,
+    "types": types,
+    "host-test": host_test,
+    "bench": bench,
+}
 
 
 def check_style(*, fix: bool = False) -> int:

@@ -9,7 +9,7 @@ import torch
 from comfy_api.latest import io
 
 from ..stag4d.pipeline import DenoiserMaker
-from .host.folders import check_folder, chosen_dtype, folder_inputs, model_folders
+from .host.folders import AUTO, check_folder, chosen_dtype, folder_inputs, message, model_folders
 from .host.models import load_to_device, shared_patcher
 from .host.sockets import CATEGORY, Guidance
 
@@ -41,7 +41,18 @@ class STAG4DLoadGuidance(io.ComfyNode):
             description="Loads a Zero123 model, bundled or from a folder in models/diffusers, as guidance "
             "model: for score distillation (SDS) of novel views in STAG4D Optimize.",
             search_aliases=["zero123", "score distillation", "sds", "novel view guidance"],
-            inputs=folder_inputs("guidance"),
+            inputs=[
+                *folder_inputs("guidance"),
+                io.Combo.Input(
+                    "pose_conditioning",
+                    options=[AUTO, "zero123", "stable-zero123"],
+                    default=AUTO,
+                    optional=True,
+                    tooltip="Last of the four pose numbers. zero123: difference of the radii, as in "
+                    "Zero123-XL. stable-zero123: polar angle of the conditioning image. auto: from the "
+                    "folder's files; else zero123 is assumed, with a message on the node.",
+                ),
+            ],
             outputs=[Guidance.Output("guidance", tooltip="For STAG4D Optimize.")],
         )
 
@@ -50,11 +61,16 @@ class STAG4DLoadGuidance(io.ComfyNode):
         return check_folder(model, "guidance", "zero123-xl-diffusers")
 
     @classmethod
-    def execute(cls, model: str, dtype: str) -> io.NodeOutput:
-        from ..stag4d.diffusion import load_guidance_model  # diffusers takes seconds to import
+    def execute(cls, model: str, dtype: str, pose_conditioning: str = AUTO) -> io.NodeOutput:
+        from ..stag4d.diffusion import load_guidance_model, read_pose_conditioning  # diffusers takes seconds
 
         folder, weights_dtype = model_folders("guidance")[model], chosen_dtype(dtype)
-        key = "guidance", folder, weights_dtype
+        chosen: Any = None if pose_conditioning == AUTO else pose_conditioning
+        conditioning, assumption = read_pose_conditioning(folder, chosen)
+        key = "guidance", folder, weights_dtype, conditioning
         with torch.inference_mode(False):  # its VAE encoder is differentiated
-            patcher = shared_patcher(key, lambda: load_guidance_model(folder, dtype=weights_dtype))
-            return io.NodeOutput(FolderGuidance(patcher))
+            patcher = shared_patcher(
+                key,
+                lambda: load_guidance_model(folder, pose_conditioning=chosen, dtype=weights_dtype),
+            )
+        return io.NodeOutput(FolderGuidance(patcher), ui=message(assumption))

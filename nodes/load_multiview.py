@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from comfy_api.latest import io
 
-from .host.folders import AUTO, check_folder, chosen_dtype, folder_inputs, model_folders
+from .host.folders import AUTO, check_folder, chosen_dtype, folder_inputs, message, model_folders
 from .host.models import ManagedMultiView, shared_patcher
 from .host.sockets import CATEGORY, MultiView
 
@@ -27,7 +29,7 @@ class STAG4DLoadMultiView(io.ComfyNode):
                     options=[AUTO, "v1.1", "v1.2"],
                     default=AUTO,
                     tooltip="Cameras of the six views. v1.1: elevations +30 and -20 degrees. v1.2: +20 and "
-                    "-10. auto: by the folder's files or name.",
+                    "-10. auto: from the folder's files; else v1.1 is assumed, with a message on the node.",
                 ),
             ],
             outputs=[MultiView.Output("multiview", tooltip="For STAG4D Anchored Multi-View.")],
@@ -39,11 +41,14 @@ class STAG4DLoadMultiView(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: str, dtype: str, rig: str) -> io.NodeOutput:
-        from ..stag4d.diffusion import load_multiview_model  # diffusers takes seconds to import
+        from ..stag4d.diffusion import load_multiview_model, read_grid  # diffusers takes seconds to import
 
         folder, weights_dtype = model_folders("multiview")[model], chosen_dtype(dtype)
+        chosen: Any = None if rig == AUTO else rig
         key = "multiview", folder, weights_dtype
         with torch.inference_mode(False):  # its weights are used outside of inference mode
-            patcher = shared_patcher(key, lambda: load_multiview_model(folder, dtype=weights_dtype))
-            grid = patcher.model.model.grid
-            return io.NodeOutput(ManagedMultiView(patcher, grid if rig == AUTO else grid.with_rig(rig)))
+            patcher = shared_patcher(
+                key, lambda: load_multiview_model(folder, rig=chosen, dtype=weights_dtype)
+            )
+        grid = read_grid(folder, chosen)
+        return io.NodeOutput(ManagedMultiView(patcher, grid), ui=message(grid.assumption))

@@ -47,7 +47,7 @@ MAY_IMPORT = {
     "geometry": {"regular_file"},
     "types": {"geometry"},
     "matting": {"progress"},
-    "diffusion": {"progress", "resume", "types", "geometry"},
+    "diffusion": {"atomic", "progress", "resume", "types", "geometry"},
     "data": {"atomic", "resume", "types", "geometry", "matting"},
     "scene": {"atomic", "regular_file", "types", "geometry"},
     "rendering": {"progress", "types", "geometry", "scene"},

@@ -7,7 +7,9 @@ import huggingface_hub
 import pytest
 
 from stag4d.cli import main
+from stag4d.diffusion import read_grid
 from stag4d.diffusion.published import PUBLISHED
+from stag4d.geometry import zero123plus_rig
 
 NAME = "zero123plus-v1.1"
 
@@ -56,6 +58,24 @@ def test_yes_at_the_terminal_downloads_the_model(requests, tmp_path, capsys, mon
     assert options["local_dir"] == tmp_path / NAME
     assert "model_index.json" in options["allow_patterns"]
     assert json.loads(capsys.readouterr().out) == {"folder": str(tmp_path / NAME)}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_downloaded_folder_states_its_rig_under_any_name(requests, tmp_path, name):
+    assert main(["download", name, "-o", str(tmp_path), "--accept-license"]) == 0
+    folder = (tmp_path / name).rename(tmp_path / "renamed")
+    (folder / "model_index.json").write_text("{}")
+    grid = read_grid(folder)
+    assert grid.poses == zero123plus_rig(name.removeprefix("zero123plus-"))
+    assert grid.assumption == ""
+
+
+def test_a_repeated_download_keeps_the_settings_of_the_folder(requests, tmp_path):
+    (tmp_path / NAME).mkdir()
+    settings = tmp_path / NAME / "stag4d.json"
+    settings.write_text('{"rig": "v1.1", "sampling": {"num_steps": 28}}')
+    assert main(["download", NAME, "-o", str(tmp_path), "--accept-license"]) == 0
+    assert json.loads(settings.read_text())["sampling"] == {"num_steps": 28}
 
 
 def test_accept_license_downloads_without_a_question(requests, tmp_path):

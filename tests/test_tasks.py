@@ -194,6 +194,12 @@ def test_missing_comfyui_is_explained(tasks, capsys):
     assert "No ComfyUI found" in capsys.readouterr().err
 
 
+def test_versions_are_tested_by_their_own_program_with_the_same_torch(tasks):
+    assert tasks.main(["versions", "oldest"]) == 0
+    program = str(tasks.ROOT / ".ci" / "versions.py")
+    assert tasks.commands == [[tasks.sys.executable, program, tasks.TORCH, "oldest"]]
+
+
 def test_unknown_task_lists_all_tasks(tasks, capsys):
     assert tasks.main(["tset"]) == 2
     printed = capsys.readouterr().err

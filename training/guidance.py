@@ -163,7 +163,7 @@ def write_folder(folder: Path, learner: Learner, vae: AutoencoderKL) -> None:
     save_modules(folder, {**{name: getattr(learner, name) for name in names}, "vae": vae})
     make_scheduler().save_pretrained(folder / "scheduler")
     write_image_processor(folder / "feature_extractor")
-    write_index(folder, "Zero123Pipeline", PARTS)
+    write_index(folder, "Zero123Pipeline", PARTS, stag4d={"pose_conditioning": "zero123"})
 
 
 def sample_examples(

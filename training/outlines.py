@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from transformers import CLIPVisionModelWithProjection
 
 from stag4d.diffusion import pose_numbers
-from stag4d.diffusion.zero123 import POSE_NUMBERS
+from stag4d.diffusion.pose_conditioning import POSE_NUMBERS
 from stag4d.diffusion.zero123plus import GRAY
 from stag4d.geometry import OrbitPose
 

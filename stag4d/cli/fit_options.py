@@ -47,6 +47,13 @@ def add_guidance_options(command: argparse.ArgumentParser) -> None:
         help="conditioning image: the frame or the view in the same sector of azimuth, as published; the "
         "image nearest by angle; or the frame alone (default: sectors)",
     )
+    command.add_argument(
+        "--guidance-pose",
+        choices=("zero123", "stable-zero123"),
+        help="pose conditioning of the guidance model: the last pose number is the difference of the radii, "
+        "as in Zero123-XL, or the polar angle of the conditioning image, as in Stable-Zero123 (default: from "
+        "the folder's files; else zero123 is assumed, with a message)",
+    )
 
 
 def fit_config(options: argparse.Namespace) -> OptimizationConfig:
@@ -65,7 +72,8 @@ def guided_config(options: argparse.Namespace) -> OptimizationConfig:
     config.check_guidance(options.guidance_model is not None)
     values = {"weight": options.guidance_weight, "anchors": options.guidance_anchors}
     given = {name: value for name, value in values.items() if value is not None}
-    if given and options.guidance_model is None:
-        names = ", ".join(f"--guidance-{name}" for name in given)
+    unused = [*given] if options.guidance_pose is None else [*given, "pose"]
+    if unused and options.guidance_model is None:
+        names = ", ".join(f"--guidance-{name}" for name in unused)
         raise ValueError(f"{names}: no effect without a guidance model; give --guidance-model, or omit it.")
     return replace(config, guidance=replace(config.guidance, **given))

@@ -109,4 +109,5 @@ def _denoiser_maker(options: argparse.Namespace, config: OptimizationConfig) -> 
         return None
     from ..pipeline.guidance import denoiser_maker  # diffusers takes seconds to import
 
-    return denoiser_maker(load_guidance(options.guidance_model), config.seed)
+    model = load_guidance(options.guidance_model, pose_conditioning=options.guidance_pose)
+    return denoiser_maker(model, config.seed)

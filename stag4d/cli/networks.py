@@ -11,7 +11,7 @@ from ..pipeline import DTYPES, model_folder
 from .options import device
 
 if TYPE_CHECKING:
-    from ..diffusion import MultiViewModel, Zero123Model
+    from ..diffusion import MultiViewModel, PoseConditioning, Zero123Model
 
 
 def load_multiview(
@@ -30,12 +30,17 @@ def load_multiview(
     return load_multiview_model(folder, rig=rig, device=device(), dtype=DTYPES[dtype or default_dtype()])
 
 
-def load_guidance(name: str) -> Zero123Model:
-    """Return the guidance model of a folder, or of ``bundled/NAME``."""
+def load_guidance(name: str, *, pose_conditioning: PoseConditioning | None = None) -> Zero123Model:
+    """Return the guidance model of a folder, or of ``bundled/NAME``.
+
+    Args:
+        name: See ``pipeline.model_folder``.
+        pose_conditioning: Meaning of its pose numbers; None takes the folder's.
+    """
     from ..diffusion import load_guidance_model
 
-    folder = model_folder(name, "guidance")
-    return load_guidance_model(folder, device=device(), dtype=DTYPES[default_dtype()])
+    folder, dtype = model_folder(name, "guidance"), DTYPES[default_dtype()]
+    return load_guidance_model(folder, pose_conditioning=pose_conditioning, device=device(), dtype=dtype)
 
 
 def default_dtype() -> str:

@@ -58,6 +58,16 @@ def add_video_options(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_rig_option(command: argparse.ArgumentParser) -> None:
+    """Add the camera rig of a multi-view model."""
+    command.add_argument(
+        "--rig",
+        choices=("v1.1", "v1.2"),
+        help="camera rig of the multi-view model (default: from the folder's files; else v1.1 is assumed, "
+        "with a message)",
+    )
+
+
 def read_input(
     options: argparse.Namespace, size: int, check: Callable[[int], None] | None = None
 ) -> InputVideo:

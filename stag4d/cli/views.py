@@ -18,6 +18,7 @@ from .console import ConsoleMonitor
 from .networks import load_multiview
 from .options import (
     add_command,
+    add_rig_option,
     add_video_options,
     output_folder,
     print_result,
@@ -47,11 +48,7 @@ def add_views(commands: Any) -> None:
     command.add_argument(
         "--size", type=int, default=512, help="size of the prepared frames, pixels (default: %(default)s)"
     )
-    command.add_argument(
-        "--rig",
-        choices=("v1.1", "v1.2"),
-        help="camera rig of the model (default: from model_index.json or the folder's name, else v1.1)",
-    )
+    add_rig_option(command)
     command.add_argument("--steps", type=int, help="diffusion steps (default: the model's own, else 75)")
     command.add_argument(
         "--guidance-scale",

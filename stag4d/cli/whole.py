@@ -19,6 +19,7 @@ from .fitting import announce_checkpoint, write_outputs
 from .networks import load_guidance, load_multiview
 from .options import (
     add_command,
+    add_rig_option,
     add_video_options,
     output_folder,
     print_result,
@@ -54,6 +55,7 @@ def add_whole(commands: Any) -> None:
         help=f"folder of a Zero123++ model as published; {BUNDLED_MULTIVIEW} was trained on toys only",
     )
     add_video_options(command)
+    add_rig_option(command)
     command.add_argument("--view-steps", type=int, help="diffusion steps (default: the model's own, else 75)")
     add_fit_options(command)
     add_guidance_options(command)
@@ -72,8 +74,10 @@ def _run(options: argparse.Namespace) -> int:
         announce_checkpoint(out / pipeline.CHECKPOINT, resume=False)
     refuse_own_input(Path(options.video), out / VIEWS)
     video = read_input(options, config.size)
-    model = load_multiview(options.multiview_model)
-    guidance = None if options.guidance_model is None else load_guidance(options.guidance_model)
+    model = load_multiview(options.multiview_model, rig=options.rig)
+    guidance = None
+    if options.guidance_model is not None:
+        guidance = load_guidance(options.guidance_model, pose_conditioning=options.guidance_pose)
     sampling = model.sampling
     if options.view_steps is not None:
         sampling = replace(sampling, num_steps=options.view_steps)

@@ -4,13 +4,14 @@ from .attention import ReadTokens, WriteTokens, install_reference_attention
 from .batching import MAX_MEASURED_FRAMES
 from .conditioning import Conditioning
 from .denoiser import DenoiserState, denoise, denoised_estimate, euler_ancestral_step
+from .guidance_model import PoseConditionedDenoiser, PoseConditionedNetwork
 from .latent_preview import LatentPreview
 from .noise import COND, UNCOND, NoiseSource, SeededNoise
-from .pose_conditioned import PoseConditionedDenoiser, PoseConditionedNetwork
+from .pose_conditioning import PoseConditioning, pose_numbers, read_pose_conditioning
 from .sampling import sample_latents, sampling_key
 from .sampling_config import Anchor, SamplingConfig
-from .view_grid import ViewGrid
-from .zero123 import CameraProjection, Zero123Model, load_guidance_model, pose_numbers
+from .view_grid import ViewGrid, read_grid
+from .zero123 import CameraProjection, Zero123Model, load_guidance_model
 from .zero123plus import MultiViewModel, load_multiview_model
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "NoiseSource",
     "PoseConditionedDenoiser",
     "PoseConditionedNetwork",
+    "PoseConditioning",
     "ReadTokens",
     "SamplingConfig",
     "SeededNoise",
@@ -39,6 +41,8 @@ __all__ = [
     "load_guidance_model",
     "load_multiview_model",
     "pose_numbers",
+    "read_grid",
+    "read_pose_conditioning",
     "sample_latents",
     "sampling_key",
 ]

@@ -6,71 +6,53 @@ called once the files are known to exist.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub.errors
 import torch
-import transformers
 from diffusers import ModelMixin
-from safetensors import SafetensorError
 from torch import nn
 from transformers.utils import logging as transformers_logging
 
-from ..geometry.pose_json import read_json_object
+from .json_files import read_json
+from .network_config import build_on_meta, check_kind, network_config, run_once
 from .out_of_memory import is_out_of_memory
+from .weight_files import count_tensors, find_weights
 
-_STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")  # diffusers', transformers', its .bin
-_VARIANTS = (None, "fp16")
-_LIBRARY_ERRORS = (  # what diffusers and transformers raise on files that are damaged or of another kind
-    OSError,
-    RuntimeError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    KeyError,
-    EOFError,
-    SafetensorError,
-    pickle.UnpicklingError,
-    getattr(huggingface_hub.errors, "StrictDataclassError", ValueError),
-)
 _REASON_LENGTH = 300
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes per element
 
 
-@contextmanager
-def reading(place: Path, what: str) -> Iterator[None]:
-    """Turn the errors of a library that reads a folder into a ValueError that names the folder.
+class reading:
+    """Turns the errors of a library that reads a folder into a ValueError that names the folder.
 
-    Out-of-memory errors are raised unchanged: the folder is not their cause.
-    """
-    try:
-        yield
-    except _LIBRARY_ERRORS as error:
-        if is_out_of_memory(error):
-            raise
-        reason = " ".join(str(error).split()).split(". ")[0][:_REASON_LENGTH].rstrip(".")  # no advice
-        raise ValueError(f"{place}: {what} cannot be read ({reason}); fetch the folder again.") from error
-
-
-def read_json(path: Path, expected: str) -> dict[str, Any]:
-    """Return a JSON object from a file.
+    The libraries check little of what they read, so the error may be of any class. Out-of-memory errors are
+    raised unchanged: the folder is not their cause.
 
     Args:
-        path: The file.
-        expected: What it should be, for the error when it is missing.
-
-    Raises:
-        FileNotFoundError: if it is missing.
-        ValueError: if it is damaged.
+        place: The folder.
+        what: What the library reads there.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected {expected}.")
-    return read_json_object(path)
+
+    def __init__(self, place: Path, what: str) -> None:
+        self.place, self.what = place, what
+
+    def __enter__(self) -> None:
+        """Start to read."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Raise the ValueError, if there was an error."""
+        is_panic = type(error).__name__ == "PanicException"  # of a library in Rust; it is no Exception
+        if not (isinstance(error, Exception) or is_panic) or is_out_of_memory(error):
+            return
+        text = str(error) or type(error).__name__
+        reason = " ".join(text.split()).split(". ")[0][:_REASON_LENGTH].rstrip(".")  # no advice
+        raise ValueError(
+            f"{self.place}: {self.what} cannot be read ({reason}); fetch the folder again."
+        ) from error
 
 
 def load_module(kind: Any, folder: Path, name: str, dtype: torch.dtype) -> Any:
@@ -90,12 +72,22 @@ def load_module(kind: Any, folder: Path, name: str, dtype: torch.dtype) -> Any:
         ValueError: if they are damaged or do not belong together.
     """
     place = folder / name
-    read_json(place / "config.json", f"the configuration of {name}")
-    variant, is_safetensors = _find_weights(place)
-    options: dict[str, Any] = {"variant": variant, "use_safetensors": is_safetensors, "torch_dtype": dtype}
-    if issubclass(kind, ModelMixin) and find_spec("accelerate") is None:
-        options["low_cpu_mem_usage"] = False  # the default needs accelerate and warns without it
+    values = read_json(place / "config.json", f"the configuration of {name}")
+    check_kind(kind, values, place / "config.json")
+    is_diffusers = issubclass(kind, ModelMixin)
+    files = find_weights(place, "diffusers" if is_diffusers else "transformers")
+    options: dict[str, Any] = {
+        "variant": files.variant,
+        "use_safetensors": files.is_safetensors,
+        "torch_dtype": dtype,
+    }
     with reading(place, "its configuration and weights"), _without_progress_bars():
+        config = network_config(kind, values)
+        on_meta = build_on_meta(kind, config, count_tensors(files), files.num_bytes)
+        if not is_diffusers:
+            options["config"] = config
+        elif find_spec("accelerate") is None:
+            options["low_cpu_mem_usage"] = False  # the default needs accelerate and warns without it
         module, info = kind.from_pretrained(place, local_files_only=True, output_loading_info=True, **options)
     missing = sorted(info["missing_keys"])
     if missing:
@@ -105,23 +97,9 @@ def load_module(kind: Any, folder: Path, name: str, dtype: torch.dtype) -> Any:
         )
     if module.dtype != dtype:
         module = module.to(dtype)
+    with reading(place, "its configuration"):
+        run_once(on_meta, module)
     return module.eval().requires_grad_(False)
-
-
-def load_image_processor(folder: Path, name: str) -> Any:
-    """Load the image processor of a network, which resizes, crops and normalizes, without torchvision.
-
-    Raises:
-        FileNotFoundError: if its configuration is missing.
-        ValueError: if it is damaged.
-    """
-    values = read_json(folder / name / "preprocessor_config.json", f"the image processor of {name}")
-    # Since transformers 5, CLIPImageProcessor needs torchvision; its former implementation has another name.
-    has_pil = hasattr(transformers, "CLIPImageProcessorPil")
-    kind = transformers.CLIPImageProcessorPil if has_pil else transformers.CLIPImageProcessor
-    own = {"processor_class", "feature_extractor_type", "image_processor_type"}
-    with reading(folder / name, "the image processor"):
-        return kind(**{key: value for key, value in values.items() if key not in own})
 
 
 def weight_sums(*networks: nn.Module) -> list[int]:
@@ -134,21 +112,6 @@ def weight_sums(*networks: nn.Module) -> list[int]:
         for network in networks
         for weight in network.parameters()
     ]
-
-
-def _find_weights(place: Path) -> tuple[str | None, bool]:
-    """Return the variant of a folder's weights and whether they are safetensors; raises FileNotFoundError."""
-    for suffix in (".safetensors", ".bin"):
-        for variant in _VARIANTS:
-            infix = "" if variant is None else f".{variant}"
-            for stem in _STEMS:
-                whole, sharded = f"{stem}{infix}{suffix}", f"{stem}{suffix}.index{infix}.json"
-                if (place / whole).is_file() or (place / sharded).is_file():
-                    return variant, suffix == ".safetensors"
-    raise FileNotFoundError(
-        f"{place}: no weights; expected a file such as {_STEMS[0]}.safetensors or {_STEMS[1]}.safetensors, "
-        "as published."
-    )
 
 
 @contextmanager

@@ -5,11 +5,16 @@ They are downloaded on request only, each model to a folder of its name, as in C
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import huggingface_hub
 from huggingface_hub.errors import HFValidationError, HTTPError, LocalEntryNotFoundError
+
+from ..atomic import write_whole
+from ..geometry import RigName
+from .model_index import SETTINGS_FILE
 
 _FILES = ["model_index.json", "*/*.json", "*/*.txt", "*/*.safetensors", "*/*.bin"]
 
@@ -22,11 +27,13 @@ class PublishedWeights:
         repository: Name of the repository on the Hugging Face hub.
         gigabytes: Size of the download.
         license: License terms.
+        rig: Cameras of its views, which its files do not state.
     """
 
     repository: str
     gigabytes: float
     license: str
+    rig: RigName
 
 
 _ZERO123PLUS_LICENSE = (
@@ -35,8 +42,8 @@ _ZERO123PLUS_LICENSE = (
 )
 
 PUBLISHED = {
-    "zero123plus-v1.1": PublishedWeights("sudo-ai/zero123plus-v1.1", 3.9, _ZERO123PLUS_LICENSE),
-    "zero123plus-v1.2": PublishedWeights("sudo-ai/zero123plus-v1.2", 5.6, _ZERO123PLUS_LICENSE),
+    "zero123plus-v1.1": PublishedWeights("sudo-ai/zero123plus-v1.1", 3.9, _ZERO123PLUS_LICENSE, "v1.1"),
+    "zero123plus-v1.2": PublishedWeights("sudo-ai/zero123plus-v1.2", 5.6, _ZERO123PLUS_LICENSE, "v1.2"),
 }
 """Models by folder name."""
 
@@ -49,11 +56,11 @@ def download_weights(name: str, root: str | Path) -> Path:
         root: Parent of the model's folder. Files that exist are not downloaded again.
 
     Returns:
-        The model's folder.
+        The model's folder. Beside the published files it has one that states the rig.
 
     Raises:
         ValueError: if the name is unknown.
-        RuntimeError: if the hub cannot be reached or refuses.
+        RuntimeError: if the hub cannot be reached or refuses, or the folder cannot be written.
     """
     if name not in PUBLISHED:
         raise ValueError(f"weights: unknown name {name!r}; expected one of {', '.join(PUBLISHED)}.")
@@ -67,4 +74,7 @@ def download_weights(name: str, root: str | Path) -> Path:
             f"weights: {repository} could not be fetched ({reason}); check the connection, or fetch the "
             f"folder by other means and put it at {folder}."
         ) from error
+    settings = folder / SETTINGS_FILE
+    if not settings.exists():  # the user may have changed it
+        write_whole(settings, json.dumps({"rig": PUBLISHED[name].rig}).encode())
     return folder

@@ -6,7 +6,8 @@ The views are tiles of one image, row by row. Published: three rows of two, 320 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+import re
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,27 @@ from torch import Tensor
 
 from ..geometry import ZERO123PLUS_RIGS, OrbitPose, RigName, zero123plus_rig
 from ..geometry.pose_json import finite_number, poses_from_json, whole_number
+from .assumptions import Question, VersionMarks
+from .json_files import shown
+from .model_index import SETTINGS_KEY, read_index, settings_of
 
-SETTINGS_KEY = "stag4d"  # of model_index.json: settings that published folders lack
 NUM_COLUMNS = 2
+MAX_VIEWS = 100
+MAX_TILE_SIZE = 4096  # pixels
+
+_RIG = Question[RigName](
+    what="rig",
+    option="--rig, in ComfyUI with the input rig",
+    marks={
+        "v1.1": VersionMarks(
+            re.compile(r"zero123plus[-_ ]?v1\.1", re.I), re.compile(r"v1\.1"), "zero123plus-v1.1"
+        ),
+        "v1.2": VersionMarks(
+            re.compile(r"zero123plus[-_ ]?v1\.2", re.I), re.compile(r"v1\.2"), "zero123plus-v1.2"
+        ),
+    },
+    default="v1.1",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +48,7 @@ class ViewGrid:
         latent_scale: Scale of the UNet's latents: (VAE latents - ``latent_shift``) times this.
         latent_shift: See ``latent_scale``.
         image_scale: Scale of the VAE's pixel values relative to the views', around mid gray.
+        assumption: Sentence about a rig that the folder does not state, else empty.
     """
 
     poses: tuple[OrbitPose, ...]
@@ -36,11 +56,17 @@ class ViewGrid:
     latent_scale: float = 0.75
     latent_shift: float = 0.22
     image_scale: float = 0.5 / 0.8
+    assumption: str = field(default="", repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check the numbers; raises ValueError with the offending one."""
         if not self.poses or len(self.poses) % NUM_COLUMNS:
             raise ValueError(f"view grid: {len(self.poses)} views; expected full rows of {NUM_COLUMNS}.")
+        if len(self.poses) > MAX_VIEWS or self.tile_size > MAX_TILE_SIZE:
+            raise ValueError(
+                f"view grid: {len(self.poses)} views of {self.tile_size:g} pixels; expected at most "
+                f"{MAX_VIEWS} of {MAX_TILE_SIZE}."
+            )
         positive = (self.tile_size, self.latent_scale, self.image_scale)
         if not all(0 < number < math.inf for number in positive) or not math.isfinite(self.latent_shift):
             raise ValueError(
@@ -84,45 +110,61 @@ class ViewGrid:
 
     def with_rig(self, rig: RigName) -> ViewGrid:
         """Return the same layout with the cameras of a published rig."""
-        return replace(self, poses=zero123plus_rig(rig))
+        return replace(self, poses=zero123plus_rig(rig), assumption="")
+
+
+def read_grid(folder: str | Path, rig: RigName | None = None) -> ViewGrid:
+    """Return the grid of the model in a folder without loading its networks; see ``grid_of``.
+
+    Raises:
+        FileNotFoundError: if it has no index.
+        ValueError: if the index is damaged, or the rig is unclear.
+    """
+    root = Path(folder)
+    return grid_of(read_index(root, "a model folder in diffusers' layout"), root, rig)
 
 
 def grid_of(index: dict[str, Any], folder: Path, rig: RigName | None) -> ViewGrid:
     """Return the grid of a model.
 
     Args:
-        index: The model's ``model_index.json``. Its object "stag4d" may hold ``rig``, a name or poses as in a
-            view folder's ``views.json``; the fields of ``ViewGrid`` other than the poses; and ``sampling``,
-            which is not read here.
-        folder: The model's folder; a version in its name chooses the rig where the index does not.
+        index: The model's index, see ``model_index``. Its object "stag4d" may hold ``rig``, a name or poses
+            as in a view folder's ``views.json``; the fields of ``ViewGrid`` that are numbers; and
+            ``sampling``, which is not read here.
+        folder: The model's folder. Where the index has no rig, other statements in its files decide, else
+            v1.1 is assumed.
         rig: The user's choice, which takes precedence.
 
     Raises:
-        ValueError: if a value is of the wrong kind or out of range.
+        ValueError: if a value is of the wrong kind or out of range, or the rig is unclear.
     """
-    settings = index.get(SETTINGS_KEY, {})
-    if not isinstance(settings, dict):
-        raise ValueError(f"model_index.json: {SETTINGS_KEY} is {settings!r}; expected an object.")
+    settings = settings_of(index)
     numbers: dict[str, Any] = {}
     for key, value in settings.items():
         if key in ("rig", "sampling"):
             continue
         if key not in ("tile_size", "latent_scale", "latent_shift", "image_scale"):
-            raise ValueError(f"model_index.json: {SETTINGS_KEY} has the unknown key {key!r}.")
+            raise ValueError(f"model_index.json: {SETTINGS_KEY} has the unknown key {shown(key)}.")
         read = whole_number if key == "tile_size" else finite_number
         numbers[key] = read(value, f"model_index.json: {SETTINGS_KEY}.{key}")
-    names = folder.absolute().name, folder.resolve().name  # of a symlink and of its target
-    version: RigName = "v1.2" if any("v1.2" in name for name in names) else "v1.1"
-    setting: Any = settings.get("rig", version)
+    poses, assumption = _rig(index, folder, rig)
+    return ViewGrid(poses=poses, assumption=assumption, **numbers)
+
+
+def _rig(index: dict[str, Any], folder: Path, rig: RigName | None) -> tuple[tuple[OrbitPose, ...], str]:
+    """Return the poses of a model's views, and a sentence about what was assumed."""
     if rig is not None:
-        poses = zero123plus_rig(rig)
-    elif isinstance(setting, list):
-        poses = poses_from_json(setting, f"model_index.json: {SETTINGS_KEY}.rig")
-    elif isinstance(setting, str) and setting in ZERO123PLUS_RIGS:
-        poses = zero123plus_rig(setting)
-    else:
-        raise ValueError(
-            f"model_index.json: {SETTINGS_KEY}.rig is {setting!r}; expected {' or '.join(ZERO123PLUS_RIGS)}, "
-            "or a list of poses."
-        )
-    return ViewGrid(poses=poses, **numbers)
+        return zero123plus_rig(rig), ""
+    settings = settings_of(index)
+    if "rig" not in settings:
+        version, assumption = _RIG.answer(index, folder)
+        return zero123plus_rig(version), assumption
+    setting: Any = settings["rig"]
+    if isinstance(setting, list):
+        return poses_from_json(setting, f"model_index.json: {SETTINGS_KEY}.rig"), ""
+    if isinstance(setting, str) and setting in ZERO123PLUS_RIGS:
+        return zero123plus_rig(setting), ""
+    raise ValueError(
+        f"model_index.json: {SETTINGS_KEY}.rig is {shown(setting)}; expected "
+        f"{' or '.join(ZERO123PLUS_RIGS)}, or a list of poses."
+    )

@@ -7,6 +7,7 @@ numbers are those of the published ``zero123-xl-diffusers`` folder.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,22 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from transformers import CLIPVisionModelWithProjection
 
-from ..geometry import OrbitPose, turn_between
-from .denoiser import PREDICTION_TYPES
-from .folders import load_image_processor, load_module, read_json, reading, weight_sums
+from ..geometry import OrbitPose
+from .folders import load_module, weight_sums
+from .image_processors import load_image_processor
+from .json_files import shown
+from .noise_schedule import load_scheduler
+from .pose_conditioning import (
+    POSE_NUMBERS,
+    PoseConditioning,
+    pose_conditioning_of,
+    pose_numbers,
+    read_guidance_index,
+)
 
-POSE_NUMBERS = 4  # differences of target and condition: polar angle, sine and cosine of azimuth, radius
+_MAX_SAMPLE_SIZE = 512  # latent pixels; published models have 32
+
+_logger = logging.getLogger(__name__)
 
 
 class CameraProjection(ModelMixin, ConfigMixin):
@@ -54,6 +66,7 @@ class Zero123Model(nn.Module):
         alphas_cumprod: [T] cumulative products of the noise schedule's alphas.
         prediction_type: Type of the UNet's output, ``epsilon`` or ``v_prediction``.
         processor: Image processor of the image encoder.
+        pose_conditioning: Meaning of the last of the pose numbers.
     """
 
     alphas_cumprod: Tensor
@@ -68,11 +81,12 @@ class Zero123Model(nn.Module):
         alphas_cumprod: Tensor,
         prediction_type: str,
         processor: Any,
+        pose_conditioning: PoseConditioning = "zero123",
     ) -> None:
         super().__init__()
         self.unet, self.vae, self.image_encoder = unet, vae, image_encoder
         self.camera_projection, self.processor = camera_projection, processor
-        self.prediction_type = prediction_type
+        self.prediction_type, self.pose_conditioning = prediction_type, pose_conditioning
         self.register_buffer("alphas_cumprod", alphas_cumprod, persistent=False)
 
     @property
@@ -91,7 +105,9 @@ class Zero123Model(nn.Module):
         """See ``PoseConditionedNetwork``."""
         sums = weight_sums(self.unet, self.vae, self.image_encoder, self.camera_projection)
         schedule = self.alphas_cumprod.tolist()
-        return self.vae.dtype, self.prediction_type, self.processor.to_dict(), schedule, sums
+        parts = self.vae.dtype, self.prediction_type, self.processor.to_dict(), schedule, sums
+        is_default = self.pose_conditioning == "zero123"  # keys of earlier versions lack it
+        return parts if is_default else (*parts, self.pose_conditioning)
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation of the unscaled latents, float32 [B, C, h, w], differentiably.
@@ -128,7 +144,8 @@ class Zero123Model(nn.Module):
     ) -> Tensor:
         """Return the tokens [B, 1, D] of CLIP embeddings [B, D] for B pairs of poses."""
         pairs = zip(conditions, targets, strict=True)
-        numbers = torch.tensor([pose_numbers(*pair) for pair in pairs]).to(embeddings)  # [B, 4]
+        numbers = torch.tensor([pose_numbers(*pair, self.pose_conditioning) for pair in pairs])  # [B, 4]
+        numbers = numbers.to(embeddings)
         return self.camera_projection(torch.cat([embeddings, numbers], dim=-1))[:, None]
 
     def predict(self, noisy: Tensor, timesteps: Tensor, latents: Tensor, tokens: Tensor) -> Tensor:
@@ -149,57 +166,47 @@ class Zero123Model(nn.Module):
         return interpolate(images.permute(0, 3, 1, 2), size=size, mode="bilinear", align_corners=False)
 
 
-def pose_numbers(condition: OrbitPose, target: OrbitPose) -> list[float]:
-    """Return Zero123-XL's conditioning on two poses; the last number is the difference of the radii, 0."""
-    return [*turn_between(condition, target), 0.0]
-
-
 def load_guidance_model(
-    folder: str | Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    folder: str | Path,
+    *,
+    pose_conditioning: PoseConditioning | None = None,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
 ) -> Zero123Model:
     """Load a Zero123 model from a folder in the layout of ``zero123-xl-diffusers``.
 
     Args:
         folder: Holds ``model_index.json`` and a subfolder per network; weights as safetensors or ``.bin``.
+        pose_conditioning: Meaning of the last of the pose numbers; None takes that of the index, else that of
+            Stable-Zero123 if the files name it, else assumes that of Zero123-XL, and logs what it assumed.
         device: Device of the networks.
         dtype: Data type of the networks.
 
     Raises:
         FileNotFoundError: if the folder or a file in it is missing.
-        ValueError: if it holds a model of another kind, or a file is damaged or does not fit the others.
+        ValueError: if it holds a model of another kind, a file is damaged or does not fit the others, or the
+            pose conditioning is unclear.
     """
     root = Path(folder)
-    index = read_json(root / "model_index.json", "a folder in diffusers' layout, as zero123-xl is published")
-    if "clip_camera_projection" not in index:
-        raise ValueError(
-            f"{root}: holds a {index.get('_class_name')}; expected a Zero123 model, which has a "
-            "clip_camera_projection."
-        )
-    alphas_cumprod, prediction_type = _noise_schedule(root)
+    index = read_guidance_index(root)
+    conditioning, assumption = pose_conditioning_of(index, root, pose_conditioning)
+    if assumption:
+        _logger.warning(assumption)
+    scheduler = load_scheduler(DDIMScheduler, root, prediction_type="epsilon")
+    image_encoder = load_module(CLIPVisionModelWithProjection, root, "image_encoder", dtype)
+    side = image_encoder.config.image_size
     model = Zero123Model(
         unet=load_module(UNet2DConditionModel, root, "unet", dtype),
         vae=load_module(AutoencoderKL, root, "vae", dtype),
-        image_encoder=load_module(CLIPVisionModelWithProjection, root, "image_encoder", dtype),
+        image_encoder=image_encoder,
         camera_projection=load_module(CameraProjection, root, "clip_camera_projection", dtype),
-        alphas_cumprod=alphas_cumprod,
-        prediction_type=prediction_type,
-        processor=load_image_processor(root, "feature_extractor"),
+        alphas_cumprod=scheduler.alphas_cumprod,
+        prediction_type=scheduler.config.prediction_type,
+        processor=load_image_processor(root, "feature_extractor", side=side),
+        pose_conditioning=conditioning,
     )
     _check_fit(root, model)
     return model.eval().to(device)
-
-
-def _noise_schedule(root: Path) -> tuple[Tensor, str]:
-    """Return a folder's noise schedule, float32 [T], and its UNet's prediction type."""
-    place = root / "scheduler"
-    values = read_json(place / "scheduler_config.json", "the noise schedule")
-    kind = values.get("prediction_type", "epsilon")
-    if kind not in PREDICTION_TYPES:
-        raise ValueError(
-            f"{place}: prediction_type is {kind!r}; expected one of {', '.join(PREDICTION_TYPES)}."
-        )
-    with reading(place, "the noise schedule"):
-        return DDIMScheduler.from_config(values).alphas_cumprod, kind
 
 
 def _check_fit(root: Path, model: Zero123Model) -> None:
@@ -215,3 +222,8 @@ def _check_fit(root: Path, model: Zero123Model) -> None:
     ):
         if found != expected:
             raise ValueError(f"{root}: {what} is {found}; expected {expected}, as its other parts have.")
+    size = model.unet.config.sample_size
+    if type(size) is not int or not 1 <= size <= _MAX_SAMPLE_SIZE:
+        raise ValueError(
+            f"{root}: unet: sample_size is {shown(size)}; expected 1 to {_MAX_SAMPLE_SIZE} latent pixels."
+        )

@@ -7,7 +7,7 @@ released. Numbers and order of operations are the published pipeline's (Apache-2
 from __future__ import annotations
 
 import copy
-import math
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, EulerAncestralDiscreteScheduler, UNet2DConditionModel
 from torch import Tensor, nn
-from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
+from transformers import CLIPVisionModelWithProjection
 
 from ..geometry import RigName
 from ..geometry.pose_json import finite_number, whole_number
@@ -23,12 +23,19 @@ from ..progress import Monitor, silent
 from ..resume import input_key
 from .attention import install_reference_attention
 from .conditioning import Conditioning
-from .denoiser import PREDICTION_TYPES
-from .folders import load_image_processor, load_module, read_json, reading, weight_sums
+from .empty_prompt import empty_prompt_states
+from .folders import load_module, weight_sums
+from .image_processors import load_image_processor
+from .json_files import shown
+from .model_index import INDEX, SETTINGS_KEY, pipeline_class, read_index, settings_of
 from .noise import COND, UNCOND, NoiseSource
+from .noise_schedule import load_scheduler
 from .sampling_config import SamplingConfig
-from .view_grid import SETTINGS_KEY, ViewGrid, grid_of
+from .view_grid import ViewGrid, grid_of
 
+_logger = logging.getLogger(__name__)
+
+_MAX_RAMP = 1e6  # published: 0 to about 1
 GRAY = 127  # of 255, the background of the conditioning images
 
 
@@ -153,24 +160,26 @@ def load_multiview_model(
 
     Args:
         folder: Holds ``model_index.json`` and a subfolder per network; weights as safetensors or ``.bin``.
-        rig: Cameras of its views; None takes those of the index, else the version in the folder's name, else
-            v1.1.
+        rig: Cameras of its views; None takes those of the index, else those of the version that the folder's
+            files name, else assumes v1.1, and logs what it assumed.
         device: Device of the networks.
         dtype: Data type of the networks.
 
     Raises:
         FileNotFoundError: if the folder or a file in it is missing.
-        ValueError: if it holds a model of another kind, or a file is damaged or does not fit the others.
+        ValueError: if it holds a model of another kind, a file is damaged or does not fit the others, or the
+            rig is unclear.
     """
     root = Path(folder)
-    index = read_json(
-        root / "model_index.json", "a model folder in diffusers' layout, as Zero123++ is published"
-    )
-    ramp = _ramp(index, root)
+    index = read_index(root, "a model folder in diffusers' layout, as Zero123++ is published")
+    ramp, grid, sampling = _ramp(index, root), grid_of(index, root, rig), _sampling(index)
+    if grid.assumption:
+        _logger.warning(grid.assumption)
+    scheduler = load_scheduler(EulerAncestralDiscreteScheduler, root, timestep_spacing="trailing")
     unet = load_module(UNet2DConditionModel, root, "unet", dtype)
     vae = load_module(AutoencoderKL, root, "vae", dtype)
     vision_encoder = load_module(CLIPVisionModelWithProjection, root, "vision_encoder", dtype)
-    uncond_embeddings = _empty_prompt(root)
+    uncond_embeddings = empty_prompt_states(root)
     _check_fit(root, unet, vae, vision_encoder, uncond_embeddings, ramp)
     install_reference_attention(unet)
     model = MultiViewModel(
@@ -179,13 +188,13 @@ def load_multiview_model(
         vision_encoder=vision_encoder,
         uncond_embeddings=uncond_embeddings,
         ramp=ramp,
-        scheduler=_scheduler(root),
+        scheduler=scheduler,
         processors=(
-            load_image_processor(root, "feature_extractor_vae"),
-            load_image_processor(root, "feature_extractor_clip"),
+            load_image_processor(root, "feature_extractor_vae", multiple=_pixels_per_latent(vae)),
+            load_image_processor(root, "feature_extractor_clip", side=vision_encoder.config.image_size),
         ),
-        grid=grid_of(index, root, rig),
-        sampling=_sampling(index),
+        grid=grid,
+        sampling=sampling,
     )
     return model.eval().to(device)
 
@@ -198,13 +207,13 @@ def _pixels_per_latent(vae: AutoencoderKL) -> int:
 def _sampling(index: dict[str, Any]) -> SamplingConfig:
     """Return the index's recommended sampling settings, else the official ones; ValueError if malformed."""
     field = f"model_index.json: {SETTINGS_KEY}.sampling"
-    values = index.get(SETTINGS_KEY, {}).get("sampling", {})
+    values = settings_of(index).get("sampling", {})
     readers: dict[str, Callable[[object, str], float]] = {
         "num_steps": whole_number,
         "guidance_scale": finite_number,
     }
     if not isinstance(values, dict) or not values.keys() <= readers.keys():
-        raise ValueError(f"{field} is {values!r}; expected an object with {' and '.join(readers)}.")
+        raise ValueError(f"{field} is {shown(values)}; expected an object with {' and '.join(readers)}.")
     numbers: dict[str, Any] = {key: readers[key](value, f"{field}.{key}") for key, value in values.items()}
     try:
         return SamplingConfig(**numbers)
@@ -212,47 +221,19 @@ def _sampling(index: dict[str, Any]) -> SamplingConfig:
         raise ValueError(f"model_index.json: {SETTINGS_KEY}.{error}") from error
 
 
-def _scheduler(root: Path) -> EulerAncestralDiscreteScheduler:
-    """Return the scheduler of a folder; raises ValueError for an unknown prediction type."""
-    place = root / "scheduler"
-    values = read_json(place / "scheduler_config.json", "the noise schedule")
-    kind = values.get("prediction_type")
-    if kind not in PREDICTION_TYPES:
-        raise ValueError(
-            f"{place}: prediction_type is {kind!r}; expected one of {', '.join(PREDICTION_TYPES)}."
-        )
-    with reading(place, "the noise schedule"):
-        return EulerAncestralDiscreteScheduler.from_config(values, timestep_spacing="trailing")
-
-
 def _ramp(index: dict[str, Any], root: Path) -> Tensor:
     """Return the ramping coefficients [K] of an index; raises ValueError if it is of another model class."""
-    kind = index.get("_class_name")
+    kind = pipeline_class(index)
     if kind != "Zero123PlusPipeline":
         raise ValueError(f"{root}: holds a {kind}; expected a Zero123PlusPipeline, a multi-view model.")
     ramp: Any = index.get("ramping_coefficients")
-    is_list = isinstance(ramp, list) and not any(isinstance(value, bool) for value in ramp)
-    if not is_list or not all(isinstance(value, (int, float)) and math.isfinite(value) for value in ramp):
+    is_list = isinstance(ramp, list)
+    if not is_list or not all(type(value) in (int, float) and abs(value) < _MAX_RAMP for value in ramp):
         raise ValueError(
-            f"{root / 'model_index.json'}: ramping_coefficients is {ramp!r}; expected a list of numbers, one "
-            "per text token."
+            f"{root / INDEX}: ramping_coefficients is {shown(ramp)}; expected a list of numbers, one per "
+            "text token."
         )
     return torch.tensor(ramp, dtype=torch.float32)
-
-
-@torch.no_grad()
-def _empty_prompt(root: Path) -> Tensor:
-    """Return the prompt embeddings of the empty prompt, float32 [1, K, D]."""
-    place = root / "tokenizer"
-    is_whole = all((place / name).is_file() for name in ("vocab.json", "merges.txt"))
-    if not is_whole and not (place / "tokenizer.json").is_file():
-        raise FileNotFoundError(f"{place}: no tokenizer; expected vocab.json and merges.txt.")
-    for path in sorted(place.glob("*.json")):
-        read_json(path, "a file of the tokenizer")
-    encoder = load_module(CLIPTextModel, root, "text_encoder", torch.float32)
-    with reading(place, "the tokenizer"):
-        tokenizer = CLIPTokenizer.from_pretrained(place, local_files_only=True)
-        return encoder(tokenizer("", padding="max_length", return_tensors="pt").input_ids)[0]
 
 
 def _check_fit(

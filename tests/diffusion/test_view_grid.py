@@ -1,12 +1,14 @@
 """Cameras and tiles of a multi-view model's grid image, by hand."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
-from stag4d.diffusion import ViewGrid
+from stag4d.diffusion import ViewGrid, read_grid
+from stag4d.diffusion.model_index import pipeline_class, read_index
 from stag4d.diffusion.view_grid import grid_of
 from stag4d.geometry import OrbitPose
 
@@ -74,7 +76,7 @@ def test_numbers_out_of_range_are_refused():
         ViewGrid(poses=SIX, tile_size=30).latent_size(8)
 
 
-def test_rig_is_chosen_by_the_user_else_the_index_else_the_folder_name_else_v11():
+def test_rig_is_chosen_by_the_user_else_the_index_else_the_published_name_else_v11():
     v12 = Path("zero123plus-v1.2")
     index_v11, index_v12 = {"stag4d": {"rig": "v1.1"}}, {"stag4d": {"rig": "v1.2"}}
     assert elevations(grid_of(index_v11, v12, "v1.2")) == V12_ELEVATIONS
@@ -156,3 +158,104 @@ def test_name_of_a_symlink_counts_as_well_as_its_targets(tmp_path):
     link = tmp_path / "zero123plus-v1.2"
     link.symlink_to(tmp_path / "snapshot", target_is_directory=True)
     assert grid_of({}, link, None).poses[0].elevation_deg == 20
+
+
+def make_folder(folder, **files):
+    """Make a model folder whose files hold the given JSON objects or texts, and return its index."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in {"model_index": {}, **files}.items():
+        path = folder / {"card": "README.md"}.get(name, f"{name.replace('__', '/')}.json")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return read_index(folder, "a model")
+
+
+CARD = "---\nlicense: openrail\n---\nfrom_pretrained('sudo-ai/zero123plus-v1.2', torch_dtype=torch.float16)"
+
+
+@pytest.mark.parametrize("name", ["model", "zero123plus", "zero123plus-v1.2", "my-v1.2-copy"])
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"stag4d": {"rig": "v1.2"}},
+        {"model_index": {"_name_or_path": "sudo-ai/zero123plus-v1.2"}},
+        {"unet__config": {"_name_or_path": "/cache/zero123plus_v1.2/unet"}},
+        {"card": CARD},
+    ],
+    ids=lambda files: next(iter(files)),
+)
+def test_rig_is_that_of_the_files_whatever_the_folder_is_called(tmp_path, name, files):
+    grid = grid_of(make_folder(tmp_path / name, **files), tmp_path / name, None)
+    assert elevations(grid) == V12_ELEVATIONS
+    assert bool(grid.assumption) == ("stag4d" not in files)
+
+
+def test_assumed_rig_is_named_with_the_way_to_choose_it(tmp_path):
+    index = make_folder(tmp_path / "zero123plus")
+    grid = grid_of(index, tmp_path / "zero123plus", None)
+    assert elevations(grid) == V11_ELEVATIONS
+    assert re.match(
+        r".*zero123plus: assumed rig v1\.1, since .*; if it is wrong, choose .*--rig", grid.assumption
+    )
+    assert grid.with_rig("v1.2").assumption == grid_of(index, tmp_path, "v1.1").assumption == ""
+    assert "assumption" not in repr(grid)  # resume keys contain it
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "words"),
+    [
+        ("my-v1.2-copy", {}, "only its name suggests v1.2"),
+        ("zero123plus-v1.1", {"card": CARD}, "its files and its name suggest v1.1 and v1.2"),
+        ("model", {"card": CARD + CARD.replace("1.2", "1.1")}, "suggest v1.1 and v1.2"),
+    ],
+)
+def test_unclear_rig_is_asked_for(tmp_path, name, files, words):
+    index = make_folder(tmp_path / name, **files)
+    with pytest.raises(
+        ValueError, match=rf"{name}: the rig is not stated, .*{re.escape(words)}; choose with --rig"
+    ):
+        grid_of(index, tmp_path / name, None)
+    assert elevations(grid_of(index, tmp_path / name, "v1.2")) == V12_ELEVATIONS
+
+
+def test_name_of_the_repository_in_the_hubs_cache_counts(tmp_path):
+    folder = tmp_path / "models--sudo-ai--zero123plus-v1.2" / "snapshots" / "0123abc"
+    assert elevations(grid_of(make_folder(folder), folder, None)) == V12_ELEVATIONS
+
+
+def test_settings_beside_the_index_are_merged_and_the_index_takes_precedence(tmp_path):
+    settings = {"stag4d": {"rig": "v1.1", "tile_size": 32}}
+    index = make_folder(tmp_path, model_index=settings, stag4d={"rig": "v1.2", "latent_scale": 2.0})
+    assert index["stag4d"] == {"rig": "v1.1", "tile_size": 32, "latent_scale": 2.0}
+    assert elevations(read_grid(tmp_path)) == V11_ELEVATIONS
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"rig": "v3"}'])
+def test_malformed_settings_beside_the_index_are_refused(tmp_path, content):
+    with pytest.raises(ValueError, match="stag4d"):
+        grid_of(make_folder(tmp_path, stag4d=content), tmp_path, None)
+
+
+@pytest.mark.parametrize(
+    "value", [["pipeline", "Zero123PlusPipeline"], ["Zero123PlusPipeline"], "Zero123PlusPipeline"]
+)
+def test_class_of_a_custom_pipeline_may_be_a_pair(tmp_path, value):
+    index = make_folder(tmp_path, model_index={"_class_name": value})
+    assert pipeline_class(index) == "Zero123PlusPipeline"
+
+
+@pytest.mark.parametrize(
+    "value", [7, True, {}, [], [1, 2], ["a", "b", "c"], [["a"]], [None, "Zero123PlusPipeline"]]
+)
+def test_class_name_of_another_type_is_refused(tmp_path, value):
+    with pytest.raises(
+        ValueError, match=r"model_index\.json: _class_name is .*; expected the name of a class"
+    ):
+        make_folder(tmp_path, model_index={"_class_name": value})
+
+
+def test_grids_that_need_too_much_memory_are_refused():
+    with pytest.raises(ValueError, match="200 views of 320 pixels; expected at most 100"):
+        ViewGrid(poses=SIX[:2] * 100)
+    with pytest.raises(ValueError, match="6 views of 5000 pixels; expected at most"):
+        ViewGrid(poses=SIX, tile_size=5000)

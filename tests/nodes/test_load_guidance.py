@@ -40,6 +40,32 @@ def test_folder_with_another_kind_of_model_is_rejected(loader, host_folders):
         loader.execute(model="other", dtype="float32")
 
 
+def test_assumed_pose_conditioning_is_shown_and_a_choice_has_a_model_of_its_own(loader, guidance):
+    assumed = loader.execute(model="tiny", dtype="auto")
+    assert "assumed pose conditioning zero123" in assumed.ui.as_dict()["text"][0]
+    assert assumed.args[0].patcher is guidance.patcher
+    same = loader.execute(model="tiny", dtype="auto", pose_conditioning="zero123")
+    assert same.args[0].patcher is guidance.patcher
+    assert same.ui is None
+    other = loader.execute(model="tiny", dtype="auto", pose_conditioning="stable-zero123").args[0]
+    assert other.patcher is not guidance.patcher
+    assert other.patcher.model.model.pose_conditioning == "stable-zero123"
+
+
+def test_bundled_model_states_its_pose_conditioning(loader, host_folders):
+    assert loader.execute(model="bundled/mini-zero123", dtype="auto").ui is None
+
+
+def test_folder_whose_name_suggests_another_pose_conditioning_asks(loader, host_folders):
+    make_guidance_folder(host_folders / "models" / "diffusers" / "stable-zero123-diffusers")
+    with pytest.raises(ValueError, match="choose with --guidance-pose, in ComfyUI with the input pose_cond"):
+        loader.execute(model="stable-zero123-diffusers", dtype="auto")
+    chosen = loader.execute(
+        model="stable-zero123-diffusers", dtype="auto", pose_conditioning="stable-zero123"
+    )
+    assert chosen.ui is None
+
+
 def test_two_fits_share_one_model_that_the_host_loads(optimize, guidance):
     requests = sys.modules["comfy.model_management"].load_models_gpu.requests
     requests.clear()

@@ -85,6 +85,23 @@ def test_dtype_and_rig_can_be_chosen(load):
     assert multiview.grid.poses[0].elevation_deg == 20
 
 
+def test_assumed_rig_is_shown_and_a_chosen_one_is_not(loader, models):
+    assumed = loader.execute(model="tiny", dtype="auto", rig="auto")
+    assert "tiny: assumed rig v1.1, " in assumed.ui.as_dict()["text"][0]
+    assert loader.execute(model="tiny", dtype="auto", rig="v1.1").ui is None
+    make_multiview_folder(models / "stated", settings={"rig": "v1.2", "tile_size": TILE})
+    stated = loader.execute(model="stated", dtype="auto", rig="auto")
+    assert (stated.ui, stated.args[0].grid.poses[0].elevation_deg) == (None, 20)
+
+
+def test_folder_whose_name_suggests_another_rig_asks_even_where_it_is_loaded(loader, models):
+    make_multiview_folder(models / "my-v1.2")
+    chosen = loader.execute(model="my-v1.2", dtype="auto", rig="v1.2").args[0]
+    assert chosen.grid.poses[0].elevation_deg == 20
+    with pytest.raises(ValueError, match=r"only its name suggests v1\.2; choose with --rig, in ComfyUI"):
+        loader.execute(model="my-v1.2", dtype="auto", rig="auto")
+
+
 def test_rigs_share_the_networks_and_have_their_own_cameras(load, generate, video):
     first = generate.multiview
     second, half = load(rig="v1.2"), load(dtype="bfloat16")

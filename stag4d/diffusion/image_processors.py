@@ -1,0 +1,66 @@
+"""Image processors of model folders: they resize, crop and normalize the images that networks are given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import transformers
+
+from .folders import reading
+from .json_files import read_json
+
+MAX_SIDE = 2048  # pixels; published models take 224 to 512
+_FIELDS = {
+    "crop_size",
+    "do_center_crop",
+    "do_convert_rgb",
+    "do_normalize",
+    "do_rescale",
+    "do_resize",
+    "image_mean",
+    "image_std",
+    "resample",
+    "rescale_factor",
+    "size",
+}
+
+
+def load_image_processor(folder: Path, name: str, *, side: int | None = None, multiple: int = 1) -> Any:
+    """Load the image processor of a network, without torchvision.
+
+    Args:
+        folder: The model's folder.
+        name: The processor's subfolder.
+        side: Pixels along each side of the images that the network takes; None: any.
+        multiple: Number of which the pixels along each side must be a multiple.
+
+    Raises:
+        FileNotFoundError: if its configuration is missing.
+        ValueError: if it is damaged, or its images are not of that size.
+    """
+    path = folder / name / "preprocessor_config.json"
+    values = read_json(path, f"the image processor of {name}")
+    for key in ("size", "crop_size"):
+        setting = values.get(key)
+        numbers = list(setting.values()) if isinstance(setting, dict) else [setting]
+        if any(isinstance(number, (int, float)) and number > MAX_SIDE for number in numbers):
+            raise ValueError(f"{path}: {key} is {setting}; expected at most {MAX_SIDE} pixels.")
+    # Since transformers 5, CLIPImageProcessor needs torchvision; its former implementation has another name.
+    has_pil = hasattr(transformers, "CLIPImageProcessorPil")
+    kind = transformers.CLIPImageProcessorPil if has_pil else transformers.CLIPImageProcessor
+    with reading(folder / name, "the image processor"):
+        processor = kind(**{key: value for key, value in values.items() if key in _FIELDS})
+        gray = np.full((8, 8, 3), 127, dtype=np.uint8)
+        pixels = processor(images=[gray], return_tensors="pt").pixel_values  # [1, 3, S, S]
+        is_finite = bool(pixels.isfinite().all())
+    height, width = pixels.shape[-2:]
+    is_square = pixels.shape == (1, 3, height, height) and height > 0
+    if not is_square or not is_finite or height % multiple or height != (side or height):
+        expected = f"{side}" if side else f"a multiple of {multiple}"
+        found = f"{height} x {width} pixels" + ("" if is_finite else " that are not finite")
+        raise ValueError(
+            f"{path}: makes images of {found}; expected three channels of {expected} pixels along each side."
+        )
+    return processor
