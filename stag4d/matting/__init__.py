@@ -2,7 +2,7 @@
 
 from .alpha import object_alphas
 from .background import alpha_from_border
-from .crop import prepare_frames
+from .crop import CroppedVideo, crop_video, prepare_frames
 from .generated_views import (
     BackgroundMethod,
     BackgroundRemover,
@@ -14,7 +14,9 @@ from .generated_views import (
 __all__ = [
     "BackgroundMethod",
     "BackgroundRemover",
+    "CroppedVideo",
     "alpha_from_border",
+    "crop_video",
     "keep_background",
     "object_alphas",
     "prepare_frames",
