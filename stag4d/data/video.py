@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,12 +37,23 @@ class VideoClip:
     names: list[str]
 
 
-def read_video(path: str | Path, num_frames: int = 0) -> VideoClip:
+def read_video(
+    path: str | Path,
+    num_frames: int = 0,
+    *,
+    start: float = 0.0,
+    end: float | None = None,
+    masks: str | Path | None = None,
+) -> VideoClip:
     """Read evenly spaced frames of a video, first and last included, rotated upright.
 
     Args:
         path: A video file, an image file, or a folder of images; of a ViewSet folder its ``ref`` is read.
         num_frames: Number of frames to keep; 0, or more than there are, keeps all.
+        start: Time of the first frame, seconds; images of a folder are 1/8 second apart.
+        end: Frames from this time on are left out, seconds; None for the end of the video.
+        masks: Video or folder of as many masks as the video has frames, white on the object; they become the
+            alpha of the frames.
 
     Returns:
         The frames, their rate and their names.
@@ -56,18 +68,20 @@ def read_video(path: str | Path, num_frames: int = 0) -> VideoClip:
     if source.is_dir() or source.suffix.lower() in _IMAGE_SUFFIXES:
         files = _find_images(source) if source.is_dir() else [source]
         fps, count = DEFAULT_FPS, len(files)
-        kept = _evenly_spaced(count, num_frames)
+        kept = _evenly_spaced_between(count, num_frames, fps, start, end)
         images, names = _read_images([files[frame] for frame in kept]), [files[frame].name for frame in kept]
     elif source.is_file():
         fps, count = _rate_and_count(source)
-        kept = _evenly_spaced(count, num_frames)
+        kept = _evenly_spaced_between(count, num_frames, fps, start, end)
         images, names = _video_frames(source, kept), [f"frame {frame} of {source.name}" for frame in kept]
     else:
         raise FileNotFoundError(
             f"{source}: no such file or folder; expected a video file or a folder of images."
         )
     frames = torch.from_numpy(_stack(len(kept), images))
-    return VideoClip(frames, subsampled_fps(fps, count, len(kept)), names)
+    if masks is not None:
+        frames = _with_masks(frames, read_video(masks).frames, kept, masks)
+    return VideoClip(frames, subsampled_fps(fps, kept[-1] - kept[0] + 1, len(kept)), names)
 
 
 def subsampled_fps(fps: float, count: int, num_kept: int) -> float:
@@ -82,6 +96,28 @@ def subsampled_fps(fps: float, count: int, num_kept: int) -> float:
         Frames a second.
     """
     return fps * (num_kept - 1) / (count - 1) if 1 < num_kept < count else fps
+
+
+def _evenly_spaced_between(
+    count: int, num_frames: int, fps: float, start: float, end: float | None
+) -> list[int]:
+    """Return the indices of evenly spaced frames whose times, seconds, are from start to before end."""
+    between = [
+        frame for frame in range(count) if start <= frame / fps + 1e-6 and (end is None or frame / fps < end)
+    ]
+    if not between:
+        raise ValueError(
+            f"video: no frame from {start:g} to {end or math.inf:g} seconds; it has {count / fps:g} seconds."
+        )
+    return [between[index] for index in _evenly_spaced(len(between), num_frames)]
+
+
+def _with_masks(frames: Tensor, masks: Tensor, kept: list[int], path: str | Path) -> Tensor:
+    """Return frames with masks [F, H, W, 3 or 4] as alpha, uint8 [F, H, W, 4]."""
+    if masks.shape[1:3] != frames.shape[1:3] or kept[-1] >= len(masks):
+        raise ValueError(f"{path}: {len(masks)} masks; expected one of the same size for every frame.")
+    alpha = masks[kept, ..., -1:] if masks.shape[-1] == 4 else masks[kept].amax(dim=-1, keepdim=True)
+    return torch.cat([frames[..., :3], alpha], dim=-1)
 
 
 def _evenly_spaced(count: int, num_frames: int) -> list[int]:

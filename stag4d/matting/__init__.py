@@ -10,6 +10,7 @@ from .generated_views import (
     rembg_remover,
     remove_background,
 )
+from .rembg_masks import rembg_masks
 
 __all__ = [
     "BackgroundMethod",
@@ -20,6 +21,7 @@ __all__ = [
     "keep_background",
     "object_alphas",
     "prepare_frames",
+    "rembg_masks",
     "rembg_remover",
     "remove_background",
 ]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .background import border_color, matte_from_border
+from .rembg_masks import rembg_masks
 
 BackgroundMethod = Literal["border", "rembg", "none"]
 
@@ -80,19 +81,10 @@ def rembg_remover(model: str = "u2net") -> Callable[[Tensor], tuple[Tensor, Tens
     Raises:
         RuntimeError: if rembg is not installed.
     """
-    try:
-        import rembg
-    except (ImportError, SystemExit) as error:  # rembg exits the process if onnxruntime is missing
-        raise RuntimeError(
-            "rembg: the package rembg is not installed; pip install 'rembg[cpu]', or compute alpha from the "
-            "plain border."
-        ) from error
-    session = rembg.new_session(model)
+    mask = rembg_masks(model)
 
     def remove(view: Tensor) -> tuple[Tensor, Tensor, bool]:
-        pixels = (view * 255).round().to(torch.uint8).numpy()
-        mask = rembg.remove(pixels, session=session, only_mask=True)  # [S, S] uint8
-        alpha = torch.from_numpy(mask.copy()).float() / 255
+        alpha = mask(view)  # [S, S]
         return _object_colors(view, alpha, border_color(view)), alpha, bool(alpha.max() > 0.5)
 
     return remove

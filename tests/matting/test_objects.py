@@ -46,7 +46,7 @@ def test_specks_of_every_frame_do_not_enlarge_the_square():
 
 
 def test_separate_part_of_sizable_area_is_in_the_square():
-    images, alphas = moving(5)
+    _, alphas = moving(5)
     alphas[2, 2:6, 50:54] = 1  # 16 pixels, a ninth of the box
     with_ball = object_masks(alphas)
     assert torch.equal(with_ball, alphas > 0.5)
@@ -130,6 +130,6 @@ def test_fade_to_black_of_a_video_with_a_plain_background_is_left_out():
 def test_video_without_any_object_is_rejected():
     images, alphas = moving(3)
     with pytest.raises(
-        ValueError, match="frames: image 0 has no object, .* and no other image has an object"
+        ValueError, match=r"frames: image 0 has no object, .* and no other image has an object"
     ):
         prepare_frames(images, 0 * alphas, num_frames=2, size=SIZE, margin=0.0)
