@@ -9,10 +9,11 @@ from .surface import MAX_TOLERANCE, MIN_TOLERANCE, color_distances, median_color
 _BLACK = 0.1  # of all channels; a bar on one side only that is wider than an edge must be darker
 _MAX_LONE_SHARE = 0.25  # of the image, for a black bar on one side only
 _MAX_EDGE = 0.03  # of the image, for lines of any color on any sides that a crop or a codec left
+_MIN_SIDE = 8  # pixels of content
 _MIN_CHANGE = 0.75  # of the content's outline must differ from the bars
-_MAX_OUTLIERS = 0.02  # of a bar's line may be of another color
+_MAX_OUTLIERS = 0.02  # of the bars' pixels may be of another color
 _NOISE_FACTOR = 4.0  # tolerance over the median color distance of the outermost line
-_MAX_BLUR = 3  # lines between bar and content in which a codec or resizing mixes them
+_MAX_BLUR = 8  # lines between bar and content in which a codec or resizing mixes them
 
 
 def content_inside_bars(pixels: np.ndarray) -> tuple[slice, slice] | None:
@@ -31,28 +32,48 @@ def content_inside_bars(pixels: np.ndarray) -> tuple[slice, slice] | None:
     """
     for line in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
         color = median_color(line)
+        distances = color_distances(pixels, color)  # [H, W]
         noise = float(np.median(color_distances(line, color)))
-        tolerance = min(max(_NOISE_FACTOR * noise, MIN_TOLERANCE), MAX_TOLERANCE)
-        is_content = color_distances(pixels, color) > tolerance  # [H, W]
-        spans = [_span(is_content.mean(axis=axis)) for axis in (1, 0)]  # of rows, of columns
-        if any(span is None for span in spans):
-            continue  # the whole image is of this color
-        (top, bottom), (left, right) = (span for span in spans if span is not None)
-        widths = np.array([[top, len(pixels) - bottom], [left, pixels.shape[1] - right]])  # [axis, side]
-        content = is_content[top:bottom, left:right]
-        if widths.any() and _is_box(content) and _are_bars(widths, pixels.shape[:2], color):
-            rows, columns = slice(top, bottom), slice(left, right)
-            inner = pixels[rows, columns]
-            rows = _without_blur(np.median(inner, axis=1), rows, widths[0])
-            columns = _without_blur(np.median(inner, axis=0), columns, widths[1])
-            return (rows, columns) if min(rows.stop - rows.start, columns.stop - columns.start) > 2 else None
+        is_content = distances > min(max(_NOISE_FACTOR * noise, MIN_TOLERANCE), MAX_TOLERANCE)
+        for rows, columns in (_spans(is_content), _spans(is_content.T)[::-1]):
+            widths = np.array(
+                [[rows.start, len(pixels) - rows.stop], [columns.start, pixels.shape[1] - columns.stop]]
+            )  # [axis, side]
+            if not widths.any() or not _is_box(is_content[rows, columns]):
+                continue
+            if _have_one_color(distances, rows, columns) and _are_bars(widths, pixels.shape[:2], color):
+                inner = pixels[rows, columns]
+                rows = _without_blur(np.median(inner, axis=1), rows, widths[0])
+                columns = _without_blur(np.median(inner, axis=0), columns, widths[1])
+                if min(rows.stop - rows.start, columns.stop - columns.start) >= _MIN_SIDE:
+                    return rows, columns
     return None
 
 
-def _span(shares: np.ndarray) -> tuple[int, int] | None:
-    """Return the first line with content and the one after the last; codecs change a few pixels of bars."""
-    lines = np.nonzero(shares > _MAX_OUTLIERS)[0]
-    return (int(lines[0]), int(lines[-1]) + 1) if len(lines) else None
+def _spans(is_content: np.ndarray) -> tuple[slice, slice]:
+    """Return the rows of which most pixels are content, and the columns of which most are in these rows."""
+    rows = _span(is_content.mean(axis=1))
+    return rows, _span(is_content[rows].mean(axis=0)) if rows.stop else slice(0, 0)
+
+
+def _span(shares: np.ndarray) -> slice:
+    """Return the first to the last line of which most pixels are content."""
+    lines = np.nonzero(shares > 0.5)[0]
+    return slice(int(lines[0]), int(lines[-1]) + 1) if len(lines) else slice(0, 0)
+
+
+def _have_one_color(distances: np.ndarray, rows: slice, columns: slice) -> bool:
+    """Return whether the pixels around the content are of the bars' color, but for ringing beside it."""
+    is_bar = np.ones(distances.shape, bool)
+    near = [slice(max(span.start - _MAX_BLUR, 1), span.stop + _MAX_BLUR) for span in (rows, columns)]
+    whole = [slice(0, count) for count in distances.shape]
+    if rows.start == 0 and rows.stop == len(distances):
+        near[0] = whole[0]
+    if columns.start == 0 and columns.stop == distances.shape[1]:
+        near[1] = whole[1]
+    is_bar[tuple(near)] = False
+    is_bar[rows, columns] = False
+    return bool(np.mean(distances[is_bar] > MAX_TOLERANCE) <= _MAX_OUTLIERS) if is_bar.any() else True
 
 
 def _is_box(content: np.ndarray) -> bool:
@@ -80,16 +101,16 @@ def _are_bars(widths: np.ndarray, shape: tuple[int, ...], color: np.ndarray) -> 
 
 
 def _without_blur(lines: np.ndarray, span: slice, widths: np.ndarray) -> slice:
-    """Return a span without the first and last lines, where they lie beside a bar and differ from the next.
+    """Return a span without the first and last lines that differ from one further in, beside a bar.
 
     Args:
         lines: Median color of each line of the span, [N, 3].
         span: Rows or columns of the content.
         widths: [2] widths of the bars before and after it.
     """
-    steps = color_distances(lines[1:], lines[:-1]) > MIN_TOLERANCE  # [N - 1]
     cuts = []
-    for width, near in zip(widths, (steps, steps[::-1]), strict=True):
-        changes = np.nonzero(near[:_MAX_BLUR])[0]
-        cuts.append(int(changes[-1]) + 1 if width and len(changes) else 0)
+    for width, near in zip(widths, (lines, lines[::-1]), strict=True):
+        further = near[min(_MAX_BLUR, len(near) - 1)]
+        mixed = np.nonzero(color_distances(near[:_MAX_BLUR], further) > MIN_TOLERANCE / 2)[0]
+        cuts.append(int(mixed[-1]) + 1 if width and len(mixed) else 0)
     return slice(span.start + cuts[0], span.stop - cuts[1])

@@ -11,13 +11,14 @@ from .surface import MIN_TOLERANCE, color_distances
 
 # Chosen by us on synthetic rings, handles, lattices, eyes and shirts; see tests/matting/test_holes.py.
 _MIN_AREA = 9  # pixels
+_MIN_SAMPLES = 36  # pixels, from which noise and shading can be compared
 _MIN_SHARE = 0.002  # of the object's area, holes included
-_LARGE_SHARE = 0.1  # of the object's area, from which a region is a hole wherever it is
+_LARGE_SHARE = 0.09  # of the object's area, from which a region is a hole wherever it is
 _MAX_WALL = 1.5  # distance to the outside over the region's own radius: parts around a hole are thin
 _MANY = 4  # regions of together a large share are the holes of a lattice
 _MAX_ISLAND = 0.03  # of the region's area: a pupil in an eye
 _MAX_BIAS = 0.25  # of the tolerance, between mean colors
-_MAX_SLOPE = 0.5  # of the tolerance, across the region: shading
+_MAX_SLOPE = 0.75  # of the tolerance, across the region: shading
 _SHARPNESS = 0.6  # of the outer edge's contrast
 _MAX_POINTS = 800  # pixels of an outline that distances are measured between
 
@@ -30,12 +31,14 @@ class _Evidence:
         residuals: [H, W, 3] color minus background.
         tolerance: Color distance up to which a pixel is of the background's color.
         noise: [3] standard deviation of the background's residuals.
+        noise_beside: [3] the same three to six pixels beside the object, where a codec leaves ringing.
         contrast: Distance to the background's color near the object's outer edge, see ``_edge_contrast``.
     """
 
     residuals: np.ndarray
     tolerance: float
     noise: np.ndarray
+    noise_beside: np.ndarray
     contrast: float
 
 
@@ -45,7 +48,7 @@ def find_holes(residuals: np.ndarray, outside: np.ndarray, tolerance: float) -> 
     A region is a hole if nothing tells its pixels from the background around the object: the same mean color
     and noise, no shading across it, an edge as sharp as the object's outer edge, and no island in it (a
     pupil in an eye). An eye or a shirt that is of exactly the background's color passes that, too. So a
-    region must also look like a hole: it covers a tenth of the object (a ring), or the part between it and
+    region must also look like a hole: it covers about a tenth of the object (a ring), or the part between it and
     the outside or the next hole is thin compared with it (a handle, a lattice), or there are many. A small
     region in the middle of a solid part, such as an eye, stays opaque, and so does what is shaded, such as
     most shirts. A shirt without any shading in front of a background without noise cannot be told from a hole
@@ -93,7 +96,9 @@ def _evidence(residuals: np.ndarray, outside: np.ndarray, tolerance: float) -> _
     """Return the statistics of the background outside of an object."""
     inner = erode(erode(outside))
     noise = residuals[inner if inner.any() else outside].std(axis=0)
-    return _Evidence(residuals, tolerance, noise, _edge_contrast(residuals, outside))
+    beside = inner & dilate(~outside, 6)
+    noise_beside = np.maximum(noise, residuals[beside].std(axis=0) if beside.any() else 0)
+    return _Evidence(residuals, tolerance, noise, noise_beside, _edge_contrast(residuals, outside))
 
 
 def _edge_contrast(residuals: np.ndarray, region: np.ndarray) -> float:
@@ -113,19 +118,23 @@ def _is_background(region: np.ndarray, evidence: _Evidence) -> bool:
         slice(max(columns[0] - 4, 0), columns[-1] + 5),
     )
     region, residuals = region[box], evidence.residuals[box]
-    inner = erode(region)
-    y, x = np.nonzero(inner if inner.sum() >= _MIN_AREA else region)
+    inner = region
+    for _ in range(2):  # mixed pixels and ringing are at the edge
+        inner = erode(inner) if erode(inner).sum() >= _MIN_AREA else inner
+    y, x = np.nonzero(inner)
     values = residuals[y, x]  # [N, 3]
-    if np.abs(values.mean(axis=0)).max() > _MAX_BIAS * evidence.tolerance:
+    by_chance = 2 * evidence.noise_beside / np.sqrt(len(values))  # of the mean of so many pixels
+    if (np.abs(values.mean(axis=0)) > _MAX_BIAS * evidence.tolerance + by_chance).any():
         return False
     spread, level = values.std(axis=0), MIN_TOLERANCE / 8  # one 8-bit level
-    if (spread > 2 * evidence.noise + 1.5 * level).any():
+    if (spread > 2 * evidence.noise_beside + 1.5 * level).any():
         return False
-    if len(values) >= 4 * _MIN_AREA and (spread < evidence.noise / 2 - level).any():
+    if len(values) >= _MIN_SAMPLES and (spread < evidence.noise / 2 - level).any():
         return False  # smoother than the background: no noise of the camera or of its texture
     plane = np.stack([np.ones(len(y)), y - y.mean(), x - x.mean()], axis=1)
     slopes = np.linalg.lstsq(plane, values, rcond=None)[0][1:]  # [2, 3] per pixel
-    if (np.abs(slopes) * [[np.ptp(y)], [np.ptp(x)]]).max() > _MAX_SLOPE * evidence.tolerance:
+    shading = (np.abs(slopes) * [[np.ptp(y)], [np.ptp(x)]]).max()  # across the region
+    if len(values) >= _MIN_SAMPLES and shading > _MAX_SLOPE * evidence.tolerance:
         return False
     surroundings = label_components(~region)
     on_border = np.unique(

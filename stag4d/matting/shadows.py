@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .components import connected_to_border, dilate
+from .components import connected_to_border, dilate, erode
 
 # Chosen by us on synthetic shadows and on gray and white objects; see tests/matting/test_shadows.py.
 _MIN_LIGHT, _MAX_LIGHT = 0.3, 1.6  # brightness over that of the background
@@ -13,6 +13,7 @@ _MAX_STEP = 5 / 255  # change of the color from pixel to pixel at 256 pixels on 
 _MAX_BEND = 1.5 / 255  # difference of the means over 3 x 3 and 7 x 7 pixels at that size: an edge has more
 _BLUR = 2  # half width, pixels, of the mean over which steps are measured
 _REACH = 4  # pixels beside the object in which its edge hides the shadow's smoothness
+_MIN_AREA = 0.001  # of the image; what is smaller is no shadow
 _MIN_OBJECT = 0.2  # of the area before, else the "shadow" is a smooth object of the background's hue
 
 
@@ -50,6 +51,8 @@ def with_soft_shadows(
     is_smooth = is_hue & (np.sqrt(np.square(steps).sum(axis=0)) * level <= _MAX_STEP * scale)
     is_smooth &= bends * level <= max_bend
     reached = connected_to_border(outside | is_smooth)
+    if erode(reached & ~outside).sum() < _MIN_AREA * outside.size:
+        return None  # mixed pixels of edges, and noise
     for _ in range(_REACH):  # up to the object's edge, whose own step has hidden the shadow's smoothness
         near = _near_mean(light, reached, _BLUR)
         reached = reached | (dilate(reached) & is_hue & (np.abs(light - near) * level <= tolerance))
