@@ -57,9 +57,10 @@ def parts_of_object(areas: Sequence[np.ndarray]) -> list[np.ndarray]:
         window = sorted(largest[max(frame - _WINDOW, 0) : frame + _WINDOW + 1])
         reference = max(largest[frame], window[-2] if len(window) > 1 else 0)
         neighbors = [areas[near] for near in (frame - 1, frame + 1) if 0 <= near < len(areas)]
-        is_seen = np.array([_has_similar(area, neighbors) for area in own], dtype=bool)
-        is_part = (own >= _SURE_SHARE * reference) | (is_seen & (own >= SPECK_SHARE * reference))
-        parts.append(is_part & (own > 0))
+        is_part = (own > 0) & (own >= SPECK_SHARE * reference)
+        for label in np.nonzero(is_part & (own < _SURE_SHARE * reference))[0]:
+            is_part[label] = _has_similar(own[label], neighbors)
+        parts.append(is_part)
     return parts
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -66,18 +66,22 @@ def select_frames(
     found = alphas_of_frames(images, alphas, frames, "frames", names, monitor)  # [T, H, W]
     masks = object_masks(found)
     if not masks.flatten(1).any(dim=1).all():
-        candidates = _frames_with_object(images, alphas, names)
+        candidates = _frames_with_object(
+            images, alphas, lambda: monitor("crop", len(frames), 2 * len(frames))
+        )
         if not candidates:
             raise ValueError(
                 f"frames: {frame_name(frames[0], names)} has no object, its largest alpha is "
                 f"{found[0].max():g}; expected more than 0.5 somewhere, and no other image has an object."
             )
-        left_out = sorted(set(range(len(images))) - set(candidates))
-        warnings = (_message(left_out, len(images), names),)
-        _logger.warning("%s", warnings[0])
-        frames = _evenly_spaced(candidates, num_frames)
-        found = alphas_of_frames(images, alphas, frames, "frames", names, monitor)
+        if left_out := sorted(set(range(len(images))) - set(candidates)):
+            warnings = (_message(left_out, len(images), names),)
+            _logger.warning("%s", warnings[0])
+            frames = _evenly_spaced(candidates, num_frames)
+            found = alphas_of_frames(images, alphas, frames, "frames", names, monitor)
         masks = object_masks(found)
+        is_lost = ~masks.flatten(1).any(dim=1)  # stray beside the kept frames, but not beside its neighbors
+        masks[is_lost] = found[is_lost] > 0.5
     check_background(found, "frames")
     return Selection(frames, found, masks, len(candidates), warnings)
 
@@ -102,15 +106,16 @@ def _evenly_spaced(candidates: list[int], num_frames: int) -> list[int]:
     return [candidates[index] for index in kept.tolist()]
 
 
-def _frames_with_object(images: Tensor, alphas: Tensor | None, names: Sequence[str] | None) -> list[int]:
-    """Return the indices of the frames that show the object, which need not be those that are kept."""
+def _frames_with_object(images: Tensor, alphas: Tensor | None, check_cancel: Callable[[], None]) -> list[int]:
+    """Return the indices of all frames that show the object; a frame of unusable alpha does not."""
     areas = []
     for frame in range(len(images)):
         try:
             alpha = frame_alpha(images[frame], None if alphas is None else alphas[frame], "")
-        except ValueError:  # the frame was not asked for: it is left out, too
+        except ValueError:
             alpha = torch.zeros(1, 1)
         areas.append(areas_of((alpha > 0.5).cpu().numpy()))
+        check_cancel()
     return [frame for frame, parts in enumerate(parts_of_object(areas)) if parts.any()]
 
 

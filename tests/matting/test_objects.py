@@ -133,3 +133,14 @@ def test_video_without_any_object_is_rejected():
         ValueError, match=r"frames: image 0 has no object, .* and no other image has an object"
     ):
         prepare_frames(images, 0 * alphas, num_frames=2, size=SIZE, margin=0.0)
+
+
+def test_object_that_is_small_in_one_kept_frame_but_not_suddenly_is_kept():
+    """Beside frames that are kept it looks like a speck, beside its own neighbors it does not."""
+    sides = [60, 60, 60, 60, 60, 60, 36, 20, 12, 8, 5]
+    images, alphas = box_frames(80, 80, *[(4, 4, side, side) for side in sides])
+    assert not object_masks(alphas[[0, 5, 10]])[2].any()
+    cropped = crop_video(images, alphas, num_frames=3, size=SIZE, margin=0.0)
+    assert cropped.frames == [0, 5, 10]
+    assert "no object" not in "".join(cropped.warnings)
+    assert "the object fills 8% of the square's side in image 10" in cropped.warnings[0]
