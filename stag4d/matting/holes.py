@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from .components import component_areas, dilate, erode, label_components
+from .components import component_areas, connected_to_border, dilate, erode, label_components
 from .surface import MIN_TOLERANCE, color_distances
 
 # Chosen by us on synthetic rings, handles, lattices, eyes and shirts; see tests/matting/test_holes.py.
 _MIN_AREA = 9  # pixels
+_AROUND = 4  # pixels of a region's box beside it
 _MIN_SAMPLES = 36  # pixels, from which noise and shading can be compared
 _MIN_SHARE = 0.002  # of the object's area, holes included
 _LARGE_SHARE = 0.09  # of the object's area, from which a region is a hole wherever it is
@@ -23,19 +25,31 @@ _SHARPNESS = 0.6  # of the outer edge's contrast
 _MAX_POINTS = 800  # pixels of an outline that distances are measured between
 
 
-@dataclass(frozen=True, eq=False)
-class _Evidence:
-    """What separates holes from parts of the background's color.
+class _Region(NamedTuple):
+    """An enclosed region of the background's color.
 
     Attributes:
-        residuals: [H, W, 3] color minus background.
-        tolerance: Color distance up to which a pixel is of the background's color.
-        noise: [3] standard deviation of the background's residuals.
-        noise_beside: [3] the same three to six pixels beside the object, where a codec leaves ringing.
-        contrast: Distance to the background's color near the object's outer edge, see ``_edge_contrast``.
+        box: Rows and columns of the image with a few pixels around the region.
+        mask: Bool [h, w], the region in the box.
+        share: Of the object's area, holes included.
     """
 
-    residuals: np.ndarray
+    box: tuple[slice, slice]
+    mask: np.ndarray
+    share: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Background:
+    """The background outside of an object.
+
+    Attributes:
+        tolerance: Color distance up to which a pixel is of its color.
+        noise: [3] standard deviation of its residuals.
+        noise_beside: [3] the same three to six pixels beside the object, where a codec leaves ringing.
+        contrast: Distance to its color near the object's outer edge, see ``_edge_contrast``.
+    """
+
     tolerance: float
     noise: np.ndarray
     noise_beside: np.ndarray
@@ -62,43 +76,59 @@ def find_holes(residuals: np.ndarray, outside: np.ndarray, tolerance: float) -> 
     Returns:
         Bool [H, W].
     """
-    found = np.zeros_like(outside)
     distances = color_distances(residuals, np.zeros(3, residuals.dtype))
+    found = np.zeros_like(outside)
     # Twice the tolerance takes in the shading around what is of exactly the background's color.
-    labels = label_components((distances <= 2 * tolerance) & ~dilate(outside))
-    areas = component_areas(labels)
-    if areas.max(initial=0) < _MIN_AREA or not outside.any():
+    candidates = _regions((distances <= 2 * tolerance) & ~dilate(outside), outside)
+    if not candidates:
         return found
-    objects = label_components(~outside)
-    object_areas = component_areas(objects)
-    evidence = _evidence(residuals, outside, tolerance)
-    regions = []  # (pixels, share of the object)
-    for label in np.nonzero(areas >= _MIN_AREA)[0]:
-        region = labels == label
-        share = areas[label] / object_areas[objects[region][0]]
-        if share >= _MIN_SHARE and _is_background(region, evidence):
-            regions.append((region, share))
-    if len(regions) >= _MANY and sum(share for _, share in regions) >= _LARGE_SHARE:
-        return np.any([region for region, _ in regions], axis=0) & (distances <= tolerance)
-    waiting = True
-    while waiting:  # from the outside in: behind a hole may be another
-        waiting = False
-        for index in range(len(regions) - 1, -1, -1):
-            region, share = regions[index]
-            if share >= _LARGE_SHARE or _wall(region, outside | found) <= _MAX_WALL * _radius(region):
-                found |= region & (distances <= tolerance)
-                del regions[index]
-                waiting = True
+    background = _background(residuals, outside, tolerance)
+    regions = [
+        region for region in candidates if _is_background(region.mask, residuals[region.box], background)
+    ]
+    is_lattice = len(regions) >= _MANY and sum(region.share for region in regions) >= _LARGE_SHARE
+    is_waiting = True
+    while is_waiting:  # from the outside in: behind a hole may be another
+        waiting = []
+        for region in regions:
+            if is_lattice or region.share >= _LARGE_SHARE or _is_near(region, outside | found):
+                found[region.box] |= region.mask & (distances[region.box] <= tolerance)
+            else:
+                waiting.append(region)
+        is_waiting, regions = len(waiting) < len(regions), waiting
     return found
 
 
-def _evidence(residuals: np.ndarray, outside: np.ndarray, tolerance: float) -> _Evidence:
+def _regions(enclosed: np.ndarray, outside: np.ndarray) -> list[_Region]:
+    """Return the components of a mask [H, W] that are large enough for holes of the object around them."""
+    labels = label_components(enclosed)
+    areas = component_areas(labels)
+    if areas.max(initial=0) < _MIN_AREA:
+        return []
+    objects = label_components(~outside)
+    object_areas = component_areas(objects)
+    rows, columns = np.nonzero(labels)
+    of_pixel = labels[rows, columns]
+    order = np.argsort(of_pixel, kind="stable")
+    ends = np.cumsum(areas)
+    regions = []
+    for label in np.nonzero(areas >= _MIN_AREA)[0]:
+        own = order[ends[label - 1] : ends[label]]
+        y, x = rows[own], columns[own]
+        share = areas[label] / object_areas[objects[y[0], x[0]]]
+        if share >= _MIN_SHARE:
+            box = tuple(slice(max(axis.min() - _AROUND, 0), axis.max() + _AROUND + 1) for axis in (y, x))
+            regions.append(_Region((box[0], box[1]), labels[box] == label, float(share)))
+    return regions
+
+
+def _background(residuals: np.ndarray, outside: np.ndarray, tolerance: float) -> _Background:
     """Return the statistics of the background outside of an object."""
     inner = erode(erode(outside))
     noise = residuals[inner if inner.any() else outside].std(axis=0)
     beside = inner & dilate(~outside, 6)
     noise_beside = np.maximum(noise, residuals[beside].std(axis=0) if beside.any() else 0)
-    return _Evidence(residuals, tolerance, noise, noise_beside, _edge_contrast(residuals, outside))
+    return _Background(tolerance, noise, noise_beside, _edge_contrast(residuals, outside))
 
 
 def _edge_contrast(residuals: np.ndarray, region: np.ndarray) -> float:
@@ -110,40 +140,42 @@ def _edge_contrast(residuals: np.ndarray, region: np.ndarray) -> float:
     return float(np.quantile(np.abs(residuals[beside]).max(axis=-1), 0.75)) if beside.any() else 0.0
 
 
-def _is_background(region: np.ndarray, evidence: _Evidence) -> bool:
-    """Return whether the pixels of a region [H, W] have the distribution of the background, and its edge."""
-    rows, columns = (np.nonzero(region.any(axis=axis))[0] for axis in (1, 0))
-    box = (  # the region and four pixels around it: it does not reach the border, which is outside
-        slice(max(rows[0] - 4, 0), rows[-1] + 5),
-        slice(max(columns[0] - 4, 0), columns[-1] + 5),
-    )
-    region, residuals = region[box], evidence.residuals[box]
-    inner = region
+def _is_background(mask: np.ndarray, residuals: np.ndarray, background: _Background) -> bool:
+    """Return whether a region, mask [h, w] in its box, has the background's distribution and edge."""
+    inner = mask
     for _ in range(2):  # mixed pixels and ringing are at the edge
         inner = erode(inner) if erode(inner).sum() >= _MIN_AREA else inner
-    y, x = np.nonzero(inner)
-    values = residuals[y, x]  # [N, 3]
-    by_chance = 2 * evidence.noise_beside / np.sqrt(len(values))  # of the mean of so many pixels
-    if (np.abs(values.mean(axis=0)) > _MAX_BIAS * evidence.tolerance + by_chance).any():
+    rows, columns = np.nonzero(inner)
+    return (
+        _has_distribution(residuals[rows, columns], rows, columns, background)
+        and _area_of_islands(mask) <= _MAX_ISLAND * mask.sum()
+        and _edge_contrast(residuals, mask) >= _SHARPNESS * background.contrast
+    )
+
+
+def _has_distribution(
+    values: np.ndarray, rows: np.ndarray, columns: np.ndarray, background: _Background
+) -> bool:
+    """Return whether residuals [N, 3] at positions have the background's mean and noise, and no shading."""
+    by_chance = 2 * background.noise_beside / np.sqrt(len(values))  # of the mean of so many pixels
+    if (np.abs(values.mean(axis=0)) > _MAX_BIAS * background.tolerance + by_chance).any():
         return False
     spread, level = values.std(axis=0), MIN_TOLERANCE / 8  # one 8-bit level
-    if (spread > 2 * evidence.noise_beside + 1.5 * level).any():
+    if (spread > 2 * background.noise_beside + 1.5 * level).any():
         return False
-    if len(values) >= _MIN_SAMPLES and (spread < evidence.noise / 2 - level).any():
+    if len(values) < _MIN_SAMPLES:
+        return True
+    if (spread < background.noise / 2 - level).any():
         return False  # smoother than the background: no noise of the camera or of its texture
-    plane = np.stack([np.ones(len(y)), y - y.mean(), x - x.mean()], axis=1)
-    slopes = np.linalg.lstsq(plane, values, rcond=None)[0][1:]  # [2, 3] per pixel
-    shading = (np.abs(slopes) * [[np.ptp(y)], [np.ptp(x)]]).max()  # across the region
-    if len(values) >= _MIN_SAMPLES and shading > _MAX_SLOPE * evidence.tolerance:
-        return False
-    surroundings = label_components(~region)
-    on_border = np.unique(
-        np.concatenate([surroundings[0], surroundings[-1], surroundings[:, 0], surroundings[:, -1]])
-    )
-    islands = ~np.isin(surroundings, [0, *on_border])
-    if islands.sum() > _MAX_ISLAND * region.sum():
-        return False
-    return _edge_contrast(residuals, region) >= _SHARPNESS * evidence.contrast
+    y, x = rows - rows.mean(), columns - columns.mean()
+    slopes = np.linalg.lstsq(np.stack([np.ones(len(y)), y, x], axis=1), values, rcond=None)[0][1:]  # [2, 3]
+    shading = np.abs(slopes) * [[np.ptp(y)], [np.ptp(x)]]  # across the region
+    return bool(shading.max() <= _MAX_SLOPE * background.tolerance)
+
+
+def _area_of_islands(mask: np.ndarray) -> int:
+    """Return the number of pixels that a region, mask [h, w] in its box, encloses."""
+    return int((~mask & ~connected_to_border(~mask)).sum())
 
 
 def _outline(mask: np.ndarray) -> np.ndarray:
@@ -152,12 +184,13 @@ def _outline(mask: np.ndarray) -> np.ndarray:
     return points[:: -(-len(points) // _MAX_POINTS)]
 
 
-def _wall(region: np.ndarray, outside: np.ndarray) -> float:
-    """Return the least thickness of what lies between a region and the outside, pixels."""
-    differences = _outline(region)[:, None] - _outline(outside)[None]  # [N, M, 2]
-    return float(np.sqrt(np.square(differences).sum(axis=-1).min())) - 1
+def _is_near(region: _Region, outside: np.ndarray) -> bool:
+    """Return whether what lies between a region and the outside is thin compared with the region.
 
-
-def _radius(region: np.ndarray) -> float:
-    """Return twice the area over the outline, pixels: the radius of a disk, half the side of a square."""
-    return 2 * region.sum() / (region & ~erode(region)).sum()
+    The region's size is twice its area over its outline: the radius of a disk, half the side of a square.
+    """
+    radius = 2 * region.mask.sum() / (region.mask & ~erode(region.mask)).sum()
+    corner = [span.start for span in region.box]
+    differences = (_outline(region.mask) + corner)[:, None] - _outline(outside)[None]  # [N, M, 2]
+    wall = float(np.sqrt(np.square(differences).sum(axis=-1).min())) - 1  # the pixels between
+    return wall <= _MAX_WALL * radius
