@@ -1,11 +1,12 @@
 """Selected frames of a video, cropped to one square around the object."""
 
 import torch
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from ..stag4d.data import subsampled_fps
 from ..stag4d.matting import crop_video
 from .host.memory import require_memory
+from .host.node_text import show_text
 from .host.progress import HostMonitor
 from .host.sockets import CATEGORY
 
@@ -94,6 +95,7 @@ class STAG4DPrepareFrames(io.ComfyNode):
                     "STAG4D Anchored Multi-View or STAG4D Views from Images.",
                 ),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -131,10 +133,9 @@ class STAG4DPrepareFrames(io.ComfyNode):
             monitor=HostMonitor(crop=2 * count),
         )
         kept_fps = subsampled_fps(fps, cropped.num_candidates, len(cropped.frames))
-        warnings = "\n".join(cropped.warnings)
-        return io.NodeOutput(
-            cropped.images, cropped.alphas, kept_fps, ui=ui.PreviewText(warnings) if warnings else None
-        )
+        if cropped.warnings:
+            show_text("\n".join(cropped.warnings), cls.hidden.unique_id)
+        return io.NodeOutput(cropped.images, cropped.alphas, kept_fps)
 
 
 def _span(start: int, end: int, count: int) -> slice:

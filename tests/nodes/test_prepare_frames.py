@@ -1,5 +1,8 @@
 """STAG4DPrepareFrames: crops, sources of the alpha, frame rate, and errors."""
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -128,14 +131,20 @@ def test_span_without_frames_is_rejected(prepare, images, mask, span, message):
         prepare(images, mask, **span)
 
 
-def test_frames_without_object_are_left_out_and_named_on_the_node(node, images, mask):
+def test_frames_without_object_are_left_out_and_named_on_the_node(node, images, mask, monkeypatch):
+    server = sys.modules["server"].PromptServer.instance
+    monkeypatch.setattr(server, "sent", [])
+    monkeypatch.setattr(node, "hidden", SimpleNamespace(unique_id="7"))
+    node.execute(images=images, mask=mask, **DEFAULTS)
+    assert server.sent == []
     images, mask = images[[0, 1, 2, 2, 2]], mask[[0, 1, 2, 2, 2]]
     mask[[0, 3]] = 0
     result = node.execute(images=images, mask=mask, **DEFAULTS, fps=12.0, start=1)
     assert result.args[0].shape[0] == 3
     assert result.args[2] == 12.0
-    assert "image 3 has no object: 1 of 4 frames are left out" in result.ui.as_dict()["text"][0]
-    assert node.execute(images=images[:3], mask=mask[:3] + 1e-3, **DEFAULTS, start=1).ui is None
+    (_, (node_id, text), _) = server.sent[0]
+    assert node_id == "7"
+    assert text.startswith("image 3 has no object: 1 of 4 frames are left out")
 
 
 def test_inverted_mask_is_refused_with_the_name_of_the_widget(prepare, images, mask):
