@@ -36,20 +36,15 @@ def with_soft_shadows(
         The background in its light [H, W, 3] and the extended outside [H, W] bool; None without shadows.
     """
     squares = np.square(background).sum(axis=-1)
-    if np.sqrt(np.min(squares) / 3) < _MIN_BACKGROUND or outside.all():
+    level = np.sqrt(squares / 3)  # color units per unit of light
+    if np.min(level) < _MIN_BACKGROUND or outside.all():
         return None
     light = (pixels * background).sum(axis=-1) / squares  # [H, W] least squares of pixel = light background
-    level = np.sqrt(squares / 3)  # color units per unit of light
     is_hue = np.abs(pixels - light[..., None] * background).max(axis=-1) <= tolerance
     is_hue &= (light > _MIN_LIGHT) & (light < _MAX_LIGHT)
     if not (is_hue & ~outside).any():
         return None
-    steps = np.stack(np.gradient(_box_mean(light, _BLUR)))  # [2, H, W]
-    bends = np.abs(_box_mean(light, 1) - _box_mean(light, 3))
-    scale = np.clip(256 / min(pixels.shape[:2]), 0.5, 4)
-    max_bend = max(_MAX_BEND * scale, tolerance / 4)
-    is_smooth = is_hue & (np.sqrt(np.square(steps).sum(axis=0)) * level <= _MAX_STEP * scale)
-    is_smooth &= bends * level <= max_bend
+    is_smooth = is_hue & _is_smooth(light, level, tolerance)
     reached = connected_to_border(outside | is_smooth)
     if erode(reached & ~outside).sum() < _MIN_AREA * outside.size:
         return None  # mixed pixels of edges, and noise
@@ -58,10 +53,30 @@ def with_soft_shadows(
         reached = reached | (dilate(reached) & is_hue & (np.abs(light - near) * level <= tolerance))
     if (~reached).sum() < _MIN_OBJECT * (~outside).sum():
         return None
+    lit = _smooth_light(np.where(outside, 1.0, light), outside, reached)
+    return (background * lit[..., None]).astype(np.float32), reached
+
+
+def _is_smooth(light: np.ndarray, level: np.ndarray, tolerance: float) -> np.ndarray:
+    """Return where the light [H, W] changes gradually: neither steeply nor at an edge.
+
+    Args:
+        light: Brightness over that of the background.
+        level: Color units per unit of light, [] or [H, W].
+        tolerance: Color distance up to which a pixel is of the background's color; it grows with noise.
+    """
+    scale = np.clip(256 / min(light.shape), 0.5, 4)
+    steps = np.stack(np.gradient(_box_mean(light, _BLUR)))  # [2, H, W]
+    bends = np.abs(_box_mean(light, 1) - _box_mean(light, 3))
+    is_flat = np.sqrt(np.square(steps).sum(axis=0)) * level <= _MAX_STEP * scale
+    return is_flat & (bends * level <= max(_MAX_BEND * scale, tolerance / 4))
+
+
+def _smooth_light(light: np.ndarray, outside: np.ndarray, reached: np.ndarray) -> np.ndarray:
+    """Return the light [H, W] on the background: smoothed in the shadow, continued beside it, else 1."""
     lit = np.where(reached & ~outside, _near_mean(light, reached, _BLUR), 1.0)
     beside = dilate(reached, _BLUR) & ~reached
-    lit = np.where(beside, _near_mean(np.where(outside, 1.0, light), reached, 2 * _BLUR), lit)
-    return (background * lit[..., None]).astype(np.float32), reached
+    return np.where(beside, _near_mean(light, reached, 2 * _BLUR), lit)
 
 
 def _box_mean(values: np.ndarray, radius: int) -> np.ndarray:
