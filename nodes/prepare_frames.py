@@ -4,8 +4,9 @@ import torch
 from comfy_api.latest import io
 
 from ..stag4d.data import subsampled_fps
-from ..stag4d.matting import prepare_frames
+from ..stag4d.matting import crop_video
 from .host.memory import require_memory
+from .host.node_text import show_text
 from .host.progress import HostMonitor
 from .host.sockets import CATEGORY
 
@@ -68,6 +69,22 @@ class STAG4DPrepareFrames(io.ComfyNode):
                     tooltip="Frames per second of the video: connect fps of Get Video Components. A wrong "
                     "value makes the scene play at the wrong speed.",
                 ),
+                io.Int.Input(
+                    "start",
+                    optional=True,
+                    default=0,
+                    min=0,
+                    max=1_000_000,
+                    tooltip="Index of the first frame to use, counted from 0.",
+                ),
+                io.Int.Input(
+                    "end",
+                    optional=True,
+                    default=-1,
+                    min=-1,
+                    max=1_000_000,
+                    tooltip="Index of the last frame to use; -1 is the last one of the video.",
+                ),
             ],
             outputs=[
                 io.Image.Output("images", tooltip="The square frames, on white."),
@@ -78,6 +95,7 @@ class STAG4DPrepareFrames(io.ComfyNode):
                     "STAG4D Anchored Multi-View or STAG4D Views from Images.",
                 ),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -90,21 +108,41 @@ class STAG4DPrepareFrames(io.ComfyNode):
         invert_mask: bool,
         mask: torch.Tensor | None = None,
         fps: float = 8.0,
+        start: int = 0,
+        end: int = -1,
     ) -> io.NodeOutput:
         if mask is not None and len(mask) != len(images):
             raise ValueError(
                 f"mask: {len(mask)} masks for {len(images)} images; expected one per image, from Remove "
                 "Background of all frames, or no mask for images with alpha or a plain background."
             )
-        alphas = 1 - mask if invert_mask and mask is not None else mask
+        span = _span(start, end, len(images))
+        images = images[span]
+        alphas = None if mask is None else mask[span]
+        if invert_mask and alphas is not None:
+            alphas = 1 - alphas
         count = min(num_frames or len(images), len(images))
         require_memory(f"{count} frames of {size}x{size}", count * size**2 * PIXEL_BYTES)
-        frames, frame_alphas = prepare_frames(
+        cropped = crop_video(
             images,
             alphas,
             num_frames=num_frames,
             size=size,
             margin=margin,
+            names=[f"image {index}" for index in range(span.start, span.stop)] if start else None,
             monitor=HostMonitor(crop=2 * count),
         )
-        return io.NodeOutput(frames, frame_alphas, subsampled_fps(fps, len(images), count))
+        kept_fps = subsampled_fps(fps, cropped.num_candidates, len(cropped.frames))
+        if cropped.warnings:
+            show_text("\n".join(cropped.warnings), cls.hidden.unique_id)
+        return io.NodeOutput(cropped.images, cropped.alphas, kept_fps)
+
+
+def _span(start: int, end: int, count: int) -> slice:
+    """Return the frames from index ``start`` to ``end``, both included, of ``count`` frames."""
+    last = count - 1 if end == -1 else end
+    if not 0 <= start < count:
+        raise ValueError(f"start: {start}; expected 0 to {count - 1}, the video has {count} images.")
+    if last < start:
+        raise ValueError(f"end: {end}; expected {start} (start) or more, or -1 for the last image.")
+    return slice(start, min(last + 1, count))

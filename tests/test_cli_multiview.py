@@ -34,6 +34,11 @@ OPTIONS = [
     "--model",
     "--frames",
     "--margin",
+    "--start",
+    "--end",
+    "--input-mattes",
+    "--rembg-model",
+    "--invert-mattes",
     "--fps",
     "--input-elevation",
     "--size",
@@ -365,12 +370,11 @@ def noise(folder: Path) -> None:
         Image.fromarray(pixels).save(folder / f"{frame}.png")
 
 
-def one_empty(folder: Path) -> None:
-    """Write images of which one is fully transparent."""
+def all_empty(folder: Path) -> None:
+    """Write images that are nearly transparent throughout."""
     for frame in range(3):
         pixels = image_of(frame)
-        if frame == 1:
-            pixels[..., 3] = 0
+        pixels[..., 3] = np.minimum(pixels[..., 3], 51)
         Image.fromarray(pixels).save(folder / f"{frame}.png")
 
 
@@ -389,7 +393,7 @@ BAD_INPUTS = {
     "missing": (Path.rmdir, "clip: no such file or folder; expected a video file or a folder of images."),
     "empty": (lambda folder: None, "clip: no images; expected files such as 0.png"),
     "noise": (noise, "frames: 0.png has no alpha and no plain background"),
-    "one empty": (one_empty, "frames: 1.png has no object, its largest alpha is 0; expected more than 0.5"),
+    "all empty": (all_empty, "frames: 0.png has no object, its largest alpha is 0.2; expected more than 0.5"),
     "two sizes": (two_sizes, "1.png: 24x12 pixels; expected 24x16, as"),
     "not an image": (no_image, "0.png: unreadable or cut short"),
 }
@@ -403,13 +407,14 @@ def test_invalid_input_is_refused(refuses, model, tmp_path, case):
     assert expected in refuses(tmp_path / "clip", "-o", tmp_path / "out", "--model", model, *QUICK)
 
 
-def test_an_image_without_an_object_is_named_in_the_error(refuses, model, clip, tmp_path):
+def test_an_image_without_an_object_is_left_out_and_named(model, clip, tmp_path, caplog):
     folder = shutil.copytree(clip, tmp_path / "clip")
     pixels = image_of(4)
     pixels[..., 3] = 0
     Image.fromarray(pixels).save(folder / "4.png")
-    line = refuses(folder, "-o", tmp_path / "out", "--model", model, "--frames", "2", *QUICK)
-    assert re.search(r"image 4 |4\.png", line)
+    assert main(["multiview", str(folder), "-o", str(tmp_path / "out"), "--model", str(model), *QUICK]) == 0
+    assert "4.png has no object: 1 of 5 frames are left out" in caplog.text
+    assert read_views(tmp_path / "out").num_frames == 4
 
 
 @pytest.mark.parametrize(

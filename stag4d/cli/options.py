@@ -13,9 +13,10 @@ from typing import Any
 import torch
 
 from ..data import read_video
-from ..matting import prepare_frames
+from ..matting import crop_video
 from ..temporary import temporary_file
 from ..types import InputVideo
+from .input_mattes import add_matte_options, input_alphas, masks_path
 
 _MAX_FPS = 1000.0
 
@@ -34,7 +35,8 @@ def add_video_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "video",
         metavar="VIDEO",
-        help="video file, animation or folder of images, with alpha, masks or a plain background",
+        help="video file, animation or folder of images, with alpha, masks or a plain background; see "
+        "--input-mattes",
     )
     command.add_argument(
         "--frames",
@@ -48,6 +50,17 @@ def add_video_options(command: argparse.ArgumentParser) -> None:
         default=0.1,
         help="free space on each side of the object's motion, as a share of the frame (default: %(default)s)",
     )
+    command.add_argument(
+        "--start",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="time of the first frame; images of a folder are 1/8 second apart (default: %(default)s)",
+    )
+    command.add_argument(
+        "--end", type=float, metavar="SECONDS", help="time from which on frames are left out (default: none)"
+    )
+    add_matte_options(command)
     command.add_argument("--fps", type=float, help="frames per second (default: the video's; 8 for a folder)")
     command.add_argument(
         "--input-elevation",
@@ -78,12 +91,20 @@ def read_input(
         size: Size of the prepared frames, pixels.
         check: Called with the number of frames, before they are prepared.
     """
-    video = read_video(options.video, options.frames)
+    video = read_video(
+        options.video, options.frames, start=options.start, end=options.end, masks=masks_path(options)
+    )
     if check is not None:
         check(len(video.frames))
     fps = frame_rate(video.fps if options.fps is None else options.fps)
-    images, alphas = prepare_frames(video.frames, size=size, margin=options.margin, names=video.names)
-    return InputVideo(images, alphas, fps, options.input_elevation)
+    cropped = crop_video(
+        video.frames[..., :3],
+        input_alphas(options, video),
+        size=size,
+        margin=options.margin,
+        names=video.names,
+    )
+    return InputVideo(cropped.images, cropped.alphas, fps, options.input_elevation)
 
 
 def device() -> torch.device:

@@ -2,7 +2,7 @@
 
 from .alpha import check_range, object_alphas
 from .background import alpha_from_border
-from .crop import prepare_frames
+from .crop import CroppedVideo, crop_video, prepare_frames
 from .generated_views import (
     BackgroundMethod,
     BackgroundRemover,
@@ -10,15 +10,19 @@ from .generated_views import (
     rembg_remover,
     remove_background,
 )
+from .rembg_masks import rembg_masks
 
 __all__ = [
     "BackgroundMethod",
     "BackgroundRemover",
+    "CroppedVideo",
     "alpha_from_border",
     "check_range",
+    "crop_video",
     "keep_background",
     "object_alphas",
     "prepare_frames",
+    "rembg_masks",
     "rembg_remover",
     "remove_background",
 ]

@@ -13,7 +13,8 @@ from torch import Tensor
 from ..progress import Monitor, silent
 from .background import alpha_from_border
 
-_MAX_OVERSHOOT = 0.5
+_MAX_OVERSHOOT = 0.5  # of values beyond 0..1, as resampling makes them
+_INVERTED_SHARE = 0.9  # of the border pixels of all images; an object that touches all borders has less
 
 
 def object_alphas(images: Tensor, alphas: Tensor | None = None, *, subject: str = "frames") -> Tensor:
@@ -30,10 +31,19 @@ def object_alphas(images: Tensor, alphas: Tensor | None = None, *, subject: str 
 
     Raises:
         ValueError: if there are no images, shapes do not match, a value is not finite, an image has no
-            object, no image has background, or a background is not plain where alpha is computed from it.
+            object, no image has background, alphas are inverted, or a background is not plain where alpha is
+            computed from it.
     """
     check_shapes(images, alphas, subject)
-    return alphas_of_frames(images, alphas, range(len(images)), subject)
+    found = alphas_of_frames(images, alphas, range(len(images)), subject)
+    for index, alpha in enumerate(found):
+        if alpha.max() <= 0.5:
+            raise ValueError(
+                f"{subject}: image {index} has no object, its largest alpha is {alpha.max():g}; expected "
+                "more than 0.5 somewhere in every image. STAG4D Prepare Frames leaves such images out."
+            )
+    check_background(found, subject)
+    return found
 
 
 def check_shapes(images: Tensor, alphas: Tensor | None, subject: str) -> None:
@@ -57,6 +67,29 @@ def check_shapes(images: Tensor, alphas: Tensor | None, subject: str) -> None:
         )
 
 
+def check_background(alphas: Tensor, subject: str) -> None:
+    """Raise ValueError if alphas [F, H, W] have no background, or are inverted.
+
+    In an inverted mask the object is 0, and the background around it, at the image border, is 1.
+    """
+    if alphas.min() > 0.5:
+        raise ValueError(
+            f"{subject}: no background, alpha is at least {alphas.min():.2g} everywhere; expected "
+            "background around the object."
+        )
+    is_object = alphas > 0.5
+    border = torch.cat(
+        [is_object[:, 0], is_object[:, -1], is_object[:, 1:-1, 0], is_object[:, 1:-1, -1]], dim=1
+    )
+    share = border.float().mean().item()
+    if share >= _INVERTED_SHARE:
+        raise ValueError(
+            f"{subject}: the mask is inverted, {share:.0%} of the image border has alpha above 0.5; expected "
+            "1 on the object and 0 around it. Set invert_mask of STAG4D Prepare Frames, connect Invert Mask, "
+            "or give the command --invert-mattes."
+        )
+
+
 def alphas_of_frames(
     images: Tensor,
     alphas: Tensor | None,
@@ -76,21 +109,19 @@ def alphas_of_frames(
         monitor: Called after each frame, the first half of 2 T units of the stage ``crop``.
 
     Raises:
-        ValueError: see ``object_alphas``.
+        ValueError: if a value is not finite, or a background is not plain where alpha is computed from it.
     """
     found = []
     for frame in frames:
-        name = f"image {frame}" if names is None else names[frame]
         given = None if alphas is None else alphas[frame]
-        found.append(_frame_alpha(images[frame], given, f"{subject}: {name}"))
+        found.append(frame_alpha(images[frame], given, f"{subject}: {frame_name(frame, names)}"))
         monitor("crop", len(found), 2 * len(frames))
-    stacked = torch.stack(found)
-    if stacked.min() > 0.5:
-        raise ValueError(
-            f"{subject}: no background, alpha is at least {stacked.min():.2g} everywhere; expected "
-            "background around the object."
-        )
-    return stacked
+    return torch.stack(found)
+
+
+def frame_name(frame: int, names: Sequence[str] | None) -> str:
+    """Return the name of a frame for messages; without names, its number from 0."""
+    return f"image {frame}" if names is None else names[frame]
 
 
 def check_range(values: Tensor, name: str, kind: str) -> None:
@@ -111,7 +142,7 @@ def as_float(image: Tensor) -> Tensor:
     return image.float() / 255 if image.dtype == torch.uint8 else image.float()
 
 
-def _frame_alpha(image: Tensor, alpha: Tensor | None, name: str) -> Tensor:
+def frame_alpha(image: Tensor, alpha: Tensor | None, name: str) -> Tensor:
     """Return the alpha of one image, float32 [H, W]; raises ValueError that begins with its name."""
     image = as_float(image)
     check_range(image, name, "pixels")
@@ -123,11 +154,9 @@ def _frame_alpha(image: Tensor, alpha: Tensor | None, name: str) -> Tensor:
         try:
             alpha = alpha_from_border(image)
         except ValueError as error:
-            raise ValueError(f"{name} has no alpha and no {error}") from error
+            raise ValueError(
+                f"{name} has no alpha and no {error} Masks come from Remove Background for STAG4D Prepare "
+                "Frames, and from --input-mattes for the commands."
+            ) from error
     check_range(alpha, name, "alpha values")
-    if alpha.max() <= 0.5:
-        raise ValueError(
-            f"{name} has no object, its largest alpha is {alpha.max():g}; expected more than 0.5 somewhere "
-            "in every image."
-        )
     return alpha.clamp(0, 1)

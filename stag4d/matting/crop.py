@@ -5,15 +5,40 @@ Colors are straight, 0..1; a pixel belongs to the object where its alpha is abov
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..progress import Monitor, silent
-from .alpha import alphas_of_frames, as_float, check_shapes
+from .alpha import as_float, check_shapes
+from .inspection import bounding_box, cut_off_warning, small_object_warning
+from .selection import Selection, select_frames
+
+_logger = logging.getLogger(__name__)
 
 _MIN_ALPHA = 1e-4  # 1/40 of an 8-bit level: the color of such a pixel is lost in rounding
+
+
+@dataclass(frozen=True, eq=False)
+class CroppedVideo:
+    """T frames of a video, cropped to a square around the object.
+
+    Attributes:
+        images: [T, S, S, 3] straight colors, white where alpha is 0.
+        alphas: [T, S, S].
+        frames: Indices of the frames in the video.
+        num_candidates: Number of frames that these were chosen from: all, or those that show the object.
+        warnings: What the user should know, in sentences; they are logged, too.
+    """
+
+    images: Tensor
+    alphas: Tensor
+    frames: list[int]
+    num_candidates: int
+    warnings: tuple[str, ...]
 
 
 def prepare_frames(
@@ -26,12 +51,30 @@ def prepare_frames(
     names: Sequence[str] | None = None,
     monitor: Monitor = silent,
 ) -> tuple[Tensor, Tensor]:
+    """Return the images [T, S, S, 3] and alphas [T, S, S] of ``crop_video``, which has the same arguments."""
+    cropped = crop_video(
+        images, alphas, num_frames=num_frames, size=size, margin=margin, names=names, monitor=monitor
+    )
+    return cropped.images, cropped.alphas
+
+
+def crop_video(
+    images: Tensor,
+    alphas: Tensor | None = None,
+    *,
+    num_frames: int = 0,
+    size: int,
+    margin: float,
+    names: Sequence[str] | None = None,
+    monitor: Monitor = silent,
+) -> CroppedVideo:
     """Choose evenly spaced frames and crop them to one square around the object's whole motion.
 
     The square is centered on the bounding box of the object in all chosen frames, so that the object moves in
-    the result as it does in the video. Where the square reaches beyond the image, alpha is 0. Colors are
-    resampled premultiplied by alpha: reducing takes the mean over the area of each pixel, enlarging
-    interpolates linearly between pixel centers.
+    the result as it does in the video. Stray pixels of the alphas do not enlarge it (``object_masks``), and
+    frames without object are left out (``select_frames``). Where the square reaches beyond the image, alpha
+    is 0. Colors are resampled premultiplied by alpha: reducing takes the mean over the area of each pixel,
+    enlarging interpolates linearly between pixel centers.
 
     Args:
         images: [F, H, W, 3], or [F, H, W, 4] with alpha; floats 0..1, or uint8.
@@ -40,14 +83,16 @@ def prepare_frames(
             there are, keeps all.
         size: Width and height S of the result, pixels.
         margin: Free space on each side of the longer extent of the bounding box, as a share of S.
-        names: F names of the frames for error messages; None numbers them from 0.
+        names: F names of the frames for messages; None numbers them from 0.
         monitor: Called after each frame's alpha and after each frame's crop, 2 T units of the stage ``crop``.
 
     Returns:
-        Straight colors [T, S, S, 3], white where alpha is 0, and alphas [T, S, S]; float32.
+        The frames, float32. Warnings are about frames that are left out, and frames in which the object is
+        cut off or small.
 
     Raises:
-        ValueError: if a number is out of range, or for images and alphas that ``object_alphas`` rejects.
+        ValueError: if a number is out of range, no image has an object, or for images and alphas that
+            ``object_alphas`` rejects.
     """
     if num_frames < 0:
         raise ValueError(f"frames: num_frames is {num_frames}; expected 0 (all) or more.")
@@ -56,19 +101,34 @@ def prepare_frames(
     if not 0 <= margin < 0.5:
         raise ValueError(f"frames: margin is {margin:g}; expected 0 to below 0.5.")
     check_shapes(images, alphas, "frames")
-    count = len(images)
-    kept = torch.linspace(0, count - 1, min(num_frames or count, count), dtype=torch.float64).round().int()
-    frames = kept.tolist()
-    kept_alphas = alphas_of_frames(images, alphas, frames, "frames", names, monitor)  # [T, H, W]
-    left, top, side = _square_around(kept_alphas, margin)
+    kept = select_frames(images, alphas, num_frames, names, monitor)
+    left, top, side = _square_around(kept.masks, margin)
+    warnings = (
+        cut_off_warning(kept.masks, kept.frames, names),
+        small_object_warning(kept.masks, side, kept.frames, names),
+    )
+    found = tuple(warning for warning in warnings if warning is not None)
+    for warning in found:
+        _logger.warning("%s", warning)
+    cropped_images, cropped_alphas = _resample(images, kept, (left, top, side), size, monitor)
+    return CroppedVideo(
+        cropped_images, cropped_alphas, kept.frames, kept.num_candidates, kept.warnings + found
+    )
+
+
+def _resample(
+    images: Tensor, kept: Selection, square: tuple[float, float, float], size: int, monitor: Monitor
+) -> tuple[Tensor, Tensor]:
+    """Return the colors [T, S, S, 3] and alphas [T, S, S] of kept frames in a square (left, top, side)."""
+    left, top, side = square
     # Cropping and resizing are one linear map per axis, the same for all frames.
-    height, width = kept_alphas.shape[1:]
-    rows = _resampling_weights(top, side, size, height).to(kept_alphas)  # [S, H]
-    columns = _resampling_weights(left, side, size, width).to(kept_alphas)  # [S, W]
-    cropped_images = kept_alphas.new_empty(len(frames), size, size, 3)
-    cropped_alphas = kept_alphas.new_empty(len(frames), size, size)
-    for index, frame in enumerate(frames):
-        alpha = kept_alphas[index, ..., None]  # [H, W, 1]
+    height, width = kept.alphas.shape[1:]
+    rows = _resampling_weights(top, side, size, height).to(kept.alphas)  # [S, H]
+    columns = _resampling_weights(left, side, size, width).to(kept.alphas)  # [S, W]
+    cropped_images = kept.alphas.new_empty(len(kept.frames), size, size, 3)
+    cropped_alphas = kept.alphas.new_empty(len(kept.frames), size, size)
+    for index, frame in enumerate(kept.frames):
+        alpha = kept.alphas[index, ..., None]  # [H, W, 1]
         # Premultiplied, so that background colors do not bleed into the object's edge.
         premultiplied = torch.cat([as_float(images[frame, ..., :3]) * alpha, alpha], dim=-1)  # [H, W, 4]
         resampled = torch.einsum("sh,hwd,tw->std", rows, premultiplied, columns)  # [S, S, 4]
@@ -76,15 +136,13 @@ def prepare_frames(
         straight = resampled[..., :3] / weight.clamp_min(_MIN_ALPHA)
         cropped_images[index] = torch.where(weight > _MIN_ALPHA, straight, 1.0).clamp(0, 1)
         cropped_alphas[index] = weight[..., 0].clamp(0, 1)
-        monitor("crop", len(frames) + index + 1, 2 * len(frames))
+        monitor("crop", len(kept.frames) + index + 1, 2 * len(kept.frames))
     return cropped_images, cropped_alphas
 
 
-def _square_around(alphas: Tensor, margin: float) -> tuple[float, float, float]:
-    """Return left, top and side, pixels, of the square around the object in all alphas [T, H, W]."""
-    is_object = (alphas > 0.5).any(dim=0)  # [H, W]
-    rows, columns = (is_object.any(dim=axis).nonzero()[:, 0].tolist() for axis in (1, 0))
-    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+def _square_around(masks: Tensor, margin: float) -> tuple[float, float, float]:
+    """Return left, top and side, pixels, of the square around the object in all masks [T, H, W]."""
+    left, top, right, bottom = bounding_box(masks.any(dim=0))
     side = max(bottom - top, right - left) / (1 - 2 * margin)
     return (left + right - side) / 2, (top + bottom - side) / 2, side
 

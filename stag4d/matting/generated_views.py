@@ -12,7 +12,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .background import alpha_from_border, border_color
+from .background import border_color, matte_from_border
+from .rembg_masks import rembg_masks
 
 BackgroundMethod = Literal["border", "rembg", "none"]
 
@@ -46,7 +47,7 @@ class BackgroundRemover:
 def remove_background(view: Tensor) -> tuple[Tensor, Tensor, bool]:
     """Return the object of a generated view.
 
-    Alpha is computed from the plain background (``alpha_from_border``). If the border is not plain, as in
+    Alpha is computed from the plain background (``matte_from_border``). If the border is not plain, as in
     failed generations, the pixels that differ most from its median color are taken as the object (Otsu's
     threshold), so that one bad view does not stop a long run.
 
@@ -57,10 +58,11 @@ def remove_background(view: Tensor) -> tuple[Tensor, Tensor, bool]:
         Straight colors [S, S, 3]; alpha [S, S], all 0 if there is nothing but background; and whether the
         background was plain.
     """
-    background = border_color(view)
     try:
-        alpha, is_plain = alpha_from_border(view), True
+        alpha, background = matte_from_border(view, is_generated=True)
+        is_plain = True
     except ValueError:
+        background = border_color(view)
         alpha, is_plain = _otsu_mask((view - background).abs().amax(dim=-1)), False
     return _object_colors(view, alpha, background), alpha, is_plain
 
@@ -79,26 +81,17 @@ def rembg_remover(model: str = "u2net") -> Callable[[Tensor], tuple[Tensor, Tens
     Raises:
         RuntimeError: if rembg is not installed.
     """
-    try:
-        import rembg
-    except (ImportError, SystemExit) as error:  # rembg exits the process if onnxruntime is missing
-        raise RuntimeError(
-            "rembg: the package rembg is not installed; pip install 'rembg[cpu]', or compute alpha from the "
-            "plain border."
-        ) from error
-    session = rembg.new_session(model)
+    mask = rembg_masks(model)
 
     def remove(view: Tensor) -> tuple[Tensor, Tensor, bool]:
-        pixels = (view * 255).round().to(torch.uint8).numpy()
-        mask = rembg.remove(pixels, session=session, only_mask=True)  # [S, S] uint8
-        alpha = torch.from_numpy(mask.copy()).float() / 255
+        alpha = mask(view)  # [S, S]
         return _object_colors(view, alpha, border_color(view)), alpha, bool(alpha.max() > 0.5)
 
     return remove
 
 
 def _object_colors(view: Tensor, alpha: Tensor, background: Tensor) -> Tensor:
-    """Return colors [S, S, 3] from which the background color [3] is removed.
+    """Return colors [S, S, 3] from which the background color, [3] or [S, S, 3], is removed.
 
     Solves ``view = alpha object + (1 - alpha) background`` for the object color where alpha is positive.
     """

@@ -61,8 +61,8 @@ def test_uint8_alphas_equal_float_alphas():
         (IMAGES, ALPHAS[:, :6], "alphas of 10x6 pixels; expected 10x8, as the images"),
         (
             IMAGES,
-            with_frame_set_to(ALPHAS, 1, 0.25),
-            r"image 1 has no object, its largest alpha is 0\.25; expected more than 0\.5",
+            ALPHAS * 0.25,
+            r"image 0 has no object, its largest alpha is 0\.25; expected more than 0\.5",
         ),
         (torch.ones_like(IMAGES), None, "image 0 has no object, its largest alpha is 0; expected"),
         (IMAGES, torch.ones_like(ALPHAS), "frames: no background, alpha is at least 1 everywhere; expected"),
@@ -89,10 +89,45 @@ def test_values_little_beyond_0_to_1_are_clamped():
 
 
 def test_rejected_image_is_named_by_its_index_or_name():
-    alphas = with_frame_set_to(ALPHAS, 2, 0.0)
-    with pytest.raises(ValueError, match="frames: image 2 has no object"):
-        prepare_frames(IMAGES, alphas, num_frames=2, size=8, margin=0.1)
-    with pytest.raises(ValueError, match=r"frames: c\.png has no object"):
-        prepare_frames(IMAGES, alphas, size=8, margin=0.1, names=["a.png", "b.png", "c.png"])
-    with pytest.raises(ValueError, match="views: image 2 has no object"):
-        object_alphas(IMAGES, alphas, subject="views")
+    images = with_frame_set_to(IMAGES, 2, math.nan)
+    with pytest.raises(ValueError, match="frames: image 2 has pixels that are not finite"):
+        prepare_frames(images, ALPHAS, num_frames=2, size=8, margin=0.1)
+    with pytest.raises(ValueError, match=r"frames: c\.png has pixels that are not finite"):
+        prepare_frames(images, ALPHAS, size=8, margin=0.1, names=["a.png", "b.png", "c.png"])
+    with pytest.raises(ValueError, match="views: image 2 has pixels that are not finite"):
+        object_alphas(images, ALPHAS, subject="views")
+
+
+def test_image_without_object_is_rejected_where_images_cannot_be_left_out():
+    with pytest.raises(
+        ValueError, match=r"views: image 2 has no object, .* Prepare Frames leaves such images"
+    ):
+        object_alphas(IMAGES, with_frame_set_to(ALPHAS, 2, 0.0), subject="views")
+
+
+@pytest.mark.parametrize("has_alpha_channel", [False, True])
+def test_inverted_masks_are_rejected_with_the_remedy(has_alpha_channel):
+    images, alphas = box_frames(20, 24, (4, 4, 8, 8), (8, 10, 8, 10), (10, 4, 8, 8))  # one touches the border
+    given = 1 - alphas
+    message = (
+        r"the mask is inverted, \d+% of the image border .* Set invert_mask .* or give .* --invert-mattes"
+    )
+    if has_alpha_channel:
+        images, given = torch.cat([images, given[..., None]], dim=-1), None
+    with pytest.raises(ValueError, match=message):
+        prepare_frames(images, given, size=8, margin=0.1)
+    with pytest.raises(ValueError, match=message):
+        object_alphas(images, given)
+
+
+def test_object_that_touches_all_borders_is_no_inverted_mask():
+    images, alphas = box_frames(20, 24, (2, 0, 20, 20))  # 40 of 84 border pixels
+    alphas[0, 4:16] = 1  # and 24 more
+    assert torch.equal(object_alphas(images, alphas), alphas)
+
+
+def test_background_that_is_not_plain_names_what_makes_masks():
+    with pytest.raises(
+        ValueError, match="Masks come from Remove Background for STAG4D Prepare Frames, and from"
+    ):
+        prepare_frames(STRIPES, size=8, margin=0.1)

@@ -1,5 +1,8 @@
 """STAG4DPrepareFrames: crops, sources of the alpha, frame rate, and errors."""
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -90,9 +93,67 @@ def test_kept_frames_have_the_duration_of_the_video(node, images, mask, count, k
 
 def test_older_workflows_without_fps_still_run(node, images, mask):
     schema = node.define_schema()
-    assert schema.inputs[-1].id == schema.outputs[-1].id == "fps"  # values and links are saved by position
-    assert schema.inputs[-1].is_optional  # else the host would reject prompts without it
+    # Values and links are saved by position.
+    assert [item.id for item in schema.inputs][-3:] == ["fps", "start", "end"]
+    assert schema.outputs[-1].id == "fps"
+    assert all(
+        item.is_optional for item in schema.inputs[-3:]
+    )  # else the host would reject prompts without them
     assert node.execute(images=images, mask=mask, **DEFAULTS).args[2] == 8.0
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "kept"),
+    [(0, -1, [0, 1, 2]), (1, -1, [1, 2]), (0, 1, [0, 1]), (1, 1, [1]), (1, 99, [1, 2])],
+)
+def test_start_and_end_are_indices_of_frames(prepare, images, mask, start, end, kept):
+    images = images * torch.tensor([0.4, 0.6, 0.8])[:, None, None, None]
+    found = prepare(images, mask, start=start, end=end)
+    expected = prepare(images[kept], mask[kept])
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+def test_frame_rate_is_that_of_the_frames_between_start_and_end(node, images, mask):
+    frames, masks = images[:1].expand(97, -1, -1, -1), mask[:1].expand(97, -1, -1)
+    settings = DEFAULTS | {"num_frames": 5, "start": 10, "end": 34, "fps": 24.0}
+    assert node.execute(images=frames, mask=masks, **settings).args[2] == 4.0  # 24 intervals by 4
+
+
+@pytest.mark.parametrize(
+    ("span", "message"),
+    [
+        ({"start": 3}, "start: 3; expected 0 to 2, the video has 3 images"),
+        ({"start": 2, "end": 1}, r"end: 1; expected 2 \(start\) or more, or -1 for the last image"),
+    ],
+)
+def test_span_without_frames_is_rejected(prepare, images, mask, span, message):
+    with pytest.raises(ValueError, match=message):
+        prepare(images, mask, **span)
+
+
+def test_frames_without_object_are_left_out_and_named_on_the_node(node, images, mask, monkeypatch):
+    server = sys.modules["server"].PromptServer.instance
+    monkeypatch.setattr(server, "sent", [])
+    monkeypatch.setattr(node, "hidden", SimpleNamespace(unique_id="7"))
+    node.execute(images=images, mask=mask, **DEFAULTS)
+    assert server.sent == []
+    images, mask = images[[0, 1, 2, 2, 2]], mask[[0, 1, 2, 2, 2]]
+    mask[[0, 3]] = 0
+    result = node.execute(images=images, mask=mask, **DEFAULTS, fps=12.0, start=1)
+    assert result.args[0].shape[0] == 3
+    assert result.args[2] == 12.0
+    (_, (node_id, text), _) = server.sent[0]
+    assert node_id == "7"
+    assert text.startswith("image 3 has no object: 1 of 4 frames are left out")
+
+
+def test_inverted_mask_is_refused_with_the_name_of_the_widget(prepare, images, mask):
+    with pytest.raises(
+        ValueError, match=r"the mask is inverted, 100% of the image border .* Set invert_mask"
+    ):
+        prepare(images, 1 - mask)
+    with pytest.raises(ValueError, match="the mask is inverted"):
+        prepare(images, mask, invert_mask=True)
 
 
 def test_mask_of_load_image_without_alpha_is_rejected(prepare, images):

@@ -16,5 +16,9 @@ class PromptServer:
         """Record a message: event, data and client."""
         self.sent.append((event, data, sid))
 
+    def send_progress_text(self, text: str, node_id: str, sid: str | None = None) -> None:
+        """Record a text that is shown on a node."""
+        self.send_sync("text", (node_id, text), sid)
+
 
 PromptServer.instance = PromptServer()

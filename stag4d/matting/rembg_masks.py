@@ -1,0 +1,41 @@
+"""Masks of arbitrary images by the package rembg, an optional dependency."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+
+def rembg_masks(model: str = "u2net") -> Callable[[Tensor], Tensor]:
+    """Return a function from an image [H, W, 3], 0..1, to the alpha [H, W] of its foreground.
+
+    Args:
+        model: Name of a rembg model, which rembg downloads on first use, or an ONNX file of a U2-Net.
+
+    Raises:
+        FileNotFoundError: if there is no such ONNX file.
+        RuntimeError: if rembg is not installed.
+    """
+    options = {}
+    if model.endswith(".onnx"):
+        if not Path(model).is_file():
+            raise FileNotFoundError(f"{model}: no such file; expected an ONNX file of a U2-Net for rembg.")
+        model, options = "u2net_custom", {"model_path": model}
+    try:
+        import rembg
+    except (ImportError, SystemExit) as error:  # rembg exits the process if onnxruntime is missing
+        raise RuntimeError(
+            "rembg: the package rembg is not installed; pip install 'rembg[cpu]', or compute alpha from the "
+            "plain border."
+        ) from error
+    session = rembg.new_session(model, **options)
+
+    def mask(image: Tensor) -> Tensor:
+        pixels = (image * 255).round().to(torch.uint8).numpy()
+        levels = rembg.remove(pixels, session=session, only_mask=True)  # [H, W] uint8
+        return torch.from_numpy(levels.copy()).float() / 255
+
+    return mask

@@ -1,0 +1,215 @@
+"""The input video of the commands: a span of its time, and where its alpha comes from."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from stag4d.cli import main
+from stag4d.cli.options import add_video_options, read_input
+from stag4d.types import InputVideo
+
+SIZE = (32, 48)
+GREEN, RED = (60, 160, 80), (220, 40, 30)
+
+
+def box(frame: int) -> np.ndarray:
+    """Return the mask of a box of 12 x 12 pixels that moves two pixels to the right in each frame."""
+    mask = np.zeros(SIZE, bool)
+    mask[10:22, 6 + 2 * frame : 18 + 2 * frame] = True
+    return mask
+
+
+def write_clip(folder: Path, count: int = 9, *, background: str = "plain", alpha: bool = False) -> Path:
+    """Write frames of the moving box, whose red value is 100 and ten more in each frame."""
+    folder.mkdir()
+    noise = np.random.default_rng(0).integers(0, 255, (*SIZE, 3), dtype=np.uint8)
+    for frame in range(count):
+        pixels = noise.copy() if background == "noise" else np.full((*SIZE, 3), GREEN, np.uint8)
+        pixels[box(frame)] = (100 + 10 * frame, *RED[1:])
+        if alpha:
+            pixels = np.dstack([pixels, np.uint8(255) * box(frame)])
+        Image.fromarray(pixels).save(folder / f"{frame}.png")
+    return folder
+
+
+def write_masks(folder: Path, count: int = 9, *, is_inverted: bool = False) -> Path:
+    """Write the masks of the moving box."""
+    folder.mkdir()
+    for frame in range(count):
+        Image.fromarray(np.uint8(255) * (box(frame) ^ is_inverted)).save(folder / f"{frame}.png")
+    return folder
+
+
+def prepared(clip: Path, *words: object) -> InputVideo:
+    """Return what a command reads as its input video."""
+    parser = argparse.ArgumentParser()
+    add_video_options(parser)
+    return read_input(parser.parse_args([str(clip), "--margin", "0", *map(str, words)]), 28)
+
+
+def reds(video: InputVideo) -> list[int]:
+    """Return the red value of each frame's object."""
+    values = [
+        image[alpha > 0.5].median(dim=0).values[0]
+        for image, alpha in zip(video.images, video.alphas, strict=True)
+    ]
+    return [round(float(value) * 255) for value in values]
+
+
+def refusal(capsys: pytest.CaptureFixture, tmp_path: Path, *words: object) -> str:
+    """Return the error of a multiview command, which ends before the model is read."""
+    (tmp_path / "model").mkdir(exist_ok=True)
+    (tmp_path / "model" / "model_index.json").write_text('{"_class_name": "Zero123PlusPipeline"}')
+    out = ["--model", str(tmp_path / "model"), "-o", str(tmp_path / "out"), "--size", "16"]
+    assert main(["multiview", *map(str, words), *out]) == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ((), [100, 110, 120, 130, 140, 150, 160, 170, 180]),
+        (("--start", 0.25), [120, 130, 140, 150, 160, 170, 180]),
+        (("--end", 0.5), [100, 110, 120, 130]),
+        (("--start", 0.25, "--end", 0.75), [120, 130, 140, 150]),
+        (("--start", 0.125, "--end", 0.75, "--frames", 3), [110, 130, 150]),
+    ],
+)
+def test_start_and_end_are_seconds_of_the_video(tmp_path, words, expected):
+    video = prepared(write_clip(tmp_path / "clip"), *words)
+    assert reds(video) == expected
+    assert video.fps == (4.0 if "--frames" in words else 8.0)
+
+
+@pytest.mark.parametrize("background", ["plain", "noise"])
+def test_masks_of_a_folder_cut_out_the_object(tmp_path, background):
+    clip, masks = write_clip(tmp_path / "clip", background=background), write_masks(tmp_path / "masks")
+    expected = prepared(write_clip(tmp_path / "alpha", alpha=True))
+    video = prepared(clip, "--input-mattes", masks)
+    torch.testing.assert_close(video.alphas, expected.alphas)
+    torch.testing.assert_close(video.images, expected.images)
+    part = prepared(clip, "--input-mattes", masks, "--start", 0.25, "--frames", 3)
+    assert reds(part) == [120, 150, 180]
+
+
+def test_inverted_masks_need_the_option(tmp_path, capsys):
+    clip, masks = write_clip(tmp_path / "clip"), write_masks(tmp_path / "masks", is_inverted=True)
+    error = refusal(capsys, tmp_path, clip, "--input-mattes", masks)
+    assert "the mask is inverted, 100% of the image border" in error
+    assert "or give the command --invert-mattes." in error
+    video = prepared(clip, "--input-mattes", masks, "--invert-mattes")
+    expected = prepared(write_clip(tmp_path / "alpha", alpha=True))
+    torch.testing.assert_close(video.alphas, expected.alphas)
+
+
+def test_border_replaces_the_alpha_of_the_video(tmp_path):
+    clip = write_clip(tmp_path / "clip", alpha=True)
+    for file in clip.iterdir():  # an alpha that is wrong: a corner is part of it
+        with Image.open(file) as image:
+            pixels = np.array(image)
+        pixels[26:, 30:, 3] = 255
+        Image.fromarray(pixels).save(file)
+    expected = prepared(write_clip(tmp_path / "plain"))
+    assert torch.equal(prepared(clip, "--input-mattes", "border").alphas, expected.alphas)
+    assert not torch.equal(prepared(clip).alphas, expected.alphas)
+
+
+def test_video_without_alpha_is_refused_where_none_is_computed(tmp_path, capsys):
+    clip = write_clip(tmp_path / "clip")
+    error = refusal(capsys, tmp_path, clip, "--input-mattes", "none")
+    assert "has no alpha, and --input-mattes none computes none; expected a video with alpha" in error
+    own = prepared(write_clip(tmp_path / "alpha", alpha=True), "--input-mattes", "none")
+    assert len(own) == 9
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ("--input-mattes", "rembgg"),
+            "--input-mattes: 'rembgg' is no file or folder; expected one with masks",
+        ),
+        (("--invert-mattes",), "has no alpha that could be inverted; expected masks"),
+        (("--start", "9"), "no frame"),
+        (
+            ("--input-mattes", "rembg", "--rembg-model", "u.onnx"),
+            "u.onnx: no such file; expected an ONNX file",
+        ),
+    ],
+)
+def test_options_that_do_not_fit_the_video_are_refused(tmp_path, capsys, words, message):
+    assert message in refusal(capsys, tmp_path, write_clip(tmp_path / "clip"), *words)
+
+
+def test_background_that_is_not_plain_names_the_option(tmp_path, capsys):
+    error = refusal(capsys, tmp_path, write_clip(tmp_path / "clip", background="noise"))
+    assert "0.png has no alpha and no plain background" in error
+    assert "and from --input-mattes for the commands." in error
+
+
+def test_frames_without_object_are_left_out_with_their_names(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    clip = write_clip(tmp_path / "clip")
+    for frame in (0, 1):
+        Image.fromarray(np.full((*SIZE, 3), 4, np.uint8)).save(clip / f"{frame}.png")
+    video = prepared(clip)
+    assert reds(video) == [120, 130, 140, 150, 160, 170, 180]
+    assert video.fps == 8.0
+    assert "0.png, 1.png have no object: 2 of 9 frames are left out" in caplog.text
+
+
+STAND_IN = """
+import numpy
+
+sessions = []
+
+def new_session(model_name="u2net", *args, **kwargs):
+    sessions.append((model_name, kwargs))
+    return sessions[-1]
+
+def remove(data, *, session, only_mask):
+    assert session is sessions[-1] and only_mask
+    assert data.dtype == numpy.uint8 and data.ndim == 3
+    is_box = (data[..., 1] == 40) & (data[..., 2] == 30)
+    return (255 * is_box).astype(numpy.uint8)
+"""
+
+
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch):
+    """A module in place of rembg, which knows the box by its color."""
+    (tmp_path / "rembg.py").write_text(STAND_IN)
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        yield importlib.import_module("rembg")
+    sys.modules.pop("rembg")
+
+
+@pytest.mark.skipif(find_spec("rembg") is not None, reason="rembg is installed: no stand-in is needed")
+@pytest.mark.parametrize("model", ["isnet-general-use", "own.onnx"])
+def test_rembg_cuts_out_a_video_without_plain_background(tmp_path, stand_in, model):
+    name = str(tmp_path / model) if model.endswith(".onnx") else model
+    if model.endswith(".onnx"):
+        (tmp_path / model).write_bytes(b"weights")
+    clip = write_clip(tmp_path / "clip", background="noise")
+    video = prepared(clip, "--input-mattes", "rembg", "--rembg-model", name)
+    expected = prepared(write_clip(tmp_path / "alpha", alpha=True))
+    torch.testing.assert_close(video.alphas, expected.alphas)
+    own = ("u2net_custom", {"model_path": name})
+    assert stand_in.sessions == [own if model.endswith(".onnx") else (model, {})]
+
+
+@pytest.mark.skipif(find_spec("rembg") is not None, reason="rembg is installed")
+def test_missing_rembg_is_an_error_with_the_install_command(tmp_path, capsys):
+    error = refusal(capsys, tmp_path, write_clip(tmp_path / "clip"), "--input-mattes", "rembg")
+    assert "the package rembg is not installed; pip install 'rembg[cpu]'" in error
