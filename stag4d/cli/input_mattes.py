@@ -15,10 +15,11 @@ from .console import ConsoleMonitor
 _METHODS = ("auto", "border", "rembg", "none")
 
 
-def add_matte_options(command: argparse.ArgumentParser) -> None:
-    """Add the options of the input video's alpha."""
+def add_matte_options(command: argparse.ArgumentParser, *aliases: str) -> None:
+    """Add the options of the input video's alpha, the first under more names if some are given."""
     command.add_argument(
         "--input-mattes",
+        *aliases,
         default="auto",
         metavar="{auto,border,rembg,none,PATH}",
         help="alpha of the input video. auto: its own, else from its plain border; border: from the border "
@@ -73,8 +74,8 @@ def input_alphas(options: argparse.Namespace, video: VideoClip) -> Tensor | None
     if method == "border" or (method == "auto" and not has_alpha):
         if options.invert_mattes:
             raise ValueError(
-                f"--invert-mattes: {options.video} has no alpha that could be inverted; expected masks beside "
-                "it, or --input-mattes PATH."
+                f"--invert-mattes: {options.video} has no alpha to invert; expected masks beside it, or "
+                "--input-mattes PATH."
             )
         return None
     if not has_alpha:

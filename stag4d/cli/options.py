@@ -30,8 +30,8 @@ def add_command(
     return parser
 
 
-def add_video_options(command: argparse.ArgumentParser) -> None:
-    """Add the input video and its options."""
+def add_video_options(command: argparse.ArgumentParser, *mattes_aliases: str) -> None:
+    """Add the input video and its options; ``--input-mattes`` may have more names."""
     command.add_argument(
         "video",
         metavar="VIDEO",
@@ -60,7 +60,7 @@ def add_video_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--end", type=float, metavar="SECONDS", help="time from which on frames are left out (default: none)"
     )
-    add_matte_options(command)
+    add_matte_options(command, *mattes_aliases)
     command.add_argument("--fps", type=float, help="frames per second (default: the video's; 8 for a folder)")
     command.add_argument(
         "--input-elevation",

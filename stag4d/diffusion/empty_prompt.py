@@ -13,8 +13,8 @@ from .json_files import read_json, shown
 
 
 @torch.no_grad()
-def empty_prompt_states(root: Path) -> Tensor:
-    """Return the prompt embeddings of the empty prompt, float32 [1, K, D], by a folder's tokenizer and encoder.
+def empty_prompt_embeddings(root: Path) -> Tensor:
+    """Return the embeddings of the empty prompt, float32 [1, K, D], by a folder's tokenizer and encoder.
 
     Raises:
         FileNotFoundError: if a file is missing.

@@ -45,6 +45,8 @@ class reading:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Raise the ValueError, if there was an error."""
+        if error is None:
+            return
         is_panic = type(error).__name__ == "PanicException"  # of a library in Rust; it is no Exception
         if not (isinstance(error, Exception) or is_panic) or is_out_of_memory(error):
             return

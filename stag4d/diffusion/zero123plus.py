@@ -23,7 +23,7 @@ from ..progress import Monitor, silent
 from ..resume import input_key
 from .attention import install_reference_attention
 from .conditioning import Conditioning
-from .empty_prompt import empty_prompt_states
+from .empty_prompt import empty_prompt_embeddings
 from .folders import load_module, weight_sums
 from .image_processors import load_image_processor
 from .json_files import shown
@@ -179,7 +179,7 @@ def load_multiview_model(
     unet = load_module(UNet2DConditionModel, root, "unet", dtype)
     vae = load_module(AutoencoderKL, root, "vae", dtype)
     vision_encoder = load_module(CLIPVisionModelWithProjection, root, "vision_encoder", dtype)
-    uncond_embeddings = empty_prompt_states(root)
+    uncond_embeddings = empty_prompt_embeddings(root)
     _check_fit(root, unet, vae, vision_encoder, uncond_embeddings, ramp)
     install_reference_attention(unet)
     model = MultiViewModel(

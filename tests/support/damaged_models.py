@@ -107,7 +107,7 @@ def readers(kind: str, folder: Path) -> dict[str, Callable[[], object]]:
     from transformers import CLIPVisionModelWithProjection
 
     from stag4d.diffusion import CameraProjection, load_guidance_model, load_multiview_model
-    from stag4d.diffusion.empty_prompt import empty_prompt_states
+    from stag4d.diffusion.empty_prompt import empty_prompt_embeddings
     from stag4d.diffusion.folders import load_module
     from stag4d.diffusion.image_processors import load_image_processor
     from stag4d.diffusion.noise_schedule import load_scheduler
@@ -126,8 +126,8 @@ def readers(kind: str, folder: Path) -> dict[str, Callable[[], object]]:
         "scheduler": lambda: load_scheduler(
             EulerAncestralDiscreteScheduler, folder, prediction_type="epsilon"
         ),
-        "tokenizer": lambda: empty_prompt_states(folder),
-        "text_encoder": lambda: empty_prompt_states(folder),
+        "tokenizer": lambda: empty_prompt_embeddings(folder),
+        "text_encoder": lambda: empty_prompt_embeddings(folder),
         **{name: partial(load_image_processor, folder, name, multiple=2) for name in processors},
         **{
             name: partial(load_module, network, folder, name, torch.float32)
