@@ -66,7 +66,7 @@ def locked(path: Path) -> Iterator[Callable[[], None]]:
     digest = hashlib.sha256(path.name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     lock_file = path.with_name(f"{_PREFIX}{digest}.lock")
     while True:
-        descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         if _try_lock(descriptor) is False:
             os.close(descriptor)
             raise BlockingIOError(f"{path}: locked by another process")
@@ -161,7 +161,7 @@ def _remove_stray(path: Path, *, is_local: bool) -> None:
             if is_old:
                 _remove(path)
             return
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # it may be a pipe
         try:
             lock = _try_lock(descriptor)
             if lock is not False and (is_old or (is_local and lock)):

@@ -265,7 +265,7 @@ def test_a_fit_interrupted_while_its_turntable_is_rendered_resumes_with_the_turn
     command = ["fit", str(views), "--steps", "6", "-o"]
     assert main([*command, str(tmp_path / "whole")]) == 0
     with monkeypatch.context() as patch:
-        patch.setattr(CtrlCMonitor, "moment", ("render", 3))
+        patch.setattr(CtrlCMonitor, "moment", ("turntable", 3))
         patch.setattr(cli.fitting, "ConsoleMonitor", CtrlCMonitor)
         assert main([*command, str(tmp_path / "out")]) == 130
     assert {path.name for path in (tmp_path / "out").iterdir()} == {

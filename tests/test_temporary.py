@@ -139,6 +139,7 @@ def test_other_files_are_never_removed(tmp_path):
         age(folder / name, 9 * DAY)
     link = folder / f".stag4d-{temporary._machine()}-0123456789abcdef.part"
     link.symlink_to(outside)
+    os.mkfifo(folder / f".stag4d-{temporary._machine()}-fedcba9876543210.part")  # to open it would wait
     use(folder)
     assert {path.name for path in folder.iterdir()} >= set(names)
     assert (outside / "a").exists()
@@ -171,6 +172,15 @@ def test_a_lock_is_held_once_per_process_too(tmp_path):
     with locked(tmp_path / "a"):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_file_that_is_a_link_is_refused(tmp_path):
+    with locked(tmp_path / "a"):
+        (lock_file,) = tmp_path.iterdir()
+    lock_file.symlink_to(tmp_path / "b")
+    with pytest.raises(OSError, match=r"symbolic links"), locked(tmp_path / "a"):
+        pass
+    assert not (tmp_path / "b").exists()
 
 
 def test_a_folder_is_searched_once_an_hour(tmp_path, monkeypatch):

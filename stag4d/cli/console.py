@@ -17,7 +17,12 @@ from tqdm import tqdm
 from ..progress import Interrupted, Preview
 from ..startup import SIGNALS
 
-_UNITS = {"denoise": "frame step", "guidance": "network pass", "optimize": "step"}  # of other stages: frame
+_UNITS = {  # of other stages: frame
+    "denoise": "frame step",
+    "guidance": "network pass",
+    "optimize": "step",
+    "turntable": "image",
+}
 _NEGATIVE_VALUE = re.compile(r"-\.?[0-9]")
 
 

@@ -14,6 +14,7 @@ import torch
 
 from ..data import read_video
 from ..matting import crop_video
+from ..startup import discard_unwritten_output
 from ..temporary import temporary_file
 from ..types import InputVideo
 from .input_mattes import add_matte_options, input_alphas, masks_path
@@ -184,6 +185,7 @@ def print_result(result: dict[str, Any]) -> None:
         sys.stdout.write(json.dumps(result) + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
-        pass
+        discard_unwritten_output()
     except OSError as error:
+        discard_unwritten_output()
         raise OSError(f"stdout: cannot be written ({error.strerror}); free some space.") from error

@@ -28,9 +28,9 @@ _OPTIONS = {  # visually lossless
     _FALLBACK: {"qscale": "2", "threads": "1"},
 }
 _FILE_OPTIONS = {
-    "movflags": "+faststart",
-    "fflags": "+bitexact",
-}  # index first; no version of FFmpeg, no time
+    "movflags": "+faststart",  # the index precedes the frames
+    "fflags": "+bitexact",  # neither the time nor FFmpeg's version is written
+}
 _BT709 = 1  # FFmpeg's number of BT.709 as color matrix, primaries and transfer function
 
 

@@ -62,7 +62,7 @@ class Report:
     @property
     def is_finished(self) -> bool:
         """Whether all configured steps are done."""
-        return self.steps == self.settings["steps"]
+        return self.steps == self.settings.get("steps", self.steps)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -149,11 +149,16 @@ def fit(
         checkpoint.remove()
         checkpoint.path.with_suffix(".safetensors").unlink(missing_ok=True)
     elif checkpoint is not None:
-        save_state(checkpoint, trainer)
+        try:
+            save_state(checkpoint, trainer)
+        except RuntimeError as error:
+            if not report.is_finished:
+                raise
+            _logger.warning("%s", error)  # of a finished fit the scene matters, which is smaller
         if folder is not None:
             save_scene(checkpoint.path.with_suffix(".safetensors"), model)
     if not report.is_finished:
-        _logger.info("interrupted at step %d of %d; no page or video is written.", trainer.step, config.steps)
+        _logger.info("interrupted at step %d of %d.", trainer.step, config.steps)
     return model, report
 
 
@@ -173,7 +178,7 @@ def write_fit(
         model: The scene.
         report: The fit's report.
         size: Turntable size, pixels; None is that of the fit, at least 64.
-        monitor: Called after each frame of the turntable.
+        monitor: Called after each image of the turntable.
 
     Raises:
         Interrupted: if the user cancels; only the turntable is missing then.
@@ -181,12 +186,16 @@ def write_fit(
     """
     if size is None:
         size = max(int(model.info.settings["size"]), _MIN_TURNTABLE_SIZE)
+
+    def monitor_turntable(stage: str, done: int, total: int, **options: Any) -> None:
+        monitor("turntable", done, total, **options)
+
     try:
         with report.stage("write"):
             save_scene(folder / "scene.safetensors", model)
             if report.is_finished:
                 write_html(folder / "scene.html", encode_s4d(model), "STAG4D scene")
-                write_turntable(folder / "turntable.mp4", model, size, monitor=monitor)
+                write_turntable(folder / "turntable.mp4", model, size, monitor=monitor_turntable)
     except Interrupted:
         report.write(folder / "report.json")
         raise
