@@ -35,7 +35,7 @@ class _Spz(NamedTuple):
     """The decompressed content: the header's fields, and the bytes after it."""
 
     version: int
-    count: int
+    num_gaussians: int
     num_rest: int
     fractional_bits: int
     flags: int
@@ -108,9 +108,9 @@ def _decode(spz: _Spz) -> Gaussians:
     """Return the Gaussians in the coordinate frame of the file."""
     sections, begin = [], 0
     for size in _section_sizes(spz.version):
-        section = np.frombuffer(spz.payload, np.uint8, size * spz.count, begin)
-        sections.append(section.reshape(spz.count, size))
-        begin += size * spz.count
+        section = np.frombuffer(spz.payload, np.uint8, size * spz.num_gaussians, begin)
+        sections.append(section.reshape(spz.num_gaussians, size))
+        begin += size * spz.num_gaussians
     positions, opacities, colors, scales, rotations = sections
     alphas = np.clip(opacities[:, 0] / 255, _SMALLEST_ALPHA, 1 - _SMALLEST_ALPHA)
     decoded = {
@@ -127,7 +127,7 @@ def _decode_positions(positions: np.ndarray, spz: _Spz) -> np.ndarray:
     """Return centers [N, 3] from float16 (version 1) or signed fixed-point numbers of 24 bits [N, 6 or 9]."""
     if spz.version == 1:
         return np.ascontiguousarray(positions).view("<f2").astype(np.float64)
-    parts = positions.reshape(spz.count, 3, 3).astype(np.int32)
+    parts = positions.reshape(spz.num_gaussians, 3, 3).astype(np.int32)
     numbers = parts[..., 0] | parts[..., 1] << 8 | parts[..., 2] << 16
     return (numbers - ((numbers & 0x800000) << 1)) / 2.0**spz.fractional_bits
 
@@ -161,7 +161,7 @@ def _smallest_three(rotations: np.ndarray) -> np.ndarray:
 
 def _coordinate_frame(spz: _Spz) -> int:
     """Return the coordinate frame that an extension names, by default that of PLY; raises for others."""
-    position = spz.count * sum(_section_sizes(spz.version)) + spz.num_rest
+    position = spz.num_gaussians * sum(_section_sizes(spz.version)) + spz.num_rest
     while spz.flags & _HAS_EXTENSIONS and position + 8 <= len(spz.payload):
         kind, length = struct.unpack_from("<II", spz.payload, position)
         if kind == _FRAME_EXTENSION and length >= 4:

@@ -100,9 +100,8 @@ class GaussianFrames:
 
 def stack_frames(frames: Sequence[Gaussians]) -> GaussianFrames:
     """Return frames with equal numbers of Gaussians, the same ones in the same order."""
-    return GaussianFrames(
-        **{name: _stack([getattr(one, name) for one in frames]) for name in Gaussians.names()}
-    )
+    tensors = {name: _stack([getattr(one, name) for one in frames]) for name in Gaussians.names()}
+    return GaussianFrames(**tensors, counts=None)
 
 
 def pad_frames(frames: Sequence[Gaussians]) -> GaussianFrames:

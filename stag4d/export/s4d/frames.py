@@ -53,4 +53,8 @@ def _gaussians_at(file: S4DFile, frame: int) -> Gaussians:
         sh0=((found.colors - 0.5) / SH_C0)[:, None],
     )
     check_valid(gaussians)
-    return gaussians if file.is_related else gaussians.map(lambda values: values[found.opacities > _SMALLEST_ALPHA])
+    return (
+        gaussians
+        if file.is_related
+        else gaussians.map(lambda values: values[found.opacities > _SMALLEST_ALPHA])
+    )
