@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 from pathlib import Path
 
@@ -77,6 +78,28 @@ def test_an_spz_file_holds_one_frame_in_the_coordinates_of_the_format(scene, exp
     assert export("-o", tmp_path / "cat.spz", "--frames", "1") == {"file": str(tmp_path / "cat.spz")}
     means = gaussians_of(scene, 1).means * torch.tensor([1, -1, -1])
     np.testing.assert_allclose(read_spz(tmp_path / "cat.spz")[0], means, atol=2e-4, rtol=0)
+
+
+def test_spz_version_applies_to_a_file_and_to_a_folder(export, scene, tmp_path, capsys):
+    pytest.importorskip("gsply")
+    export("-o", tmp_path / "cat.spz", "--frames", "1", "--spz-version", "2")
+    export("-o", tmp_path / "cat", "--format", "spz", "--spz-version", "2")
+    for path in (tmp_path / "cat.spz", tmp_path / "cat" / "frame_0001.spz"):
+        assert int.from_bytes(gzip.decompress(path.read_bytes())[4:8], "little") == 2
+    words = ["export", str(scene), "-o", str(tmp_path / "cat.ply"), "--spz-version", "2"]
+    assert main(words) == 2
+    assert "--spz-version: does not apply to ply; expected spz." in capsys.readouterr().err
+
+
+def test_splat_and_glb_files_hold_one_frame(scene, export, tmp_path):
+    assert export("-o", tmp_path / "cat.splat", "--frames", "2") == {"file": str(tmp_path / "cat.splat")}
+    means = gaussians_of(scene, 2).means * torch.tensor([1, -1, -1])
+    rows = np.frombuffer((tmp_path / "cat.splat").read_bytes(), "<f4").reshape(-1, 8)
+    np.testing.assert_array_equal(rows[:, :3], means)
+    fourdgs = pytest.importorskip("fourdgs")
+    export("-o", tmp_path / "cat.glb", "--frames", "2")
+    found = fourdgs.from_gltf(str(tmp_path / "cat.glb")).gaussians
+    np.testing.assert_array_equal(found.positions, gaussians_of(scene, 2).means)
 
 
 def test_a_4dgs_file_opens_in_fourdgs(scene, export, tmp_path):

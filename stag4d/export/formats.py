@@ -39,7 +39,7 @@ class ExportFormat:
             monitor raises; no partial file is left.
         options: Names of the keyword arguments that ``write`` takes besides ``monitor``, all optional.
         encode_frame: Encodes the Gaussians of one frame as a file; None if the format holds the whole scene.
-        frame_options: Names of the keyword arguments of ``encode_frame``, all optional.
+            It takes the options besides ``frame_time``.
     """
 
     name: str
@@ -48,7 +48,6 @@ class ExportFormat:
     write: Callable[..., None]
     options: tuple[str, ...] = ()
     encode_frame: Callable[..., bytes] | None = None
-    frame_options: tuple[str, ...] = ()
 
     @property
     def holds_one_frame(self) -> bool:
@@ -137,7 +136,6 @@ EXPORT_FORMATS: dict[str, ExportFormat] = {
             write=_write_spz,
             options=("frame_time", "spz_version"),
             encode_frame=encode_spz,
-            frame_options=("spz_version",),
         ),
         ExportFormat(
             name="4dgs",

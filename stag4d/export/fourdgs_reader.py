@@ -25,6 +25,7 @@ _STATE_BYTES = 8 * 23  # of a Gaussian in a decoded chunk: 22 numbers and its id
 _FRAME_BYTES = 4 * 14  # of a Gaussian in a frame of the result
 _MAX_FRAMES = 2**16
 _SNAP = 0.01  # frames: a chunk that begins that near to the time of a frame holds the frame
+_LIBRARY_ERRORS = (LookupError, TypeError, ArithmeticError, AttributeError, RuntimeError, MemoryError)
 _SMALLEST_ALPHA = 1e-6  # in place of 0 and 1, whose logits are infinite
 
 
@@ -60,8 +61,7 @@ def read_4dgs(path: str | Path) -> Sequence4DGS:
             '4dgs: the package fourdgs is not installed; pip install "fourdgs>=0.6,<0.7".'
         ) from error
     content = path.read_bytes()
-    # LookupError, TypeError and ArithmeticError: the library's own, on damaged files
-    refused = (FourdgsError, ValueError, LookupError, TypeError, ArithmeticError, struct.error, MemoryError)
+    refused = (FourdgsError, ValueError, struct.error, *_LIBRARY_ERRORS)
     try:
         check_expansion(len(content), _declared_bytes(content))
         with np.errstate(all="ignore"):  # what is not finite is refused below

@@ -6,6 +6,7 @@ The format is that of Greg Turk (1994): a header of lines, then the rows of each
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -162,13 +163,15 @@ def _read_text(file: BinaryIO, skipped: int, count: int, columns: list[int]) -> 
     if count == 0:
         return np.zeros((0, len(columns)))
     file.seek(0)
-    return np.loadtxt(
-        file,
-        dtype=np.float64,
-        comments=None,
-        skiprows=skipped,
-        usecols=columns,
-        max_rows=count,
-        ndmin=2,
-        encoding="latin-1",
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of empty lines; missing rows are counted by the caller
+        return np.loadtxt(
+            file,
+            dtype=np.float64,
+            comments=None,
+            skiprows=skipped,
+            usecols=columns,
+            max_rows=count,
+            ndmin=2,
+            encoding="latin-1",
+        )

@@ -12,6 +12,7 @@ from ..scene import GaussianFrames, GaussianModel4D, SceneInfo, load_scene, read
 DEFAULT_FPS = 8.0
 OFFICIAL_FILES = ("model.ply", "deformation.pth")
 OFFICIAL_FRAMES = 30  # ``size`` in the official configuration, which its results do not hold
+_MAX_FRAMES = 2**16
 SCENE_SUFFIXES = (".ply", ".spz", ".s4d", ".4dgs", ".safetensors")
 
 _logger = logging.getLogger(__name__)
@@ -90,6 +91,8 @@ def _import_official_folder(folder: Path, fps: float | None, num_frames: int | N
             folder,
             num_frames,
         )
+    if not 1 <= num_frames <= _MAX_FRAMES:
+        raise ValueError(f"{folder}: {num_frames} frames; expected 1 to {_MAX_FRAMES}.")
     ply, deformation = (folder / name for name in OFFICIAL_FILES)
     return import_official(ply, deformation, num_frames, DEFAULT_FPS if fps is None else fps)
 

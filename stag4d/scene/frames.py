@@ -100,8 +100,8 @@ class GaussianFrames:
 
 def stack_frames(frames: Sequence[Gaussians]) -> GaussianFrames:
     """Return frames with equal numbers of Gaussians, the same ones in the same order."""
-    stacked = {name: _stack([getattr(one, name) for one in frames]) for name in Gaussians.names()}
-    return GaussianFrames(**stacked, counts=None)
+    tensors = {name: _stack([getattr(one, name) for one in frames]) for name in Gaussians.names()}
+    return GaussianFrames(**tensors, counts=None)
 
 
 def pad_frames(frames: Sequence[Gaussians]) -> GaussianFrames:

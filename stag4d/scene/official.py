@@ -151,7 +151,7 @@ def _read_tensors(path: Path) -> Mapping[str, object]:
     _check_archive(path, subject)
     try:
         # mapped: no tensor reaches beyond the file, and none is in memory before it is used
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        content = torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
     except _UNREADABLE as error:
         raise ValueError(
             f"{subject}: refused ({type(error).__name__}), as it is damaged or holds pickled objects, which "

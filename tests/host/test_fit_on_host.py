@@ -231,3 +231,45 @@ def test_remaining_nodes_run(host):
     assert "100.0" in entry["outputs"]["11"]["text"][0]  # the frames against themselves
     written = {path.name for path in (host.base / "output" / "tests").iterdir()}
     assert written == {"ball_00001_.ply", "scene_00001_.safetensors"}
+
+
+def test_splats_and_exported_files_become_scenes_again(host):
+    """Older prompts lack ``spz_version`` of the export, ``fps`` and ``frames`` of the loader."""
+    write_views(host.base / "input" / "toy", toy_views(5, num_frames=2, size=48))
+    export = {"scene": ["4", 0], "filename_prefix": "imports/ball"}
+    moment = {"format.moment": 0.5}
+    prompt = {
+        "1": {"class_type": "STAG4DLoadViews", "inputs": {"folder": "toy"}},
+        "2": {"class_type": "STAG4DOptimize", "inputs": FIT | {"views": ["1", 0], "steps": 20}},
+        "3": {"class_type": "STAG4DToSplat", "inputs": {"scene": ["2", 0], "times": "all frames"}},
+        "4": {"class_type": "STAG4DFromSplat", "inputs": {"splat": ["3", 0], "fps": 8.0}},
+        "5": {"class_type": "STAG4DExport", "inputs": export | {"format": "clip"}},
+        "6": {"class_type": "STAG4DExport", "inputs": export | {"format": "ply sequence"}},
+        "7": {"class_type": "STAG4DExport", "inputs": export | {"format": "splat"} | moment},
+        "8": {"class_type": "File3DToSplat", "inputs": {"model_3d": ["7", 0]}},
+        "9": {"class_type": "STAG4DFromSplat", "inputs": {"splat": ["8", 0], "fps": 8.0}},
+        "10": {
+            "class_type": "STAG4DExport",
+            "inputs": export | {"scene": ["9", 0], "format": "spz"} | moment,
+        },
+        "11": {
+            "class_type": "STAG4DExport",
+            "inputs": export | {"format": "spz", "format.spz_version": "2"} | moment,
+        },
+        "12": {"class_type": "File3DToSplat", "inputs": {"model_3d": ["11", 0]}},
+        "13": {"class_type": "PreviewAny", "inputs": {"source": ["12", 0]}},
+    }
+    entry = host.run(prompt)
+    assert entry["status"]["status_str"] == "success", entry["status"]
+    (clip,) = (host.base / "output" / "imports").glob("*.s4d")
+    (sequence,) = (path for path in (host.base / "output" / "imports").iterdir() if path.is_dir())
+    preview = {"width": 64, "height": 64}
+    for name in (clip.name, f"{sequence.name}/"):
+        load = {"file": f"imports/{name} [output]"}
+        entry = host.run(
+            {
+                "1": {"class_type": "STAG4DLoad", "inputs": load},
+                "2": {"class_type": "STAG4DPreview", "inputs": preview | {"scene": ["1", 0]}},
+            }
+        )
+        assert entry["status"]["status_str"] == "success", entry["status"]

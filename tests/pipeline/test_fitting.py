@@ -203,11 +203,11 @@ def test_an_interrupted_fit_resumes_from_its_checkpoint(tmp_path, caplog):
 def test_a_finished_fit_is_kept_when_its_checkpoint_cannot_be_written(tmp_path, caplog):
     checkpoint = Checkpoint(tmp_path / "file" / "state")
     (tmp_path / "file").write_text("a file, not a folder")
-    _, report = pipeline.fit(small_clip(), small_config(steps=3), checkpoint=checkpoint)
+    _, report = pipeline.fit(small_view_set(), small_config(steps=3), checkpoint=checkpoint)
     assert report.is_finished
     assert "state: cannot be written" in caplog.text
     with pytest.raises(RuntimeError, match="state: cannot be written"):
-        pipeline.fit(small_clip(), small_config(steps=9), checkpoint=checkpoint, monitor=Recorder(3))
+        pipeline.fit(small_view_set(), small_config(steps=9), checkpoint=checkpoint, monitor=Recorder(3))
 
 
 def test_a_checkpoint_is_used_only_to_resume(tmp_path):

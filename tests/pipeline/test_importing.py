@@ -23,6 +23,9 @@ def test_official_result_is_recognized_by_its_files(tmp_path, caplog, name):
     assert not caplog.text
     assert import_scene(tmp_path / "logs" / "cat8000" / name).info.num_frames == 30
     assert "does not say its number of frames; assuming 30" in caplog.text
+    for count in (0, 10**9):
+        with pytest.raises(ValueError, match=rf"cat8000: {count} frames; expected 1 to 65536"):
+            import_scene(tmp_path / "logs" / "cat8000" / name, num_frames=count)
 
 
 def test_sequence_gives_the_same_gaussians_at_the_frames(tmp_path):

@@ -56,7 +56,7 @@ export function readHeader(bytes) {
     throw damaged(`views must be a list of at most ${MAX_VIEWS} cameras`);
   }
   const attributes = object(value.attributes, "attributes");
-  const interpolate = version > 1 ? (value.interpolate ?? true) : true;
+  const interpolate = version > 1 && value.interpolate !== undefined ? value.interpolate : true;
   if (typeof interpolate !== "boolean") throw damaged("interpolate must be true or false");
   const names = Object.keys(CHANNELS);
   return {
