@@ -42,12 +42,13 @@ OPTIONS = {
         "--guidance-model",
         "--guidance-weight",
         "--guidance-anchors",
+        "--guidance-pose",
         "--fps",
         "--hold-out-view",
         "--resume",
     ],
     "render": ["--out", "--views", "--frames", "--size"],
-    "export": ["--out", "--format", "--frames", "--precision", "--size", "--bullet-time"],
+    "export": ["--out", "--format", "--frames", "--precision", "--size", "--bullet-time", "--spz-version"],
     "evaluate": ["--truth"],
 }
 

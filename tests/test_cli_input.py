@@ -139,7 +139,7 @@ def test_video_without_alpha_is_refused_where_none_is_computed(tmp_path, capsys)
             ("--input-mattes", "rembgg"),
             "--input-mattes: 'rembgg' is no file or folder; expected one with masks",
         ),
-        (("--invert-mattes",), "has no alpha that could be inverted; expected masks"),
+        (("--invert-mattes",), "has no alpha to invert; expected masks"),
         (("--start", "9"), "no frame"),
         (
             ("--input-mattes", "rembg", "--rembg-model", "u.onnx"),

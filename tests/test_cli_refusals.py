@@ -244,7 +244,7 @@ BAD_EXPORTS = {
     ("-o", "OUT.ply", "--frames", "0,2"): "out.ply: one file holds one frame, not 2",
     ("-o", "OUT.ply", "--frames", "3"): "--frames: 3; the scene has frames 0 to 2.",
     ("-o", "OUT", "--format", "spz", "--frames="): "--frames: ''; expected 'all' or numbers",
-    ("-o", "OUT.mp4", "--frames", "0"): "--frames: does not apply to mp4; expected ply or spz.",
+    ("-o", "OUT.mp4", "--frames", "0"): "--frames: does not apply to mp4; expected ply, spz, splat or glb.",
     ("-o", "OUT.ply", "--size", "64"): "--size: does not apply to ply; expected mp4.",
     ("-o", "OUT.mp4", "--precision", "small"): "--precision: does not apply to mp4; expected html or clip.",
     ("-o", "OUT.4dgs", "--bullet-time", "0"): "--bullet-time: does not apply to 4dgs; expected mp4.",
@@ -266,7 +266,7 @@ def test_invalid_export_options_are_refused(refuses, scene, tmp_path, words):
 def newer(path: Path) -> None:
     """Give a scene file the version of a later program."""
     tensors, metadata = files.read_tensors(path, "scene")
-    header = {**json.loads(metadata["stag4d"]), "format_version": 2}
+    header = {**json.loads(metadata["stag4d"]), "format_version": 3}
     save_file(tensors, path, {"stag4d": json.dumps(header)})
 
 
@@ -275,7 +275,7 @@ BAD_SCENES = {
     "truncated": (truncate, "corrupt or truncated"),
     "corrupt": (lambda path: path.write_bytes(b"?" * 5000), "corrupt or truncated"),
     "empty": (lambda path: path.write_bytes(b""), "corrupt or truncated"),
-    "newer": (newer, "format version 2, this program reads up to 1; update STAG4D."),
+    "newer": (newer, "format version 3, this program reads up to 2; update STAG4D."),
     "other": (lambda path: save_file({}, path), "no scene header; expected a file that `stag4d fit` wrote."),
 }
 

@@ -28,6 +28,8 @@ OPTIONS = {
     "--start",
     "--end",
     "--input-mattes",
+    "--mattes",
+    "--rig",
     "--rembg-model",
     "--invert-mattes",
     "--fps",
@@ -39,6 +41,7 @@ OPTIONS = {
     "--seed",
     "--guidance-weight",
     "--guidance-anchors",
+    "--guidance-pose",
     "--resume",
     "--help",
 }

@@ -69,7 +69,8 @@ def _export(options: argparse.Namespace) -> int:
         if not _applies(name, chosen):
             names = [other.name for other in _FORMATS.values() if _applies(name, other)]
             option = f"--{name.replace('_', '-')}"
-            raise ValueError(f"{option}: does not apply to {chosen.name}; expected {' or '.join(names)}.")
+            expected = " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+            raise ValueError(f"{option}: does not apply to {chosen.name}; expected {expected}.")
     is_folder = chosen.holds_one_frame and path.suffix.lower() != chosen.suffix
     output_folder(path if is_folder else path.parent)
     if not is_folder and path.is_dir():
