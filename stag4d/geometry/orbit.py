@@ -51,10 +51,11 @@ class OrbitPose:
             raise ValueError(
                 f"camera pose: azimuth {self.azimuth_deg:g} degrees; expected at most {MAX_AZIMUTH_DEG:g}."
             )
+        if self.radius <= 0:
+            raise ValueError(f"camera pose: radius {self.radius:g}; expected a positive distance.")
         if not MIN_RADIUS <= self.radius <= MAX_RADIUS:
             raise ValueError(
-                f"camera pose: radius {self.radius:g}; expected a positive distance, {MIN_RADIUS:g} to "
-                f"{MAX_RADIUS:g}."
+                f"camera pose: radius {self.radius:g}; expected {MIN_RADIUS:g} to {MAX_RADIUS:g}."
             )
         if not 1.0 <= self.fovy_deg <= 170.0:
             raise ValueError(f"camera pose: fovy {self.fovy_deg:g} degrees; expected 1 to 170.")
