@@ -208,7 +208,7 @@ def hold_out_view(views: ViewSet, index: int) -> tuple[ViewSet, tuple[OrbitPose,
 def _read_poses(root: Path, num_views: int) -> tuple[OrbitPose, tuple[OrbitPose, ...], float]:
     """Return the input pose, V view poses and fps from ``views.json``, or their defaults."""
     path = poses_file(root)
-    document = read_json_object(path) if path.exists() else {"version": _VERSION}
+    document: dict[str, Any] = read_json_object(path) if path.exists() else {"version": _VERSION}
     check_version(document, _VERSION, path.name)
     check_names(document, _NAMES, path.name)
     check_names(document.get("input"), POSE_NAMES, f"{path.name}: input")
