@@ -59,6 +59,8 @@ def load_state(checkpoint: Checkpoint, trainer: Trainer) -> bool:
         return False
     tensors, metadata = loaded
     for name, value in tensors.items():
+        if value.is_floating_point() and value.dtype != torch.float32:
+            raise checkpoint.error(f"{name} is {value.dtype} and not float32")
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise checkpoint.error(f"{name} has values that are not finite")
     header = _checked_header(checkpoint, metadata)

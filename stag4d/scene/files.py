@@ -23,6 +23,7 @@ from .model import GaussianModel4D, SceneInfo
 
 FORMAT_VERSION = 1
 _HEADER_KEY = "stag4d"
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _MAX_HEADER_CHARACTERS = 2**22  # JSON takes up to 25 times its length in memory; 65,536 frames take 1.5 MB
 
 
@@ -111,6 +112,8 @@ def read_tensors(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[s
             f"{kind} {path}: corrupt or truncated ({error}); expected a .safetensors file."
         ) from error
     for name, value in tensors.items():
+        if value.is_floating_point() and value.dtype not in _FLOATS:  # PyTorch cannot compute with these
+            raise ValueError(f"{kind} {path}: {name} is {value.dtype}; expected a float of 16 bits or more.")
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise ValueError(f"{kind} {path}: {name} holds numbers that are not finite; the file is damaged.")
     return tensors, metadata

@@ -32,6 +32,7 @@ HEADER = "stag4d_checkpoint"
 MISSHAPEN = {"moments.means.0.exp_avg": torch.zeros(1)}
 NEGATIVE = {"moments.means.0.step": torch.tensor(-1.0)}
 FOREIGN = {"moments.other.0.step": torch.tensor(1.0)}
+EIGHT_BITS = {"statistics.norm_sum": torch.zeros(100, dtype=torch.float8_e4m3fn)}
 INTEGERS = {"statistics.num_seen": torch.zeros(100, dtype=torch.int32)}
 
 
@@ -184,6 +185,7 @@ def rewrite(
         ),
         (lambda path: rewrite(path, replaced=NEGATIVE), r".*moments\.means\.0\.step is negative"),
         (lambda path: rewrite(path, replaced=FOREIGN), r".*moments\.other\.0\.step is of no parameter"),
+        (lambda path: rewrite(path, replaced=EIGHT_BITS), r".*norm_sum is torch\.float8_e4m3fn and not"),
         (
             lambda path: rewrite(path, replaced=INTEGERS),
             r".*num_seen is torch\.int32 \[100\]; expected float32",
@@ -193,6 +195,7 @@ def rewrite(
         *("truncated", "garbage", "empty", "newer", "version", "step", "generator", "gaussians", "field"),
         *("infinite version", "step beyond the end", "negative step", "fractional step", "time not a number"),
         *("negative time", "missing moment", "misshapen moment", "negative moment", "foreign moment"),
+        "eight bits",
         "integers",
     ],
 )

@@ -282,6 +282,15 @@ def test_tensors_other_than_float32_are_refused(scene_file):
         load_scene(scene_file)
 
 
+def test_floats_of_eight_bits_are_refused(tmp_path):
+    tensors = {"gaussians.means": torch.zeros(2, 3).to(torch.float8_e4m3fn)}
+    save_file(tensors, tmp_path / "a.safetensors", metadata={"stag4d": "{}"})
+    with pytest.raises(
+        ValueError, match=r"means is torch\.float8_e4m3fn; expected a float of 16 bits or more"
+    ):
+        load_scene(tmp_path / "a.safetensors")
+
+
 def test_missing_and_damaged_files_are_refused(scene_file, tmp_path):
     whole, path = scene_file.read_bytes(), tmp_path / "bad.safetensors"
     with pytest.raises(
