@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import fuzz_other_files as others
+
 
 @dataclass(frozen=True)
 class Reader:
@@ -24,6 +26,7 @@ class Reader:
         read: Reads that file or folder, and uses what it holds.
         pattern: Names of the files that are damaged, in a folder.
         subject: Begins the messages where they do not name the file, as of text that is no file.
+        slowness: Divides the number of cases, for readers that take long.
     """
 
     name: str
@@ -31,6 +34,7 @@ class Reader:
     read: Callable[[Path], object]
     pattern: str = "*"
     subject: str = ""
+    slowness: int = 1
 
 
 def scene() -> Any:
@@ -201,6 +205,24 @@ READERS = {
         Reader("render poses", make_renders, read_renders, pattern="views.json", subject="truth: "),
         Reader("saved view", make_text(SAVED_VIEW), read_saved_view, subject="view"),
         Reader("camera", make_text(CAMERA), read_camera, subject="camera"),
+        Reader("PNG", others.make_image(".png"), others.read_image),
+        Reader("PNG of 16 bits", others.make_16_bit_image, others.read_image),
+        Reader("JPEG", others.make_image(".jpg"), others.read_image),
+        Reader("WebP", others.make_image(".webp"), others.read_image),
+        Reader("TIFF", others.make_image(".tif"), others.read_image),
+        Reader("BMP", others.make_image(".bmp"), others.read_image),
+        Reader("images of views", make_views, read_views, pattern="*.png"),
+        Reader("MP4", others.make_video(".mp4", "libx264", "yuv420p"), others.read_video),
+        Reader("WebM", others.make_video(".webm", "libvpx-vp9", "yuv420p"), others.read_video),
+        Reader("GIF", others.make_animation(".gif"), others.read_video),
+        Reader("animated WebP", others.make_animation(".webp"), others.read_video),
+        Reader("PLY", others.make_ply, others.read_ply),
+        Reader("official .pth", others.make_official, others.read_official),
+        Reader(".s4d", others.make_s4d, others.read_s4d),
+        Reader(".4dgs", others.make_4dgs, others.read_4dgs),
+        Reader(".spz", others.make_spz, others.read_spz),
+        Reader("multi-view model", *others.MULTIVIEW_MODEL, "*.json", subject="zero123plus", slowness=10),
+        Reader("guidance model", *others.GUIDANCE_MODEL, "*.json", subject="zero123", slowness=10),
     )
 }
 
