@@ -1,4 +1,4 @@
-"""Choose frames of a video and crop all of them to one square around the object's motion.
+"""Choose frames of a video and crop them to a square: around the object's motion, or one that follows it.
 
 Colors are straight, 0..1; a pixel belongs to the object where its alpha is above 0.5.
 """
@@ -14,8 +14,9 @@ from torch import Tensor
 
 from ..progress import Monitor, silent
 from .alpha import as_float, check_shapes
-from .inspection import bounding_box, cut_off_warning, small_object_warning
+from .inspection import cut_off_warning, small_object_warning
 from .selection import Selection, select_frames
+from .squares import Squares, fixed_squares, following_squares
 
 _logger = logging.getLogger(__name__)
 
@@ -32,6 +33,8 @@ class CroppedVideo:
         frames: Indices of the frames in the video.
         num_candidates: Number of frames that these were chosen from: all, or those that show the object.
         warnings: What the user should know, in sentences; they are logged, too.
+        crop_offsets: [T, 2] of the square that followed the object: how far its center is to the right and
+            down of the middle of its path, in units of its side; None if it did not move.
     """
 
     images: Tensor
@@ -39,6 +42,7 @@ class CroppedVideo:
     frames: list[int]
     num_candidates: int
     warnings: tuple[str, ...]
+    crop_offsets: Tensor | None = None
 
 
 def prepare_frames(
@@ -51,7 +55,7 @@ def prepare_frames(
     names: Sequence[str] | None = None,
     monitor: Monitor = silent,
 ) -> tuple[Tensor, Tensor]:
-    """Return the images [T, S, S, 3] and alphas [T, S, S] of ``crop_video``, which has the same arguments."""
+    """Return the images [T, S, S, 3] and alphas [T, S, S] of ``crop_video`` with a square that is fixed."""
     cropped = crop_video(
         images, alphas, num_frames=num_frames, size=size, margin=margin, names=names, monitor=monitor
     )
@@ -65,16 +69,18 @@ def crop_video(
     num_frames: int = 0,
     size: int,
     margin: float,
+    follow: bool = False,
     names: Sequence[str] | None = None,
     monitor: Monitor = silent,
 ) -> CroppedVideo:
-    """Choose evenly spaced frames and crop them to one square around the object's whole motion.
+    """Choose evenly spaced frames and crop them to a square around the object.
 
     The square is centered on the bounding box of the object in all chosen frames, so that the object moves in
-    the result as it does in the video. Stray pixels of the alphas do not enlarge it (``object_masks``), and
-    frames without object are left out (``select_frames``). Where the square reaches beyond the image, alpha
-    is 0. Colors are resampled premultiplied by alpha: reducing takes the mean over the area of each pixel,
-    enlarging interpolates linearly between pixel centers.
+    the result as it does in the video. With ``follow``, it moves with the object, and the result has its
+    offsets: an object that crosses the image is then not small. Stray pixels of the alphas do not enlarge the
+    square (``object_masks``), and frames without object are left out (``select_frames``). Where the square
+    reaches beyond the image, alpha is 0. Colors are resampled premultiplied by alpha: reducing takes the mean
+    over the area of each pixel, enlarging interpolates linearly between pixel centers.
 
     Args:
         images: [F, H, W, 3], or [F, H, W, 4] with alpha; floats 0..1, or uint8.
@@ -83,6 +89,7 @@ def crop_video(
             there are, keeps all.
         size: Width and height S of the result, pixels.
         margin: Free space on each side of the longer extent of the bounding box, as a share of S.
+        follow: Whether the square follows the object; its size is then that of the largest extent in a frame.
         names: F names of the frames for messages; None numbers them from 0.
         monitor: Called after each frame's alpha and after each frame's crop, 2 T units of the stage ``crop``.
 
@@ -102,32 +109,38 @@ def crop_video(
         raise ValueError(f"frames: margin is {margin:g}; expected 0 to below 0.5.")
     check_shapes(images, alphas, "frames")
     kept = select_frames(images, alphas, num_frames, names, monitor)
-    left, top, side = _square_around(kept.masks, margin)
+    squares = (following_squares if follow else fixed_squares)(kept.masks, margin)
     warnings = (
         cut_off_warning(kept.masks, kept.frames, names),
-        small_object_warning(kept.masks, side, kept.frames, names),
+        small_object_warning(kept.masks, squares.side, kept.frames, names, follow=follow),
     )
     found = tuple(warning for warning in warnings if warning is not None)
     for warning in found:
         _logger.warning("%s", warning)
-    cropped_images, cropped_alphas = _resample(images, kept, (left, top, side), size, monitor)
+    cropped_images, cropped_alphas = _resample(images, kept, squares, size, monitor)
     return CroppedVideo(
-        cropped_images, cropped_alphas, kept.frames, kept.num_candidates, kept.warnings + found
+        cropped_images,
+        cropped_alphas,
+        kept.frames,
+        kept.num_candidates,
+        kept.warnings + found,
+        squares.crop_offsets,
     )
 
 
 def _resample(
-    images: Tensor, kept: Selection, square: tuple[float, float, float], size: int, monitor: Monitor
+    images: Tensor, kept: Selection, squares: Squares, size: int, monitor: Monitor
 ) -> tuple[Tensor, Tensor]:
-    """Return the colors [T, S, S, 3] and alphas [T, S, S] of kept frames in a square (left, top, side)."""
-    left, top, side = square
-    # Cropping and resizing are one linear map per axis, the same for all frames.
+    """Return the colors [T, S, S, 3] and alphas [T, S, S] of kept frames in their squares."""
     height, width = kept.alphas.shape[1:]
-    rows = _resampling_weights(top, side, size, height).to(kept.alphas)  # [S, H]
-    columns = _resampling_weights(left, side, size, width).to(kept.alphas)  # [S, W]
     cropped_images = kept.alphas.new_empty(len(kept.frames), size, size, 3)
     cropped_alphas = kept.alphas.new_empty(len(kept.frames), size, size)
     for index, frame in enumerate(kept.frames):
+        # Cropping and resizing are one linear map per axis, the same for all frames if the square is.
+        if index == 0 or squares.corners[index] != squares.corners[index - 1]:
+            left, top = squares.corners[index]
+            rows = _resampling_weights(top, squares.side, size, height).to(kept.alphas)  # [S, H]
+            columns = _resampling_weights(left, squares.side, size, width).to(kept.alphas)  # [S, W]
         alpha = kept.alphas[index, ..., None]  # [H, W, 1]
         # Premultiplied, so that background colors do not bleed into the object's edge.
         premultiplied = torch.cat([as_float(images[frame, ..., :3]) * alpha, alpha], dim=-1)  # [H, W, 4]
@@ -138,13 +151,6 @@ def _resample(
         cropped_alphas[index] = weight[..., 0].clamp(0, 1)
         monitor("crop", len(kept.frames) + index + 1, 2 * len(kept.frames))
     return cropped_images, cropped_alphas
-
-
-def _square_around(masks: Tensor, margin: float) -> tuple[float, float, float]:
-    """Return left, top and side, pixels, of the square around the object in all masks [T, H, W]."""
-    left, top, right, bottom = bounding_box(masks.any(dim=0))
-    side = max(bottom - top, right - left) / (1 - 2 * margin)
-    return (left + right - side) / 2, (top + bottom - side) / 2, side
 
 
 def _resampling_weights(start: float, side: float, target: int, source: int) -> Tensor:

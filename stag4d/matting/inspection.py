@@ -36,7 +36,7 @@ def cut_off_warning(masks: Tensor, frames: Sequence[int], names: Sequence[str] |
 
 
 def small_object_warning(
-    masks: Tensor, side: float, frames: Sequence[int], names: Sequence[str] | None
+    masks: Tensor, side: float, frames: Sequence[int], names: Sequence[str] | None, *, follow: bool = False
 ) -> str | None:
     """Return a warning if the object fills less than a fifth of the square's side in some frames.
 
@@ -45,18 +45,25 @@ def small_object_warning(
         side: Side of the square in the pixels of the masks.
         frames: Their indices in the video.
         names: Names of all frames of the video; None numbers them from 0.
+        follow: Whether the square follows the object.
 
     Returns:
-        One sentence with the frames and the smallest share, or None.
+        Sentences with the frames, the smallest share and what helps, or None.
     """
     shares = [max(bottom - top, right - left) / side for left, top, right, bottom in map(bounding_box, masks)]
     small = [frame for frame, share in zip(frames, shares, strict=True) if share < _SMALL_SHARE]
     if not small:
         return None
+    cause = (
+        "the square has the size that the object has in another frame. Choose frames in which its size is "
+        "similar with start and end."
+        if follow
+        else "the square holds its whole motion. Set crop to follow (--crop follow), or choose fewer frames "
+        "with start and end, so that it moves less."
+    )
     return (
         f"the object fills {min(shares):.0%} of the square's side in {list_frames(small, names)} (warned of "
-        f"below {_SMALL_SHARE:.0%}), because the square holds its whole motion. Choose fewer frames with "
-        "start and end, so that it moves less."
+        f"below {_SMALL_SHARE:.0%}), because {cause}"
     )
 
 

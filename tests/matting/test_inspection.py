@@ -44,6 +44,15 @@ def test_object_that_crosses_the_image_is_warned_of():
     assert warning.startswith(
         "the object fills 10% of the square's side in images 0 to 2 (warned of below 20%)"
     )
+    assert "Set crop to follow (--crop follow)" in warning
+    assert warnings_of(alphas, follow=True) == ()
+
+
+def test_object_of_changing_size_is_warned_of_where_the_square_follows_it():
+    _, alphas = box_frames(60, 200, (10, 20, 5, 5), (140, 5, 50, 50))
+    (warning,) = warnings_of(alphas, follow=True)  # 5 of 50 / 0.8
+    assert warning.startswith("the object fills 8% of the square's side in image 0 (warned of below 20%)")
+    assert "--crop follow" not in warning
 
 
 @pytest.mark.parametrize(("step", "num_warnings"), [(10, 0), (50, 0), (65, 1)])
