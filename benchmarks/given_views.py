@@ -32,10 +32,11 @@ def main() -> None:
     options = parser.parse_args()
     views = read_views(options.views, options.size)
     given = TrainingViews.from_views(views, options.size)
+    scene = load_scene(options.scene).object_centered()  # as the given views are
     frames = list(range(views.num_frames))
     print(f"{'view':>5} {'PSNR':>6} {'alpha outside':>14}")
     for index, pose in enumerate((views.input_pose, *views.view_poses)):
-        images, alphas = render_views(load_scene(options.scene), [pose], frames, options.size)
+        images, alphas = render_views(scene, [pose], frames, options.size)
         truth, true_alphas = given.on_white(index)  # [F, S, S, 3], [F, S, S]
         dilated = F.max_pool2d((true_alphas > 0.5).float(), 2 * MARGIN + 1, stride=1, padding=MARGIN)
         outside = (alphas[0] * (1 - dilated)).sum() / (1 - dilated).sum()

@@ -208,7 +208,8 @@ def _monitor(
         model = model.to(device)
         camera = Cameras.from_poses([pose], PREVIEW_SIZE, PREVIEW_SIZE).to(device)
         with torch.no_grad():
-            image = render(model.at(model.frame_times[[frame]])[0], camera).images[0]
+            centered = model.object_centered()  # the given cameras move with the object
+            image = render(centered.at(model.frame_times[[frame]])[0], camera).images[0]
         live.show(model, check_cancel)
         return to_pil_image(image)
 

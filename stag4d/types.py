@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from .geometry import OrbitPose, intrinsics, orbit_viewmats
+from .geometry import OrbitPose, check_offsets, intrinsics, orbit_viewmats
 
 MAX_FRAMES = 2**16  # of a video: 45 minutes at 24 frames per second
 MAX_FPS = 1e4  # frames per second
@@ -81,12 +81,15 @@ class InputVideo:
         alphas: [F, S, S].
         fps: Frames per second.
         elevation_deg: Elevation of the camera, degrees, positive above the object.
+        crop_offsets: [F, 2] of the square that followed the object, to the right and down, in units of its
+            side, see ``matting.CroppedVideo``; None if the square did not move.
     """
 
     images: Tensor
     alphas: Tensor
     fps: float = 8.0
     elevation_deg: float = 0.0
+    crop_offsets: Tensor | None = None
 
     def __len__(self) -> int:
         """Return F."""
@@ -97,6 +100,9 @@ class InputVideo:
 class ViewSet:
     """F video frames of one object: the input view, and V posed views of every frame.
 
+    Where the crop followed the object, the views are object-centered: the cameras move with the object, by
+    ``offsets``, and their poses are those relative to it.
+
     Attributes:
         images: [F, H, W, 3] input frames.
         alphas: [F, H, W] coverage of the object in them, 0..1.
@@ -105,6 +111,7 @@ class ViewSet:
         input_pose: Camera of the input frames.
         view_poses: Cameras of the V views, in their order.
         fps: Frame rate of the video, frames per second.
+        offsets: [F, 3] translation of the object in the world at each frame; None if the crop did not move.
     """
 
     images: Tensor
@@ -114,6 +121,7 @@ class ViewSet:
     input_pose: OrbitPose
     view_poses: tuple[OrbitPose, ...]
     fps: float = 8.0
+    offsets: Tensor | None = None
 
     def __post_init__(self) -> None:
         """Check shapes, squareness and ranges; raises ValueError with what was found."""
@@ -124,6 +132,8 @@ class ViewSet:
         _check_images("views: posed views", self.view_images, self.view_alphas, (frames, num_views))
         if not 0 < self.fps < MAX_FPS:
             raise ValueError(f"views: fps is {self.fps}; expected above 0 and below {MAX_FPS:g}.")
+        if self.offsets is not None:
+            check_offsets(self.offsets, frames, "views")
 
     @property
     def num_frames(self) -> int:

@@ -89,6 +89,8 @@ def test_view_set_counts_frames_and_views():
         ({"alphas": torch.full((2, 5, 5), 3.0)}, "input frames: alphas from 3 to 3; expected 0 to 1"),
         ({"view_images": torch.full((2, 6, 4, 4, 3), 255.0)}, "posed views: pixels from 255 to 255"),
         ({"view_alphas": torch.full((2, 6, 4, 4), -0.5)}, "posed views: alphas from -0.5 to -0.5"),
+        ({"offsets": torch.zeros(3, 3)}, "3 offsets for 2 frames; expected one per frame"),
+        ({"offsets": torch.full((2, 3), math.nan)}, "offsets are not finite"),
     ],
 )
 def test_inconsistent_view_set_is_refused(changes, message):

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..atomic import replacing
 from ..geometry import OrbitPose, v11_rig_around
+from ..geometry.offsets import offsets_from_json
 from ..geometry.pose_json import (
     POSE_NAMES,
     check_names,
@@ -46,7 +47,7 @@ from .view_layout import (
 _logger = logging.getLogger(__name__)
 
 _VERSION = 1
-_NAMES = ("version", "fps", "input", "views", "multiview")  # the last is the record of `stag4d multiview`
+_NAMES = ("version", "fps", "input", "views", "multiview", "offsets")  # multiview: record of that command
 _DEFAULT_FPS = 8.0
 # Up to here alpha counts as transparent: the official pipeline writes 255 inside and 1, not 0, outside.
 _TRANSPARENT_ALPHA = 4 / 255
@@ -67,7 +68,7 @@ def read_views(folder: str | Path, size: int | None = None) -> ViewSet:
         FileNotFoundError: if the folder, a frame or a view is missing.
         ValueError: if a file is damaged, not square or of another size than the first of its kind, an image
             has no object or no background, or ``views.json`` is malformed, of a newer version, has an unknown
-            entry, or another number of views than the files.
+            entry, or another number of views or offsets than the files.
     """
     root = Path(folder)
     if size is not None and size < 1:
@@ -76,7 +77,7 @@ def read_views(folder: str | Path, size: int | None = None) -> ViewSet:
     files_of_frames = find_views(root, len(frame_files))
     view_files = [path for files in files_of_frames for path in files]  # [F * V]
     num_views = len(files_of_frames[0])
-    input_pose, view_poses, fps = _read_poses(root, num_views)
+    input_pose, view_poses, fps, offsets = _read_poses(root, len(frame_files), num_views)
 
     images, alphas, num_without = _read_group(frame_files, size)  # [F, H, W, 3], [F, H, W]
     view_images, view_alphas, views_without = _read_group(view_files, size)  # [F * V, h, w, (3)]
@@ -96,6 +97,7 @@ def read_views(folder: str | Path, size: int | None = None) -> ViewSet:
         input_pose=input_pose,
         view_poses=view_poses,
         fps=fps,
+        offsets=offsets,
     )
 
 
@@ -112,7 +114,7 @@ def write_views(folder: str | Path, views: ViewSet) -> None:
     Raises:
         RuntimeError: if a file cannot be written.
     """
-    write_view_poses(folder, views.input_pose, views.view_poses, views.fps)
+    write_view_poses(folder, views.input_pose, views.view_poses, views.fps, offsets=views.offsets)
     for frame in range(views.num_frames):
         write_view_frame(
             folder,
@@ -131,6 +133,8 @@ def write_view_poses(
     view_poses: Sequence[OrbitPose],
     fps: float,
     extra_fields: Mapping[str, Any] | None = None,
+    *,
+    offsets: Tensor | None = None,
 ) -> None:
     """Write the ``views.json`` of a set whose frames are written one by one.
 
@@ -140,6 +144,7 @@ def write_view_poses(
         view_poses: Cameras of the V views.
         fps: Frames a second.
         extra_fields: More JSON fields: ``multiview``, which ``read_views`` ignores, and no other.
+        offsets: [F, 3] translation of the object at each frame; None if it was not moved.
 
     Raises:
         RuntimeError: if the file cannot be written.
@@ -151,6 +156,7 @@ def write_view_poses(
         "fps": fps,
         "input": pose_to_json(input_pose),
         "views": [pose_to_json(pose) for pose in view_poses],
+        **({} if offsets is None else {"offsets": offsets.tolist()}),
         **(extra_fields or {}),
     }
     with replacing(poses_file(Path(folder))) as temporary:
@@ -205,8 +211,10 @@ def hold_out_view(views: ViewSet, index: int) -> tuple[ViewSet, tuple[OrbitPose,
     return remaining, (views.view_poses[index], views.view_images[:, index], views.view_alphas[:, index])
 
 
-def _read_poses(root: Path, num_views: int) -> tuple[OrbitPose, tuple[OrbitPose, ...], float]:
-    """Return the input pose, V view poses and fps from ``views.json``, or their defaults."""
+def _read_poses(
+    root: Path, num_frames: int, num_views: int
+) -> tuple[OrbitPose, tuple[OrbitPose, ...], float, Tensor | None]:
+    """Return the input pose, V view poses, fps and offsets [F, 3] from ``views.json``, or their defaults."""
     path = poses_file(root)
     document: dict[str, Any] = read_json_object(path) if path.exists() else {"version": _VERSION}
     check_version(document, _VERSION, path.name)
@@ -217,6 +225,9 @@ def _read_poses(root: Path, num_views: int) -> tuple[OrbitPose, tuple[OrbitPose,
     fps = finite_number(document.get("fps", _DEFAULT_FPS), f"{path.name}: fps")
     if not 0 < fps < MAX_FPS:
         raise ValueError(f"{path.name}: fps is {fps:g}; expected a positive number, less than {MAX_FPS:g}.")
+    offsets = None
+    if "offsets" in document:
+        offsets = offsets_from_json(document["offsets"], num_frames, f"{path.name}: offsets")
     if "views" in document:
         view_poses = poses_from_json(document["views"], f"{path.name}: views")
         for index, pose in enumerate(document["views"]):
@@ -226,14 +237,14 @@ def _read_poses(root: Path, num_views: int) -> tuple[OrbitPose, tuple[OrbitPose,
                 f"{path.name}: views has {len(view_poses)} poses; expected {num_views}, the views of "
                 f"each frame in {root}."
             )
-        return input_pose, view_poses, fps
+        return input_pose, view_poses, fps, offsets
     rig = v11_rig_around(input_pose)
     if num_views not in (0, len(rig)):
         raise ValueError(
             f"views: {root} has {num_views} views a frame and no poses for them; expected {len(rig)}, "
             f"or a {path.name} with their poses."
         )
-    return input_pose, rig[:num_views], fps
+    return input_pose, rig[:num_views], fps, offsets
 
 
 def _read_group(files: list[Path], size: int | None) -> tuple[Tensor, Tensor, int]:

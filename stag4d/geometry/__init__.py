@@ -1,6 +1,7 @@
-"""Cameras, camera trajectories, the Zero123++ rigs and quaternions: plain functions on tensors, no state."""
+"""Cameras, camera trajectories, the Zero123++ rigs, offsets, quaternions: functions on tensors, no state."""
 
 from .look_at import keyframe_poses, look_at_viewmat, quat_viewmat, read_camera_info
+from .offsets import check_offsets, interpolate_offsets, world_offsets
 from .orbit import (
     DEFAULT_FOVY_DEG,
     DEFAULT_RADIUS,
@@ -24,7 +25,9 @@ __all__ = [
     "RigName",
     "SavedView",
     "angle_between_deg",
+    "check_offsets",
     "flip_splat_frame",
+    "interpolate_offsets",
     "intrinsics",
     "keyframe_poses",
     "look_at_viewmat",
@@ -37,5 +40,6 @@ __all__ = [
     "read_saved_view",
     "turn_between",
     "v11_rig_around",
+    "world_offsets",
     "zero123plus_rig",
 ]

@@ -108,6 +108,7 @@ class Trainer:
             input_pose=views.input_pose,
             settings={**config.as_json(), "size": size},
         )
+        self.offsets = views.offsets  # not in ``info``: views and scene are object-centered in training
         self.frame_times = views.frame_times.to(self.device)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.step = 0
@@ -128,8 +129,10 @@ class Trainer:
 
     @cached_property
     def key(self) -> str:
-        """Hash of the inputs: views, cameras, configuration, guidance, given start."""
+        """Hash of the inputs: views, cameras, offsets, configuration, guidance, given start."""
         inputs = [self.views.premultiplied, self.views.cameras.viewmats, self.views.cameras.Ks]
+        if self.offsets is not None:
+            inputs.append(self.offsets)
         if self.start_gaussians is not None:
             inputs += self.start_gaussians.as_dict().values()
         guidance = "" if self.guidance is None else self.guidance.key
@@ -173,8 +176,9 @@ class Trainer:
         return self.model()
 
     def model(self) -> GaussianModel4D:
-        """Return a copy of the current scene, on the CPU, without gradients."""
-        return GaussianModel4D(self.scene.gaussians, self.scene.deformation, self.info).to("cpu")
+        """Return a copy of the current scene, with the views' offsets, on the CPU, without gradients."""
+        info = self.info if self.offsets is None else replace(self.info, offsets=self.offsets)
+        return GaussianModel4D(self.scene.gaussians, self.scene.deformation, info).to("cpu")
 
     def _advance(self, map_frames: FrameMap) -> dict[str, Tensor]:
         """Do one optimization step; returns the weighted loss terms."""

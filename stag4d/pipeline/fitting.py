@@ -231,7 +231,8 @@ def fit_without_view(
         return model, report
     given = TrainingViews.from_views(views, size)
     truth = given.on_white(1 + index)
-    rendered, alphas = render_views(model, [pose], list(range(views.num_frames)), given.size)
+    frames = list(range(views.num_frames))
+    rendered, alphas = render_views(model.object_centered(), [pose], frames, given.size)
     scores = compare_on_white(on_white(rendered, alphas), alphas, truth.images[None], truth.alphas[None])
     others = [camera for camera in range(1 + views.num_views) if camera != 1 + index]  # 0 is the input
     poses = (views.input_pose, *views.view_poses)

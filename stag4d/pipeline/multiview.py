@@ -17,7 +17,7 @@ from ..data.view_layout import find_frames, find_views, poses_file
 from ..diffusion import MultiViewModel, SamplingConfig, SeededNoise, sample_latents, sampling_key
 from ..evaluation import TemporalDifferenceMeter, on_white, relative_flicker
 from ..export import write_contact_sheet
-from ..geometry import OrbitPose
+from ..geometry import OrbitPose, world_offsets
 from ..geometry.pose_json import finite_number, read_json_object
 from ..matting import BackgroundRemover
 from ..progress import Monitor, silent
@@ -110,9 +110,11 @@ def write_multiview(
         RuntimeError: if a file cannot be written.
     """
     remover = remover or BackgroundRemover()
-    input_pose, poses, count = _without_views(model, video, config).input_pose, model.grid.poses, len(video)
+    frames, poses, count = _without_views(model, video, config), model.grid.poses, len(video)
+    input_pose, offsets = frames.input_pose, frames.offsets
     latents_key = sampling_key(model, video.images, video.alphas, noise, config)
-    key = input_key(repr((latents_key, video.elevation_deg, video.fps, _KEY_NAMES[remover.method])))
+    moved = [] if offsets is None else [offsets]
+    key = input_key(repr((latents_key, video.elevation_deg, video.fps, _KEY_NAMES[remover.method])), *moved)
     record = _read_record(folder, count, len(poses)) if resume else {}
     if record.get("key") == key:
         _logger.info("%s: finished with the same inputs before; nothing is generated.", folder)
@@ -128,7 +130,7 @@ def write_multiview(
     views = _generate(model, video, noise, config, remover, checkpoint, monitor)
     for frame, (view_images, view_alphas) in enumerate(views):
         if frame == 0:  # not earlier: a call that fails before its first frame leaves the folder as it was
-            write_view_poses(folder, input_pose, poses, video.fps)
+            write_view_poses(folder, input_pose, poses, video.fps, offsets=offsets)
         image, alpha = video.images[frame], video.alphas[frame]
         write_view_frame(folder, frame, (image, alpha), (view_images, view_alphas))
         video_differences.add(on_white(image, alpha))
@@ -139,7 +141,8 @@ def write_multiview(
     remove_beyond(folder, count, len(poses))
     write_contact_sheet(folder / "views.png", torch.stack(rows), columns=1 + len(poses))
     flicker = relative_flicker(view_differences, video_differences)
-    write_view_poses(folder, input_pose, poses, video.fps, {_RECORD: {"key": key, "flicker": flicker}})
+    fields = {_RECORD: {"key": key, "flicker": flicker}}
+    write_view_poses(folder, input_pose, poses, video.fps, fields, offsets=offsets)
     for leftover in folder.glob(UNFINISHED):
         leftover.unlink()
     return flicker
@@ -188,7 +191,8 @@ def _without_views(model: MultiViewModel, video: InputVideo, config: SamplingCon
         azimuth_deg=0.0, elevation_deg=video.elevation_deg, radius=first.radius, fovy_deg=first.fovy_deg
     )
     none = torch.zeros(len(video), 0, 1, 1, 3)
-    return ViewSet(video.images, video.alphas, none, none[..., 0], pose, (), video.fps)
+    offsets = None if video.crop_offsets is None else world_offsets(video.crop_offsets, pose)
+    return ViewSet(video.images, video.alphas, none, none[..., 0], pose, (), video.fps, offsets)
 
 
 def _read_record(folder: Path, num_frames: int, num_views: int) -> dict[str, Any]:

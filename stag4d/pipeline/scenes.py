@@ -39,7 +39,11 @@ def write_turntable(
     num_frames: int = TURNTABLE_FRAMES,
     monitor: Monitor = silent,
 ) -> None:
-    """Write a video of one turn around the scene at a slight elevation, in which the motion repeats."""
+    """Write a video of one turn around the object at a slight elevation, in which the motion repeats.
+
+    The camera moves with the object: it turns around the origin of an object-centered scene.
+    """
+    model = model.object_centered()
     info = model.info
     frames, fps = _video_frames(info)
     count = len(frames) * max(round(num_frames / len(frames)), 1) if info.num_frames > 1 else num_frames
@@ -60,6 +64,8 @@ def write_bullet_time(
 ) -> None:
     """Write a video from the input's camera that freezes a frame while the camera turns once, and goes on.
 
+    The camera moves with the object, as in ``write_turntable``.
+
     Args:
         path: The file; its folder is made when it does not exist.
         model: The scene.
@@ -70,6 +76,7 @@ def write_bullet_time(
     Raises:
         RuntimeError: if the file cannot be written.
     """
+    model = model.object_centered()
     info = model.info
     frames, fps = _video_frames(info)
     turn = [360 * index / TURNTABLE_FRAMES for index in range(1, TURNTABLE_FRAMES + 1)]

@@ -22,8 +22,9 @@ from .frames import GaussianFrames
 from .gaussians import Gaussians, check_values
 from .model import GaussianModel4D, SceneInfo
 
-FORMAT_VERSION = 2  # with stored frames; scenes without them are version 1, for older readers
+FORMAT_VERSION = 2  # with stored frames or offsets; scenes without them are version 1, for older readers
 _HEADER_KEY = "stag4d"
+_OFFSETS = "offsets"  # name of the tensor
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _MAX_HEADER_CHARACTERS = 2**22  # JSON takes up to 25 times its length in memory; 65,536 frames take 1.5 MB
 
@@ -38,8 +39,9 @@ def save_scene(path: str | Path, model: GaussianModel4D) -> None:
     Raises:
         RuntimeError: if the file cannot be written.
     """
+    is_version_1 = model.frames is None and model.info.offsets is None
     header = {
-        "format_version": 1 if model.frames is None else FORMAT_VERSION,
+        "format_version": 1 if is_version_1 else FORMAT_VERSION,
         "num_frames": model.info.num_frames,
         "fps": model.info.fps,
         "frame_times": model.frame_times.tolist(),
@@ -53,6 +55,8 @@ def save_scene(path: str | Path, model: GaussianModel4D) -> None:
     if model.frames is not None:
         header["frames"] = {"counts": model.frames.counts}
         tensors |= {f"frames.{name}": _once(value) for name, value in model.frames.as_dict().items()}
+    if model.info.offsets is not None:
+        tensors[_OFFSETS] = model.info.offsets.float()
     write_tensors(path, tensors, {_HEADER_KEY: json.dumps(header)})
 
 
@@ -83,6 +87,7 @@ def load_scene(path: str | Path) -> GaussianModel4D:
             fps=finite_number(header["fps"], "fps"),
             input_pose=_input_pose(header),
             settings=_settings(header),
+            offsets=tensors.get(_OFFSETS),
         )
         deformation = _load_deformation(header["field"], tensors)
         frames = _load_frames(header.get("frames"), tensors, info.num_frames)

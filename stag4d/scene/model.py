@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..geometry import OrbitPose
+from ..geometry import OrbitPose, check_offsets, interpolate_offsets
 from ..types import MAX_FPS, MAX_FRAMES, frame_times
 from .deformation import Deformation
 from .frames import GaussianFrames
@@ -26,12 +26,15 @@ class SceneInfo:
         fps: Frame rate of the input video, frames per second.
         input_pose: Camera of the input video.
         settings: Settings of the fit, JSON values.
+        offsets: [F, 3] translation of the object in the world at each frame, on the CPU, where the crop of
+            the video followed it; None if the crop did not move.
     """
 
     num_frames: int
     fps: float = 8.0
     input_pose: OrbitPose = field(default_factory=lambda: OrbitPose(azimuth_deg=0.0))
     settings: Mapping[str, Any] = field(default_factory=dict)
+    offsets: Tensor | None = field(default=None, compare=False)  # tensors do not compare to one bool
 
     def __post_init__(self) -> None:
         """Check the ranges; raises ValueError with the offending value."""
@@ -39,6 +42,8 @@ class SceneInfo:
             raise ValueError(f"scene: {self.num_frames} frames; expected at least one, at most {MAX_FRAMES}.")
         if not 0 < self.fps < MAX_FPS:
             raise ValueError(f"scene: {self.fps} frames a second; expected above 0 and below {MAX_FPS:g}.")
+        if self.offsets is not None:
+            check_offsets(self.offsets, self.num_frames, "scene")
 
 
 class GaussianModel4D:
@@ -51,7 +56,8 @@ class GaussianModel4D:
         frames: Stored frames, which replace the field; ``gaussians`` are then those of frame 0.
 
     Raises:
-        ValueError: if there are both a field and frames, or another number of frames than in ``info``.
+        ValueError: if there are both a field and frames, another number of frames than in ``info``, or both
+            frames and offsets.
     """
 
     def __init__(
@@ -65,6 +71,8 @@ class GaussianModel4D:
             raise ValueError(
                 f"scene: {len(frames)} stored frames; expected {info.num_frames} and no deformation field."
             )
+        if frames is not None and info.offsets is not None:
+            raise ValueError("scene: stored frames with offsets; expected frames in world coordinates.")
         self.gaussians = gaussians
         self.deformation = deformation
         self.info = info
@@ -97,10 +105,20 @@ class GaussianModel4D:
             means, quats = means + offsets.means, quats + offsets.quats
             if offsets.log_scales is not None:
                 log_scales = log_scales + offsets.log_scales
+        if self.info.offsets is not None:
+            means = means + interpolate_offsets(self.info.offsets, frame_times)[:, None]  # [T, N, 3]
         return DeformedGaussians(means, log_scales, quats, canonical.logit_opacities, canonical.sh0)
+
+    def object_centered(self) -> GaussianModel4D:
+        """Return the scene without offsets, as the cameras that move with the object see it."""
+        if self.info.offsets is None:
+            return self
+        return GaussianModel4D(self.gaussians, self.deformation, replace(self.info, offsets=None))
 
     def start(self) -> Gaussians:
         """Return the Gaussians at the middle frame, from which another fit can start: copies on the CPU.
+
+        They are object-centered, as the views of a fit are.
 
         Raises:
             ValueError: if the Gaussians of one frame are not those of the next, so that they do not move.
@@ -111,7 +129,7 @@ class GaussianModel4D:
                 "fitted; expected a scene from a fit, or frames with the same Gaussians in the same order."
             )
         with torch.no_grad():
-            middle = self.at(self.frame_times[[self.info.num_frames // 2]])[0]
+            middle = self.object_centered().at(self.frame_times[[self.info.num_frames // 2]])[0]
             return middle.map(lambda value: value.cpu().clone())
 
     @property

@@ -45,6 +45,21 @@ def test_written_set_is_read_back(tmp_path, make_views, frames, num_views):
     )
 
 
+def test_offsets_are_read_back(tmp_path, make_views):
+    offsets = torch.tensor([[-0.1, 0.2, 1 / 3], [0.0, 0.0, 0.0], [1.7, -1e-7, 12.0]])
+    views = replace(make_views(3, 2), offsets=offsets)
+    write_views(tmp_path, views)
+    loaded = read_views(tmp_path)
+    assert torch.equal(loaded.offsets, offsets)
+    assert torch.equal(hold_out_view(loaded, 0)[0].offsets, offsets)
+
+
+def test_set_without_offsets_has_no_entry_for_them(tmp_path, make_views):
+    write_views(tmp_path, make_views(2, 1))
+    assert list(json.loads((tmp_path / "views.json").read_text())) == ["version", "fps", "input", "views"]
+    assert read_views(tmp_path).offsets is None
+
+
 def test_input_frames_alone_are_a_set_without_views(tmp_path, make_views):
     views = make_views(2, 0)
     write_views(tmp_path, views)

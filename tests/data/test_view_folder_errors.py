@@ -183,6 +183,10 @@ def test_truncated_image(folder):
             {"version": 1, "input": {"azimuth": -1e9}},
             r"input: camera pose: azimuth -1e\+09 degrees; exp",
         ),
+        ({"version": 1, "offsets": [[0, 0, 0]] * 4}, "offsets has 4 entries; expected 3, one per frame"),
+        ({"version": 1, "offsets": [[0, 0, 0], [0, 0, 0], [0, 0]]}, r"offsets\[2\] must be \[x, y, z\]"),
+        ({"version": 1, "offsets": [[0, 1e30, 0]] * 3}, r"offsets\[0\] is .*; expected at most 1e\+06"),
+        ({"version": 1, "offset": [[0, 0, 0]] * 3}, 'unknown entry "offset"; did you mean offsets'),
     ],
 )
 def test_malformed_poses(folder, document, message):

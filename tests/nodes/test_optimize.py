@@ -78,6 +78,16 @@ def test_bar_reaches_the_end_and_previews_cycle_through_the_given_cameras(optimi
     assert all(image.convert("L").getextrema()[0] < 200 for _, image, _ in progress_bar.previews)  # not blank
 
 
+@pytest.mark.usefixtures("previews_always_due")
+def test_previews_follow_an_object_that_moves(run, views, progress_bar):
+    run()
+    still = [image.tobytes() for _, image, _ in progress_bar.previews]
+    model = run(views=replace(views, offsets=torch.tensor([[-3.0, 0.0, 0.0], [3.0, 0.0, 0.0]])))
+    assert [image.tobytes() for _, image, _ in progress_bar.previews] == still
+    first, last = model.at(model.frame_times).means.mean(dim=1)
+    assert last[0] - first[0] == pytest.approx(6, abs=0.5)
+
+
 def test_cancelled_fit_resumes_to_the_same_scene(run, cancel_at, interrupt, temp_files, progress_bar):
     uninterrupted = run()
     cancel_at(5)

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from stag4d.diffusion import (
     load_multiview_model,
     sample_latents,
 )
-from stag4d.geometry import OrbitPose, zero123plus_rig
+from stag4d.geometry import OrbitPose, world_offsets, zero123plus_rig
 from stag4d.matting import BackgroundRemover, remove_background
 from stag4d.pipeline.multiview import generate_views, write_multiview
 from stag4d.progress import Interrupted
@@ -35,6 +36,7 @@ from stag4d.types import InputVideo
 from tiny_models import TILE, make_multiview_folder
 
 SIZE, STEPS = 20, 4
+CROP_OFFSETS = torch.tensor([[-0.5, 0.25], [0.0, 0.0], [0.5, 0.1]])
 CONFIG = SamplingConfig(num_steps=STEPS)
 NOISE = SeededNoise(3)
 HALF_LEVEL = 0.51 / 255
@@ -52,7 +54,7 @@ def model(folder) -> MultiViewModel:
     return load_multiview_model(folder)
 
 
-def video(count: int = 3, **settings: float) -> InputVideo:
+def video(count: int = 3, **settings: Any) -> InputVideo:
     """Return frames of a colored square that moves to the right on white."""
     images = torch.ones(count, SIZE, SIZE, 3)
     alphas = torch.zeros(count, SIZE, SIZE)
@@ -134,6 +136,27 @@ def test_a_written_set_reads_as_the_generated_views(model, tmp_path):
         expected.view_poses,
         expected.fps,
     )
+
+
+def test_offsets_of_the_crop_become_those_of_the_object(folder, tmp_path):
+    model = load_multiview_model(folder, rig="v1.2")
+    given = video(elevation_deg=20.0, crop_offsets=CROP_OFFSETS)
+    views = generate_views(model, given, NOISE, CONFIG)
+    assert torch.equal(views.offsets, world_offsets(CROP_OFFSETS, views.input_pose))
+    write_multiview(tmp_path, model, given, NOISE, CONFIG)
+    assert torch.equal(read_views(tmp_path).offsets, views.offsets)
+    before, monitor = files_of(tmp_path), Recorder()
+    write_multiview(tmp_path, model, given, NOISE, CONFIG, resume=True, monitor=monitor)
+    assert (files_of(tmp_path), monitor.calls) == (before, [])
+
+
+def test_offsets_of_other_frames_are_refused_first(model, tmp_path):
+    given = video(crop_offsets=CROP_OFFSETS[:2])
+    with pytest.raises(ValueError, match="2 offsets for 3 frames; expected one per frame"):
+        write_multiview(tmp_path / "new", model, given, NOISE, CONFIG)
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(ValueError, match="2 offsets for 3 frames"):
+        generate_views(model, given, NOISE, CONFIG)
 
 
 def test_a_set_has_frames_views_poses_and_a_contact_sheet(written):
@@ -237,8 +260,9 @@ def test_a_set_with_a_damaged_record_is_sampled_again(model, tmp_path, flicker):
         {"video": video(fps=9.0)},
         {"video": video(elevation_deg=5.0)},
         {"remover": BackgroundRemover("none")},
+        {"video": video(crop_offsets=CROP_OFFSETS)},
     ],
-    ids=["seed", "scale", "frames", "fps", "elevation", "background"],
+    ids=["seed", "scale", "frames", "fps", "elevation", "background", "offsets"],
 )
 def test_a_set_with_other_inputs_is_sampled_again(model, tmp_path, change):
     def write(out: Path, **options) -> None:

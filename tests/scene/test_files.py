@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,41 @@ def test_tensors_in_the_file_are_the_parameters(moving_scene, scene_file):
 def test_same_scene_gives_same_bytes(moving_scene, scene_file, tmp_path):
     save_scene(tmp_path / "again.safetensors", load_scene(scene_file))
     assert (tmp_path / "again.safetensors").read_bytes() == scene_file.read_bytes()
+
+
+def with_offsets(model: GaussianModel4D) -> GaussianModel4D:
+    offsets = torch.linspace(-1.5, 2.0, 15).reshape(5, 3)
+    return GaussianModel4D(model.gaussians, model.deformation, replace(model.info, offsets=offsets))
+
+
+def test_offsets_round_trip_in_a_version_that_older_readers_refuse(moving_scene, scene_file, tmp_path):
+    model = with_offsets(moving_scene)
+    save_scene(tmp_path / "a.safetensors", model)
+    loaded = load_scene(tmp_path / "a.safetensors")
+    assert torch.equal(loaded.info.offsets, model.info.offsets)
+    assert torch.equal(loaded.at(model.frame_times).means, model.at(model.frame_times).means)
+    assert read_header(tmp_path / "a.safetensors")["format_version"] == 2
+    assert load_scene(scene_file).info.offsets is None
+    save_scene(tmp_path / "b.safetensors", loaded)
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    save_scene(tmp_path / "c.safetensors", loaded.object_centered())
+    assert (tmp_path / "c.safetensors").read_bytes() == scene_file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("offsets", "message"),
+    [
+        (torch.zeros(4, 3), "4 offsets for 5 frames"),
+        (torch.zeros(5), r"offsets have shape \[5\]; expected \[5, 3\]"),
+        (torch.full((5, 3), 1e30), "offsets up to 1e"),
+        (torch.full((5, 3), torch.nan), "offsets holds numbers that are not finite"),
+        (torch.zeros(5, 3, dtype=torch.float64), "offsets is torch.float64"),
+    ],
+)
+def test_damaged_offsets_are_refused(scene_file, offsets, message):
+    rewrite(scene_file, lambda tensors, header: tensors.update(offsets=offsets))
+    with pytest.raises(ValueError, match=message):
+        load_scene(scene_file)
 
 
 def test_static_scene_round_trips_without_a_field(make_gaussians, tmp_path):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from stag4d.scene import FieldConfig, GaussianModel4D, SceneInfo
+from stag4d.scene.frames import stack_frames
 
 TIMES = torch.tensor([0.0, 0.3, 1.0])
 
@@ -59,6 +62,27 @@ def test_scene_of_one_frame_and_one_time_sample(make_gaussians, make_field):
     assert torch.equal(deformed.means[:1].expand(4, -1, -1), deformed.means)
 
 
+def test_offsets_of_the_object_move_all_gaussians(moving_scene):
+    offsets = torch.zeros(5, 3)
+    offsets[:, 0] = torch.tensor([0.0, 1.0, 1.0, 1.0, 3.0])
+    info = replace(moving_scene.info, offsets=offsets)
+    moved = GaussianModel4D(moving_scene.gaussians, moving_scene.deformation, info)
+    times = torch.tensor([0.0, 0.125, 0.5, 0.875, 1.0])
+    shifts = moved.at(times).means - moving_scene.at(times).means  # [5, N, 3]
+    expected = torch.tensor([[0.0, 0, 0], [0.5, 0, 0], [1, 0, 0], [2, 0, 0], [3, 0, 0]])
+    torch.testing.assert_close(shifts, expected[:, None].expand_as(shifts))
+    assert torch.equal(moved.to("cpu").at(times).means, moved.at(times).means)
+    assert torch.equal(moved.object_centered().at(times).means, moving_scene.at(times).means)
+    assert torch.equal(moved.start().means, moving_scene.start().means)
+    assert moving_scene.object_centered() is moving_scene
+
+
+def test_stored_frames_have_no_offsets(make_gaussians):
+    frames = stack_frames([make_gaussians(seed=0), make_gaussians(seed=1)])
+    with pytest.raises(ValueError, match="stored frames with offsets; expected frames in world"):
+        GaussianModel4D.from_frames(frames, SceneInfo(num_frames=2, offsets=torch.zeros(2, 3)))
+
+
 def test_gradients_reach_the_canonical_gaussians_and_the_field(make_gaussians, make_field):
     gaussians = make_gaussians().map(lambda value: value.requires_grad_())
     field = make_field()
@@ -92,6 +116,7 @@ def test_scene_on_a_device_is_a_copy(moving_scene, make_gaussians):
         ({"num_frames": 0}, "scene: 0 frames; expected at least one"),
         ({"num_frames": 2, "fps": 0.0}, r"scene: 0\.0 frames a second; expected above 0 and below 10000"),
         ({"num_frames": 2, "fps": float("nan")}, "scene: nan frames a second"),
+        ({"num_frames": 2, "offsets": torch.zeros(3, 3)}, "scene: 3 offsets for 2 frames"),
     ],
 )
 def test_metadata_out_of_range_is_refused(options, message):
