@@ -15,7 +15,7 @@ from .host.files import unfinished_calls
 from .host.memory import require_memory
 from .host.models import ManagedMultiView
 from .host.progress import HostMonitor
-from .host.sockets import CATEGORY, MultiView, Views
+from .host.sockets import CATEGORY, MultiView, Offsets, Views
 
 if TYPE_CHECKING:
     from ..stag4d.diffusion import ViewGrid
@@ -131,6 +131,12 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
                     tooltip="1 on the object, one mask per frame. Without it, the images need alpha or a "
                     "plain background.",
                 ),
+                Offsets.Input(
+                    "offsets",
+                    optional=True,
+                    tooltip="From STAG4D Prepare Frames with crop follow: the object moves in the scene as "
+                    "in the video. Without it, the object stays in the center.",
+                ),
             ],
             outputs=[
                 Views.Output("views", tooltip="Frames and their posed views, for STAG4D Optimize."),
@@ -162,6 +168,7 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
         mattes: BackgroundMethod,
         fps: float,
         mask: torch.Tensor | None = None,
+        offsets: torch.Tensor | None = None,
     ) -> io.NodeOutput:
         # diffusers takes seconds to import
         from ..stag4d.diffusion import Anchor, SamplingConfig, SeededNoise
@@ -169,7 +176,7 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
 
         # Results and weights that are made in inference mode could not be used in an optimization.
         with torch.inference_mode(False), torch.no_grad():
-            video = _input_video(images, mask, fps, input_elevation)
+            video = _input_video(images, mask, fps, input_elevation, offsets)
             anchor = Anchor(anchor_frame, anchor_strength, previous_strength)
             config = SamplingConfig(num_steps=steps, guidance_scale=cfg, anchor=anchor)
             noise = SeededNoise(seed, share_grid=share_noise, share_reference=share_reference_noise)
@@ -190,13 +197,18 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
 
 
 def _input_video(
-    images: torch.Tensor, mask: torch.Tensor | None, fps: float, elevation_deg: float
+    images: torch.Tensor,
+    mask: torch.Tensor | None,
+    fps: float,
+    elevation_deg: float,
+    offsets: torch.Tensor | None,
 ) -> InputVideo:
     """Return copies of the frames, and their alphas, on the CPU; raises ValueError if an alpha is missing."""
     frames = images.to("cpu", torch.float32, copy=True)  # [F, S, S, 3 or 4]
     given = None if mask is None else mask.to("cpu", torch.float32, copy=True)
     alphas = object_alphas(frames, given, subject="frames")  # it refuses values that are far from 0..1
-    return InputVideo(frames[..., :3].clamp(0, 1), alphas, fps, elevation_deg)
+    moved = None if offsets is None else offsets.clone()
+    return InputVideo(frames[..., :3].clamp(0, 1), alphas, fps, elevation_deg, moved)
 
 
 def _require_room(num_frames: int, grid: ViewGrid) -> None:

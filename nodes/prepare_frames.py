@@ -1,4 +1,6 @@
-"""Selected frames of a video, cropped to one square around the object."""
+"""Selected frames of a video, cropped to a square around the object."""
+
+from typing import Literal, get_args
 
 import torch
 from comfy_api.latest import io
@@ -8,8 +10,9 @@ from ..stag4d.matting import crop_video
 from .host.memory import require_memory
 from .host.node_text import show_text
 from .host.progress import HostMonitor
-from .host.sockets import CATEGORY
+from .host.sockets import CATEGORY, Offsets
 
+Crop = Literal["fixed", "follow"]
 PIXEL_BYTES = 16  # color and alpha, float32
 
 
@@ -20,7 +23,8 @@ class STAG4DPrepareFrames(io.ComfyNode):
             node_id="STAG4DPrepareFrames",
             display_name="STAG4D Prepare Frames",
             category=CATEGORY,
-            description="Selects frames of a video and crops them to one square around the object's motion.",
+            description="Selects frames of a video and crops them to one square around the object's motion, "
+            "or to a square that follows the object.",
             search_aliases=["recenter object", "crop video to mask", "square crop", "select frames"],
             inputs=[
                 io.Image.Input("images", tooltip="Frames of a video of one object, in order."),
@@ -85,6 +89,14 @@ class STAG4DPrepareFrames(io.ComfyNode):
                     max=1_000_000,
                     tooltip="Index of the last frame to use; -1 is the last one of the video.",
                 ),
+                io.Combo.Input(
+                    "crop",
+                    optional=True,
+                    options=list(get_args(Crop)),
+                    default="fixed",
+                    tooltip="fixed: one square around the whole motion. follow: the square moves with the "
+                    "object, which therefore is larger when it crosses the image; connect offsets.",
+                ),
             ],
             outputs=[
                 io.Image.Output("images", tooltip="The square frames, on white."),
@@ -93,6 +105,11 @@ class STAG4DPrepareFrames(io.ComfyNode):
                     "fps",
                     tooltip="Frames per second of the kept frames, which last as long as the video: for "
                     "STAG4D Anchored Multi-View or STAG4D Views from Images.",
+                ),
+                Offsets.Output(
+                    "offsets",
+                    tooltip="How the square of crop follow moves: connect it to STAG4D Anchored Multi-View "
+                    "or STAG4D Views from Images, so that the object moves in the scene as in the video.",
                 ),
             ],
             hidden=[io.Hidden.unique_id],
@@ -110,6 +127,7 @@ class STAG4DPrepareFrames(io.ComfyNode):
         fps: float = 8.0,
         start: int = 0,
         end: int = -1,
+        crop: Crop = "fixed",
     ) -> io.NodeOutput:
         if mask is not None and len(mask) != len(images):
             raise ValueError(
@@ -129,13 +147,14 @@ class STAG4DPrepareFrames(io.ComfyNode):
             num_frames=num_frames,
             size=size,
             margin=margin,
+            follow=crop == "follow",
             names=[f"image {index}" for index in range(span.start, span.stop)] if start else None,
             monitor=HostMonitor(crop=2 * count),
         )
         kept_fps = subsampled_fps(fps, cropped.num_candidates, len(cropped.frames))
         if cropped.warnings:
             show_text("\n".join(cropped.warnings), cls.hidden.unique_id)
-        return io.NodeOutput(cropped.images, cropped.alphas, kept_fps)
+        return io.NodeOutput(cropped.images, cropped.alphas, kept_fps, cropped.crop_offsets)
 
 
 def _span(start: int, end: int, count: int) -> slice:

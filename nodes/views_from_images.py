@@ -3,10 +3,10 @@
 import torch
 from comfy_api.latest import io
 
-from ..stag4d.geometry import DEFAULT_FOVY_DEG, DEFAULT_RADIUS, OrbitPose
+from ..stag4d.geometry import DEFAULT_FOVY_DEG, DEFAULT_RADIUS, OrbitPose, world_offsets
 from ..stag4d.matting import object_alphas
 from ..stag4d.types import ViewSet
-from .host.sockets import CATEGORY, Views
+from .host.sockets import CATEGORY, Offsets, Views
 
 
 class STAG4DViewsFromImages(io.ComfyNode):
@@ -80,6 +80,12 @@ class STAG4DViewsFromImages(io.ComfyNode):
                 io.Mask.Input(
                     "views_mask", optional=True, tooltip="The same for the views, one mask per view."
                 ),
+                Offsets.Input(
+                    "offsets",
+                    optional=True,
+                    tooltip="From STAG4D Prepare Frames with crop follow: the object moves in the scene as "
+                    "in the video. Without it, the object stays in the center.",
+                ),
             ],
             outputs=[Views.Output("views", tooltip="Frames and their posed views, for STAG4D Optimize.")],
         )
@@ -97,6 +103,7 @@ class STAG4DViewsFromImages(io.ComfyNode):
         input_elevation: float,
         reference_mask: torch.Tensor | None = None,
         views_mask: torch.Tensor | None = None,
+        offsets: torch.Tensor | None = None,
     ) -> io.NodeOutput:
         angles = view_angles(azimuths, elevations)
         lead = len(reference), len(angles)  # F, V
@@ -114,8 +121,10 @@ class STAG4DViewsFromImages(io.ComfyNode):
             )
             view_images = view_images.unflatten(0, lead)  # [F, V, h, w, 3]
             view_alphas = view_alphas.unflatten(0, lead)  # [F, V, h, w]
+            moved = None if offsets is None else world_offsets(offsets.clone(), input_pose)
+            poses = tuple(view_poses)
             return io.NodeOutput(
-                ViewSet(images, alphas, view_images, view_alphas, input_pose, tuple(view_poses), fps)
+                ViewSet(images, alphas, view_images, view_alphas, input_pose, poses, fps, moved)
             )
 
 

@@ -91,6 +91,16 @@ def test_start_and_end_are_seconds_of_the_video(tmp_path, words, expected):
     assert video.fps == (4.0 if "--frames" in words else 8.0)
 
 
+def test_crop_can_follow_the_object(tmp_path):
+    clip = write_clip(tmp_path / "clip")
+    fixed, followed = prepared(clip), prepared(clip, "--crop", "follow")
+    assert fixed.crop_offsets is None
+    expected = (torch.arange(9) - 4)[:, None] * torch.tensor([2 / 12, 0.0])  # 2 pixels of 12 a frame
+    torch.testing.assert_close(followed.crop_offsets, expected)
+    assert (followed.alphas > 0.5).all()  # the box fills the square
+    assert (fixed.alphas > 0.5).float().mean() < 0.3  # 12 of 28 pixels on each axis
+
+
 @pytest.mark.parametrize("background", ["plain", "noise"])
 def test_masks_of_a_folder_cut_out_the_object(tmp_path, background):
     clip, masks = write_clip(tmp_path / "clip", background=background), write_masks(tmp_path / "masks")

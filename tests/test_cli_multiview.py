@@ -34,6 +34,7 @@ OPTIONS = [
     "--model",
     "--frames",
     "--margin",
+    "--crop",
     "--start",
     "--end",
     "--input-mattes",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from small_fit import small_config
 
@@ -25,6 +27,7 @@ OPTIONS = {
     "--guidance-model",
     "--frames",
     "--margin",
+    "--crop",
     "--start",
     "--end",
     "--input-mattes",
@@ -115,6 +118,20 @@ def test_a_resumed_run_keeps_finished_views_and_fits_the_same_scene(quick, clip,
     assert "frame" not in capsys.readouterr().err.split("preset")[0]  # no view was generated again
     scenes = [(tmp_path / run / "scene.safetensors").read_bytes() for run in "ab"]
     assert scenes[0] == scenes[1]
+
+
+def test_the_crop_can_follow_the_object(quick, clip, models, tmp_path):
+    words = command(clip, tmp_path, models, "--crop", "follow", "--margin", "0.1")
+    assert main(words) == 0
+    scene = load_scene(tmp_path / "scene.safetensors")
+    assert torch.equal(scene.info.offsets, read_views(tmp_path / "views").offsets)
+    width = 4 * math.tan(math.radians(49.1 / 2))  # what the camera sees at the origin, of 12 / 0.8 pixels
+    expected = torch.tensor([-3.0, -1.0, 1.0, 3.0]) / 15 * width  # two pixels a frame, to the right
+    torch.testing.assert_close(scene.info.offsets[:, 0], expected)
+    before = (tmp_path / "scene.safetensors").read_bytes()
+    (tmp_path / "scene.safetensors").unlink()
+    assert main([*words, "--resume"]) == 0
+    assert (tmp_path / "scene.safetensors").read_bytes() == before
 
 
 def test_a_run_warns_that_it_overwrites_a_checkpoint(quick, clip, models, tmp_path, caplog):

@@ -14,6 +14,7 @@ Guidance = io.Custom("STAG4D_GUIDANCE")  # GuidanceModel, below
 Densification = io.Custom("STAG4D_DENSIFICATION")  # stag4d.optimization.DensificationConfig
 Scene = io.Custom("STAG4D_SCENE")  # stag4d.scene.GaussianModel4D
 CameraPath = io.Custom("STAG4D_CAMERAS")  # stag4d.types.Cameras
+Offsets = io.Custom("STAG4D_OFFSETS")  # [F, 2], InputVideo.crop_offsets, or None
 
 MOMENT = io.Float.Input(
     "moment",

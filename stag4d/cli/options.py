@@ -52,6 +52,14 @@ def add_video_options(command: argparse.ArgumentParser, *mattes_aliases: str) ->
         help="free space on each side of the object's motion, as a share of the frame (default: %(default)s)",
     )
     command.add_argument(
+        "--crop",
+        choices=("fixed", "follow"),
+        default="fixed",
+        help="fixed: one square around the object's whole motion; follow: a square that moves with the "
+        "object, so that one that crosses the image is not small, and moves in the scene as in the video "
+        "(default: %(default)s)",
+    )
+    command.add_argument(
         "--start",
         type=float,
         default=0.0,
@@ -103,9 +111,10 @@ def read_input(
         input_alphas(options, video),
         size=size,
         margin=options.margin,
+        follow=options.crop == "follow",
         names=video.names,
     )
-    return InputVideo(cropped.images, cropped.alphas, fps, options.input_elevation)
+    return InputVideo(cropped.images, cropped.alphas, fps, options.input_elevation, cropped.crop_offsets)
 
 
 def device() -> torch.device:

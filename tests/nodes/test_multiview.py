@@ -159,6 +159,18 @@ def test_outputs_are_posed_views_grids_and_single_images(generate, video):
     assert not views.view_images.is_inference()  # it can be used in an optimization
 
 
+def test_offsets_are_those_of_the_views(generate, video):
+    assert generate(*video)[0].offsets is None
+    with torch.inference_mode():
+        offsets = torch.tensor([[-0.5, 0.0], [0.0, 0.0], [0.5, 0.0]])
+    moved = generate(*video, offsets=offsets, input_elevation=0.0)[0].offsets
+    torch.testing.assert_close(moved[:, 0], torch.tensor([-0.9135, 0.0, 0.9135]), rtol=0, atol=1e-3)
+    assert (moved[:, 1:] == 0).all()
+    assert not moved.is_inference()
+    with pytest.raises(ValueError, match="2 offsets for 3 frames; expected one per frame"):
+        generate(*video, offsets=offsets[:2])
+
+
 def test_host_loads_the_model_with_room_for_all_frames(generate, video):
     requests = sys.modules["comfy.model_management"].load_models_gpu.requests
     requests.clear()

@@ -91,13 +91,24 @@ def test_kept_frames_have_the_duration_of_the_video(node, images, mask, count, k
     assert results[2] == pytest.approx(expected)
 
 
+def test_crop_can_follow_the_object(node, images, mask):
+    settings = DEFAULTS | {"mask": mask, "size": 32}
+    cropped, cropped_mask, _, offsets = node.execute(images=images, **settings, crop="follow").args
+    expected = torch.zeros(3, 32, 32)
+    expected[:, 8:24, 8:24] = 1  # a square of 32 around one of 16
+    torch.testing.assert_close(cropped_mask, expected)
+    torch.testing.assert_close(cropped, (1 - 0.5 * expected)[..., None].expand(3, 32, 32, 3))
+    torch.testing.assert_close(offsets, torch.tensor([[-0.125, 0.0], [0.125, 0.0], [0.125, 0.0]]))
+    assert node.execute(images=images, **settings).args[3] is None
+
+
 def test_older_workflows_without_fps_still_run(node, images, mask):
     schema = node.define_schema()
     # Values and links are saved by position.
-    assert [item.id for item in schema.inputs][-3:] == ["fps", "start", "end"]
-    assert schema.outputs[-1].id == "fps"
+    assert [item.id for item in schema.inputs][-4:] == ["fps", "start", "end", "crop"]
+    assert [item.id for item in schema.outputs] == ["images", "mask", "fps", "offsets"]
     assert all(
-        item.is_optional for item in schema.inputs[-3:]
+        item.is_optional for item in schema.inputs[-4:]
     )  # else the host would reject prompts without them
     assert node.execute(images=images, mask=mask, **DEFAULTS).args[2] == 8.0
 

@@ -95,6 +95,17 @@ def test_views_are_copies_that_can_be_used_in_a_fit(combine, with_masks):
         assert tensor.max() == 1
 
 
+def test_offsets_are_in_the_units_of_the_scene(combine, reference, views):
+    assert combine(reference, views, offsets=None).offsets is None
+    with torch.inference_mode():
+        offsets = torch.tensor([[-0.5, 0.0], [0.0, 0.0], [0.5, 0.0]])
+        moved = combine(reference, views, offsets=offsets, radius=3.0, fovy=90.0).offsets
+    torch.testing.assert_close(moved, torch.tensor([[-3.0, 0, 0], [0, 0, 0], [3, 0, 0]]))  # 6 wide
+    assert not moved.is_inference()
+    with pytest.raises(ValueError, match="2 offsets for 3 frames; expected one per frame"):
+        combine(reference, views, offsets=offsets[:2])
+
+
 def test_half_precision_is_converted_to_float32(combine, reference, views):
     assert combine(reference.half(), views.half()).view_images.dtype == torch.float32
 
