@@ -34,6 +34,8 @@ OPTIONS = {
     "--seed",
     "--guidance-weight",
     "--guidance-anchors",
+    "--guidance-pose",
+    "--rig",
     "--resume",
     "--help",
 }
