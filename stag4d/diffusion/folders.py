@@ -30,8 +30,8 @@ class reading:
     """Turns the errors of a library that reads a folder into a ValueError that names the folder.
 
     The libraries check little of what they read, so the error may be of any class. Out-of-memory errors are
-    raised unchanged: the folder is not their cause. After an error torch's default data type is restored, which
-    transformers 4 does not do.
+    raised unchanged: the folder is not their cause. After an error, torch's default data type is restored,
+    which transformers 4 does not do.
 
     Args:
         place: The folder.
