@@ -30,7 +30,8 @@ class reading:
     """Turns the errors of a library that reads a folder into a ValueError that names the folder.
 
     The libraries check little of what they read, so the error may be of any class. Out-of-memory errors are
-    raised unchanged: the folder is not their cause.
+    raised unchanged: the folder is not their cause. After an error, torch's default data type is restored,
+    which transformers 4 does not do.
 
     Args:
         place: The folder.
@@ -42,11 +43,13 @@ class reading:
 
     def __enter__(self) -> None:
         """Start to read."""
+        self.default_dtype = torch.get_default_dtype()
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Raise the ValueError, if there was an error."""
         if error is None:
             return
+        torch.set_default_dtype(self.default_dtype)  # which a failed load leaves changed
         is_panic = type(error).__name__ == "PanicException"  # of a library in Rust; it is no Exception
         if not (isinstance(error, Exception) or is_panic) or is_out_of_memory(error):
             return

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from stag4d.diffusion import load_guidance_model, load_multiview_model
 from stag4d.diffusion.folders import reading
@@ -57,7 +58,9 @@ def test_sizes_beyond_the_weights_and_limits_are_refused_before_they_are_allocat
 ):
     change(folder / file, **values)
     with pytest.raises(ValueError, match=words):
-        load_multiview_model(folder)
+        load_multiview_model(folder, dtype=torch.float16)
+    assert torch.is_grad_enabled()
+    assert torch.get_default_dtype() == torch.float32
 
 
 @pytest.mark.parametrize(
