@@ -61,8 +61,10 @@ OPTIONS = [
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
-    """A folder of a multi-view model with random weights."""
-    return make_multiview_folder(tmp_path_factory.mktemp("model"))
+    """A folder of a multi-view model with random weights, which states its rig."""
+    folder = make_multiview_folder(tmp_path_factory.mktemp("model"))
+    (folder / "stag4d.json").write_text('{"rig": "v1.1"}', encoding="utf-8")
+    return folder
 
 
 def image_of(frame: int) -> np.ndarray:
