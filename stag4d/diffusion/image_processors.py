@@ -9,7 +9,7 @@ import numpy as np
 import transformers
 
 from .folders import reading
-from .json_files import read_json
+from .json_files import read_json, shown
 
 MAX_SIDE = 2048  # pixels; published models take 224 to 512
 _FIELDS = {
@@ -44,9 +44,9 @@ def load_image_processor(folder: Path, name: str, *, side: int | None = None, mu
     values = read_json(path, f"the image processor of {name}")
     for key in ("size", "crop_size"):
         setting = values.get(key)
-        numbers = list(setting.values()) if isinstance(setting, dict) else [setting]
-        if any(isinstance(number, (int, float)) and number > MAX_SIDE for number in numbers):
-            raise ValueError(f"{path}: {key} is {setting}; expected at most {MAX_SIDE} pixels.")
+        numbers = setting.values() if isinstance(setting, dict) else [setting]
+        if not all(number is None or _is_side(number) for number in numbers):
+            raise ValueError(f"{path}: {key} is {shown(setting)}; expected at most {MAX_SIDE} pixels.")
     # Since transformers 5, CLIPImageProcessor needs torchvision; its former implementation has another name.
     has_pil = hasattr(transformers, "CLIPImageProcessorPil")
     kind = transformers.CLIPImageProcessorPil if has_pil else transformers.CLIPImageProcessor
@@ -64,3 +64,8 @@ def load_image_processor(folder: Path, name: str, *, side: int | None = None, mu
             f"{path}: makes images of {found}; expected three channels of {expected} pixels along each side."
         )
     return processor
+
+
+def _is_side(value: object) -> bool:
+    """Return whether a JSON value is a number of pixels within the limit."""
+    return type(value) is int and 1 <= value <= MAX_SIDE

@@ -39,10 +39,18 @@ _CLIP_FIELDS = {  # of the published models; others are settings of transformers
     "vocab_size",
 }
 _CLIP_PARTS = {CLIPTextModel: "text_config", CLIPVisionModelWithProjection: "vision_config"}
+_LAYER_COUNTS = (
+    "layers_per_block",
+    "num_hidden_layers",
+    "reverse_transformer_layers_per_block",
+    "transformer_layers_per_block",
+)
 _CALLS_PER_TENSOR = 50  # of torch's functions while a network is built; it takes about 5
 _SPARE_CALLS = 5_000
 _MAX_WEIGHTS_TO_RUN = 20_000_000
 _MIN_SCALE = 1e-6  # of latents
+_TOO_MANY_LAYERS = "config.json describes more layers than there are weights"
+_MAX_NAME = 200  # characters of a class
 
 
 class _CallLimit(TorchFunctionMode):
@@ -58,7 +66,7 @@ class _CallLimit(TorchFunctionMode):
         self.left -= 1
         restores_state = getattr(func, "__name__", "") == "_set_grad_enabled"  # at the end of torch.no_grad
         if self.left < 0 and not restores_state:
-            raise ValueError("config.json describes more layers than there are weights")
+            raise ValueError(_TOO_MANY_LAYERS)
         return func(*args, **(kwargs or {}))
 
 
@@ -110,12 +118,25 @@ def build_on_meta(kind: Any, config: Any, num_tensors: int, num_bytes: int) -> A
         ValueError: if it is larger than its weight files.
         Exception: whatever the library raises for a configuration that it cannot build.
     """
+    _check_layers(config, num_tensors)
     with torch.device("meta"), _CallLimit(_CALLS_PER_TENSOR * num_tensors + _SPARE_CALLS):
         network = kind.from_config(config) if issubclass(kind, ModelMixin) else kind(config)
     num_weights = sum(weight.numel() for weight in network.parameters())
     if num_weights > num_bytes:  # a weight takes a byte or more
         raise ValueError(f"config.json describes {num_weights} weights, and the files have {num_bytes} bytes")
     return network.eval()
+
+
+def _check_layers(config: Any, num_tensors: int) -> None:
+    """Raise ValueError if a block has more layers than there are tensors; the libraries list all of them."""
+    values = config if isinstance(config, dict) else config.to_dict()
+    counts = [values.get(name) for name in _LAYER_COUNTS]
+    while counts:
+        count = counts.pop()
+        if isinstance(count, (list, tuple)):
+            counts.extend(count)
+        elif isinstance(count, (int, float)) and count > num_tensors:
+            raise ValueError(_TOO_MANY_LAYERS)
 
 
 @torch.no_grad()
@@ -142,7 +163,8 @@ def class_name(value: object, field: str) -> str:
         ValueError: if it is neither a string nor such a pair.
     """
     names = value if isinstance(value, list) else [value]
-    if 1 <= len(names) <= 2 and all(isinstance(name, str) for name in names):
+    are_names = all(isinstance(name, str) and len(name) <= _MAX_NAME for name in names)
+    if 1 <= len(names) <= 2 and are_names:
         return str(names[-1])
     raise ValueError(f"{field} is {shown(value)}; expected the name of a class, or a module and a class.")
 

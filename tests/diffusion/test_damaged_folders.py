@@ -48,6 +48,8 @@ def change(path, **values):
         (SCHEDULER, {"beta_end": 5.0}, "alphas are not between 0 and 1"),
         (CLIP_PROCESSOR, {"crop_size": {"height": 10**6, "width": 10**6}}, "expected at most 2048 pixels"),
         (CLIP_PROCESSOR, {"size": 10**9}, "expected at most 2048 pixels"),
+        (CLIP_PROCESSOR, {"size": [10**9, 10**9]}, "expected at most 2048 pixels"),
+        ("unet/config.json", {"transformer_layers_per_block": [1, [10**9]]}, "more layers than there are"),
         (TOKENS, {"model_max_length": 10**30}, "model_max_length is 10+; expected 7"),
         ("model_index.json", {"stag4d": {"tile_size": 10**9}}, "expected at most"),
     ],

@@ -245,7 +245,7 @@ def test_class_of_a_custom_pipeline_may_be_a_pair(tmp_path, value):
 
 
 @pytest.mark.parametrize(
-    "value", [7, True, {}, [], [1, 2], ["a", "b", "c"], [["a"]], [None, "Zero123PlusPipeline"]]
+    "value", [7, True, {}, [], "x" * 1000, [1, 2], ["a", "b", "c"], [["a"]], [None, "Zero123PlusPipeline"]]
 )
 def test_class_name_of_another_type_is_refused(tmp_path, value):
     with pytest.raises(
