@@ -36,7 +36,7 @@ OPTIONS = [
     "--margin",
     "--start",
     "--end",
-    "--input-mattes",
+    "--mattes",
     "--rembg-model",
     "--invert-mattes",
     "--fps",
@@ -53,7 +53,6 @@ OPTIONS = [
     "--share-reference-noise",
     "--batch-size",
     "--dtype",
-    "--mattes",
     "--resume",
 ]
 
@@ -327,7 +326,7 @@ BAD_NUMBERS = {
     ("--rig", "v2"): "argument --rig: invalid choice: 'v2'",
     ("--dtype", "int8"): "argument --dtype: invalid choice: 'int8'",
     ("--seed", "lucky"): "argument --seed: invalid int value: 'lucky'",
-    ("--mattes", "scissors"): "argument --mattes: invalid choice: 'scissors'",
+    ("--mattes", "scissors"): "--mattes: 'scissors' is no file or folder; expected one with masks",
 }
 
 

@@ -27,7 +27,6 @@ OPTIONS = {
     "--margin",
     "--start",
     "--end",
-    "--input-mattes",
     "--mattes",
     "--rig",
     "--rembg-model",
