@@ -452,6 +452,21 @@ def test_required_options_are_named(refuses, clip):
     assert "the following arguments are required: -o/--out, --model" in refuses(clip)
 
 
+@pytest.mark.parametrize(
+    ("mattes", "method"), [("border", "border"), ("rembg", "rembg"), ("none", "border"), ("clip", "border")]
+)
+def test_only_rembg_changes_the_background_removal_of_the_views(
+    model, clip, tmp_path, monkeypatch, capsys, mattes, method
+):
+    def refuse(chosen: str) -> None:
+        raise ValueError(f"views: {chosen}.")
+
+    monkeypatch.setattr(cli.views, "BackgroundRemover", refuse)
+    words = ["multiview", str(clip), "-o", str(tmp_path / "out"), "--model", str(model), *QUICK]
+    assert main([*words, "--mattes", str(clip) if mattes == "clip" else mattes]) == 2
+    assert f"views: {method}." in capsys.readouterr().err
+
+
 def test_rembg_is_refused_where_it_is_not_installed(refuses, model, clip, tmp_path):
     if find_spec("rembg") is not None:
         pytest.skip("rembg is installed")

@@ -45,7 +45,7 @@ def add_views(commands: Any) -> None:
         help="folder of a Zero123++ model as published, or bundled/NAME, one that ships with the package",
     )
     add_video_options(
-        command, "; alpha of the generated views: rembg: by that package, otherwise from their plain border"
+        command, ". Generated views: with rembg by that package, otherwise from their plain border"
     )
     command.add_argument(
         "--size", type=int, default=512, help="size of the prepared frames, pixels (default: %(default)s)"
