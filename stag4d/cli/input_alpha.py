@@ -28,7 +28,7 @@ def add_alpha_options(command: argparse.ArgumentParser, generated_views: str = "
         default="border",
         metavar="{border,rembg,none,PATH}",
         help="alpha of an input video without alpha and masks of its own. border: from its plain border; "
-        "rembg: by that package, which downloads its weights unless --rembg-model is a file; none: an error; "
+        "rembg: by that package, which downloads its weights on first use; none: an error; "
         "PATH: a video or a folder of masks, white on the object, also in place of its own"
         f"{generated_views} (default: %(default)s)",
     )
@@ -36,7 +36,7 @@ def add_alpha_options(command: argparse.ArgumentParser, generated_views: str = "
         "--rembg-model",
         metavar="NAME|FILE",
         help="model of --mattes rembg for the input video: a name that rembg knows, or an ONNX file of a "
-        f"U2-Net (default: {_DEFAULT_MODEL})",
+        f"U2-Net, for which nothing is downloaded (default: {_DEFAULT_MODEL})",
     )
     command.add_argument(
         "--invert-mattes",

@@ -19,9 +19,10 @@ from .video_file import VideoFile
 
 _logger = logging.getLogger(__name__)
 
-_ANIMATION_SUFFIXES = {".gif", ".apng", ".avif"}  # beside those of images, which may be animated too
+_ANIMATION_SUFFIXES = {".gif", ".apng"}  # beside those of images, which may be animated too
 _ANIMATION_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"GIF8", b"RIFF")  # RIFF: WebP, but AVI too
 _BRAND = slice(4, 12)  # of MP4 and related formats
+_AVIF_ANIMATION = b"ftypavis"
 _HEIF_BRANDS = {b"ftyp" + brand for brand in (b"heic", b"heix", b"heim", b"heis", b"mif1")}
 _WEBP_NAME = slice(8, 12)
 
@@ -119,7 +120,7 @@ def open_frames(path: Path, with_masks: bool = True) -> FrameSource:
         return Animation(path) if is_animated(path) else ImageSequence(path, [(path, None)])
     if path.is_file():
         brand = _start(path)[_BRAND]
-        if brand == b"ftypavis":  # FFmpeg would return its first frame only
+        if brand == _AVIF_ANIMATION:  # FFmpeg would return its first frame only
             raise NamedError(f"{path}: is an AVIF animation; expected Pillow 11.3 or newer, which reads it.")
         if brand in _HEIF_BRANDS:  # FFmpeg would return one tile of it
             raise NamedError(f"{path}: is a HEIF image; expected a video, or images in PNG or JPEG format.")
@@ -146,10 +147,12 @@ def _is_image(path: Path) -> bool:
     """Return whether a file is an image, by its suffix or its content."""
     suffix = path.suffix.lower()
     if suffix in IMAGE_SUFFIXES | _ANIMATION_SUFFIXES:
-        return suffix != ".avif" or is_readable("AVIF")  # otherwise FFmpeg reads it
+        return True
     if not path.is_file():
         return False
     start = _start(path)
+    if suffix == ".avif" or start[_BRAND] == _AVIF_ANIMATION:
+        return is_readable("AVIF")  # otherwise FFmpeg reads it
     return start.startswith(_ANIMATION_SIGNATURES) and (start[:4] != b"RIFF" or start[_WEBP_NAME] == b"WEBP")
 
 

@@ -39,8 +39,10 @@ def test_all_frames_and_their_transparency_are_read(tmp_path, suffix):
 
 
 @pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
-def test_avif_animation_is_read(tmp_path):
+@pytest.mark.parametrize("name", ["a.avif", "a.bin"])
+def test_avif_animation_is_read(tmp_path, name):
     path = write_animation(tmp_path / "a.avif", FRAMES, 50)
+    path = path.rename(tmp_path / name)
     frames = read_video(path).frames
     assert np.abs(frames[:, 0, 0, 0].numpy().astype(int) - LEVELS).max() <= 4
 
