@@ -14,8 +14,9 @@ import pytest
 import torch
 from PIL import Image
 
-from stag4d.cli import main
+from stag4d.cli import main, options
 from stag4d.cli.options import add_video_options, read_input
+from stag4d.data import VideoClip, read_video
 from stag4d.types import InputVideo
 
 SIZE = (32, 48)
@@ -105,40 +106,49 @@ def test_crop_can_follow_the_object(tmp_path):
 def test_masks_of_a_folder_cut_out_the_object(tmp_path, background):
     clip, masks = write_clip(tmp_path / "clip", background=background), write_masks(tmp_path / "masks")
     expected = prepared(write_clip(tmp_path / "alpha", alpha=True))
-    video = prepared(clip, "--input-mattes", masks)
+    video = prepared(clip, "--mattes", masks)
     torch.testing.assert_close(video.alphas, expected.alphas)
     torch.testing.assert_close(video.images, expected.images)
-    part = prepared(clip, "--input-mattes", masks, "--start", 0.25, "--frames", 3)
+    part = prepared(clip, "--mattes", masks, "--start", 0.25, "--frames", 3)
     assert reds(part) == [120, 150, 180]
 
 
 def test_inverted_masks_need_the_option(tmp_path, capsys):
     clip, masks = write_clip(tmp_path / "clip"), write_masks(tmp_path / "masks", is_inverted=True)
-    error = refusal(capsys, tmp_path, clip, "--input-mattes", masks)
+    error = refusal(capsys, tmp_path, clip, "--mattes", masks)
     assert "the mask is inverted, 100% of the image border" in error
     assert "or give the command --invert-mattes." in error
-    video = prepared(clip, "--input-mattes", masks, "--invert-mattes")
+    video = prepared(clip, "--mattes", masks, "--invert-mattes")
     expected = prepared(write_clip(tmp_path / "alpha", alpha=True))
     torch.testing.assert_close(video.alphas, expected.alphas)
 
 
-def test_border_replaces_the_alpha_of_the_video(tmp_path):
-    clip = write_clip(tmp_path / "clip", alpha=True)
-    for file in clip.iterdir():  # an alpha that is wrong: a corner is part of it
+@pytest.mark.parametrize("method", ["border", "rembg", "none"])
+def test_own_alpha_of_the_video_comes_before_computed_alpha(tmp_path, method):
+    own = write_clip(tmp_path / "own", background="noise", alpha=True)
+    video = prepared(own, "--mattes", method)
+    inverted = write_clip(tmp_path / "inverted", background="noise", alpha=True)
+    for file in inverted.iterdir():
         with Image.open(file) as image:
             pixels = np.array(image)
-        pixels[26:, 30:, 3] = 255
+        pixels[..., 3] = 255 - pixels[..., 3]
         Image.fromarray(pixels).save(file)
-    expected = prepared(write_clip(tmp_path / "plain"))
-    assert torch.equal(prepared(clip, "--input-mattes", "border").alphas, expected.alphas)
-    assert not torch.equal(prepared(clip).alphas, expected.alphas)
+    assert torch.equal(prepared(inverted, "--mattes", method, "--invert-mattes").alphas, video.alphas)
+    assert torch.equal(prepared(own).alphas, video.alphas)
+
+
+def test_masks_beside_the_images_are_own_alpha(tmp_path):
+    clip = write_clip(tmp_path / "clip", background="noise")
+    write_masks(clip / "masks")
+    expected = prepared(write_clip(tmp_path / "alpha", alpha=True))
+    torch.testing.assert_close(prepared(clip, "--mattes", "none").alphas, expected.alphas)
 
 
 def test_video_without_alpha_is_refused_where_none_is_computed(tmp_path, capsys):
     clip = write_clip(tmp_path / "clip")
-    error = refusal(capsys, tmp_path, clip, "--input-mattes", "none")
-    assert "has no alpha, and --input-mattes none computes none; expected a video with alpha" in error
-    own = prepared(write_clip(tmp_path / "alpha", alpha=True), "--input-mattes", "none")
+    error = refusal(capsys, tmp_path, clip, "--mattes", "none")
+    assert "has no alpha, and --mattes none computes none; expected a video with alpha" in error
+    own = prepared(write_clip(tmp_path / "alpha", alpha=True), "--mattes", "none")
     assert len(own) == 9
 
 
@@ -146,15 +156,19 @@ def test_video_without_alpha_is_refused_where_none_is_computed(tmp_path, capsys)
     ("words", "message"),
     [
         (
-            ("--input-mattes", "rembgg"),
-            "--input-mattes: 'rembgg' is no file or folder; expected one with masks",
+            ("--mattes", "rembgg"),
+            "--mattes: 'rembgg' is no file or folder; expected one with masks",
         ),
-        (("--invert-mattes",), "has no alpha to invert; expected masks"),
-        (("--start", "9"), "no frame"),
         (
-            ("--input-mattes", "rembg", "--rembg-model", "u.onnx"),
-            "u.onnx: no such file; expected an ONNX file",
+            ("--invert-mattes",),
+            "has no alpha to invert, and --mattes border makes it 1 on the object",
         ),
+        (("--invert-mattes", "--mattes", "none"), "has no alpha, and --mattes none computes none"),
+        (
+            ("--rembg-model", "u2netp"),
+            "--rembg-model: 'u2netp' with --mattes border; expected --mattes rembg.",
+        ),
+        (("--start", "9"), "no frame"),
     ],
 )
 def test_options_that_do_not_fit_the_video_are_refused(tmp_path, capsys, words, message):
@@ -164,7 +178,7 @@ def test_options_that_do_not_fit_the_video_are_refused(tmp_path, capsys, words, 
 def test_background_that_is_not_plain_names_the_option(tmp_path, capsys):
     error = refusal(capsys, tmp_path, write_clip(tmp_path / "clip", background="noise"))
     assert "0.png has no alpha and no plain background" in error
-    assert "and from --input-mattes for the commands." in error
+    assert "and from --mattes for the commands." in error
 
 
 def test_frames_without_object_are_left_out_with_their_names(tmp_path, caplog):
@@ -176,6 +190,47 @@ def test_frames_without_object_are_left_out_with_their_names(tmp_path, caplog):
     assert reds(video) == [120, 130, 140, 150, 160, 170, 180]
     assert video.fps == 8.0
     assert "0.png, 1.png have no object: 2 of 9 frames are left out" in caplog.text
+
+
+def test_enough_frames_are_read_where_some_have_no_object(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    clip, masks = write_clip(tmp_path / "clip"), write_masks(tmp_path / "masks")
+    for frame in (5, 6, 7, 8):
+        Image.fromarray(np.zeros(SIZE, np.uint8)).save(masks / f"{frame}.png")
+    video = prepared(clip, "--frames", 5, "--mattes", masks)
+    assert reds(video) == [100, 110, 120, 130, 140]
+    assert video.fps == 8.0
+    video = prepared(clip, "--frames", 3, "--mattes", masks)
+    assert reds(video) == [100, 120, 140]
+    assert video.fps == 4.0
+    caplog.clear()
+    masks = write_masks(tmp_path / "three", 3)  # of the chosen frames: no others can be read
+    Image.fromarray(np.zeros(SIZE, np.uint8)).save(masks / "2.png")
+    assert len(prepared(clip, "--frames", 3, "--mattes", masks)) == 2
+    assert "choosing from" not in caplog.text
+
+
+def test_few_more_frames_than_wanted_are_read(tmp_path, monkeypatch):
+    clip, masks = write_clip(tmp_path / "clip", 14), write_masks(tmp_path / "masks", 14)
+    for frame in range(1, 14):
+        Image.fromarray(np.zeros(SIZE, np.uint8)).save(masks / f"{frame}.png")
+    counts = []
+
+    def counted(path: str, num_frames: int, **more: object) -> VideoClip:
+        counts.append(num_frames)
+        return read_video(path, num_frames, **more)
+
+    monkeypatch.setattr(options, "read_video", counted)
+    video = prepared(clip, "--frames", 3, "--mattes", masks)
+    assert counts == [3, 12]
+    assert len(video) == 1
+
+
+def test_the_anchor_frame_is_one_of_those_that_are_left(tmp_path, capsys):
+    clip = write_clip(tmp_path / "clip")
+    Image.fromarray(np.full((*SIZE, 3), GREEN, np.uint8)).save(clip / "0.png")
+    error = refusal(capsys, tmp_path, clip, "--anchor-frame", 8)
+    assert "anchor frame 8 of 8 frames; expected 0 to 7." in error
 
 
 STAND_IN = """
@@ -209,10 +264,12 @@ def stand_in(tmp_path, monkeypatch):
 @pytest.mark.parametrize("model", ["isnet-general-use", "own.onnx"])
 def test_rembg_cuts_out_a_video_without_plain_background(tmp_path, stand_in, model):
     name = str(tmp_path / model) if model.endswith(".onnx") else model
-    if model.endswith(".onnx"):
-        (tmp_path / model).write_bytes(b"weights")
     clip = write_clip(tmp_path / "clip", background="noise")
-    video = prepared(clip, "--input-mattes", "rembg", "--rembg-model", name)
+    if model.endswith(".onnx"):
+        with pytest.raises(FileNotFoundError, match=r"own\.onnx: no such file; expected an ONNX file"):
+            prepared(clip, "--mattes", "rembg", "--rembg-model", name)
+        (tmp_path / model).write_bytes(b"weights")
+    video = prepared(clip, "--mattes", "rembg", "--rembg-model", name)
     expected = prepared(write_clip(tmp_path / "alpha", alpha=True))
     torch.testing.assert_close(video.alphas, expected.alphas)
     own = ("u2net_custom", {"model_path": name})
@@ -221,5 +278,5 @@ def test_rembg_cuts_out_a_video_without_plain_background(tmp_path, stand_in, mod
 
 @pytest.mark.skipif(find_spec("rembg") is not None, reason="rembg is installed")
 def test_missing_rembg_is_an_error_with_the_install_command(tmp_path, capsys):
-    error = refusal(capsys, tmp_path, write_clip(tmp_path / "clip"), "--input-mattes", "rembg")
+    error = refusal(capsys, tmp_path, write_clip(tmp_path / "clip"), "--mattes", "rembg")
     assert "the package rembg is not installed; pip install 'rembg[cpu]'" in error

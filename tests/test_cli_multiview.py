@@ -37,7 +37,7 @@ OPTIONS = [
     "--crop",
     "--start",
     "--end",
-    "--input-mattes",
+    "--mattes",
     "--rembg-model",
     "--invert-mattes",
     "--fps",
@@ -54,7 +54,6 @@ OPTIONS = [
     "--share-reference-noise",
     "--batch-size",
     "--dtype",
-    "--mattes",
     "--resume",
 ]
 
@@ -330,7 +329,7 @@ BAD_NUMBERS = {
     ("--rig", "v2"): "argument --rig: invalid choice: 'v2'",
     ("--dtype", "int8"): "argument --dtype: invalid choice: 'int8'",
     ("--seed", "lucky"): "argument --seed: invalid int value: 'lucky'",
-    ("--mattes", "scissors"): "argument --mattes: invalid choice: 'scissors'",
+    ("--mattes", "scissors"): "--mattes: 'scissors' is no file or folder; expected one with masks",
 }
 
 
@@ -454,6 +453,21 @@ def test_unwritable_output_paths_are_refused(refuses, model, clip, tmp_path):
 
 def test_required_options_are_named(refuses, clip):
     assert "the following arguments are required: -o/--out, --model" in refuses(clip)
+
+
+@pytest.mark.parametrize(
+    ("mattes", "method"), [("border", "border"), ("rembg", "rembg"), ("none", "border"), ("clip", "border")]
+)
+def test_only_rembg_changes_the_background_removal_of_the_views(
+    model, clip, tmp_path, monkeypatch, capsys, mattes, method
+):
+    def refuse(chosen: str) -> None:
+        raise ValueError(f"views: {chosen}.")
+
+    monkeypatch.setattr(cli.views, "BackgroundRemover", refuse)
+    words = ["multiview", str(clip), "-o", str(tmp_path / "out"), "--model", str(model), *QUICK]
+    assert main([*words, "--mattes", str(clip) if mattes == "clip" else mattes]) == 2
+    assert f"views: {method}." in capsys.readouterr().err
 
 
 def test_rembg_is_refused_where_it_is_not_installed(refuses, model, clip, tmp_path):

@@ -30,7 +30,6 @@ OPTIONS = {
     "--crop",
     "--start",
     "--end",
-    "--input-mattes",
     "--mattes",
     "--rig",
     "--rembg-model",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -12,14 +13,17 @@ from typing import Any
 
 import torch
 
-from ..data import read_video
-from ..matting import crop_video
+from ..data import VideoClip, read_video, subsampled_fps
+from ..matting import CroppedVideo, crop_video
 from ..startup import discard_unwritten_output
 from ..temporary import temporary_file
 from ..types import InputVideo
-from .input_mattes import add_matte_options, input_alphas, masks_path
+from .input_alpha import add_alpha_options, input_alphas, masks_path
+
+_logger = logging.getLogger(__name__)
 
 _MAX_FPS = 1000.0
+_MAX_READ = 4  # frames of a video that are read for each one to keep, where some have no object
 
 
 def add_command(
@@ -31,13 +35,13 @@ def add_command(
     return parser
 
 
-def add_video_options(command: argparse.ArgumentParser, *mattes_aliases: str) -> None:
-    """Add the input video and its options; ``--input-mattes`` may have more names."""
+def add_video_options(command: argparse.ArgumentParser, generated_views: str = "") -> None:
+    """Add the input video and its options; for ``generated_views`` see ``add_alpha_options``."""
     command.add_argument(
         "video",
         metavar="VIDEO",
         help="video file, animation or folder of images, with alpha, masks or a plain background; see "
-        "--input-mattes",
+        "--mattes",
     )
     command.add_argument(
         "--frames",
@@ -69,7 +73,7 @@ def add_video_options(command: argparse.ArgumentParser, *mattes_aliases: str) ->
     command.add_argument(
         "--end", type=float, metavar="SECONDS", help="time from which on frames are left out (default: none)"
     )
-    add_matte_options(command, *mattes_aliases)
+    add_alpha_options(command, generated_views)
     command.add_argument("--fps", type=float, help="frames per second (default: the video's; 8 for a folder)")
     command.add_argument(
         "--input-elevation",
@@ -98,23 +102,35 @@ def read_input(
     Args:
         options: See ``add_video_options``.
         size: Size of the prepared frames, pixels.
-        check: Called with the number of frames, before they are prepared.
+        check: Called with the number of prepared frames.
     """
-    video = read_video(
-        options.video, options.frames, start=options.start, end=options.end, masks=masks_path(options)
-    )
+    video, cropped = _read_frames(options, options.frames, size)
+    if len(cropped.frames) < len(video.frames) < video.num_available:
+        num_read = min(_MAX_READ * options.frames, video.num_available)
+        _logger.info("%s: choosing from %d frames instead.", options.video, num_read)
+        video, cropped = _read_frames(options, num_read, size)
     if check is not None:
-        check(len(video.frames))
-    fps = frame_rate(video.fps if options.fps is None else options.fps)
+        check(len(cropped.frames))
+    fps = subsampled_fps(video.fps, cropped.num_candidates, len(cropped.frames))
+    fps = frame_rate(fps if options.fps is None else options.fps)
+    return InputVideo(cropped.images, cropped.alphas, fps, options.input_elevation, cropped.crop_offsets)
+
+
+def _read_frames(options: argparse.Namespace, num_read: int, size: int) -> tuple[VideoClip, CroppedVideo]:
+    """Read ``num_read`` evenly spaced frames; crop those of ``--frames`` that show the object."""
+    video = read_video(
+        options.video, num_read, start=options.start, end=options.end, masks=masks_path(options)
+    )
     cropped = crop_video(
         video.frames[..., :3],
         input_alphas(options, video),
+        num_frames=options.frames,
         size=size,
         margin=options.margin,
         follow=options.crop == "follow",
         names=video.names,
     )
-    return InputVideo(cropped.images, cropped.alphas, fps, options.input_elevation, cropped.crop_offsets)
+    return video, cropped
 
 
 def device() -> torch.device:

@@ -44,7 +44,9 @@ def add_views(commands: Any) -> None:
         required=True,
         help="folder of a Zero123++ model as published, or bundled/NAME, one that ships with the package",
     )
-    add_video_options(command)
+    add_video_options(
+        command, ". Generated views: with rembg by that package, otherwise from their plain border"
+    )
     command.add_argument(
         "--size", type=int, default=512, help="size of the prepared frames, pixels (default: %(default)s)"
     )
@@ -86,13 +88,6 @@ def add_views(commands: Any) -> None:
         "--dtype",
         choices=tuple(DTYPES),
         help="data type of the networks (default: float16 on CUDA, else float32)",
-    )
-    command.add_argument(
-        "--mattes",
-        choices=("border", "rembg"),
-        default="border",
-        help="alphas of the views: from their plain border, or by rembg, which downloads its weights "
-        "(default: %(default)s)",
     )
     command.add_argument(
         "--resume",
@@ -151,7 +146,7 @@ def _multiview(options: argparse.Namespace) -> int:
     noise = SeededNoise(
         options.seed, share_grid=not options.separate_noise, share_reference=options.share_reference_noise
     )
-    remover = BackgroundRemover(options.mattes)
+    remover = BackgroundRemover("rembg" if options.mattes == "rembg" else "border")
     refuse_own_input(Path(options.video), out)
     video = read_input(options, options.size, check=config.check_num_frames)
     model = load_multiview(options.model, rig=options.rig, dtype=options.dtype)

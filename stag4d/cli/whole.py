@@ -54,7 +54,7 @@ def add_whole(commands: Any) -> None:
         metavar="DIR",
         help=f"folder of a Zero123++ model as published; {BUNDLED_MULTIVIEW} was trained on toys only",
     )
-    add_video_options(command, "--mattes")
+    add_video_options(command)
     add_rig_option(command)
     command.add_argument("--view-steps", type=int, help="diffusion steps (default: the model's own, else 75)")
     add_fit_options(command)

@@ -1,7 +1,7 @@
 """Read videos; read and write ViewSet folders."""
 
 from .frame_times import subsampled_fps
-from .video import VideoClip, read_masks, read_video
+from .video import VideoClip, read_video
 from .view_folder import (
     hold_out_view,
     read_views,
@@ -17,7 +17,6 @@ __all__ = [
     "UNFINISHED",
     "VideoClip",
     "hold_out_view",
-    "read_masks",
     "read_video",
     "read_views",
     "remove_beyond",

@@ -15,7 +15,7 @@ from pathlib import Path
 import av
 from PIL import Image
 
-_MIN_IMAGE_PIXELS = 10_000_000  # allowed in any file: 4K has 8.3 to 8.8 million
+_MIN_IMAGE_PIXELS = 50_000_000  # allowed in any file: a mask of one color compresses to nearly nothing
 _IMAGE_PIXELS_PER_BYTE = 64  # of larger images; photos have 1 to 20
 _MIN_VIDEO_PIXELS = 1 << 30  # of all frames of a video: 500 of 1080p
 _MIN_ANIMATION_PIXELS = 1 << 28  # of all frames of an animation, which decodes several times slower
@@ -110,6 +110,11 @@ def check_total_pixels(total: int, file_size: int, is_animation: bool = False) -
         )
 
 
+def max_result_bytes(source_size: int) -> int:
+    """Return how much memory the kept frames of a video in files of ``source_size`` bytes may need."""
+    return max(_MIN_RESULT_BYTES, _RESULT_BYTES_PER_BYTE * source_size)
+
+
 def check_result_size(path: Path, num_frames: int, frame_bytes: int, source_size: int) -> None:
     """Raise ValueError if the kept frames of a video need too much memory for the size of its files.
 
@@ -119,7 +124,7 @@ def check_result_size(path: Path, num_frames: int, frame_bytes: int, source_size
         frame_bytes: Size of a decoded frame, bytes.
         source_size: Size of the files, bytes.
     """
-    needed, allowed = num_frames * frame_bytes, max(_MIN_RESULT_BYTES, _RESULT_BYTES_PER_BYTE * source_size)
+    needed, allowed = num_frames * frame_bytes, max_result_bytes(source_size)
     if needed > allowed:
         raise NamedError(
             f"{path}: {num_frames} frames need {needed / 1e6:.0f} MB; expected at most "

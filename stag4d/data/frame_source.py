@@ -12,16 +12,17 @@ import numpy as np
 from .animation import Animation, is_animated
 from .decoding import NamedError
 from .frame_times import DEFAULT_FPS
-from .image_files import read_pixels
+from .image_files import is_readable, read_pixels
 from .image_folder import IMAGE_SUFFIXES, Frame, find_frames, find_masks
 from .masks import has_transparency, mask_alpha
 from .video_file import VideoFile
 
 _logger = logging.getLogger(__name__)
 
-_ANIMATION_SUFFIXES = {".gif", ".apng", ".avif"}  # beside those of images, which may be animated too
+_ANIMATION_SUFFIXES = {".gif", ".apng"}  # beside those of images, which may be animated too
 _ANIMATION_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"GIF8", b"RIFF")  # RIFF: WebP, but AVI too
 _BRAND = slice(4, 12)  # of MP4 and related formats
+_AVIF_ANIMATION = b"ftypavis"
 _HEIF_BRANDS = {b"ftyp" + brand for brand in (b"heic", b"heix", b"heim", b"heis", b"mif1")}
 _WEBP_NAME = slice(8, 12)
 
@@ -63,7 +64,7 @@ class ImageSequence:
         self.fps = DEFAULT_FPS
         self.times = [index / DEFAULT_FPS for index in range(len(self._frames))]
         self.size_bytes = sum(file.stat().st_size for file, _ in self._frames if file.is_file())
-        self._warned = False
+        self._is_warned = self._is_announced = False
 
     def name(self, frame: int) -> str:
         """Return the name of an image for messages."""
@@ -86,10 +87,13 @@ class ImageSequence:
     def _masked(self, file: Path, pixels: np.ndarray, mask: Path) -> np.ndarray:
         """Return an image with the alpha of its mask."""
         if pixels.shape[-1] == 4:
-            if not self._warned:
+            if not self._is_warned:
                 _logger.warning("%s has alpha; the mask %s is not used.", file, mask)
-            self._warned = True
+            self._is_warned = True
             return pixels
+        if not self._is_announced:
+            _logger.info("%s: images with masks, such as %s with %s.", self.path, file.name, mask)
+        self._is_announced = True
         alpha = mask_alpha(f"{mask}, the mask of {file.name}", _color_8_bits(read_pixels(mask)))
         if alpha.shape != pixels.shape[:2]:
             raise NamedError(
@@ -99,25 +103,26 @@ class ImageSequence:
         return np.dstack([pixels[..., :3], alpha])
 
 
-def open_frames(path: Path) -> FrameSource:
+def open_frames(path: Path, with_masks: bool = True) -> FrameSource:
     """Open the frames of a video.
 
     Args:
         path: A video file, an animation or an image file, or a folder of images.
+        with_masks: Whether the images of a folder get their masks as alpha; otherwise these are left out.
 
     Raises:
         FileNotFoundError: if there is no such file or folder, or no image in it.
         ValueError: if a file is damaged, or some images of a folder have masks and others have none.
     """
     if path.is_dir():
-        frames = find_frames(path)
-        if frames[0][1] is not None:
-            _logger.info("%s: images with masks, such as %s with %s.", path, frames[0][0].name, frames[0][1])
-        return ImageSequence(path, frames)
+        return ImageSequence(path, find_frames(path, with_masks))
     if _is_image(path):
         return Animation(path) if is_animated(path) else ImageSequence(path, [(path, None)])
     if path.is_file():
-        if _start(path)[_BRAND] in _HEIF_BRANDS:  # FFmpeg would return one tile of it
+        brand = _start(path)[_BRAND]
+        if brand == _AVIF_ANIMATION:  # FFmpeg would return its first frame only
+            raise NamedError(f"{path}: is an AVIF animation; expected Pillow 11.3 or newer, which reads it.")
+        if brand in _HEIF_BRANDS:  # FFmpeg would return one tile of it
             raise NamedError(f"{path}: is a HEIF image; expected a video, or images in PNG or JPEG format.")
         return VideoFile(path)
     raise FileNotFoundError(f"{path}: no such file or folder; expected a video file or a folder of images.")
@@ -140,11 +145,14 @@ def open_masks(path: Path) -> FrameSource:
 
 def _is_image(path: Path) -> bool:
     """Return whether a file is an image, by its suffix or its content."""
-    if path.suffix.lower() in IMAGE_SUFFIXES | _ANIMATION_SUFFIXES:
+    suffix = path.suffix.lower()
+    if suffix in IMAGE_SUFFIXES | _ANIMATION_SUFFIXES:
         return True
     if not path.is_file():
         return False
     start = _start(path)
+    if suffix == ".avif" or start[_BRAND] == _AVIF_ANIMATION:
+        return is_readable("AVIF")  # otherwise FFmpeg reads it
     return start.startswith(_ANIMATION_SIGNATURES) and (start[:4] != b"RIFF" or start[_WEBP_NAME] == b"WEBP")
 
 

@@ -80,6 +80,12 @@ def read_pixels(path: Path) -> np.ndarray:
         return upright(image, pixels_8_bits(image, "RGBA" if image.has_transparency_data else "RGB"))
 
 
+def is_readable(image_format: str) -> bool:
+    """Return whether the installed Pillow reads a format, such as ``AVIF``."""
+    Image.init()
+    return image_format in Image.OPEN
+
+
 def pixels_8_bits(image: Image.Image, mode: str) -> np.ndarray:
     """Convert a decoded image to RGB or RGBA.
 
@@ -105,8 +111,7 @@ def upright(image: Image.Image, pixels: np.ndarray) -> np.ndarray:
 
 def _opened(content: bytes) -> Image.Image:
     """Return the image of a file, not decoded yet, after checking its size."""
-    Image.init()
-    formats = [name for name in _FORMATS if name in Image.OPEN]  # that this Pillow can read
+    formats = [name for name in _FORMATS if is_readable(name)]
     try:
         image = Image.open(io.BytesIO(content), formats=formats)
     except UnidentifiedImageError:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 from .decoding import NamedError
 
@@ -29,15 +32,16 @@ _JPEG_SUFFIXES = {".jpg", ".jpeg"}
 Frame = tuple[Path, Path | None]  # an image, and its mask if it has one
 
 
-def find_frames(folder: Path) -> list[Frame]:
+def find_frames(folder: Path, with_masks: bool = True) -> list[Frame]:
     """Return the images of a folder in natural order, 2 before 10, each with its mask.
 
     Args:
         folder: The folder; of a ViewSet folder its ``ref`` is searched, and of a folder without images its
             ``images``, ``frames`` or ``rgb``.
+        with_masks: Whether to find the masks. Without them, files that are masks are left out, too.
 
     Returns:
-        One pair for each frame; its mask is None when the folder has no masks.
+        One pair for each frame; its mask is None when the folder has no masks, or none are wanted.
 
     Raises:
         FileNotFoundError: if there is no image.
@@ -48,12 +52,15 @@ def find_frames(folder: Path) -> list[Frame]:
         return [(file, None) for file in files]
     _refuse_other_images(files)
     by_name = {file: base for file in files if (base := _masked_stem(file.stem)) is not None}
+    images = [file for file in files if file not in by_name] or files
+    if not with_masks:
+        return [(file, None) for file, _ in _paired_twins(images)]
     if 0 < len(by_name) < len(files):
-        return _paired_by_name([file for file in files if file not in by_name], by_name)
+        return _paired_by_name(images, by_name)
     pairs = _paired_twins(files)
     masks = _find_mask_folder(place, folder)
     if masks is not None and all(mask is None for _, mask in pairs):
-        return _paired_with_folder(files, masks)
+        return _paired_with_folder(files, masks, is_inside=folder in masks.parents)
     return pairs
 
 
@@ -86,7 +93,9 @@ def _place_of_images(folder: Path) -> tuple[Path, list[Path]]:
 
 def _images(folder: Path) -> list[Path]:
     """Return the image files of a folder in natural order."""
-    found = [file for file in folder.glob("[!.]*") if file.suffix.lower() in IMAGE_SUFFIXES]
+    found = [
+        file for file in folder.glob("[!.]*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()
+    ]
     return sorted(found, key=_natural_key)
 
 
@@ -120,7 +129,9 @@ def _find_mask_folder(place: Path, folder: Path) -> Path | None:
     """Return the folder of masks in ``place``, or beside it if it is one of images; None if there is none."""
     is_image_folder = place != folder or place.name.lower() in _IMAGE_FOLDERS
     for parent in (place, place.parent) if is_image_folder else (place,):
-        by_name = {entry.name.lower(): entry for entry in parent.iterdir() if entry.is_dir()}
+        by_name: dict[str, Path] = {}
+        with suppress(OSError):  # a folder that can be read may be in one that cannot be listed
+            by_name = {entry.name.lower(): entry for entry in parent.iterdir() if entry.is_dir()}
         for name in _MASK_FOLDERS:
             if name in by_name and by_name[name] != place and _images(by_name[name]):
                 return by_name[name]
@@ -129,8 +140,8 @@ def _find_mask_folder(place: Path, folder: Path) -> Path | None:
 
 def _paired_by_name(images: list[Path], bases: dict[Path, str]) -> list[Frame]:
     """Pair images with masks that are named after them, or have the same number."""
-    if len({file.stem for file in images}) < len(images):
-        _raise_ambiguous(*_first_twins(images), "one image for each mask")
+    if (twins := _first_twins(images)) is not None:
+        _raise_ambiguous(*twins, "one image for each mask")
     by_name: dict[str, list[Path]] = defaultdict(list)
     for file in images:
         for name in {file.stem, _last_number(file.stem)}:
@@ -140,7 +151,8 @@ def _paired_by_name(images: list[Path], bases: dict[Path, str]) -> list[Frame]:
     for mask, base in bases.items():
         found = by_name.get(base) or by_name.get(_last_number(base)) or []
         if len(found) != 1:
-            raise NamedError(f"{mask}: no image of this mask beside it; expected one, named as the mask is.")
+            expected = f"an image named {base!r} in the same folder" if base else "a single image beside it"
+            raise NamedError(f"{mask}: no image belongs to this mask; expected {expected}.")
         if found[0] in masks:
             _raise_ambiguous(masks[found[0]], mask, f"one mask for {found[0].name}")
         masks[found[0]] = mask
@@ -159,50 +171,61 @@ def _last_number(stem: str) -> str:
 
 def _paired_twins(files: list[Path]) -> list[Frame]:
     """Pair a JPEG with a PNG of the same name, which is its mask; return other images without a mask."""
-    twins = defaultdict(list)
-    for file in files:
-        twins[file.stem].append(file)
-    if len(twins) == len(files):
+    twins = _first_twins(files)
+    if twins is None:
         return [(file, None) for file in files]
     pairs: list[Frame] = []
-    for found in twins.values():
+    for found in _by_stem(files).values():
         jpegs = [file for file in found if file.suffix.lower() in _JPEG_SUFFIXES]
         others = [file for file in found if file.suffix.lower() == ".png"]
         if len(found) != 2 or len(jpegs) != 1 or len(others) != 1:
-            _raise_ambiguous(
-                *_first_twins(files), "one image for each frame, or a JPEG and its PNG mask for all"
-            )
+            _raise_ambiguous(*twins, "one image for each frame, or a JPEG and its PNG mask for all")
         pairs.append((jpegs[0], others[0]))
     return pairs
 
 
-def _paired_with_folder(files: list[Path], folder: Path) -> list[Frame]:
-    """Pair images with the masks of a folder, by name or else by order."""
+def _paired_with_folder(files: list[Path], folder: Path, is_inside: bool) -> list[Frame]:
+    """Pair images with the masks of a folder by name, by number or, ``is_inside`` their folder, by order."""
     masks = _images(folder)
     by_stem = {_masked_stem(mask.stem) or mask.stem: mask for mask in masks}
     by_stem |= {mask.stem: mask for mask in masks}
-    paired = [(file, by_stem.get(file.stem) or by_stem.get(file.name)) for file in files]
-    if all(mask is not None for _, mask in paired):
-        return list(paired)
-    if any(mask is not None for _, mask in paired) or len(masks) != len(files):
-        missing = next(file for file, mask in paired if mask is None)
+    named = [(file, by_stem.get(file.stem) or by_stem.get(file.name)) for file in files]
+    if all(mask is not None for _, mask in named):
+        return list(named)
+    has_names = any(mask is not None for _, mask in named)
+    if not has_names and (numbered := _paired_by_number(files, masks)) is not None:
+        return numbered
+    if has_names or not is_inside or len(masks) != len(files):
+        missing = next(file for file, mask in named if mask is None)
         raise NamedError(
             f"{missing}: has no mask in {folder}, which has {len(masks)}; expected one for each of the "
-            f"{len(files)} images, or no such folder."
+            f"{len(files)} images, named as they are, or no such folder."
         )
     return list(zip(files, masks, strict=True))
 
 
-def _first_twins(files: list[Path]) -> tuple[Path, Path]:
-    """Return the first two files of the same stem."""
-    seen: dict[str, Path] = {}
+def _paired_by_number(files: list[Path], masks: list[Path]) -> list[Frame] | None:
+    """Pair images with masks of the same number; None if some have none, or share one."""
+    images, by_number = ({_last_number(file.stem): file for file in found} for found in (files, masks))
+    if len(images) < len(files) or len(by_number) < len(masks) or not images.keys() <= by_number.keys():
+        return None
+    return [(file, by_number[number]) for number, file in images.items()]
+
+
+def _by_stem(files: Sequence[Path]) -> dict[str, list[Path]]:
+    """Return files by their names without suffix."""
+    found = defaultdict(list)
     for file in files:
-        if file.stem in seen:
-            return seen[file.stem], file
-        seen[file.stem] = file
-    raise ValueError("no twins")
+        found[file.stem].append(file)
+    return found
 
 
-def _raise_ambiguous(first: Path, second: Path, expected: str) -> None:
+def _first_twins(files: Sequence[Path]) -> tuple[Path, Path] | None:
+    """Return the first two files of the same stem, or None if there are none."""
+    groups = _by_stem(files).values()
+    return next(((group[0], group[1]) for group in groups if len(group) > 1), None)
+
+
+def _raise_ambiguous(first: Path, second: Path, expected: str) -> NoReturn:
     """Raise ValueError for two images of one frame."""
     raise NamedError(f"{first} and {second.name}: two images of one frame; expected {expected}.")

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .decoding import NamedError, check_result_size, errors_naming
+from .decoding import NamedError, check_result_size, errors_naming, max_result_bytes
 from .frame_source import FrameSource, open_frames, open_masks
 from .frame_times import evenly_spaced, frames_between, is_even, rate_of_times, subsampled_fps
-from .masks import mask_alpha, with_alpha
+from .masks import with_alpha
 
 _logger = logging.getLogger(__name__)
 
@@ -29,12 +29,15 @@ class VideoClip:
         fps: Frames a second of these frames: after subsampling, they last as long as the whole video.
         names: Name of each frame for error messages.
         indices: Index of each frame in the video.
+        num_available: How many frames could have been read: those between start and end, or those that have
+            masks, within the limit of memory.
     """
 
     frames: Tensor
     fps: float
     names: list[str]
     indices: list[int] = field(default_factory=list)
+    num_available: int = 0
 
 
 def read_video(
@@ -56,7 +59,9 @@ def read_video(
         num_frames: Number of frames to keep; 0, or more than there are, keeps all.
         start: Time of the first frame, seconds; images of a folder are 1/8 second apart.
         end: Frames from this time on are left out, seconds; None for the end of the video.
-        masks: Masks of the frames, as ``read_masks`` takes them; they become the alpha of the frames.
+        masks: A video file or an animation, a folder of images, or an image file that becomes the alpha of
+            the frames. The object is white on black, or the background is transparent. There is one mask for
+            each frame of the video, or one for each of the kept frames.
 
     Returns:
         The frames, their rate, their names and their indices.
@@ -68,60 +73,33 @@ def read_video(
     """
     if num_frames < 0:
         raise ValueError(f"video: {num_frames} frames; expected 0 (all) or more.")
-    source = open_frames(Path(path))
+    source = open_frames(Path(path), with_masks=masks is None)
     between = frames_between(source.times, start, end)
     times = source.times[between.start : between.stop]
     kept = [between.start + frame for frame in evenly_spaced(times, num_frames)]
-    images = source.read(kept)
+    images, num_available = source.read(kept), len(times)
     if masks is not None:
-        images = with_alpha(images, _read_masks(Path(masks), kept, len(source.times)))
-    with errors_naming(source.path, "frames that fit in memory"):
-        stacked = _stack(source, len(kept), images)
-        if masks is None and stacked.shape[-1] == 4 and stacked[..., 3].min() == 255:
-            stacked = np.ascontiguousarray(
-                stacked[..., :3]
-            )  # alpha that is opaque throughout separates nothing
-    fps = _playback_fps(source, times, len(kept))
-    return VideoClip(torch.from_numpy(stacked), fps, [source.name(frame) for frame in kept], kept)
+        mask_source = _open_masks(Path(masks), len(kept), len(source.times))
+        has_all = len(mask_source.times) == len(source.times)
+        images = with_alpha(images, mask_source.read(kept if has_all else range(len(kept))))
+        num_available = len(times) if has_all else len(kept)
+    stacked = _stack(source, len(kept), images)
+    num_available = min(num_available, max_result_bytes(source.size_bytes) // stacked[0].nbytes)
+    if masks is None and stacked.shape[-1] == 4 and stacked[..., 3].min() == 255:
+        stacked = np.ascontiguousarray(stacked[..., :3])  # alpha that is opaque throughout separates nothing
+    fps, names = _playback_fps(source, times, len(kept)), [source.name(frame) for frame in kept]
+    return VideoClip(torch.from_numpy(stacked), fps, names, kept, num_available)
 
 
-def read_masks(path: str | Path, indices: Sequence[int], num_source_frames: int) -> Tensor:
-    """Read masks of frames of a video as alpha.
-
-    Args:
-        path: A video file or an animation, a folder of images, or an image file. The object is white on
-            black, or the background is transparent. There is one mask for each frame of the video, or one for
-            each of the chosen frames.
-        indices: Ascending indices of the F chosen frames in the video, as ``VideoClip.indices``.
-        num_source_frames: Number of frames of the video.
-
-    Returns:
-        Alphas [F, H, W], float32 0..1.
-
-    Raises:
-        FileNotFoundError: if there is no such file or folder, or no image in it.
-        ValueError: if there is another number of masks, they differ in size, or a file is damaged or no mask.
-    """
-    masks = _read_masks(Path(path), indices, num_source_frames)
-    alphas = [(name, mask_alpha(name, pixels)) for name, pixels in masks]
-    for name, alpha in alphas:
-        if alpha.shape != alphas[0][1].shape:
-            raise ValueError(
-                f"{name}: {_size(alpha)} pixels; expected {_size(alphas[0][1])}, as {alphas[0][0]} has."
-            )
-    return torch.from_numpy(np.stack([alpha for _, alpha in alphas])).float() / 255
-
-
-def _read_masks(path: Path, kept: Sequence[int], count: int) -> Iterator[tuple[str, np.ndarray]]:
-    """Return the masks of the kept of ``count`` frames."""
+def _open_masks(path: Path, num_kept: int, count: int) -> FrameSource:
+    """Open the masks of ``count`` frames, or of those of them that are kept."""
     source = open_masks(path)
-    num_masks = len(source.times)
-    if num_masks not in (count, len(kept)):
+    if len(source.times) not in (count, num_kept):
         raise ValueError(
-            f"{path}: {num_masks} masks; expected {count}, one for each frame of the video, or "
-            f"{len(kept)}, one for each chosen frame."
+            f"{path}: {len(source.times)} masks; expected {count}, one for each frame of the video, or "
+            f"{num_kept}, one for each chosen frame."
         )
-    return source.read(kept if num_masks == count else range(num_masks))
+    return source
 
 
 def _playback_fps(source: FrameSource, times: Sequence[float], num_kept: int) -> float:
@@ -129,8 +107,8 @@ def _playback_fps(source: FrameSource, times: Sequence[float], num_kept: int) ->
     fps = rate_of_times(times, source.fps)
     if num_kept >= len(times) and not is_even(times):
         _logger.warning(
-            "%s: its frame rate varies, and all %d frames are kept; they play evenly, at %.4g a second. "
-            "Fewer frames are chosen by their times.",
+            "%s: variable frame rate, and all %d frames are kept; the scene plays them at a constant %.4g "
+            "frames per second. Choose fewer frames to keep the timing.",
             source.path,
             len(times),
             fps,
@@ -145,7 +123,8 @@ def _stack(source: FrameSource, count: int, images: Iterator[tuple[str, np.ndarr
     """
     first, image = next(images)
     check_result_size(source.path, count, image.nbytes, source.size_bytes)
-    stacked = np.empty((count, *image.shape), np.uint8)
+    with errors_naming(source.path, "frames that fit in memory"):
+        stacked = np.empty((count, *image.shape), np.uint8)
     stacked[0] = image
     for index, (name, image) in enumerate(images, start=1):
         if image.shape[:2] != stacked.shape[1:3]:

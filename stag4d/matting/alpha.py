@@ -156,7 +156,7 @@ def frame_alpha(image: Tensor, alpha: Tensor | None, name: str) -> Tensor:
         except ValueError as error:
             raise ValueError(
                 f"{name} has no alpha and no {error} Masks come from Remove Background for STAG4D Prepare "
-                "Frames, and from --input-mattes for the commands."
+                "Frames, and from --mattes for the commands."
             ) from error
     check_range(alpha, name, "alpha values")
     return alpha.clamp(0, 1)

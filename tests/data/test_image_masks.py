@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from media_files import write_animation, write_video
 from PIL import Image
 
-from stag4d.data import read_masks, read_video
+from stag4d.data import read_video
 
 MASK = np.zeros((4, 6), np.uint8)
 MASK[1:3, 2:5] = 255
@@ -67,10 +69,42 @@ def test_masks_become_alpha(tmp_path, layout):
     assert np.abs(clip.frames[:, 0, 0, 0].numpy().astype(int) - [90, 100]).max() <= 3  # JPEG
 
 
-def test_folder_of_images_finds_the_masks_beside_it(tmp_path):
-    save(tmp_path / "images" / "0.jpg", image(50))
-    save(tmp_path / "masks" / "0.png", MASK)
+@pytest.mark.parametrize("names", [("0", "0"), ("rgb_0", "object_0000")])
+def test_folder_of_images_finds_the_masks_beside_it(tmp_path, names):
+    save(tmp_path / "images" / f"{names[0]}.jpg", image(50))
+    save(tmp_path / "masks" / f"{names[1]}.png", MASK)
     np.testing.assert_array_equal(read_video(tmp_path / "images").frames[0, ..., 3], MASK)
+
+
+def test_masks_beside_a_folder_of_images_are_not_paired_by_order(tmp_path):
+    for number in range(2):
+        save(tmp_path / "images" / f"{number}.jpg", image(50))
+        save(tmp_path / "masks" / f"other_{number + 7}.png", MASK)
+    with pytest.raises(
+        ValueError, match=r"0\.jpg: has no mask in .*masks, which has 2; expected .* named as"
+    ):
+        read_video(tmp_path / "images")
+    assert read_video(tmp_path).frames.shape == (2, 4, 6, 4)  # inside the folder they are
+
+
+def test_folder_within_one_that_cannot_be_listed_is_read(tmp_path, monkeypatch):
+    save(tmp_path / "images" / "0.jpg", image(50))
+    listed = Path.iterdir
+
+    def iterdir(path: Path) -> Iterator[Path]:
+        if path == tmp_path:
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    assert read_video(tmp_path / "images").frames.shape == (1, 4, 6, 3)
+
+
+def test_what_is_no_file_is_no_frame(tmp_path):
+    save(tmp_path / "0.png", image(50))
+    (tmp_path / "1.png").mkdir()
+    (tmp_path / "2.png").symlink_to(tmp_path / "none.png")
+    assert read_video(tmp_path).names == ["0.png"]
 
 
 def test_the_mask_of_a_single_image_needs_no_name(tmp_path):
@@ -111,7 +145,19 @@ def test_alpha_of_the_images_comes_before_masks(tmp_path, caplog):
     save(tmp_path / "0.png", cutout(50))
     save(tmp_path / "masks" / "0.png", 255 - MASK)
     np.testing.assert_array_equal(read_video(tmp_path).frames[0, ..., 3], MASK)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "0.png has alpha; the mask" in caplog.text
+
+
+def test_masks_that_are_used_are_logged_once(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    for number in range(2):
+        save(tmp_path / f"{number}.png", image(50))
+        save(tmp_path / "masks" / f"{number}.png", MASK)
+    read_video(tmp_path)
+    assert caplog.messages == [
+        f"{tmp_path}: images with masks, such as 0.png with {tmp_path / 'masks' / '0.png'}."
+    ]
 
 
 UNCLEAR = {
@@ -121,7 +167,7 @@ UNCLEAR = {
     ),
     "a mask without an image": (
         {"0.png": image(1), "0_mask.png": MASK, "1_mask.png": MASK},
-        r"1_mask\.png: no image of this mask beside it; expected one, named as",
+        r"1_mask\.png: no image belongs to this mask; expected an image named '1' in the same folder\.",
     ),
     "a folder without some masks": (
         {"0.png": image(1), "1.png": image(1), "masks/0.png": MASK},
@@ -133,7 +179,7 @@ UNCLEAR = {
     ),
     "one mask of several images": (
         {"0.png": image(1), "1.png": image(1), "mask.png": MASK},
-        r"mask\.png: no image of this mask beside it",
+        r"mask\.png: no image belongs to this mask; expected a single image beside it\.",
     ),
     "two images of one name": (
         {"0.png": image(1), "0.bmp": image(1)},
@@ -223,13 +269,6 @@ def test_given_masks_become_the_alpha_of_the_chosen_frames(tmp_path, video, writ
     assert (clip.frames[..., 3] == 255).sum(dim=(1, 2)).tolist() == [0, 2, 4]
 
 
-@pytest.mark.parametrize("write", WRITERS)
-def test_masks_are_read_as_alpha(tmp_path, write):
-    path = write(tmp_path / "given", numbered_masks(5))
-    alphas = read_masks(path, [1, 3], 5)
-    np.testing.assert_array_equal(alphas, np.stack(numbered_masks(5))[[1, 3]] / 255)
-
-
 def test_masks_of_the_chosen_frames_are_taken_in_order(tmp_path, video):
     clip = read_video(video, 2, masks=mask_folder(tmp_path / "masks", numbered_masks(2)))
     assert (clip.frames[..., 3] == 255).sum(dim=(1, 2)).tolist() == [0, 1]
@@ -239,6 +278,20 @@ def test_given_masks_replace_alpha(tmp_path):
     save(tmp_path / "images" / "0.png", cutout(50))
     given = mask_folder(tmp_path / "given", [255 - MASK])
     np.testing.assert_array_equal(read_video(tmp_path / "images", masks=given).frames[0, ..., 3], 255 - MASK)
+
+
+@pytest.mark.parametrize("own", ["{}_mask.png", "masks/{}.png", "{}.png", "mask/wrong_{}.png"])
+def test_masks_of_the_folder_are_not_read_where_others_are_given(tmp_path, own):
+    for number in range(3):
+        save(tmp_path / "clip" / f"{number}.jpg", image(50))
+    for number in range(3 if own == "{}.png" else 2):  # incomplete, and no images
+        path = tmp_path / "clip" / own.format(number)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"?")
+    given = mask_folder(tmp_path / "given", numbered_masks(3))
+    clip = read_video(tmp_path / "clip", masks=given)
+    assert clip.names == ["0.jpg", "1.jpg", "2.jpg"]
+    np.testing.assert_array_equal(clip.frames[..., 3], np.stack(numbered_masks(3)))
 
 
 def test_given_masks_that_are_white_throughout_are_kept(tmp_path, video):
@@ -255,9 +308,14 @@ def test_other_number_or_size_of_masks_is_rejected(tmp_path, video):
     masks = mask_folder(tmp_path / "large", [np.zeros((8, 8), np.uint8)] * 5)
     with pytest.raises(ValueError, match=r"0\.png: 8x8 pixels; expected 6x4, as frame 0 of .*clip\.mkv has"):
         read_video(video, masks=masks)
-    save(masks / "4.png", MASK)
-    with pytest.raises(ValueError, match=r"4\.png: 6x4 pixels; expected 8x8, as .*3\.png has"):
-        read_masks(masks, [3, 4], 5)
+
+
+def test_clip_tells_how_many_frames_could_be_read(tmp_path, video):
+    assert read_video(video, 2).num_available == 5
+    assert read_video(video, 1, start=2 / 8).num_available == 3
+    for number, available in ((5, 5), (2, 2)):
+        masks = mask_folder(tmp_path / str(number), numbered_masks(number))
+        assert read_video(video, 2, masks=masks).num_available == available
 
 
 def test_missing_masks_are_named(tmp_path, video):
