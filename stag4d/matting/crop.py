@@ -41,23 +41,6 @@ class CroppedVideo:
     warnings: tuple[str, ...]
 
 
-def prepare_frames(
-    images: Tensor,
-    alphas: Tensor | None = None,
-    *,
-    num_frames: int = 0,
-    size: int,
-    margin: float,
-    names: Sequence[str] | None = None,
-    monitor: Monitor = silent,
-) -> tuple[Tensor, Tensor]:
-    """Return the images [T, S, S, 3] and alphas [T, S, S] of ``crop_video``, which has the same arguments."""
-    cropped = crop_video(
-        images, alphas, num_frames=num_frames, size=size, margin=margin, names=names, monitor=monitor
-    )
-    return cropped.images, cropped.alphas
-
-
 def crop_video(
     images: Tensor,
     alphas: Tensor | None = None,
