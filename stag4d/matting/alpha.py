@@ -155,7 +155,7 @@ def frame_alpha(image: Tensor, alpha: Tensor | None, name: str) -> Tensor:
             alpha = alpha_from_border(image)
         except ValueError as error:
             raise ValueError(
-                f"{name} has no alpha and no {error} Masks come from Remove Background for STAG4D Prepare "
+                f"{name} has no {error} Masks come from Remove Background for STAG4D Prepare "
                 "Frames, and from --input-mattes for the commands."
             ) from error
     check_range(alpha, name, "alpha values")
