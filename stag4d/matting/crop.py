@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..progress import Monitor, silent
-from .alpha import as_float, check_shapes
+from .alpha import as_float, check_shapes, content_of_video
 from .inspection import bounding_box, cut_off_warning, small_object_warning
 from .selection import Selection, select_frames
 
@@ -84,6 +84,8 @@ def crop_video(
     if not 0 <= margin < 0.5:
         raise ValueError(f"frames: margin is {margin:g}; expected 0 to below 0.5.")
     check_shapes(images, alphas, "frames")
+    rows, columns = content_of_video(images, alphas)
+    images = images[:, rows, columns]
     kept = select_frames(images, alphas, num_frames, names, monitor)
     left, top, side = _square_around(kept.masks, margin)
     warnings = (

@@ -107,14 +107,14 @@ def _evenly_spaced(candidates: list[int], num_frames: int) -> list[int]:
 
 
 def _frames_with_object(images: Tensor, alphas: Tensor | None, check_cancel: Callable[[], None]) -> list[int]:
-    """Return the indices of all frames that show the object, or may: keeping one of unusable alpha fails."""
+    """Return the indices of all frames that show the object, and of those without usable alpha."""
     areas, unusable = [], set()
     for frame in range(len(images)):
         try:
             alpha = frame_alpha(images[frame], None if alphas is None else alphas[frame], "")
         except ValueError:
             alpha = torch.zeros(1, 1)
-            unusable.add(frame)
+            unusable.add(frame)  # an error if this frame is kept
         areas.append(areas_of((alpha > 0.5).cpu().numpy()))
         check_cancel()
     return [frame for frame, parts in enumerate(parts_of_object(areas)) if parts.any() or frame in unusable]
