@@ -27,13 +27,11 @@ class _Box(NamedTuple):
         rows: Rows of the content.
         columns: Columns of the content.
         widths: [axis, side] of the bars, pixels.
-        color: [3] of the bars.
     """
 
     rows: slice
     columns: slice
     widths: np.ndarray
-    color: np.ndarray
 
 
 def content_inside_bars(pixels: np.ndarray) -> tuple[slice, slice] | None:
@@ -51,8 +49,10 @@ def content_inside_bars(pixels: np.ndarray) -> tuple[slice, slice] | None:
         Rows and columns of the content, without the lines that mix it with the bars; None without bars.
     """
     for line in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
-        for box in _boxes(pixels, line):
-            if _are_bars(box.widths, pixels.shape[:2], box.color):
+        color = median_color(line)
+        noise = float(np.median(color_distances(line, color)))
+        for box in _boxes(pixels, color, min(max(_NOISE_FACTOR * noise, MIN_TOLERANCE), MAX_TOLERANCE)):
+            if _are_bars(box.widths, pixels.shape[:2], color):
                 rows, columns = _inner_spans(pixels, box)
                 if min(rows.stop - rows.start, columns.stop - columns.start) >= _MIN_SIDE:
                     return rows, columns
@@ -76,10 +76,11 @@ def content_inside_black_frame(video: Iterable[np.ndarray]) -> tuple[slice, slic
     for pixels in video:
         if pixels.max() <= _BLACK:
             continue
-        box = next(_boxes(pixels, pixels[0]), None)
-        if box is None or not box.widths.all() or not box.color.max() <= _BLACK:
+        color = median_color(pixels[0])
+        box = next(_boxes(pixels, color, MAX_TOLERANCE), None)  # a codec's ringing is in the bars, too
+        if box is None or not box.widths.all() or not color.max() <= _BLACK:
             return None
-        if _are_bars(box.widths, pixels.shape[:2], box.color):
+        if _are_bars(box.widths, pixels.shape[:2], color):
             return None
         first = (box, pixels) if first is None else first
         if np.abs(box.widths - first[0].widths).max() > 1:  # a codec may move an edge by a line
@@ -95,18 +96,16 @@ def content_inside_black_frame(video: Iterable[np.ndarray]) -> tuple[slice, slic
     return (rows, columns) if (stops - starts).min() >= _MIN_SIDE else None
 
 
-def _boxes(pixels: np.ndarray, line: np.ndarray) -> Iterator[_Box]:
-    """Yield the boxes in an image [H, W, 3] around which all has the color of one of its outermost lines."""
-    color = median_color(line)
+def _boxes(pixels: np.ndarray, color: np.ndarray, tolerance: float) -> Iterator[_Box]:
+    """Yield the boxes in an image [H, W, 3] around which all has one color [3], within a tolerance."""
     distances = color_distances(pixels, color)  # [H, W]
-    noise = float(np.median(color_distances(line, color)))
-    is_content = distances > min(max(_NOISE_FACTOR * noise, MIN_TOLERANCE), MAX_TOLERANCE)
+    is_content = distances > tolerance
     for rows, columns in (_spans(is_content), _spans(is_content.T)[::-1]):
         widths = np.array(
             [[rows.start, len(pixels) - rows.stop], [columns.start, pixels.shape[1] - columns.stop]]
         )  # [axis, side]
         if widths.any() and _is_box(is_content[rows, columns]) and _have_one_color(distances, rows, columns):
-            yield _Box(rows, columns, widths, color)
+            yield _Box(rows, columns, widths)
 
 
 def _inner_spans(pixels: np.ndarray, box: _Box) -> tuple[slice, slice]:
