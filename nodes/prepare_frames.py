@@ -55,7 +55,8 @@ class STAG4DPrepareFrames(io.ComfyNode):
                     "invert_mask",
                     default=False,
                     advanced=True,
-                    tooltip="For masks that are 0 on the object, such as those of Load Image.",
+                    tooltip="For masks that are 0 on the object, such as those of Load Image. Without a mask "
+                    "the alpha of the images is inverted.",
                 ),
                 io.Mask.Input(
                     "mask",
@@ -137,8 +138,8 @@ class STAG4DPrepareFrames(io.ComfyNode):
         span = _span(start, end, len(images))
         images = images[span]
         alphas = None if mask is None else mask[span]
-        if invert_mask and alphas is not None:
-            alphas = 1 - alphas
+        if invert_mask:
+            alphas = 1 - _own_alphas(images) if alphas is None else 1 - alphas
         count = min(num_frames or len(images), len(images))
         require_memory(f"{count} frames of {size}x{size}", count * size**2 * PIXEL_BYTES)
         cropped = crop_video(
@@ -155,6 +156,15 @@ class STAG4DPrepareFrames(io.ComfyNode):
         if cropped.warnings:
             show_text("\n".join(cropped.warnings), cls.hidden.unique_id)
         return io.NodeOutput(cropped.images, cropped.alphas, kept_fps, cropped.crop_offsets)
+
+
+def _own_alphas(images: torch.Tensor) -> torch.Tensor:
+    """Return the alpha channel [F, H, W] of images, for invert_mask without a mask."""
+    if images.shape[-1] != 4:
+        raise ValueError(
+            "invert_mask: there is no mask, and the images have no alpha; expected one of them, or False."
+        )
+    return images[..., 3]
 
 
 def _span(start: int, end: int, count: int) -> slice:

@@ -74,7 +74,7 @@ class Cameras:
 
 @dataclass(frozen=True, eq=False)
 class InputVideo:
-    """Prepared frames of a video of one object, see ``matting.prepare_frames``.
+    """Prepared frames of a video of one object, see ``matting.crop_video``.
 
     Attributes:
         images: [F, S, S, 3] straight colors, 0..1.

@@ -177,7 +177,7 @@ def test_options_that_do_not_fit_the_video_are_refused(tmp_path, capsys, words, 
 
 def test_background_that_is_not_plain_names_the_option(tmp_path, capsys):
     error = refusal(capsys, tmp_path, write_clip(tmp_path / "clip", background="noise"))
-    assert "0.png has no alpha and no plain background" in error
+    assert "0.png has no plain background" in error
     assert "and from --mattes for the commands." in error
 
 
@@ -274,6 +274,22 @@ def test_rembg_cuts_out_a_video_without_plain_background(tmp_path, stand_in, mod
     torch.testing.assert_close(video.alphas, expected.alphas)
     own = ("u2net_custom", {"model_path": name})
     assert stand_in.sessions == [own if model.endswith(".onnx") else (model, {})]
+
+
+@pytest.mark.skipif(find_spec("rembg") is not None, reason="rembg is installed: no stand-in is needed")
+def test_model_that_rembg_cannot_load_is_named(tmp_path, capsys, stand_in, monkeypatch):
+    class InvalidProtobuf(Exception):
+        """As that of onnxruntime, no ValueError or RuntimeError."""
+
+    def fail(*args, **kwargs):
+        raise InvalidProtobuf("Protobuf parsing failed.")
+
+    monkeypatch.setattr(stand_in, "new_session", fail)
+    file = tmp_path / "own.onnx"
+    file.write_bytes(b"damaged")
+    clip = write_clip(tmp_path / "clip")
+    error = refusal(capsys, tmp_path, clip, "--mattes", "rembg", "--rembg-model", file)
+    assert f"{file}: rembg cannot load this model (Protobuf parsing failed.); expected" in error
 
 
 @pytest.mark.skipif(find_spec("rembg") is not None, reason="rembg is installed")

@@ -394,7 +394,7 @@ def no_image(folder: Path) -> None:
 BAD_INPUTS = {
     "missing": (Path.rmdir, "clip: no such file or folder; expected a video file or a folder of images."),
     "empty": (lambda folder: None, "clip: no images; expected files such as 0.png"),
-    "noise": (noise, "frames: 0.png has no alpha and no plain background"),
+    "noise": (noise, "frames: 0.png has no plain background"),
     "all empty": (all_empty, "frames: 0.png has no object, its largest alpha is 0.2; expected more than 0.5"),
     "two sizes": (two_sizes, "1.png: 24x12 pixels; expected 24x16, as"),
     "not an image": (no_image, "0.png: unreadable or cut short"),

@@ -2,7 +2,7 @@
 
 from .alpha import check_range, object_alphas
 from .background import alpha_from_border
-from .crop import CroppedVideo, crop_video, prepare_frames
+from .crop import CroppedVideo, crop_video
 from .generated_views import (
     BackgroundMethod,
     BackgroundRemover,
@@ -21,7 +21,6 @@ __all__ = [
     "crop_video",
     "keep_background",
     "object_alphas",
-    "prepare_frames",
     "rembg_masks",
     "rembg_remover",
     "remove_background",

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..progress import Monitor, silent
 from .background import alpha_from_border
+from .bars import content_inside_black_frame
 
 _MAX_OVERSHOOT = 0.5  # of values beyond 0..1, as resampling makes them
 _INVERTED_SHARE = 0.9  # of the border pixels of all images; an object that touches all borders has less
@@ -35,7 +36,10 @@ def object_alphas(images: Tensor, alphas: Tensor | None = None, *, subject: str 
             computed from it.
     """
     check_shapes(images, alphas, subject)
-    found = alphas_of_frames(images, alphas, range(len(images)), subject)
+    rows, columns = content_of_video(images, alphas)
+    inner = alphas_of_frames(images[:, rows, columns], alphas, range(len(images)), subject)
+    found = inner.new_zeros(images.shape[:3])
+    found[:, rows, columns] = inner
     for index, alpha in enumerate(found):
         if alpha.max() <= 0.5:
             raise ValueError(
@@ -65,6 +69,22 @@ def check_shapes(images: Tensor, alphas: Tensor | None, subject: str) -> None:
             f"{subject}: alphas of {alphas.shape[2]}x{alphas.shape[1]} pixels; expected {width}x{height}, "
             "as the images."
         )
+
+
+def content_of_video(images: Tensor, alphas: Tensor | None) -> tuple[slice, slice]:
+    """Return the rows and columns between black bars on all four sides, where alpha is to be computed.
+
+    Args:
+        images: [F, H, W, 3 or 4], see ``check_shapes``.
+        alphas: [F, H, W], or None.
+
+    Returns:
+        All rows and columns if there is alpha, a single image, or no such bars.
+    """
+    content = None
+    if alphas is None and images.shape[-1] == 3 and len(images) > 1:
+        content = content_inside_black_frame(as_float(image).cpu().numpy() for image in images)
+    return content or (slice(None), slice(None))
 
 
 def check_background(alphas: Tensor, subject: str) -> None:
@@ -155,8 +175,8 @@ def frame_alpha(image: Tensor, alpha: Tensor | None, name: str) -> Tensor:
             alpha = alpha_from_border(image)
         except ValueError as error:
             raise ValueError(
-                f"{name} has no alpha and no {error} Masks come from Remove Background for STAG4D Prepare "
-                "Frames, and from --mattes for the commands."
+                f"{name} has no {error} Masks come from Remove Background for STAG4D Prepare Frames, and from "
+                "--mattes for the commands."
             ) from error
     check_range(alpha, name, "alpha values")
     return alpha.clamp(0, 1)

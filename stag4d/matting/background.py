@@ -7,12 +7,10 @@ import torch
 from torch import Tensor
 
 from .bars import content_inside_bars
-from .components import connected_to_border, drop_specks, erode, label_components
+from .components import connected_to_border, drop_specks, erode
 from .holes import find_holes
 from .shadows import with_soft_shadows
 from .surface import background_of, border_pixels, color_distances, median_color
-
-__all__ = ["alpha_from_border", "border_color", "label_components", "matte_from_border"]
 
 
 def alpha_from_border(image: Tensor) -> Tensor:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
 import numpy as np
 
 from .surface import MAX_TOLERANCE, MIN_TOLERANCE, color_distances, median_color
@@ -14,6 +17,21 @@ _MIN_CHANGE = 0.75  # of the content's outline must differ from the bars
 _MAX_OUTLIERS = 0.02  # of the bars' pixels may be of another color
 _NOISE_FACTOR = 4.0  # tolerance over the median color distance of the outermost line
 _MAX_BLUR = 8  # lines between bar and content in which a codec or resizing mixes them
+_MIN_MOTION = 1e-3  # of the pixels between bars on all four sides must change during the video
+
+
+class _Box(NamedTuple):
+    """Content that is surrounded by one color: its rows and columns, and the bars around it.
+
+    Attributes:
+        rows: Rows of the content.
+        columns: Columns of the content.
+        widths: [axis, side] of the bars, pixels.
+    """
+
+    rows: slice
+    columns: slice
+    widths: np.ndarray
 
 
 def content_inside_bars(pixels: np.ndarray) -> tuple[slice, slice] | None:
@@ -32,22 +50,69 @@ def content_inside_bars(pixels: np.ndarray) -> tuple[slice, slice] | None:
     """
     for line in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
         color = median_color(line)
-        distances = color_distances(pixels, color)  # [H, W]
         noise = float(np.median(color_distances(line, color)))
-        is_content = distances > min(max(_NOISE_FACTOR * noise, MIN_TOLERANCE), MAX_TOLERANCE)
-        for rows, columns in (_spans(is_content), _spans(is_content.T)[::-1]):
-            widths = np.array(
-                [[rows.start, len(pixels) - rows.stop], [columns.start, pixels.shape[1] - columns.stop]]
-            )  # [axis, side]
-            if not widths.any() or not _is_box(is_content[rows, columns]):
-                continue
-            if _have_one_color(distances, rows, columns) and _are_bars(widths, pixels.shape[:2], color):
-                inner = pixels[rows, columns]
-                rows = _without_blur(np.median(inner, axis=1), rows, widths[0])
-                columns = _without_blur(np.median(inner, axis=0), columns, widths[1])
+        for box in _boxes(pixels, color, min(max(_NOISE_FACTOR * noise, MIN_TOLERANCE), MAX_TOLERANCE)):
+            if _are_bars(box.widths, pixels.shape[:2], color):
+                rows, columns = _inner_spans(pixels, box)
                 if min(rows.stop - rows.start, columns.stop - columns.start) >= _MIN_SIDE:
                     return rows, columns
     return None
+
+
+def content_inside_black_frame(video: Iterable[np.ndarray]) -> tuple[slice, slice] | None:
+    """Find the content of a video between black bars on all four sides (windowboxed).
+
+    A single image does not tell such bars from the background of a box. In a video, the bars keep their
+    widths while something between them moves; a box that stands still does not change.
+
+    Args:
+        video: Frames [H, W, 3]; entirely black ones are passed over.
+
+    Returns:
+        Rows and columns of the content in all frames, without the lines that mix it with the bars; None if
+        there are no such bars, or they are so narrow that ``content_inside_bars`` finds them in each frame.
+    """
+    first, spans, has_motion = None, [], False
+    for pixels in video:
+        if pixels.max() <= _BLACK:
+            continue
+        color = median_color(pixels[0])
+        box = next(_boxes(pixels, color, MAX_TOLERANCE), None)  # a codec's ringing is in the bars, too
+        if box is None or not box.widths.all() or not color.max() <= _BLACK:
+            return None
+        if _are_bars(box.widths, pixels.shape[:2], color):
+            return None
+        first = (box, pixels) if first is None else first
+        if np.abs(box.widths - first[0].widths).max() > 1:  # a codec may move an edge by a line
+            return None
+        inner = _inner_spans(pixels, box)
+        spans.append([[span.start, span.stop] for span in inner])
+        changes = color_distances(pixels[inner], first[1][inner]) > MAX_TOLERANCE
+        has_motion = has_motion or bool(changes.mean() > _MIN_MOTION)
+    if not has_motion:
+        return None
+    starts, stops = np.max(spans, axis=0)[:, 0], np.min(spans, axis=0)[:, 1]  # [axis]
+    rows, columns = (slice(int(start), int(stop)) for start, stop in zip(starts, stops, strict=True))
+    return (rows, columns) if (stops - starts).min() >= _MIN_SIDE else None
+
+
+def _boxes(pixels: np.ndarray, color: np.ndarray, tolerance: float) -> Iterator[_Box]:
+    """Yield the boxes in an image [H, W, 3] around which all has one color [3], within a tolerance."""
+    distances = color_distances(pixels, color)  # [H, W]
+    is_content = distances > tolerance
+    for rows, columns in (_spans(is_content), _spans(is_content.T)[::-1]):
+        widths = np.array(
+            [[rows.start, len(pixels) - rows.stop], [columns.start, pixels.shape[1] - columns.stop]]
+        )  # [axis, side]
+        if widths.any() and _is_box(is_content[rows, columns]) and _have_one_color(distances, rows, columns):
+            yield _Box(rows, columns, widths)
+
+
+def _inner_spans(pixels: np.ndarray, box: _Box) -> tuple[slice, slice]:
+    """Return the rows and columns of a box's content without the lines that mix it with the bars."""
+    inner = pixels[box.rows, box.columns]
+    rows = _without_blur(np.median(inner, axis=1), box.rows, box.widths[0])
+    return rows, _without_blur(np.median(inner, axis=0), box.columns, box.widths[1])
 
 
 def _spans(is_content: np.ndarray) -> tuple[slice, slice]:

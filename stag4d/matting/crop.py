@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..progress import Monitor, silent
-from .alpha import as_float, check_shapes
+from .alpha import as_float, check_shapes, content_of_video
 from .inspection import cut_off_warning, small_object_warning
 from .selection import Selection, select_frames
 from .squares import Squares, fixed_squares, following_squares
@@ -43,23 +43,6 @@ class CroppedVideo:
     num_candidates: int
     warnings: tuple[str, ...]
     crop_offsets: Tensor | None = None
-
-
-def prepare_frames(
-    images: Tensor,
-    alphas: Tensor | None = None,
-    *,
-    num_frames: int = 0,
-    size: int,
-    margin: float,
-    names: Sequence[str] | None = None,
-    monitor: Monitor = silent,
-) -> tuple[Tensor, Tensor]:
-    """Return the images [T, S, S, 3] and alphas [T, S, S] of ``crop_video`` with a square that is fixed."""
-    cropped = crop_video(
-        images, alphas, num_frames=num_frames, size=size, margin=margin, names=names, monitor=monitor
-    )
-    return cropped.images, cropped.alphas
 
 
 def crop_video(
@@ -108,6 +91,8 @@ def crop_video(
     if not 0 <= margin < 0.5:
         raise ValueError(f"frames: margin is {margin:g}; expected 0 to below 0.5.")
     check_shapes(images, alphas, "frames")
+    rows, columns = content_of_video(images, alphas)
+    images = images[:, rows, columns]
     kept = select_frames(images, alphas, num_frames, names, monitor)
     squares = (following_squares if follow else fixed_squares)(kept.masks, margin)
     warnings = (

@@ -29,7 +29,7 @@ class BackgroundRemover:
             weights are downloaded on first use; ``none``: the background stays.
 
     Raises:
-        RuntimeError: if rembg is not installed.
+        RuntimeError: if rembg is not installed, or cannot load its model.
     """
 
     def __init__(self, method: BackgroundMethod = "border") -> None:
@@ -79,7 +79,7 @@ def rembg_remover(model: str = "u2net") -> Callable[[Tensor], tuple[Tensor, Tens
         model: Name of a rembg model.
 
     Raises:
-        RuntimeError: if rembg is not installed.
+        RuntimeError: if rembg is not installed, or cannot load its model.
     """
     mask = rembg_masks(model)
 

@@ -30,7 +30,7 @@ def cut_off_warning(masks: Tensor, frames: Sequence[int], names: Sequence[str] |
         return None
     return (
         f"the image border cuts off the object in {list_frames(cut, names)}, up to {max(shares):.0%} of its "
-        f"outline (warned of above {_CUT_SHARE:.0%}): what is missing there is fitted as transparent. Leave "
+        f"outline (threshold {_CUT_SHARE:.0%}); the fit treats the part outside the image as empty. Leave "
         "these frames out with start and end, or use a video that shows the whole object."
     )
 
@@ -62,8 +62,8 @@ def small_object_warning(
         "with start and end, so that it moves less."
     )
     return (
-        f"the object fills {min(shares):.0%} of the square's side in {list_frames(small, names)} (warned of "
-        f"below {_SMALL_SHARE:.0%}), because {cause}"
+        f"the object fills {min(shares):.0%} of the square's side in {list_frames(small, names)} (threshold "
+        f"{_SMALL_SHARE:.0%}), because {cause}"
     )
 
 

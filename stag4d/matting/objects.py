@@ -38,12 +38,12 @@ def areas_of(mask: np.ndarray) -> np.ndarray:
 
 
 def parts_of_object(areas: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Tell an object's parts from stray pixels, by their areas over time.
+    """Separate the object from stray pixels by component area over time.
 
     A component is compared with the largest one of its frame or, if that is larger, with the second largest
-    of the largest ones of five frames: a lost frame and a flash change neither. It is part of the object from
-    5 % of that area on, and from 1 % on if the frame before or after has a component of similar area, as a
-    thrown ball has; else it is stray.
+    of the largest ones of five frames. This reference area is robust to one frame with too few or too many
+    pixels. The component is part of the object from 5 % of the reference area on, and from 1 % on if the
+    frame before or after has a component of similar area, as a thrown ball has; else it is stray.
 
     Args:
         areas: Areas of the components of T frames, each [L + 1] with 0 for label 0.

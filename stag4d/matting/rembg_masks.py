@@ -17,13 +17,13 @@ def rembg_masks(model: str = "u2net") -> Callable[[Tensor], Tensor]:
 
     Raises:
         FileNotFoundError: if there is no such ONNX file.
-        RuntimeError: if rembg is not installed.
+        RuntimeError: if rembg is not installed, or cannot load the model.
     """
-    options = {}
+    name, options = model, {}
     if model.endswith(".onnx"):
         if not Path(model).is_file():
             raise FileNotFoundError(f"{model}: no such file; expected an ONNX file of a U2-Net for rembg.")
-        model, options = "u2net_custom", {"model_path": model}
+        name, options = "u2net_custom", {"model_path": model}
     try:
         import rembg
     except (ImportError, SystemExit) as error:  # rembg exits the process if onnxruntime is missing
@@ -31,7 +31,13 @@ def rembg_masks(model: str = "u2net") -> Callable[[Tensor], Tensor]:
             "rembg: the package rembg is not installed; pip install 'rembg[cpu]', or compute alpha from the "
             "plain border."
         ) from error
-    session = rembg.new_session(model, **options)
+    try:
+        session = rembg.new_session(name, **options)
+    except Exception as error:  # onnxruntime's errors and those of downloads share no narrower base
+        raise RuntimeError(
+            f"{model}: rembg cannot load this model ({error}); expected the name of a rembg model or an ONNX "
+            "file of a U2-Net."
+        ) from error
 
     def mask(image: Tensor) -> Tensor:
         pixels = (image * 255).round().to(torch.uint8).numpy()

@@ -51,7 +51,7 @@ def select_frames(
     another at the video's rate.
 
     Args:
-        images: [F, H, W, 3 or 4], see ``prepare_frames``.
+        images: [F, H, W, 3 or 4], see ``crop_video``.
         alphas: [F, H, W], or None.
         num_frames: Number of frames to keep; 0, or more than there are, keeps all.
         names: F names for messages; None numbers the images from 0.
@@ -107,16 +107,17 @@ def _evenly_spaced(candidates: list[int], num_frames: int) -> list[int]:
 
 
 def _frames_with_object(images: Tensor, alphas: Tensor | None, check_cancel: Callable[[], None]) -> list[int]:
-    """Return the indices of all frames that show the object; a frame of unusable alpha does not."""
-    areas = []
+    """Return the indices of all frames that show the object, and of those without usable alpha."""
+    areas, unusable = [], set()
     for frame in range(len(images)):
         try:
             alpha = frame_alpha(images[frame], None if alphas is None else alphas[frame], "")
         except ValueError:
             alpha = torch.zeros(1, 1)
+            unusable.add(frame)  # an error if this frame is kept
         areas.append(areas_of((alpha > 0.5).cpu().numpy()))
         check_cancel()
-    return [frame for frame, parts in enumerate(parts_of_object(areas)) if parts.any()]
+    return [frame for frame, parts in enumerate(parts_of_object(areas)) if parts.any() or frame in unusable]
 
 
 def _message(left_out: Sequence[int], count: int, names: Sequence[str] | None) -> str:
@@ -124,5 +125,5 @@ def _message(left_out: Sequence[int], count: int, names: Sequence[str] | None) -
     verb = "has" if len(left_out) == 1 else "have"
     return (
         f"{list_frames(left_out, names)} {verb} no object: {len(left_out)} of {count} frames are left out, "
-        "and the frames after them come earlier."
+        "and later frames follow without a gap."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .components import connected_to_border, dilate, erode
+from .surface import color_distances
 
 # Chosen by us on synthetic shadows and on gray and white objects; see tests/matting/test_shadows.py.
 _MIN_LIGHT, _MAX_LIGHT = 0.3, 1.6  # brightness over that of the background
@@ -39,15 +40,17 @@ def with_soft_shadows(
     level = np.sqrt(squares / 3)  # color units per unit of light
     if np.min(level) < _MIN_BACKGROUND or outside.all():
         return None
-    light = (pixels * background).sum(axis=-1) / squares  # [H, W] least squares of pixel = light background
-    is_hue = np.abs(pixels - light[..., None] * background).max(axis=-1) <= tolerance
+    products = pixels * background
+    # [H, W] least squares of pixel = light background; three terms are several times faster than sum(axis=-1)
+    light = (products[..., 0] + products[..., 1] + products[..., 2]) / squares
+    is_hue = color_distances(pixels, light[..., None] * background) <= tolerance
     is_hue &= (light > _MIN_LIGHT) & (light < _MAX_LIGHT)
-    if not (is_hue & ~outside).any():
+    if _is_tiny(is_hue & ~outside):  # so would be the part of it that is smooth
         return None
     is_smooth = is_hue & _is_smooth(light, level, tolerance)
     reached = connected_to_border(outside | is_smooth)
-    if erode(reached & ~outside).sum() < _MIN_AREA * outside.size:
-        return None  # mixed pixels of edges, and noise
+    if _is_tiny(reached & ~outside):
+        return None
     for _ in range(_REACH):  # up to the object's edge, whose own step has hidden the shadow's smoothness
         near = _near_mean(light, reached, _BLUR)
         reached = reached | (dilate(reached) & is_hue & (np.abs(light - near) * level <= tolerance))
@@ -55,6 +58,11 @@ def with_soft_shadows(
         return None
     lit = _smooth_light(np.where(outside, 1.0, light), outside, reached)
     return (background * lit[..., None]).astype(np.float32), reached
+
+
+def _is_tiny(shadow: np.ndarray) -> bool:
+    """Return whether a mask [H, W] has nothing but mixed pixels of edges, and noise."""
+    return bool(erode(shadow).sum() < _MIN_AREA * shadow.size)
 
 
 def _is_smooth(light: np.ndarray, level: np.ndarray, tolerance: float) -> np.ndarray:

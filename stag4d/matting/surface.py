@@ -64,7 +64,7 @@ def background_of(pixels: np.ndarray, *, may_vary: bool = True) -> tuple[np.ndar
     if share < _PLAIN_SHARE:
         raise ValueError(
             f"plain background: {share:.0%} of the border has one color; expected at least "
-            f"{_PLAIN_SHARE:.0%}, evenly or smoothly lit, or an image with alpha."
+            f"{_PLAIN_SHARE:.0%}, evenly or smoothly lit."
         )
     return color, tolerance
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from simple_images import box_frames, with_frame_set_to
 
-from stag4d.matting import object_alphas, prepare_frames
+from stag4d.matting import crop_video, object_alphas
 
 IMAGES, ALPHAS = box_frames(8, 10, *[(2, 2, 4, 4)] * 3)
 STRIPES = (torch.arange(10) % 2).float()[None, None, :, None].expand(3, 8, 10, 3)
@@ -33,11 +33,13 @@ def test_uint8_images_equal_float_images(source):
         soft = torch.where(alphas > 0, 201, 3).byte()
         pixels = torch.cat([pixels, soft[..., None]], dim=-1)
     given = alphas if source == "given" else None
-    from_bytes = prepare_frames(pixels, given, size=8, margin=0.1)
-    from_floats = prepare_frames(pixels.float() / 255, given, size=8, margin=0.1)
-    for found, expected in zip(from_bytes, from_floats, strict=True):
-        assert torch.equal(found, expected)
-    assert 0.1 < from_bytes[0][from_bytes[1] > 0.5].mean() < 0.7  # scaled to 0..1, neither black nor clipped
+    from_bytes = crop_video(pixels, given, size=8, margin=0.1)
+    from_floats = crop_video(pixels.float() / 255, given, size=8, margin=0.1)
+    assert torch.equal(from_bytes.images, from_floats.images)
+    assert torch.equal(from_bytes.alphas, from_floats.alphas)
+    assert (
+        0.1 < from_bytes.images[from_bytes.alphas > 0.5].mean() < 0.7
+    )  # scaled to 0..1, neither black nor clipped
     assert torch.equal(object_alphas(pixels, given), object_alphas(pixels.float() / 255, given))
     assert object_alphas(pixels, given).max() == (201 / 255 if source == "alpha" else 1)
 
@@ -47,9 +49,10 @@ def test_uint8_alphas_equal_float_alphas():
     levels = (alphas * 252 + 3).to(torch.uint8)  # 3 of 255 outside is faint, not opaque
     as_bytes = (images * 255).round().to(torch.uint8)
     torch.testing.assert_close(object_alphas(as_bytes, levels), levels / 255)
-    found = prepare_frames(as_bytes, levels, size=8, margin=0.1)
-    expected = prepare_frames(as_bytes / 255, levels / 255, size=8, margin=0.1)
-    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+    found = crop_video(as_bytes, levels, size=8, margin=0.1)
+    expected = crop_video(as_bytes / 255, levels / 255, size=8, margin=0.1)
+    assert torch.equal(found.images, expected.images)
+    assert torch.equal(found.alphas, expected.alphas)
 
 
 @pytest.mark.parametrize(
@@ -71,12 +74,12 @@ def test_uint8_alphas_equal_float_alphas():
         (with_frame_set_to(IMAGES, 2, 255.0), ALPHAS, "image 2 has pixels from 255 to 255; expected 0 to 1"),
         (IMAGES, with_frame_set_to(ALPHAS, 2, 3.0), "image 2 has alpha values from 3 to 3; expected 0 to 1"),
         (IMAGES, with_frame_set_to(ALPHAS, 1, -1.0), "image 1 has alpha values from -1 to -1; expected"),
-        (STRIPES, None, "image 0 has no alpha and no plain background: 0% of the border"),
+        (STRIPES, None, "image 0 has no plain background: 0% of the border"),
     ],
 )
 def test_images_without_usable_alpha_are_rejected(images, alphas, message):
     with pytest.raises(ValueError, match=message):
-        prepare_frames(images, alphas, size=8, margin=0.1)
+        crop_video(images, alphas, size=8, margin=0.1)
     with pytest.raises(ValueError, match=message):
         object_alphas(images, alphas)
 
@@ -84,16 +87,16 @@ def test_images_without_usable_alpha_are_rejected(images, alphas, message):
 def test_values_little_beyond_0_to_1_are_clamped():
     overshoot = (ALPHAS - 0.5) * 1.8 + 0.5  # -0.4 to 1.4, as of a resampling filter
     assert torch.equal(object_alphas(IMAGES, overshoot), ALPHAS)
-    images, _ = prepare_frames((IMAGES - 0.5) * 1.8 + 0.5, overshoot, size=8, margin=0.1)
+    images = crop_video((IMAGES - 0.5) * 1.8 + 0.5, overshoot, size=8, margin=0.1).images
     assert (images.min(), images.max()) == (0, 1)
 
 
 def test_rejected_image_is_named_by_its_index_or_name():
     images = with_frame_set_to(IMAGES, 2, math.nan)
     with pytest.raises(ValueError, match="frames: image 2 has pixels that are not finite"):
-        prepare_frames(images, ALPHAS, num_frames=2, size=8, margin=0.1)
+        crop_video(images, ALPHAS, num_frames=2, size=8, margin=0.1)
     with pytest.raises(ValueError, match=r"frames: c\.png has pixels that are not finite"):
-        prepare_frames(images, ALPHAS, size=8, margin=0.1, names=["a.png", "b.png", "c.png"])
+        crop_video(images, ALPHAS, size=8, margin=0.1, names=["a.png", "b.png", "c.png"])
     with pytest.raises(ValueError, match="views: image 2 has pixels that are not finite"):
         object_alphas(images, ALPHAS, subject="views")
 
@@ -115,7 +118,7 @@ def test_inverted_masks_are_rejected_with_the_remedy(has_alpha_channel):
     if has_alpha_channel:
         images, given = torch.cat([images, given[..., None]], dim=-1), None
     with pytest.raises(ValueError, match=message):
-        prepare_frames(images, given, size=8, margin=0.1)
+        crop_video(images, given, size=8, margin=0.1)
     with pytest.raises(ValueError, match=message):
         object_alphas(images, given)
 
@@ -128,6 +131,7 @@ def test_object_that_touches_all_borders_is_no_inverted_mask():
 
 def test_background_that_is_not_plain_names_what_makes_masks():
     with pytest.raises(
-        ValueError, match="Masks come from Remove Background for STAG4D Prepare Frames, and from"
+        ValueError,
+        match=r"smoothly lit\. Masks come from Remove Background for STAG4D Prepare Frames, and from",
     ):
-        prepare_frames(STRIPES, size=8, margin=0.1)
+        crop_video(STRIPES, size=8, margin=0.1)

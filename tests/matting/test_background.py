@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from simple_images import WHITE, disk, paint
 
 from stag4d.matting import alpha_from_border
-from stag4d.matting.background import label_components
+from stag4d.matting.components import label_components
 
 RED = (0.8, 0.2, 0.1)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from simple_images import disk, paint
 
-from stag4d.matting import alpha_from_border
+from stag4d.matting import alpha_from_border, crop_video, object_alphas
 
 RED = (0.8, 0.2, 0.1)
 GREEN = (0.3, 0.6, 0.4)
@@ -79,3 +79,61 @@ def test_boxes_on_a_plain_background_are_objects_and_not_content_between_bars(ba
         image[top + 8 : top + 16, left + 8 : left + 16] = torch.tensor((0.9, 0.9, 0.2))
     alpha = alpha_from_border(image)
     assert torch.equal(alpha > 0.5, coverage > 0.5)
+
+
+def moving_disk(count: int, step: float = 4) -> torch.Tensor:
+    """Return frames [count, 96, 96, 3] of a red disk on green that moves to the right."""
+    return torch.stack([paint(disk(96, (40 + step * frame, 47), 12), RED, GREEN) for frame in range(count)])
+
+
+def windowboxed(plain: torch.Tensor, color: tuple[float, ...] = BLACK) -> torch.Tensor:
+    """Return frames with wide bars on all four sides."""
+    return torch.stack([with_bars(image, color, top=14, bottom=12, left=16, right=10) for image in plain])
+
+
+@pytest.mark.parametrize("color", [BLACK, DARK])
+def test_black_bars_on_all_sides_of_a_moving_object_are_transparent(color):
+    plain = moving_disk(3)
+    assert torch.equal(object_alphas(windowboxed(plain, color)), object_alphas(plain))
+    found, expected = (
+        crop_video(frames, size=40, margin=0.1) for frames in (windowboxed(plain, color), plain)
+    )
+    torch.testing.assert_close(found.alphas, expected.alphas)
+    torch.testing.assert_close(found.images, expected.images)
+
+
+def test_bars_on_all_sides_are_found_beside_black_frames_and_frames_without_object():
+    plain = moving_disk(6)
+    plain[3] = torch.tensor(GREEN)
+    frames = windowboxed(plain)
+    frames[[0, 5]] = 0
+    cropped = crop_video(frames, size=40, margin=0.1)
+    assert cropped.frames == [1, 2, 4]
+    expected = crop_video(plain[[1, 2, 4]], size=40, margin=0.1)
+    torch.testing.assert_close(cropped.alphas, expected.alphas)
+
+
+def test_blurred_and_noisy_bars_on_all_sides_are_transparent():
+    generator = torch.Generator().manual_seed(0)
+    plain = moving_disk(4)
+    frames = windowboxed(plain).permute(0, 3, 1, 2)
+    frames = torch.nn.functional.avg_pool2d(frames, 3, 1, 1, count_include_pad=False).permute(0, 2, 3, 1)
+    frames = (frames + 0.01 * torch.randn(frames.shape, generator=generator)).clamp(0, 1)
+    found, expected = object_alphas(frames) > 0.5, object_alphas(plain) > 0.5
+    assert (found & expected).sum() / (found | expected).sum() > 0.95
+
+
+@pytest.mark.parametrize("step", [0, 1, 4])
+def test_box_that_stands_still_or_moves_on_black_is_an_object(step):
+    coverage = torch.zeros(3, 96, 96)
+    for frame in range(3):
+        coverage[frame, 20:70, 20 + step * frame : 70 + step * frame] = 1
+    images = paint(coverage, RED, BLACK)
+    images[:, 40:48, 40:48] = torch.tensor((0.9, 0.9, 0.2))
+    assert torch.equal(object_alphas(images) > 0.5, coverage > 0.5)
+
+
+def test_bars_on_all_sides_of_what_is_not_plain_are_rejected():
+    noise = torch.rand(3, 96, 96, 3, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(ValueError, match="image 0 has no plain background"):
+        object_alphas(windowboxed(noise))

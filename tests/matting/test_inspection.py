@@ -26,7 +26,8 @@ def test_object_that_the_border_cuts_is_warned_of_with_frames_and_share(caplog):
     _, alphas = box_frames(40, 60, (5, 10, 10, 10), (0, 10, 10, 10), (0, 12, 10, 10), (5, 10, 10, 10))
     (warning,) = warnings_of(alphas)
     assert warning.startswith(
-        "the image border cuts off the object in images 1 to 2, up to 28% of its outline (warned of above 5%)"
+        "the image border cuts off the object in images 1 to 2, up to 28% of its outline (threshold 5%); the "
+        "fit treats the part outside the image as empty."
     )
     assert warning in caplog.text
 
@@ -41,9 +42,7 @@ def test_object_that_crosses_the_image_is_warned_of():
     # From 10 to 170 pixels across: 160 of the side of 200; a box of 20 fills a tenth.
     _, alphas = box_frames(60, 200, *[(left, 20, 20, 20) for left in (10, 80, 150)])
     (warning,) = warnings_of(alphas)
-    assert warning.startswith(
-        "the object fills 10% of the square's side in images 0 to 2 (warned of below 20%)"
-    )
+    assert warning.startswith("the object fills 10% of the square's side in images 0 to 2 (threshold 20%)")
     assert "Set crop to follow (--crop follow)" in warning
     assert warnings_of(alphas, follow=True) == ()
 
@@ -51,7 +50,7 @@ def test_object_that_crosses_the_image_is_warned_of():
 def test_object_of_changing_size_is_warned_of_where_the_square_follows_it():
     _, alphas = box_frames(60, 200, (10, 20, 5, 5), (140, 5, 50, 50))
     (warning,) = warnings_of(alphas, follow=True)  # 5 of 50 / 0.8
-    assert warning.startswith("the object fills 8% of the square's side in image 0 (warned of below 20%)")
+    assert warning.startswith("the object fills 8% of the square's side in image 0 (threshold 20%)")
     assert "--crop follow" not in warning
 
 

@@ -9,7 +9,7 @@ import torch
 from simple_images import box_frames
 
 from stag4d.data import subsampled_fps
-from stag4d.matting import crop_video, prepare_frames
+from stag4d.matting import crop_video
 from stag4d.matting.objects import object_masks
 
 SIZE = 24
@@ -22,7 +22,7 @@ def moving(count: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 def cropped_alphas(images: torch.Tensor, alphas: torch.Tensor, **settings) -> torch.Tensor:
     """Return the alphas of the crop without margin."""
-    return prepare_frames(images, alphas, **{"size": SIZE, "margin": 0.0, **settings})[1]
+    return crop_video(images, alphas, **{"size": SIZE, "margin": 0.0, **settings}).alphas
 
 
 @pytest.mark.parametrize("side", [1, 2])
@@ -87,17 +87,16 @@ def test_frames_without_object_are_left_out_and_named(caplog, value):
         alphas[frame] = value
     cropped = crop_video(images, alphas, size=SIZE, margin=0.0)
     message = (
-        "images 0 to 1, 5 have no object: 3 of 10 frames are left out, and the frames after them "
-        "come earlier."
+        "images 0 to 1, 5 have no object: 3 of 10 frames are left out, and later frames follow without a gap."
     )
     assert cropped.frames == [2, 3, 4, 6, 7, 8, 9]
     assert cropped.num_candidates == 7
     assert message in caplog.text
     assert cropped.warnings == (message,)
     kept = [2, 3, 4, 6, 7, 8, 9]
-    expected = prepare_frames(images[kept], alphas[kept], size=SIZE, margin=0.0)
-    assert torch.equal(cropped.images, expected[0])
-    assert torch.equal(cropped.alphas, expected[1])
+    expected = crop_video(images[kept], alphas[kept], size=SIZE, margin=0.0)
+    assert torch.equal(cropped.images, expected.images)
+    assert torch.equal(cropped.alphas, expected.alphas)
 
 
 def test_kept_frames_are_evenly_spaced_among_those_with_object():
@@ -127,12 +126,23 @@ def test_fade_to_black_of_a_video_with_a_plain_background_is_left_out():
     assert cropped.warnings[0].startswith("5.png has no object: 1 of 6 frames are left out")
 
 
+@pytest.mark.parametrize("fades", [False, True], ids=["no empty frame", "an empty frame"])
+def test_kept_frame_without_plain_background_is_rejected_with_its_name(fades):
+    images, _ = moving(6)
+    images[3] = torch.rand(images.shape[1:], generator=torch.Generator().manual_seed(0))
+    if fades:
+        images[5] = 0
+    with pytest.raises(ValueError, match="image 3 has no plain background"):
+        crop_video(images, size=SIZE, margin=0.0)
+    assert 3 not in crop_video(images, num_frames=2, size=SIZE, margin=0.0).frames
+
+
 def test_video_without_any_object_is_rejected():
     images, alphas = moving(3)
     with pytest.raises(
         ValueError, match=r"frames: image 0 has no object, .* and no other image has an object"
     ):
-        prepare_frames(images, 0 * alphas, num_frames=2, size=SIZE, margin=0.0)
+        crop_video(images, 0 * alphas, num_frames=2, size=SIZE, margin=0.0)
 
 
 def test_object_that_is_small_in_one_kept_frame_but_not_suddenly_is_kept():

@@ -64,10 +64,17 @@ def test_alpha_or_plain_background_replace_a_mask(prepare, images, mask):
 
 def test_mask_of_the_background_can_be_inverted(prepare, images, mask):
     expected = prepare(images, mask)
+    with_alpha = torch.cat([images, 1 - mask[..., None]], dim=-1)
     inverted = prepare(images, 1 - mask, invert_mask=True)
-    without = prepare(images, invert_mask=True)  # computed alphas are not inverted
-    for found in (inverted, without):
+    without = prepare(with_alpha, invert_mask=True)
+    both = prepare(with_alpha, 1 - mask, invert_mask=True)
+    for found in (inverted, without, both):
         assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+def test_nothing_to_invert_is_rejected(prepare, images):
+    with pytest.raises(ValueError, match="invert_mask: there is no mask, and the images have no alpha"):
+        prepare(images, invert_mask=True)
 
 
 @pytest.mark.parametrize("count", [1, 2])
