@@ -175,8 +175,8 @@ def frame_alpha(image: Tensor, alpha: Tensor | None, name: str) -> Tensor:
             alpha = alpha_from_border(image)
         except ValueError as error:
             raise ValueError(
-                f"{name} has no {error} Masks come from Remove Background for STAG4D Prepare Frames, and from "
-                "--mattes for the commands."
+                f"{name} has no {error} Masks come from Remove Background for STAG4D Prepare Frames, and "
+                "from --mattes for the commands."
             ) from error
     check_range(alpha, name, "alpha values")
     return alpha.clamp(0, 1)
