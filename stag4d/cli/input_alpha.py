@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from ..data import VideoClip
-from ..matting import rembg_masks
+from ..matting import DEFAULT_REMBG_MODEL, rembg_masks
 from .console import ConsoleMonitor
 
 _METHODS = ("border", "rembg", "none")
-_DEFAULT_MODEL = "u2net"
 
 
 def add_alpha_options(command: argparse.ArgumentParser, generated_views: str = "") -> None:
@@ -35,8 +34,8 @@ def add_alpha_options(command: argparse.ArgumentParser, generated_views: str = "
     command.add_argument(
         "--rembg-model",
         metavar="NAME|FILE",
-        help="model of --mattes rembg for the input video: a name that rembg knows, or an ONNX file of a "
-        f"U2-Net, for which nothing is downloaded (default: {_DEFAULT_MODEL})",
+        help="model of --mattes rembg: a name that rembg knows, or an ONNX file of a "
+        f"U2-Net, for which nothing is downloaded (default: {DEFAULT_REMBG_MODEL})",
     )
     command.add_argument(
         "--invert-mattes",
@@ -95,7 +94,7 @@ def input_alphas(options: argparse.Namespace, video: VideoClip) -> Tensor | None
             "it 1 on the object; expected a video with alpha or masks, or --mattes PATH."
         )
     if options.mattes == "rembg":
-        return _by_rembg(options.rembg_model or _DEFAULT_MODEL, video.frames)
+        return _by_rembg(options.rembg_model or DEFAULT_REMBG_MODEL, video.frames)
     return None
 
 

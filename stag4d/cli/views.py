@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..matting import BackgroundRemover
+from ..matting import DEFAULT_REMBG_MODEL, BackgroundRemover
 from ..pipeline import DTYPES, model_folder
 from .console import ConsoleMonitor
 from .networks import load_multiview
@@ -146,7 +146,9 @@ def _multiview(options: argparse.Namespace) -> int:
     noise = SeededNoise(
         options.seed, share_grid=not options.separate_noise, share_reference=options.share_reference_noise
     )
-    remover = BackgroundRemover("rembg" if options.mattes == "rembg" else "border")
+    remover = BackgroundRemover(
+        "rembg" if options.mattes == "rembg" else "border", options.rembg_model or DEFAULT_REMBG_MODEL
+    )
     refuse_own_input(Path(options.video), out)
     video = read_input(options, options.size, check=config.check_num_frames)
     model = load_multiview(options.model, rig=options.rig, dtype=options.dtype)

@@ -10,9 +10,10 @@ from .generated_views import (
     rembg_remover,
     remove_background,
 )
-from .rembg_masks import rembg_masks
+from .rembg_masks import DEFAULT_REMBG_MODEL, rembg_masks
 
 __all__ = [
+    "DEFAULT_REMBG_MODEL",
     "BackgroundMethod",
     "BackgroundRemover",
     "CroppedVideo",

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .background import border_color, matte_from_border
-from .rembg_masks import rembg_masks
+from .rembg_masks import DEFAULT_REMBG_MODEL, rembg_masks
 
 BackgroundMethod = Literal["border", "rembg", "none"]
 
@@ -27,15 +27,16 @@ class BackgroundRemover:
     Args:
         method: ``border``: the color of the view's border is background; ``rembg``: that package, whose
             weights are downloaded on first use; ``none``: the background stays.
+        rembg_model: Name of a rembg model, or an ONNX file of a U2-Net.
 
     Raises:
         RuntimeError: if rembg is not installed, or cannot load its model.
     """
 
-    def __init__(self, method: BackgroundMethod = "border") -> None:
-        self.method = method
+    def __init__(self, method: BackgroundMethod = "border", rembg_model: str = DEFAULT_REMBG_MODEL) -> None:
+        self.method, self.rembg_model = method, rembg_model
         if method == "rembg":
-            self._remove = rembg_remover()
+            self._remove = rembg_remover(rembg_model)
         else:
             self._remove = keep_background if method == "none" else remove_background
 
@@ -47,7 +48,7 @@ class BackgroundRemover:
 def remove_background(view: Tensor) -> tuple[Tensor, Tensor, bool]:
     """Return the object of a generated view.
 
-    Alpha is computed from the plain background (``matte_from_border``). If the border is not plain, as in
+    Alpha is computed from the plain background (``alpha_from_border``). If the border is not plain, as in
     failed generations, the pixels that differ most from its median color are taken as the object (Otsu's
     threshold), so that one bad view does not stop a long run.
 
@@ -72,11 +73,11 @@ def keep_background(view: Tensor) -> tuple[Tensor, Tensor, bool]:
     return view, torch.ones_like(view[..., 0]), True
 
 
-def rembg_remover(model: str = "u2net") -> Callable[[Tensor], tuple[Tensor, Tensor, bool]]:
+def rembg_remover(model: str = DEFAULT_REMBG_MODEL) -> Callable[[Tensor], tuple[Tensor, Tensor, bool]]:
     """Return a background remover that uses rembg, which downloads the weights of its model on first use.
 
     Args:
-        model: Name of a rembg model.
+        model: Name of a rembg model, or an ONNX file of a U2-Net.
 
     Raises:
         RuntimeError: if rembg is not installed, or cannot load its model.

@@ -8,8 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+DEFAULT_REMBG_MODEL = "u2net"
 
-def rembg_masks(model: str = "u2net") -> Callable[[Tensor], Tensor]:
+
+def rembg_masks(model: str = DEFAULT_REMBG_MODEL) -> Callable[[Tensor], Tensor]:
     """Return a function from an image [H, W, 3], 0..1, to the alpha [H, W] of its foreground.
 
     Args:

@@ -19,7 +19,7 @@ from ..evaluation import TemporalDifferenceMeter, on_white, relative_flicker
 from ..export import write_contact_sheet
 from ..geometry import OrbitPose, world_offsets
 from ..geometry.pose_json import finite_number, read_json_object
-from ..matting import BackgroundRemover
+from ..matting import DEFAULT_REMBG_MODEL, BackgroundRemover
 from ..progress import Monitor, silent
 from ..resume import Checkpoint, CheckpointFolder, input_key
 from ..types import InputVideo, ViewSet
@@ -114,7 +114,10 @@ def write_multiview(
     input_pose, offsets = frames.input_pose, frames.offsets
     latents_key = sampling_key(model, video.images, video.alphas, noise, config)
     moved = [] if offsets is None else [offsets]
-    key = input_key(repr((latents_key, video.elevation_deg, video.fps, _KEY_NAMES[remover.method])), *moved)
+    settings = (latents_key, video.elevation_deg, video.fps, _KEY_NAMES[remover.method])
+    if remover.rembg_model != DEFAULT_REMBG_MODEL:
+        settings += (remover.rembg_model,)
+    key = input_key(repr(settings), *moved)
     record = _read_record(folder, count, len(poses)) if resume else {}
     if record.get("key") == key:
         _logger.info("%s: finished with the same inputs before; nothing is generated.", folder)
