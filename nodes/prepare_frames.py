@@ -133,9 +133,8 @@ class STAG4DPrepareFrames(io.ComfyNode):
             monitor=HostMonitor(crop=2 * count),
         )
         kept_fps = subsampled_fps(fps, cropped.num_candidates, len(cropped.frames))
-        if cropped.warnings:
-            show_text("\n".join(cropped.warnings), cls.hidden.unique_id)
-        return io.NodeOutput(cropped.images, cropped.alphas, kept_fps)
+        shown = show_text("\n".join(cropped.warnings), cls.hidden.unique_id)
+        return io.NodeOutput(cropped.images, cropped.alphas, kept_fps, ui=shown)
 
 
 def _span(start: int, end: int, count: int) -> slice:
