@@ -9,8 +9,9 @@ import torch
 from comfy_api.latest import io
 
 from ..stag4d.pipeline import DenoiserMaker
-from .host.folders import AUTO, check_folder, chosen_dtype, folder_inputs, message, model_folders
+from .host.folders import AUTO, check_folder, chosen_dtype, folder_inputs, model_folders
 from .host.models import load_to_device, shared_patcher
+from .host.node_text import show_text
 from .host.sockets import CATEGORY, Guidance
 
 
@@ -54,6 +55,7 @@ class STAG4DLoadGuidance(io.ComfyNode):
                 ),
             ],
             outputs=[Guidance.Output("guidance", tooltip="For STAG4D Optimize.")],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -73,4 +75,5 @@ class STAG4DLoadGuidance(io.ComfyNode):
                 key,
                 lambda: load_guidance_model(folder, pose_conditioning=chosen, dtype=weights_dtype),
             )
-        return io.NodeOutput(FolderGuidance(patcher), ui=message(assumption))
+        shown = show_text(assumption, cls.hidden.unique_id)
+        return io.NodeOutput(FolderGuidance(patcher), ui=shown)

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from .host.folders import AUTO, check_folder, chosen_dtype, folder_inputs, message, model_folders
+from .host.folders import AUTO, check_folder, chosen_dtype, folder_inputs, model_folders
 from .host.models import ManagedMultiView, shared_patcher
+from .host.node_text import show_text
 from .host.sockets import CATEGORY, MultiView
 
 
@@ -33,6 +34,7 @@ class STAG4DLoadMultiView(io.ComfyNode):
                 ),
             ],
             outputs=[MultiView.Output("multiview", tooltip="For STAG4D Anchored Multi-View.")],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -51,4 +53,5 @@ class STAG4DLoadMultiView(io.ComfyNode):
                 key, lambda: load_multiview_model(folder, rig=chosen, dtype=weights_dtype)
             )
         grid = read_grid(folder, chosen)
-        return io.NodeOutput(ManagedMultiView(patcher, grid), ui=message(grid.assumption))
+        shown = show_text(grid.assumption, cls.hidden.unique_id)
+        return io.NodeOutput(ManagedMultiView(patcher, grid), ui=shown)

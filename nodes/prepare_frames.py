@@ -153,9 +153,8 @@ class STAG4DPrepareFrames(io.ComfyNode):
             monitor=HostMonitor(crop=2 * count),
         )
         kept_fps = subsampled_fps(fps, cropped.num_candidates, len(cropped.frames))
-        if cropped.warnings:
-            show_text("\n".join(cropped.warnings), cls.hidden.unique_id)
-        return io.NodeOutput(cropped.images, cropped.alphas, kept_fps, cropped.crop_offsets)
+        shown = show_text("\n".join(cropped.warnings), cls.hidden.unique_id)
+        return io.NodeOutput(cropped.images, cropped.alphas, kept_fps, cropped.crop_offsets, ui=shown)
 
 
 def _own_alphas(images: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from .temporary import locked, temporary_file, temporary_folder
@@ -88,15 +88,16 @@ def _locked_place(folder: Path) -> Iterator[tuple[Path, Callable[[], None]]]:
         is_new = not folder.exists()
         place = folder.parent if is_new else folder
         place.mkdir(parents=True, exist_ok=True)
-        try:
-            with locked(place / folder.name) as release:
-                if is_new != folder.exists():  # else another process has just finished it
-                    yield place, release
-                    return
-        except BlockingIOError:
-            raise RuntimeError(
-                f"{folder}: another process is writing there; wait for it, or choose another folder."
-            ) from None
+        with ExitStack() as stack:
+            try:
+                release = stack.enter_context(locked(place, folder.name if is_new else ""))
+            except BlockingIOError:
+                raise RuntimeError(
+                    f"{folder}: another process is writing there; wait for it, or choose another folder."
+                ) from None
+            if is_new != folder.exists():  # else another process has just finished it
+                yield place, release
+                return
 
 
 def _move_files(source: Path, folder: Path, pattern: re.Pattern[str]) -> None:

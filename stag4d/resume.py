@@ -180,9 +180,11 @@ class CheckpointFolder:
 
     def _remove_oldest(self, current: str) -> None:
         """Remove the files of all calls but the current one and the newest others within the limits."""
+        if self.max_calls is None and self.max_bytes is None:
+            return
         calls: dict[str, list[tuple[Path, os.stat_result]]] = {}  # files by the name of the call
         for path in self.path.glob(f"{UNFINISHED_PREFIX}*"):
-            with suppress(FileNotFoundError):  # another call has just finished
+            with suppress(OSError):  # another call has just finished
                 calls.setdefault(path.stem, []).append((path, path.stat()))
         calls.pop(current, None)
         newest = sorted(calls.values(), key=lambda files: max(s.st_mtime_ns for _, s in files), reverse=True)
@@ -192,4 +194,5 @@ class CheckpointFolder:
             is_surplus = self.max_calls is not None and number > self.max_calls
             if is_surplus or (self.max_bytes is not None and num_bytes > self.max_bytes):
                 for path, _ in files:
-                    path.unlink(missing_ok=True)
+                    with suppress(OSError):  # such as that Windows removes no open file
+                        path.unlink()

@@ -13,7 +13,10 @@ import re
 import secrets
 import shutil
 import socket
+import subprocess
+import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -48,8 +51,8 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[Callable[[], None]]:
-    """Hold the lock that protects the writing of a file or folder, by a lock file in the same folder.
+def locked(folder: Path, name: str) -> Iterator[Callable[[], None]]:
+    """Hold the lock that protects the writing of a file or folder, by a lock file.
 
     Yields a function that releases the lock before the end: what is renamed into place after that leaves no
     lock file behind if the process is killed then.
@@ -57,19 +60,25 @@ def locked(path: Path) -> Iterator[Callable[[], None]]:
     The operating system frees the lock when the process ends, however it ends. On Windows, which has no such
     lock, nothing is protected.
 
+    Args:
+        folder: Where the lock file is. Links to it lead to the same locks.
+        name: What is written in the folder; empty for the folder itself. Names that some file systems take
+            for the same one, such as ``Out`` and ``out``, have the same lock.
+
     Raises:
         BlockingIOError: if another process or thread holds it.
     """
     if fcntl is None:
         yield lambda: None
         return
-    digest = hashlib.sha256(path.name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    lock_file = path.with_name(f"{_PREFIX}{digest}.lock")
+    same_name = unicodedata.normalize("NFC", name.casefold())
+    digest = hashlib.sha256(same_name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    lock_file = folder / f"{_PREFIX}{digest}.lock"
     while True:
         descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         if _try_lock(descriptor) is False:
             os.close(descriptor)
-            raise BlockingIOError(f"{path}: locked by another process")
+            raise BlockingIOError(f"{folder / name}: locked by another process")
         if _is_at(descriptor, lock_file):  # else its last owner has just removed it
             break
         os.close(descriptor)
@@ -188,8 +197,18 @@ def _remove(path: Path) -> None:
 @cache
 def _machine() -> str:
     """Return eight hexadecimal digits of this machine since its start; random where it has no such number."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
-    except OSError:
+    boot = _boot_id()
+    if not boot:
         return secrets.token_hex(4)
     return hashlib.sha256(f"{boot}{socket.gethostname()}".encode()).hexdigest()[:8]
+
+
+def _boot_id() -> str:
+    """Return the identifier that Linux or macOS draws when it starts; empty where there is none."""
+    try:
+        if sys.platform == "darwin":
+            command = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]
+            return subprocess.run(command, capture_output=True, check=True, text=True, timeout=10).stdout
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+    except (OSError, subprocess.SubprocessError):
+        return ""

@@ -110,6 +110,29 @@ def test_only_one_call_at_a_time_writes_into_a_folder(tmp_path, is_new):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
 
+def test_a_folder_and_a_link_to_it_have_one_lock(tmp_path):
+    pytest.importorskip("fcntl")
+    (tmp_path / "run1").mkdir()
+    (tmp_path / "latest").symlink_to("run1", target_is_directory=True)
+    with (
+        replacing_files(tmp_path / "run1", PATTERN),
+        pytest.raises(RuntimeError, match="latest: another process is writing there"),
+        replacing_files(tmp_path / "latest", PATTERN),
+    ):
+        raise AssertionError("both write")
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_an_error_of_the_caller_is_not_taken_for_a_lock(tmp_path, is_new):
+    if not is_new:
+        (tmp_path / "a").mkdir()
+    with (
+        pytest.raises(RuntimeError, match=r"a: cannot be written \(of the caller\)"),
+        replacing_files(tmp_path / "a", PATTERN),
+    ):
+        raise BlockingIOError("of the caller")
+
+
 def test_a_folder_that_appears_meanwhile_keeps_its_files(tmp_path):
     with replacing_files(tmp_path / "a", PATTERN) as temporary:
         (temporary / "1.txt").write_text("1")

@@ -261,14 +261,16 @@ def test_an_interrupted_fit_writes_its_scene_and_resumes_to_the_uninterrupted_on
 
 
 def test_a_fit_interrupted_while_its_turntable_is_rendered_resumes_with_the_turntable(
-    quick, views, tmp_path, monkeypatch, capsys
+    quick, views, tmp_path, monkeypatch, caplog
 ):
+    caplog.set_level("INFO")
     command = ["fit", str(views), "--steps", "6", "-o"]
     assert main([*command, str(tmp_path / "whole")]) == 0
     with monkeypatch.context() as patch:
         patch.setattr(CtrlCMonitor, "moment", ("turntable", 3))
         patch.setattr(cli.fitting, "ConsoleMonitor", CtrlCMonitor)
         assert main([*command, str(tmp_path / "out")]) == 130
+    assert caplog.messages[-1] == "--resume writes the missing files."
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "scene.safetensors",
         "scene.html",

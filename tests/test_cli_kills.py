@@ -32,16 +32,16 @@ def _search_again(monkeypatch) -> None:
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory) -> Path:
-    """A view folder, a scene, a multi-view model and a clip, all small."""
+    """A view folder, a scene, a multi-view model and a video, all small."""
     folder = tmp_path_factory.mktemp("inputs")
     write_views(folder / "views", small_view_set())
     save_scene(folder / "scene.safetensors", Trainer(small_view_set(), small_config()).model())
     make_multiview_folder(folder / "model")
-    (folder / "clip").mkdir()
+    (folder / "video").mkdir()
     for frame in range(2):
         pixels = np.zeros((24, 24, 4), np.uint8)
         pixels[6:18, 4 + 2 * frame : 14 + 2 * frame] = (220, 90 * frame, 30, 255)
-        Image.fromarray(pixels).save(folder / "clip" / f"{frame}.png")
+        Image.fromarray(pixels).save(folder / "video" / f"{frame}.png")
     return folder
 
 
@@ -110,10 +110,10 @@ def test_fit(inputs, check):
 
 
 def test_multiview(inputs, check):
-    words = ["multiview", str(inputs / "clip"), "views", "--model", str(inputs / "model"), "--steps", "2"]
+    words = ["multiview", str(inputs / "video"), "views", "--model", str(inputs / "model"), "--steps", "2"]
     check([*words, "--size", "24"], "--resume", every=11)
 
 
 def test_run(inputs, check):
-    words = ["run", str(inputs / "clip"), "out", "--multiview-model", str(inputs / "model")]
+    words = ["run", str(inputs / "video"), "out", "--multiview-model", str(inputs / "model")]
     check([*words, "--view-steps", "1"], "--resume", every=17)

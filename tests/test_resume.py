@@ -249,6 +249,20 @@ def test_the_size_of_the_other_calls_is_limited(tmp_path):
     assert calls_in(tmp_path) == names[3:]
 
 
+def test_files_that_cannot_be_removed_stay(tmp_path, monkeypatch):
+    names = leave_calls(tmp_path, [10] * 4)
+    real_unlink = Path.unlink
+
+    def unlink(path: Path, **options: bool) -> None:
+        if path.stem == names[0]:
+            raise PermissionError("open in another process")
+        real_unlink(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    CheckpointFolder(tmp_path, max_calls=1).checkpoint("new", ".checkpoint")
+    assert calls_in(tmp_path) == names[:1]
+
+
 def test_without_limits_all_calls_are_kept(tmp_path):
     names = leave_calls(tmp_path, [10] * 9)
     CheckpointFolder(tmp_path).checkpoint("new", ".checkpoint")

@@ -31,8 +31,8 @@ HOLD = """
 import sys
 from pathlib import Path
 from stag4d.temporary import locked, temporary_file
-path = Path(sys.argv[1])
-with locked(path), temporary_file(path.parent) as file:
+folder = Path(sys.argv[1])
+with locked(folder, "a"), temporary_file(folder) as file:
     sys.stdout.write(file.name + "\\n")
     sys.stdout.flush()
     sys.stdin.readline()
@@ -146,39 +146,75 @@ def test_other_files_are_never_removed(tmp_path):
 
 
 def test_files_and_locks_of_a_living_process_are_kept_until_it_is_killed(tmp_path):
-    path = tmp_path / "scene"
-    command = [sys.executable, "-c", HOLD, str(path)]
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         held = tmp_path / process.stdout.readline().strip()
         age(held, DAY + 60)  # however old it is
         use(tmp_path)
         assert held.exists()
-        with pytest.raises(BlockingIOError), locked(path):
+        with pytest.raises(BlockingIOError), locked(tmp_path, "a"):
             pass
-        with locked(tmp_path / "other"):
+        with locked(tmp_path, "other"):
             pass
     finally:
         process.kill()
         process.communicate()
-    with locked(path):
+    with locked(tmp_path, "a"):
         use(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_lock_is_held_once_per_process_too(tmp_path):
-    with locked(tmp_path / "a"), pytest.raises(BlockingIOError), locked(tmp_path / "a"):
+    with locked(tmp_path, "a"), pytest.raises(BlockingIOError), locked(tmp_path, "a"):
         pass
-    with locked(tmp_path / "a"):
+    with locked(tmp_path, "a"):
         pass
     assert list(tmp_path.iterdir()) == []
 
 
+def test_names_that_are_one_on_some_file_systems_have_one_lock(tmp_path):
+    (tmp_path / "run1").mkdir()
+    (tmp_path / "latest").symlink_to("run1", target_is_directory=True)
+    for first, second in (("Out", "out"), ("\u00e9", "e\u0301"), ("stra\u00dfe", "STRASSE")):
+        with locked(tmp_path, first), pytest.raises(BlockingIOError), locked(tmp_path, second):
+            pass
+    with locked(tmp_path / "run1", ""), pytest.raises(BlockingIOError), locked(tmp_path / "latest", ""):
+        pass
+    with locked(tmp_path, "a"), locked(tmp_path, "b"), locked(tmp_path, ""):
+        pass
+
+
+def test_a_machine_is_known_by_what_macos_draws_at_its_start(monkeypatch):
+    sessions = iter(["11111111-AAAA\n", "11111111-AAAA\n", "22222222-BBBB\n"])
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        assert command == ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]
+        return subprocess.CompletedProcess(command, 0, next(sessions))
+
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(subprocess, "run", run)
+    first, same, restarted = (temporary._machine.__wrapped__() for _ in range(3))
+    assert first == same != restarted
+
+
+@pytest.mark.parametrize(
+    "error", [FileNotFoundError(), subprocess.CalledProcessError(1, []), subprocess.TimeoutExpired([], 10)]
+)
+def test_a_machine_without_such_a_number_is_another_one_in_each_process(monkeypatch, error):
+    def run(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(subprocess, "run", run)
+    assert temporary._machine.__wrapped__() != temporary._machine.__wrapped__()
+
+
 def test_a_lock_file_that_is_a_link_is_refused(tmp_path):
-    with locked(tmp_path / "a"):
+    with locked(tmp_path, "a"):
         (lock_file,) = tmp_path.iterdir()
     lock_file.symlink_to(tmp_path / "b")
-    with pytest.raises(OSError, match=r"symbolic links"), locked(tmp_path / "a"):
+    with pytest.raises(OSError, match=r"symbolic links"), locked(tmp_path, "a"):
         pass
     assert not (tmp_path / "b").exists()
 

@@ -6,7 +6,7 @@ A name that comes with a workflow is untrusted: its path is resolved, and must l
 import hashlib
 import itertools
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import monotonic
 
@@ -99,7 +99,11 @@ def new_path(filename_prefix: str, suffix: str) -> Iterator[Path]:
     for number in itertools.count(counter):
         stem = f"{name}_{number:05}_"
         path = folder / f"{stem}{suffix}"
-        with suppress(BlockingIOError), locked(folder / f"{stem}*"):
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(folder, f"{stem}*"))
+            except BlockingIOError:
+                continue
             if not any(entry.name.casefold().startswith(stem.casefold()) for entry in folder.iterdir()):
                 yield path
                 return

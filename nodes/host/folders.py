@@ -5,7 +5,7 @@ from pathlib import Path
 import comfy.model_management
 import folder_paths
 import torch
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from ...stag4d.pipeline import DTYPES, ModelKind, bundled_models
 
@@ -54,11 +54,6 @@ def model_folders(kind: ModelKind) -> dict[str, Path]:
         for path in sorted(root.glob(pattern))
     }
     return bundled | found | bundled  # listed first, and not replaced by a folder of the same name
-
-
-def message(text: str) -> ui.PreviewText | None:
-    """Return a text that a node shows, or None for an empty one."""
-    return ui.PreviewText(text) if text else None
 
 
 def chosen_dtype(name: str) -> torch.dtype:

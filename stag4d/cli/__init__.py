@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from .. import __version__
 from ..progress import Interrupted
-from ..startup import EXIT_INTERRUPTED, open_standard_streams
+from ..startup import EXIT_INTERRUPTED
 from .console import CommandParser, UsageError, join_negative_values
 from .exporting import add_export
 from .fitting import add_fitting
@@ -33,7 +33,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 for success, 2 for bad input or a missing requirement, 130 if interrupted.
     """
-    open_standard_streams()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     arguments = sys.argv[1:] if arguments is None else arguments
     try:

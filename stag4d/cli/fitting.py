@@ -99,7 +99,7 @@ def write_outputs(
         if report.is_finished:
             (out / pipeline.CHECKPOINT).unlink(missing_ok=True)
             return True
-    _logger.info("--resume continues the fit.")
+    _logger.info("--resume %s.", "writes the missing files" if report.is_finished else "continues the fit")
     return False
 
 

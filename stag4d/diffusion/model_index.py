@@ -1,15 +1,15 @@
 """Reads what a model folder states about its model: ``model_index.json``, and what this package adds to it.
 
-The object "stag4d" holds settings that published folders lack. It is in ``model_index.json`` or, where that
-file is as published, in ``stag4d.json`` beside it.
+Settings that published folders lack are in its object "stag4d" or, where that file is as published, in
+``stag4d.json`` beside it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .json_files import read_json, shown
 from .network_config import class_name
@@ -19,10 +19,19 @@ SETTINGS_KEY = "stag4d"
 SETTINGS_FILE = "stag4d.json"
 _CARD = "README.md"
 _MAX_CARD_BYTES = 200_000
+_CARD_METADATA = re.compile(r"---[ \t]*\r?\n(.*?\n)---", re.S)
+_BASE_MODEL = re.compile(r"^base_model:(.*(?:\n[ \t-].*)*)", re.M)  # a name, or a list in the lines below
+
+
+class Setting(NamedTuple):
+    """A setting of this package in a model folder: its value, and its file and key for messages."""
+
+    value: Any
+    field: str
 
 
 def read_index(folder: Path, expected: str) -> dict[str, Any]:
-    """Return the index of a model, with all settings under "stag4d".
+    """Return the index of a model, with the content of ``stag4d.json`` under that name.
 
     Args:
         folder: The model's folder.
@@ -30,7 +39,7 @@ def read_index(folder: Path, expected: str) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: if it has no index.
-        ValueError: if a file is damaged, or the class name or the settings are malformed.
+        ValueError: if a file is damaged, or the class name is malformed.
     """
     path = folder / INDEX
     index = read_json(path, expected)
@@ -38,8 +47,7 @@ def read_index(folder: Path, expected: str) -> dict[str, Any]:
         class_name(index["_class_name"], f"{path}: _class_name")
     beside = folder / SETTINGS_FILE
     if beside.is_file():
-        settings = settings_of(index)
-        index[SETTINGS_KEY] = {**read_json(beside, "settings of the model"), **settings}
+        index[SETTINGS_FILE] = read_json(beside, "settings of the model")
     return index
 
 
@@ -49,11 +57,29 @@ def pipeline_class(index: dict[str, Any]) -> str | None:
     return None if value is None else class_name(value, f"{INDEX}: _class_name")
 
 
-def settings_of(index: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings in an index; raises ValueError if they are no object."""
-    settings = index.get(SETTINGS_KEY, {})
-    if not isinstance(settings, dict):
-        raise ValueError(f"{INDEX}: {SETTINGS_KEY} is {shown(settings)}; expected an object.")
+def settings_of(index: dict[str, Any], known: Collection[str]) -> dict[str, Setting]:
+    """Return the settings of a model; those in the index itself take precedence.
+
+    Args:
+        index: See ``read_index``.
+        known: Names of the settings that this kind of model has.
+
+    Raises:
+        ValueError: if the settings are no object, or one is unknown.
+    """
+    settings: dict[str, Setting] = {}
+    within = f"{INDEX}: {SETTINGS_KEY}"
+    for key, place, prefix in (
+        (SETTINGS_FILE, SETTINGS_FILE, f"{SETTINGS_FILE}: "),
+        (SETTINGS_KEY, within, f"{within}."),
+    ):
+        values = index.get(key, {})
+        if not isinstance(values, dict):
+            raise ValueError(f"{place} is {shown(values)}; expected an object.")
+        for name, value in values.items():
+            if name not in known:
+                raise ValueError(f"{place} has the unknown key {shown(name)}.")
+            settings[name] = Setting(value, f"{prefix}{name}")
     return settings
 
 
@@ -64,20 +90,26 @@ def folder_names(folder: Path) -> set[str]:
     return {folder.absolute().name, target.name, *cached}
 
 
-def origin_texts(index: dict[str, Any], folder: Path) -> Iterator[str]:
-    """Yield what the files of a folder state about the origin of the model, in no fixed form.
+def original_names(index: dict[str, Any], folder: Path) -> Iterator[str]:
+    """Yield the names that the files of a folder give to the model, or to the models that it was made from.
 
     These are the strings of the index, the name under which each network was loaded before it was saved, and
-    the model card.
+    ``base_model`` in the metadata of the model card. The text of the card may mention any model.
     """
     yield from _strings(index)
     for path in sorted(folder.glob("*/config.json")):
         if path.is_file():
             yield from _strings(read_json(path, "a configuration").get("_name_or_path"))
-    card = folder / _CARD
+    yield from _base_models(folder / _CARD)
+
+
+def _base_models(card: Path) -> Iterator[str]:
+    """Yield ``base_model`` in the metadata of a model card, if it has one, as it is written there."""
     if card.is_file():
         with card.open("rb") as file:
-            yield file.read(_MAX_CARD_BYTES).decode("utf-8", errors="replace")
+            metadata = _CARD_METADATA.match(file.read(_MAX_CARD_BYTES).decode("utf-8-sig", errors="replace"))
+        if metadata is not None:
+            yield from _BASE_MODEL.findall(metadata[1])
 
 
 def _strings(value: object) -> Iterator[str]:

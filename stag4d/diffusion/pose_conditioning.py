@@ -11,26 +11,20 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ..geometry import OrbitPose, turn_between
-from .assumptions import Question, VersionMarks
 from .json_files import shown
-from .model_index import INDEX, SETTINGS_KEY, pipeline_class, read_index, settings_of
+from .model_index import pipeline_class, read_index, settings_of
+from .model_version import VersionPatterns, resolve_version
 
 PoseConditioning = Literal["zero123", "stable-zero123"]
 """zero123: the last number is the difference of the radii; stable-zero123: the condition's polar angle."""
 
 POSE_NUMBERS = 4  # difference of the polar angles, sine and cosine of that of the azimuths, and the last
 _SETTING = "pose_conditioning"
-_STABLE = re.compile(r"stable[-_ ]?zero[-_ ]?123", re.I)
-_NEVER = re.compile(r"(?!)")
-_QUESTION = Question[PoseConditioning](
-    what="pose conditioning",
-    option="--guidance-pose, in ComfyUI with the input pose_conditioning",
-    marks={
-        "zero123": VersionMarks(_NEVER, _NEVER),
-        "stable-zero123": VersionMarks(_STABLE, re.compile(r"stable", re.I)),
-    },
-    default="zero123",
-)
+_PATTERNS: dict[PoseConditioning, VersionPatterns] = {
+    "stable-zero123": VersionPatterns(
+        re.compile(r"stable[-_ ]?zero[-_ ]?123", re.I), re.compile(r"stable", re.I)
+    )
+}
 
 
 def pose_numbers(
@@ -83,29 +77,31 @@ def pose_conditioning_of(
     """Return the pose conditioning of a model, and a sentence about what was assumed, else an empty one.
 
     Args:
-        index: The model's index. Its object "stag4d" may state ``pose_conditioning``.
-        folder: The model's folder. Where the index states none, a model that its files call Stable-Zero123 is
+        index: The model's index. Its only setting is ``pose_conditioning``.
+        folder: The model's folder. Where no setting states it, a model that its files call Stable-Zero123 is
             one, and any other is assumed to be conditioned as Zero123-XL is.
         chosen: The user's choice, which takes precedence.
 
     Raises:
-        ValueError: if the setting is malformed, or only the folder's name suggests Stable-Zero123.
+        ValueError: if the settings are malformed, or only the folder's name suggests Stable-Zero123.
     """
     known = get_args(PoseConditioning)
+    settings = settings_of(index, [_SETTING])
     if chosen is not None:
         if chosen not in known:
             raise ValueError(f"pose conditioning: unknown {chosen!r}; expected {' or '.join(known)}.")
         return chosen, ""
-    settings = settings_of(index)
-    unknown = settings.keys() - {_SETTING}
-    if unknown:
-        raise ValueError(f"{folder / INDEX}: {SETTINGS_KEY} has the unknown key {shown(min(unknown))}.")
     if _SETTING not in settings:
-        return _QUESTION.answer(index, folder)
-    setting = settings[_SETTING]
+        return resolve_version(
+            index,
+            folder,
+            _PATTERNS,
+            default="zero123",
+            subject="pose conditioning",
+            option="--guidance-pose, in ComfyUI with the input pose_conditioning",
+        )
+    value, key = settings[_SETTING]
     for conditioning in known:
-        if setting == conditioning:
+        if value == conditioning:
             return conditioning, ""
-    raise ValueError(
-        f"{folder / INDEX}: {SETTINGS_KEY}.{_SETTING} is {shown(setting)}; expected {' or '.join(known)}."
-    )
+    raise ValueError(f"{key} is {shown(value)}; expected {' or '.join(known)}.")

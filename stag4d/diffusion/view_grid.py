@@ -15,27 +15,25 @@ from torch import Tensor
 
 from ..geometry import ZERO123PLUS_RIGS, OrbitPose, RigName, zero123plus_rig
 from ..geometry.pose_json import finite_number, poses_from_json, whole_number
-from .assumptions import Question, VersionMarks
 from .json_files import shown
-from .model_index import SETTINGS_KEY, read_index, settings_of
+from .model_index import read_index, settings_of
+from .model_version import VersionPatterns, resolve_version
 
 NUM_COLUMNS = 2
 MAX_VIEWS = 100
 MAX_TILE_SIZE = 4096  # pixels
 
-_RIG = Question[RigName](
-    what="rig",
-    option="--rig, in ComfyUI with the input rig",
-    marks={
-        "v1.1": VersionMarks(
-            re.compile(r"zero123plus[-_ ]?v1\.1", re.I), re.compile(r"v1\.1"), "zero123plus-v1.1"
-        ),
-        "v1.2": VersionMarks(
-            re.compile(r"zero123plus[-_ ]?v1\.2", re.I), re.compile(r"v1\.2"), "zero123plus-v1.2"
-        ),
-    },
-    default="v1.1",
-)
+_NUMBERS = ("tile_size", "latent_scale", "latent_shift", "image_scale")
+MULTIVIEW_SETTINGS = ("rig", "sampling", *_NUMBERS)
+
+_RIG_PATTERNS: dict[RigName, VersionPatterns] = {
+    "v1.1": VersionPatterns(
+        re.compile(r"zero123plus[-_ ]?v1\.1", re.I), re.compile(r"v1\.1"), "zero123plus-v1.1"
+    ),
+    "v1.2": VersionPatterns(
+        re.compile(r"zero123plus[-_ ]?v1\.2", re.I), re.compile(r"v1\.2"), "zero123plus-v1.2"
+    ),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,25 +126,21 @@ def grid_of(index: dict[str, Any], folder: Path, rig: RigName | None) -> ViewGri
     """Return the grid of a model.
 
     Args:
-        index: The model's index, see ``model_index``. Its object "stag4d" may hold ``rig``, a name or poses
-            as in a view folder's ``views.json``; the fields of ``ViewGrid`` that are numbers; and
-            ``sampling``, which is not read here.
-        folder: The model's folder. Where the index has no rig, other statements in its files decide, else
-            v1.1 is assumed.
+        index: The model's index, see ``model_index``. Its settings may be ``rig``, a name or poses as in a
+            view folder's ``views.json``; the fields of ``ViewGrid`` that are numbers; and ``sampling``, which
+            is not read here.
+        folder: The model's folder. Where no setting states the rig, the names in its files decide, else v1.1
+            is assumed.
         rig: The user's choice, which takes precedence.
 
     Raises:
         ValueError: if a value is of the wrong kind or out of range, or the rig is unclear.
     """
-    settings = settings_of(index)
+    settings = settings_of(index, MULTIVIEW_SETTINGS)
     numbers: dict[str, Any] = {}
-    for key, value in settings.items():
-        if key in ("rig", "sampling"):
-            continue
-        if key not in ("tile_size", "latent_scale", "latent_shift", "image_scale"):
-            raise ValueError(f"model_index.json: {SETTINGS_KEY} has the unknown key {shown(key)}.")
+    for key in filter(settings.__contains__, _NUMBERS):
         read = whole_number if key == "tile_size" else finite_number
-        numbers[key] = read(value, f"model_index.json: {SETTINGS_KEY}.{key}")
+        numbers[key] = read(*settings[key])
     poses, assumption = _rig(index, folder, rig)
     return ViewGrid(poses=poses, assumption=assumption, **numbers)
 
@@ -155,16 +149,22 @@ def _rig(index: dict[str, Any], folder: Path, rig: RigName | None) -> tuple[tupl
     """Return the poses of a model's views, and a sentence about what was assumed."""
     if rig is not None:
         return zero123plus_rig(rig), ""
-    settings = settings_of(index)
-    if "rig" not in settings:
-        version, assumption = _RIG.answer(index, folder)
+    setting = settings_of(index, MULTIVIEW_SETTINGS).get("rig")
+    if setting is None:
+        version, assumption = resolve_version(
+            index,
+            folder,
+            _RIG_PATTERNS,
+            default="v1.1",
+            subject="rig",
+            option="--rig, in ComfyUI with the input rig",
+        )
         return zero123plus_rig(version), assumption
-    setting: Any = settings["rig"]
-    if isinstance(setting, list):
-        return poses_from_json(setting, f"model_index.json: {SETTINGS_KEY}.rig"), ""
-    if isinstance(setting, str) and setting in ZERO123PLUS_RIGS:
-        return zero123plus_rig(setting), ""
+    value, key = setting
+    if isinstance(value, list):
+        return poses_from_json(value, key), ""
+    if isinstance(value, str) and value in ZERO123PLUS_RIGS:
+        return zero123plus_rig(value), ""
     raise ValueError(
-        f"model_index.json: {SETTINGS_KEY}.rig is {shown(setting)}; expected "
-        f"{' or '.join(ZERO123PLUS_RIGS)}, or a list of poses."
+        f"{key} is {shown(value)}; expected {' or '.join(ZERO123PLUS_RIGS)}, or a list of poses."
     )

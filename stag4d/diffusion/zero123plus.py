@@ -27,11 +27,11 @@ from .empty_prompt import empty_prompt_embeddings
 from .folders import load_module, weight_sums
 from .image_processors import load_image_processor
 from .json_files import shown
-from .model_index import INDEX, SETTINGS_KEY, pipeline_class, read_index, settings_of
+from .model_index import INDEX, SETTINGS_KEY, Setting, pipeline_class, read_index, settings_of
 from .noise import COND, UNCOND, NoiseSource
 from .noise_schedule import load_scheduler
 from .sampling_config import SamplingConfig
-from .view_grid import ViewGrid, grid_of
+from .view_grid import MULTIVIEW_SETTINGS, ViewGrid, grid_of
 
 _logger = logging.getLogger(__name__)
 
@@ -206,8 +206,9 @@ def _pixels_per_latent(vae: AutoencoderKL) -> int:
 
 def _sampling(index: dict[str, Any]) -> SamplingConfig:
     """Return the index's recommended sampling settings, else the official ones; ValueError if malformed."""
-    field = f"model_index.json: {SETTINGS_KEY}.sampling"
-    values = settings_of(index).get("sampling", {})
+    default = Setting({}, f"{INDEX}: {SETTINGS_KEY}.sampling")
+    setting = settings_of(index, MULTIVIEW_SETTINGS).get("sampling", default)
+    values, field = setting.value, setting.field
     readers: dict[str, Callable[[object, str], float]] = {
         "num_steps": whole_number,
         "guidance_scale": finite_number,
@@ -218,7 +219,7 @@ def _sampling(index: dict[str, Any]) -> SamplingConfig:
     try:
         return SamplingConfig(**numbers)
     except ValueError as error:
-        raise ValueError(f"model_index.json: {SETTINGS_KEY}.{error}") from error
+        raise ValueError(f"{field.removesuffix('sampling')}{error}") from error
 
 
 def _ramp(index: dict[str, Any], root: Path) -> Tensor:

@@ -31,6 +31,7 @@ from .scenes import render_views, write_turntable
 _logger = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.safetensors"  # of an unfinished fit in its output folder
+_PAGE, _TURNTABLE = "scene.html", "turntable.mp4"
 _MIN_TURNTABLE_SIZE = 64  # pixels
 
 DenoiserMaker = Callable[[ViewSet, Monitor], GuidanceDenoiser]
@@ -116,10 +117,10 @@ def fit(
     with report.stage("start"):
         denoiser = None if make_denoiser is None else make_denoiser(views, monitor)
         trainer = Trainer(views, config, start=start, denoiser=denoiser, device=device, backend=backend)
-        folder = checkpoint if isinstance(checkpoint, CheckpointFolder) else None
-        if isinstance(checkpoint, CheckpointFolder):
-            checkpoint = checkpoint.checkpoint(trainer.key, ".checkpoint")
-        if checkpoint is not None and checkpoint.restore(partial(load_state, checkpoint, trainer)):
+        file = checkpoint
+        if isinstance(file, CheckpointFolder):
+            file = file.checkpoint(trainer.key, ".checkpoint")
+        if file is not None and file.restore(partial(load_state, file, trainer)):
             _logger.info("resumed at step %d of %d.", trainer.step, config.steps)
     report.settings = dict(trainer.info.settings)
     _logger.info(
@@ -136,8 +137,8 @@ def fit(
     def save_and_report(
         stage: str, done: int, total: int, *, note: str = "", preview: Preview | None = None
     ) -> None:
-        if checkpoint is not None and checkpoint.is_due():
-            save_state(checkpoint, trainer)
+        if file is not None and file.is_due():
+            save_state(file, trainer)
         monitor(stage, done, total, note=note, preview=preview)
 
     with suppress(Interrupted):
@@ -145,21 +146,36 @@ def fit(
     model = trainer.model()
     report.seconds["optimize"] = round(trainer.seconds, 3)  # with those before a resume
     report.losses, report.steps, report.num_gaussians = trainer.losses, trainer.step, len(model.gaussians)
-    if checkpoint is not None and folder is not None and report.is_finished:
-        checkpoint.remove()
-        checkpoint.path.with_suffix(".safetensors").unlink(missing_ok=True)
-    elif checkpoint is not None:
-        try:
-            save_state(checkpoint, trainer)
-        except RuntimeError as error:
-            if not report.is_finished:
-                raise
-            _logger.warning("%s", error)  # of a finished fit the scene matters, which is smaller
-        if folder is not None:
-            save_scene(checkpoint.path.with_suffix(".safetensors"), model)
+    if isinstance(checkpoint, CheckpointFolder) and file is not None:
+        _keep_or_remove(file, trainer, model, report.is_finished)
+    elif file is not None:
+        _keep_state(file, trainer, report.is_finished)
     if not report.is_finished:
         _logger.info("interrupted at step %d of %d.", trainer.step, config.steps)
     return model, report
+
+
+def _keep_or_remove(
+    checkpoint: Checkpoint, trainer: Trainer, model: GaussianModel4D, is_finished: bool
+) -> None:
+    """Keep the state and the scene of an interrupted fit in a folder; remove those of a finished one."""
+    scene = checkpoint.path.with_suffix(".safetensors")
+    if is_finished:
+        checkpoint.remove()
+        scene.unlink(missing_ok=True)
+    else:
+        _keep_state(checkpoint, trainer, is_finished)
+        save_scene(scene, model)
+
+
+def _keep_state(checkpoint: Checkpoint, trainer: Trainer, is_finished: bool) -> None:
+    """Save the state at the end; raises RuntimeError if that of an interrupted fit cannot be written."""
+    try:
+        save_state(checkpoint, trainer)
+    except RuntimeError as error:
+        if not is_finished:
+            raise
+        _logger.warning("%s", error)  # of a finished fit the scene matters, which is smaller
 
 
 def write_fit(
@@ -171,7 +187,8 @@ def write_fit(
 ) -> None:
     """Write ``scene.safetensors``, ``scene.html``, ``turntable.mp4`` and ``report.json`` into a folder.
 
-    The page and the video, which take time, are not written for a fit that was interrupted.
+    The page and the video, which take time, are not written for a fit that was interrupted. Those of an
+    earlier scene in the folder are removed.
 
     Args:
         folder: Output folder.
@@ -193,9 +210,11 @@ def write_fit(
     try:
         with report.stage("write"):
             save_scene(folder / "scene.safetensors", model)
+            for name in (_PAGE, _TURNTABLE):
+                (folder / name).unlink(missing_ok=True)  # it shows the scene that was there before
             if report.is_finished:
-                write_html(folder / "scene.html", encode_s4d(model), "STAG4D scene")
-                write_turntable(folder / "turntable.mp4", model, size, monitor=monitor_turntable)
+                write_html(folder / _PAGE, encode_s4d(model), "STAG4D scene")
+                write_turntable(folder / _TURNTABLE, model, size, monitor=monitor_turntable)
     except Interrupted:
         report.write(folder / "report.json")
         raise

@@ -114,9 +114,8 @@ def write_multiview(
     input_pose, offsets = frames.input_pose, frames.offsets
     latents_key = sampling_key(model, video.images, video.alphas, noise, config)
     moved = [] if offsets is None else [offsets]
-    settings = (latents_key, video.elevation_deg, video.fps, _KEY_NAMES[remover.method])
-    if remover.rembg_model != DEFAULT_REMBG_MODEL:
-        settings += (remover.rembg_model,)
+    own_model = () if remover.rembg_model == DEFAULT_REMBG_MODEL else (remover.rembg_model,)
+    settings = (latents_key, video.elevation_deg, video.fps, _KEY_NAMES[remover.method], *own_model)
     key = input_key(repr(settings), *moved)
     record = _read_record(folder, count, len(poses)) if resume else {}
     if record.get("key") == key:

@@ -216,6 +216,13 @@ def test_malformed_sampling_settings_are_refused(folder, sampling, words):
         load_multiview_model(folder)
 
 
+def test_malformed_sampling_settings_beside_the_index_are_refused(folder):
+    for sampling, words in (([28], r"sampling is \[28\]"), ({"num_steps": 0}, "sampling: 0 steps")):
+        (folder / "stag4d.json").write_text(json.dumps({"sampling": sampling}))
+        with pytest.raises(ValueError, match=rf"^stag4d\.json: {words}; expected"):
+            load_multiview_model(folder)
+
+
 def test_timestep_spacing_is_trailing_whatever_the_folder_sets(folder):
     change(folder / SCHEDULER, timestep_spacing="leading")
     scheduler = load_multiview_model(folder).scheduler

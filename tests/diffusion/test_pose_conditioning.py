@@ -109,3 +109,17 @@ def test_malformed_settings_are_refused(folder, settings):
     change(folder / "model_index.json", stag4d=settings)
     with pytest.raises(ValueError, match=r"model_index\.json: stag4d"):
         load_guidance_model(folder)
+
+
+def test_an_unknown_setting_is_refused_whatever_the_user_chooses(folder):
+    (folder / "stag4d.json").write_text('{"pose": "zero123"}')
+    for chosen in ("zero123", STABLE, None):
+        with pytest.raises(ValueError, match=r"^stag4d\.json has the unknown key 'pose'\.$"):
+            read_pose_conditioning(folder, chosen)
+
+
+def test_the_text_of_a_card_does_not_decide(folder):
+    (folder / "README.md").write_text("---\nbase_model: cvlab/zero123-xl\n---\nSee also Stable-Zero123.\n")
+    assert read_pose_conditioning(folder)[0] == "zero123"
+    (folder / "README.md").write_text("---\nbase_model: stabilityai/stable-zero123\n---\n")
+    assert read_pose_conditioning(folder)[0] == STABLE

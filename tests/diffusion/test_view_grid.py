@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from stag4d.diffusion import ViewGrid, read_grid
-from stag4d.diffusion.model_index import pipeline_class, read_index
-from stag4d.diffusion.view_grid import grid_of
+from stag4d.diffusion.model_index import pipeline_class, read_index, settings_of
+from stag4d.diffusion.view_grid import MULTIVIEW_SETTINGS, grid_of
 from stag4d.geometry import OrbitPose
 
 V11_ELEVATIONS = [30.0, -20.0] * 3
@@ -170,7 +170,8 @@ def make_folder(folder, **files):
     return read_index(folder, "a model")
 
 
-CARD = "---\nlicense: openrail\n---\nfrom_pretrained('sudo-ai/zero123plus-v1.2', torch_dtype=torch.float16)"
+CARD = "---\nlicense: openrail\nbase_model: sudo-ai/zero123plus-v1.2\n---\n# A model\n"
+MENTION = "---\nlicense: openrail\n---\nFor six other views see also sudo-ai/zero123plus-v1.2.\n"
 
 
 @pytest.mark.parametrize("name", ["model", "zero123plus", "zero123plus-v1.2", "my-v1.2-copy"])
@@ -181,6 +182,8 @@ CARD = "---\nlicense: openrail\n---\nfrom_pretrained('sudo-ai/zero123plus-v1.2',
         {"model_index": {"_name_or_path": "sudo-ai/zero123plus-v1.2"}},
         {"unet__config": {"_name_or_path": "/cache/zero123plus_v1.2/unet"}},
         {"card": CARD},
+        {"card": CARD.replace(": sudo-ai/zero123plus-v1.2", ":\n- other\n- sudo-ai/zero123plus-v1.2")},
+        {"card": "\ufeff" + CARD.replace("\n", "\r\n")},
     ],
     ids=lambda files: next(iter(files)),
 )
@@ -188,6 +191,24 @@ def test_rig_is_that_of_the_files_whatever_the_folder_is_called(tmp_path, name, 
     grid = grid_of(make_folder(tmp_path / name, **files), tmp_path / name, None)
     assert elevations(grid) == V12_ELEVATIONS
     assert bool(grid.assumption) == ("stag4d" not in files)
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        MENTION,
+        MENTION.split("---\n")[2],
+        MENTION + CARD,
+        "---\nbase_model: other\ntags:\n- zero123plus-v1.2\n---\n",
+        "---\nbase_model: zero123plus-v1.2\n",
+        "",
+    ],
+    ids=lambda card: repr(card[:60]),
+)
+def test_other_text_of_a_card_does_not_choose_the_rig(tmp_path, card):
+    for name in ("model", "zero123plus-v1.1"):
+        folder = tmp_path / name
+        assert elevations(grid_of(make_folder(folder, card=card), folder, None)) == V11_ELEVATIONS
 
 
 def test_assumed_rig_is_named_with_the_way_to_choose_it(tmp_path):
@@ -206,7 +227,11 @@ def test_assumed_rig_is_named_with_the_way_to_choose_it(tmp_path):
     [
         ("my-v1.2-copy", {}, "only its name suggests v1.2"),
         ("zero123plus-v1.1", {"card": CARD}, "its files and its name suggest v1.1 and v1.2"),
-        ("model", {"card": CARD + CARD.replace("1.2", "1.1")}, "suggest v1.1 and v1.2"),
+        (
+            "model",
+            {"card": CARD, "vae__config": {"_name_or_path": "zero123plus-v1.1"}},
+            "suggest v1.1 and v1.2",
+        ),
     ],
 )
 def test_unclear_rig_is_asked_for(tmp_path, name, files, words):
@@ -226,8 +251,25 @@ def test_name_of_the_repository_in_the_hubs_cache_counts(tmp_path):
 def test_settings_beside_the_index_are_merged_and_the_index_takes_precedence(tmp_path):
     settings = {"stag4d": {"rig": "v1.1", "tile_size": 32}}
     index = make_folder(tmp_path, model_index=settings, stag4d={"rig": "v1.2", "latent_scale": 2.0})
-    assert index["stag4d"] == {"rig": "v1.1", "tile_size": 32, "latent_scale": 2.0}
+    values = {name: setting.value for name, setting in settings_of(index, MULTIVIEW_SETTINGS).items()}
+    assert values == {"rig": "v1.1", "tile_size": 32, "latent_scale": 2.0}
     assert elevations(read_grid(tmp_path)) == V11_ELEVATIONS
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"rig": "v3"}, "stag4d.json: rig is 'v3'; expected v1.1 or v1.2"),
+        ({"rig": [7]}, "stag4d.json: rig[0] must be an object"),
+        ({"tile": 64}, "stag4d.json has the unknown key 'tile'"),
+        ({"tile_size": "64"}, "stag4d.json: tile_size must be a finite number"),
+    ],
+    ids=repr,
+)
+def test_errors_name_the_file_of_the_setting(tmp_path, settings, words):
+    index = make_folder(tmp_path, model_index={"stag4d": {"latent_scale": 1.0}}, stag4d=settings)
+    with pytest.raises(ValueError, match=f"^{re.escape(words)}"):
+        grid_of(index, tmp_path, None)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"rig": "v3"}'])

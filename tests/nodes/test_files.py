@@ -52,6 +52,11 @@ def test_two_calls_at_once_get_different_paths(files, host_folders):
     assert [path.name for path in (host_folders / "output" / "a").iterdir()] == ["b_00002_.spz"]
 
 
+def test_an_error_of_the_caller_is_not_taken_for_a_lock(files, host_folders):
+    with pytest.raises(BlockingIOError, match="of the caller"), files.new_path("a/b", ".ply"):
+        raise BlockingIOError("of the caller")
+
+
 def test_checkpoints_of_cancelled_prompts_are_limited(files, host_folders):
     for number in range(9):
         (files.temp_folder() / f"unfinished_{number}.checkpoint").touch()

@@ -1,6 +1,7 @@
 """STAG4DLoadGuidance: a Zero123 model under the host's memory management, and STAG4DOptimize with it."""
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -40,8 +41,14 @@ def test_folder_with_another_kind_of_model_is_rejected(loader, host_folders):
         loader.execute(model="other", dtype="float32")
 
 
-def test_assumed_pose_conditioning_is_shown_and_a_choice_has_a_model_of_its_own(loader, guidance):
+def test_assumed_pose_conditioning_is_shown_and_a_choice_has_a_model_of_its_own(
+    loader, guidance, monkeypatch
+):
+    server = sys.modules["server"].PromptServer.instance
+    monkeypatch.setattr(server, "sent", [])
+    monkeypatch.setattr(loader, "hidden", SimpleNamespace(unique_id="7"))
     assumed = loader.execute(model="tiny", dtype="auto")
+    assert server.sent == [("text", ("7", assumed.ui.as_dict()["text"][0]), None)]
     assert "assumed pose conditioning zero123" in assumed.ui.as_dict()["text"][0]
     assert assumed.args[0].patcher is guidance.patcher
     same = loader.execute(model="tiny", dtype="auto", pose_conditioning="zero123")

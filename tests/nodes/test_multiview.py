@@ -3,6 +3,7 @@
 import gc
 import sys
 import weakref
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -85,8 +86,12 @@ def test_dtype_and_rig_can_be_chosen(load):
     assert multiview.grid.poses[0].elevation_deg == 20
 
 
-def test_assumed_rig_is_shown_and_a_chosen_one_is_not(loader, models):
+def test_assumed_rig_is_shown_and_a_chosen_one_is_not(loader, models, monkeypatch):
+    server = sys.modules["server"].PromptServer.instance
+    monkeypatch.setattr(server, "sent", [])
+    monkeypatch.setattr(loader, "hidden", SimpleNamespace(unique_id="7"))
     assumed = loader.execute(model="tiny", dtype="auto", rig="auto")
+    assert server.sent == [("text", ("7", assumed.ui.as_dict()["text"][0]), None)]
     assert "tiny: assumed rig v1.1, " in assumed.ui.as_dict()["text"][0]
     assert loader.execute(model="tiny", dtype="auto", rig="v1.1").ui is None
     make_multiview_folder(models / "stated", settings={"rig": "v1.2", "tile_size": TILE})

@@ -163,6 +163,7 @@ def test_frames_without_object_are_left_out_and_named_on_the_node(node, images, 
     (_, (node_id, text), _) = server.sent[0]
     assert node_id == "7"
     assert text.startswith("image 3 has no object: 1 of 4 frames are left out")
+    assert result.ui.as_dict() == {"text": (text,)}
 
 
 def test_inverted_mask_is_refused_with_the_name_of_the_widget(prepare, images, mask):

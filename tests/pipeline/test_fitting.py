@@ -69,6 +69,25 @@ def test_the_written_scene_is_the_fitted_scene(fitted, tmp_path):
     assert np.abs(frames[0].astype(int) - frames[30]).max() > 20  # the other side
 
 
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_no_page_or_turntable_of_an_earlier_scene_stays(fitted, tmp_path, is_finished):
+    model, report = fitted
+    for name in ("scene.html", "turntable.mp4", "notes.txt"):
+        (tmp_path / name).write_text("earlier")
+    if is_finished:
+        with pytest.raises(Interrupted):
+            pipeline.write_fit(tmp_path, model, report, 32, Recorder(1))
+    else:
+        pipeline.write_fit(tmp_path, model, replace(report, steps=39), 32)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "scene.safetensors",
+        "report.json",
+        "notes.txt",
+        *(["scene.html"] if is_finished else []),
+    }
+    assert all(path.read_bytes() != b"earlier" for path in tmp_path.glob("scene.*"))
+
+
 @pytest.mark.parametrize(("num_frames", "expected"), [(1, 60), (7, 63), (40, 80), (70, 70)])
 def test_a_turntable_repeats_the_motion_a_whole_number_of_times(fitted, tmp_path, num_frames, expected):
     info = replace(fitted[0].info, num_frames=num_frames, fps=5000.0)  # beyond any player

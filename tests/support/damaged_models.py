@@ -170,7 +170,9 @@ def check(read: Callable[[], object], folder: Path) -> None:
         read()
     except (ValueError, FileNotFoundError) as error:
         message = str(error)
-        assert message.startswith((str(folder), "model_index.json", "view grid")), message[:300]
+        assert message.startswith((str(folder), "model_index.json", "stag4d.json", "view grid")), message[
+            :300
+        ]
         assert len(message) < 1000, message[:300]
 
 
