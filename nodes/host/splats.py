@@ -10,7 +10,7 @@ from ...stag4d.scene import (
     GaussianFrames,
     GaussianModel4D,
     Gaussians,
-    check_values,
+    drop_invalid_in_frames,
     logit,
     pad_frames,
     stack_frames,
@@ -40,17 +40,17 @@ def splat_at(scene: GaussianModel4D, frame_times: torch.Tensor) -> Types.SPLAT:
 def frames_from(splat: Types.SPLAT) -> GaussianFrames:
     """Return a batch of splats as frames, related if all have the same number of Gaussians.
 
+    Gaussians with a value that is not finite or too large are dropped, with a warning, as those of a PLY are.
+
     Raises:
-        ValueError: if there are no Gaussians, a value is not finite or activated, or tensors do not match.
+        ValueError: if there are no valid Gaussians, values are not activated, or tensors do not match.
     """
     _check_shapes(splat)
     frames = [_gaussians_at(splat, index) for index in range(len(splat.positions))]
-    for frame in frames:
-        check_values(frame, "splat")
-    counts = {len(frame) for frame in frames}
-    if counts <= {0}:
+    if not any(len(frame) for frame in frames):
         raise ValueError("splat: the batch has no Gaussians; expected at least one.")
-    return stack_frames(frames) if len(counts) == 1 else pad_frames(frames)
+    frames = drop_invalid_in_frames(frames, [f"splat {index}" for index in range(len(frames))], "splat")
+    return stack_frames(frames) if len({len(frame) for frame in frames}) == 1 else pad_frames(frames)
 
 
 def gaussians_from(splat: Types.SPLAT) -> Gaussians:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..geometry import OrbitPose
-from ..types import MAX_FPS, MAX_FRAMES, frame_times
+from ..types import DEFAULT_FPS, MAX_FPS, MAX_FRAMES, frame_times
 from .deformation import Deformation
 from .frames import GaussianFrames
 from .gaussians import DeformedGaussians, Gaussians
@@ -29,7 +29,7 @@ class SceneInfo:
     """
 
     num_frames: int
-    fps: float = 8.0
+    fps: float = DEFAULT_FPS
     input_pose: OrbitPose = field(default_factory=lambda: OrbitPose(azimuth_deg=0.0))
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -51,7 +51,8 @@ class GaussianModel4D:
         frames: Stored frames, which replace the field; ``gaussians`` are then those of frame 0.
 
     Raises:
-        ValueError: if there are both a field and frames, or another number of frames than in ``info``.
+        ValueError: if there are both a field and frames, or another number of frames than in ``info``,
+            or of Gaussians than in ``gaussians``.
     """
 
     def __init__(
@@ -64,6 +65,10 @@ class GaussianModel4D:
         if frames is not None and (deformation is not None or len(frames) != info.num_frames):
             raise ValueError(
                 f"scene: {len(frames)} stored frames; expected {info.num_frames} and no deformation field."
+            )
+        if frames is not None and len(gaussians) != len(frames[0]):
+            raise ValueError(
+                f"scene: {len(gaussians)} Gaussians and frames of {len(frames[0])}; expected equal numbers."
             )
         self.gaussians = gaussians
         self.deformation = deformation
