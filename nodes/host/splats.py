@@ -6,15 +6,7 @@ import torch
 from comfy_api.latest import Types
 
 from ...stag4d.geometry import flip_splat_frame
-from ...stag4d.scene import (
-    GaussianFrames,
-    GaussianModel4D,
-    Gaussians,
-    drop_invalid_in_frames,
-    logit,
-    pad_frames,
-    stack_frames,
-)
+from ...stag4d.scene import GaussianFrames, GaussianModel4D, Gaussians, logit, valid_frames
 
 _MIN_SCALE, _MIN_OPACITY = 1e-6, 1e-4  # so that logarithm and logit are finite
 _TOLERANCE = 1e-3
@@ -49,8 +41,7 @@ def frames_from(splat: Types.SPLAT) -> GaussianFrames:
     frames = [_gaussians_at(splat, index) for index in range(len(splat.positions))]
     if not any(len(frame) for frame in frames):
         raise ValueError("splat: the batch has no Gaussians; expected at least one.")
-    frames = drop_invalid_in_frames(frames, [f"splat {index}" for index in range(len(frames))], "splat")
-    return stack_frames(frames) if len({len(frame) for frame in frames}) == 1 else pad_frames(frames)
+    return valid_frames(frames, [f"splat {index}" for index in range(len(frames))], "splat")
 
 
 def gaussians_from(splat: Types.SPLAT) -> Gaussians:

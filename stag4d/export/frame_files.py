@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..progress import Monitor, silent
-from ..scene import GaussianFrames, Gaussians, drop_invalid_in_frames, pad_frames, stack_frames
+from ..scene import GaussianFrames, Gaussians, valid_frames
 from .ply import read_ply_rows
 from .spz_reader import read_spz
 
@@ -22,14 +22,6 @@ _Content = TypeVar("_Content")
 _logger = logging.getLogger(__name__)
 
 
-def is_frame_file(path: Path) -> bool:
-    """Return whether a path is a PLY or SPZ file that is not hidden, as macOS's ``._frame_0000.ply`` is.
-
-    A link that leads nowhere is one, too, so that reading names it.
-    """
-    return path.suffix.lower() in FRAME_SUFFIXES and not path.name.startswith(".") and not path.is_dir()
-
-
 def find_frame_files(folder: Path) -> list[Path]:
     """Return the numbered PLY or SPZ files of a folder by number; a single file needs no number.
 
@@ -37,7 +29,7 @@ def find_frame_files(folder: Path) -> list[Path]:
         ValueError: if there are none, or they do not form one sequence.
     """
     try:
-        found = sorted(path for path in folder.iterdir() if is_frame_file(path))
+        found = sorted(path for path in folder.iterdir() if _is_frame_file(path))
     except OSError as error:
         raise ValueError(f"{folder}: cannot be read ({error}); expected a folder.") from error
     if not found:
@@ -77,25 +69,28 @@ def read_frames(files: Sequence[Path], monitor: Monitor = silent) -> GaussianFra
         ValueError: if a file is damaged, or there are no Gaussians.
     """
     _warn_of_gaps(files)
-    if files[0].suffix.lower() == ".spz":
-        frames = _read_all(files, read_spz, monitor)
-    else:
-        frames = _read_ply_frames(files, monitor)
-    counts = [len(frame) for frame in frames]
-    if max(counts) == 0:
+    folder = files[0].parent
+    is_spz = files[0].suffix.lower() == ".spz"
+    found = _read_all(files, read_spz, monitor) if is_spz else _read_ply_files(files, monitor)
+    if not any(len(frame) for frame in found):
         raise ValueError(f"{files[0]}: no Gaussians in any frame; expected splats.")
-    if min(counts) == max(counts):
-        return stack_frames(frames)
-    _logger.info(
-        "%s: %d to %d Gaussians per frame; the scene can be played and exported, but not fitted.",
-        files[0].parent,
-        min(counts),
-        max(counts),
-    )
-    try:
-        return pad_frames(frames)
-    except ValueError as error:
-        raise ValueError(f"{files[0].parent}: {error}") from error
+    frames = valid_frames(found, [str(path) for path in files], str(folder))
+    if frames.counts is not None:
+        _logger.info(
+            "%s: %d to %d Gaussians per frame; the scene can be played and exported, but not fitted.",
+            folder,
+            min(frames.counts),
+            max(frames.counts),
+        )
+    return frames
+
+
+def _is_frame_file(path: Path) -> bool:
+    """Return whether a path is a PLY or SPZ file that is not hidden, as macOS's ``._frame_0000.ply`` is.
+
+    A link that leads nowhere is one, too, so that reading names it.
+    """
+    return path.suffix.lower() in FRAME_SUFFIXES and not path.name.startswith(".") and not path.is_dir()
 
 
 def _read_all(files: Sequence[Path], read: Callable[[Path], _Content], monitor: Monitor) -> list[_Content]:
@@ -107,13 +102,12 @@ def _read_all(files: Sequence[Path], read: Callable[[Path], _Content], monitor: 
     return contents
 
 
-def _read_ply_frames(files: Sequence[Path], monitor: Monitor) -> list[Gaussians]:
-    """Return the valid Gaussians of PLY files."""
+def _read_ply_files(files: Sequence[Path], monitor: Monitor) -> list[Gaussians]:
+    """Return all Gaussians of PLY files, and warn of what is not read."""
     rows = _read_all(files, read_ply_rows, monitor)
     if rows[0].num_rest:
         _logger.warning("%s: view-dependent color is not imported.", files[0])
-    frames, names = [one.gaussians for one in rows], [str(path) for path in files]
-    return drop_invalid_in_frames(frames, names, str(files[0].parent))
+    return [one.gaussians for one in rows]
 
 
 def _pattern(path: Path) -> tuple[str, str] | None:

@@ -1,7 +1,7 @@
 """The 4D scene: canonical Gaussians and their HexPlane deformation field, initialization, scene files."""
 
 from .deformation import Deformation, FieldConfig
-from .dropping import drop_invalid, drop_invalid_in_frames
+from .dropping import drop_invalid, valid_frames
 from .files import load_scene, save_scene
 from .frames import GaussianFrames, pad_frames, stack_frames
 from .gaussians import SH_C0, DeformedGaussians, Gaussians, check_values, logit
@@ -24,7 +24,6 @@ __all__ = [
     "check_values",
     "checked_start",
     "drop_invalid",
-    "drop_invalid_in_frames",
     "gaussians_from_points",
     "load_scene",
     "logit",
@@ -33,5 +32,6 @@ __all__ = [
     "read_official_deformation",
     "save_scene",
     "stack_frames",
+    "valid_frames",
     "visual_hull",
 ]

@@ -140,3 +140,9 @@ def test_each_file_is_reported_so_that_reading_can_be_interrupted(tmp_path):
     recorder = Recorder()
     read_frames(find_frame_files(tmp_path), recorder)
     assert recorder.calls == [("import", done, 4) for done in (1, 2, 3, 4)]
+
+
+def test_unrelated_frames_stay_so_when_equal_numbers_are_valid(tmp_path):
+    write_damaged(tmp_path / "0.ply", 6, 0, 1)
+    write_damaged(tmp_path / "1.ply", 5, 1)
+    assert read_frames(find_frame_files(tmp_path)).counts == (5, 5)
