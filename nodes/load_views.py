@@ -65,8 +65,7 @@ def folder_names() -> list[str]:
         f"{path.parent.relative_to(root).as_posix()}{mark}"
         for mark, root in host_roots().items()
         if mark != " [temp]"
-        for path in find_paths(FRAMES, root)
-        if path.is_dir()
+        for path in find_paths(FRAMES, root, is_folder=True)
     ]
 
 

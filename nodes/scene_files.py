@@ -5,7 +5,7 @@ from comfy_api.latest import io, ui
 
 from ..stag4d.pipeline import import_scene
 from ..stag4d.scene import GaussianModel4D, save_scene
-from .host.files import content_hash, new_path, output_name
+from .host.files import content_hash, new_path, output_name, state_hash
 from .host.scene_sources import SUFFIX, scene_files, scene_names, scene_path
 from .host.sockets import CATEGORY, Scene
 
@@ -62,7 +62,8 @@ class STAG4DLoad(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, file: str, fps: float = 0.0, frames: int = 0) -> str:
         path = scene_path(file)
-        return content_hash(scene_files(path), path if path.is_dir() else path.parent)
+        files = scene_files(path)
+        return state_hash(files, path) if path.is_dir() else content_hash(files, path.parent)
 
     @classmethod
     def execute(cls, file: str, fps: float = 0.0, frames: int = 0) -> io.NodeOutput:

@@ -17,6 +17,7 @@ from torch.nn.functional import interpolate
 from .geometry import OrbitPose, check_offsets, intrinsics, orbit_viewmats
 
 MAX_FRAMES = 2**16  # of a video: 45 minutes at 24 frames per second
+DEFAULT_FPS = 8.0  # of images and splats without a frame rate
 MAX_FPS = 1e4  # frames per second
 _TOLERANCE = 0.01  # of pixels outside 0..1: more than the rounding of bfloat16
 
@@ -87,7 +88,7 @@ class InputVideo:
 
     images: Tensor
     alphas: Tensor
-    fps: float = 8.0
+    fps: float = DEFAULT_FPS
     elevation_deg: float = 0.0
     crop_offsets: Tensor | None = None
 
@@ -120,7 +121,7 @@ class ViewSet:
     view_alphas: Tensor
     input_pose: OrbitPose
     view_poses: tuple[OrbitPose, ...]
-    fps: float = 8.0
+    fps: float = DEFAULT_FPS
     offsets: Tensor | None = None
 
     def __post_init__(self) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
+from pathlib import Path
 
 import pytest
 from official_result import write_official_result
 from seed_files import changing_frames, moving_frames, scene_of
 
 from stag4d.cli import main
-from stag4d.export import write_s4d, write_splat_sequence
+from stag4d.export import frame_files, write_s4d, write_splat_sequence
 from stag4d.scene import load_scene
 
 
@@ -18,7 +20,7 @@ def test_sequence_becomes_a_scene_that_can_be_exported_again(tmp_path, capsys):
     out = tmp_path / "new" / "scene.safetensors"
     assert main(["import", str(tmp_path / "frames"), "-o", str(out), "--fps", "12"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert result == {"file": str(out), "frames": 3, "fps": 12.0, "gaussians": 12}
+    assert result == {"file": str(out), "frames": 3, "fps": 12.0, "gaussians": {"min": 5, "max": 12}}
     assert main(["export", str(out), "-o", str(tmp_path / "a.html")]) == 0
     assert main(["export", str(out), "-o", str(tmp_path / "a.splat"), "--frames", "1"]) == 0
     assert (tmp_path / "a.splat").stat().st_size == 12 * 32
@@ -36,7 +38,22 @@ def test_moving_file_keeps_its_frame_rate(tmp_path, capsys):
     write_s4d(tmp_path / "a.s4d", scene_of(moving_frames(), fps=12.5))
     out = tmp_path / "scene.safetensors"
     assert main(["import", str(tmp_path / "a.s4d"), "-o", str(out)]) == 0
-    assert json.loads(capsys.readouterr().out)["fps"] == 12.5
+    result = json.loads(capsys.readouterr().out)
+    assert (result["fps"], result["gaussians"]) == (12.5, 12)
+
+
+def test_ctrl_c_ends_the_import_without_leaving_a_file(tmp_path, monkeypatch, capsys):
+    write_splat_sequence(tmp_path / "frames", scene_of(moving_frames()), "ply")
+    real = frame_files.read_ply_rows
+
+    def read(path: Path) -> object:
+        signal.raise_signal(signal.SIGTERM)
+        return real(path)
+
+    monkeypatch.setattr(frame_files, "read_ply_rows", read)
+    assert main(["import", str(tmp_path / "frames"), "-o", str(tmp_path / "out" / "a.safetensors")]) == 130
+    assert "interrupting after the current step" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,13 +78,17 @@ def check(tmp_path, monkeypatch) -> Callable[..., None]:
     return run
 
 
-@pytest.mark.parametrize("name", ["a.ply", "a.spz", "a.4dgs", "a.s4d", "a.html", "a.mp4"])
-def test_export_of_a_file(inputs, check, name):
-    module = {"a.spz": "gsply", "a.4dgs": "fourdgs"}.get(name)
+@pytest.mark.parametrize("name", ["a.ply", "a.splat", "a.spz", "a.glb", "a.4dgs", "a.s4d", "a.html", "a.mp4"])
+def test_export_of_a_file(inputs, check, tmp_path, monkeypatch, name):
+    module = {"a.spz": "gsply", "a.4dgs": "fourdgs", "a.glb": "fourdgs"}.get(name)
     if module is not None:
         pytest.importorskip(module)
-    options = {"a.ply": ["--frames", "1"], "a.spz": ["--frames", "1"], "a.mp4": ["--bullet-time", "1"]}
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temp"))
+    (tmp_path / "temp").mkdir()
+    options = {key: ["--frames", "1"] for key in ("a.ply", "a.splat", "a.spz", "a.glb")}
+    options["a.mp4"] = ["--bullet-time", "1"]
     check(["export", str(inputs / "scene.safetensors"), name, *options.get(name, [])])
+    assert not list((tmp_path / "temp").iterdir())
 
 
 def test_export_of_a_folder(inputs, check):

@@ -50,15 +50,19 @@ def resolve_name(name: str, subject: str) -> Path:
     return path
 
 
-def find_paths(pattern: str, root: Path) -> list[Path]:
-    """Return the paths at any depth below a folder whose names match a pattern, sorted.
+def find_paths(pattern: str, root: Path, *, is_folder: bool = False) -> list[Path]:
+    """Return the files, or folders, at any depth below a folder whose names match a pattern, sorted.
+
+    Hidden files, such as macOS's ``._scene.ply``, are left out.
 
     The host evaluates a schema, and so this function, many times per request: results are reused for a while.
     """
     now = monotonic()
     began, paths = _searches.get((root, pattern), (-SEARCH_SECONDS, []))
     if now - began >= SEARCH_SECONDS:
-        paths = sorted(root.rglob(pattern))
+        is_right = Path.is_dir if is_folder else Path.is_file
+        found = (path for path in root.rglob(pattern) if not path.name.startswith("."))
+        paths = sorted(path for path in found if is_right(path))
         _searches[root, pattern] = now, paths
     return paths
 
@@ -69,6 +73,16 @@ def content_hash(files: Iterable[Path], root: Path) -> str:
     for path in files:
         digest.update(f"{path.relative_to(root).as_posix()}\0{path.stat().st_size}\0".encode())
         digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def state_hash(files: Iterable[Path], root: Path) -> str:
+    """Return a SHA-256 hash of the paths, sizes and modification times of files, which are not read."""
+    digest = hashlib.sha256()
+    for path in files:
+        state = path.stat()
+        name = path.relative_to(root).as_posix()
+        digest.update(f"{name}\0{state.st_size}\0{state.st_mtime_ns}\0".encode())
     return digest.hexdigest()
 
 

@@ -3,19 +3,19 @@
 from collections import defaultdict
 from pathlib import Path
 
-from ...stag4d.export import find_frame_files
+from ...stag4d.export import FRAME_SUFFIXES, find_frame_files
 from ...stag4d.pipeline import OFFICIAL_FILES, SCENE_SUFFIXES, is_official
 from .files import TEMP_FOLDER, find_paths, host_roots, resolve_name
 
 SUFFIX = ".safetensors"  # of saved scenes
-FRAME_SUFFIXES = (".ply", ".spz")  # of files with one frame
 
 
 def scene_names() -> list[str]:
     """Return the names of what can be loaded; those in the output and temp folders are marked.
 
-    Saved scenes come first. Of a folder of numbered frames and of an official result, the folder is listed,
-    with a slash at its end, and not the files in it. The temp folder has saved scenes only.
+    Saved scenes come first. A folder of numbered frames is listed before the files in it, which may be scenes
+    of their own, and an official result instead of its files; both have a slash at their end. The temp folder
+    has saved scenes only.
     """
     saved, others = [], []
     for mark, folder in host_roots().items():
@@ -37,7 +37,8 @@ def _other_names(root: Path, mark: str) -> list[str]:
         frames = [path for path in files if path.suffix in FRAME_SUFFIXES]
         if folder != root and (is_official(folder) or _is_sequence(folder, frames)):
             names.append(_name(folder, root, "/" + mark))
-            files = [path for path in files if path not in frames]
+        if is_official(folder):
+            files = [path for path in files if path.name not in OFFICIAL_FILES]
         names += [_name(path, root, mark) for path in files]
     return names
 

@@ -6,15 +6,7 @@ import torch
 from comfy_api.latest import Types
 
 from ...stag4d.geometry import flip_splat_frame
-from ...stag4d.scene import (
-    GaussianFrames,
-    GaussianModel4D,
-    Gaussians,
-    check_values,
-    logit,
-    pad_frames,
-    stack_frames,
-)
+from ...stag4d.scene import GaussianFrames, GaussianModel4D, Gaussians, logit, valid_frames
 
 _MIN_SCALE, _MIN_OPACITY = 1e-6, 1e-4  # so that logarithm and logit are finite
 _TOLERANCE = 1e-3
@@ -40,17 +32,16 @@ def splat_at(scene: GaussianModel4D, frame_times: torch.Tensor) -> Types.SPLAT:
 def frames_from(splat: Types.SPLAT) -> GaussianFrames:
     """Return a batch of splats as frames, related if all have the same number of Gaussians.
 
+    Gaussians with a value that is not finite or too large are dropped, with a warning, as those of a PLY are.
+
     Raises:
-        ValueError: if there are no Gaussians, a value is not finite or activated, or tensors do not match.
+        ValueError: if there are no valid Gaussians, values are not activated, or tensors do not match.
     """
     _check_shapes(splat)
     frames = [_gaussians_at(splat, index) for index in range(len(splat.positions))]
-    for frame in frames:
-        check_values(frame, "splat")
-    counts = {len(frame) for frame in frames}
-    if counts <= {0}:
+    if not any(len(frame) for frame in frames):
         raise ValueError("splat: the batch has no Gaussians; expected at least one.")
-    return stack_frames(frames) if len(counts) == 1 else pad_frames(frames)
+    return valid_frames(frames, [f"splat {index}" for index in range(len(frames))], "splat")
 
 
 def gaussians_from(splat: Types.SPLAT) -> Gaussians:

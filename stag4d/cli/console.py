@@ -20,6 +20,7 @@ from ..startup import SIGNALS
 _UNITS = {  # of other stages: frame
     "denoise": "frame step",
     "guidance": "network pass",
+    "import": "file",
     "optimize": "step",
     "turntable": "image",
 }

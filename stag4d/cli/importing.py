@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import pipeline
-from ..scene import save_scene
+from ..scene import GaussianModel4D, save_scene
+from .console import ConsoleMonitor
 from .options import add_command, frame_rate, output_folder, print_result
 
 
@@ -40,14 +41,22 @@ def _import(options: argparse.Namespace) -> int:
         raise ValueError(f"{path}: is a folder; expected the name of a scene file.")
     output_folder(path.parent)
     fps = None if options.fps is None else frame_rate(options.fps)
-    model = pipeline.import_scene(options.source, fps=fps, num_frames=options.frames)
-    save_scene(path, model)
+    with ConsoleMonitor() as monitor:
+        model = pipeline.import_scene(options.source, fps=fps, num_frames=options.frames, monitor=monitor)
+        save_scene(path, model)
     print_result(
         {
             "file": str(path),
             "frames": model.info.num_frames,
             "fps": model.info.fps,
-            "gaussians": len(model.gaussians),
+            "gaussians": _num_gaussians(model),
         }
     )
     return 0
+
+
+def _num_gaussians(model: GaussianModel4D) -> int | dict[str, int]:
+    """Return the number of Gaussians, or the smallest and the largest one of unrelated frames."""
+    if model.frames is None or model.frames.counts is None:
+        return len(model.gaussians)
+    return {"min": min(model.frames.counts), "max": max(model.frames.counts)}

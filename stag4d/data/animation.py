@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ..types import DEFAULT_FPS
 from .decoding import check_image_size, check_total_pixels
-from .frame_times import DEFAULT_FPS
 from .image_files import open_image, pixels_8_bits, upright
 
 _ANIMATED_FORMATS = {"GIF", "WEBP", "PNG", "AVIF", "TIFF"}  # not JPEG, whose further images are previews

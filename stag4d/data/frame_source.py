@@ -9,9 +9,10 @@ from typing import Protocol
 
 import numpy as np
 
+from ..regular_file import check_regular_file
+from ..types import DEFAULT_FPS
 from .animation import Animation, is_animated
 from .decoding import NamedError
-from .frame_times import DEFAULT_FPS
 from .image_files import is_readable, read_pixels
 from .image_folder import IMAGE_SUFFIXES, Frame, find_frames, find_masks
 from .masks import has_transparency, mask_alpha
@@ -19,6 +20,7 @@ from .video_file import VideoFile
 
 _logger = logging.getLogger(__name__)
 
+_EXPECTED = "a video file or a folder of images"
 _ANIMATION_SUFFIXES = {".gif", ".apng"}  # beside those of images, which may be animated too
 _ANIMATION_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"GIF8", b"RIFF")  # RIFF: WebP, but AVI too
 _BRAND = slice(4, 12)  # of MP4 and related formats
@@ -118,14 +120,15 @@ def open_frames(path: Path, with_masks: bool = True) -> FrameSource:
         return ImageSequence(path, find_frames(path, with_masks))
     if _is_image(path):
         return Animation(path) if is_animated(path) else ImageSequence(path, [(path, None)])
-    if path.is_file():
-        brand = _start(path)[_BRAND]
-        if brand == _AVIF_ANIMATION:  # FFmpeg would return its first frame only
-            raise NamedError(f"{path}: is an AVIF animation; expected Pillow 11.3 or newer, which reads it.")
-        if brand in _HEIF_BRANDS:  # FFmpeg would return one tile of it
-            raise NamedError(f"{path}: is a HEIF image; expected a video, or images in PNG or JPEG format.")
-        return VideoFile(path)
-    raise FileNotFoundError(f"{path}: no such file or folder; expected a video file or a folder of images.")
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file or folder; expected {_EXPECTED}.")
+    check_regular_file(path, str(path), _EXPECTED)
+    brand = _start(path)[_BRAND]
+    if brand == _AVIF_ANIMATION:  # FFmpeg would return its first frame only
+        raise NamedError(f"{path}: is an AVIF animation; expected Pillow 11.3 or newer, which reads it.")
+    if brand in _HEIF_BRANDS:  # FFmpeg would return one tile of it
+        raise NamedError(f"{path}: is a HEIF image; expected a video, or images in PNG or JPEG format.")
+    return VideoFile(path)
 
 
 def open_masks(path: Path) -> FrameSource:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-DEFAULT_FPS = 8.0  # of images without a frame rate
 _EVEN_TOLERANCE = 0.25  # of the mean distance of two frames: Matroska rounds times to 1 ms, GIF to 10 ms
 _TIME_TOLERANCE = 1e-6  # seconds
 

@@ -11,6 +11,7 @@ import av
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from ..regular_file import check_regular_file
 from .decoding import RefusedError, check_image_size, check_total_pixels, errors_naming
 from .png_rows import check_png_rows, is_png
 
@@ -46,8 +47,7 @@ def open_image(path: Path, is_checked: bool = True) -> Iterator[tuple[Image.Imag
         ValueError: if the file is no image, damaged or truncated, or declares an image that is too large for
             its size.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected an image file.")
+    check_regular_file(path, str(path), "an image file")
     with errors_naming(path, "a whole image file"):
         content = path.read_bytes()
         if is_checked and is_png(content):

@@ -13,9 +13,9 @@ import av
 import numpy as np
 from av.stream import Disposition
 
+from ..types import DEFAULT_FPS
 from .decoding import NamedError, check_total_pixels, errors_naming, max_image_pixels
 from .display import Presentation, display_matrix
-from .frame_times import DEFAULT_FPS
 
 _logger = logging.getLogger(__name__)
 

@@ -31,7 +31,7 @@ from ..geometry.pose_json import (
     read_json_object,
 )
 from ..matting import alpha_from_border
-from ..types import MAX_FPS, ViewSet
+from ..types import DEFAULT_FPS, MAX_FPS, ViewSet
 from .png import read_image, write_png
 from .resizing import resize_with_alpha
 from .view_layout import (
@@ -47,8 +47,8 @@ from .view_layout import (
 _logger = logging.getLogger(__name__)
 
 _VERSION = 1
-_NAMES = ("version", "fps", "input", "views", "multiview", "offsets")  # multiview: record of that command
-_DEFAULT_FPS = 8.0
+MULTIVIEW_RECORD = "multiview"  # field of views.json: key and flicker of the call that finished the folder
+_NAMES = ("version", "fps", "input", "views", MULTIVIEW_RECORD, "offsets")
 # Up to here alpha counts as transparent: the official pipeline writes 255 inside and 1, not 0, outside.
 _TRANSPARENT_ALPHA = 4 / 255
 
@@ -222,7 +222,7 @@ def _read_poses(
     check_names(document.get("input"), POSE_NAMES, f"{path.name}: input")
     origin = {"azimuth": 0.0, "elevation": 0.0}
     input_pose = pose_from_json(document.get("input", {}), f"{path.name}: input", origin)
-    fps = finite_number(document.get("fps", _DEFAULT_FPS), f"{path.name}: fps")
+    fps = finite_number(document.get("fps", DEFAULT_FPS), f"{path.name}: fps")
     if not 0 < fps < MAX_FPS:
         raise ValueError(f"{path.name}: fps is {fps:g}; expected a positive number, less than {MAX_FPS:g}.")
     offsets = None

@@ -1,4 +1,4 @@
-"""Multi-view diffusion with a temporal anchor, and posed image priors for score distillation."""
+"""Multi-view diffusion with a temporal anchor, and guidance models for score distillation."""
 
 from .attention import ReadTokens, WriteTokens, install_reference_attention
 from .batching import MAX_MEASURED_FRAMES

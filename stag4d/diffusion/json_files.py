@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..geometry.pose_json import read_json_object
+from ..regular_file import check_regular_file
 
 MAX_BYTES = 64 * 2**20  # the largest of published models, tokenizer.json, has 4 MB
 MAX_DEPTH = 50
@@ -24,8 +25,7 @@ def read_json(path: Path, expected: str) -> dict[str, Any]:
         FileNotFoundError: if it is missing.
         ValueError: if it is damaged, too large or nested too deep, or holds a number that is not finite.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected {expected}.")
+    check_regular_file(path, str(path), expected)
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise ValueError(f"{path}: has {size} bytes; expected {expected}, of at most {MAX_BYTES}.")

@@ -15,6 +15,7 @@ from typing import Literal
 import torch
 from safetensors import safe_open
 
+from ..regular_file import check_regular_file
 from .json_files import read_json
 
 Library = Literal["diffusers", "transformers"]
@@ -98,10 +99,7 @@ def _shards(index: Path, suffix: str) -> tuple[Path, ...]:
         )
     paths = tuple(index.parent / name for name in sorted(names))
     for path in paths:
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"{path}: no such file; expected all {len(paths)} files that {index.name} lists."
-            )
+        check_regular_file(path, str(path), f"all {len(paths)} files that {index.name} lists")
     return paths
 
 

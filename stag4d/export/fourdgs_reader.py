@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from ..scene import SH_C0, GaussianFrames, Gaussians, logit, pad_frames, stack_frames
-from .validity import check_expansion, check_valid
+from ..regular_file import check_regular_file
+from ..scene import SH_C0, GaussianFrames, Gaussians, check_values, logit, pad_frames, stack_frames
+from ..types import MAX_FRAMES
+from .validity import SMALLEST_ALPHA, check_expansion
 
 if TYPE_CHECKING:
     from fourdgs.keyframe_delta_file import DecodedSequence
@@ -23,10 +25,8 @@ if TYPE_CHECKING:
 _STREAM = struct.Struct("<BBBBBIQ")  # attribute, width, mode, codec, channels, count, bytes that follow
 _STATE_BYTES = 8 * 23  # of a Gaussian in a decoded chunk: 22 numbers and its identity
 _FRAME_BYTES = 4 * 14  # of a Gaussian in a frame of the result
-_MAX_FRAMES = 2**16
 _SNAP = 0.01  # frames: a chunk that begins that near to the time of a frame holds the frame
 _LIBRARY_ERRORS = (LookupError, TypeError, ArithmeticError, AttributeError, RuntimeError, MemoryError)
-_SMALLEST_ALPHA = 1e-6  # in place of 0 and 1, whose logits are infinite
 
 
 class Sequence4DGS(NamedTuple):
@@ -51,8 +51,7 @@ def read_4dgs(path: str | Path) -> Sequence4DGS:
         ValueError: if it is no ``.4dgs`` file, of another temporal model, damaged, or declares too much.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected a .4dgs file.")
+    check_regular_file(path, str(path), "a .4dgs file")
     try:
         from fourdgs import FourdgsError
         from fourdgs.keyframe_delta_file import decode_streamed
@@ -68,8 +67,8 @@ def read_4dgs(path: str | Path) -> Sequence4DGS:
             return _frames(decode_streamed(content), len(content))
     except refused as error:
         raise ValueError(
-            f"{path}: not a .4dgs file of keyframe-delta, or damaged ({error}); expected one that "
-            "STAG4D has exported."
+            f"{path}: damaged, or of another kind ({error}); expected a .4dgs file of the model "
+            "keyframe-delta."
         ) from error
 
 
@@ -99,8 +98,8 @@ def _declared_bytes(content: bytes) -> int:
             raise ValueError("a chunk that is compressed as a whole; expected compressed streams")
         num_bytes += sum(_stream_bytes(bytes(group)) for group in groups)
         num_bytes += counts[record.offset] * _STATE_BYTES
-    if not 1 <= len(counts) <= _MAX_FRAMES:
-        raise ValueError(f"{len(counts)} chunks; expected 1 to {_MAX_FRAMES}")
+    if not 1 <= len(counts) <= MAX_FRAMES:
+        raise ValueError(f"{len(counts)} chunks; expected 1 to {MAX_FRAMES}")
     return num_bytes + len(counts) * max(counts.values()) * _FRAME_BYTES
 
 
@@ -126,7 +125,8 @@ def _frames(decoded: DecodedSequence, num_bytes: int) -> Sequence4DGS:
     for index, chunk in enumerate(decoded.chunks):
         is_frame = abs(chunk.t0 * fps - index) < _SNAP
         found = render_at(decoded, chunk.t0 if is_frame else index / fps)
-        frames.append(check_valid(_gaussians(found)))
+        frames.append(_gaussians(found))
+        check_values(frames[-1].as_dict(), f"frame {index}")
         identities.append(found["ids"])
     is_related = all(np.array_equal(ids, identities[0]) for ids in identities)
     if max(len(frame) for frame in frames) == 0:
@@ -141,6 +141,6 @@ def _gaussians(found: dict[str, np.ndarray]) -> Gaussians:
         means=values["centers"].float(),
         log_scales=values["scales"].log().float(),
         quats=values["rotations"].roll(1, dims=-1).float(),  # the file has xyzw
-        logit_opacities=logit(values["opacity"].clamp(_SMALLEST_ALPHA, 1 - _SMALLEST_ALPHA)).float(),
+        logit_opacities=logit(values["opacity"].clamp(SMALLEST_ALPHA, 1 - SMALLEST_ALPHA)).float(),
         sh0=((values["rgb"] - 0.5) / SH_C0).float()[:, None],
     )

@@ -5,16 +5,19 @@ from __future__ import annotations
 import itertools
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from ..scene import GaussianFrames, Gaussians, pad_frames, stack_frames
-from .ply import drop_invalid, read_ply_rows
+from ..progress import Monitor, silent
+from ..scene import GaussianFrames, Gaussians, valid_frames
+from .ply import read_ply_rows
 from .spz_reader import read_spz
-from .validity import LARGEST
 
 FRAME_SUFFIXES = (".ply", ".spz")
 _NUMBERED = re.compile(r"(.*?)([0-9]+)")  # a file name without its suffix
+
+_Content = TypeVar("_Content")
 
 _logger = logging.getLogger(__name__)
 
@@ -26,7 +29,7 @@ def find_frame_files(folder: Path) -> list[Path]:
         ValueError: if there are none, or they do not form one sequence.
     """
     try:
-        found = sorted(path for path in folder.iterdir() if path.suffix.lower() in FRAME_SUFFIXES)
+        found = sorted(path for path in folder.iterdir() if _is_frame_file(path))
     except OSError as error:
         raise ValueError(f"{folder}: cannot be read ({error}); expected a folder.") from error
     if not found:
@@ -49,13 +52,14 @@ def find_frame_files(folder: Path) -> list[Path]:
     return [numbered[number] for number in sorted(numbered)]
 
 
-def read_frames(files: Sequence[Path]) -> GaussianFrames:
+def read_frames(files: Sequence[Path], monitor: Monitor = silent) -> GaussianFrames:
     """Read one file per frame; frames with equal numbers of Gaussians are taken for the same Gaussians.
 
     A Gaussian that is invalid in one of such frames is dropped in all of them.
 
     Args:
         files: PLY or SPZ files, in order.
+        monitor: Called after each file.
 
     Returns:
         The frames.
@@ -65,53 +69,45 @@ def read_frames(files: Sequence[Path]) -> GaussianFrames:
         ValueError: if a file is damaged, or there are no Gaussians.
     """
     _warn_of_gaps(files)
-    if files[0].suffix.lower() == ".spz":
-        frames = [read_spz(path) for path in files]
-    else:
-        frames = _read_ply_frames(files)
-    counts = [len(frame) for frame in frames]
-    if max(counts) == 0:
+    folder = files[0].parent
+    is_spz = files[0].suffix.lower() == ".spz"
+    found = _read_all(files, read_spz, monitor) if is_spz else _read_ply_files(files, monitor)
+    if not any(len(frame) for frame in found):
         raise ValueError(f"{files[0]}: no Gaussians in any frame; expected splats.")
-    if min(counts) == max(counts):
-        return stack_frames(frames)
-    _logger.info(
-        "%s: %d to %d Gaussians per frame; the scene can be played and exported, but not fitted.",
-        files[0].parent,
-        min(counts),
-        max(counts),
-    )
-    try:
-        return pad_frames(frames)
-    except ValueError as error:
-        raise ValueError(f"{files[0].parent}: {error}") from error
+    frames = valid_frames(found, [str(path) for path in files], str(folder))
+    if frames.counts is not None:
+        _logger.info(
+            "%s: %d to %d Gaussians per frame; the scene can be played and exported, but not fitted.",
+            folder,
+            min(frames.counts),
+            max(frames.counts),
+        )
+    return frames
 
 
-def _read_ply_frames(files: Sequence[Path]) -> list[Gaussians]:
-    """Return the valid Gaussians of PLY files."""
-    rows = [read_ply_rows(path) for path in files]
+def _is_frame_file(path: Path) -> bool:
+    """Return whether a path is a PLY or SPZ file that is not hidden, as macOS's ``._frame_0000.ply`` is.
+
+    A link that leads nowhere is one, too, so that reading names it.
+    """
+    return path.suffix.lower() in FRAME_SUFFIXES and not path.name.startswith(".") and not path.is_dir()
+
+
+def _read_all(files: Sequence[Path], read: Callable[[Path], _Content], monitor: Monitor) -> list[_Content]:
+    """Return what a function reads from files, and report each of them."""
+    contents = []
+    for done, path in enumerate(files, start=1):
+        contents.append(read(path))
+        monitor("import", done, len(files))
+    return contents
+
+
+def _read_ply_files(files: Sequence[Path], monitor: Monitor) -> list[Gaussians]:
+    """Return all Gaussians of PLY files, and warn of what is not read."""
+    rows = _read_all(files, read_ply_rows, monitor)
     if rows[0].num_rest:
         _logger.warning("%s: view-dependent color is not imported.", files[0])
-    counts = {len(one.is_valid) for one in rows}
-    if len(counts) > 1 or len(rows) == 1:
-        return [drop_invalid(path, one) for path, one in zip(files, rows, strict=True)]
-    is_valid = rows[0].is_valid
-    for one in rows[1:]:
-        is_valid = is_valid & one.is_valid
-    count, num_valid = len(is_valid), int(is_valid.sum())
-    if num_valid == count:
-        return [one.gaussians for one in rows]
-    if not num_valid:
-        raise ValueError(
-            f"{files[0].parent}: no Gaussian has finite numbers below {LARGEST:g} in all frames; expected "
-            "splats."
-        )
-    _logger.warning(
-        "%s: dropped %d of %d Gaussians, with numbers that are not finite or too large in some frames.",
-        files[0].parent,
-        count - num_valid,
-        count,
-    )
-    return [one.gaussians.map(lambda values: values[is_valid]) for one in rows]
+    return [one.gaussians for one in rows]
 
 
 def _pattern(path: Path) -> tuple[str, str] | None:

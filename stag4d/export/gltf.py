@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 import numpy as np
 import torch
 
 from ..scene import Gaussians
+from .path_writers import written_bytes
 
 
 def encode_glb(gaussians: Gaussians) -> bytes:
@@ -53,7 +51,7 @@ def encode_glb(gaussians: Gaussians) -> bytes:
         win_lo=0 * ones,
         win_hi=ones,
     )
-    with tempfile.TemporaryDirectory(prefix="stag4d") as folder:  # fourdgs writes only to paths
-        path = Path(folder) / "scene.glb"
-        to_gltf(str(path), snapshot, 0.0, cutoff=0.0, coordinate_system="y-up-right-handed")
-        return path.read_bytes()
+    return written_bytes(
+        "scene.glb",
+        lambda path: to_gltf(str(path), snapshot, 0.0, cutoff=0.0, coordinate_system="y-up-right-handed"),
+    )

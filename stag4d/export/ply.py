@@ -6,7 +6,6 @@ The column names are those of the reference implementation of 3D Gaussian Splatt
 from __future__ import annotations
 
 import io
-import logging
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -19,11 +18,8 @@ from torch import Tensor
 
 from ..atomic import write_whole
 from ..geometry.splat_frame import flip_splat_frame
-from ..scene import Gaussians
+from ..scene import Gaussians, drop_invalid
 from .ply_table import read_vertices
-from .validity import LARGEST, valid_rows
-
-_logger = logging.getLogger(__name__)
 
 _MEANS = ("x", "y", "z")
 _NORMALS = ("nx", "ny", "nz")  # always 0, but some readers require them
@@ -78,12 +74,10 @@ class PlySplats(NamedTuple):
 
     Attributes:
         gaussians: All N rows, in world coordinates, y up; float32.
-        is_valid: [N] bool; False where a number is not finite or too large, so that it cannot be rendered.
         num_rest: Number of columns of view-dependent color (``f_rest_*``), which is not read.
     """
 
     gaussians: Gaussians
-    is_valid: Tensor
     num_rest: int
 
 
@@ -103,7 +97,7 @@ def read_ply(path: str | Path) -> Gaussians:
         FileNotFoundError: if there is no such file.
         ValueError: if it is not a PLY, is damaged, lacks a column, or no Gaussian is valid.
     """
-    return drop_invalid(path, read_ply_rows(path))
+    return drop_invalid(read_ply_rows(path).gaussians, str(path))
 
 
 def read_official_ply(path: str | Path) -> Gaussians:
@@ -127,7 +121,7 @@ def read_official_ply(path: str | Path) -> Gaussians:
         raise ValueError(
             f"{path}: has view-dependent color ({rows.num_rest} f_rest columns); expected SH degree 0."
         )
-    return drop_invalid(path, rows)
+    return drop_invalid(rows.gaussians, str(path))
 
 
 def read_ply_rows(path: str | Path) -> PlySplats:
@@ -135,22 +129,6 @@ def read_ply_rows(path: str | Path) -> PlySplats:
     rows = _stored_rows(path)
     means, quats = flip_splat_frame(rows.gaussians.means, rows.gaussians.quats)
     return rows._replace(gaussians=replace(rows.gaussians, means=means, quats=quats))
-
-
-def drop_invalid(path: str | Path, rows: PlySplats) -> Gaussians:
-    """Return the valid Gaussians of a file, and warn of the others; raises ValueError if none is valid."""
-    count, num_invalid = len(rows.is_valid), int((~rows.is_valid).sum())
-    if not num_invalid:
-        return rows.gaussians
-    if num_invalid == count:
-        raise ValueError(f"{path}: no Gaussian has only finite numbers below {LARGEST:g}; expected splats.")
-    _logger.warning(
-        "%s: dropped %d of %d Gaussians, with numbers that are not finite or too large.",
-        path,
-        num_invalid,
-        count,
-    )
-    return rows.gaussians.map(lambda values: values[rows.is_valid])
 
 
 def _stored_rows(path: str | Path) -> PlySplats:
@@ -168,5 +146,4 @@ def _stored_rows(path: str | Path) -> PlySplats:
         logit_opacities=columns(_OPACITY)[:, 0].nan_to_num(math.nan, _LARGEST_LOGIT, -_LARGEST_LOGIT),
         sh0=columns(_COLORS)[:, None],
     )
-    is_valid = valid_rows(gaussians)
-    return PlySplats(gaussians, is_valid, sum(name.startswith("f_rest") for name in table))
+    return PlySplats(gaussians, sum(name.startswith("f_rest") for name in table))

@@ -14,6 +14,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ..regular_file import check_regular_file
+
 _MAX_HEADER_BYTES = 2**16
 _END = re.compile(rb"^end_header[ \t]*(\r\n|\n|\r)", re.MULTILINE)
 _BYTE_ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
@@ -78,8 +80,7 @@ def read_vertices(path: str | Path, needed: Sequence[str]) -> dict[str, np.ndarr
         ValueError: if it is not a PLY, is damaged or truncated, or lacks a column.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected a splat PLY.")
+    check_regular_file(path, str(path), "a splat PLY")
     try:
         with path.open("rb") as file:
             header = _read_header(file)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import struct
-import tempfile
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -18,6 +17,7 @@ import torch
 from ..atomic import write_whole
 from ..geometry.splat_frame import flip_splat_frame
 from ..scene import Gaussians
+from .path_writers import written_bytes
 
 SpzVersion = Literal[2, 3]  # version 4 is not gzip, and few readers know it
 _VERSION_OFFSET = 4  # of the version in the header
@@ -65,10 +65,7 @@ def encode_spz(gaussians: Gaussians, spz_version: SpzVersion = 3) -> bytes:
         column.detach().cpu().float().numpy() for column in columns
     )
     table = gsply.GSData.from_arrays(centers, log_scales, rotations, logits, sh0, format="ply")
-    with tempfile.TemporaryDirectory(prefix="stag4d") as folder:  # gsply writes only to paths
-        path = Path(folder) / "scene.spz"
-        gsply.write_spz(path, table, version=3)
-        content = path.read_bytes()
+    content = written_bytes("scene.spz", lambda path: gsply.write_spz(path, table, version=3))
     return _add_frame_extension(content) if spz_version == 3 else _as_version_2(content, rotations)
 
 

@@ -17,8 +17,9 @@ import numpy as np
 import torch
 
 from ..geometry.splat_frame import flip_splat_frame
-from ..scene import Gaussians
-from .validity import check_expansion, check_valid
+from ..regular_file import check_regular_file
+from ..scene import Gaussians, check_values
+from .validity import SMALLEST_ALPHA, check_expansion
 
 _GZIP, _MAGIC = b"\x1f\x8b", b"NGSP"
 _HEADER = struct.Struct("<4sIIBBBx")
@@ -28,7 +29,6 @@ _MAX_EXTENSION_BYTES = 2**16
 _HAS_EXTENSIONS = 2  # bit of the flags
 _FRAME_EXTENSION = 0xADBE0003  # SPZ_ADOBE_coordinate_system
 _RIGHT_UP_BACK, _RIGHT_DOWN_FRONT = 4, 6  # its values for our world and for the 3DGS frame
-_SMALLEST_ALPHA = 1e-6  # in place of 0 and 1, whose logits are infinite
 
 
 class _Spz(NamedTuple):
@@ -58,11 +58,11 @@ def read_spz(path: str | Path) -> Gaussians:
         ValueError: if it is no SPZ file, of an unknown version or coordinate frame, damaged or truncated.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected an SPZ file.")
+    check_regular_file(path, str(path), "an SPZ file")
     try:
         spz = _decompress(path.read_bytes())
-        gaussians = check_valid(_decode(spz))
+        gaussians = _decode(spz)
+        check_values(gaussians.as_dict(), "spz")
         if _coordinate_frame(spz) == _RIGHT_DOWN_FRONT:
             means, quats = flip_splat_frame(gaussians.means, gaussians.quats)
             gaussians = replace(gaussians, means=means, quats=quats)
@@ -112,7 +112,7 @@ def _decode(spz: _Spz) -> Gaussians:
         sections.append(section.reshape(spz.num_gaussians, size))
         begin += size * spz.num_gaussians
     positions, opacities, colors, scales, rotations = sections
-    alphas = np.clip(opacities[:, 0] / 255, _SMALLEST_ALPHA, 1 - _SMALLEST_ALPHA)
+    alphas = np.clip(opacities[:, 0] / 255, SMALLEST_ALPHA, 1 - SMALLEST_ALPHA)
     decoded = {
         "means": _decode_positions(positions, spz),
         "log_scales": scales / 16 - 10,

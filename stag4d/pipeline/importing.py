@@ -7,19 +7,25 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..export import find_frame_files, read_4dgs, read_frames, read_official_ply, read_s4d_scene
+from ..geometry import OrbitPose
+from ..progress import Monitor, silent
 from ..scene import GaussianFrames, GaussianModel4D, SceneInfo, load_scene, read_official_deformation
+from ..types import DEFAULT_FPS, MAX_FRAMES
 
-DEFAULT_FPS = 8.0
 OFFICIAL_FILES = ("model.ply", "deformation.pth")
 OFFICIAL_FRAMES = 30  # ``size`` in the official configuration, which its results do not hold
-_MAX_FRAMES = 2**16
+_DEFAULT_POSE = OrbitPose(azimuth_deg=0.0)
 SCENE_SUFFIXES = (".ply", ".spz", ".s4d", ".4dgs", ".safetensors")
 
 _logger = logging.getLogger(__name__)
 
 
 def import_scene(
-    source: str | Path, *, fps: float | None = None, num_frames: int | None = None
+    source: str | Path,
+    *,
+    fps: float | None = None,
+    num_frames: int | None = None,
+    monitor: Monitor = silent,
 ) -> GaussianModel4D:
     """Read a scene in any known format, which is recognized by the name.
 
@@ -30,6 +36,7 @@ def import_scene(
         fps: Frames per second; None takes those of the file, or 8.
         num_frames: For official results, the frames that they were trained with; None takes 30, the number
             in the official configuration.
+        monitor: Called after each file.
 
     Returns:
         The scene, on the CPU, without gradients.
@@ -44,15 +51,19 @@ def import_scene(
         raise FileNotFoundError(f"{path}: no such file or folder; expected a scene to import.")
     folder = path.parent if path.name in OFFICIAL_FILES else path
     if is_official(folder):
-        return _import_official_folder(folder, fps, num_frames)
+        model = _import_official_folder(folder, fps, num_frames)
+        monitor("import", 1, 1)
+        return model
     if num_frames is not None:
         raise ValueError(
             f"{path}: a number of frames is only for official results; expected a folder with "
             f"{' and '.join(OFFICIAL_FILES)}."
         )
     if path.is_dir():
-        return _scene(read_frames(find_frame_files(path)), fps, path)
-    return _import_file(path, fps)
+        return _scene(read_frames(find_frame_files(path), monitor), fps, path)
+    model = _import_file(path, fps)
+    monitor("import", 1, 1)
+    return model
 
 
 def is_official(folder: Path) -> bool:
@@ -91,8 +102,8 @@ def _import_official_folder(folder: Path, fps: float | None, num_frames: int | N
             folder,
             num_frames,
         )
-    if not 1 <= num_frames <= _MAX_FRAMES:
-        raise ValueError(f"{folder}: {num_frames} frames; expected 1 to {_MAX_FRAMES}.")
+    if not 1 <= num_frames <= MAX_FRAMES:
+        raise ValueError(f"{folder}: {num_frames} frames; expected 1 to {MAX_FRAMES}.")
     ply, deformation = (folder / name for name in OFFICIAL_FILES)
     return import_official(ply, deformation, num_frames, DEFAULT_FPS if fps is None else fps)
 
@@ -107,8 +118,7 @@ def _import_file(path: Path, fps: float | None) -> GaussianModel4D:
             return _scene(frames, fps or stored_fps, path)
         case ".s4d":
             frames, stored_fps, pose = read_s4d_scene(path)
-            model = _scene(frames, fps or stored_fps, path)
-            return GaussianModel4D.from_frames(frames, replace(model.info, input_pose=pose))
+            return _scene(frames, fps or stored_fps, path, pose)
         case ".safetensors":
             model = load_scene(path)
             info = model.info if fps is None else replace(model.info, fps=fps)
@@ -118,10 +128,13 @@ def _import_file(path: Path, fps: float | None) -> GaussianModel4D:
             raise ValueError(f"{path}: unknown suffix {suffix!r}; expected {expected}.")
 
 
-def _scene(frames: GaussianFrames, fps: float | None, source: Path) -> GaussianModel4D:
-    """Return the scene of stored frames, seen from the default camera."""
+def _scene(
+    frames: GaussianFrames, fps: float | None, source: Path, input_pose: OrbitPose = _DEFAULT_POSE
+) -> GaussianModel4D:
+    """Return the scene of stored frames."""
+    rate = DEFAULT_FPS if fps is None else fps
     try:
-        info = SceneInfo(num_frames=len(frames), fps=DEFAULT_FPS if fps is None else fps)
+        info = SceneInfo(num_frames=len(frames), fps=rate, input_pose=input_pose)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
     return GaussianModel4D.from_frames(frames, info)

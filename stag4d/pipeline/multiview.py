@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ..data import LATENTS_SUFFIX, UNFINISHED, remove_beyond, write_view_frame, write_view_poses
+from ..data.view_folder import MULTIVIEW_RECORD
 from ..data.view_layout import find_frames, find_views, poses_file
 from ..diffusion import MultiViewModel, SamplingConfig, SeededNoise, sample_latents, sampling_key
 from ..evaluation import TemporalDifferenceMeter, on_white, relative_flicker
@@ -26,7 +27,6 @@ from ..types import InputVideo, ViewSet
 
 _logger = logging.getLogger(__name__)
 
-_RECORD = "multiview"  # field of views.json: key and flicker of the call that finished the folder
 _SHEET_FRAMES, _SHEET_TILE = 8, 160  # rows and image size of the contact sheet, at most
 _KEY_NAMES = {  # names of the methods in the resume keys of view folders; frozen, since folders have them
     "border": "cut_out",
@@ -143,7 +143,7 @@ def write_multiview(
     remove_beyond(folder, count, len(poses))
     write_contact_sheet(folder / "views.png", torch.stack(rows), columns=1 + len(poses))
     flicker = relative_flicker(view_differences, video_differences)
-    fields = {_RECORD: {"key": key, "flicker": flicker}}
+    fields = {MULTIVIEW_RECORD: {"key": key, "flicker": flicker}}
     write_view_poses(folder, input_pose, poses, video.fps, fields, offsets=offsets)
     for leftover in folder.glob(UNFINISHED):
         leftover.unlink()
@@ -202,7 +202,7 @@ def _read_record(folder: Path, num_frames: int, num_views: int) -> dict[str, Any
     try:
         frames = find_frames(folder)
         is_whole = (len(frames), len(find_views(folder, len(frames))[0])) == (num_frames, num_views)
-        record = read_json_object(poses_file(folder)).get(_RECORD)
+        record = read_json_object(poses_file(folder)).get(MULTIVIEW_RECORD)
         if not is_whole or not isinstance(record, dict):
             return {}
         if record.get("flicker") is not None:

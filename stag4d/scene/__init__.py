@@ -1,6 +1,7 @@
 """The 4D scene: canonical Gaussians and their HexPlane deformation field, initialization, scene files."""
 
 from .deformation import Deformation, FieldConfig
+from .dropping import drop_invalid, valid_frames
 from .files import load_scene, save_scene
 from .frames import GaussianFrames, pad_frames, stack_frames
 from .gaussians import SH_C0, DeformedGaussians, Gaussians, check_values, logit
@@ -22,6 +23,7 @@ __all__ = [
     "SceneInfo",
     "check_values",
     "checked_start",
+    "drop_invalid",
     "gaussians_from_points",
     "load_scene",
     "logit",
@@ -30,5 +32,6 @@ __all__ = [
     "read_official_deformation",
     "save_scene",
     "stack_frames",
+    "valid_frames",
     "visual_hull",
 ]

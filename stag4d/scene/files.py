@@ -25,6 +25,7 @@ from .model import GaussianModel4D, SceneInfo
 FORMAT_VERSION = 2  # with stored frames or offsets; scenes without them are version 1, for older readers
 _HEADER_KEY = "stag4d"
 _OFFSETS = "offsets"  # name of the tensor
+_IMPORTED_SUFFIXES = (".ply", ".spz", ".s4d", ".4dgs")  # of scenes in other formats
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _MAX_HEADER_CHARACTERS = 2**22  # JSON takes up to 25 times its length in memory; 65,536 frames take 1.5 MB
 
@@ -74,14 +75,20 @@ def load_scene(path: str | Path) -> GaussianModel4D:
         ValueError: if the file is not a scene, is corrupt, has a newer version, sizes other than those of its
             tensors, or numbers that are not finite or out of range.
     """
-    tensors, metadata = read_tensors(path, "scene")
+    try:
+        tensors, metadata = read_tensors(path, "scene")
+    except ValueError as error:
+        suffix = Path(path).suffix.lower()
+        if suffix in _IMPORTED_SUFFIXES and Path(path).is_file():
+            raise ValueError(f"scene {path}: is a {suffix} file; convert it with `stag4d import`.") from error
+        raise
     header = _checked_header(path, metadata)
     for name, value in tensors.items():
         if value.dtype != torch.float32:
             raise ValueError(f"scene {path}: {name} is {value.dtype}; expected torch.float32.")
     try:
         gaussians = Gaussians(**{name: tensors[f"gaussians.{name}"] for name in Gaussians.names()})
-        check_values(gaussians, "Gaussians")
+        check_values(gaussians.as_dict(), "Gaussians")
         info = SceneInfo(
             num_frames=whole_number(header["num_frames"], "num_frames"),
             fps=finite_number(header["fps"], "fps"),
@@ -164,6 +171,7 @@ def _load_frames(
     if counts is not None:
         counts = tuple(whole_number(count, "counts") for count in counts)
     stored = {name: tensors[f"frames.{name}"] for name in Gaussians.names()}
+    check_values(stored, "frames")
     frames = {  # [1, ...] holds at all frames; the number of frames is bounded by the means that are stored
         name: values.expand(num_frames, *values.shape[1:]) if len(values) == 1 else values
         for name, values in stored.items()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
 SH_C0 = 0.28209479177387814  # 1 / (2 sqrt(pi)), the constant spherical harmonic
-# Above these a file is damaged, or a value not what it is taken for; squares stay finite in float32.
-_MAX_MAGNITUDE = 1e9
-_MAX_LOG_SCALE = 40.0  # 2e17 world units; small scales have no limit, they vanish
+# Of a number, and of a standard deviation in world units. Beyond it a file is damaged, or a value not what it
+# is taken for; squares stay finite in float32.
+MAX_MAGNITUDE = 1e9
+_MAX_LOG_SCALE = math.log(MAX_MAGNITUDE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,15 +77,35 @@ class Gaussians:
         return {name: getattr(self, name) for name in self.names()}
 
 
-def check_values(gaussians: Gaussians, subject: str) -> None:
-    """Raise ValueError, beginning with the subject, unless all values are finite and of sane magnitude."""
+def valid_rows(gaussians: Gaussians) -> Tensor:
+    """Return for each of N Gaussians whether its values are finite and small enough to render, [N] bool."""
+    is_valid = torch.ones(len(gaussians), dtype=torch.bool, device=gaussians.means.device)
     for name, value in gaussians.as_dict().items():
+        rows = value.reshape(len(value), math.prod(value.shape[1:]))
+        is_valid &= (rows.abs() <= MAX_MAGNITUDE).all(dim=1)  # False for NaN
+        is_valid &= (rows <= _limit(name)).all(dim=1)
+    return is_valid
+
+
+def check_values(parameters: Mapping[str, Tensor], subject: str) -> None:
+    """Raise ValueError unless values are those of ``valid_rows``.
+
+    Args:
+        parameters: Raw parameters by name, of any shape.
+        subject: Begins the message.
+    """
+    for name, value in parameters.items():
         if not value.isfinite().all():
             raise ValueError(f"{subject}: {name} are not finite; every value must be.")
-        largest = float((value if name == "log_scales" else value.abs()).amax()) if value.numel() else 0.0
-        limit = _MAX_LOG_SCALE if name == "log_scales" else _MAX_MAGNITUDE
-        if largest > limit:
-            raise ValueError(f"{subject}: {name} up to {largest:g}; expected at most {limit:g}.")
+        for values, limit in ((value, _limit(name)), (-value, MAX_MAGNITUDE)):
+            largest = float(values.amax()) if values.numel() else 0.0
+            if largest > limit:
+                raise ValueError(f"{subject}: {name} up to {largest:g}; expected at most {limit:g}.")
+
+
+def _limit(name: str) -> float:
+    """Return the largest value of a raw parameter."""
+    return _MAX_LOG_SCALE if name == "log_scales" else MAX_MAGNITUDE
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..geometry import OrbitPose, check_offsets, interpolate_offsets
-from ..types import MAX_FPS, MAX_FRAMES, frame_times
+from ..types import DEFAULT_FPS, MAX_FPS, MAX_FRAMES, frame_times
 from .deformation import Deformation
 from .frames import GaussianFrames
 from .gaussians import DeformedGaussians, Gaussians
@@ -31,7 +31,7 @@ class SceneInfo:
     """
 
     num_frames: int
-    fps: float = 8.0
+    fps: float = DEFAULT_FPS
     input_pose: OrbitPose = field(default_factory=lambda: OrbitPose(azimuth_deg=0.0))
     settings: Mapping[str, Any] = field(default_factory=dict)
     offsets: Tensor | None = field(default=None, compare=False)  # tensors do not compare to one bool
@@ -56,8 +56,8 @@ class GaussianModel4D:
         frames: Stored frames, which replace the field; ``gaussians`` are then those of frame 0.
 
     Raises:
-        ValueError: if there are both a field and frames, another number of frames than in ``info``, or both
-            frames and offsets.
+        ValueError: if there are both a field and frames, another number of frames than in ``info``, or of
+            Gaussians than in ``gaussians``, or both frames and offsets.
     """
 
     def __init__(
@@ -73,6 +73,10 @@ class GaussianModel4D:
             )
         if frames is not None and info.offsets is not None:
             raise ValueError("scene: stored frames with offsets; expected frames in world coordinates.")
+        if frames is not None and len(gaussians) != len(frames[0]):
+            raise ValueError(
+                f"scene: {len(gaussians)} Gaussians and frames of {len(frames[0])}; expected equal numbers."
+            )
         self.gaussians = gaussians
         self.deformation = deformation
         self.info = info

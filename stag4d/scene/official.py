@@ -24,6 +24,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..regular_file import check_regular_file
 from .deformation import Deformation, FieldConfig
 
 _DEFAULT_BOUND = 1.6  # half extent of the official box
@@ -144,8 +145,7 @@ class _OfficialWeights:
 def _read_tensors(path: Path) -> Mapping[str, object]:
     """Return the state dict in a file; only tensors and plain values are unpickled."""
     subject = f"official deformation {path}"
-    if not path.is_file():
-        raise FileNotFoundError(f"{subject}: no such file; expected the deformation.pth that STAG4D saved.")
+    check_regular_file(path, subject, "the deformation.pth that STAG4D saved")
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{subject}: not an archive of torch.save, or truncated; expected a .pth file.")
     _check_archive(path, subject)

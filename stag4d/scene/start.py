@@ -51,7 +51,7 @@ def checked_start(start: Gaussians, cameras: Cameras) -> Gaussians:
             len(start),
         )
         start = start.map(lambda value: value[is_finite])
-    check_values(start, "start")
+    check_values(start.as_dict(), "start")
     _check_visible(start, cameras)
     return start
 

@@ -232,3 +232,11 @@ def test_small_files_that_declare_much_need_little_memory(tmp_path):
     )
     assert done.stdout.split("\n")[:-2] == []
     assert int(done.stdout) < 100
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+@pytest.mark.parametrize("name", ["clip.mp4", "clip", "clip.png", "clip.gif"])
+def test_a_pipe_is_refused_and_not_opened(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ValueError, match=rf"{name}: is a pipe, socket or device; expected an? "):
+        read_video(tmp_path / name)

@@ -184,3 +184,16 @@ def test_damaged_files_are_read_or_refused_by_name(kind, count):
 @pytest.mark.parametrize("seed", range(10))
 def test_many_damaged_files_are_read_or_refused_by_name(seed):
     read_damaged(("multiview", "guidance")[seed % 2], seed=100 + seed, count=1000)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_pipe_and_a_folder_in_place_of_the_index_are_refused(folder):
+    index = folder / "model_index.json"
+    index.unlink()
+    os.mkfifo(index)
+    with pytest.raises(ValueError, match=r"model_index\.json: is a pipe, socket or device; expected a"):
+        load_multiview_model(folder)
+    index.unlink()
+    index.mkdir()
+    with pytest.raises(ValueError, match=r"model_index\.json: is a folder; expected a"):
+        load_multiview_model(folder)

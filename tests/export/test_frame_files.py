@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 from plyfile import PlyData
+from recording import Recorder
 from seed_files import moving_frames, random_gaussians, scene_of
 
 from stag4d.export import find_frame_files, read_frames, write_ply, write_splat_sequence
+from stag4d.progress import Interrupted
 
 
 @pytest.mark.parametrize(
@@ -122,3 +124,25 @@ def test_frames_that_differ_too_much_are_refused(tmp_path):
         write_ply(tmp_path / f"{number}.ply", random_gaussians(1, number))
     with pytest.raises(ValueError, match=r"1 to 60000 Gaussians in 40 frames; expected numbers"):
         read_frames(find_frame_files(tmp_path))
+
+
+def test_hidden_files_and_folders_are_no_frames(tmp_path):
+    for name in ("frame_0000.ply", "frame_0001.ply", "._frame_0000.ply", "._frame_0001.ply"):
+        (tmp_path / name).touch()
+    (tmp_path / "frame_0002.ply").mkdir()
+    assert [path.name for path in find_frame_files(tmp_path)] == ["frame_0000.ply", "frame_0001.ply"]
+
+
+def test_each_file_is_reported_so_that_reading_can_be_interrupted(tmp_path):
+    write_splat_sequence(tmp_path, scene_of(moving_frames()), "ply")
+    with pytest.raises(Interrupted):
+        read_frames(find_frame_files(tmp_path), Recorder(cancel_at=2))
+    recorder = Recorder()
+    read_frames(find_frame_files(tmp_path), recorder)
+    assert recorder.calls == [("import", done, 4) for done in (1, 2, 3, 4)]
+
+
+def test_unrelated_frames_stay_so_when_equal_numbers_are_valid(tmp_path):
+    write_damaged(tmp_path / "0.ply", 6, 0, 1)
+    write_damaged(tmp_path / "1.ply", 5, 1)
+    assert read_frames(find_frame_files(tmp_path)).counts == (5, 5)

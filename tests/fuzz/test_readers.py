@@ -28,6 +28,7 @@ def test_damaged_files_are_read_or_refused_with_a_clear_error(worker, tmp_path, 
     report = worker.run(reader, SEED, num_cases, tmp_path)
     assert not report.failures, "\n\n".join(report.failures)
     assert report.num_read + report.num_refused == num_cases
+    assert report.grown_bytes < 500 * 10**6
     assert report.num_refused > num_cases / 20  # or the damage was not put to the test
 
 

@@ -53,3 +53,18 @@ def test_empty_batch_is_refused(from_splat, splat):
     splat.counts = torch.zeros(5, dtype=torch.int64)
     with pytest.raises(ValueError, match="splat: the batch has no Gaussians; expected at least one"):
         from_splat.execute(splat, 8.0)
+
+
+def test_gaussian_that_is_invalid_in_one_splat_is_dropped_in_all(from_splat, splat, caplog):
+    for name in ("positions", "scales", "rotations", "opacities", "sh"):
+        value = getattr(splat, name)
+        setattr(splat, name, value.repeat(1, 3, *[1] * (value.ndim - 2)))
+    splat.positions[2, 1, 0] = float("nan")
+    splat.opacities[3, 2] = float("nan")
+    (scene,) = from_splat.execute(splat, 8.0).args
+    assert scene.frames.counts is None
+    assert scene.frames.means.shape == (5, 1, 3)
+    assert "splat: dropped 2 of 3 Gaussians, with numbers that are not finite" in caplog.text
+    splat.sh[1, 0] = 1e30
+    with pytest.raises(ValueError, match="splat: no Gaussian has finite numbers"):
+        from_splat.execute(splat, 8.0)

@@ -1,6 +1,8 @@
 """STAG4DLoad and STAG4DSave: listed files, loaded scenes, and errors."""
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -122,6 +124,7 @@ def test_splats_and_folders_of_frames_are_listed(splats, scene_files):
         "exports/ball_00001_.ply",
         "exports/ball_00002_.ply",
         "walk/",
+        *(f"walk/frame_{number:04}.ply" for number in range(5)),
         "ball.s4d [output]",
     ]
 
@@ -158,3 +161,22 @@ def test_folders_with_links_out_or_without_frames_are_rejected(splats, scene_fil
     (splats / "input" / "nothing").mkdir()
     assert "has links that lead out of it" in scene_files.STAG4DLoad.validate_inputs("walk/")
     assert "no PLY or SPZ files" in scene_files.STAG4DLoad.validate_inputs("nothing/")
+
+
+def test_hidden_files_and_folders_named_as_files_are_not_listed(splats, scene_files):
+    before = scene_files.scene_names()
+    (splats / "input" / "._hidden.ply").touch()
+    (splats / "input" / "folder.ply").mkdir()
+    assert scene_files.scene_names() == before
+
+
+def test_frames_are_not_read_for_the_fingerprint(splats, scene_files, monkeypatch):
+    def read(path: Path) -> bytes:
+        raise AssertionError(f"{path} is read")
+
+    frame = splats / "input" / "walk" / "frame_0003.ply"
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", read)
+        before = scene_files.STAG4DLoad.fingerprint_inputs("walk/")
+        os.utime(frame, ns=(0, 12345))
+        assert scene_files.STAG4DLoad.fingerprint_inputs("walk/") != before

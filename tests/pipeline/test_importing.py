@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 from official_result import write_official_result
@@ -109,6 +111,16 @@ def test_what_cannot_be_imported_is_named(tmp_path, name, message):
     (tmp_path / "notes.txt").touch()
     (tmp_path / "empty").mkdir()
     with pytest.raises((ValueError, FileNotFoundError), match=message):
+        import_scene(tmp_path / name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+@pytest.mark.parametrize("name", ["a.ply", "a.spz", "a.s4d", "a.4dgs", "a.safetensors"])
+def test_a_pipe_is_refused(tmp_path, name):
+    if name == "a.4dgs":
+        pytest.importorskip("fourdgs")
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ValueError, match=rf"{name}: is a pipe, socket or device; expected an? "):
         import_scene(tmp_path / name)
 
 

@@ -13,9 +13,18 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from seed_files import random_gaussians, scene_of
 from torch import Tensor
 
-from stag4d.scene import FieldConfig, GaussianModel4D, SceneInfo, load_scene, save_scene
+from stag4d.scene import (
+    FieldConfig,
+    GaussianModel4D,
+    Gaussians,
+    SceneInfo,
+    load_scene,
+    save_scene,
+    stack_frames,
+)
 from stag4d.scene.files import FORMAT_VERSION, write_tensors
 
 
@@ -284,7 +293,14 @@ def test_deeply_nested_and_overlong_headers_are_refused(tmp_path, header):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("means", -1e30), ("log_scales", 41.0), ("quats", 1e30), ("sh0", 1e30), ("logit_opacities", 1e30)],
+    [
+        ("means", -1e30),
+        ("log_scales", 21.0),
+        ("log_scales", -1e30),
+        ("quats", 1e30),
+        ("sh0", 1e30),
+        ("logit_opacities", 1e30),
+    ],
 )
 def test_values_out_of_range_are_refused(scene_file, name, value):
     rewrite(scene_file, lambda tensors, header: tensors[f"gaussians.{name}"].view(-1)[0].fill_(value))
@@ -383,3 +399,38 @@ def test_write_tensors_keeps_values_and_dtypes(tmp_path):
     tensors = load_file(tmp_path / "a.safetensors")
     assert torch.equal(tensors["columns"], table.T)
     assert tensors["count"].dtype == torch.int64
+
+
+@pytest.fixture
+def frames_file(tmp_path) -> Path:
+    """Return the file of a scene of stored frames, of which only the centers change."""
+    first = random_gaussians(6)
+    frames = stack_frames([first, replace(first, means=first.means + 0.1)])
+    save_scene(tmp_path / "scene.safetensors", scene_of(frames))
+    return tmp_path / "scene.safetensors"
+
+
+@pytest.mark.parametrize("name", ["means", "log_scales"])
+def test_values_of_stored_frames_out_of_range_are_refused(frames_file, name):
+    rewrite(frames_file, lambda tensors, header: tensors[f"frames.{name}"].view(-1)[-1].fill_(1e30))
+    with pytest.raises(ValueError, match=rf"^scene .*frames: {name} up to 1e\+30; expected at most"):
+        load_scene(frames_file)
+
+
+def test_gaussians_of_another_number_than_those_of_the_frames_are_refused(frames_file):
+    def drop_a_row(tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+        for name in Gaussians.names():
+            tensors[f"gaussians.{name}"] = tensors[f"gaussians.{name}"][1:].clone()
+
+    rewrite(frames_file, drop_a_row)
+    with pytest.raises(ValueError, match="scene: 5 Gaussians and frames of 6; expected equal numbers"):
+        load_scene(frames_file)
+
+
+@pytest.mark.parametrize("suffix", [".ply", ".SPZ", ".s4d", ".4dgs"])
+def test_a_scene_in_another_format_is_refused_with_the_remedy(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(b"ply\n" * 9)
+    expected = rf"^scene .*a\{suffix}: is a \{suffix.lower()} file; convert it with `stag4d import`\.$"
+    with pytest.raises(ValueError, match=expected):
+        load_scene(path)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from stag4d.scene import SH_C0, Gaussians
-from stag4d.scene.gaussians import logit
+from stag4d.scene.gaussians import check_values, logit, valid_rows
 
 
 def test_activations_equal_hand_computed_values():
@@ -56,3 +56,23 @@ def test_mismatched_shape_is_refused_with_its_parameter(make_gaussians, name, sh
     tensors = make_gaussians(6).as_dict()
     with pytest.raises(ValueError, match=f"Gaussians: {message}"):
         Gaussians(**tensors | {name: torch.zeros(shape)})
+
+
+@pytest.mark.parametrize("name", Gaussians.names())
+@pytest.mark.parametrize("value", [math.nan, math.inf, 2e9, -2e9])
+def test_rows_and_values_have_the_same_limits(make_gaussians, name, value):
+    gaussians = make_gaussians(3)
+    check_values(gaussians.as_dict(), "a")
+    assert valid_rows(gaussians).tolist() == [True, True, True]
+    getattr(gaussians, name)[1].view(-1)[-1] = value
+    assert valid_rows(gaussians).tolist() == [True, False, True]
+    with pytest.raises(ValueError, match=f"^a: {name} "):
+        check_values(gaussians.as_dict(), "a")
+
+
+def test_standard_deviations_are_limited_too(make_gaussians):
+    gaussians = make_gaussians(2)
+    gaussians.log_scales[:, 0] = torch.tensor([math.log(0.9e9), math.log(1.1e9)])
+    assert valid_rows(gaussians).tolist() == [True, False]
+    with pytest.raises(ValueError, match=r"^a: log_scales up to 20\.8\d*; expected at most 20\.7"):
+        check_values(gaussians.as_dict(), "a")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import fuzz_more_files as more
 import fuzz_other_files as others
 
 
@@ -216,11 +217,24 @@ READERS = {
         Reader("WebM", others.make_video(".webm", "libvpx-vp9", "yuv420p"), others.read_video),
         Reader("GIF", others.make_animation(".gif"), others.read_video),
         Reader("animated WebP", others.make_animation(".webp"), others.read_video),
+        Reader("APNG", others.make_animation(".png"), others.read_video, slowness=3),
+        Reader("MOV", others.make_video(".mov", "qtrle", "argb"), others.read_video),
+        Reader("images and masks", more.make_masked_folder, others.read_video),
         Reader("PLY", others.make_ply, others.read_ply),
+        Reader("text PLY", more.make_text_ply, others.read_ply, slowness=2),
         Reader("official .pth", others.make_official, others.read_official),
         Reader(".s4d", others.make_s4d, others.read_s4d),
+        Reader(".s4d of version 2", more.make_s4d_2, more.read_s4d_frames, slowness=3),
+        Reader("scene of related frames", more.make_related_frames, more.export_scene, slowness=2),
+        Reader("scene of unrelated frames", more.make_unrelated_frames, more.export_scene, slowness=2),
         Reader(".4dgs", others.make_4dgs, others.read_4dgs),
         Reader(".spz", others.make_spz, others.read_spz),
+        Reader(".spz of version 2", more.make_spz_2, others.read_spz, slowness=2),
+        Reader(".spz of version 1", more.make_spz_1, others.read_spz, slowness=2),
+        Reader("settings of a model", more.make_settings, more.read_settings, "stag4d.json", "zero123"),
+        Reader("merges", more.make_tokenizer, more.read_tokenizer, "merges.txt", "tokenizer", 10),
+        Reader("weights", more.make_weights, more.read_weights, "*.safetensors", subject="clip_camera"),
+        Reader("pickled weights", more.make_pickled_weights, more.read_weights, subject="unet", slowness=5),
         Reader("multi-view model", *others.MULTIVIEW_MODEL, "*.json", subject="zero123plus", slowness=10),
         Reader("guidance model", *others.GUIDANCE_MODEL, "*.json", subject="zero123", slowness=10),
     )

@@ -8,11 +8,10 @@ from typing import NamedTuple
 import torch
 
 from ...geometry import OrbitPose
-from ...scene import SH_C0, GaussianFrames, Gaussians, logit, pad_frames, stack_frames
-from ..validity import check_expansion, check_valid
+from ...scene import SH_C0, GaussianFrames, Gaussians, check_values, logit, pad_frames, stack_frames
+from ..validity import SMALLEST_ALPHA, check_expansion
 from .reader import S4DFile, read_s4d
 
-_SMALLEST_ALPHA = 1e-6  # in place of 0 and 1, whose logits are infinite; padding is below
 _FRAME_BYTES = 4 * 14  # of a Gaussian in a frame
 
 
@@ -49,12 +48,12 @@ def _gaussians_at(file: S4DFile, frame: int) -> Gaussians:
         means=found.means,
         log_scales=torch.from_numpy(file.attributes["log_scales"].at(frame).T).float().contiguous(),
         quats=found.quats,
-        logit_opacities=logit(found.opacities.double().clamp(_SMALLEST_ALPHA, 1 - _SMALLEST_ALPHA)).float(),
+        logit_opacities=logit(found.opacities.double().clamp(SMALLEST_ALPHA, 1 - SMALLEST_ALPHA)).float(),
         sh0=((found.colors - 0.5) / SH_C0)[:, None],
     )
-    check_valid(gaussians)
+    check_values(gaussians.as_dict(), f"frame {frame}")
     return (
         gaussians
-        if file.is_related
-        else gaussians.map(lambda values: values[found.opacities > _SMALLEST_ALPHA])
+        if file.is_related  # else without the padding
+        else gaussians.map(lambda values: values[found.opacities > SMALLEST_ALPHA])
     )

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ...geometry import OrbitPose
 from ...geometry.pose_json import finite_number, pose_from_json, poses_from_json, whole_number
+from ...regular_file import check_regular_file
 from ..validity import check_expansion
 from .codec import decompress_rows, row_bytes
 from .writer import CHANNELS, FORMAT_VERSION, MAGIC, MAX_HEADER_BYTES, STATIC, check_counts
@@ -104,8 +105,7 @@ def read_s4d(source: bytes | str | Path) -> S4DFile:
     """
     if isinstance(source, bytes):
         return _decode(source)
-    if not Path(source).is_file():
-        raise FileNotFoundError(f"{source}: no such file; expected an .s4d file.")
+    check_regular_file(Path(source), str(source), "an .s4d file")
     try:
         return _decode(Path(source).read_bytes())
     except (OSError, ValueError) as error:
