@@ -48,10 +48,10 @@ def content_inside_bars(pixels: np.ndarray) -> tuple[slice, slice] | None:
     Returns:
         Rows and columns of the content, without the lines that mix it with the bars; None without bars.
     """
-    for line in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
-        color = median_color(line)
-        noise = float(np.median(color_distances(line, color)))
-        for box in _boxes(pixels, color, min(max(_NOISE_FACTOR * noise, MIN_TOLERANCE), MAX_TOLERANCE)):
+    lines = (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])
+    for channels, tolerance in dict.fromkeys(map(_color_and_tolerance, lines)):  # often all of one color
+        color = np.array(channels)
+        for box in _boxes(pixels, color, tolerance):
             if _are_bars(box.widths, pixels.shape[:2], color):
                 rows, columns = _inner_spans(pixels, box)
                 if min(rows.stop - rows.start, columns.stop - columns.start) >= _MIN_SIDE:
@@ -76,13 +76,10 @@ def content_inside_black_frame(video: Iterable[np.ndarray]) -> tuple[slice, slic
     for pixels in video:
         if pixels.max() <= _BLACK:
             continue
-        color = median_color(pixels[0])
-        box = next(_boxes(pixels, color, MAX_TOLERANCE), None)  # a codec's ringing is in the bars, too
-        if box is None or not box.widths.all() or not color.max() <= _BLACK:
+        box = _box_in_black(pixels)
+        if box is None:
             return None
-        if _are_bars(box.widths, pixels.shape[:2], color):
-            return None
-        first = (box, pixels) if first is None else first
+        first = first or (box, pixels)
         if np.abs(box.widths - first[0].widths).max() > 1:  # a codec may move an edge by a line
             return None
         inner = _inner_spans(pixels, box)
@@ -94,6 +91,23 @@ def content_inside_black_frame(video: Iterable[np.ndarray]) -> tuple[slice, slic
     starts, stops = np.max(spans, axis=0)[:, 0], np.min(spans, axis=0)[:, 1]  # [axis]
     rows, columns = (slice(int(start), int(stop)) for start, stop in zip(starts, stops, strict=True))
     return (rows, columns) if (stops - starts).min() >= _MIN_SIDE else None
+
+
+def _box_in_black(pixels: np.ndarray) -> _Box | None:
+    """Return the box in an image [H, W, 3] with black on all four sides, wider than what a crop left."""
+    color = median_color(pixels[0])
+    if color.max() > _BLACK or not np.isfinite(pixels).all():
+        return None
+    box = next(_boxes(pixels, color, MAX_TOLERANCE), None)  # a codec's ringing is in the bars, too
+    is_found = box is not None and box.widths.all() and not _are_bars(box.widths, pixels.shape[:2], color)
+    return box if is_found else None
+
+
+def _color_and_tolerance(line: np.ndarray) -> tuple[tuple[float, ...], float]:
+    """Return the median color of a line [N, 3] of pixels, and the distance to it that its noise explains."""
+    color = median_color(line)
+    noise = float(np.median(color_distances(line, color)))
+    return tuple(color), min(max(_NOISE_FACTOR * noise, MIN_TOLERANCE), MAX_TOLERANCE)
 
 
 def _boxes(pixels: np.ndarray, color: np.ndarray, tolerance: float) -> Iterator[_Box]:

@@ -45,7 +45,8 @@ def with_soft_shadows(
     light = (products[..., 0] + products[..., 1] + products[..., 2]) / squares
     is_hue = color_distances(pixels, light[..., None] * background) <= tolerance
     is_hue &= (light > _MIN_LIGHT) & (light < _MAX_LIGHT)
-    if _is_tiny(is_hue & ~outside):  # so would be the part of it that is smooth
+    # Before the smoothness is measured, which takes most of the time: its part would be smaller still.
+    if _is_tiny(is_hue & ~outside) or _is_tiny(connected_to_border(outside | is_hue) & ~outside):
         return None
     is_smooth = is_hue & _is_smooth(light, level, tolerance)
     reached = connected_to_border(outside | is_smooth)
@@ -93,8 +94,11 @@ def _box_mean(values: np.ndarray, radius: int) -> np.ndarray:
         widths = [(radius + 1, radius) if axis == current else (0, 0) for current in (0, 1)]
         sums = np.cumsum(np.pad(values, widths, mode="edge"), axis=axis, dtype=np.float64)
         count = values.shape[axis]
-        after = np.take(sums, np.arange(2 * radius + 1, 2 * radius + 1 + count), axis=axis)
-        values = (after - np.take(sums, np.arange(count), axis=axis)) / (2 * radius + 1)
+        after, before = (
+            sums[start : start + count] if axis == 0 else sums[:, start : start + count]
+            for start in (2 * radius + 1, 0)
+        )
+        values = (after - before) / (2 * radius + 1)
     return values
 
 

@@ -36,8 +36,9 @@ def median_color(colors: np.ndarray) -> np.ndarray:
 
 def color_distances(colors: np.ndarray, background: np.ndarray) -> np.ndarray:
     """Return the largest absolute difference over the channels of colors [..., 3], [...]."""
-    differences = np.abs(colors - background)  # np.maximum below is several times faster than max(axis=-1)
-    return np.maximum(np.maximum(differences[..., 0], differences[..., 1]), differences[..., 2])
+    # Channel by channel, which is several times faster than a reduction of the last axis.
+    red, green, blue = (np.abs(colors[..., channel] - background[..., channel]) for channel in range(3))
+    return np.maximum(np.maximum(red, green), blue)
 
 
 def background_of(pixels: np.ndarray, *, may_vary: bool = True) -> tuple[np.ndarray, float]:

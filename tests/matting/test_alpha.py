@@ -84,6 +84,16 @@ def test_images_without_usable_alpha_are_rejected(images, alphas, message):
         object_alphas(images, alphas)
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("span", [slice(None), slice(10, 30)])
+def test_values_that_are_not_finite_are_named_where_alpha_is_computed(value, span):
+    images, _ = box_frames(40, 40, (8, 8, 24, 24), (8, 8, 24, 24))
+    images *= ~(images[..., 1:2] == 1)  # on black
+    images[:, span, span] = value
+    with pytest.raises(ValueError, match="image 0 has pixels that are not finite"):
+        object_alphas(images)
+
+
 def test_values_little_beyond_0_to_1_are_clamped():
     overshoot = (ALPHAS - 0.5) * 1.8 + 0.5  # -0.4 to 1.4, as of a resampling filter
     assert torch.equal(object_alphas(IMAGES, overshoot), ALPHAS)

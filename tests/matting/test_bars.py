@@ -37,6 +37,7 @@ def test_bars_of_any_width_are_transparent(color, sides, width):
 def test_a_black_line_that_a_crop_left_is_transparent():
     plain = paint(COVERAGE, RED, GREEN)
     assert torch.equal(alpha_from_border(with_bars(plain, BLACK, left=2)), alpha_from_border(plain))
+    assert torch.equal(alpha_from_border(with_bars(plain, BLACK, left=9)), alpha_from_border(plain))
     assert torch.equal(alpha_from_border(with_bars(plain, WHITE, bottom=1)), alpha_from_border(plain))
 
 
