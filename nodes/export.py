@@ -81,7 +81,8 @@ class STAG4DExport(io.ComfyNode):
         name = chosen.removesuffix(SEQUENCE)
         is_sequence = chosen.endswith(SEQUENCE)
         entry = EXPORT_FORMATS[name]
-        options = {"spz_version": int(format.get("spz_version", "3"))} if name == "spz" else {}
+        # The host passes None for an optional input that an older prompt lacks.
+        options = {"spz_version": int(format.get("spz_version") or 3)} if name == "spz" else {}
         monitor = HostMonitor(export=scene.info.num_frames)
         with new_path(filename_prefix, "" if is_sequence else entry.suffix) as path:
             if is_sequence:

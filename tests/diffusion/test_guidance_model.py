@@ -148,7 +148,7 @@ def test_key_changes_with_network_images_poses_and_noise(guidance_model, views, 
     v_prediction = copy.copy(guidance_model)
     v_prediction.prediction_type = "v_prediction"
     other_alphas = views.view_alphas.clone()
-    other_alphas[1, 5, 2, 3] += 0.1
+    other_alphas[1, 5, 2, 3] = 0.5
     keys = [
         prior.key,
         prepared(other_model, views).key,

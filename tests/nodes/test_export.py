@@ -81,7 +81,7 @@ def test_spz_has_the_same_moment_and_frames(written):
 def test_spz_of_version_2_is_for_older_readers(written):
     pytest.importorskip("gsply")
     versions = []
-    for settings in ({}, {"spz_version": "3"}, {"spz_version": "2"}):
+    for settings in ({}, {"spz_version": None}, {"spz_version": "3"}, {"spz_version": "2"}):
         _, path = written("spz", moment=0.5, **settings)
         _, folder = written("spz sequence", **settings)
         for file in (path, folder / "frame_0002.spz"):
