@@ -30,7 +30,7 @@ def box(frame: int) -> np.ndarray:
     return mask
 
 
-def write_clip(folder: Path, count: int = 9, *, background: str = "plain", alpha: bool = False) -> Path:
+def write_images(folder: Path, count: int = 9, *, background: str = "plain", alpha: bool = False) -> Path:
     """Write frames of the moving box, whose red value is 100 and ten more in each frame."""
     folder.mkdir()
     noise = np.random.default_rng(0).integers(0, 255, (*SIZE, 3), dtype=np.uint8)
@@ -51,11 +51,11 @@ def write_masks(folder: Path, count: int = 9, *, is_inverted: bool = False) -> P
     return folder
 
 
-def prepared(clip: Path, *words: object) -> InputVideo:
+def prepared(source: Path, *words: object) -> InputVideo:
     """Return what a command reads as its input video."""
     parser = argparse.ArgumentParser()
     add_video_options(parser)
-    return read_input(parser.parse_args([str(clip), "--margin", "0", *map(str, words)]), 28)
+    return read_input(parser.parse_args([str(source), "--margin", "0", *map(str, words)]), 28)
 
 
 def reds(video: InputVideo) -> list[int]:
@@ -87,14 +87,14 @@ def refusal(capsys: pytest.CaptureFixture, tmp_path: Path, *words: object) -> st
     ],
 )
 def test_start_and_end_are_seconds_of_the_video(tmp_path, words, expected):
-    video = prepared(write_clip(tmp_path / "clip"), *words)
+    video = prepared(write_images(tmp_path / "source"), *words)
     assert reds(video) == expected
     assert video.fps == (4.0 if "--frames" in words else 8.0)
 
 
 def test_crop_can_follow_the_object(tmp_path):
-    clip = write_clip(tmp_path / "clip")
-    fixed, followed = prepared(clip), prepared(clip, "--crop", "follow")
+    source = write_images(tmp_path / "source")
+    fixed, followed = prepared(source), prepared(source, "--crop", "follow")
     assert fixed.crop_offsets is None
     expected = (torch.arange(9) - 4)[:, None] * torch.tensor([2 / 12, 0.0])  # 2 pixels of 12 a frame
     torch.testing.assert_close(followed.crop_offsets, expected)
@@ -104,30 +104,30 @@ def test_crop_can_follow_the_object(tmp_path):
 
 @pytest.mark.parametrize("background", ["plain", "noise"])
 def test_masks_of_a_folder_cut_out_the_object(tmp_path, background):
-    clip, masks = write_clip(tmp_path / "clip", background=background), write_masks(tmp_path / "masks")
-    expected = prepared(write_clip(tmp_path / "alpha", alpha=True))
-    video = prepared(clip, "--mattes", masks)
+    source, masks = write_images(tmp_path / "source", background=background), write_masks(tmp_path / "masks")
+    expected = prepared(write_images(tmp_path / "alpha", alpha=True))
+    video = prepared(source, "--mattes", masks)
     torch.testing.assert_close(video.alphas, expected.alphas)
     torch.testing.assert_close(video.images, expected.images)
-    part = prepared(clip, "--mattes", masks, "--start", 0.25, "--frames", 3)
+    part = prepared(source, "--mattes", masks, "--start", 0.25, "--frames", 3)
     assert reds(part) == [120, 150, 180]
 
 
 def test_inverted_masks_need_the_option(tmp_path, capsys):
-    clip, masks = write_clip(tmp_path / "clip"), write_masks(tmp_path / "masks", is_inverted=True)
-    error = refusal(capsys, tmp_path, clip, "--mattes", masks)
+    source, masks = write_images(tmp_path / "source"), write_masks(tmp_path / "masks", is_inverted=True)
+    error = refusal(capsys, tmp_path, source, "--mattes", masks)
     assert "the mask is inverted, 100% of the image border" in error
     assert "or give the command --invert-mattes." in error
-    video = prepared(clip, "--mattes", masks, "--invert-mattes")
-    expected = prepared(write_clip(tmp_path / "alpha", alpha=True))
+    video = prepared(source, "--mattes", masks, "--invert-mattes")
+    expected = prepared(write_images(tmp_path / "alpha", alpha=True))
     torch.testing.assert_close(video.alphas, expected.alphas)
 
 
 @pytest.mark.parametrize("method", ["border", "rembg", "none"])
 def test_own_alpha_of_the_video_comes_before_computed_alpha(tmp_path, method):
-    own = write_clip(tmp_path / "own", background="noise", alpha=True)
+    own = write_images(tmp_path / "own", background="noise", alpha=True)
     video = prepared(own, "--mattes", method)
-    inverted = write_clip(tmp_path / "inverted", background="noise", alpha=True)
+    inverted = write_images(tmp_path / "inverted", background="noise", alpha=True)
     for file in inverted.iterdir():
         with Image.open(file) as image:
             pixels = np.array(image)
@@ -138,17 +138,17 @@ def test_own_alpha_of_the_video_comes_before_computed_alpha(tmp_path, method):
 
 
 def test_masks_beside_the_images_are_own_alpha(tmp_path):
-    clip = write_clip(tmp_path / "clip", background="noise")
-    write_masks(clip / "masks")
-    expected = prepared(write_clip(tmp_path / "alpha", alpha=True))
-    torch.testing.assert_close(prepared(clip, "--mattes", "none").alphas, expected.alphas)
+    source = write_images(tmp_path / "source", background="noise")
+    write_masks(source / "masks")
+    expected = prepared(write_images(tmp_path / "alpha", alpha=True))
+    torch.testing.assert_close(prepared(source, "--mattes", "none").alphas, expected.alphas)
 
 
 def test_video_without_alpha_is_refused_where_none_is_computed(tmp_path, capsys):
-    clip = write_clip(tmp_path / "clip")
-    error = refusal(capsys, tmp_path, clip, "--mattes", "none")
+    source = write_images(tmp_path / "source")
+    error = refusal(capsys, tmp_path, source, "--mattes", "none")
     assert "has no alpha, and --mattes none computes none; expected a video with alpha" in error
-    own = prepared(write_clip(tmp_path / "alpha", alpha=True), "--mattes", "none")
+    own = prepared(write_images(tmp_path / "alpha", alpha=True), "--mattes", "none")
     assert len(own) == 9
 
 
@@ -172,21 +172,21 @@ def test_video_without_alpha_is_refused_where_none_is_computed(tmp_path, capsys)
     ],
 )
 def test_options_that_do_not_fit_the_video_are_refused(tmp_path, capsys, words, message):
-    assert message in refusal(capsys, tmp_path, write_clip(tmp_path / "clip"), *words)
+    assert message in refusal(capsys, tmp_path, write_images(tmp_path / "source"), *words)
 
 
 def test_background_that_is_not_plain_names_the_option(tmp_path, capsys):
-    error = refusal(capsys, tmp_path, write_clip(tmp_path / "clip", background="noise"))
+    error = refusal(capsys, tmp_path, write_images(tmp_path / "source", background="noise"))
     assert "0.png has no plain background" in error
     assert "and from --mattes for the commands." in error
 
 
 def test_frames_without_object_are_left_out_with_their_names(tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    clip = write_clip(tmp_path / "clip")
+    source = write_images(tmp_path / "source")
     for frame in (0, 1):
-        Image.fromarray(np.full((*SIZE, 3), 4, np.uint8)).save(clip / f"{frame}.png")
-    video = prepared(clip)
+        Image.fromarray(np.full((*SIZE, 3), 4, np.uint8)).save(source / f"{frame}.png")
+    video = prepared(source)
     assert reds(video) == [120, 130, 140, 150, 160, 170, 180]
     assert video.fps == 8.0
     assert "0.png, 1.png have no object: 2 of 9 frames are left out" in caplog.text
@@ -194,24 +194,24 @@ def test_frames_without_object_are_left_out_with_their_names(tmp_path, caplog):
 
 def test_enough_frames_are_read_where_some_have_no_object(tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    clip, masks = write_clip(tmp_path / "clip"), write_masks(tmp_path / "masks")
+    source, masks = write_images(tmp_path / "source"), write_masks(tmp_path / "masks")
     for frame in (5, 6, 7, 8):
         Image.fromarray(np.zeros(SIZE, np.uint8)).save(masks / f"{frame}.png")
-    video = prepared(clip, "--frames", 5, "--mattes", masks)
+    video = prepared(source, "--frames", 5, "--mattes", masks)
     assert reds(video) == [100, 110, 120, 130, 140]
     assert video.fps == 8.0
-    video = prepared(clip, "--frames", 3, "--mattes", masks)
+    video = prepared(source, "--frames", 3, "--mattes", masks)
     assert reds(video) == [100, 120, 140]
     assert video.fps == 4.0
     caplog.clear()
     masks = write_masks(tmp_path / "three", 3)  # of the chosen frames: no others can be read
     Image.fromarray(np.zeros(SIZE, np.uint8)).save(masks / "2.png")
-    assert len(prepared(clip, "--frames", 3, "--mattes", masks)) == 2
+    assert len(prepared(source, "--frames", 3, "--mattes", masks)) == 2
     assert "choosing from" not in caplog.text
 
 
 def test_few_more_frames_than_wanted_are_read(tmp_path, monkeypatch):
-    clip, masks = write_clip(tmp_path / "clip", 14), write_masks(tmp_path / "masks", 14)
+    source, masks = write_images(tmp_path / "source", 14), write_masks(tmp_path / "masks", 14)
     for frame in range(1, 14):
         Image.fromarray(np.zeros(SIZE, np.uint8)).save(masks / f"{frame}.png")
     counts = []
@@ -221,15 +221,15 @@ def test_few_more_frames_than_wanted_are_read(tmp_path, monkeypatch):
         return read_video(path, num_frames, **more)
 
     monkeypatch.setattr(options, "read_video", counted)
-    video = prepared(clip, "--frames", 3, "--mattes", masks)
+    video = prepared(source, "--frames", 3, "--mattes", masks)
     assert counts == [3, 12]
     assert len(video) == 1
 
 
 def test_the_anchor_frame_is_one_of_those_that_are_left(tmp_path, capsys):
-    clip = write_clip(tmp_path / "clip")
-    Image.fromarray(np.full((*SIZE, 3), GREEN, np.uint8)).save(clip / "0.png")
-    error = refusal(capsys, tmp_path, clip, "--anchor-frame", 8)
+    source = write_images(tmp_path / "source")
+    Image.fromarray(np.full((*SIZE, 3), GREEN, np.uint8)).save(source / "0.png")
+    error = refusal(capsys, tmp_path, source, "--anchor-frame", 8)
     assert "anchor frame 8 of 8 frames; expected 0 to 7." in error
 
 
@@ -264,13 +264,13 @@ def stand_in(tmp_path, monkeypatch):
 @pytest.mark.parametrize("model", ["isnet-general-use", "own.onnx"])
 def test_rembg_cuts_out_a_video_without_plain_background(tmp_path, stand_in, model):
     name = str(tmp_path / model) if model.endswith(".onnx") else model
-    clip = write_clip(tmp_path / "clip", background="noise")
+    source = write_images(tmp_path / "source", background="noise")
     if model.endswith(".onnx"):
         with pytest.raises(FileNotFoundError, match=r"own\.onnx: no such file; expected an ONNX file"):
-            prepared(clip, "--mattes", "rembg", "--rembg-model", name)
+            prepared(source, "--mattes", "rembg", "--rembg-model", name)
         (tmp_path / model).write_bytes(b"weights")
-    video = prepared(clip, "--mattes", "rembg", "--rembg-model", name)
-    expected = prepared(write_clip(tmp_path / "alpha", alpha=True))
+    video = prepared(source, "--mattes", "rembg", "--rembg-model", name)
+    expected = prepared(write_images(tmp_path / "alpha", alpha=True))
     torch.testing.assert_close(video.alphas, expected.alphas)
     own = ("u2net_custom", {"model_path": name})
     assert stand_in.sessions == [own if model.endswith(".onnx") else (model, {})]
@@ -287,12 +287,12 @@ def test_model_that_rembg_cannot_load_is_named(tmp_path, capsys, stand_in, monke
     monkeypatch.setattr(stand_in, "new_session", fail)
     file = tmp_path / "own.onnx"
     file.write_bytes(b"damaged")
-    clip = write_clip(tmp_path / "clip")
-    error = refusal(capsys, tmp_path, clip, "--mattes", "rembg", "--rembg-model", file)
+    source = write_images(tmp_path / "source")
+    error = refusal(capsys, tmp_path, source, "--mattes", "rembg", "--rembg-model", file)
     assert f"{file}: rembg cannot load this model (Protobuf parsing failed.); expected" in error
 
 
 @pytest.mark.skipif(find_spec("rembg") is not None, reason="rembg is installed")
 def test_missing_rembg_is_an_error_with_the_install_command(tmp_path, capsys):
-    error = refusal(capsys, tmp_path, write_clip(tmp_path / "clip"), "--mattes", "rembg")
+    error = refusal(capsys, tmp_path, write_images(tmp_path / "source"), "--mattes", "rembg")
     assert "the package rembg is not installed; pip install 'rembg[cpu]'" in error

@@ -74,9 +74,9 @@ def image_of(frame: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory) -> Path:
+def source(tmp_path_factory) -> Path:
     """A folder of five images with alpha."""
-    folder = tmp_path_factory.mktemp("clip")
+    folder = tmp_path_factory.mktemp("source")
     for frame in range(5):
         Image.fromarray(image_of(frame)).save(folder / f"{frame}.png")
     return folder
@@ -105,9 +105,11 @@ def test_help_explains_every_option(capsys):
         assert len(text.split()) > 4, f"{option} has no explanation"
 
 
-def test_views_of_a_folder_of_images(model, clip, tmp_path, capsys):
+def test_views_of_a_folder_of_images(model, source, tmp_path, capsys):
     out = tmp_path / "new" / "views"
-    assert main(["multiview", str(clip), "-o", str(out), "--model", str(model), "--frames", "3", *QUICK]) == 0
+    assert (
+        main(["multiview", str(source), "-o", str(out), "--model", str(model), "--frames", "3", *QUICK]) == 0
+    )
     captured = capsys.readouterr()
     result = json.loads(captured.out)
     assert {key: result[key] for key in ("folder", "frames", "views")} == {
@@ -128,8 +130,8 @@ def test_views_of_a_folder_of_images(model, clip, tmp_path, capsys):
     assert (views.images[2][views.alphas[2] == 1] * 255).round().unique(dim=0).tolist() == [[220, 160, 30]]
 
 
-def test_every_option_has_its_effect_on_the_files(model, clip, tmp_path, capsys):
-    words = ["multiview", str(clip), "--model", str(model), "--frames", "2", *QUICK]
+def test_every_option_has_its_effect_on_the_files(model, source, tmp_path, capsys):
+    words = ["multiview", str(source), "--model", str(model), "--frames", "2", *QUICK]
     further = ["--rig", "v1.2", "--input-elevation", "-15", "--fps", "12", "--margin", "0.25"]
     assert main([*words, "-o", str(tmp_path / "a"), *further]) == 0
     views = read_views(tmp_path / "a")
@@ -158,12 +160,12 @@ def test_every_option_has_its_effect_on_the_files(model, clip, tmp_path, capsys)
     assert capsys.readouterr().out.count("\n") == 11
 
 
-def test_the_model_folder_sets_the_default_sampling(model, clip, tmp_path, capsys):
+def test_the_model_folder_sets_the_default_sampling(model, source, tmp_path, capsys):
     own = shutil.copytree(model, tmp_path / "own")
     index = json.loads((own / "model_index.json").read_text())
     index.setdefault("stag4d", {})["sampling"] = {"num_steps": 3, "guidance_scale": 1.0}
     (own / "model_index.json").write_text(json.dumps(index))
-    words = ["multiview", str(clip), "--model", str(own), "--frames", "2", "--size", "16"]
+    words = ["multiview", str(source), "--model", str(own), "--frames", "2", "--size", "16"]
     assert main([*words, "-o", str(tmp_path / "a")]) == 0
     assert re.search(r"denoise: 100%.* 6/6 ", capsys.readouterr().err)
     assert main([*words, "-o", str(tmp_path / "b"), "--steps", "3", "--guidance-scale", "1"]) == 0
@@ -173,7 +175,7 @@ def test_the_model_folder_sets_the_default_sampling(model, clip, tmp_path, capsy
 
 
 def test_views_of_a_video_with_a_plain_background(model, tmp_path, capsys):
-    with av.open(str(tmp_path / "clip.mp4"), "w") as container:
+    with av.open(str(tmp_path / "source.mp4"), "w") as container:
         stream = container.add_stream("mpeg4", rate=Fraction(20), options={"qscale": "2"})
         stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
         for frame in range(9):
@@ -182,7 +184,7 @@ def test_views_of_a_video_with_a_plain_background(model, tmp_path, capsys):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode(None))
     out = tmp_path / "views"
-    words = ["multiview", str(tmp_path / "clip.mp4"), "-o", str(out), "--model", str(model)]
+    words = ["multiview", str(tmp_path / "source.mp4"), "-o", str(out), "--model", str(model)]
     assert main([*words, "--frames", "3", "--margin", "0", "--steps", "2", "--size", "40"]) == 0
     assert result_of(capsys)["frames"] == 3
     views = read_views(out)
@@ -197,9 +199,9 @@ def test_views_of_a_video_with_a_plain_background(model, tmp_path, capsys):
         assert abs(center.numpy() - (90, 40, 50)).max() < 12
 
 
-def test_a_fit_reads_the_view_folder(model, clip, tmp_path, monkeypatch):
+def test_a_fit_reads_the_view_folder(model, source, tmp_path, monkeypatch):
     out = tmp_path / "views"
-    words = ["multiview", str(clip), "-o", str(out), "--model", str(model), "--fps", "5"]
+    words = ["multiview", str(source), "-o", str(out), "--model", str(model), "--fps", "5"]
     assert main([*words, "--frames", "2", *QUICK]) == 0
     monkeypatch.setattr(
         cli.fit_options,
@@ -216,9 +218,9 @@ def test_a_fit_reads_the_view_folder(model, clip, tmp_path, monkeypatch):
     [(("encode", 2), 1), (("denoise", 4), 1), (("denoise", 4), 2), (("decode", 1), 1), (("decode", 2), 2)],
 )
 def test_an_interrupted_call_resumes_to_the_same_files(
-    model, clip, tmp_path, monkeypatch, capsys, moment, presses
+    model, source, tmp_path, monkeypatch, capsys, moment, presses
 ):
-    words = ["multiview", str(clip), "--model", str(model), "--frames", "2", "--steps", "3", "--size", "16"]
+    words = ["multiview", str(source), "--model", str(model), "--frames", "2", "--steps", "3", "--size", "16"]
     assert main([*words, "-o", str(tmp_path / "whole")]) == 0
     before = signal.getsignal(signal.SIGINT)
     capsys.readouterr()
@@ -240,9 +242,9 @@ def test_an_interrupted_call_resumes_to_the_same_files(
     assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")
 
 
-def test_resuming_a_finished_call_does_nothing(model, clip, tmp_path, capsys, caplog):
+def test_resuming_a_finished_call_does_nothing(model, source, tmp_path, capsys, caplog):
     caplog.set_level(logging.INFO)
-    words = ["multiview", str(clip), "-o", str(tmp_path / "out"), "--model", str(model), *QUICK]
+    words = ["multiview", str(source), "-o", str(tmp_path / "out"), "--model", str(model), *QUICK]
     assert main([*words, "--frames", "4"]) == 0
     first, before = result_of(capsys), files_of(tmp_path / "out")
     caplog.clear()
@@ -258,16 +260,16 @@ def test_resuming_a_finished_call_does_nothing(model, clip, tmp_path, capsys, ca
 
 
 @pytest.mark.parametrize("frames", ["1", "2"])
-def test_the_flicker_of_less_than_three_frames_is_null(model, clip, tmp_path, capsys, frames):
-    words = ["multiview", str(clip), "-o", str(tmp_path / "out"), "--model", str(model), *QUICK]
+def test_the_flicker_of_less_than_three_frames_is_null(model, source, tmp_path, capsys, frames):
+    words = ["multiview", str(source), "-o", str(tmp_path / "out"), "--model", str(model), *QUICK]
     assert main([*words, "--frames", frames]) == 0
     result = result_of(capsys)
     assert (result["frames"], result["flicker"]) == (int(frames), None)
 
 
-def test_a_bundled_model_is_found_by_its_name(clip, tmp_path, capsys, monkeypatch):
+def test_a_bundled_model_is_found_by_its_name(source, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(pipeline.models, "FOLDER", tmp_path / "weights")
-    words = ["multiview", str(clip), "-o", str(tmp_path / "out"), "--frames", "1", *QUICK]
+    words = ["multiview", str(source), "-o", str(tmp_path / "out"), "--frames", "1", *QUICK]
     assert main([*words, "--model", "bundled/mini-zero123plus"]) == 2
     error = capsys.readouterr().err
     assert (
@@ -284,9 +286,9 @@ def test_a_bundled_model_is_found_by_its_name(clip, tmp_path, capsys, monkeypatc
     assert read_views(tmp_path / "out").num_frames == 1
 
 
-def test_resume_without_a_checkpoint_starts_from_the_beginning(model, clip, tmp_path, caplog):
+def test_resume_without_a_checkpoint_starts_from_the_beginning(model, source, tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    words = ["multiview", str(clip), "-o", str(tmp_path / "out"), "--model", str(model), "--frames", "1"]
+    words = ["multiview", str(source), "-o", str(tmp_path / "out"), "--model", str(model), "--frames", "1"]
     assert main([*words, *QUICK, "--resume"]) == 0
     assert "nothing to resume; starting from the beginning." in caplog.text
     assert read_views(tmp_path / "out").num_frames == 1
@@ -334,19 +336,19 @@ BAD_NUMBERS = {
 
 
 @pytest.mark.parametrize(("option", "value"), BAD_NUMBERS)
-def test_values_out_of_range_are_refused(refuses, model, clip, tmp_path, option, value):
-    words = [clip, "-o", tmp_path / "out", "--model", model, *QUICK, option, value]
+def test_values_out_of_range_are_refused(refuses, model, source, tmp_path, option, value):
+    words = [source, "-o", tmp_path / "out", "--model", model, *QUICK, option, value]
     assert BAD_NUMBERS[option, value] in refuses(*words)
 
 
-def test_an_anchor_frame_beyond_the_video_is_refused_before_the_work(refuses, model, clip, tmp_path):
-    line = refuses(clip, "-o", tmp_path / "out", "--model", model, *QUICK, "--anchor-frame", "5")
+def test_an_anchor_frame_beyond_the_video_is_refused_before_the_work(refuses, model, source, tmp_path):
+    line = refuses(source, "-o", tmp_path / "out", "--model", model, *QUICK, "--anchor-frame", "5")
     assert "anchor frame 5 of 5 frames; expected 0 to 4." in line
 
 
-def test_the_input_frames_are_not_overwritten(refuses, model, clip, tmp_path):
+def test_the_input_frames_are_not_overwritten(refuses, model, source, tmp_path):
     folder = tmp_path / "set"
-    shutil.copytree(clip, folder / "ref")
+    shutil.copytree(source, folder / "ref")
     before = files_of(folder)
     for source in (folder, folder / "ref"):
         line = refuses(source, "-o", folder, "--model", model, *QUICK)
@@ -355,8 +357,8 @@ def test_the_input_frames_are_not_overwritten(refuses, model, clip, tmp_path):
 
 
 @pytest.mark.parametrize("frame", [5, -1])
-def test_an_anchor_frame_out_of_range_is_refused(model, clip, tmp_path, capsys, frame):
-    words = ["multiview", str(clip), "-o", str(tmp_path), "--model", str(model), *QUICK]
+def test_an_anchor_frame_out_of_range_is_refused(model, source, tmp_path, capsys, frame):
+    words = ["multiview", str(source), "-o", str(tmp_path), "--model", str(model), *QUICK]
     assert main([*words, "--anchor-frame", str(frame)]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -392,8 +394,8 @@ def no_image(folder: Path) -> None:
 
 
 BAD_INPUTS = {
-    "missing": (Path.rmdir, "clip: no such file or folder; expected a video file or a folder of images."),
-    "empty": (lambda folder: None, "clip: no images; expected files such as 0.png"),
+    "missing": (Path.rmdir, "source: no such file or folder; expected a video file or a folder of images."),
+    "empty": (lambda folder: None, "source: no images; expected files such as 0.png"),
     "noise": (noise, "frames: 0.png has no plain background"),
     "all empty": (all_empty, "frames: 0.png has no object, its largest alpha is 0.2; expected more than 0.5"),
     "two sizes": (two_sizes, "1.png: 24x12 pixels; expected 24x16, as"),
@@ -404,13 +406,13 @@ BAD_INPUTS = {
 @pytest.mark.parametrize("case", BAD_INPUTS)
 def test_invalid_input_is_refused(refuses, model, tmp_path, case):
     make, expected = BAD_INPUTS[case]
-    (tmp_path / "clip").mkdir()
-    make(tmp_path / "clip")
-    assert expected in refuses(tmp_path / "clip", "-o", tmp_path / "out", "--model", model, *QUICK)
+    (tmp_path / "source").mkdir()
+    make(tmp_path / "source")
+    assert expected in refuses(tmp_path / "source", "-o", tmp_path / "out", "--model", model, *QUICK)
 
 
-def test_an_image_without_an_object_is_left_out_and_named(model, clip, tmp_path, caplog):
-    folder = shutil.copytree(clip, tmp_path / "clip")
+def test_an_image_without_an_object_is_left_out_and_named(model, source, tmp_path, caplog):
+    folder = shutil.copytree(source, tmp_path / "source")
     pixels = image_of(4)
     pixels[..., 3] = 0
     Image.fromarray(pixels).save(folder / "4.png")
@@ -433,45 +435,45 @@ def test_an_image_without_an_object_is_left_out_and_named(model, clip, tmp_path,
         ),
     ],
 )
-def test_invalid_model_folders_are_refused(refuses, model, clip, tmp_path, change, expected):
+def test_invalid_model_folders_are_refused(refuses, model, source, tmp_path, change, expected):
     folder = Path(shutil.copytree(model, tmp_path / "model"))
     change(folder)
-    assert expected in refuses(clip, "-o", tmp_path / "out", "--model", folder, *QUICK)
+    assert expected in refuses(source, "-o", tmp_path / "out", "--model", folder, *QUICK)
 
 
-def test_unwritable_output_paths_are_refused(refuses, model, clip, tmp_path):
+def test_unwritable_output_paths_are_refused(refuses, model, source, tmp_path):
     (tmp_path / "file").write_text("precious")
     for out, expected in (
         (f"{tmp_path}/x/../out", "an output path must not contain '..'; name it without."),
         (tmp_path / "file", "file: cannot write there"),
         (tmp_path / "file" / "views", "views: cannot write there"),
     ):
-        assert expected in refuses(clip, "-o", out, "--model", model, *QUICK)
+        assert expected in refuses(source, "-o", out, "--model", model, *QUICK)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_text() == "precious"
 
 
-def test_required_options_are_named(refuses, clip):
-    assert "the following arguments are required: -o/--out, --model" in refuses(clip)
+def test_required_options_are_named(refuses, source):
+    assert "the following arguments are required: -o/--out, --model" in refuses(source)
 
 
 @pytest.mark.parametrize(
-    ("mattes", "method"), [("border", "border"), ("rembg", "rembg"), ("none", "border"), ("clip", "border")]
+    ("mattes", "method"), [("border", "border"), ("rembg", "rembg"), ("none", "border"), ("source", "border")]
 )
 def test_only_rembg_changes_the_background_removal_of_the_views(
-    model, clip, tmp_path, monkeypatch, capsys, mattes, method
+    model, source, tmp_path, monkeypatch, capsys, mattes, method
 ):
-    def refuse(chosen: str) -> None:
+    def refuse(chosen: str, rembg_model: str) -> None:
         raise ValueError(f"views: {chosen}.")
 
     monkeypatch.setattr(cli.views, "BackgroundRemover", refuse)
-    words = ["multiview", str(clip), "-o", str(tmp_path / "out"), "--model", str(model), *QUICK]
-    assert main([*words, "--mattes", str(clip) if mattes == "clip" else mattes]) == 2
+    words = ["multiview", str(source), "-o", str(tmp_path / "out"), "--model", str(model), *QUICK]
+    assert main([*words, "--mattes", str(source) if mattes == "source" else mattes]) == 2
     assert f"views: {method}." in capsys.readouterr().err
 
 
-def test_rembg_is_refused_where_it_is_not_installed(refuses, model, clip, tmp_path):
+def test_rembg_is_refused_where_it_is_not_installed(refuses, model, source, tmp_path):
     if find_spec("rembg") is not None:
         pytest.skip("rembg is installed")
-    line = refuses(clip, "-o", tmp_path / "out", "--model", model, "--mattes", "rembg", *QUICK)
+    line = refuses(source, "-o", tmp_path / "out", "--model", model, "--mattes", "rembg", *QUICK)
     assert "rembg: the package rembg is not installed; pip install 'rembg[cpu]', or compute alpha" in line

@@ -57,9 +57,9 @@ def models(tmp_path_factory) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory) -> Path:
+def source(tmp_path_factory) -> Path:
     """A folder of four images of a moving square, with alpha."""
-    folder = tmp_path_factory.mktemp("clip")
+    folder = tmp_path_factory.mktemp("source")
     for frame in range(4):
         pixels = np.zeros((24, 24, 4), np.uint8)
         pixels[6:18, 2 + 2 * frame : 14 + 2 * frame] = (220, 40 * frame, 30, 255)
@@ -77,9 +77,9 @@ def quick(monkeypatch) -> None:
     monkeypatch.setattr(cli.fit_options, "preset", small)
 
 
-def command(clip: Path, out: Path, models: tuple[Path, Path], *more: str) -> list[str]:
+def command(source: Path, out: Path, models: tuple[Path, Path], *more: str) -> list[str]:
     """Return the words of a command that runs few steps."""
-    words = ["run", str(clip), "-o", str(out), "--multiview-model", str(models[0]), "--view-steps", "2"]
+    words = ["run", str(source), "-o", str(out), "--multiview-model", str(models[0]), "--view-steps", "2"]
     return [*words, "--steps", "4", "--size", "24", *more]
 
 
@@ -91,9 +91,9 @@ def test_help_explains_every_option(capsys):
     assert set(re.findall(r"--[a-z][a-z-]+", text[text.index("options:") :])) == OPTIONS
 
 
-def test_a_run_writes_the_scene_and_its_views(quick, clip, models, tmp_path, capsys):
+def test_a_run_writes_the_scene_and_its_views(quick, source, models, tmp_path, capsys):
     guidance = ["--guidance-model", str(models[1])]
-    assert main(command(clip, tmp_path / "out", models, *guidance, "--frames", "3", "--fps", "12")) == 0
+    assert main(command(source, tmp_path / "out", models, *guidance, "--frames", "3", "--fps", "12")) == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == OUTPUTS
     result = json.loads(capsys.readouterr().out)
     assert result.keys() == {"scene", "views_flicker"}
@@ -107,20 +107,20 @@ def test_a_run_writes_the_scene_and_its_views(quick, clip, models, tmp_path, cap
     assert report["seconds"].keys() == {"views", "start", "optimize", "write"}
 
 
-def test_a_resumed_run_keeps_finished_views_and_fits_the_same_scene(quick, clip, models, tmp_path, capsys):
-    assert main(command(clip, tmp_path / "a", models)) == 0
-    assert main(command(clip, tmp_path / "b", models)) == 0
+def test_a_resumed_run_keeps_finished_views_and_fits_the_same_scene(quick, source, models, tmp_path, capsys):
+    assert main(command(source, tmp_path / "a", models)) == 0
+    assert main(command(source, tmp_path / "b", models)) == 0
     for name in OUTPUTS - {"views"}:
         (tmp_path / "b" / name).unlink()
     capsys.readouterr()
-    assert main(command(clip, tmp_path / "b", models, "--resume")) == 0
+    assert main(command(source, tmp_path / "b", models, "--resume")) == 0
     assert "frame" not in capsys.readouterr().err.split("preset")[0]  # no view was generated again
     scenes = [(tmp_path / run / "scene.safetensors").read_bytes() for run in "ab"]
     assert scenes[0] == scenes[1]
 
 
-def test_the_crop_can_follow_the_object(quick, clip, models, tmp_path):
-    words = command(clip, tmp_path, models, "--crop", "follow", "--margin", "0.1")
+def test_the_crop_can_follow_the_object(quick, source, models, tmp_path):
+    words = command(source, tmp_path, models, "--crop", "follow", "--margin", "0.1")
     assert main(words) == 0
     scene = load_scene(tmp_path / "scene.safetensors")
     assert torch.equal(scene.info.offsets, read_views(tmp_path / "views").offsets)
@@ -133,14 +133,14 @@ def test_the_crop_can_follow_the_object(quick, clip, models, tmp_path):
     assert (tmp_path / "scene.safetensors").read_bytes() == before
 
 
-def test_a_run_warns_that_it_overwrites_a_checkpoint(quick, clip, models, tmp_path, caplog):
+def test_a_run_warns_that_it_overwrites_a_checkpoint(quick, source, models, tmp_path, caplog):
     (tmp_path / "checkpoint.safetensors").write_bytes(b"of an interrupted fit")
-    assert main(command(clip, tmp_path, models)) == 0
+    assert main(command(source, tmp_path, models)) == 0
     assert "checkpoint of an interrupted fit, which this fit overwrites; --resume continues it" in caplog.text
 
 
-def test_a_preset_that_needs_guidance_is_refused_before_the_views(clip, models, tmp_path, capsys):
-    assert main(command(clip, tmp_path / "out", models, "--preset", "paper")) == 2
+def test_a_preset_that_needs_guidance_is_refused_before_the_views(source, models, tmp_path, capsys):
+    assert main(command(source, tmp_path / "out", models, "--preset", "paper")) == 2
     assert "preset paper: only score distillation supervises views other" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -155,15 +155,15 @@ def test_a_preset_that_needs_guidance_is_refused_before_the_views(clip, models, 
         (["--fps", "0"], "--fps: 0 frames per second"),
     ],
 )
-def test_bad_input_is_a_one_line_error(quick, clip, models, tmp_path, capfd, more, message):
-    assert main(command(clip, tmp_path / "out", models, *more)) == 2
+def test_bad_input_is_a_one_line_error(quick, source, models, tmp_path, capfd, more, message):
+    assert main(command(source, tmp_path / "out", models, *more)) == 2
     captured = capfd.readouterr()
     assert captured.out == ""
     assert message in captured.err.splitlines()[-1]
     assert not (tmp_path / "out" / "scene.safetensors").exists()
 
 
-def test_the_input_frames_are_not_overwritten(quick, clip, models, tmp_path, capfd):
-    shutil.copytree(clip, tmp_path / "views" / "ref")
+def test_the_input_frames_are_not_overwritten(quick, source, models, tmp_path, capfd):
+    shutil.copytree(source, tmp_path / "views" / "ref")
     assert main(command(tmp_path / "views" / "ref", tmp_path, models)) == 2
     assert "contains the input frames, which the output would overwrite" in capfd.readouterr().err

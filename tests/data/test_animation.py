@@ -32,10 +32,10 @@ def test_all_frames_and_their_transparency_are_read(tmp_path, suffix):
         tmp_path / f"a{suffix}", FRAMES, 50, **({"disposal": 2} if suffix == ".gif" else {})
     )
     assert shown(path) == LEVELS
-    clip = read_video(path)
-    assert clip.fps == pytest.approx(20)
-    assert clip.names == [f"frame {index} of a{suffix}" for index in range(4)]
-    assert clip.indices == [0, 1, 2, 3]
+    video = read_video(path)
+    assert video.fps == pytest.approx(20)
+    assert video.names == [f"frame {index} of a{suffix}" for index in range(4)]
+    assert video.indices == [0, 1, 2, 3]
 
 
 @pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
@@ -63,17 +63,17 @@ def test_ffmpeg_reads_avif_where_pillow_does_not(tmp_path, monkeypatch):
 def test_frames_are_chosen_by_time(tmp_path, suffix):
     # Frames are shown at 0, 0.1, 0.2 and 1 s; their middle in time is 0.5 s.
     path = write_animation(tmp_path / f"a{suffix}", FRAMES, [100, 100, 800, 100])
-    clip = read_video(path, 3)
-    assert clip.indices == [0, 2, 3]
-    assert clip.fps == pytest.approx(2)
+    video = read_video(path, 3)
+    assert video.indices == [0, 2, 3]
+    assert video.fps == pytest.approx(2)
 
 
 def test_uneven_durations_of_all_frames_are_reported(tmp_path, caplog):
     path = write_animation(tmp_path / "a.webp", FRAMES, [100, 100, 800, 100])
     with caplog.at_level(logging.WARNING):
-        clip = read_video(path)
-    assert len(clip.frames) == 4
-    assert clip.fps == pytest.approx(3)
+        video = read_video(path)
+    assert len(video.frames) == 4
+    assert video.fps == pytest.approx(3)
     assert "variable frame rate, and all 4 frames are kept; the scene plays them at a const" in caplog.text
 
 

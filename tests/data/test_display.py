@@ -137,10 +137,10 @@ TIMES_MS = [0, 100, 200, 300, 1000]
 )
 def test_frames_of_a_variable_rate_are_chosen_by_time(tmp_path, num_frames, kept, fps):
     path = write_video(tmp_path / "a.mkv", FRAMES, times_ms=TIMES_MS)
-    clip = read_video(path, num_frames)
-    assert clip.indices == kept
+    video = read_video(path, num_frames)
+    assert video.indices == kept
     assert reds(path, num_frames) == [LEVELS[index] for index in kept]
-    assert clip.fps == pytest.approx(fps)
+    assert video.fps == pytest.approx(fps)
 
 
 def test_rounded_times_of_a_constant_rate_are_even(tmp_path, caplog):
@@ -162,16 +162,16 @@ def test_rounded_times_of_a_constant_rate_are_even(tmp_path, caplog):
 )
 def test_frames_from_start_up_to_end_are_read(tmp_path, start, end, kept):
     path = write_video(tmp_path / "a.mp4", FRAMES)
-    clip = read_video(path, start=start, end=end)
-    assert clip.indices == kept
-    assert clip.fps == pytest.approx(8)
+    video = read_video(path, start=start, end=end)
+    assert video.indices == kept
+    assert video.fps == pytest.approx(8)
     assert reds(path, start=start, end=end) == [LEVELS[index] for index in kept]
 
 
 def test_kept_frames_between_start_and_end_are_evenly_spaced(tmp_path):
-    clip = read_video(write_video(tmp_path / "a.mp4", FRAMES), 2, start=0.125, end=0.5)
-    assert clip.indices == [1, 3]
-    assert clip.fps == pytest.approx(4)
+    video = read_video(write_video(tmp_path / "a.mp4", FRAMES), 2, start=0.125, end=0.5)
+    assert video.indices == [1, 3]
+    assert video.fps == pytest.approx(4)
 
 
 @pytest.mark.parametrize(

@@ -61,12 +61,12 @@ def test_masks_become_alpha(tmp_path, layout):
     for number in (9, 10):
         save(tmp_path / image_name.format(number), image(10 * number))
         save(tmp_path / mask_name.format(number), MASK if number == 9 else 255 - MASK)
-    clip = read_video(tmp_path)
-    assert clip.frames.shape == (2, 4, 6, 4)
-    assert clip.names == [Path(image_name.format(number)).name for number in (9, 10)]
-    np.testing.assert_array_equal(clip.frames[0, ..., 3], MASK)
-    np.testing.assert_array_equal(clip.frames[1, ..., 3], 255 - MASK)
-    assert np.abs(clip.frames[:, 0, 0, 0].numpy().astype(int) - [90, 100]).max() <= 3  # JPEG
+    video = read_video(tmp_path)
+    assert video.frames.shape == (2, 4, 6, 4)
+    assert video.names == [Path(image_name.format(number)).name for number in (9, 10)]
+    np.testing.assert_array_equal(video.frames[0, ..., 3], MASK)
+    np.testing.assert_array_equal(video.frames[1, ..., 3], 255 - MASK)
+    assert np.abs(video.frames[:, 0, 0, 0].numpy().astype(int) - [90, 100]).max() <= 3  # JPEG
 
 
 @pytest.mark.parametrize("names", [("0", "0"), ("rgb_0", "object_0000")])
@@ -263,15 +263,15 @@ WRITERS = [mask_folder, mask_folder_with_images, mask_cutouts, mask_video, mask_
 
 @pytest.mark.parametrize("write", WRITERS)
 def test_given_masks_become_the_alpha_of_the_chosen_frames(tmp_path, video, write):
-    clip = read_video(video, 3, masks=write(tmp_path / "given", numbered_masks(5)))
-    assert clip.indices == [0, 2, 4]
-    assert clip.frames[:, 0, 0, 0].tolist() == [0, 80, 160]
-    assert (clip.frames[..., 3] == 255).sum(dim=(1, 2)).tolist() == [0, 2, 4]
+    video = read_video(video, 3, masks=write(tmp_path / "given", numbered_masks(5)))
+    assert video.indices == [0, 2, 4]
+    assert video.frames[:, 0, 0, 0].tolist() == [0, 80, 160]
+    assert (video.frames[..., 3] == 255).sum(dim=(1, 2)).tolist() == [0, 2, 4]
 
 
 def test_masks_of_the_chosen_frames_are_taken_in_order(tmp_path, video):
-    clip = read_video(video, 2, masks=mask_folder(tmp_path / "masks", numbered_masks(2)))
-    assert (clip.frames[..., 3] == 255).sum(dim=(1, 2)).tolist() == [0, 1]
+    video = read_video(video, 2, masks=mask_folder(tmp_path / "masks", numbered_masks(2)))
+    assert (video.frames[..., 3] == 255).sum(dim=(1, 2)).tolist() == [0, 1]
 
 
 def test_given_masks_replace_alpha(tmp_path):
@@ -289,9 +289,9 @@ def test_masks_of_the_folder_are_not_read_where_others_are_given(tmp_path, own):
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"?")
     given = mask_folder(tmp_path / "given", numbered_masks(3))
-    clip = read_video(tmp_path / "clip", masks=given)
-    assert clip.names == ["0.jpg", "1.jpg", "2.jpg"]
-    np.testing.assert_array_equal(clip.frames[..., 3], np.stack(numbered_masks(3)))
+    video = read_video(tmp_path / "clip", masks=given)
+    assert video.names == ["0.jpg", "1.jpg", "2.jpg"]
+    np.testing.assert_array_equal(video.frames[..., 3], np.stack(numbered_masks(3)))
 
 
 def test_given_masks_that_are_white_throughout_are_kept(tmp_path, video):

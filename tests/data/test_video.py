@@ -72,8 +72,8 @@ def numbered(tmp_path) -> Path:
 
 
 def test_images_are_read_in_numeric_order(numbered):
-    clip = read_video(numbered)
-    frames, fps = clip.frames, clip.fps
+    video = read_video(numbered)
+    frames, fps = video.frames, video.fps
     assert (frames.dtype, frames.shape, fps) == (torch.uint8, (11, 4, 6, 3), 8.0)
     assert levels(frames) == [10 * number for number in range(11)]
 
@@ -109,8 +109,8 @@ def test_names_are_sorted_by_the_value_of_every_number(tmp_path, names):
     ],
 )
 def test_kept_images_are_evenly_spaced_from_first_to_last(numbered, num_frames, kept):
-    clip = read_video(numbered, num_frames)
-    frames, fps = clip.frames, clip.fps
+    video = read_video(numbered, num_frames)
+    frames, fps = video.frames, video.fps
     assert levels(frames) == [10 * number for number in kept]
     duration = 10 / 8  # seconds from the first to the last frame
     assert fps == pytest.approx((len(kept) - 1) / duration if len(kept) > 1 else 8.0)
@@ -176,9 +176,9 @@ def test_input_frames_of_a_view_folder_are_read(tmp_path):
 
 def test_image_file_is_a_video_of_one_frame(tmp_path):
     save(tmp_path / "0.png", with_alpha(40))
-    clip = read_video(tmp_path / "0.png")
-    assert clip.frames.shape == (1, 4, 6, 4)
-    assert clip.names == ["0.png"]
+    video = read_video(tmp_path / "0.png")
+    assert video.frames.shape == (1, 4, 6, 4)
+    assert video.names == ["0.png"]
 
 
 def test_hidden_files_are_ignored(tmp_path):
@@ -204,8 +204,8 @@ def test_superscript_digits_in_names_are_not_numbers(tmp_path):
     [(0, range(9)), (1, [0]), (2, [0, 8]), (3, [0, 4, 8]), (4, [0, 3, 5, 8]), (9, range(9)), (50, range(9))],
 )
 def test_kept_frames_of_a_video_are_evenly_spaced_and_last_as_long(video, num_frames, kept):
-    clip = read_video(video, num_frames)
-    frames, fps = clip.frames, clip.fps
+    video = read_video(video, num_frames)
+    frames, fps = video.frames, video.fps
     assert (frames.dtype, frames.shape) == (torch.uint8, (len(kept), 16, 32, 3))
     differences = np.abs(np.array(levels(frames))[:, None] - np.array(GRAYS))  # [kept, 9]
     assert differences.argmin(axis=1).tolist() == list(kept)
@@ -230,9 +230,9 @@ def test_a_single_frame_keeps_the_frame_rate(tmp_path):
     path = write_video(tmp_path / "clip.mp4", [70], Fraction(10))
     for source, fps in ((tmp_path / "folder", 8), (path, 10)):
         for num_frames in (0, 1, 5):
-            clip = read_video(source, num_frames)
-            assert (len(clip.frames), clip.fps) == (1, fps)
-            assert abs(levels(clip.frames)[0] - 70) <= 2
+            video = read_video(source, num_frames)
+            assert (len(video.frames), video.fps) == (1, fps)
+            assert abs(levels(video.frames)[0] - 70) <= 2
 
 
 def test_path_may_be_a_string(numbered):
@@ -313,11 +313,11 @@ def test_frames_are_held_in_memory_once(tmp_path):
         save(tmp_path / f"{number}.png", gray(number, 48, 48))
     read_video(tmp_path)  # fills caches of the libraries
     tracemalloc.start()
-    clip = read_video(tmp_path)
+    video = read_video(tmp_path)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert clip.frames.numel() == 60 * 48 * 48 * 3
-    assert peak < 1.5 * clip.frames.numel()
+    assert video.frames.numel() == 60 * 48 * 48 * 3
+    assert peak < 1.5 * video.frames.numel()
 
 
 def test_video_with_frames_of_several_sizes_is_rejected(tmp_path):
