@@ -204,7 +204,7 @@ def _machine() -> str:
 
 
 def _boot_id() -> str:
-    """Return the identifier that Linux or macOS draws when it starts; empty where there is none."""
+    """Return the identifier that Linux or macOS generates when it starts; empty where there is none."""
     try:
         if sys.platform == "darwin":
             command = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]

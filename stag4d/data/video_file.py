@@ -106,7 +106,7 @@ class VideoFile:
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[Any, Any]]:
-        """Open the file and its first video stream that is no cover picture."""
+        """Open the file and its first video stream that is no cover image."""
         options = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
         with errors_naming(self.path, _EXPECTED):
             with av.open(
@@ -132,7 +132,7 @@ class VideoFile:
 
 
 def _is_cover(stream: Any) -> bool:
-    """Return whether a video stream is an attached picture, such as the cover of a song."""
+    """Return whether a video stream is an attached image, such as the cover of a song."""
     return bool(Disposition(stream.disposition) & Disposition.attached_pic)
 
 

@@ -21,7 +21,7 @@ def alpha_from_border(image: Tensor) -> Tensor:
        surface where the color changes gradually along the border (``background_of``).
     3. Pixels of that color that are connected to the border are background, and so are soft shadows
        (``with_soft_shadows``) and holes of the object (``find_holes``). All others are object; an eye or a
-       shirt of the background color stays opaque as far as it can be told from a hole.
+       shirt of the background color stays opaque where it differs from a hole.
     4. Components smaller than a hundredth of the largest are dropped, and so are thin parts that hardly
        differ from the background.
 

@@ -65,8 +65,8 @@ def find_holes(residuals: np.ndarray, outside: np.ndarray, tolerance: float) -> 
     region must also look like a hole: it covers about a tenth of the object (a ring), or the part between it
     and the outside or the next hole is thin compared with it (a handle, a lattice), or there are many. A
     small region in the middle of a solid part, such as an eye, stays opaque, and so does what is shaded, such
-    as most shirts. A shirt without any shading in front of a background without noise cannot be told from a
-    hole and becomes transparent.
+    as most shirts. A shirt without any shading in front of a background without noise cannot be distinguished
+    from a hole and becomes transparent.
 
     Args:
         residuals: [H, W, 3] color minus background.

@@ -196,7 +196,7 @@ def densify(
     added = Gaussians(
         **{name: torch.cat([getattr(clones, name), getattr(splits, name)]) for name in Gaussians.names()}
     )
-    scene.replace_gaussians(~is_split, added)  # two halves replace a split Gaussian; a clone is added
+    scene.replace_gaussians(~is_split, added)  # two smaller Gaussians replace a split one; a clone is added
     kept = _is_kept(scene.gaussians, config)
     if not kept.all():
         scene.replace_gaussians(kept, added.map(lambda value: value[:0]))

@@ -108,7 +108,7 @@ def test_sample_size_that_is_no_number_of_pixels_is_refused(guidance_folder, tmp
 
 
 def test_settings_of_transformers_in_a_configuration_have_no_effect(folder, model):
-    """They could name code or weights elsewhere."""
+    """They could name code or weights outside of the folder."""
     for name in ("text_encoder", "vision_encoder"):
         change(
             folder / name / "config.json",

@@ -65,10 +65,10 @@ def network(published, tmp_path):
                 save(content, place / f"{stem}{infix}{suffix}")
                 return
             names = [f"{stem}{infix}-0000{number}-of-00002{suffix}" for number in (1, 2)]
-            halves = [dict(list(content.items())[number::2]) for number in (0, 1)]
-            for file, half in zip(names, halves, strict=True):
-                save(half, place / file)
-            weight_map = {key: file for file, half in zip(names, halves, strict=True) for key in half}
+            shards = [dict(list(content.items())[number::2]) for number in (0, 1)]
+            for file, shard in zip(names, shards, strict=True):
+                save(shard, place / file)
+            weight_map = {key: file for file, shard in zip(names, shards, strict=True) for key in shard}
             index = {"metadata": {"total_size": 1}, "weight_map": weight_map}
             (place / f"{stem}{suffix}.index{infix}.json").write_text(json.dumps(index))
 
