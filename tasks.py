@@ -63,8 +63,8 @@ def demo(arguments: list[str]) -> int:
 def test(arguments: list[str]) -> int:
     """Lint, check types and run the tests; arguments go to pytest, --cov adds a table of coverage.
 
-    All three stages run, whichever fails; pytest is the last, so that its summary ends the output. Where a
-    ComfyUI is found, the tests that need it run too.
+    All three stages run, whichever fails; pytest is the last, so that its summary ends the output, with one
+    more line that names the stages that failed. Where a ComfyUI is found, the tests that need it run too.
     """
     prepare(dev=True)
     with_host = ["-m", "not slow"] if host_is_there() else []
@@ -82,6 +82,8 @@ def test(arguments: list[str]) -> int:
         status = stage()
         if status:
             failed[name] = status
+    if failed:
+        say(f"failed: {' and '.join(failed)}")
     return next(iter(failed.values()), 0)
 
 

@@ -81,8 +81,9 @@ class STAG4DExport(io.ComfyNode):
         name = chosen.removesuffix(SEQUENCE)
         is_sequence = chosen.endswith(SEQUENCE)
         entry = EXPORT_FORMATS[name]
-        # The host passes None for an optional input that an older prompt lacks.
-        options = {"spz_version": int(format.get("spz_version") or 3)} if name == "spz" else {}
+        options: dict[str, Any] = {}
+        if name == "spz":  # the host passes None for an optional input that an older prompt lacks
+            options["spz_version"] = int(format.get("spz_version") or 3)
         monitor = HostMonitor(export=scene.info.num_frames)
         with new_path(filename_prefix, "" if is_sequence else entry.suffix) as path:
             if is_sequence:

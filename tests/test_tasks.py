@@ -110,9 +110,10 @@ def test_old_python_is_refused_before_any_command(tasks, monkeypatch, capsys):
     assert tasks.commands == []
 
 
-def test_every_stage_of_test_runs_and_the_first_failure_is_the_exit_status(tasks):
+def test_every_stage_of_test_runs_and_the_first_failure_is_the_exit_status(tasks, capsys):
     tasks.failing = {"mypy": 2, "pytest": 1}
     assert tasks.main(["test", "-x"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "== failed: types and tests"
     assert programs(tasks) == [
         "ruff check .",
         "ruff format --check .",
