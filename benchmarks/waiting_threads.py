@@ -108,7 +108,7 @@ def _tasks(
     model = trainer.model()
 
     def turntable() -> None:
-        write_turntable(path, model, TURNTABLE_SIZE, num_frames=options.images)
+        write_turntable(path, model, TURNTABLE_SIZE, num_frames=options.frames)
 
     def step() -> object:
         return trainer._advance(lambda function, items: [function(item) for item in items])
@@ -155,7 +155,7 @@ def _measure_in_process(policy: str, options: argparse.Namespace) -> list[Second
     if policy != "default":
         environment["OMP_WAIT_POLICY"] = policy
     command = [sys.executable, "-m", "benchmarks.waiting_threads", "--measure"]
-    for name in ("threads", "repeats", "limit", "frames", "size", "images"):
+    for name in ("threads", "repeats", "limit", "frames", "size"):
         command += [f"--{name}", str(getattr(options, name))]
     command += ["--busy-loops", *map(str, options.busy_loops)]
     root = Path(__file__).parents[1]
@@ -169,13 +169,12 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     defaults: Iterable[tuple[str, type, float, str]] = (
-        ("threads", int, os.cpu_count() or 2, "threads"),
+        ("threads", int, os.cpu_count() or 2, "of the operations, and for parallel frames"),
         ("rounds", int, 3, "processes of each policy"),
         ("repeats", int, 10, "calls of each function in a process"),
-        ("limit", float, 3.0, "seconds after which a function is not called again"),
-        ("frames", int, 16, "frames of the scene"),
-        ("size", int, 128, "pixels of the views"),
-        ("images", int, 10, "images of the turntable"),
+        ("limit", float, 3.0, "seconds for the calls of a function in a process"),
+        ("frames", int, 16, "frames of the scene, images of the turntable"),
+        ("size", int, 128, "pixels of the views; the turntable has 256"),
     )
     for name, kind, value, text in defaults:
         parser.add_argument(f"--{name}", type=kind, default=value, help=f"{text} (default: %(default)s)")

@@ -9,7 +9,7 @@ import torch
 
 from benchmarks import waiting_threads as script
 
-TINY = "--rounds 2 --busy-loops 0 1 --threads 1 --frames 2 --size 16 --images 2 --repeats 1 --limit 0.1"
+TINY = "--rounds 2 --busy-loops 0 1 --threads 1 --frames 2 --size 16 --repeats 1 --limit 0.1"
 
 
 @pytest.fixture
