@@ -30,9 +30,9 @@ def file_metadata(hidden: Any, max_bytes: int) -> dict[str, str]:
         if value is None:
             continue
         extended = metadata | {name: json.dumps(value, separators=(",", ":"))}
-        if metadata_bytes(extended) <= max_bytes:
+        size = metadata_bytes(extended)
+        if size <= max_bytes:
             metadata = extended
         else:
-            size = metadata_bytes(extended)
-            _logger.warning("%s: %d bytes of metadata; the file has space for %d.", name, size, max_bytes)
+            _logger.warning("%s: left out of the file; %d bytes, %d fit into it.", name, size, max_bytes)
     return metadata

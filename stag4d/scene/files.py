@@ -119,7 +119,7 @@ def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[s
     """Write a safetensors file atomically; raises RuntimeError with the path if it cannot be written."""
     contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     content = save(contiguous, metadata=metadata)  # save_file makes it readable by its owner only
-    write_whole(path, content if len(metadata) == 1 else _with_ordered_metadata(content, metadata))
+    write_whole(path, content if len(metadata) < 2 else _with_ordered_metadata(content, metadata))
 
 
 def read_tensors(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, str]]:

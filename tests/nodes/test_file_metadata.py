@@ -12,7 +12,7 @@ from safetensors import safe_open
 PROMPT = {"7": {"class_type": "STAG4DSave", "inputs": {"scene": ["6", 0]}}}
 WORKFLOW = {"id": "5d8f", "nodes": [{"id": 7, "type": "STAG4DSave"}], "version": 0.4}
 EXTRA = {"workflow": WORKFLOW, "stag4d": "not a header", "other": 1}
-NO_SPACE = "the file has space for"
+NO_SPACE = "left out of the file"
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_exports_with_a_place_for_metadata_hold_them(in_prompt, export):
     for name in ("clip", "html"):
         assert b'"workflow": "{\\"id\\":\\"5d8f\\"' in export(name).read_bytes()
     pytest.importorskip("fourdgs")
-    assert b'"extras":{"workflow":"{\\"id\\":\\"5d8f\\"' in export("glb", moment=0.0).read_bytes()
+    assert b'"workflow":"{\\"id\\":\\"5d8f\\"' in export("glb", moment=0.0).read_bytes()
     assert b"STAG4DSave" not in export("4dgs").read_bytes()
 
 
@@ -134,7 +134,7 @@ def test_what_does_not_fit_is_left_out_with_a_warning_the_prompt_first(file_meta
     assert file_metadata(hidden, size) == everything
     with caplog.at_level(logging.WARNING):
         assert list(file_metadata(hidden, size - 1)) == ["workflow"]
-        assert caplog.messages == [f"prompt: {size} bytes of metadata; {NO_SPACE} {size - 1}."]
+        assert caplog.messages == [f"prompt: {NO_SPACE}; {size} bytes, {size - 1} fit into it."]
         assert file_metadata(hidden, 20) == {}
         assert file_metadata(hidden, 0) == {}
     assert [message.split(":")[0] for message in caplog.messages] == ["prompt", "workflow", "prompt"]
