@@ -22,8 +22,8 @@ export async function addTexts(png, texts) {
 }
 
 /**
- * Return a chunk with JSON, in which letters other than ASCII are escaped: the chunk is in Latin-1, but ComfyUI's
- * page decodes it as UTF-8.
+ * Return a chunk with JSON, in which letters other than ASCII are escaped: the chunk is in Latin-1, but
+ * ComfyUI's page decodes it as UTF-8.
  * @param {string} keyword
  * @param {string} json
  */
