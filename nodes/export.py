@@ -9,6 +9,7 @@ from comfy_api.latest import Types, io, ui
 
 from ..stag4d.export import EXPORT_FORMATS, encode_ply, write_splat_sequence
 from ..stag4d.scene import GaussianModel4D
+from .host.file_metadata import file_metadata
 from .host.files import new_path, output_name
 from .host.progress import HostMonitor
 from .host.sockets import CATEGORY, MOMENT, Scene
@@ -71,6 +72,7 @@ class STAG4DExport(io.ComfyNode):
                 ),
                 io.String.Output("name", tooltip="Name of the file or folder in the output folder."),
             ],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
         )
 
     @classmethod
@@ -84,6 +86,9 @@ class STAG4DExport(io.ComfyNode):
         options: dict[str, Any] = {}
         if name == "spz":  # the host passes None for an optional input that an older prompt lacks
             options["spz_version"] = int(format.get("spz_version") or 3)
+        metadata = file_metadata(cls.hidden, entry.max_metadata_bytes)
+        if metadata:
+            options["metadata"] = metadata
         monitor = HostMonitor(export=scene.info.num_frames)
         with new_path(filename_prefix, "" if is_sequence else entry.suffix) as path:
             if is_sequence:

@@ -4,7 +4,8 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..stag4d.pipeline import import_scene
-from ..stag4d.scene import GaussianModel4D, save_scene
+from ..stag4d.scene import MAX_METADATA_BYTES, GaussianModel4D, save_scene
+from .host.file_metadata import file_metadata
 from .host.files import content_hash, new_path, output_name, state_hash
 from .host.scene_sources import SUFFIX, scene_files, scene_names, scene_path
 from .host.sockets import CATEGORY, Scene
@@ -78,7 +79,8 @@ class STAG4DSave(io.ComfyNode):
             node_id="STAG4DSave",
             display_name="STAG4D Save Scene",
             category=CATEGORY,
-            description="Saves a 4D scene in the output folder, where STAG4D Load Scene lists it.",
+            description="Saves a 4D scene in the output folder, where STAG4D Load Scene lists it. Dropped on "
+            "the canvas, the file restores the workflow.",
             search_aliases=["save 4d scene", "store gaussian splat animation"],
             is_output_node=True,
             inputs=[
@@ -91,11 +93,12 @@ class STAG4DSave(io.ComfyNode):
                 ),
             ],
             outputs=[io.String.Output("file", tooltip="Name of the file in the list of STAG4D Load Scene.")],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
         )
 
     @classmethod
     def execute(cls, scene: GaussianModel4D, filename_prefix: str) -> io.NodeOutput:
         with new_path(filename_prefix, SUFFIX) as path:
-            save_scene(path, scene)
+            save_scene(path, scene, file_metadata(cls.hidden, MAX_METADATA_BYTES))
         name = output_name(path)
         return io.NodeOutput(name, ui=ui.PreviewText(f"saved {name}"))

@@ -6,7 +6,7 @@ A format holds one frame of a scene or all of them. Formats of one frame are wri
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,11 +16,12 @@ import torch
 from ..atomic import write_whole
 from ..progress import Monitor, silent
 from ..scene import GaussianModel4D, Gaussians
+from . import gltf, html, ply
 from .fourdgs import write_4dgs
 from .gltf import encode_glb
 from .html import write_html
 from .ply import encode_ply
-from .s4d import Precision, encode_s4d, write_s4d
+from .s4d import Precision, encode_s4d, write_s4d, writer
 from .splat import encode_splat
 from .spz import SpzVersion, encode_spz
 
@@ -38,6 +39,8 @@ class ExportFormat:
             written or a package is missing, ValueError if the format cannot hold the scene, and what the
             monitor raises; no partial file is left.
         options: Names of the keyword arguments that ``write`` takes besides ``monitor``, all optional.
+        max_metadata_bytes: Largest value of the option ``metadata``, JSON texts by name, measured by
+            ``metadata.metadata_bytes``; 0 if the format has no place for them.
         encode_frame: Encodes the Gaussians of one frame as a file; None if the format holds the whole scene.
             It takes the options besides ``frame_time``.
     """
@@ -47,6 +50,7 @@ class ExportFormat:
     description: str
     write: Callable[..., None]
     options: tuple[str, ...] = ()
+    max_metadata_bytes: int = 0
     encode_frame: Callable[..., bytes] | None = None
 
     @property
@@ -71,6 +75,32 @@ def _frame_format(
         description=description,
         write=write,
         options=("frame_time",),
+        encode_frame=encode,
+    )
+
+
+def _frame_format_with_metadata(
+    name: str, description: str, encode: Callable[..., bytes], max_metadata_bytes: int
+) -> ExportFormat:
+    """Return a format of one frame, with its name as suffix, whose files can hold metadata."""
+
+    def write(
+        path: str | Path,
+        model: GaussianModel4D,
+        *,
+        monitor: Monitor = silent,
+        frame_time: float = 0.0,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        _write_frame(path, partial(encode, metadata=metadata), _frame_at(model, frame_time, name), monitor)
+
+    return ExportFormat(
+        name=name,
+        suffix=f".{name}",
+        description=description,
+        write=write,
+        options=("frame_time", "metadata"),
+        max_metadata_bytes=max_metadata_bytes,
         encode_frame=encode,
     )
 
@@ -111,24 +141,35 @@ def _write_4dgs(path: str | Path, model: GaussianModel4D, *, monitor: Monitor = 
 
 
 def _write_s4d(
-    path: str | Path, model: GaussianModel4D, *, monitor: Monitor = silent, precision: Precision = "full"
+    path: str | Path,
+    model: GaussianModel4D,
+    *,
+    monitor: Monitor = silent,
+    precision: Precision = "full",
+    metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Write an ``.s4d`` file, whose novel views are the Zero123++ rig around the input camera."""
-    write_s4d(path, model, precision=precision, monitor=monitor)
+    write_s4d(path, model, precision=precision, metadata=metadata, monitor=monitor)
 
 
 def _write_html(
-    path: str | Path, model: GaussianModel4D, *, monitor: Monitor = silent, precision: Precision = "full"
+    path: str | Path,
+    model: GaussianModel4D,
+    *,
+    monitor: Monitor = silent,
+    precision: Precision = "full",
+    metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Write a page titled after its file, without the underscore that ComfyUI puts after file numbers."""
     stem = Path(path).stem
-    write_html(path, encode_s4d(model, precision=precision, monitor=monitor), stem.rstrip("_") or stem)
+    s4d = encode_s4d(model, precision=precision, monitor=monitor)
+    write_html(path, s4d, stem.rstrip("_") or stem, metadata)
 
 
 EXPORT_FORMATS: dict[str, ExportFormat] = {
     entry.name: entry
     for entry in (
-        _frame_format("ply", ".ply", "one frame as a 3DGS file", encode_ply),
+        _frame_format_with_metadata("ply", "one frame as a 3DGS file", encode_ply, ply.MAX_METADATA_BYTES),
         ExportFormat(
             name="spz",
             suffix=".spz",
@@ -148,17 +189,21 @@ EXPORT_FORMATS: dict[str, ExportFormat] = {
             suffix=".html",
             description="a web page that plays the scene",
             write=_write_html,
-            options=("precision",),
+            options=("precision", "metadata"),
+            max_metadata_bytes=html.MAX_METADATA_BYTES,
         ),
         ExportFormat(
             name="clip",
             suffix=".s4d",
             description="the moving scene for the viewer, as the web page holds it",
             write=_write_s4d,
-            options=("precision",),
+            options=("precision", "metadata"),
+            max_metadata_bytes=writer.MAX_METADATA_BYTES,
         ),
         _frame_format("splat", ".splat", "one frame in 32 bytes per Gaussian, for web viewers", encode_splat),
-        _frame_format("glb", ".glb", "one frame as glTF, needs the package fourdgs", encode_glb),
+        _frame_format_with_metadata(
+            "glb", "one frame as glTF, needs the package fourdgs", encode_glb, gltf.MAX_METADATA_BYTES
+        ),
     )
 }
 """Formats by name. Videos are made by rendering, so the command adds a format of its own for mp4."""

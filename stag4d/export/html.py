@@ -10,11 +10,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..atomic import write_whole
+from ..metadata import checked_metadata
 
+MAX_METADATA_BYTES = 2**22
 _HERE = Path(__file__).resolve()
 _VIEWER_FOLDERS = (_HERE.parents[1] / "viewer", _HERE.parents[2] / "web" / "viewer")  # installed; in a clone
 _ENTRY = "page"
@@ -35,24 +39,27 @@ _PAGE = """\
 </head>
 <body>
 <noscript>This page shows a moving 3D scene; it needs JavaScript.</noscript>
-<script type="text/plain" id="s4d">{s4d}</script>
+{metadata}<script type="text/plain" id="s4d">{s4d}</script>
 <script type="module">{script}</script>
 </body>
 </html>
 """
 
 
-def write_html(path: str | Path, s4d: bytes, title: str) -> None:
+def write_html(path: str | Path, s4d: bytes, title: str, metadata: Mapping[str, str] | None = None) -> None:
     """Write a page that plays a scene.
 
     Args:
         path: The file; its folder is made when it does not exist.
         s4d: The scene as ``encode_s4d`` returns it.
         title: Title of the page and file name of the images that its user saves.
+        metadata: JSON texts by name, which the script element with the id ``metadata`` and those images hold.
 
     Raises:
         FileNotFoundError: if the modules of the viewer are missing.
         RuntimeError: if the file cannot be written.
+        TypeError: if a name or value of the metadata is not a string.
+        ValueError: if the metadata are larger than ``MAX_METADATA_BYTES``.
     """
     script = f"\n{bundle_viewer()}"
     rules = {
@@ -66,6 +73,7 @@ def write_html(path: str | Path, s4d: bytes, title: str) -> None:
         policy="; ".join(f"{name} {value}" for name, value in rules.items()),
         title=html.escape(title),
         style=_STYLE,
+        metadata=_metadata_element(checked_metadata(metadata, str(path), MAX_METADATA_BYTES)),
         s4d=base64.b64encode(s4d).decode(),
         script=script,
     )
@@ -83,6 +91,14 @@ def bundle_viewer() -> str:
     modules: dict[str, str] = {}
     _add_module(folder, _ENTRY, modules)
     return "\n".join([*modules.values(), f"${_ENTRY}.showEmbeddedScene();\n"])
+
+
+def _metadata_element(metadata: dict[str, str]) -> str:
+    """Return the line with metadata, none if there are none; no text in it can end the element."""
+    if not metadata:
+        return ""
+    text = json.dumps(metadata).replace("<", "\\u003c")
+    return f'<script type="application/json" id="metadata">{text}</script>\n'
 
 
 def _viewer_folder() -> Path:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from ..atomic import write_whole
 from ..geometry.splat_frame import flip_splat_frame
+from ..metadata import checked_metadata
 from ..scene import Gaussians, drop_invalid
 from .ply_table import read_vertices
 
@@ -29,21 +31,29 @@ _SCALES = ("scale_0", "scale_1", "scale_2")
 _QUATS = ("rot_0", "rot_1", "rot_2", "rot_3")
 _COLUMNS = _MEANS + _NORMALS + _COLORS + _OPACITY + _SCALES + _QUATS
 _READ_COLUMNS = _MEANS + _COLORS + _OPACITY + _SCALES + _QUATS
+# Readers such as Spark search for the end of the header in the first 64 KiB of a file.
+MAX_METADATA_BYTES = 60_000
 _SMALLEST_LOG_SCALE = -50.0  # in place of minus infinity, scale 0
 _LARGEST_LOGIT = 50.0  # in place of infinity, opacity 1
 
 
-def encode_ply(gaussians: Gaussians) -> bytes:
+def encode_ply(gaussians: Gaussians, metadata: Mapping[str, str] | None = None) -> bytes:
     """Encode Gaussians as a 3DGS PLY.
 
     Quaternions are written normalized, since some readers do not normalize them.
 
     Args:
         gaussians: N Gaussians in world coordinates, y up.
+        metadata: JSON texts by name, each written as a comment: the name, a space and the text.
 
     Returns:
         The content of the file.
+
+    Raises:
+        TypeError: if a name or value of the metadata is not a string.
+        ValueError: if the metadata are larger than ``MAX_METADATA_BYTES`` or not a line of ASCII each.
     """
+    comments = _comments(metadata)
     means, quats = flip_splat_frame(gaussians.means, torch.nn.functional.normalize(gaussians.quats, dim=-1))
     columns = [
         means,
@@ -56,8 +66,19 @@ def encode_ply(gaussians: Gaussians) -> bytes:
     table = torch.cat([column.detach().cpu().float() for column in columns], dim=1).numpy()  # [N, 17]
     vertices = np.rec.fromarrays(list(table.T), dtype=[(name, "<f4") for name in _COLUMNS])
     stream = io.BytesIO()
-    PlyData([PlyElement.describe(vertices, "vertex")], text=False, byte_order="<").write(stream)
+    element = PlyElement.describe(vertices, "vertex", comments=comments)
+    PlyData([element], text=False, byte_order="<").write(stream)
     return stream.getvalue()
+
+
+def _comments(metadata: Mapping[str, str] | None) -> list[str]:
+    """Return metadata as comments, which follow the line of the vertices: some readers expect it as third."""
+    checked = checked_metadata(metadata, "ply", MAX_METADATA_BYTES)
+    for name, value in checked.items():
+        if not name.isidentifier() or not (name + value).isascii() or not value.isprintable():
+            raise ValueError(f"ply: metadata {name!r} is not a line of ASCII; expected JSON, escaped.")
+    # Some readers take the first "end_header" for the end of the header, wherever it is.
+    return [f"{name} {value}".replace("end_header", r"end\u005fheader") for name, value in checked.items()]
 
 
 def write_ply(path: str | Path, gaussians: Gaussians) -> None:

@@ -35,7 +35,8 @@ def write_splat_sequence(
         file_format: Name of an export format of one frame, such as ``ply``.
         frames: Frame numbers of the scene, from 0, in ascending order; None writes all.
         monitor: Called after each frame.
-        options: Options of the format besides ``frame_time``, see ``ExportFormat``.
+        options: Options of the format besides ``frame_time``, and ``metadata`` for each file, see
+            ``ExportFormat``.
 
     Returns:
         The files in order.

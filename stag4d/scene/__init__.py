@@ -2,7 +2,7 @@
 
 from .deformation import Deformation, FieldConfig
 from .dropping import drop_invalid, valid_frames
-from .files import load_scene, save_scene
+from .files import MAX_METADATA_BYTES, load_scene, save_scene
 from .frames import GaussianFrames, pad_frames, stack_frames
 from .gaussians import SH_C0, DeformedGaussians, Gaussians, check_values, logit
 from .hexplane import HexPlane
@@ -12,6 +12,7 @@ from .official import read_official_deformation
 from .start import checked_start
 
 __all__ = [
+    "MAX_METADATA_BYTES",
     "SH_C0",
     "Deformation",
     "DeformedGaussians",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor
 from ..atomic import write_whole
 from ..geometry import OrbitPose
 from ..geometry.pose_json import describe, finite_number, whole_number
+from ..metadata import checked_metadata
 from ..regular_file import check_regular_file
 from .deformation import Deformation
 from .field_header import read_deformation
@@ -23,6 +25,7 @@ from .gaussians import Gaussians, check_values
 from .model import GaussianModel4D, SceneInfo
 
 FORMAT_VERSION = 2  # with stored frames or offsets; scenes without them are version 1, for older readers
+MAX_METADATA_BYTES = 7 * 2**19  # ComfyUI's page reads metadata from the first 4 MiB of a file
 _HEADER_KEY = "stag4d"
 _OFFSETS = "offsets"  # name of the tensor
 _IMPORTED_SUFFIXES = (".ply", ".spz", ".s4d", ".4dgs")  # of scenes in other formats
@@ -30,16 +33,23 @@ _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _MAX_HEADER_CHARACTERS = 2**22  # JSON takes up to 25 times its length in memory; 65,536 frames take 1.5 MB
 
 
-def save_scene(path: str | Path, model: GaussianModel4D) -> None:
+def save_scene(path: str | Path, model: GaussianModel4D, metadata: Mapping[str, str] | None = None) -> None:
     """Write a scene atomically: a reader sees the old file or the complete new one.
 
     Args:
         path: Output file; its folder is created if it does not exist.
         model: The scene, on any device.
+        metadata: JSON texts by name to store beside the scene, such as ``workflow`` and ``prompt``, by which
+            ComfyUI's page restores a graph. ``load_scene`` ignores them.
 
     Raises:
         RuntimeError: if the file cannot be written.
+        TypeError: if a name or value of the metadata is not a string.
+        ValueError: if the metadata are larger than ``MAX_METADATA_BYTES`` or have the name ``stag4d``.
     """
+    others = checked_metadata(metadata, f"scene {path}", MAX_METADATA_BYTES)
+    if _HEADER_KEY in others:
+        raise ValueError(f"scene {path}: metadata {_HEADER_KEY!r} is the header's name; choose another one.")
     is_version_1 = model.frames is None and model.info.offsets is None
     header = {
         "format_version": 1 if is_version_1 else FORMAT_VERSION,
@@ -58,7 +68,7 @@ def save_scene(path: str | Path, model: GaussianModel4D) -> None:
         tensors |= {f"frames.{name}": _once(value) for name, value in model.frames.as_dict().items()}
     if model.info.offsets is not None:
         tensors[_OFFSETS] = model.info.offsets.float()
-    write_tensors(path, tensors, {_HEADER_KEY: json.dumps(header)})
+    write_tensors(path, tensors, {_HEADER_KEY: json.dumps(header), **others})
 
 
 def load_scene(path: str | Path) -> GaussianModel4D:
@@ -108,7 +118,8 @@ def load_scene(path: str | Path) -> GaussianModel4D:
 def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write a safetensors file atomically; raises RuntimeError with the path if it cannot be written."""
     contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    write_whole(path, save(contiguous, metadata=metadata))  # save_file makes it readable by its owner only
+    content = save(contiguous, metadata=metadata)  # save_file makes it readable by its owner only
+    write_whole(path, content if len(metadata) < 2 else _with_ordered_metadata(content, metadata))
 
 
 def read_tensors(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -134,6 +145,15 @@ def read_tensors(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[s
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise ValueError(f"{kind} {path}: {name} holds numbers that are not finite; the file is damaged.")
     return tensors, metadata
+
+
+def _with_ordered_metadata(content: bytes, metadata: dict[str, str]) -> bytes:
+    """Return a safetensors file with its metadata in their order: the library's changes from call to call."""
+    end = 8 + int.from_bytes(content[:8], "little")  # of the header, which follows its length
+    header = json.loads(content[8:end]) | {"__metadata__": metadata}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return b"".join([len(text).to_bytes(8, "little"), text, memoryview(content)[end:]])
 
 
 def _field_header(deformation: Deformation | None) -> dict[str, Any] | None:

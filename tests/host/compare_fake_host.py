@@ -55,6 +55,8 @@ def missing():
                 elif inspect.isfunction(call) or "__init__" in vars(call):
                     unknown = parameters(call) - parameters(getattr(real, function))
                     yield from (f"comfy.{name}.{function}: {option}" for option in unknown)
+    options = fake_module(root / "comfy" / "cli_args.py").args
+    yield from (f"option {name}" for name in vars(options) if not hasattr(comfy.cli_args.args, name))
     hidden = {name for name in vars(fake.Hidden) if not name.startswith("_")}
     yield from (f"io.Hidden: {name}" for name in hidden - set(io.Hidden.__members__))
     send_sync = fake_module(root / "server.py").PromptServer.send_sync
@@ -71,6 +73,7 @@ arguments, sys.argv = sys.argv, [sys.argv[0], "--cpu"]
 import comfy.options  # noqa: E402
 
 comfy.options.enable_args_parsing()
+import comfy.cli_args  # noqa: E402
 import comfy.model_management  # noqa: E402
 import comfy.model_patcher  # noqa: E402
 import comfy.utils  # noqa: E402

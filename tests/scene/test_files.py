@@ -17,6 +17,7 @@ from seed_files import random_gaussians, scene_of
 from torch import Tensor
 
 from stag4d.scene import (
+    MAX_METADATA_BYTES,
     FieldConfig,
     GaussianModel4D,
     Gaussians,
@@ -83,6 +84,53 @@ def test_header_holds_the_metadata(scene_file):
     assert header["settings"] == {"preset": "fast", "steps": [1, 2]}
     assert header["field"]["config"]["bound"] == 1.5
     assert (header["field"]["time_scale"], header["field"]["time_offset"]) == (2.0, -1.0)
+
+
+def test_metadata_are_stored_beside_the_header_and_ignored_by_readers(moving_scene, scene_file, tmp_path):
+    texts = {"workflow": json.dumps({"note": "Füchse \n </script>"}), "prompt": "{}"}
+    path = tmp_path / "b.safetensors"
+    save_scene(path, moving_scene, texts)
+    with safe_open(path, framework="pt") as file:
+        assert file.metadata() == {"stag4d": json.dumps(read_header(scene_file)), **texts}
+    assert_same_parameters(load_scene(scene_file), load_scene(path))
+    assert load_scene(path).info == moving_scene.info
+    assert {k: v.tolist() for k, v in load_file(path).items()} == {
+        k: v.tolist() for k, v in load_file(scene_file).items()
+    }
+
+
+def test_scene_with_the_same_metadata_has_the_same_bytes(moving_scene, scene_file, tmp_path):
+    texts = dict.fromkeys("edcba", "1")
+    contents = set()
+    for number in range(5):  # the library's own order of five names differs almost surely
+        save_scene(tmp_path / f"{number}.safetensors", moving_scene, texts)
+        contents.add((tmp_path / f"{number}.safetensors").read_bytes())
+    assert len(contents) == 1
+    save_scene(tmp_path / "none.safetensors", moving_scene, {})
+    assert (tmp_path / "none.safetensors").read_bytes() == scene_file.read_bytes()
+
+
+def test_header_with_a_workflow_of_2_mb_ends_where_the_page_of_comfyui_stops_reading(moving_scene, tmp_path):
+    node = {"id": 12, "type": "STAG4DOptimize", "pos": [40, 320], "widgets_values": ["fast", 800, 256, 0]}
+    workflow = json.dumps({"nodes": [node] * (2_000_000 // len(json.dumps(node)))})
+    path = tmp_path / "a.safetensors"
+    save_scene(path, moving_scene, {"workflow": workflow})
+    assert 2_000_000 < int.from_bytes(path.read_bytes()[:8], "little") < 2**22 - 8
+    assert load_scene(path).info == moving_scene.info
+    largest = {"workflow": "a" * (MAX_METADATA_BYTES - len(json.dumps({"workflow": ""})))}
+    save_scene(path, moving_scene, largest)
+    assert int.from_bytes(path.read_bytes()[:8], "little") < 2**22 - 8
+
+
+def test_unusable_metadata_are_refused(moving_scene, tmp_path):
+    path = tmp_path / "a.safetensors"
+    with pytest.raises(ValueError, match=r"bytes of metadata; expected at most 3670016\."):
+        save_scene(path, moving_scene, {"workflow": "a" * MAX_METADATA_BYTES})
+    with pytest.raises(ValueError, match="metadata 'stag4d' is the header's name"):
+        save_scene(path, moving_scene, {"stag4d": "{}"})
+    with pytest.raises(TypeError, match="metadata 'workflow' is dict; expected strings"):
+        save_scene(path, moving_scene, {"workflow": {}})
+    assert not path.exists()
 
 
 def test_tensors_in_the_file_are_the_parameters(moving_scene, scene_file):

@@ -55,6 +55,7 @@ declare module "*/scripts/app.js" {
 
     export const app: {
         canvas: Record<CanvasHandler, (event: Event) => void>;
+        graphToPrompt(): Promise<{ workflow: object; output: object }>;
         extensionManager: {
             workflow: { activeWorkflow?: { changeTracker?: { captureCanvasState(): void } } };
         };

@@ -78,6 +78,18 @@ test("a file with any byte changed is read or rejected with a ViewerError", asyn
   assert.ok(rejected > golden.length / 2);
 });
 
+test("metadata in the header are ignored", async () => {
+  const length = new DataView(golden.buffer, golden.byteOffset).getUint32(8, true);
+  const header = JSON.parse(new TextDecoder().decode(golden.subarray(12, 12 + length)));
+  header.metadata = { workflow: JSON.stringify({ nodes: ["a".repeat(40_000)] }) };
+  const text = new TextEncoder().encode(JSON.stringify(header));
+  const file = new Uint8Array(
+    await new Blob([golden.subarray(0, 12), text, golden.subarray(12 + length)]).arrayBuffer(),
+  );
+  new DataView(file.buffer).setUint32(8, text.length, true);
+  assert.deepEqual(unpack(await readS4D(file), 1), unpack(await readS4D(golden), 1));
+});
+
 test("a file truncated anywhere is rejected with a ViewerError", async () => {
   for (let length = 0; length < golden.length; length += 7) {
     await assert.rejects(readS4D(golden.slice(0, length)), ViewerError, `${length} bytes`);

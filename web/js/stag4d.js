@@ -3,6 +3,7 @@
 
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
+import { graphMetadata } from "./file_metadata.mjs";
 
 /** @typedef {import("../../../scripts/app.js").GraphNode} GraphNode */
 /** @typedef {import("../viewer/player.mjs").S4DPlayer} S4DPlayer */
@@ -85,6 +86,7 @@ class Preview {
     sheet.replaceSync(CANVAS_STYLE);
     player.element.shadowRoot?.adoptedStyleSheets.push(sheet);
     player.addEventListener("change", () => this.#viewChanged());
+    player.metadata = graphMetadata;
     player.showMessage(NO_FILE);
     this.updateAspect();
     this.#applyView();

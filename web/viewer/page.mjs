@@ -6,6 +6,7 @@ import { S4DPlayer } from "./player.mjs";
 /** Show the page's scene, and play it unless the user prefers reduced motion. */
 export async function showEmbeddedScene() {
   const player = new S4DPlayer(document.body, { title: document.title });
+  player.metadata = async () => JSON.parse(document.getElementById("metadata")?.textContent ?? "{}");
   player.element.focus();
   try {
     await player.load(decodeBase64(document.getElementById("s4d")?.textContent ?? ""));

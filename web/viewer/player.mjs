@@ -15,6 +15,7 @@ import { Controls } from "./controls.mjs";
 import { download, element, encodePng } from "./dom.mjs";
 import { listenToGestures } from "./gestures.mjs";
 import { KEYS_HELP, listenToKeys } from "./keys.mjs";
+import { addTexts } from "./png.mjs";
 import { SceneRenderer } from "./renderer.mjs";
 import { AdaptiveResolution } from "./resolution.mjs";
 import { readS4D } from "./s4d.mjs";
@@ -39,6 +40,8 @@ export class S4DPlayer extends EventTarget {
   /** @type {View} */
   view = viewOfPose({ azimuth: 0, elevation: 0, radius: 2, fovy: 49.1 });
   background = "checker";
+  /** Returns JSON by name to store in screenshots. @type {() => Promise<Record<string, string>>} */
+  metadata = async () => ({});
   #title;
   #canvas = element("canvas", { tabindex: "0", role: "application", "aria-label": `Scene. ${KEYS_HELP}` });
   #context = /** @type {CanvasRenderingContext2D} */ (this.#canvas.getContext("2d"));
@@ -162,7 +165,8 @@ export class S4DPlayer extends EventTarget {
    */
   async screenshot() {
     this.#draw();
-    return encodePng(this.#canvas);
+    const image = await encodePng(this.#canvas);
+    return addTexts(image, await this.metadata());
   }
 
   /** Release all resources and remove the element from the page. */

@@ -13,10 +13,10 @@ a scene, in world coordinates, y up. Numbers are little-endian::
      "attributes": {"means": {"per_frame": true, "low": [...], "step": [...]}, "quats": ..., ...}}
 
 **Header.** POSE is ``{"azimuth", "elevation", "radius", "fovy"}``, degrees and world units: ``input`` is the
-camera of the video, ``views`` are further cameras that the viewer offers. Readers ignore unknown keys. N is 1
-to 4194304, F is 1 to 65536, N times F is at most 16777216, which bounds the memory of a reader by 512 MB, and
-there are at most 64 views. Readers check the header before they decompress anything, and stop decompressing
-at the last row.
+camera of the video, ``views`` are further cameras that the viewer offers. The optional ``metadata`` are JSON
+texts by name, such as a ComfyUI workflow. Readers ignore unknown keys. N is 1 to 4194304, F is 1 to 65536, N
+times F is at most 16777216, which bounds the memory of a reader by 512 MB, and there are at most 64 views.
+Readers check the header before they decompress anything, and stop decompressing at the last row.
 
 **Version 2** is for scenes whose frames come from other programs; all others are written as version 1, which
 older readers know. Colors and opacities may be ``per_frame``, and ``"interpolate": false`` in the header says
@@ -63,7 +63,7 @@ error.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -74,6 +74,7 @@ from torch import Tensor
 from ...atomic import write_whole
 from ...geometry import OrbitPose, v11_rig_around
 from ...geometry.pose_json import pose_to_json
+from ...metadata import checked_metadata
 from ...progress import Monitor, silent
 from ...scene import GaussianModel4D, Gaussians
 from .codec import compress_rows
@@ -83,6 +84,7 @@ Precision = Literal["full", "small"]
 MAGIC = b"S4DC"
 FORMAT_VERSION = 2
 MAX_HEADER_BYTES = 2**16
+MAX_METADATA_BYTES = 3 * 2**14  # the rest of the header, with all 64 views, takes less than 2**14
 MAX_GAUSSIANS = 2**22
 MAX_FRAMES = 2**16
 MAX_SAMPLES = 2**24  # Gaussians times frames
@@ -124,6 +126,7 @@ def write_s4d(
     *,
     precision: Precision = "full",
     view_poses: Sequence[OrbitPose] | None = None,
+    metadata: Mapping[str, str] | None = None,
     monitor: Monitor = silent,
 ) -> None:
     """Write a scene as an ``.s4d`` file, see ``encode_s4d``; its folder is made when it does not exist.
@@ -132,7 +135,10 @@ def write_s4d(
         RuntimeError: if the file cannot be written.
         ValueError: see ``encode_s4d``.
     """
-    write_whole(path, encode_s4d(model, precision=precision, view_poses=view_poses, monitor=monitor))
+    content = encode_s4d(
+        model, precision=precision, view_poses=view_poses, metadata=metadata, monitor=monitor
+    )
+    write_whole(path, content)
 
 
 @torch.no_grad()
@@ -141,6 +147,7 @@ def encode_s4d(
     *,
     precision: Precision = "full",
     view_poses: Sequence[OrbitPose] | None = None,
+    metadata: Mapping[str, str] | None = None,
     monitor: Monitor = silent,
 ) -> bytes:
     """Encode a scene as an ``.s4d`` file; the same scene gives the same bytes.
@@ -150,19 +157,22 @@ def encode_s4d(
         precision: ``"full"`` or ``"small"``; the table above has their errors.
         view_poses: Cameras that the viewer offers besides the input camera; None gives the Zero123++ v1.1 rig
             around it, with its radius and field of view.
+        metadata: JSON texts by name, written into the header.
         monitor: Called after each frame.
 
     Returns:
         The content of the file.
 
     Raises:
+        TypeError: if a name or value of the metadata is not a string.
         ValueError: if the precision is unknown, a number is not finite, there are no Gaussians, or there are
-            more Gaussians, frames or views than the format allows.
+            more Gaussians, frames, views or metadata than the format allows.
     """
     if precision not in _PRECISIONS:
         raise ValueError(f"s4d: precision {precision!r}; expected one of {', '.join(_PRECISIONS)}.")
     poses = v11_rig_around(model.info.input_pose) if view_poses is None else tuple(view_poses)
     check_counts(len(model.gaussians), model.info.num_frames, len(poses))
+    texts = checked_metadata(metadata, "s4d", MAX_METADATA_BYTES)
     attributes = _quantize(model, _PRECISIONS[precision], monitor)
     header = {
         "num_gaussians": len(model.gaussians),
@@ -178,6 +188,8 @@ def encode_s4d(
     is_related = model.frames is None or model.frames.counts is None
     if not is_related:
         header["interpolate"] = False
+    if texts:
+        header["metadata"] = texts
     is_static = all(attributes[name].codes.shape[1] == 1 for name in STATIC)
     text = json.dumps(header, allow_nan=False).encode()
     version = 1 if is_related and is_static else FORMAT_VERSION
