@@ -34,9 +34,12 @@ class Animation:
 
     Attributes:
         times: When each frame is shown, seconds from the first.
+        first_time: 0.
         fps: Frames a second.
         size_bytes: Size of the file.
     """
+
+    first_time = 0.0
 
     def __init__(self, path: Path) -> None:
         """Read the durations of the frames.

@@ -35,12 +35,14 @@ class FrameSource(Protocol):
     Attributes:
         path: Where they are from.
         times: When each frame is shown, seconds from the first.
+        first_time: When the first frame is shown by the clock of the file, seconds.
         fps: Frames a second.
         size_bytes: Size of the files.
     """
 
     path: Path
     times: list[float]
+    first_time: float
     fps: float
     size_bytes: int
 
@@ -53,6 +55,8 @@ class FrameSource(Protocol):
 
 class ImageSequence:
     """Image files, one for each frame, at the default rate; see ``FrameSource``."""
+
+    first_time = 0.0
 
     def __init__(self, path: Path, frames: Sequence[Frame]) -> None:
         """Take image files, each with its mask or None.

@@ -71,10 +71,30 @@ def read_video(
         ValueError: if a file is damaged or declares too much for its size, frames differ in size or in having
             alpha, no frame is between ``start`` and ``end``, or masks do not match the frames.
     """
+    source = open_frames(Path(path), with_masks=masks is None)
+    return read_frames(source, frames_between(source.times, start, end), num_frames, masks=masks)
+
+
+def read_frames(
+    source: FrameSource, between: range, num_frames: int = 0, *, masks: str | Path | None = None
+) -> VideoClip:
+    """Read frames of an opened video that are evenly spaced in time, as ``read_video`` does.
+
+    Args:
+        source: The video, from ``open_frames``.
+        between: Indices of the frames to choose from, at least one.
+        num_frames: Number of frames to keep; 0, or more than there are, keeps all.
+        masks: See ``read_video``.
+
+    Returns:
+        The frames, their rate, their names and their indices.
+
+    Raises:
+        FileNotFoundError: if there are no such masks.
+        ValueError: for frames and masks that ``read_video`` rejects.
+    """
     if num_frames < 0:
         raise ValueError(f"video: {num_frames} frames; expected 0 (all) or more.")
-    source = open_frames(Path(path), with_masks=masks is None)
-    between = frames_between(source.times, start, end)
     times = source.times[between.start : between.stop]
     kept = [between.start + frame for frame in evenly_spaced(times, num_frames)]
     images, num_available = source.read(kept), len(times)

@@ -36,6 +36,7 @@ class VideoFile:
 
     Attributes:
         times: When each frame is shown, seconds from the first.
+        first_time: When the first frame is shown by the clock of the file, seconds.
         fps: Frames a second by the file's header, or the default.
         size_bytes: Size of the file.
     """
@@ -67,6 +68,7 @@ class VideoFile:
             raise NamedError(f"{path}: has no frames; expected at least one.")
         self.fps = float(average_rate) if average_rate and average_rate > 0 else DEFAULT_FPS
         self.times = _ascending(stamps, self.fps)
+        self.first_time = stamps[0] or 0.0
         if self.times[-1] + 2 / self.fps < 0.9 * declared:
             _logger.warning(
                 "%s: frames end after %.4g of the %.4g s that its header declares; it may be cut short.",
