@@ -7,16 +7,20 @@ import folder_paths
 from ...stag4d.data import find_videos, frame_files
 from .files import find_paths, resolve_name
 
+_named: dict[Path, tuple[list[Path], list[str]]] = {}  # files of a search and the names for them, by folder
+
 _CHOOSE = "choose one in the list (press R to refresh it), or copy it into ComfyUI's input folder."
 
 
 def video_names() -> list[str]:
     """Return the names of the videos in the input folder; those of folders have a slash at their end."""
     root = Path(folder_paths.get_input_directory())
-    return [
-        path.relative_to(root).as_posix() + ("/" if path.is_dir() else "")
-        for path in find_videos(find_paths("*", root), root)
-    ]
+    files = find_paths("*", root)  # the same list while it reuses a search
+    if root not in _named or _named[root][0] is not files:
+        videos = find_videos(files, root)
+        names = [path.relative_to(root).as_posix() + ("/" if path.is_dir() else "") for path in videos]
+        _named[root] = files, names
+    return _named[root][1]
 
 
 def video_path(name: str) -> Path:
