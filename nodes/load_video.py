@@ -10,6 +10,7 @@ from ..stag4d.matting import cut_off_warning, object_masks
 from .host.files import state_hash
 from .host.memory import require_memory
 from .host.node_text import show_text
+from .host.progress import READ_UPDATES, HostMonitor
 from .host.sockets import CATEGORY
 from .host.video_files import video_names, video_path
 
@@ -93,7 +94,8 @@ class STAG4DLoadVideo(io.ComfyNode):
 
     @classmethod
     def execute(cls, file: str, num_frames: int, start: float, end: float) -> io.NodeOutput:
-        clip = read_video(video_path(file), num_frames, start=start, end=end or None)
+        monitor = HostMonitor(read=READ_UPDATES)
+        clip = read_video(video_path(file), num_frames, start=start, end=end or None, monitor=monitor)
         count, height, width, channels = clip.frames.shape
         require_memory(f"{count} frames of {width}x{height}", count * height * width * PIXEL_BYTES)
         images = clip.frames[..., :3].float() / 255

@@ -9,6 +9,7 @@ import torch
 from comfy_api.latest import Input
 
 from ...stag4d.data import FrameSource, frames_between, open_frames
+from ...stag4d.progress import Monitor
 from ...stag4d.temporary import temporary_folder
 from .files import temp_folder
 
@@ -24,8 +25,12 @@ def has_file(video: Input.Video) -> bool:
 
 
 @contextmanager
-def opened_video(video: Input.Video) -> Iterator[tuple[FrameSource, range]]:
+def opened_video(video: Input.Video, monitor: Monitor) -> Iterator[tuple[FrameSource, range]]:
     """Open the file of a VIDEO for which ``has_file`` is true.
+
+    Args:
+        video: The VIDEO.
+        monitor: See ``open_frames``.
 
     Yields:
         The frames of the file, and the indices of those that the VIDEO has: it may be trimmed.
@@ -35,14 +40,14 @@ def opened_video(video: Input.Video) -> Iterator[tuple[FrameSource, range]]:
     """
     source = video.get_stream_source()
     if isinstance(source, str):
-        frames = open_frames(Path(source))
+        frames = open_frames(Path(source), monitor=monitor)
         yield frames, _within_trim(frames, video)
         return
     with temporary_folder(temp_folder()) as folder:  # the readers need a path
         copy = folder / "video"
         with copy.open("wb") as file:
             shutil.copyfileobj(source, file)
-        frames = open_frames(copy)
+        frames = open_frames(copy, monitor=monitor)
         yield frames, _within_trim(frames, video)
 
 
@@ -56,9 +61,16 @@ def decoded_video(video: Input.Video) -> tuple[torch.Tensor, float]:
 
 
 def _within_trim(frames: FrameSource, video: Input.Video) -> range:
-    """Return the indices of the frames that a VIDEO has, by the clock of its file as in the host."""
+    """Return the indices of the frames that a VIDEO has.
+
+    As in the host, whose masks have to fit, times are those of the file's clock, rounded down to its unit.
+    """
     start, duration = video.get_active_trim_window()
     if not start and not duration:
         return range(len(frames.times))
-    begin = start - frames.first_time
-    return frames_between(frames.times, max(begin, 0.0), begin + duration if duration else None)
+
+    def since_first_frame(time: float) -> float:
+        return float(int(time / frames.time_base) * frames.time_base) - frames.first_time
+
+    end = since_first_frame(start + duration) if duration else None
+    return frames_between(frames.times, max(since_first_frame(start), 0.0), end)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..progress import Monitor, silent
 from .decoding import NamedError, check_result_size, errors_naming, max_result_bytes
 from .frame_source import FrameSource, open_frames, open_masks
 from .frame_times import evenly_spaced, frames_between, is_even, rate_of_times, subsampled_fps
@@ -47,6 +48,7 @@ def read_video(
     start: float = 0.0,
     end: float | None = None,
     masks: str | Path | None = None,
+    monitor: Monitor = silent,
 ) -> VideoClip:
     """Read frames of a video that are evenly spaced in time, first and last included, as a player shows them.
 
@@ -62,6 +64,7 @@ def read_video(
         masks: A video file or an animation, a folder of images, or an image file that becomes the alpha of
             the frames. The object is white on black, or the background is transparent. There is one mask for
             each frame of the video, or one for each of the kept frames.
+        monitor: See ``open_frames``.
 
     Returns:
         The frames, their rate, their names and their indices.
@@ -71,7 +74,7 @@ def read_video(
         ValueError: if a file is damaged or declares too much for its size, frames differ in size or in having
             alpha, no frame is between ``start`` and ``end``, or masks do not match the frames.
     """
-    source = open_frames(Path(path), with_masks=masks is None)
+    source = open_frames(Path(path), masks is None, monitor)
     return read_frames(source, frames_between(source.times, start, end), num_frames, masks=masks)
 
 

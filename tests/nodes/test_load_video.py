@@ -181,3 +181,15 @@ def test_images_that_do_not_fit_in_memory_are_refused(node, folder, monkeypatch)
     monkeypatch.setattr(management, "get_free_memory", lambda device: 1000)
     with pytest.raises(ValueError, match=r"5 frames of 64x48: needs .* GB of memory"):
         node.execute(name, **ALL)
+
+
+@pytest.mark.parametrize("kind", ["a.webm", "a.png", "folder/"])
+def test_reading_has_progress_and_can_be_cancelled(node, folder, kind, progress_bar, cancel_at, interrupt):
+    name = write_any(folder, kind)
+    node.execute(name, **ALL)
+    assert len(progress_bar.reported) >= 4
+    assert all(0 < done <= total == 100 for done, total in progress_bar.reported)
+    checks = cancel_at(3)  # of five frames
+    with pytest.raises(interrupt):
+        node.execute(name, **ALL)
+    assert len(checks) == 3

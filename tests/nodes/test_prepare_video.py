@@ -121,6 +121,15 @@ def test_trim_is_by_the_clock_of_the_file(node, host):
     assert kept(node.execute(video=host.file(str(path), start_time=0.5), **DEFAULTS)) == LEVELS
 
 
+def test_trim_is_rounded_down_to_the_clock_of_the_file(node, host):
+    """As in the host: 0.1255 s is 125 ms, when frame 1 of this file is shown, and 0.2505 s is 250 ms."""
+    times_ms = [125 * index for index in range(len(LEVELS))]
+    path = host.folder / "input" / "milliseconds.mkv"
+    write_video(path, list(frames()), "ffv1", "bgra", times_ms=times_ms)
+    video = host.file(str(path), start_time=0.1255, duration=0.125)
+    assert kept(node.execute(video=video, **DEFAULTS)) == LEVELS[1:2]
+
+
 def test_start_and_end_are_indices_of_the_frames_of_the_trimmed_video(node, host):
     video = host.file(with_alpha(host), start_time=2 / 24)
     result = node.execute(video=video, **DEFAULTS, start=1, end=3)
@@ -250,3 +259,11 @@ def test_damaged_and_missing_files_are_named(node, host):
     with pytest.raises(FileNotFoundError, match=r"gone\.mp4: no such file"):
         node.execute(video=host.file(str(path.with_name("gone.mp4"))), **DEFAULTS)
     assert not list((host.folder / "temp").rglob("*.part"))
+
+
+def test_reading_can_be_cancelled(node, host, cancel_at, interrupt):
+    video = host.file(with_alpha(host))
+    checks = cancel_at(5)  # of eleven frames
+    with pytest.raises(interrupt):
+        node.execute(video=video, **DEFAULTS)
+    assert len(checks) == 5
