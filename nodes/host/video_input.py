@@ -1,5 +1,6 @@
 """ComfyUI's VIDEO: frames are read from its file where it has one, so that long videos need little memory."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,7 +40,7 @@ def opened_video(video: Input.Video, monitor: Monitor) -> Iterator[tuple[FrameSo
         ValueError: if the file is damaged or has no video, or no frame lies within the trim.
     """
     source = video.get_stream_source()
-    if isinstance(source, str):
+    if isinstance(source, (str, os.PathLike)):
         frames = open_frames(Path(source), monitor=monitor)
         yield frames, _within_trim(frames, video)
         return

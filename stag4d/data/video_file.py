@@ -136,7 +136,7 @@ class VideoFile:
         for done, frame in enumerate(frames, start=1):
             total += frame.width * frame.height
             check_total_pixels(total, self.size_bytes)
-            self._monitor("read", done, max(count, done + 1))
+            self._monitor("read", done, count if done <= count else done + 1)
             yield frame
 
 

@@ -189,6 +189,7 @@ def test_reading_has_progress_and_can_be_cancelled(node, folder, kind, progress_
     node.execute(name, **ALL)
     assert len(progress_bar.reported) >= 4
     assert all(0 < done <= total == 100 for done, total in progress_bar.reported)
+    assert progress_bar.reported[-1] == (100, 100)
     checks = cancel_at(3)  # of five frames
     with pytest.raises(interrupt):
         node.execute(name, **ALL)
