@@ -15,6 +15,7 @@ from .from_splat import STAG4DFromSplat
 from .guidance_from_model import STAG4DGuidanceFromModel
 from .load_guidance import STAG4DLoadGuidance
 from .load_multiview import STAG4DLoadMultiView
+from .load_video import STAG4DLoadVideo
 from .load_views import STAG4DLoadViews
 from .optimize import STAG4DOptimize
 from .prepare_frames import STAG4DPrepareFrames
@@ -34,6 +35,7 @@ class Extension(ComfyExtension):
         return [
             STAG4DSampleObject,
             STAG4DLoadViews,
+            STAG4DLoadVideo,
             STAG4DPrepareFrames,
             STAG4DLoadMultiView,
             STAG4DAnchoredMultiView,

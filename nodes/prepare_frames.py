@@ -1,16 +1,20 @@
 """Selected frames of a video, cropped to a square around the object."""
 
+from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 import torch
-from comfy_api.latest import io
+from comfy_api.latest import Input, io
 
 from ..stag4d.data import subsampled_fps
-from ..stag4d.matting import crop_video
+from ..stag4d.matting import CroppedVideo, crop_video
+from .host.connections import check_types
+from .host.frame_selection import FrameSelection
 from .host.memory import require_memory
 from .host.node_text import show_text
 from .host.progress import HostMonitor
 from .host.sockets import CATEGORY, Offsets
+from .host.video_input import decoded_video, has_file
 
 Crop = Literal["fixed", "follow"]
 PIXEL_BYTES = 16  # color and alpha, float32
@@ -27,7 +31,11 @@ class STAG4DPrepareFrames(io.ComfyNode):
             "or to a square that follows the object.",
             search_aliases=["recenter object", "crop video to mask", "square crop", "select frames"],
             inputs=[
-                io.Image.Input("images", tooltip="Frames of a video of one object, in order."),
+                io.Image.Input(
+                    "images",
+                    optional=True,
+                    tooltip="Frames of a video of one object, in order. Connect images or video.",
+                ),
                 io.Int.Input(
                     "num_frames",
                     default=16,
@@ -71,8 +79,8 @@ class STAG4DPrepareFrames(io.ComfyNode):
                     min=0.1,
                     max=1000.0,
                     step=0.1,
-                    tooltip="Frames per second of the video: connect fps of Get Video Components. A wrong "
-                    "value makes the scene play at the wrong speed.",
+                    tooltip="Frames per second of images: connect fps of Get Video Components. A wrong value "
+                    "makes the scene play at the wrong speed. Not used with video, which has its own.",
                 ),
                 io.Int.Input(
                     "start",
@@ -98,6 +106,13 @@ class STAG4DPrepareFrames(io.ComfyNode):
                     tooltip="fixed: one square around the whole motion. follow: the square moves with the "
                     "object, which therefore is larger when it crosses the image; connect offsets.",
                 ),
+                io.Video.Input(
+                    "video",
+                    optional=True,
+                    tooltip="A video of one object in place of images, from Load Video or Trim Video. Its "
+                    "alpha is used, and only the kept frames are held in memory. start and end are indices "
+                    "of its frames.",
+                ),
             ],
             outputs=[
                 io.Image.Output("images", tooltip="The square frames, on white."),
@@ -117,60 +132,64 @@ class STAG4DPrepareFrames(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, input_types: Mapping[str, str]) -> bool | str:
+        wrong_type = check_types(cls.define_schema().inputs, input_types)
+        return wrong_type or _wrong_source("images" in input_types, "video" in input_types) or True
+
+    @classmethod
     def execute(
         cls,
-        images: torch.Tensor,
-        num_frames: int,
-        size: int,
-        margin: float,
-        invert_mask: bool,
+        images: torch.Tensor | None = None,
+        num_frames: int = 16,
+        size: int = 512,
+        margin: float = 0.1,
+        invert_mask: bool = False,
         mask: torch.Tensor | None = None,
         fps: float = 8.0,
         start: int = 0,
         end: int = -1,
         crop: Crop = "fixed",
+        video: Input.Video | None = None,
     ) -> io.NodeOutput:
-        if mask is not None and len(mask) != len(images):
-            raise ValueError(
-                f"mask: {len(mask)} masks for {len(images)} images; expected one per image, from Remove "
-                "Background of all frames, or no mask for images with alpha or a plain background."
-            )
-        span = _span(start, end, len(images))
-        images = images[span]
-        alphas = None if mask is None else mask[span]
-        if invert_mask:
-            alphas = 1 - _own_alphas(images) if alphas is None else 1 - alphas
-        count = min(num_frames or len(images), len(images))
-        require_memory(f"{count} frames of {size}x{size}", count * size**2 * PIXEL_BYTES)
-        cropped = crop_video(
-            images,
-            alphas,
-            num_frames=num_frames,
-            size=size,
-            margin=margin,
-            follow=crop == "follow",
-            names=[f"image {index}" for index in range(span.start, span.stop)] if start else None,
-            monitor=HostMonitor(crop=2 * count),
+        if error := _wrong_source(images is not None, video is not None):
+            raise ValueError(error)
+        selection = FrameSelection(
+            start=start, end=end, num_frames=num_frames, masks=mask, invert=invert_mask
         )
+
+        def crop_frames(
+            frames: torch.Tensor, alphas: torch.Tensor | None, names: Sequence[str] | None
+        ) -> CroppedVideo:
+            count = min(num_frames or len(frames), len(frames))
+            require_memory(f"{count} frames of {size}x{size}", count * size**2 * PIXEL_BYTES)
+            return crop_video(
+                frames,
+                alphas,
+                num_frames=num_frames,
+                size=size,
+                margin=margin,
+                follow=crop == "follow",
+                names=names,
+                monitor=HostMonitor(crop=2 * count),
+            )
+
+        if video is not None and has_file(video):
+            cropped, fps = selection.crop_file(video, crop_frames)
+        else:
+            images, fps = (images, fps) if video is None else decoded_video(video)
+            cropped = selection.crop_images(images, crop_frames)
         kept_fps = subsampled_fps(fps, cropped.num_candidates, len(cropped.frames))
         shown = show_text("\n".join(cropped.warnings), cls.hidden.unique_id)
         return io.NodeOutput(cropped.images, cropped.alphas, kept_fps, cropped.crop_offsets, ui=shown)
 
 
-def _own_alphas(images: torch.Tensor) -> torch.Tensor:
-    """Return the alpha channel [F, H, W] of images, for invert_mask without a mask."""
-    if images.shape[-1] != 4:
-        raise ValueError(
-            "invert_mask: there is no mask, and the images have no alpha; expected one of them, or False."
+def _wrong_source(has_images: bool, has_video: bool) -> str | None:
+    """Return an error message unless exactly one of images and video is connected."""
+    if has_images and has_video:
+        return "images: connected, and video too; expected one of them. Disconnect the other."
+    if not has_images and not has_video:
+        return (
+            "images: not connected, nor is video; expected one of them. Connect images, or video of Load "
+            "Video."
         )
-    return images[..., 3]
-
-
-def _span(start: int, end: int, count: int) -> slice:
-    """Return the frames from index ``start`` to ``end``, both included, of ``count`` frames."""
-    last = count - 1 if end == -1 else end
-    if not 0 <= start < count:
-        raise ValueError(f"start: {start}; expected 0 to {count - 1}, the video has {count} images.")
-    if last < start:
-        raise ValueError(f"end: {end}; expected {start} (start) or more, or -1 for the last image.")
-    return slice(start, min(last + 1, count))
+    return None

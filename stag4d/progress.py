@@ -23,7 +23,8 @@ class Monitor(Protocol):
 
         Args:
             stage: Name of the stage: ``encode``, ``denoise``, ``decode``, ``guidance``, ``optimize``,
-                ``render``, ``turntable``, ``evaluate``, ``crop``, ``rembg``, ``export`` or ``import``.
+                ``render``, ``turntable``, ``evaluate``, ``read``, ``crop``, ``rembg``, ``export`` or
+                ``import``.
             done: Number of units done, such as frames or optimization steps; of a resumed stage also those
                 before the interrupt.
             total: Number of units of the whole stage.

@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "types": {"geometry"},
     "matting": {"progress"},
     "diffusion": {"atomic", "progress", "regular_file", "resume", "types", "geometry"},
-    "data": {"atomic", "regular_file", "resume", "types", "geometry", "matting"},
+    "data": {"atomic", "progress", "regular_file", "resume", "types", "geometry", "matting"},
     "scene": {"atomic", "metadata", "regular_file", "types", "geometry"},
     "rendering": {"progress", "types", "geometry", "scene"},
     "optimization": {"progress", "resume", "types", "geometry", "data", "scene", "rendering"},

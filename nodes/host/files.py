@@ -40,8 +40,10 @@ def resolve_name(name: str, subject: str) -> Path:
         subject: What the name stands for, for the error message.
 
     Raises:
-        ValueError: if the path lies outside the folder.
+        ValueError: if the path lies outside the folder, or the name has a null character.
     """
+    if "\0" in name:
+        raise ValueError(f"{subject}: {name!r} has a null character; expected the name of a file or folder.")
     relative, annotated = folder_paths.annotated_filepath(name)
     folder = Path(annotated or folder_paths.get_input_directory()).resolve()
     path = (folder / relative).resolve()

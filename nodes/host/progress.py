@@ -12,6 +12,7 @@ import comfy.utils
 from ...stag4d.progress import Interrupted, Preview
 from ...stag4d.resume import Timer
 
+READ_UPDATES = 100  # length of the stage ``read`` on the bar; the number of frames is not known before
 _BAR_UPDATES = 200  # messages to the browser, at most, besides the previews
 
 

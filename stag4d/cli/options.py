@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -13,17 +12,14 @@ from typing import Any
 
 import torch
 
-from ..data import VideoClip, read_video, subsampled_fps
+from ..data import VideoClip, read_object_frames, read_video, subsampled_fps
 from ..matting import CroppedVideo, crop_video
 from ..startup import discard_unwritten_output
 from ..temporary import temporary_file
 from ..types import InputVideo
 from .input_alpha import add_alpha_options, input_alphas, masks_path
 
-_logger = logging.getLogger(__name__)
-
 _MAX_FPS = 1000.0
-_MAX_READ = 4  # frames of a video that are read for each one to keep, where some have no object
 
 
 def add_command(
@@ -104,11 +100,12 @@ def read_input(
         size: Size of the prepared frames, pixels.
         check: Called with the number of prepared frames.
     """
-    video, cropped = _read_frames(options, options.frames, size)
-    if len(cropped.frames) < len(video.frames) < video.num_available:
-        num_read = min(_MAX_READ * options.frames, video.num_available)
-        _logger.info("%s: choosing from %d frames instead.", options.video, num_read)
-        video, cropped = _read_frames(options, num_read, size)
+    video, cropped = read_object_frames(
+        lambda num_read: _read_frames(options, num_read),
+        lambda video: _cropped(options, video, size),
+        options.frames,
+        subject=options.video,
+    )
     if check is not None:
         check(len(cropped.frames))
     fps = subsampled_fps(video.fps, cropped.num_candidates, len(cropped.frames))
@@ -116,12 +113,16 @@ def read_input(
     return InputVideo(cropped.images, cropped.alphas, fps, options.input_elevation, cropped.crop_offsets)
 
 
-def _read_frames(options: argparse.Namespace, num_read: int, size: int) -> tuple[VideoClip, CroppedVideo]:
-    """Read ``num_read`` evenly spaced frames; crop those of ``--frames`` that show the object."""
-    video = read_video(
+def _read_frames(options: argparse.Namespace, num_read: int) -> VideoClip:
+    """Read ``num_read`` evenly spaced frames."""
+    return read_video(
         options.video, num_read, start=options.start, end=options.end, masks=masks_path(options)
     )
-    cropped = crop_video(
+
+
+def _cropped(options: argparse.Namespace, video: VideoClip, size: int) -> CroppedVideo:
+    """Crop ``--frames`` of the frames that show the object."""
+    return crop_video(
         video.frames[..., :3],
         input_alphas(options, video),
         num_frames=options.frames,
@@ -130,7 +131,6 @@ def _read_frames(options: argparse.Namespace, num_read: int, size: int) -> tuple
         follow=options.crop == "follow",
         names=video.names,
     )
-    return video, cropped
 
 
 def device() -> torch.device:

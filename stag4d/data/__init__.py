@@ -1,7 +1,10 @@
 """Read videos; read and write ViewSet folders."""
 
-from .frame_times import subsampled_fps
-from .video import VideoClip, read_video
+from .frame_source import FrameSource, open_frames
+from .frame_times import frames_between, subsampled_fps
+from .object_frames import read_object_frames
+from .video import VideoClip, read_frames, read_video
+from .video_listing import find_videos, frame_files
 from .view_folder import (
     hold_out_view,
     read_views,
@@ -15,8 +18,15 @@ from .view_layout import LATENTS_SUFFIX, UNFINISHED
 __all__ = [
     "LATENTS_SUFFIX",
     "UNFINISHED",
+    "FrameSource",
     "VideoClip",
+    "find_videos",
+    "frame_files",
+    "frames_between",
     "hold_out_view",
+    "open_frames",
+    "read_frames",
+    "read_object_frames",
     "read_video",
     "read_views",
     "remove_beyond",

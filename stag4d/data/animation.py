@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from ..progress import Monitor, silent
 from ..types import DEFAULT_FPS
 from .decoding import check_image_size, check_total_pixels
 from .image_files import open_image, pixels_8_bits, upright
@@ -34,20 +36,26 @@ class Animation:
 
     Attributes:
         times: When each frame is shown, seconds from the first.
+        first_time: 0.
+        time_base: 1 ms.
         fps: Frames a second.
         size_bytes: Size of the file.
     """
 
-    def __init__(self, path: Path) -> None:
+    first_time = 0.0
+    time_base = Fraction(1, 1000)
+
+    def __init__(self, path: Path, monitor: Monitor = silent) -> None:
         """Read the durations of the frames.
 
         Args:
             path: A file of which ``is_animated`` is true.
+            monitor: Called after each frame that is decoded, now and by ``read``, of the stage ``read``.
 
         Raises:
             ValueError: if it is damaged, or its frames are too many or too large for its size.
         """
-        self.path = path
+        self.path, self._monitor = path, monitor
         durations_ms = []
         with open_image(path) as (image, content):
             self.size_bytes = len(content)
@@ -77,10 +85,11 @@ class Animation:
 
     def _frames(self, image: Image.Image) -> Iterator[None]:
         """Decode one frame after the other."""
-        for index in self._indices:
+        for done, index in enumerate(self._indices, start=1):
             image.seek(index)
             check_image_size(*image.size, self.size_bytes)  # a frame of a GIF may enlarge it
             image.load()
+            self._monitor("read", done, len(self._indices))
             yield
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from ..progress import Monitor, silent
 from ..regular_file import check_regular_file
 from ..types import DEFAULT_FPS
 from .animation import Animation, is_animated
@@ -35,12 +37,16 @@ class FrameSource(Protocol):
     Attributes:
         path: Where they are from.
         times: When each frame is shown, seconds from the first.
+        first_time: When the first frame is shown by the clock of the file, seconds.
+        time_base: Unit of that clock, seconds.
         fps: Frames a second.
         size_bytes: Size of the files.
     """
 
     path: Path
     times: list[float]
+    first_time: float
+    time_base: Fraction
     fps: float
     size_bytes: int
 
@@ -54,14 +60,18 @@ class FrameSource(Protocol):
 class ImageSequence:
     """Image files, one for each frame, at the default rate; see ``FrameSource``."""
 
-    def __init__(self, path: Path, frames: Sequence[Frame]) -> None:
+    first_time = 0.0
+    time_base = 1 / Fraction(DEFAULT_FPS)
+
+    def __init__(self, path: Path, frames: Sequence[Frame], monitor: Monitor = silent) -> None:
         """Take image files, each with its mask or None.
 
         Args:
             path: The image file or the folder.
             frames: The files.
+            monitor: Called after each image that is read, of the stage ``read``.
         """
-        self.path = path
+        self.path, self._monitor = path, monitor
         self._frames = list(frames)
         self.fps = DEFAULT_FPS
         self.times = [index / DEFAULT_FPS for index in range(len(self._frames))]
@@ -74,7 +84,7 @@ class ImageSequence:
 
     def read(self, kept: Sequence[int]) -> Iterator[tuple[str, np.ndarray]]:
         """Yield the names and pixels of images; their alpha is that of their mask, if they have none."""
-        for index in kept:
+        for done, index in enumerate(kept, start=1):
             file, mask = self._frames[index]
             if file != self.path and is_animated(file):
                 raise NamedError(
@@ -84,6 +94,7 @@ class ImageSequence:
             pixels = _color_8_bits(read_pixels(file))
             if mask is not None:
                 pixels = self._masked(file, pixels, mask)
+            self._monitor("read", done, len(kept))
             yield str(file), pixels
 
     def _masked(self, file: Path, pixels: np.ndarray, mask: Path) -> np.ndarray:
@@ -105,21 +116,25 @@ class ImageSequence:
         return np.dstack([pixels[..., :3], alpha])
 
 
-def open_frames(path: Path, with_masks: bool = True) -> FrameSource:
+def open_frames(path: Path, with_masks: bool = True, monitor: Monitor = silent) -> FrameSource:
     """Open the frames of a video.
 
     Args:
         path: A video file, an animation or an image file, or a folder of images.
         with_masks: Whether the images of a folder get their masks as alpha; otherwise these are left out.
+        monitor: Called after each frame that is decoded, now and by ``read``, of the stage ``read``. A video
+            file or an animation is decoded once for the times of its frames, and once more by ``read``.
 
     Raises:
         FileNotFoundError: if there is no such file or folder, or no image in it.
         ValueError: if a file is damaged, or some images of a folder have masks and others have none.
     """
     if path.is_dir():
-        return ImageSequence(path, find_frames(path, with_masks))
+        return ImageSequence(path, find_frames(path, with_masks), monitor)
     if _is_image(path):
-        return Animation(path) if is_animated(path) else ImageSequence(path, [(path, None)])
+        if is_animated(path):
+            return Animation(path, monitor)
+        return ImageSequence(path, [(path, None)], monitor)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder; expected {_EXPECTED}.")
     check_regular_file(path, str(path), _EXPECTED)
@@ -128,7 +143,7 @@ def open_frames(path: Path, with_masks: bool = True) -> FrameSource:
         raise NamedError(f"{path}: is an AVIF animation; expected Pillow 11.3 or newer, which reads it.")
     if brand in _HEIF_BRANDS:  # FFmpeg would return one tile of it
         raise NamedError(f"{path}: is a HEIF image; expected a video, or images in PNG or JPEG format.")
-    return VideoFile(path)
+    return VideoFile(path, monitor)
 
 
 def open_masks(path: Path) -> FrameSource:

@@ -20,7 +20,8 @@ _DIGITS = re.compile(r"[0-9]+")
 _NUMBERED = re.compile(r"([^0-9]*)([0-9]*)")
 _FRAMES_FOLDER = "ref"  # of a ViewSet folder, whose input frames are a video too
 _IMAGE_FOLDERS = ("images", "image", "frames", "rgb", "color")
-_MASK_FOLDERS = ("masks", "mask", "mattes", "matte", "alphas", "alpha")
+FRAME_FOLDERS = (_FRAMES_FOLDER, *_IMAGE_FOLDERS)
+MASK_FOLDERS = ("masks", "mask", "mattes", "matte", "alphas", "alpha")
 _MASK_WORD = re.compile(r"(?<![a-z])(?:masks?|alpha|mattes?)(?![a-z])", re.IGNORECASE)
 _SEPARATORS = "-_. "
 _OTHER_NAME = re.compile(
@@ -132,7 +133,7 @@ def _find_mask_folder(place: Path, folder: Path) -> Path | None:
         by_name: dict[str, Path] = {}
         with suppress(OSError):  # a folder that can be read may be in one that cannot be listed
             by_name = {entry.name.lower(): entry for entry in parent.iterdir() if entry.is_dir()}
-        for name in _MASK_FOLDERS:
+        for name in MASK_FOLDERS:
             if name in by_name and by_name[name] != place and _images(by_name[name]):
                 return by_name[name]
     return None

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..progress import Monitor, silent
 from .decoding import NamedError, check_result_size, errors_naming, max_result_bytes
 from .frame_source import FrameSource, open_frames, open_masks
 from .frame_times import evenly_spaced, frames_between, is_even, rate_of_times, subsampled_fps
@@ -45,6 +46,7 @@ def read_video(
     start: float = 0.0,
     end: float | None = None,
     masks: str | Path | None = None,
+    monitor: Monitor = silent,
 ) -> VideoClip:
     """Read frames of a video that are evenly spaced in time, first and last included, as a player shows them.
 
@@ -60,6 +62,7 @@ def read_video(
         masks: A video file or an animation, a folder of images, or an image file that becomes the alpha of
             the frames. The object is white on black, or the background is transparent. There is one mask for
             each frame of the video, or one for each of the kept frames.
+        monitor: See ``open_frames``.
 
     Returns:
         The frames, their rate and their names.
@@ -69,10 +72,30 @@ def read_video(
         ValueError: if a file is damaged or declares too much for its size, frames differ in size or in having
             alpha, no frame is between ``start`` and ``end``, or masks do not match the frames.
     """
+    source = open_frames(Path(path), masks is None, monitor)
+    return read_frames(source, frames_between(source.times, start, end), num_frames, masks=masks)
+
+
+def read_frames(
+    source: FrameSource, between: range, num_frames: int = 0, *, masks: str | Path | None = None
+) -> VideoClip:
+    """Read frames of an opened video that are evenly spaced in time, as ``read_video`` does.
+
+    Args:
+        source: The video, from ``open_frames``.
+        between: Indices of the frames to choose from, at least one.
+        num_frames: Number of frames to keep; 0, or more than there are, keeps all.
+        masks: See ``read_video``.
+
+    Returns:
+        The frames, their rate, their names and their indices.
+
+    Raises:
+        FileNotFoundError: if there are no such masks.
+        ValueError: for frames and masks that ``read_video`` rejects.
+    """
     if num_frames < 0:
         raise ValueError(f"video: {num_frames} frames; expected 0 (all) or more.")
-    source = open_frames(Path(path), with_masks=masks is None)
-    between = frames_between(source.times, start, end)
     times = source.times[between.start : between.stop]
     kept = [between.start + frame for frame in evenly_spaced(times, num_frames)]
     images, num_available = source.read(kept), len(times)

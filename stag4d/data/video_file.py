@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import av
 import numpy as np
 from av.stream import Disposition
 
+from ..progress import Monitor, silent
 from ..types import DEFAULT_FPS
 from .decoding import NamedError, check_total_pixels, errors_naming, max_image_pixels
 from .display import Presentation, display_matrix
@@ -27,6 +29,7 @@ _FORMATS = (
     "vvc,wtv,yuv4mpegpipe,aac,ac3,aiff,amr,au,caf,flac,mp3,wav"  # from aac: to say that there is no video
 )
 _HEADER_FORMATS = ("mov", "matroska", "avi", "flv")  # FFmpeg estimates the duration of some others
+_TIME_BASE = Fraction(1, 1_000_000)  # FFmpeg's own
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders drop the alpha of WebM
 _EXPECTED = "a video in a known format, or a folder of images"
 
@@ -36,27 +39,31 @@ class VideoFile:
 
     Attributes:
         times: When each frame is shown, seconds from the first.
+        first_time: When the first frame is shown by the clock of the file, seconds.
+        time_base: Unit of that clock, seconds.
         fps: Frames a second by the file's header, or the default.
         size_bytes: Size of the file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, monitor: Monitor = silent) -> None:
         """Decode the file once for the times of its frames: headers are often wrong.
 
         Args:
             path: The file.
+            monitor: Called after each frame that is decoded, now and by ``read``, of the stage ``read``.
 
         Raises:
             ValueError: if it is damaged, has no video, or its frames are too many or too large for its size.
         """
         self.path = path
         self.size_bytes = path.stat().st_size
+        self._monitor = monitor
         self._has_alpha = False
         self._matrix: bytes | None = None
         stamps: list[float | None] = []
         with self._opened() as (container, stream):
-            average_rate = stream.average_rate
-            for frame in self._decoded(container.decode(stream)):
+            average_rate, self.time_base = stream.average_rate, Fraction(stream.time_base or _TIME_BASE)
+            for frame in self._decoded(container.decode(stream), stream.frames):
                 if not stamps:
                     self._matrix = display_matrix(frame)
                 stamps.append(_time(frame))
@@ -67,6 +74,7 @@ class VideoFile:
             raise NamedError(f"{path}: has no frames; expected at least one.")
         self.fps = float(average_rate) if average_rate and average_rate > 0 else DEFAULT_FPS
         self.times = _ascending(stamps, self.fps)
+        self.first_time = stamps[0] or 0.0
         if self.times[-1] + 2 / self.fps < 0.9 * declared:
             _logger.warning(
                 "%s: frames end after %.4g of the %.4g s that its header declares; it may be cut short.",
@@ -91,7 +99,7 @@ class VideoFile:
                 matrix=self._matrix,
                 file_size=self.size_bytes,
             )
-            for index, frame in enumerate(self._decoded(frames)):
+            for index, frame in enumerate(self._decoded(frames, kept[-1] + 1)):
                 if index == kept[0] and frame.interlaced_frame:
                     _logger.warning(
                         "%s: is interlaced; deinterlace it for clean edges of moving parts.", self.path
@@ -122,12 +130,13 @@ class VideoFile:
                 streams[0].codec_context.options = {"max_pixels": str(max_image_pixels(self.size_bytes))}
                 yield container, streams[0]
 
-    def _decoded(self, frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
-        """Yield frames until they are too many pixels for the file."""
+    def _decoded(self, frames: Iterator[av.VideoFrame], count: int) -> Iterator[av.VideoFrame]:
+        """Yield frames, about ``count`` (0: unknown), until they are too many pixels for the file."""
         total = 0
-        for frame in frames:
+        for done, frame in enumerate(frames, start=1):
             total += frame.width * frame.height
             check_total_pixels(total, self.size_bytes)
+            self._monitor("read", done, count if done <= count else done + 1)
             yield frame
 
 

@@ -10,6 +10,8 @@ from .generated_views import (
     rembg_remover,
     remove_background,
 )
+from .inspection import cut_off_warning
+from .objects import object_masks
 from .rembg_masks import DEFAULT_REMBG_MODEL, rembg_masks
 
 __all__ = [
@@ -20,8 +22,10 @@ __all__ = [
     "alpha_from_border",
     "check_range",
     "crop_video",
+    "cut_off_warning",
     "keep_background",
     "object_alphas",
+    "object_masks",
     "rembg_masks",
     "rembg_remover",
     "remove_background",

@@ -21,6 +21,29 @@ def parameters(call):
     return set(inspect.signature(call).parameters)
 
 
+def missing_of_videos(fake):
+    """Yield the classes, methods and parameters of VIDEO that ComfyUI lacks, or does not override alike."""
+    for fake_group, real_group in ((fake.Input, Input), (fake.InputImpl, InputImpl)):
+        for name, fake_class in vars(fake_group).items():
+            if name.startswith("_"):
+                continue
+            real_class = getattr(real_group, name, None)
+            if real_class is None:
+                yield f"{fake_group.__name__}.{name}"
+                continue
+            for method, call in vars(fake_class).items():
+                if not inspect.isfunction(call):
+                    continue
+                if method not in vars(real_class):
+                    yield f"{name}.{method}"
+                else:
+                    unknown = parameters(call) - parameters(getattr(real_class, method))
+                    yield from (f"{name}.{method}: {option}" for option in unknown)
+            own = "get_stream_source"  # tells videos of files from others
+            if (own in vars(fake_class)) != (own in vars(real_class)):
+                yield f"{name}.{own} is overridden in one host only"
+
+
 def missing():
     """Yield the qualified name of everything that ComfyUI lacks."""
     root = Path(sys.argv[1])
@@ -38,9 +61,15 @@ def missing():
     yield from (f"io.Schema: {option}" for option in parameters(fake.Schema) - parameters(io.Schema))
     yield from (f"NodeOutput: {option}" for option in parameters(fake.NodeOutput) - parameters(io.NodeOutput))
     values = fake_module(root / "comfy_api" / "latest" / "types.py")
-    for name in ("SPLAT", "File3D"):
+    for name in ("SPLAT", "File3D", "VideoComponents"):
         fake_class, real_class = getattr(values, name), getattr(Types, name)
         yield from (f"{name}: {option}" for option in parameters(fake_class) - parameters(real_class))
+    yield from missing_of_videos(values)
+    types = fake.UploadType.__members__
+    yield from (f"io.UploadType: {name}" for name in types if getattr(io.UploadType, name, "") != types[name])
+    validation = fake_module(root / "comfy_execution" / "validation.py")
+    unknown = parameters(validation.validate_node_input) - parameters(validate_node_input)
+    yield from (f"validate_node_input: {name}" for name in unknown)
     modules = (
         ("model_management", comfy.model_management),
         ("model_patcher", comfy.model_patcher),
@@ -79,7 +108,8 @@ import comfy.model_patcher  # noqa: E402
 import comfy.utils  # noqa: E402
 import folder_paths  # noqa: E402
 import server  # noqa: E402
-from comfy_api.latest import Types, io  # noqa: E402
+from comfy_api.latest import Input, InputImpl, Types, io  # noqa: E402
+from comfy_execution.validation import validate_node_input  # noqa: E402
 
 sys.argv = arguments
 print(json.dumps(list(missing())))  # noqa: T201

@@ -112,10 +112,10 @@ def test_crop_can_follow_the_object(node, images, mask):
 def test_older_workflows_without_fps_still_run(node, images, mask):
     schema = node.define_schema()
     # Values and links are saved by position.
-    assert [item.id for item in schema.inputs][-4:] == ["fps", "start", "end", "crop"]
+    assert [item.id for item in schema.inputs][-5:] == ["fps", "start", "end", "crop", "video"]
     assert [item.id for item in schema.outputs] == ["images", "mask", "fps", "offsets"]
     assert all(
-        item.is_optional for item in schema.inputs[-4:]
+        item.is_optional for item in schema.inputs[-5:]
     )  # else the host would reject prompts without them
     assert node.execute(images=images, mask=mask, **DEFAULTS).args[2] == 8.0
 

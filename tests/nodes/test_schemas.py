@@ -61,7 +61,7 @@ def test_defaults_of_number_widgets_are_within_their_range(nodes):
 
 def test_socket_types_are_those_of_comfyui_or_have_the_prefix_of_the_pack(pack, nodes):
     known = {"IMAGE", "MASK", "INT", "FLOAT", "STRING", "BOOLEAN", "COLOR", "COMBO", "COMFY_DYNAMICCOMBO_V3"}
-    known |= {"SPLAT", "LOAD3D_CAMERA", "FILE_3D_SPLAT_ANY", "MODEL", "CLIP_VISION", "VAE"}
+    known |= {"SPLAT", "VIDEO", "LOAD3D_CAMERA", "FILE_3D_SPLAT_ANY", "MODEL", "CLIP_VISION", "VAE"}
     for node in nodes:
         schema = node.define_schema()
         for item in [*all_inputs(schema.inputs), *schema.outputs]:

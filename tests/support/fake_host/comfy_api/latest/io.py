@@ -1,6 +1,7 @@
 """Schemas that store their options and reject those that ComfyUI does not have."""
 
 from dataclasses import dataclass, field
+from enum import Enum
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -18,6 +19,9 @@ class Input:
         if unknown:
             raise TypeError(f"{self.io_type} input {id}: unknown options {sorted(unknown)}")
         self.id, self.options, self.tooltip = id, options, options.get("tooltip")
+
+    def get_io_type(self) -> str:
+        return self.io_type
 
     @property
     def is_optional(self) -> bool:
@@ -47,13 +51,14 @@ def Custom(name: str, *known: str) -> type:
 
 Image = Custom("IMAGE")
 Mask = Custom("MASK")
+Video = Custom("VIDEO")
 Model = Custom("MODEL")
 ClipVision = Custom("CLIP_VISION")
 Vae = Custom("VAE")
 Int = Custom("INT", "default", "min", "max", "step", "control_after_generate")
 Float = Custom("FLOAT", "default", "min", "max", "step")
 Color = Custom("COLOR", "default")
-Combo = Custom("COMBO", "default", "options")
+Combo = Custom("COMBO", "default", "options", "upload")
 Boolean = Custom("BOOLEAN", "default")
 String = Custom("STRING", "default", "multiline", "placeholder")
 Load3DCamera = Custom("LOAD3D_CAMERA")
@@ -72,6 +77,12 @@ class DynamicCombo:
 
         key: str
         inputs: list[Input]
+
+
+class UploadType(str, Enum):
+    """Kinds of files that the button of a combo uploads."""
+
+    video = "video_upload"
 
 
 class Hidden:
