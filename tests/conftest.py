@@ -22,18 +22,23 @@ def _seed() -> None:
     torch.manual_seed(0)
 
 
+def load_pack() -> ModuleType:
+    """Import the pack as ComfyUI does, under a name made from its path; a host must be on the path."""
+    name = str(ROOT).replace(".", "_x_")
+    spec = importlib.util.spec_from_file_location(
+        name, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
+    )
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture(scope="session")
 def pack() -> Iterator[ModuleType]:
-    """The pack as ComfyUI loads it, under a name made from its path, with ``tests/support/fake_host``."""
-    name = str(ROOT).replace(".", "_x_")
-    entry, folders = ROOT / "__init__.py", [str(ROOT)]
-    spec = importlib.util.spec_from_file_location(name, entry, submodule_search_locations=folders)
-    module = importlib.util.module_from_spec(spec)
+    """The pack with ``tests/support/fake_host``."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT / "tests" / "support" / "fake_host")
-        patch.setitem(sys.modules, name, module)
-        spec.loader.exec_module(module)
-        yield module
+        yield load_pack()
 
 
 @pytest.fixture

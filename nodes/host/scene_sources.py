@@ -1,10 +1,10 @@
-"""Files and folders from which a scene can be loaded, in ComfyUI's input, output and temp folders."""
+"""Files and folders from which a scene can be loaded: in ComfyUI's folders, and bundled ones."""
 
 from collections import defaultdict
 from pathlib import Path
 
 from ...stag4d.export import FRAME_SUFFIXES, find_frame_files
-from ...stag4d.pipeline import OFFICIAL_FILES, SCENE_SUFFIXES, is_official
+from ...stag4d.pipeline import OFFICIAL_FILES, SCENE_SUFFIXES, bundled_scenes, is_official
 from .files import TEMP_FOLDER, find_paths, host_roots, resolve_name
 
 SUFFIX = ".safetensors"  # of saved scenes
@@ -15,7 +15,7 @@ def scene_names() -> list[str]:
 
     Saved scenes come first. A folder of numbered frames is listed before the files in it, which may be scenes
     of their own, and an official result instead of its files; both have a slash at their end. The temp folder
-    has saved scenes only.
+    has saved scenes only. Bundled scenes are the last.
     """
     saved, others = [], []
     for mark, folder in host_roots().items():
@@ -23,7 +23,7 @@ def scene_names() -> list[str]:
         root = folder / TEMP_FOLDER if is_temp else folder
         saved += [_name(path, folder, mark) for path in find_paths(f"*{SUFFIX}", root)]
         others += [] if is_temp else _other_names(folder, mark)
-    return saved + others
+    return [*saved, *others, *bundled_scenes()]
 
 
 def _other_names(root: Path, mark: str) -> list[str]:
@@ -65,6 +65,8 @@ def scene_path(name: str) -> Path:
         ValueError: if it, or a file in it, lies outside ComfyUI's folders, or it has no known format.
         FileNotFoundError: if there is no such file.
     """
+    if name in bundled_scenes():
+        return bundled_scenes()[name]
     path = resolve_name(name, "scene file")
     if not path.is_dir() and path.suffix.lower() not in SCENE_SUFFIXES:
         raise ValueError(

@@ -3,7 +3,7 @@
 from .demo import demo
 from .fitting import CHECKPOINT, DenoiserMaker, Report, fit, fit_without_view, write_fit
 from .importing import OFFICIAL_FILES, SCENE_SUFFIXES, import_official, import_scene, is_official
-from .models import DTYPES, ModelKind, bundled_models, model_folder
+from .models import DTYPES, ModelKind, bundled_models, bundled_scenes, model_folder
 from .scenes import (
     evaluate,
     render_views,
@@ -21,6 +21,7 @@ __all__ = [
     "ModelKind",
     "Report",
     "bundled_models",
+    "bundled_scenes",
     "demo",
     "evaluate",
     "fit",

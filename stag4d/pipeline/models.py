@@ -1,4 +1,4 @@
-"""Model arguments of users: a folder or a bundled model, and the data type of the weights."""
+"""Names of users for models and scenes that ship with the package; data types of weights."""
 
 from __future__ import annotations
 
@@ -30,6 +30,11 @@ def bundled_models(kind: ModelKind) -> dict[str, Path]:
         for index in sorted(FOLDER.glob(f"*/{_INDEX}"))
         if _INDEX_FIELDS[kind] in json.loads(index.read_text(encoding="utf-8"))
     }
+
+
+def bundled_scenes() -> dict[str, Path]:
+    """Return the bundled scene files by their names, ``bundled/NAME.safetensors``."""
+    return {f"{_BUNDLED}{path.name}": path for path in sorted(FOLDER.glob("scenes/*.safetensors"))}
 
 
 def model_folder(name: str, kind: ModelKind) -> Path:

@@ -9,6 +9,9 @@ import torch
 from official_result import write_official_result
 
 
+BUNDLED = "bundled/quadruped.safetensors"
+
+
 @pytest.fixture(scope="module")
 def scene_files(pack_module):
     return pack_module("nodes.scene_files")
@@ -27,11 +30,11 @@ def saved(pack_module, host_folders, sliding_scene):
 def test_scenes_of_both_folders_are_listed_and_nothing_else(saved, scene_files):
     (saved / "input" / "photo.png").touch()
     names = scene_files.STAG4DLoad.define_schema().inputs[0].options["options"]
-    assert names == ["cat.safetensors", "runs/dog.safetensors [output]"]
+    assert names == ["cat.safetensors", "runs/dog.safetensors [output]", BUNDLED]
 
 
 def test_listed_scenes_can_be_loaded(saved, scene_files, sliding_scene):
-    for name in scene_files.scene_names():
+    for name in ("cat.safetensors", "runs/dog.safetensors [output]"):
         assert scene_files.STAG4DLoad.validate_inputs(name) is True
         (model,) = scene_files.STAG4DLoad.execute(name).args
         assert torch.equal(model.gaussians.sh0, sliding_scene.gaussians.sh0)
@@ -126,6 +129,7 @@ def test_splats_and_folders_of_frames_are_listed(splats, scene_files):
         "walk/",
         *(f"walk/frame_{number:04}.ply" for number in range(5)),
         "ball.s4d [output]",
+        BUNDLED,
     ]
 
 
@@ -141,9 +145,17 @@ def test_listed_splats_can_be_loaded(splats, scene_files):
     assert walk.at(walk.frame_times).means[:, 0, 0].tolist() == pytest.approx([-0.4, -0.2, 0.0, 0.2, 0.4])
 
 
+def test_bundled_scene_is_loaded(host_folders, scene_files):
+    assert scene_files.scene_names() == [BUNDLED]  # the default where there is no other
+    assert scene_files.STAG4DLoad.validate_inputs(BUNDLED) is True
+    assert scene_files.STAG4DLoad.fingerprint_inputs(BUNDLED)
+    (model,) = scene_files.STAG4DLoad.execute(BUNDLED).args
+    assert model.info.num_frames == 16
+
+
 def test_official_result_is_loaded_with_its_number_of_frames(host_folders, scene_files):
     write_official_result(host_folders / "input" / "logs" / "cat8000")
-    assert scene_files.scene_names() == ["logs/cat8000/"]
+    assert scene_files.scene_names() == ["logs/cat8000/", BUNDLED]
     (model,) = scene_files.STAG4DLoad.execute("logs/cat8000/", frames=26).args
     assert model.info.num_frames == 26
 

@@ -1,0 +1,33 @@
+"""Fit the bundled scene to the ground-truth views of a toy.
+
+python -m training.sample_scene OUTPUT.safetensors
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from stag4d.optimization import preset
+from stag4d.pipeline import fit
+from stag4d.scene import save_scene
+from stag4d.toys import toy_views
+
+TOY_SEED, PLAN, NUM_FRAMES, SIZE = 20, "quadruped", 16, 128
+
+
+def main() -> None:
+    """Fit and save the scene."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("output", type=Path, help="scene file")
+    options = parser.parse_args()
+    views = toy_views(TOY_SEED, NUM_FRAMES, SIZE, plan=PLAN)
+    model, report = fit(views, preset("fast"))
+    save_scene(options.output, model)
+    print(f"{options.output}: {model.gaussians.means.shape[0]} Gaussians, {report.steps} steps")
+
+
+if __name__ == "__main__":
+    main()
