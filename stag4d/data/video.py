@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,7 @@ class VideoClip:
             throughout, or given masks.
         fps: Frames a second of these frames: after subsampling, they last as long as the whole video.
         names: Name of each frame for error messages.
+        indices: Index of each frame in the video.
         num_available: How many frames could have been read: those between start and end, or those that have
             masks, within the limit of memory.
     """
@@ -36,6 +37,7 @@ class VideoClip:
     frames: Tensor
     fps: float
     names: list[str]
+    indices: list[int] = field(default_factory=list)
     num_available: int = 0
 
 
@@ -65,7 +67,7 @@ def read_video(
         monitor: See ``open_frames``.
 
     Returns:
-        The frames, their rate and their names.
+        The frames, their rate, their names and their indices.
 
     Raises:
         FileNotFoundError: if there is no such file or folder, or no image in it.
@@ -109,7 +111,7 @@ def read_frames(
     if masks is None and stacked.shape[-1] == 4 and stacked[..., 3].min() == 255:
         stacked = np.ascontiguousarray(stacked[..., :3])  # alpha that is opaque throughout separates nothing
     fps, names = _playback_fps(source, times, len(kept)), [source.name(frame) for frame in kept]
-    return VideoClip(torch.from_numpy(stacked), fps, names, num_available)
+    return VideoClip(torch.from_numpy(stacked), fps, names, kept, num_available)
 
 
 def _open_masks(path: Path, num_kept: int, count: int) -> FrameSource:

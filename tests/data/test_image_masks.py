@@ -264,6 +264,7 @@ WRITERS = [mask_folder, mask_folder_with_images, mask_cutouts, mask_video, mask_
 @pytest.mark.parametrize("write", WRITERS)
 def test_given_masks_become_the_alpha_of_the_chosen_frames(tmp_path, video, write):
     video = read_video(video, 3, masks=write(tmp_path / "given", numbered_masks(5)))
+    assert video.indices == [0, 2, 4]
     assert video.frames[:, 0, 0, 0].tolist() == [0, 80, 160]
     assert (video.frames[..., 3] == 255).sum(dim=(1, 2)).tolist() == [0, 2, 4]
 
