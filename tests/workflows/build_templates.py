@@ -68,8 +68,9 @@ def cleaned(workflow: dict[str, Any], name: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     address, names = sys.argv[1], sys.argv[2:] or list(TEMPLATES)
-    with chromium() as browser, open_host_page(browser, address, vue_nodes=False) as page:
-        for name in names:
-            workflow = cleaned(page.run(BUILD, description(TEMPLATES[name])), name)
+    with chromium() as browser:
+        for name in names:  # each in a page of its own, which keeps widget values by the ids of nodes
+            with open_host_page(browser, address, vue_nodes=False) as page:
+                workflow = cleaned(page.run(BUILD, description(TEMPLATES[name])), name)
             text = json.dumps(workflow, indent=1, ensure_ascii=False)
             (FOLDER / f"{name}.json").write_text(text + "\n", encoding="utf-8")

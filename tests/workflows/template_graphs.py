@@ -153,7 +153,8 @@ VIDEO_TO_SCENE = Template(
 The background is removed, a multi-view model generates six views of every frame, and a 4D scene is fitted to all of
 them: some minutes each on a GPU. The far side is the model's guess.
 
-**Video**: one moving object, completely visible in every frame, from a static camera.
+**Video**: one moving object, completely visible in every frame, from a static camera. If its background is plain, you
+can bypass **Remove Background** and the loader of its model (Ctrl+B).
 """,
                     210,
                 ),

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from workflow_graph import NOTES, live_inputs, nested, to_prompt
 
 FOLDER = Path(__file__).parents[2] / "workflows"
@@ -18,9 +19,15 @@ SMALL = {
     "STAG4DLoadMultiView": {"model": "bundled/mini-zero123plus"},
     "STAG4DAnchoredMultiView": {"steps": 1, "cfg": 1.0},
 }
-HOST_NODES = {"CreateVideo", "SaveVideo", "CreateCameraInfo", "RenderSplat", "PreviewImage"}
+HOST_NODES = {"CreateVideo", "SaveVideo", "CreateCameraInfo", "RenderSplat", "PreviewImage", "LoadImage"}
 HOST_NODES |= {"LoadVideo", "GetVideoComponents", "LoadBackgroundRemovalModel", "RemoveBackground"}
+HOST_NODES |= {"CreateList", "PrimitiveInt", "CLIPLoader", "CLIPTextEncode", "VAEDecode"}
+HOST_NODES |= {"UNETLoader", "VAELoader", "ModelSamplingSD3", "KSampler", "Wan22ImageToVideoLatent"}
+HOST_NODES |= {"CheckpointLoaderSimple", "LTXVConditioning", "LTXVScheduler", "EmptyLTXVLatentVideo"}
+HOST_NODES |= {"KSamplerSelect", "SamplerCustom", "ImageOnlyCheckpointLoader", "VideoLinearCFGGuidance"}
+HOST_NODES |= {"SVD_img2vid_Conditioning"}
 USER_FILES = {"STAG4DLoad", "STAG4DLoadMultiView"}  # nodes whose options are files of the user
+MAX_SIZE = (1480, 860)  # pixels of a graph that opens at 75 % in a window of 1500 by 900
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +76,31 @@ def test_nodes_and_notes_do_not_overlap(workflow):
             assert beside or above, workflow["nodes"][index]["type"]
 
 
+def test_graphs_open_at_a_zoom_at_which_text_is_shown(workflow):
+    for side, limit in enumerate(MAX_SIZE):
+        begin = min(node["pos"][side] for node in workflow["nodes"])
+        end = max(node["pos"][side] + node["size"][side] for node in workflow["nodes"])
+        assert end - begin <= limit
+
+
+def test_every_template_has_a_note_and_a_square_thumbnail(request, workflow):
+    assert "What happens" in [node.get("title") for node in workflow["nodes"]]
+    (path,) = (path for path in TEMPLATES if path.stem in request.node.name)
+    with Image.open(path.with_suffix(".jpg")) as image:
+        assert image.width == image.height
+
+
+def test_models_of_the_host_s_nodes_can_be_downloaded(workflow):
+    for node in workflow["nodes"]:
+        chosen = [value for value in node.get("widgets_values") or [] if str(value).endswith(".safetensors")]
+        if node["type"] in HOST_NODES and chosen:
+            (model,) = node["properties"]["models"]
+            assert [model["name"]] == chosen
+            assert model["url"].startswith("https://huggingface.co/")
+            assert model["url"].endswith("/" + model["name"])
+            assert model["directory"]
+
+
 def test_fps_of_prepared_frames_is_linked_wherever_their_images_are(workflow):
     types = {node["id"]: node["type"] for node in workflow["nodes"]}
     kinds = {(types[origin], types[target], kind) for _, origin, _, target, _, kind in workflow["links"]}
@@ -77,7 +109,7 @@ def test_fps_of_prepared_frames_is_linked_wherever_their_images_are(workflow):
             assert (origin, target, "FLOAT") in kinds
 
 
-@pytest.mark.parametrize("name", ["quick_start", "video_to_scene", "sample_to_video"])
+@pytest.mark.parametrize("name", ["01 Quick start", "02 Video to 4D scene", "04 Toy with true views to video"])
 def test_scenes_that_take_minutes_are_saved(name):
     workflow = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     types = {node["id"]: node["type"] for node in workflow["nodes"]}
@@ -133,21 +165,30 @@ def saved_scene(pack, host_folders, sliding_scene):
 def native_results(pack):
     """Outputs of ComfyUI's nodes: five frames of a toy at 24 fps, and their masks."""
     toy = importlib.import_module(f"{pack.__name__}.stag4d.toys").toy_views(3, 5, 32)
-    return {"GetVideoComponents": (toy.images, None, 24.0), "RemoveBackground": (toy.alphas,)}
+    position, target = {"x": 0.0, "y": 0.0, "z": 2.0}, {"x": 0.0, "y": 0.0, "z": 0.0}
+    return {
+        "GetVideoComponents": (toy.images, None, 24.0),
+        "VAEDecode": (toy.images,),
+        "RemoveBackground": (toy.alphas,),
+        "CreateList": (20,),  # the nodes after it are executed for each of its items
+        "CreateCameraInfo": ({"position": position, "target": target, "fov": 49.0},),
+    }
 
 
 @pytest.mark.usefixtures("saved_scene")
 def test_nodes_of_the_pack_execute(workflow, nodes, native_results):
     prompt = to_prompt(workflow)
     results = executed(prompt, nodes, native_results)
-    kinds = {step["class_type"] for step in prompt.values()}
     for node_id, step in prompt.items():
         if step["class_type"] == "STAG4DRender":
             mask = results[node_id][1]
             assert (mask.amax(dim=(1, 2)) > 0.5).all()  # every camera sees the object
         if step["class_type"] == "STAG4DAnchoredMultiView":
             (views, *_) = results[node_id]
-            assert views.fps == (24 / 4 if "LoadVideo" in kinds else 8)  # two of five frames, or of two
+            source = prompt[step["inputs"]["images"][0]]["inputs"]
+            given = 24.0 if isinstance(source["fps"], list) else source["fps"]
+            count = len(results[source["images"][0]][source["images"][1]])
+            assert views.fps == given / (count - 1)  # two frames of so many
 
 
 def executed(prompt, nodes, native_results):
