@@ -10,7 +10,8 @@ from ..stag4d.matting import crop_video
 from .host.memory import require_memory
 from .host.node_text import show_text
 from .host.progress import HostMonitor
-from .host.sockets import CATEGORY, Offsets
+from .host.sockets import CATEGORY_VIEWS, Offsets
+from .host.validation import check_widgets, refusal
 
 Crop = Literal["fixed", "follow"]
 PIXEL_BYTES = 16  # color and alpha, float32
@@ -22,7 +23,7 @@ class STAG4DPrepareFrames(io.ComfyNode):
         return io.Schema(
             node_id="STAG4DPrepareFrames",
             display_name="STAG4D Prepare Frames",
-            category=CATEGORY,
+            category=CATEGORY_VIEWS,
             description="Selects frames of a video and crops them to one square around the object's motion, "
             "or to a square that follows the object.",
             search_aliases=["recenter object", "crop video to mask", "square crop", "select frames"],
@@ -117,6 +118,15 @@ class STAG4DPrepareFrames(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, start: int | None = None, end: int | None = None) -> bool | str:
+        def check() -> None:
+            check_widgets(cls, start=start, end=end)
+            if start is not None and end is not None:
+                _check_order(start, end)
+
+        return refusal(check)
+
+    @classmethod
     def execute(
         cls,
         images: torch.Tensor,
@@ -171,6 +181,11 @@ def _span(start: int, end: int, count: int) -> slice:
     last = count - 1 if end == -1 else end
     if not 0 <= start < count:
         raise ValueError(f"start: {start}; expected 0 to {count - 1}, the video has {count} images.")
-    if last < start:
-        raise ValueError(f"end: {end}; expected {start} (start) or more, or -1 for the last image.")
+    _check_order(start, last)
     return slice(start, min(last + 1, count))
+
+
+def _check_order(start: int, end: int) -> None:
+    """Raise ValueError if the last frame is before the first; -1 is the last one of the video."""
+    if end != -1 and end < start:
+        raise ValueError(f"end: {end}; expected {start} (start) or more, or -1 for the last image.")

@@ -19,6 +19,7 @@ from ..scene import GaussianModel4D, Gaussians
 from .fourdgs import write_4dgs
 from .gltf import encode_glb
 from .html import write_html
+from .packages import require_package
 from .ply import encode_ply
 from .s4d import Precision, encode_s4d, write_s4d
 from .splat import encode_splat
@@ -40,6 +41,7 @@ class ExportFormat:
         options: Names of the keyword arguments that ``write`` takes besides ``monitor``, all optional.
         encode_frame: Encodes the Gaussians of one frame as a file; None if the format holds the whole scene.
             It takes the options besides ``frame_time``.
+        package: Optional package that ``write`` needs; None if it needs none.
     """
 
     name: str
@@ -48,15 +50,25 @@ class ExportFormat:
     write: Callable[..., None]
     options: tuple[str, ...] = ()
     encode_frame: Callable[..., bytes] | None = None
+    package: str | None = None
 
     @property
     def holds_one_frame(self) -> bool:
         """Return whether a file holds one frame instead of the whole scene."""
         return self.encode_frame is not None
 
+    def check_package(self) -> None:
+        """Raise RuntimeError, with the command that installs it, if the format's package is not installed."""
+        if self.package is not None:
+            require_package(self.package, self.name)
+
 
 def _frame_format(
-    name: str, suffix: str, description: str, encode: Callable[[Gaussians], bytes]
+    name: str,
+    suffix: str,
+    description: str,
+    encode: Callable[[Gaussians], bytes],
+    package: str | None = None,
 ) -> ExportFormat:
     """Return a format of one frame, chosen by the option ``frame_time``, 0 (first) to 1 (last)."""
 
@@ -72,6 +84,7 @@ def _frame_format(
         write=write,
         options=("frame_time",),
         encode_frame=encode,
+        package=package,
     )
 
 
@@ -136,12 +149,14 @@ EXPORT_FORMATS: dict[str, ExportFormat] = {
             write=_write_spz,
             options=("frame_time", "spz_version"),
             encode_frame=encode_spz,
+            package="gsply",
         ),
         ExportFormat(
             name="4dgs",
             suffix=".4dgs",
             description="the moving scene in one file, needs the package fourdgs",
             write=_write_4dgs,
+            package="fourdgs",
         ),
         ExportFormat(
             name="html",
@@ -158,7 +173,7 @@ EXPORT_FORMATS: dict[str, ExportFormat] = {
             options=("precision",),
         ),
         _frame_format("splat", ".splat", "one frame in 32 bytes per Gaussian, for web viewers", encode_splat),
-        _frame_format("glb", ".glb", "one frame as glTF, needs the package fourdgs", encode_glb),
+        _frame_format("glb", ".glb", "one frame as glTF, needs the package fourdgs", encode_glb, "fourdgs"),
     )
 }
 """Formats by name. Videos are made by rendering, so the command adds a format of its own for mp4."""

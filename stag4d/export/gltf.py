@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from ..scene import Gaussians
+from .packages import importing
 from .path_writers import written_bytes
 
 
@@ -25,12 +26,8 @@ def encode_glb(gaussians: Gaussians) -> bytes:
         RuntimeError: if the package fourdgs is not installed.
         ValueError: if there are no Gaussians or a number is not finite.
     """
-    try:
+    with importing("fourdgs", "glb"):
         from fourdgs import GaussianSet, to_gltf
-    except ImportError as error:
-        raise RuntimeError(
-            'glb: the package fourdgs is not installed; pip install "fourdgs>=0.6,<0.7".'
-        ) from error
     if not len(gaussians):
         raise ValueError("glb: there are no Gaussians; expected at least one.")
     columns = {

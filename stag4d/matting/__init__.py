@@ -10,7 +10,7 @@ from .generated_views import (
     rembg_remover,
     remove_background,
 )
-from .rembg_masks import DEFAULT_REMBG_MODEL, rembg_masks
+from .rembg_masks import DEFAULT_REMBG_MODEL, rembg_masks, require_rembg
 
 __all__ = [
     "DEFAULT_REMBG_MODEL",
@@ -25,4 +25,5 @@ __all__ = [
     "rembg_masks",
     "rembg_remover",
     "remove_background",
+    "require_rembg",
 ]

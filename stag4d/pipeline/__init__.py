@@ -2,8 +2,15 @@
 
 from .demo import demo
 from .fitting import CHECKPOINT, DenoiserMaker, Report, fit, fit_without_view, write_fit
-from .importing import OFFICIAL_FILES, SCENE_SUFFIXES, import_official, import_scene, is_official
-from .models import DTYPES, ModelKind, bundled_models, model_folder
+from .importing import (
+    OFFICIAL_FILES,
+    SCENE_SUFFIXES,
+    check_import,
+    import_official,
+    import_scene,
+    is_official,
+)
+from .models import DTYPES, ModelKind, bundled_models, check_model, how_to_get, model_folder
 from .scenes import (
     evaluate,
     render_views,
@@ -21,10 +28,13 @@ __all__ = [
     "ModelKind",
     "Report",
     "bundled_models",
+    "check_import",
+    "check_model",
     "demo",
     "evaluate",
     "fit",
     "fit_without_view",
+    "how_to_get",
     "import_official",
     "import_scene",
     "is_official",
