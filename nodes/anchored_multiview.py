@@ -194,14 +194,13 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
         cls, multiview: ManagedMultiView, anchor_frame: int, images: torch.Tensor | None = None, **others: Any
     ) -> list[str]:
         """Have the model loaded before the frames, which may take minutes, so that its errors come first."""
-        from ..stag4d.diffusion import Anchor
+        from ..stag4d.diffusion import Anchor  # diffusers takes seconds to import
 
-        if images is None:
-            prompt, node_id = cls.hidden.prompt, cls.hidden.unique_id
-            check_angles(prompt, node_id, VIEW_IMAGES, len(multiview.grid.poses))
-            num_frames = most_frames(prompt, node_id, "images")
-            if num_frames is not None:
-                replace(multiview.sampling, anchor=Anchor(anchor_frame)).check_num_frames(num_frames)
+        prompt, node_id = cls.hidden.prompt, cls.hidden.unique_id
+        check_angles(prompt, node_id, VIEW_IMAGES, len(multiview.grid.poses))
+        num_frames = most_frames(prompt, node_id, "images")
+        if num_frames is not None:
+            replace(multiview.sampling, anchor=Anchor(anchor_frame)).check_num_frames(num_frames)
         found = {"images": images, **others}
         return [name for name in OF_FRAMES if name in found and found[name] is None]
 
