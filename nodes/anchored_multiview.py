@@ -9,16 +9,15 @@ import torch
 from comfy_api.latest import io
 
 from ..stag4d.evaluation import on_white
-from ..stag4d.export import to_pil_image
 from ..stag4d.matting import BackgroundRemover, object_alphas, require_rembg
 from ..stag4d.types import InputVideo
 from .host.counts import check_angles, most_frames
 from .host.files import unfinished_calls
 from .host.memory import require_memory
 from .host.models import ManagedMultiView
-from .host.progress import HostMonitor
 from .host.sockets import CATEGORY_VIEWS, MultiView, Offsets, Views
 from .host.validation import check_widgets, refusal
+from .host.view_progress import view_monitor
 
 if TYPE_CHECKING:
     from ..stag4d.diffusion import ViewGrid
@@ -27,8 +26,6 @@ BackgroundMethod = Literal["border", "rembg", "none"]
 PIXEL_BYTES = 4 * 4 * 3  # per pixel of a view: color and alpha, and both image outputs
 VIEW_IMAGES = 2  # number of the output
 OF_FRAMES = ("images", "mask", "fps", "offsets")  # inputs that come with the frames
-PREVIEW_SIZE = 512  # longest side, pixels
-PREVIEW_SECONDS = 0.5
 
 
 class STAG4DAnchoredMultiView(io.ComfyNode):
@@ -246,7 +243,7 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
                 config,
                 remover=remover,
                 checkpoints=unfinished_calls(),
-                monitor=_monitor(len(video), config.num_steps),
+                monitor=view_monitor(len(video), config.num_steps),
             )
             composited = on_white(views.view_images, views.view_alphas)  # [F, V, S, S, 3]
             return io.NodeOutput(views, model.grid.image_of(composited), composited.flatten(0, 1))
@@ -271,22 +268,3 @@ def _require_room(num_frames: int, grid: ViewGrid) -> None:
     """Raise ValueError unless the views of a video fit into memory."""
     num_views, size = num_frames * len(grid.poses), grid.tile_size
     require_memory(f"{num_views} views of {size}x{size}", num_views * size**2 * PIXEL_BYTES)
-
-
-def _monitor(num_frames: int, num_steps: int) -> HostMonitor:
-    """Return a monitor that counts the encoding or decoding of a frame as one of its diffusion steps."""
-    return HostMonitor(
-        _preview_image,
-        preview_seconds=PREVIEW_SECONDS,
-        preview_size=PREVIEW_SIZE,
-        encode=num_frames,
-        denoise=num_frames * num_steps,
-        decode=num_frames,
-    )
-
-
-def _preview_image(image: torch.Tensor) -> Any:
-    """Return a preview [h, w, 3], one pixel per latent, enlarged to the preview's size (PIL)."""
-    small = to_pil_image(image)
-    scale = max(PREVIEW_SIZE // max(small.size), 1)
-    return small.resize((small.width * scale, small.height * scale))
