@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from comfy_api.latest import io
 
-from ..stag4d.data import read_views
+from ..stag4d.data import check_views, read_views
 from ..stag4d.evaluation import on_white
 from .host.files import content_hash, find_paths, host_roots, resolve_name
 from .host.sockets import CATEGORY_LOAD, Views
@@ -41,7 +41,7 @@ class STAG4DLoadViews(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, folder: str | None = None) -> bool | str:
-        return True if folder is None else refusal(lambda: folder_path(folder))
+        return True if folder is None else refusal(lambda: check_views(folder_path(folder)))
 
     @classmethod
     def fingerprint_inputs(cls, folder: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..matting import DEFAULT_REMBG_MODEL, BackgroundRemover
-from ..pipeline import DTYPES, check_model, model_folder
+from ..pipeline import DTYPES, check_index, model_folder
 from .console import ConsoleMonitor
 from .networks import load_multiview
 from .options import (
@@ -51,9 +51,7 @@ def add_views(commands: Any) -> None:
         "--size", type=int, default=512, help="size of the prepared frames, pixels (default: %(default)s)"
     )
     add_rig_option(command)
-    command.add_argument(
-        "--steps", type=int, help="diffusion steps (default and 0: the model's own, else 75)"
-    )
+    command.add_argument("--steps", type=int, help="diffusion steps (default: the model's own, else 75)")
     command.add_argument(
         "--guidance-scale",
         type=float,
@@ -137,12 +135,12 @@ def _multiview(options: argparse.Namespace) -> int:
     from ..pipeline.multiview import write_multiview
 
     out = output_folder(options.out)
-    check_model(model_folder(options.model, "multiview"), "multiview")  # before the video is read
+    check_index(model_folder(options.model, "multiview"), "multiview")  # before the video is read
     settings: dict[str, Any] = {
         "anchor": Anchor(options.anchor_frame, options.anchor_strength, options.previous_strength),
         "batch_size": options.batch_size,
     }
-    numbers = {"num_steps": options.steps or None, "guidance_scale": options.guidance_scale}
+    numbers = {"num_steps": options.steps, "guidance_scale": options.guidance_scale}
     settings |= {name: number for name, number in numbers.items() if number is not None}
     config = SamplingConfig(**settings)
     noise = SeededNoise(

@@ -56,9 +56,7 @@ def add_whole(commands: Any) -> None:
     )
     add_video_options(command)
     add_rig_option(command)
-    command.add_argument(
-        "--view-steps", type=int, help="diffusion steps (default and 0: the model's own, else 75)"
-    )
+    command.add_argument("--view-steps", type=int, help="diffusion steps (default: the model's own, else 75)")
     add_fit_options(command)
     add_guidance_options(command)
     command.add_argument("--resume", action="store_true", help="resume the same command after an interrupt")
@@ -69,9 +67,9 @@ def _run(options: argparse.Namespace) -> int:
     from ..pipeline.whole import VIEWS, run
 
     out, config = output_folder(options.out), guided_config(options)
-    pipeline.check_model(pipeline.model_folder(options.multiview_model, "multiview"), "multiview")
+    pipeline.check_index(pipeline.model_folder(options.multiview_model, "multiview"), "multiview")
     if options.guidance_model is not None:
-        pipeline.check_model(pipeline.model_folder(options.guidance_model, "guidance"), "guidance")
+        pipeline.check_index(pipeline.model_folder(options.guidance_model, "guidance"), "guidance")
     if not options.resume:  # a resumed call has none while its views are unfinished
         announce_checkpoint(out / pipeline.CHECKPOINT, resume=False)
     refuse_own_input(Path(options.video), out / VIEWS)
@@ -81,7 +79,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.guidance_model is not None:
         guidance = load_guidance(options.guidance_model, pose_conditioning=options.guidance_pose)
     sampling = model.sampling
-    if options.view_steps:
+    if options.view_steps is not None:
         sampling = replace(sampling, num_steps=options.view_steps)
     with ConsoleMonitor() as monitor:
         scene, report = run(

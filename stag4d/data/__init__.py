@@ -3,6 +3,7 @@
 from .frame_times import subsampled_fps
 from .video import VideoClip, read_video
 from .view_folder import (
+    check_views,
     hold_out_view,
     read_views,
     remove_beyond,
@@ -16,6 +17,7 @@ __all__ = [
     "LATENTS_SUFFIX",
     "UNFINISHED",
     "VideoClip",
+    "check_views",
     "hold_out_view",
     "read_video",
     "read_views",

@@ -53,6 +53,21 @@ _NAMES = ("version", "fps", "input", "views", MULTIVIEW_RECORD, "offsets")
 _TRANSPARENT_ALPHA = 4 / 255
 
 
+def check_views(folder: str | Path) -> None:
+    """Raise the errors of ``read_views`` about missing files and ``views.json``; no image is read.
+
+    Args:
+        folder: The folder that holds ``ref``.
+
+    Raises:
+        FileNotFoundError: if the folder, a frame or a view is missing.
+        ValueError: if ``views.json`` is refused.
+    """
+    root = Path(folder)
+    num_frames = len(find_frames(root))
+    _read_poses(root, num_frames, len(find_views(root, num_frames)[0]))
+
+
 def read_views(folder: str | Path, size: int | None = None) -> ViewSet:
     """Read a ViewSet folder.
 

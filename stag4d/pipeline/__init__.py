@@ -10,7 +10,7 @@ from .importing import (
     import_scene,
     is_official,
 )
-from .models import DTYPES, ModelKind, bundled_models, check_model, how_to_get, model_folder
+from .models import DTYPES, ModelKind, bundled_models, check_index, check_model, how_to_get, model_folder
 from .scenes import (
     evaluate,
     render_views,
@@ -29,6 +29,7 @@ __all__ = [
     "Report",
     "bundled_models",
     "check_import",
+    "check_index",
     "check_model",
     "demo",
     "evaluate",

@@ -40,6 +40,15 @@ def how_to_get(kind: ModelKind) -> str:
     return _HOW_TO_GET[kind]
 
 
+def check_index(folder: Path, kind: ModelKind) -> None:
+    """Raise FileNotFoundError, which says how to get a model, if a folder has no index."""
+    path = folder / _INDEX
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path}: no such file; expected a model folder in diffusers' layout. {how_to_get(kind)}"
+        )
+
+
 def check_model(folder: Path, kind: ModelKind) -> None:
     """Raise an error if a model's folder is incomplete or holds another kind; no network is loaded.
 
@@ -51,16 +60,12 @@ def check_model(folder: Path, kind: ModelKind) -> None:
         FileNotFoundError: if the index or the weights of a network are missing; it says how to get a model.
         ValueError: if the index is damaged, or that of another kind of model.
     """
-    path = folder / _INDEX
-    if not path.exists():
-        raise FileNotFoundError(
-            f"{path}: no such file; expected a model folder in diffusers' layout. {how_to_get(kind)}"
-        )
-    index = read_json_object(path)
+    check_index(folder, kind)
+    index = read_json_object(folder / _INDEX)
     if _INDEX_FIELDS[kind] not in index:
         raise ValueError(
-            f"{folder}: holds a {index.get('_class_name')}; expected a {kind} model, whose {_INDEX} has "
-            f"{_INDEX_FIELDS[kind]}. {how_to_get(kind)}"
+            f"{folder}: is no {kind} model, its {_INDEX} names {index.get('_class_name')!r}; expected one "
+            f"with {_INDEX_FIELDS[kind]}. {how_to_get(kind)}"
         )
     for name in _NETWORKS[kind]:
         if not any(any((folder / name).glob(pattern)) for pattern in _WEIGHTS):

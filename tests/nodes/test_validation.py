@@ -106,10 +106,10 @@ INVALID = [
     ("STAG4DPrepareFrames", {"start": -1}, "start: -1; expected 0 to 1000000"),
     ("STAG4DLoadMultiView", {"model": "none"}, "`stag4d download zero123plus-v1.1 -o models/diffusers`"),
     ("STAG4DLoadMultiView", {"model": "none"}, "bundled/mini-zero123plus"),
-    ("STAG4DLoadMultiView", {"model": "guidance"}, "expected a multiview model"),
+    ("STAG4DLoadMultiView", {"model": "guidance"}, "guidance: is no multiview model"),
     ("STAG4DLoadMultiView", {"model": "no-weights"}, "unet: no weights"),
     ("STAG4DLoadGuidance", {"model": "none"}, "bundled/mini-zero123"),
-    ("STAG4DLoadGuidance", {"model": "multiview"}, "expected a guidance model"),
+    ("STAG4DLoadGuidance", {"model": "multiview"}, "multiview: is no guidance model"),
     ("STAG4DPreview", {"view": "{}"}, "view: version"),
 ]
 
