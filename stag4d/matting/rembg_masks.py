@@ -18,8 +18,8 @@ def require_rembg() -> None:
         import rembg  # noqa: F401
     except (ImportError, SystemExit) as error:  # rembg exits the process if onnxruntime is missing
         raise RuntimeError(
-            "rembg: the package rembg is not installed; pip install 'rembg[cpu]' in the environment of "
-            f"{sys.executable}, or compute alpha from the plain border."
+            "rembg: the package rembg is not installed; pip install 'rembg[cpu]', or compute alpha from the "
+            f"plain border. The environment is that of {sys.executable}."
         ) from error
 
 
