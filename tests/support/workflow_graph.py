@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+CONTROLS = ("fixed", "increment", "decrement", "randomize")
 NOTES = {"Note", "MarkdownNote"}  # not in a prompt
 
 
@@ -22,11 +23,19 @@ def to_prompt(workflow: Mapping[str, Any], bypassed: Collection[str] = ()) -> di
         if str(node["id"]) in omitted:
             continue
         names = [slot["widget"]["name"] for slot in node["inputs"] if "widget" in slot]
-        values = dict(zip(names, node.get("widgets_values", []), strict=True))
+        values = dict(zip(names, without_controls(names, node.get("widgets_values", [])), strict=True))
         links = {slot["name"]: sources[slot["link"]] for slot in node["inputs"] if slot["link"] is not None}
         links = {name: source for name, source in links.items() if source[0] not in omitted}
         prompt[str(node["id"])] = {"class_type": node["type"], "inputs": values | links}
     return prompt
+
+
+def without_controls(names: Sequence[str], values: Sequence[Any]) -> list[Any]:
+    """Return the stored values of widgets without that of a seed's control, which is no input."""
+    kept = list(values)
+    if "seed" in names and kept[names.index("seed") + 1 :][:1] in ([control] for control in CONTROLS):
+        del kept[names.index("seed") + 1]
+    return kept
 
 
 def live_inputs(
