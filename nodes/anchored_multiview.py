@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from comfy_api.latest import io
 
 from ..stag4d.evaluation import on_white
-from ..stag4d.export import to_pil_image
-from ..stag4d.matting import BackgroundRemover, object_alphas
+from ..stag4d.matting import BackgroundRemover, object_alphas, require_rembg
 from ..stag4d.types import InputVideo
+from .host.counts import check_angles, most_frames
 from .host.files import unfinished_calls
 from .host.memory import require_memory
 from .host.models import ManagedMultiView
-from .host.progress import HostMonitor
-from .host.sockets import CATEGORY, MultiView, Offsets, Views
+from .host.sockets import CATEGORY_VIEWS, MultiView, Offsets, Views
+from .host.validation import check_widgets, refusal
+from .host.view_progress import view_monitor
 
 if TYPE_CHECKING:
     from ..stag4d.diffusion import ViewGrid
 
 BackgroundMethod = Literal["border", "rembg", "none"]
 PIXEL_BYTES = 4 * 4 * 3  # per pixel of a view: color and alpha, and both image outputs
-PREVIEW_SIZE = 512  # longest side, pixels
-PREVIEW_SECONDS = 0.5
+VIEW_IMAGES = 2  # number of the output
+OF_FRAMES = ("images", "mask", "fps", "offsets")  # inputs that come with the frames
 
 
 class STAG4DAnchoredMultiView(io.ComfyNode):
@@ -32,7 +34,7 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
         return io.Schema(
             node_id="STAG4DAnchoredMultiView",
             display_name="STAG4D Anchored Multi-View",
-            category=CATEGORY,
+            category=CATEGORY_VIEWS,
             description="Generates six posed views of every frame with a multi-view diffusion model. Frames "
             "are consistent because their self-attention is blended with that of an anchor frame and all "
             "start from the same noise. After "
@@ -40,30 +42,32 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
             search_aliases=["zero123++", "multi-view video", "novel view synthesis", "video to views"],
             inputs=[
                 MultiView.Input("multiview", tooltip="From STAG4D Load Multi-View Model."),
-                io.Image.Input("images", tooltip="Square video frames, from STAG4D Prepare Frames."),
+                io.Image.Input(
+                    "images", lazy=True, tooltip="Square video frames, from STAG4D Prepare Frames."
+                ),
                 io.Int.Input(
                     "steps",
-                    default=75,
-                    min=1,
+                    default=0,
+                    min=0,
                     max=1000,
-                    tooltip="Diffusion steps; time grows with them. Published: 75. 28 are enough for a first "
-                    "look, and the bundled model needs 1.",
+                    tooltip="Diffusion steps; time grows with them. 0: the model's own, 1 for the bundled "
+                    "model and 75 for published ones, of which 28 are enough for a first look.",
                 ),
                 io.Float.Input(
                     "cfg",
-                    default=4.0,
+                    default=0.0,
                     min=0.0,
                     max=30.0,
                     step=0.1,
-                    tooltip="Classifier-free guidance: how closely views follow the frame; 0 ignores it. 1 "
-                    "takes half the time of any other value; the bundled model needs 1.",
+                    tooltip="Classifier-free guidance: how closely views follow the frame. 0: the model's "
+                    "own, 1 for the bundled model and 4 for published ones. 1 takes half the time of others.",
                 ),
                 io.Int.Input(
                     "seed",
                     default=0,
                     min=0,
                     max=2**53 - 1,
-                    control_after_generate=False,  # else the browser changes it after every run
+                    control_after_generate=io.ControlAfterGenerate.fixed,
                     tooltip="Seed of the noise. The same seed gives the same views on the same machine.",
                 ),
                 io.Float.Input(
@@ -72,6 +76,7 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
+                    advanced=True,
                     tooltip="Share of the anchor frame in the self-attention of all frames. 0: every frame "
                     "by itself, with more flicker. 1: views hardly follow the motion of their frame.",
                 ),
@@ -80,6 +85,7 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
                     default=0,
                     min=0,
                     max=100_000,
+                    advanced=True,
                     tooltip="Index of the anchor frame, whose self-attention is blended into that of all "
                     "others, from 0. Choose one that shows the "
                     "object well.",
@@ -99,15 +105,20 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
+                    advanced=True,
                     tooltip="Share of the previous frame, as a second anchor. The sum with anchor_strength "
                     "is at most 1.",
                 ),
                 io.Boolean.Input(
-                    "share_noise", default=True, tooltip="Use the same noise for all frames: less flicker."
+                    "share_noise",
+                    default=True,
+                    advanced=True,
+                    tooltip="Use the same noise for all frames: less flicker.",
                 ),
                 io.Boolean.Input(
                     "share_reference_noise",
                     default=False,
+                    advanced=True,
                     tooltip="Use the same noise on the conditioning images of all frames, too.",
                 ),
                 io.Combo.Input(
@@ -122,18 +133,21 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
                     default=8.0,
                     min=0.1,
                     max=1000.0,
+                    lazy=True,
                     tooltip="Frames per second of these images: connect fps of STAG4D Prepare Frames, which "
                     "accounts for skipped frames.",
                 ),
                 io.Mask.Input(
                     "mask",
                     optional=True,
+                    lazy=True,
                     tooltip="1 on the object, one mask per frame. Without it, the images need alpha or a "
                     "plain background.",
                 ),
                 Offsets.Input(
                     "offsets",
                     optional=True,
+                    lazy=True,
                     tooltip="From STAG4D Prepare Frames with crop follow: the object moves in the scene as "
                     "in the video. Without it, the object stays in the center.",
                 ),
@@ -149,7 +163,43 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
                     "after background removal by other nodes.",
                 ),
             ],
+            hidden=[io.Hidden.prompt, io.Hidden.unique_id],
         )
+
+    @classmethod
+    def validate_inputs(
+        cls,
+        anchor_strength: float | None = None,
+        previous_strength: float | None = None,
+        mattes: BackgroundMethod | None = None,
+    ) -> bool | str:
+        def check() -> None:
+            check_widgets(
+                cls, anchor_strength=anchor_strength, previous_strength=previous_strength, mattes=mattes
+            )
+            if (anchor_strength or 0) + (previous_strength or 0) > 1:
+                from ..stag4d.diffusion import Anchor  # diffusers takes seconds to import
+
+                Anchor(strength=anchor_strength or 0, previous_strength=previous_strength or 0)
+            if mattes == "rembg":
+                require_rembg()
+
+        return refusal(check)
+
+    @classmethod
+    def check_lazy_status(
+        cls, multiview: ManagedMultiView, anchor_frame: int, images: torch.Tensor | None = None, **others: Any
+    ) -> list[str]:
+        """Have the model loaded before the frames, which may take minutes, so that its errors come first."""
+        from ..stag4d.diffusion import Anchor  # diffusers takes seconds to import
+
+        prompt, node_id = cls.hidden.prompt, cls.hidden.unique_id
+        check_angles(prompt, node_id, VIEW_IMAGES, len(multiview.grid.poses))
+        num_frames = most_frames(prompt, node_id, "images")
+        if num_frames is not None:
+            replace(multiview.sampling, anchor=Anchor(anchor_frame)).check_num_frames(num_frames)
+        found = {"images": images, **others}
+        return [name for name in OF_FRAMES if name in found and found[name] is None]
 
     @classmethod
     def execute(
@@ -178,7 +228,10 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
         with torch.inference_mode(False), torch.no_grad():
             video = _input_video(images, mask, fps, input_elevation, offsets)
             anchor = Anchor(anchor_frame, anchor_strength, previous_strength)
-            config = SamplingConfig(num_steps=steps, guidance_scale=cfg, anchor=anchor)
+            own = multiview.sampling
+            config = SamplingConfig(
+                num_steps=steps or own.num_steps, guidance_scale=cfg or own.guidance_scale, anchor=anchor
+            )
             noise = SeededNoise(seed, share_grid=share_noise, share_reference=share_reference_noise)
             _require_room(len(video), multiview.grid)
             remover = BackgroundRemover(mattes)
@@ -190,7 +243,7 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
                 config,
                 remover=remover,
                 checkpoints=unfinished_calls(),
-                monitor=_monitor(len(video), steps),
+                monitor=view_monitor(len(video), config.num_steps),
             )
             composited = on_white(views.view_images, views.view_alphas)  # [F, V, S, S, 3]
             return io.NodeOutput(views, model.grid.image_of(composited), composited.flatten(0, 1))
@@ -215,22 +268,3 @@ def _require_room(num_frames: int, grid: ViewGrid) -> None:
     """Raise ValueError unless the views of a video fit into memory."""
     num_views, size = num_frames * len(grid.poses), grid.tile_size
     require_memory(f"{num_views} views of {size}x{size}", num_views * size**2 * PIXEL_BYTES)
-
-
-def _monitor(num_frames: int, num_steps: int) -> HostMonitor:
-    """Return a monitor that counts the encoding or decoding of a frame as one of its diffusion steps."""
-    return HostMonitor(
-        _preview_image,
-        preview_seconds=PREVIEW_SECONDS,
-        preview_size=PREVIEW_SIZE,
-        encode=num_frames,
-        denoise=num_frames * num_steps,
-        decode=num_frames,
-    )
-
-
-def _preview_image(image: torch.Tensor) -> Any:
-    """Return a preview [h, w, 3], one pixel per latent, enlarged to the preview's size (PIL)."""
-    small = to_pil_image(image)
-    scale = max(PREVIEW_SIZE // max(small.size), 1)
-    return small.resize((small.width * scale, small.height * scale))

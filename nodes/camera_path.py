@@ -16,7 +16,8 @@ from ..stag4d.geometry import (
     read_camera_info,
 )
 from ..stag4d.types import Cameras
-from .host.sockets import CATEGORY, CameraPath
+from .host.sockets import CATEGORY_OUTPUT, CameraPath
+from .host.validation import check_widgets
 
 
 def _azimuth(name: str, default: float, tooltip: str) -> io.Float.Input:
@@ -71,7 +72,7 @@ class STAG4DCameraPath(io.ComfyNode):
         return io.Schema(
             node_id="STAG4DCameraPath",
             display_name="STAG4D Camera Path",
-            category=CATEGORY,
+            category=CATEGORY_OUTPUT,
             description="Makes a path of cameras that look at the center of the scene, or a still camera of "
             "ComfyUI's 3D nodes, for STAG4D Render.",
             search_aliases=["orbit", "turntable", "camera trajectory", "camera 4d"],
@@ -124,6 +125,26 @@ class STAG4DCameraPath(io.ComfyNode):
             ],
             outputs=[CameraPath.Output("cameras", tooltip="The cameras in order, for STAG4D Render.")],
         )
+
+    @classmethod
+    def validate_inputs(cls, mode: Mapping[str, Any] | None = None, **values: Any) -> bool:
+        """Raise ValueError for an invalid value.
+
+        The host passes inputs of a dynamic combo's option to such a signature only. It would repeat a message
+        that is returned once for each input, but reports an exception once.
+        """
+        check_widgets(cls, mode=mode, **values)
+        if mode is None or mode["mode"] not in _POSES:
+            return True
+        known = {name: value for name, value in values.items() if value is not None}
+        front = OrbitPose(
+            azimuth_deg=0.0,
+            radius=known.get("radius", DEFAULT_RADIUS),
+            fovy_deg=known.get("fovy", DEFAULT_FOVY_DEG),
+        )
+        if None not in mode.values():
+            _POSES[mode["mode"]](known.get("num_cameras", 1), front, mode)
+        return True
 
     @classmethod
     def execute(

@@ -11,7 +11,8 @@ from ..stag4d.optimization import (
     DensificationStrategy,
     FixedThreshold,
 )
-from .host.sockets import CATEGORY, Densification
+from .host.sockets import CATEGORY_SCENE, Densification
+from .host.validation import check_widgets, refusal
 
 _ADAPTIVE = [
     io.Float.Input(
@@ -42,7 +43,7 @@ class STAG4DDensification(io.ComfyNode):
         return io.Schema(
             node_id="STAG4DDensification",
             display_name="STAG4D Densification",
-            category=CATEGORY,
+            category=CATEGORY_SCENE,
             description="Settings for cloning, splitting and pruning Gaussians in STAG4D Optimize, in place "
             "of those of its preset.",
             search_aliases=["split and clone", "densify", "prune gaussians"],
@@ -102,6 +103,20 @@ class STAG4DDensification(io.ComfyNode):
             ],
             outputs=[Densification.Output("densification", tooltip="For STAG4D Optimize.")],
         )
+
+    @classmethod
+    def validate_inputs(
+        cls,
+        strategy: Mapping[str, Any] | None = None,
+        start: float | None = None,
+        stop: float | None = None,
+    ) -> bool | str:
+        def check() -> None:
+            check_widgets(cls, strategy=strategy, start=start, stop=stop)
+            if start is not None and stop is not None:
+                DensificationConfig(start=start, stop=stop)
+
+        return refusal(check)
 
     @classmethod
     def execute(

@@ -1,12 +1,17 @@
 """Metrics of renders against ground truth, as numbers and as text."""
 
+from typing import Any
+
 import torch
 from comfy_api.latest import io, ui
 
 from ..stag4d.evaluation import psnr, silhouette_iou, ssim
 from ..stag4d.matting import check_range
+from .host.counts import num_renders
 from .host.progress import HostMonitor
-from .host.sockets import CATEGORY
+from .host.sockets import CATEGORY_OUTPUT
+
+OF_RENDERS = ("images", "mask")  # inputs that come with the renders
 
 
 class STAG4DEvaluate(io.ComfyNode):
@@ -15,13 +20,13 @@ class STAG4DEvaluate(io.ComfyNode):
         return io.Schema(
             node_id="STAG4DEvaluate",
             display_name="STAG4D Evaluate",
-            category=CATEGORY,
+            category=CATEGORY_OUTPUT,
             description="Compares renders with ground-truth images, pair by pair in order: PSNR, SSIM and "
             "silhouette IoU.",
             search_aliases=["psnr", "ssim", "iou", "metrics", "compare images"],
             is_output_node=True,
             inputs=[
-                io.Image.Input("images", tooltip="The renders."),
+                io.Image.Input("images", lazy=True, tooltip="The renders."),
                 io.Image.Input(
                     "truth",
                     tooltip="Ground truth: as many images, of the same size, on the same background.",
@@ -29,6 +34,7 @@ class STAG4DEvaluate(io.ComfyNode):
                 io.Mask.Input(
                     "mask",
                     optional=True,
+                    lazy=True,
                     tooltip="Masks of the renders, 1 on the object. IoU needs both masks.",
                 ),
                 io.Mask.Input("truth_mask", optional=True, tooltip="Masks of the ground truth."),
@@ -42,7 +48,29 @@ class STAG4DEvaluate(io.ComfyNode):
                     tooltip="Mean intersection over union of the silhouettes; 0 without both masks.",
                 ),
             ],
+            hidden=[io.Hidden.prompt, io.Hidden.unique_id],
         )
+
+    @classmethod
+    def check_lazy_status(
+        cls,
+        truth: torch.Tensor,
+        images: torch.Tensor | None = None,
+        truth_mask: torch.Tensor | None = None,
+        **others: Any,
+    ) -> list[str]:
+        """Have the ground truth checked before the renders, for which a scene may have to be fitted."""
+        if images is None:
+            _check_colors("truth", truth)
+            count = num_renders(cls.hidden.prompt, cls.hidden.unique_id, "images")
+            for name, batch in (("truth", truth), ("truth_mask", truth_mask if "mask" in others else None)):
+                if batch is not None and count not in (None, len(batch)):
+                    raise ValueError(
+                        f"evaluation: {count} images are rendered, the number of cameras of STAG4D Camera "
+                        f"Path, and {name} has {len(batch)}; expected the same count."
+                    )
+        found = {"images": images, **others}
+        return [name for name in OF_RENDERS if name in found and found[name] is None]
 
     @classmethod
     def execute(
@@ -100,8 +128,13 @@ def _check_match(name: str, first: torch.Tensor, other_name: str, second: torch.
             f"{other_width}x{other_height}; expected the same count and size, at least one."
         )
     for part, batch in ((name, first), (other_name, second)):
-        if batch.ndim == 4 and batch.shape[-1] != 3:
-            raise ValueError(
-                f"evaluation: {part} has {batch.shape[-1]} channels; expected 3: composite the images on a "
-                "background, and connect their alpha as mask."
-            )
+        _check_colors(part, batch)
+
+
+def _check_colors(name: str, batch: torch.Tensor) -> None:
+    """Raise ValueError if images have alpha."""
+    if batch.ndim == 4 and batch.shape[-1] != 3:
+        raise ValueError(
+            f"evaluation: {name} has {batch.shape[-1]} channels; expected 3: composite the images on a "
+            "background, and connect their alpha as mask."
+        )

@@ -10,9 +10,10 @@ from comfy_api.latest import Types, io, ui
 from ..stag4d.export import EXPORT_FORMATS, encode_ply, write_splat_sequence
 from ..stag4d.scene import GaussianModel4D
 from .host.file_metadata import file_metadata
-from .host.files import new_path, output_name
+from .host.files import check_prefix, new_path, output_name
 from .host.progress import HostMonitor
-from .host.sockets import CATEGORY, MOMENT, Scene
+from .host.sockets import CATEGORY_OUTPUT, MOMENT, Scene
+from .host.validation import check_widgets, refusal
 
 SPLAT_FORMATS = ("ply", "spz", "splat")  # that ComfyUI's 3D nodes read
 SEQUENCE = " sequence"  # suffix of the options with one file per frame
@@ -21,6 +22,7 @@ SPZ_VERSION = io.Combo.Input(
     optional=True,  # older prompts lack it
     options=["3", "2"],
     default="3",
+    advanced=True,
     tooltip="3: for ComfyUI, Spark from 0.1.9 and Niantic's library. 2: for readers from before July 2025; "
     "rotations are up to 12 degrees off.",
 )
@@ -32,7 +34,7 @@ class STAG4DExport(io.ComfyNode):
         return io.Schema(
             node_id="STAG4DExport",
             display_name="STAG4D Export",
-            category=CATEGORY,
+            category=CATEGORY_OUTPUT,
             description="Writes a 4D scene into the output folder, in a format for other programs.",
             search_aliases=["export ply", "save splat", "ply sequence", "export spz", "4dgs", "web page"],
             is_output_node=True,
@@ -74,6 +76,19 @@ class STAG4DExport(io.ComfyNode):
             ],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
         )
+
+    @classmethod
+    def validate_inputs(
+        cls, filename_prefix: str | None = None, format: Mapping[str, Any] | None = None
+    ) -> bool | str:
+        def check() -> None:
+            check_widgets(cls, format=format)
+            if format is not None:
+                EXPORT_FORMATS[format["format"].removesuffix(SEQUENCE)].check_package()
+            if filename_prefix is not None:
+                check_prefix(filename_prefix)
+
+        return refusal(check)
 
     @classmethod
     def execute(

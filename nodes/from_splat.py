@@ -4,7 +4,7 @@ import torch
 from comfy_api.latest import Types, io
 
 from ..stag4d.scene import GaussianModel4D, SceneInfo
-from .host.sockets import CATEGORY, Scene
+from .host.sockets import CATEGORY_SCENE, Scene
 from .host.splats import frames_from
 
 
@@ -14,7 +14,7 @@ class STAG4DFromSplat(io.ComfyNode):
         return io.Schema(
             node_id="STAG4DFromSplat",
             display_name="STAG4D From Splat",
-            category=CATEGORY,
+            category=CATEGORY_SCENE,
             description="Converts a batch of ComfyUI's splats, one per frame, to a 4D scene that can be "
             "played, rendered, exported and saved.",
             search_aliases=["splat to 4d", "gaussian splat sequence", "import splat"],

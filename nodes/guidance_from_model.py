@@ -11,7 +11,7 @@ from comfy_api.latest import io
 
 from ..stag4d.pipeline import DenoiserMaker
 from .host.native_zero123 import NUM_POSE_NUMBERS, NativeZero123
-from .host.sockets import CATEGORY, Guidance
+from .host.sockets import CATEGORY_LOAD, Guidance
 
 
 class STAG4DGuidanceFromModel(io.ComfyNode):
@@ -20,7 +20,7 @@ class STAG4DGuidanceFromModel(io.ComfyNode):
         return io.Schema(
             node_id="STAG4DGuidanceFromModel",
             display_name="STAG4D Guidance From Model",
-            category=CATEGORY,
+            category=CATEGORY_LOAD,
             description="Makes a guidance model of Stable-Zero123 from Image Only Checkpoint Loader, for "
             "score distillation (SDS) of novel views in STAG4D Optimize.",
             search_aliases=["stable zero123", "score distillation", "sds", "native guidance model"],

@@ -12,7 +12,8 @@ from ..stag4d.pipeline import DenoiserMaker
 from .host.folders import AUTO, check_folder, chosen_dtype, folder_inputs, model_folders
 from .host.models import load_to_device, shared_patcher
 from .host.node_text import show_text
-from .host.sockets import CATEGORY, Guidance
+from .host.sockets import CATEGORY_LOAD, Guidance
+from .host.validation import refusal
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,7 @@ class STAG4DLoadGuidance(io.ComfyNode):
         return io.Schema(
             node_id="STAG4DLoadGuidance",
             display_name="STAG4D Load Guidance Model",
-            category=CATEGORY,
+            category=CATEGORY_LOAD,
             description="Loads a Zero123 model, bundled or from a folder in models/diffusers, as guidance "
             "model: for score distillation (SDS) of novel views in STAG4D Optimize.",
             search_aliases=["zero123", "score distillation", "sds", "novel view guidance"],
@@ -48,6 +49,7 @@ class STAG4DLoadGuidance(io.ComfyNode):
                     "pose_conditioning",
                     options=[AUTO, "zero123", "stable-zero123"],
                     default=AUTO,
+                    advanced=True,
                     optional=True,
                     tooltip="Last of the four pose numbers. zero123: difference of the radii, as in "
                     "Zero123-XL. stable-zero123: polar angle of the conditioning image. auto: from the "
@@ -59,8 +61,12 @@ class STAG4DLoadGuidance(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, model: str) -> bool | str:
-        return check_folder(model, "guidance", "zero123-xl-diffusers")
+    def validate_inputs(cls, model: str | None = None) -> bool | str:
+        return (
+            True
+            if model is None
+            else refusal(lambda: check_folder(model, "guidance", "zero123-xl-diffusers"))
+        )
 
     @classmethod
     def execute(cls, model: str, dtype: str, pose_conditioning: str = AUTO) -> io.NodeOutput:

@@ -10,7 +10,8 @@ from comfy_api.latest import io
 from .host.folders import AUTO, check_folder, chosen_dtype, folder_inputs, model_folders
 from .host.models import ManagedMultiView, shared_patcher
 from .host.node_text import show_text
-from .host.sockets import CATEGORY, MultiView
+from .host.sockets import CATEGORY_LOAD, MultiView
+from .host.validation import refusal
 
 
 class STAG4DLoadMultiView(io.ComfyNode):
@@ -19,7 +20,7 @@ class STAG4DLoadMultiView(io.ComfyNode):
         return io.Schema(
             node_id="STAG4DLoadMultiView",
             display_name="STAG4D Load Multi-View Model",
-            category=CATEGORY,
+            category=CATEGORY_LOAD,
             description="Loads a Zero123++ model, bundled or from a folder in models/diffusers, for STAG4D "
             "Anchored Multi-View. Check the license of the weights.",
             search_aliases=["zero123++", "zero123plus", "multi-view diffusion", "novel views"],
@@ -29,6 +30,7 @@ class STAG4DLoadMultiView(io.ComfyNode):
                     "rig",
                     options=[AUTO, "v1.1", "v1.2"],
                     default=AUTO,
+                    advanced=True,
                     tooltip="Cameras of the six views. v1.1: elevations +30 and -20 degrees. v1.2: +20 and "
                     "-10. auto: from the folder's files; else v1.1 is assumed, with a message on the node.",
                 ),
@@ -38,8 +40,10 @@ class STAG4DLoadMultiView(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, model: str) -> bool | str:
-        return check_folder(model, "multiview", "zero123plus-v1.1")
+    def validate_inputs(cls, model: str | None = None) -> bool | str:
+        return (
+            True if model is None else refusal(lambda: check_folder(model, "multiview", "zero123plus-v1.1"))
+        )
 
     @classmethod
     def execute(cls, model: str, dtype: str, rig: str) -> io.NodeOutput:

@@ -11,7 +11,7 @@ from .host.files import state_hash
 from .host.memory import require_memory
 from .host.node_text import show_text
 from .host.progress import READ_UPDATES, HostMonitor
-from .host.sockets import CATEGORY
+from .host.sockets import CATEGORY_LOAD
 from .host.video_files import video_names, video_path
 
 _logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ class STAG4DLoadVideo(io.ComfyNode):
         return io.Schema(
             node_id="STAG4DLoadVideo",
             display_name="STAG4D Load Video",
-            category=CATEGORY,
+            category=CATEGORY_LOAD,
             description="Loads frames of a video, an animation or a folder of images as a player shows them, "
             "and its alpha as a mask. Only the chosen frames are held in memory.",
             search_aliases=["load video with alpha", "load gif", "load image sequence", "transparent video"],

@@ -5,10 +5,11 @@ from pathlib import Path
 import torch
 from comfy_api.latest import io
 
-from ..stag4d.data import read_views
+from ..stag4d.data import check_views, read_views
 from ..stag4d.evaluation import on_white
 from .host.files import content_hash, find_paths, host_roots, resolve_name
-from .host.sockets import CATEGORY, Views
+from .host.sockets import CATEGORY_LOAD, Views
+from .host.validation import refusal
 
 FRAMES = "ref"  # subfolder of a view folder with the frames of the input view
 
@@ -19,7 +20,7 @@ class STAG4DLoadViews(io.ComfyNode):
         return io.Schema(
             node_id="STAG4DLoadViews",
             display_name="STAG4D Load Views",
-            category=CATEGORY,
+            category=CATEGORY_LOAD,
             description="Loads a folder of frames (ref/0_rgba.png, ...) and posed views "
             "(zero123/0_rgba/0.png, ...) that the stag4d command or the official STAG4D code has written.",
             search_aliases=["multi-view video", "load view folder", "load posed images"],
@@ -39,12 +40,8 @@ class STAG4DLoadViews(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, folder: str) -> bool | str:
-        try:
-            folder_path(folder)
-        except (ValueError, FileNotFoundError) as error:
-            return str(error)
-        return True
+    def validate_inputs(cls, folder: str | None = None) -> bool | str:
+        return True if folder is None else refusal(lambda: check_views(folder_path(folder)))
 
     @classmethod
     def fingerprint_inputs(cls, folder: str) -> str:

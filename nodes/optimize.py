@@ -19,14 +19,16 @@ from ..stag4d.types import Cameras, ViewSet
 from .host.files import unfinished_calls
 from .host.live_preview import LivePreview
 from .host.progress import HostMonitor, check_cancel
-from .host.sockets import CATEGORY, Densification, Guidance, GuidanceModel, Scene, Views
+from .host.sockets import CATEGORY_SCENE, Densification, Guidance, GuidanceModel, Scene, Views
 from .host.splats import gaussians_from
+from .host.validation import UNCONNECTED, check_widgets, refusal
 
 _logger = logging.getLogger(__name__)
 
 PresetWidget = Literal["auto", "fast", "quality", "paper"]
 AnchorsWidget = Literal["sectors", "nearest", "reference"]
 PREVIEW_SIZE = 256  # pixels
+_TWO_STARTS = "start: both a scene and a splat are connected; connect one of them."
 WORK_BYTES = 2 * 1024**3  # of GPU memory to free for a fit; a generous guess
 
 
@@ -36,12 +38,12 @@ class STAG4DOptimize(io.ComfyNode):
         return io.Schema(
             node_id="STAG4DOptimize",
             display_name="STAG4D Optimize",
-            category=CATEGORY,
+            category=CATEGORY_SCENE,
             description="Optimizes a 4D Gaussian scene to match posed views. After cancel, the same prompt "
             "resumes, and STAG4D Load Scene lists the unfinished scene.",
             search_aliases=["fit 4d scene", "train gaussian splat", "video to 4d", "4d gaussian splatting"],
             inputs=[
-                Views.Input("views", tooltip="Frames and their posed views."),
+                Views.Input("views", lazy=True, tooltip="Frames and their posed views."),
                 io.Combo.Input(
                     "preset",
                     options=list(get_args(PresetWidget)),
@@ -73,7 +75,7 @@ class STAG4DOptimize(io.ComfyNode):
                     default=0,
                     min=0,
                     max=2**53 - 1,
-                    control_after_generate=False,  # else the browser changes it after every run
+                    control_after_generate=io.ControlAfterGenerate.fixed,
                     tooltip="Seed of all random numbers. The same seed gives the same scene on the same "
                     "machine.",
                 ),
@@ -104,6 +106,7 @@ class STAG4DOptimize(io.ComfyNode):
                     min=0.0,
                     max=1_000_000.0,
                     step=0.01,
+                    advanced=True,
                     tooltip="Weight of the SDS loss; 0 takes the preset's. With too large a weight, the "
                     "scene departs from the given views.",
                 ),
@@ -112,6 +115,7 @@ class STAG4DOptimize(io.ComfyNode):
                     optional=True,
                     options=list(get_args(AnchorsWidget)),
                     default="sectors",
+                    advanced=True,
                     tooltip="Conditioning image of the guidance model. sectors: the frame for novel views "
                     "within 30 degrees of azimuth and for 60 % of the others, else the view nearest in "
                     "azimuth, as published. nearest: the frame or view nearest by angle. reference: the "
@@ -121,6 +125,40 @@ class STAG4DOptimize(io.ComfyNode):
             outputs=[Scene.Output("scene", tooltip="The optimized scene.")],
             hidden=[io.Hidden.prompt, io.Hidden.unique_id, io.Hidden.extra_pnginfo],
         )
+
+    @classmethod
+    def validate_inputs(
+        cls,
+        preset: PresetWidget | None = None,
+        size: int | None = None,
+        guidance: None = UNCONNECTED,
+        scene: None = UNCONNECTED,
+        splat: None = UNCONNECTED,
+    ) -> bool | str:
+        def check() -> None:
+            check_widgets(cls, preset=preset, size=size)
+            _check_choices(preset, size, has_guidance=guidance is not UNCONNECTED)
+            if scene is not UNCONNECTED and splat is not UNCONNECTED:
+                raise ValueError(_TWO_STARTS)
+
+        return refusal(check)
+
+    @classmethod
+    def check_lazy_status(
+        cls,
+        views: ViewSet | None = None,
+        preset: PresetWidget | None = None,
+        size: int | None = None,
+        guidance: GuidanceModel | None = None,
+        scene: GaussianModel4D | None = None,
+        splat: Types.SPLAT | None = None,
+        **others: Any,
+    ) -> list[str]:
+        """Have all other inputs evaluated before the views, which take minutes, so that errors come first."""
+        if views is None:
+            _check_choices(preset, size, has_guidance=guidance is not None)
+            _start(scene, splat)
+        return ["views"]
 
     @classmethod
     def execute(
@@ -181,6 +219,12 @@ def _config(
     return config if densification is None else replace(config, densification=densification)
 
 
+def _check_choices(name: PresetWidget | None, size: int | None, *, has_guidance: bool) -> None:
+    """Raise ValueError if a size, or a preset without guidance, is refused; None is not known yet."""
+    known = "fast" if name is None or name == "auto" else name  # auto chooses none that needs guidance
+    _config(known, 0, size or 0, 0, None, torch.device("cpu")).check_guidance(has_guidance)
+
+
 def _with_guidance(config: OptimizationConfig, weight: float, anchors: AnchorsWidget) -> OptimizationConfig:
     """Return a configuration with another choice of conditioning images and, unless it is 0, SDS weight."""
     guidance = replace(config.guidance, anchors=anchors, weight=weight or config.guidance.weight)
@@ -190,7 +234,7 @@ def _with_guidance(config: OptimizationConfig, weight: float, anchors: AnchorsWi
 def _start(scene: GaussianModel4D | None, splat: Types.SPLAT | None) -> Gaussians | None:
     """Return the Gaussians to start from, copied: a scene's at its middle frame, or a splat's."""
     if scene is not None and splat is not None:
-        raise ValueError("start: both a scene and a splat are connected; connect one of them.")
+        raise ValueError(_TWO_STARTS)
     if splat is not None:
         return gaussians_from(splat)
     return None if scene is None else scene.start()

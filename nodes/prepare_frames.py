@@ -9,11 +9,12 @@ from comfy_api.latest import Input, io
 from ..stag4d.data import subsampled_fps
 from ..stag4d.matting import CroppedVideo, crop_video
 from .host.connections import check_types
-from .host.frame_selection import FrameSelection
+from .host.frame_selection import FrameSelection, check_order
 from .host.memory import require_memory
 from .host.node_text import show_text
 from .host.progress import HostMonitor
-from .host.sockets import CATEGORY, Offsets
+from .host.sockets import CATEGORY_VIEWS, Offsets
+from .host.validation import check_widgets, refusal
 from .host.video_input import decoded_video, has_file
 
 Crop = Literal["fixed", "follow"]
@@ -26,7 +27,7 @@ class STAG4DPrepareFrames(io.ComfyNode):
         return io.Schema(
             node_id="STAG4DPrepareFrames",
             display_name="STAG4D Prepare Frames",
-            category=CATEGORY,
+            category=CATEGORY_VIEWS,
             description="Selects frames of a video and crops them to one square around the object's motion, "
             "or to a square that follows the object.",
             search_aliases=["recenter object", "crop video to mask", "square crop", "select frames"],
@@ -132,9 +133,17 @@ class STAG4DPrepareFrames(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, input_types: Mapping[str, str]) -> bool | str:
-        wrong_type = check_types(cls.define_schema().inputs, input_types)
-        return wrong_type or _wrong_source("images" in input_types, "video" in input_types) or True
+    def validate_inputs(
+        cls, input_types: Mapping[str, str], start: int | None = None, end: int | None = None
+    ) -> bool | str:
+        def check() -> None:
+            check_types(cls.define_schema().inputs, input_types)
+            _check_source("images" in input_types, "video" in input_types)
+            check_widgets(cls, start=start, end=end)
+            if start is not None and end is not None:
+                check_order(start, end)
+
+        return refusal(check)
 
     @classmethod
     def execute(
@@ -183,13 +192,12 @@ class STAG4DPrepareFrames(io.ComfyNode):
         return io.NodeOutput(cropped.images, cropped.alphas, kept_fps, cropped.crop_offsets, ui=shown)
 
 
-def _wrong_source(has_images: bool, has_video: bool) -> str | None:
-    """Return an error message unless exactly one of images and video is connected."""
+def _check_source(has_images: bool, has_video: bool) -> None:
+    """Raise ValueError unless exactly one of images and video is connected."""
     if has_images and has_video:
-        return "images: connected, and video too; expected one of them. Disconnect the other."
+        raise ValueError("images: connected, and video too; expected one of them. Disconnect the other.")
     if not has_images and not has_video:
-        return (
+        raise ValueError(
             "images: not connected, nor is video; expected one of them. Connect images, or video of Load "
             "Video."
         )
-    return None

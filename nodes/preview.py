@@ -7,7 +7,8 @@ from ..stag4d.scene import GaussianModel4D
 from ..stag4d.types import Cameras
 from .host.files import TEMP_FOLDER
 from .host.progress import HostMonitor
-from .host.sockets import CATEGORY, CameraPath, Scene
+from .host.sockets import CATEGORY_OUTPUT, CameraPath, Scene
+from .host.validation import refusal
 from .host.viewer_files import viewer_file
 
 View = io.Custom("STAG4D_VIEW")  # JSON text, see ``geometry.read_saved_view``
@@ -20,7 +21,7 @@ class STAG4DPreview(io.ComfyNode):
         return io.Schema(
             node_id="STAG4DPreview",
             display_name="STAG4D Preview",
-            category=CATEGORY,
+            category=CATEGORY_OUTPUT,
             description="Plays a 4D scene on the node, with orbit controls and a time line. The camera and "
             "the moment of the viewer are outputs, for STAG4D Render and ComfyUI's 3D nodes.",
             search_aliases=["view 4d scene", "gaussian splat viewer", "play 4d", "choose camera"],
@@ -59,12 +60,8 @@ class STAG4DPreview(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, view: str = "") -> bool | str:
-        try:
-            read_saved_view(view, OrbitPose(azimuth_deg=0.0))
-        except ValueError as error:
-            return str(error)
-        return True
+    def validate_inputs(cls, view: str | None = "") -> bool | str:
+        return refusal(lambda: read_saved_view(view or "", OrbitPose(azimuth_deg=0.0)))
 
     @classmethod
     def execute(cls, scene: GaussianModel4D, width: int, height: int, view: str = "") -> io.NodeOutput:

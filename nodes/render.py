@@ -14,7 +14,8 @@ from ..stag4d.scene import GaussianModel4D
 from ..stag4d.types import Cameras
 from .host.memory import require_memory
 from .host.progress import HostMonitor
-from .host.sockets import CATEGORY, MOMENT, CameraPath, Scene
+from .host.sockets import CATEGORY_OUTPUT, MOMENT, CameraPath, Scene
+from .host.validation import check_widgets, refusal
 
 PIXEL_BYTES = 60  # color, alpha and depth, each twice, and the depth image; float32
 FARTHEST_GRAY = 0.1  # above 0, which is empty space
@@ -34,7 +35,7 @@ class STAG4DRender(io.ComfyNode):
         return io.Schema(
             node_id="STAG4DRender",
             display_name="STAG4D Render",
-            category=CATEGORY,
+            category=CATEGORY_OUTPUT,
             description="Renders a 4D scene from a camera path: novel views, bullet time, loops.",
             search_aliases=["render 4d", "gaussian splat video", "bullet time", "novel view"],
             inputs=[
@@ -75,6 +76,17 @@ class STAG4DRender(io.ComfyNode):
                 ),
             ],
         )
+
+    @classmethod
+    def validate_inputs(
+        cls, background: str | None = None, time_mode: Mapping[str, Any] | None = None
+    ) -> bool | str:
+        def check() -> None:
+            check_widgets(cls, time_mode=time_mode)
+            if background is not None:
+                parse_color(background)
+
+        return refusal(check)
 
     @classmethod
     def execute(

@@ -7,7 +7,7 @@ from ..stag4d.evaluation import on_white
 from ..stag4d.toys import PLANS, toy_views
 from .host.memory import require_memory
 from .host.progress import HostMonitor
-from .host.sockets import CATEGORY, Views
+from .host.sockets import CATEGORY_LOAD, Views
 
 ANY = "any"
 PIXEL_BYTES = 256  # the input view, six views and the frames on white, twice, 16 bytes each
@@ -19,7 +19,7 @@ class STAG4DSampleObject(io.ComfyNode):
         return io.Schema(
             node_id="STAG4DSampleObject",
             display_name="STAG4D Sample Object",
-            category=CATEGORY,
+            category=CATEGORY_LOAD,
             description="Generates a video of an animated toy, with six ground-truth views of every frame.",
             search_aliases=["toy", "test video", "sample data", "example 4d"],
             inputs=[
@@ -34,7 +34,7 @@ class STAG4DSampleObject(io.ComfyNode):
                     default=2,
                     min=0,
                     max=2**32 - 1,
-                    control_after_generate=False,  # else the browser changes it after every run
+                    control_after_generate=io.ControlAfterGenerate.fixed,
                     tooltip="Seed of proportions, colors and motion. The same seed gives the same toy.",
                 ),
                 io.Int.Input(

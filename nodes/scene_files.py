@@ -3,12 +3,13 @@
 import torch
 from comfy_api.latest import io, ui
 
-from ..stag4d.pipeline import import_scene
+from ..stag4d.pipeline import check_import, import_scene
 from ..stag4d.scene import MAX_METADATA_BYTES, GaussianModel4D, save_scene
 from .host.file_metadata import file_metadata
-from .host.files import content_hash, new_path, output_name, state_hash
+from .host.files import check_prefix, content_hash, new_path, output_name, state_hash
 from .host.scene_sources import SUFFIX, scene_files, scene_names, scene_path
-from .host.sockets import CATEGORY, Scene
+from .host.sockets import CATEGORY_LOAD, CATEGORY_OUTPUT, Scene
+from .host.validation import check_widgets, refusal
 
 
 class STAG4DLoad(io.ComfyNode):
@@ -17,7 +18,7 @@ class STAG4DLoad(io.ComfyNode):
         return io.Schema(
             node_id="STAG4DLoad",
             display_name="STAG4D Load Scene",
-            category=CATEGORY,
+            category=CATEGORY_LOAD,
             description="Loads a 4D scene: a .safetensors file that STAG4D Save Scene or the stag4d command "
             "has written, the unfinished scene of a cancelled STAG4D Optimize, an .s4d or .4dgs file, a PLY "
             "or SPZ file, a folder of numbered ones, or a result of the official STAG4D code.",
@@ -45,6 +46,7 @@ class STAG4DLoad(io.ComfyNode):
                     default=0,
                     min=0,
                     max=65536,
+                    advanced=True,
                     tooltip="For official results: the number of frames that they were trained with, size in "
                     "their configuration; 0 takes 30, as there. Otherwise leave it at 0.",
                 ),
@@ -53,12 +55,13 @@ class STAG4DLoad(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, file: str) -> bool | str:
-        try:
-            scene_path(file)
-        except (ValueError, FileNotFoundError) as error:
-            return str(error)
-        return True
+    def validate_inputs(cls, file: str | None = None, frames: int | None = None) -> bool | str:
+        def check() -> None:
+            check_widgets(cls, frames=frames)
+            if file is not None:
+                check_import(scene_path(file), num_frames=frames or None)
+
+        return refusal(check)
 
     @classmethod
     def fingerprint_inputs(cls, file: str, fps: float = 0.0, frames: int = 0) -> str:
@@ -78,7 +81,7 @@ class STAG4DSave(io.ComfyNode):
         return io.Schema(
             node_id="STAG4DSave",
             display_name="STAG4D Save Scene",
-            category=CATEGORY,
+            category=CATEGORY_OUTPUT,
             description="Saves a 4D scene in the output folder, where STAG4D Load Scene lists it. Dropped on "
             "the canvas, the file restores the workflow.",
             search_aliases=["save 4d scene", "store gaussian splat animation"],
@@ -95,6 +98,10 @@ class STAG4DSave(io.ComfyNode):
             outputs=[io.String.Output("file", tooltip="Name of the file in the list of STAG4D Load Scene.")],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
         )
+
+    @classmethod
+    def validate_inputs(cls, filename_prefix: str | None = None) -> bool | str:
+        return True if filename_prefix is None else refusal(lambda: check_prefix(filename_prefix))
 
     @classmethod
     def execute(cls, scene: GaussianModel4D, filename_prefix: str) -> io.NodeOutput:

@@ -6,8 +6,9 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..stag4d.scene import GaussianModel4D
-from .host.sockets import CATEGORY, MOMENT, Scene
+from .host.sockets import CATEGORY_OUTPUT, MOMENT, Scene
 from .host.splats import splat_at
+from .host.validation import check_widgets, refusal
 
 
 class STAG4DToSplat(io.ComfyNode):
@@ -16,7 +17,7 @@ class STAG4DToSplat(io.ComfyNode):
         return io.Schema(
             node_id="STAG4DToSplat",
             display_name="STAG4D To Splat",
-            category=CATEGORY,
+            category=CATEGORY_OUTPUT,
             description="Converts a 4D scene to ComfyUI's splats, one per time, for Render Splat, Transform "
             "Splat, Merge Splat and the 3D file nodes.",
             search_aliases=["4d to splat", "native gaussian splat"],
@@ -34,6 +35,12 @@ class STAG4DToSplat(io.ComfyNode):
             ],
             outputs=[io.Splat.Output("splat", tooltip="A batch of splats, ordered by time.")],
         )
+
+    @classmethod
+    def validate_inputs(cls, scene: None = None, times: Mapping[str, Any] | None = None) -> bool | str:
+        return refusal(
+            lambda: check_widgets(cls, times=times)
+        )  # the host needs an input that is always there
 
     @classmethod
     def execute(cls, scene: GaussianModel4D, times: Mapping[str, Any]) -> io.NodeOutput:

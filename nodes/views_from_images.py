@@ -1,12 +1,17 @@
 """Posed views from images that other nodes have made, with given camera angles."""
 
+from typing import Any
+
 import torch
 from comfy_api.latest import io
 
 from ..stag4d.geometry import DEFAULT_FOVY_DEG, DEFAULT_RADIUS, OrbitPose, world_offsets
 from ..stag4d.matting import object_alphas
 from ..stag4d.types import ViewSet
-from .host.sockets import CATEGORY, Offsets, Views
+from .host.sockets import CATEGORY_VIEWS, Offsets, Views
+from .host.validation import refusal
+
+OF_VIEWS = ("views", "views_mask")  # inputs that come with the views
 
 
 class STAG4DViewsFromImages(io.ComfyNode):
@@ -15,7 +20,7 @@ class STAG4DViewsFromImages(io.ComfyNode):
         return io.Schema(
             node_id="STAG4DViewsFromImages",
             display_name="STAG4D Views from Images",
-            category=CATEGORY,
+            category=CATEGORY_VIEWS,
             description="Combines the frames of a video with images of the same object from other cameras, "
             "made by any multi-view model.",
             search_aliases=["posed views", "multi-view images", "sv4d", "sv3d", "zero123plus"],
@@ -23,6 +28,7 @@ class STAG4DViewsFromImages(io.ComfyNode):
                 io.Image.Input("reference", tooltip="Square video frames, from STAG4D Prepare Frames."),
                 io.Image.Input(
                     "views",
+                    lazy=True,
                     tooltip="Square views: all views of the first frame, then all of the second, and so on.",
                 ),
                 io.String.Input(
@@ -78,7 +84,10 @@ class STAG4DViewsFromImages(io.ComfyNode):
                     "plain background.",
                 ),
                 io.Mask.Input(
-                    "views_mask", optional=True, tooltip="The same for the views, one mask per view."
+                    "views_mask",
+                    optional=True,
+                    lazy=True,
+                    tooltip="The same for the views, one mask per view.",
                 ),
                 Offsets.Input(
                     "offsets",
@@ -89,6 +98,21 @@ class STAG4DViewsFromImages(io.ComfyNode):
             ],
             outputs=[Views.Output("views", tooltip="Frames and their posed views, for STAG4D Optimize.")],
         )
+
+    @classmethod
+    def validate_inputs(cls, azimuths: str | None = None, elevations: str | None = None) -> bool | str:
+        return refusal(lambda: _check_angles(azimuths, elevations))
+
+    @classmethod
+    def check_lazy_status(
+        cls, reference: torch.Tensor, azimuths: str, elevations: str, views: Any = None, **others: Any
+    ) -> list[str]:
+        """Have the frames and the angles checked before the views, which other nodes may have to generate."""
+        if views is None:
+            view_angles(azimuths, elevations)
+            _check_square("reference", reference)
+        found = {"views": views, **others}
+        return [name for name in OF_VIEWS if name in found and found[name] is None]
 
     @classmethod
     def execute(
@@ -139,20 +163,36 @@ def view_angles(azimuths: str, elevations: str) -> list[tuple[float, float]]:
     return list(zip(*columns, strict=True))
 
 
+def _check_angles(azimuths: str | None, elevations: str | None) -> None:
+    """Raise ValueError unless both lists hold as many angles, in range; None is not known yet."""
+    if azimuths is not None and elevations is not None:
+        for azimuth, elevation in view_angles(azimuths, elevations):
+            OrbitPose(azimuth_deg=azimuth, elevation_deg=elevation)
+    elif azimuths is not None:
+        _numbers("azimuths", azimuths)
+    elif elevations is not None:
+        _numbers("elevations", elevations)
+
+
 def square_images(
     name: str, images: torch.Tensor, mask: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return copies of the colors [N, S, S, 3] and alphas [N, S, S] of an input, float32 on the CPU."""
+    _check_square(name, images)
+    copy = images.to("cpu", torch.float32, copy=True)  # [N, S, S, 3 or 4]
+    given = None if mask is None else mask.to("cpu", torch.float32, copy=True)
+    alphas = object_alphas(copy, given, subject=name)  # it refuses values that are far from 0..1
+    return copy[..., :3].clamp(0, 1), alphas
+
+
+def _check_square(name: str, images: torch.Tensor) -> None:
+    """Raise ValueError unless images are square."""
     height, width = images.shape[1:3]
     if height != width:
         raise ValueError(
             f"{name}: images of {width}x{height} pixels; expected square ones (use STAG4D Prepare Frames on "
             "the video before generating views)."
         )
-    copy = images.to("cpu", torch.float32, copy=True)  # [N, S, S, 3 or 4]
-    given = None if mask is None else mask.to("cpu", torch.float32, copy=True)
-    alphas = object_alphas(copy, given, subject=name)  # it refuses values that are far from 0..1
-    return copy[..., :3].clamp(0, 1), alphas
 
 
 def _numbers(name: str, text: str) -> list[float]:

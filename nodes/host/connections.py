@@ -6,8 +6,8 @@ from comfy_api.latest import io
 from comfy_execution.validation import validate_node_input
 
 
-def check_types(inputs: list[io.Input], input_types: Mapping[str, str]) -> str | None:
-    """Return an error message if a connected output has another type than its input, else None.
+def check_types(inputs: list[io.Input], input_types: Mapping[str, str]) -> None:
+    """Raise ValueError if a connected output has another type than its input.
 
     The host leaves this check to nodes whose ``validate_inputs`` takes ``input_types``.
 
@@ -18,5 +18,4 @@ def check_types(inputs: list[io.Input], input_types: Mapping[str, str]) -> str |
     for item in inputs:
         expected, received = item.get_io_type(), input_types.get(item.id)
         if received is not None and not validate_node_input(received, expected):
-            return f"{item.id}: {received} is connected; expected {expected}."
-    return None
+            raise ValueError(f"{item.id}: {received} is connected; expected {expected}.")

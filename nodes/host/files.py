@@ -5,6 +5,7 @@ A name that comes with a workflow is untrusted: its path is resolved, and must l
 
 import hashlib
 import itertools
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,11 +14,13 @@ from time import monotonic
 import folder_paths
 
 from ...stag4d.resume import CheckpointFolder
-from ...stag4d.temporary import locked
+from ...stag4d.temporary import locked, temporary_file
 
 TEMP_FOLDER = "stag4d"  # of this pack, in ComfyUI's temp folder
 MAX_UNFINISHED = 5  # prompts whose checkpoints stay in the temp folder
 MAX_UNFINISHED_BYTES = 2 * 1024**3
+MAX_NAME_BYTES = 236  # 255 in most file systems, less those of the number and the longest suffix
+PROBE_BYTES = 4096  # of the trial file that shows whether a folder can be written
 SEARCH_SECONDS = 2.0  # for which the result of a search is reused
 
 _searches: dict[tuple[Path, str], tuple[float, list[Path]]] = {}  # time and result by folder and pattern
@@ -100,6 +103,35 @@ def unfinished_calls() -> CheckpointFolder:
     return CheckpointFolder(
         temp_folder(), ignore_damaged=True, max_calls=MAX_UNFINISHED, max_bytes=MAX_UNFINISHED_BYTES
     )
+
+
+def check_prefix(filename_prefix: str) -> None:
+    """Raise an error if no file can be written under a prefix; nothing is left in the output folder.
+
+    Raises:
+        ValueError: if the prefix leads out of the output folder, or names a file as a folder, or is too long.
+        OSError: if the folder cannot be written.
+    """
+    output = Path(folder_paths.get_output_directory()).resolve()
+    subject = f"filename_prefix: {filename_prefix!r}"
+    if "\0" in filename_prefix or len(os.fsencode(Path(filename_prefix).name)) > MAX_NAME_BYTES:
+        raise ValueError(f"{subject} is no file name; expected one of at most {MAX_NAME_BYTES} bytes.")
+    folder = (output / Path(os.path.normpath(filename_prefix)).parent).resolve()
+    if not folder.is_relative_to(output):
+        raise ValueError(
+            f"{subject} leads out of the output folder; expected a name in it, such as stag4d/scene."
+        )
+    existing = next((place for place in (folder, *folder.parents) if place.exists()), output)
+    if not existing.is_dir():
+        raise ValueError(f"{subject}: {existing} is a file; expected a folder, or another prefix.")
+    try:
+        with temporary_file(existing) as probe:
+            probe.write_bytes(b"\0" * PROBE_BYTES)
+    except OSError as error:
+        raise OSError(
+            f"{subject}: cannot write in {existing} ({error.strerror}); free some space, or make the folder "
+            "writable."
+        ) from error
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import folder_paths
 import torch
 from comfy_api.latest import io
 
-from ...stag4d.pipeline import DTYPES, ModelKind, bundled_models
+from ...stag4d.pipeline import DTYPES, ModelKind, bundled_models, check_model, how_to_get
 
 AUTO = "auto"
 INDEX = "model_index.json"
@@ -26,18 +26,25 @@ def folder_inputs(kind: ModelKind) -> list[io.Input]:
             "dtype",
             options=[AUTO, *DTYPES],
             default=AUTO,
+            advanced=True,
             tooltip="Data type of the weights. auto: float16 on devices that are fast at it, else float32. "
             "float16 and bfloat16 take half the memory.",
         ),
     ]
 
 
-def check_folder(name: str, kind: ModelKind, example: str) -> bool | str:
-    """Return True if a name is that of a model folder, else an error message."""
-    if name in model_folders(kind):
-        return True
-    expected = f"one with a {INDEX} in models/diffusers, such as {example}"
-    return f"{kind} model: no folder {name!r}; expected {expected}."
+def check_folder(name: str, kind: ModelKind, example: str) -> None:
+    """Raise an error unless a name is that of a folder with a whole model of a kind.
+
+    Raises:
+        FileNotFoundError: if there is no such folder, or weights are missing in it.
+        ValueError: if it holds another kind of model.
+    """
+    folder = model_folders(kind).get(name)
+    if folder is None:
+        expected = f"one with a {INDEX} in models/diffusers, such as {example}"
+        raise FileNotFoundError(f"{kind} model: no folder {name!r}; expected {expected}. {how_to_get(kind)}")
+    check_model(folder, kind)
 
 
 def model_folders(kind: ModelKind) -> dict[str, Path]:

@@ -85,9 +85,14 @@ def _between(start: int, end: int, count: int) -> range:
     last = count - 1 if end == -1 else end
     if not 0 <= start < count:
         raise ValueError(f"start: {start}; expected 0 to {count - 1}, the video has {count} images.")
-    if last < start:
-        raise ValueError(f"end: {end}; expected {start} (start) or more, or -1 for the last image.")
+    check_order(start, end)
     return range(start, min(last + 1, count))
+
+
+def check_order(start: int, end: int) -> None:
+    """Raise ValueError if the last frame is before the first; -1 is the last one of the video."""
+    if end != -1 and end < start:
+        raise ValueError(f"end: {end}; expected {start} (start) or more, or -1 for the last image.")
 
 
 def _with_alphas(

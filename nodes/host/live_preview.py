@@ -10,6 +10,7 @@ from server import PromptServer
 from ...stag4d.progress import Monitor
 from ...stag4d.scene import GaussianModel4D
 from .files import temp_folder
+from .prompt_graph import targets
 from .viewer_files import viewer_file
 
 _logger = logging.getLogger(__name__)
@@ -34,11 +35,7 @@ class LivePreview:
         node_id: str | None,
         extra_pnginfo: dict[str, Any] | None,
     ) -> None:
-        self._viewers = [
-            other
-            for other, node in (prompt or {}).items()
-            if node["class_type"] == "STAG4DPreview" and node["inputs"].get("scene") == [node_id, 0]
-        ]
+        self._viewers = [other for other, _ in targets(prompt, node_id, 0, "STAG4DPreview", "scene")]
         workflow = (extra_pnginfo or {}).get("workflow")
         self._workflow = workflow.get("id") if isinstance(workflow, dict) else None
         self._next = time.monotonic() + MIN_SECONDS

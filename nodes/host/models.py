@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 if TYPE_CHECKING:
-    from ...stag4d.diffusion import MultiViewModel, ViewGrid
+    from ...stag4d.diffusion import MultiViewModel, SamplingConfig, ViewGrid
 
 LATENT_BYTES = 200_000  # of float16 activations per pixel of one frame's latent; a generous guess
 
@@ -89,6 +89,12 @@ class ManagedMultiView:
 
     patcher: comfy.model_patcher.ModelPatcher
     grid: ViewGrid
+
+    @property
+    def sampling(self) -> SamplingConfig:
+        """Return the model's own sampling settings."""
+        sampling: SamplingConfig = self.patcher.model.model.sampling
+        return sampling
 
     def load(self, num_frames: int) -> MultiViewModel:
         """Return the model on the compute device, with memory freed for the frames of one batch."""

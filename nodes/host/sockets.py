@@ -1,4 +1,4 @@
-"""The pack's menu category, its own socket types, and a widget that several nodes have."""
+"""The pack's menu categories, its own socket types, and a widget that several nodes have."""
 
 from typing import Protocol
 
@@ -7,6 +7,8 @@ from comfy_api.latest import io
 from ...stag4d.pipeline import DenoiserMaker
 
 CATEGORY = "STAG4D"
+CATEGORY_LOAD, CATEGORY_VIEWS = f"{CATEGORY}/load", f"{CATEGORY}/views"
+CATEGORY_SCENE, CATEGORY_OUTPUT = f"{CATEGORY}/scene", f"{CATEGORY}/output"
 
 MultiView = io.Custom("STAG4D_MULTIVIEW")  # nodes.host.models.ManagedMultiView
 Views = io.Custom("STAG4D_VIEWS")  # stag4d.types.ViewSet

@@ -75,6 +75,7 @@ def _export(options: argparse.Namespace) -> int:
     output_folder(path if is_folder else path.parent)
     if not is_folder and path.is_dir():
         raise ValueError(f"{path}: is a folder; expected the name of a {chosen.name} file.")
+    chosen.check_package()
     model = load_scene(options.scene)
     frames = frame_numbers(given.pop("frames", "all"), model.info.num_frames)
     with ConsoleMonitor() as monitor:

@@ -67,9 +67,9 @@ def _run(options: argparse.Namespace) -> int:
     from ..pipeline.whole import VIEWS, run
 
     out, config = output_folder(options.out), guided_config(options)
-    pipeline.model_folder(options.multiview_model, "multiview")  # a wrong name fails before any work
+    pipeline.check_index(pipeline.model_folder(options.multiview_model, "multiview"), "multiview")
     if options.guidance_model is not None:
-        pipeline.model_folder(options.guidance_model, "guidance")
+        pipeline.check_index(pipeline.model_folder(options.guidance_model, "guidance"), "guidance")
     if not options.resume:  # a resumed call has none while its views are unfinished
         announce_checkpoint(out / pipeline.CHECKPOINT, resume=False)
     refuse_own_input(Path(options.video), out / VIEWS)

@@ -6,6 +6,7 @@ from .object_frames import read_object_frames
 from .video import VideoClip, read_frames, read_video
 from .video_listing import find_videos, frame_files
 from .view_folder import (
+    check_views,
     hold_out_view,
     read_views,
     remove_beyond,
@@ -20,6 +21,7 @@ __all__ = [
     "UNFINISHED",
     "FrameSource",
     "VideoClip",
+    "check_views",
     "find_videos",
     "frame_files",
     "frames_between",

@@ -53,6 +53,21 @@ _NAMES = ("version", "fps", "input", "views", MULTIVIEW_RECORD, "offsets")
 _TRANSPARENT_ALPHA = 4 / 255
 
 
+def check_views(folder: str | Path) -> None:
+    """Raise the errors of ``read_views`` about missing files and ``views.json``; no image is read.
+
+    Args:
+        folder: The folder that holds ``ref``.
+
+    Raises:
+        FileNotFoundError: if the folder, a frame or a view is missing.
+        ValueError: if ``views.json`` is refused.
+    """
+    root = Path(folder)
+    num_frames = len(find_frames(root))
+    _read_poses(root, num_frames, len(find_views(root, num_frames)[0]))
+
+
 def read_views(folder: str | Path, size: int | None = None) -> ViewSet:
     """Read a ViewSet folder.
 
@@ -274,13 +289,18 @@ def _read_square(path: Path) -> tuple[np.ndarray, np.ndarray, bool]:
     colors, alpha = read_image(path)
     height, width = colors.shape[:2]
     if height != width:
-        raise ValueError(f"{path}: {width}x{height} pixels; expected a square image.")
+        raise ValueError(
+            f"{path}: {width}x{height} pixels; expected a square image, as `stag4d multiview` writes them."
+        )
     lacks_alpha = alpha is None
     if alpha is None:
         try:
             alpha = alpha_from_border(torch.from_numpy(colors)).numpy()
         except ValueError as error:
-            raise ValueError(f"{path}: no alpha and no {error}") from error
+            raise ValueError(
+                f"{path}: no alpha and no {error} Save the images with alpha, as `stag4d multiview` does, "
+                "or remove their background with other tools."
+            ) from error
     alpha = _clear_official_background(alpha)
     if alpha.max() <= _TRANSPARENT_ALPHA:
         raise ValueError(f"{path}: no object, alpha is at most {alpha.max():.2g}; expected an opaque object.")

@@ -65,7 +65,10 @@ def find_weights(place: Path, library: Library) -> WeightFiles:
             paths = _shards(index, suffix) if is_sharded else (whole,)
             return WeightFiles(paths, variant, is_safetensors=suffix == ".safetensors")
     names = " or ".join(f"{stem}{suffix}" for suffix, stem in _STEMS[library].items())
-    raise FileNotFoundError(f"{place}: no weights; expected a file such as {names}, as published.")
+    raise FileNotFoundError(
+        f"{place}: no weights; expected a file such as {names}, as published. `stag4d download` fetches "
+        "whole folders, and models called bundled/... need no download."
+    )
 
 
 def count_tensors(files: WeightFiles) -> int:

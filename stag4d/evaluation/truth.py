@@ -123,7 +123,9 @@ def read_render_folder(folder: str | Path, num_frames: int | None = None) -> Ren
     first = files[0, frames[0]]
     height, width = _read_rgba(first).shape[:2]
     if height != width:
-        raise ValueError(f"{first}: {width}x{height} pixels; expected a square image.")
+        raise ValueError(
+            f"{first}: {width}x{height} pixels; expected a square image, as `stag4d render` writes them."
+        )
     return RenderFolder(files, poses, frames, length, height)
 
 

@@ -16,6 +16,7 @@ from .images import (
     write_render_folder,
     write_render_poses,
 )
+from .packages import require_package
 from .ply import encode_ply, read_official_ply, read_ply, write_ply
 from .s4d import Precision, S4DFile, S4DFrame, S4DScene, encode_s4d, read_s4d, read_s4d_scene, write_s4d
 from .sequence import write_splat_sequence
@@ -48,6 +49,7 @@ __all__ = [
     "read_spz",
     "remove_render_poses",
     "render_image_path",
+    "require_package",
     "straight_colors",
     "to_pil_image",
     "write_4dgs",

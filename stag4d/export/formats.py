@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,6 +21,7 @@ from . import gltf, html, ply
 from .fourdgs import write_4dgs
 from .gltf import encode_glb
 from .html import write_html
+from .packages import require_package
 from .ply import encode_ply
 from .s4d import Precision, encode_s4d, write_s4d, writer
 from .splat import encode_splat
@@ -43,6 +45,7 @@ class ExportFormat:
             ``metadata.metadata_bytes``; 0 if the format has no place for them.
         encode_frame: Encodes the Gaussians of one frame as a file; None if the format holds the whole scene.
             It takes the options besides ``frame_time``.
+        package: Optional package that ``write`` needs; None if it needs none.
     """
 
     name: str
@@ -52,37 +55,28 @@ class ExportFormat:
     options: tuple[str, ...] = ()
     max_metadata_bytes: int = 0
     encode_frame: Callable[..., bytes] | None = None
+    package: str | None = None
 
     @property
     def holds_one_frame(self) -> bool:
         """Return whether a file holds one frame instead of the whole scene."""
         return self.encode_frame is not None
 
+    def check_package(self) -> None:
+        """Raise RuntimeError, with the command that installs it, if the format's package is not installed."""
+        if self.package is not None:
+            require_package(self.package, self.name)
+
 
 def _frame_format(
-    name: str, suffix: str, description: str, encode: Callable[[Gaussians], bytes]
+    name: str,
+    description: str,
+    encode: Callable[..., bytes],
+    *,
+    max_metadata_bytes: int = 0,
+    package: str | None = None,
 ) -> ExportFormat:
     """Return a format of one frame, chosen by the option ``frame_time``, 0 (first) to 1 (last)."""
-
-    def write(
-        path: str | Path, model: GaussianModel4D, *, monitor: Monitor = silent, frame_time: float = 0.0
-    ) -> None:
-        _write_frame(path, encode, _frame_at(model, frame_time, name), monitor)
-
-    return ExportFormat(
-        name=name,
-        suffix=suffix,
-        description=description,
-        write=write,
-        options=("frame_time",),
-        encode_frame=encode,
-    )
-
-
-def _frame_format_with_metadata(
-    name: str, description: str, encode: Callable[..., bytes], max_metadata_bytes: int
-) -> ExportFormat:
-    """Return a format of one frame, with its name as suffix, whose files can hold metadata."""
 
     def write(
         path: str | Path,
@@ -90,18 +84,19 @@ def _frame_format_with_metadata(
         *,
         monitor: Monitor = silent,
         frame_time: float = 0.0,
-        metadata: Mapping[str, str] | None = None,
+        **options: Any,
     ) -> None:
-        _write_frame(path, partial(encode, metadata=metadata), _frame_at(model, frame_time, name), monitor)
+        _write_frame(path, partial(encode, **options), _frame_at(model, frame_time, name), monitor)
 
     return ExportFormat(
         name=name,
         suffix=f".{name}",
         description=description,
         write=write,
-        options=("frame_time", "metadata"),
+        options=("frame_time", "metadata") if max_metadata_bytes else ("frame_time",),
         max_metadata_bytes=max_metadata_bytes,
         encode_frame=encode,
+        package=package,
     )
 
 
@@ -169,7 +164,9 @@ def _write_html(
 EXPORT_FORMATS: dict[str, ExportFormat] = {
     entry.name: entry
     for entry in (
-        _frame_format_with_metadata("ply", "one frame as a 3DGS file", encode_ply, ply.MAX_METADATA_BYTES),
+        _frame_format(
+            "ply", "one frame as a 3DGS file", encode_ply, max_metadata_bytes=ply.MAX_METADATA_BYTES
+        ),
         ExportFormat(
             name="spz",
             suffix=".spz",
@@ -177,12 +174,14 @@ EXPORT_FORMATS: dict[str, ExportFormat] = {
             write=_write_spz,
             options=("frame_time", "spz_version"),
             encode_frame=encode_spz,
+            package="gsply",
         ),
         ExportFormat(
             name="4dgs",
             suffix=".4dgs",
             description="the moving scene in one file, needs the package fourdgs",
             write=_write_4dgs,
+            package="fourdgs",
         ),
         ExportFormat(
             name="html",
@@ -200,9 +199,13 @@ EXPORT_FORMATS: dict[str, ExportFormat] = {
             options=("precision", "metadata"),
             max_metadata_bytes=writer.MAX_METADATA_BYTES,
         ),
-        _frame_format("splat", ".splat", "one frame in 32 bytes per Gaussian, for web viewers", encode_splat),
-        _frame_format_with_metadata(
-            "glb", "one frame as glTF, needs the package fourdgs", encode_glb, gltf.MAX_METADATA_BYTES
+        _frame_format("splat", "one frame in 32 bytes per Gaussian, for web viewers", encode_splat),
+        _frame_format(
+            "glb",
+            "one frame as glTF, needs the package fourdgs",
+            encode_glb,
+            max_metadata_bytes=gltf.MAX_METADATA_BYTES,
+            package="fourdgs",
         ),
     )
 }

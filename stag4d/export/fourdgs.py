@@ -12,6 +12,7 @@ from torch import Tensor
 from ..atomic import write_whole
 from ..progress import Monitor, silent
 from ..scene import GaussianModel4D, Gaussians
+from .packages import importing
 
 # The opacity of a Gaussian of this format fades with a Gaussian in time. Its standard deviation, in durations
 # of the scene, is finite but so large that opacities stay constant.
@@ -39,13 +40,9 @@ def encode_4dgs(model: GaussianModel4D, monitor: Monitor = silent) -> bytes:
         RuntimeError: if the package fourdgs is not installed.
         ValueError: if a number of the scene is not finite.
     """
-    try:
+    with importing("fourdgs", "4dgs"):
         from fourdgs.keyframe_delta_file import write_sequence
         from fourdgs.keyframe_delta_writer import Sample
-    except ImportError as error:
-        raise RuntimeError(
-            '4dgs: the package fourdgs is not installed; pip install "fourdgs>=0.6,<0.7".'
-        ) from error
     count, fps = model.info.num_frames, model.info.fps
     is_related = model.frames is None or model.frames.counts is None
     samples = []

@@ -17,6 +17,7 @@ import torch
 from ..regular_file import check_regular_file
 from ..scene import SH_C0, GaussianFrames, Gaussians, check_values, logit, pad_frames, stack_frames
 from ..types import MAX_FRAMES
+from .packages import importing
 from .validity import SMALLEST_ALPHA, check_expansion
 
 if TYPE_CHECKING:
@@ -52,13 +53,9 @@ def read_4dgs(path: str | Path) -> Sequence4DGS:
     """
     path = Path(path)
     check_regular_file(path, str(path), "a .4dgs file")
-    try:
+    with importing("fourdgs", "4dgs"):
         from fourdgs import FourdgsError
         from fourdgs.keyframe_delta_file import decode_streamed
-    except ImportError as error:
-        raise RuntimeError(
-            '4dgs: the package fourdgs is not installed; pip install "fourdgs>=0.6,<0.7".'
-        ) from error
     content = path.read_bytes()
     refused = (FourdgsError, ValueError, struct.error, *_LIBRARY_ERRORS)
     try:

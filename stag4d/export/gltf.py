@@ -11,6 +11,7 @@ import torch
 
 from ..metadata import checked_metadata
 from ..scene import Gaussians
+from .packages import importing
 from .path_writers import written_bytes
 
 MAX_METADATA_BYTES = 2**20 - 2**14  # ComfyUI's page reads the header in the first MiB of a file
@@ -38,12 +39,8 @@ def encode_glb(gaussians: Gaussians, metadata: Mapping[str, str] | None = None) 
             ``MAX_METADATA_BYTES``.
     """
     extras = checked_metadata(metadata, "glb", MAX_METADATA_BYTES)
-    try:
+    with importing("fourdgs", "glb"):
         from fourdgs import GaussianSet, to_gltf
-    except ImportError as error:
-        raise RuntimeError(
-            'glb: the package fourdgs is not installed; pip install "fourdgs>=0.6,<0.7".'
-        ) from error
     if not len(gaussians):
         raise ValueError("glb: there are no Gaussians; expected at least one.")
     columns = {

@@ -17,6 +17,7 @@ import torch
 from ..atomic import write_whole
 from ..geometry.splat_frame import flip_splat_frame
 from ..scene import Gaussians
+from .packages import importing
 from .path_writers import written_bytes
 
 SpzVersion = Literal[2, 3]  # version 4 is not gzip, and few readers know it
@@ -50,12 +51,8 @@ def encode_spz(gaussians: Gaussians, spz_version: SpzVersion = 3) -> bytes:
     """
     if spz_version not in get_args(SpzVersion):
         raise ValueError(f"spz: version {spz_version}; expected 2 or 3.")
-    try:
+    with importing("gsply", "spz"):
         import gsply
-    except ImportError as error:
-        raise RuntimeError(
-            'spz: the package gsply is not installed; pip install "gsply>=0.4.6,<0.5".'
-        ) from error
     farthest = float(gaussians.means.detach().abs().max()) if len(gaussians) else 0.0
     if not farthest < _MAX_COORDINATE:  # so written, NaN is rejected too
         raise ValueError(f"spz: a center is {farthest:g} units away; expected below {_MAX_COORDINATE:g}.")

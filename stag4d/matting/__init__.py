@@ -12,7 +12,7 @@ from .generated_views import (
 )
 from .inspection import cut_off_warning
 from .objects import object_masks
-from .rembg_masks import DEFAULT_REMBG_MODEL, rembg_masks
+from .rembg_masks import DEFAULT_REMBG_MODEL, rembg_masks, require_rembg
 
 __all__ = [
     "DEFAULT_REMBG_MODEL",
@@ -29,4 +29,5 @@ __all__ = [
     "rembg_masks",
     "rembg_remover",
     "remove_background",
+    "require_rembg",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,17 @@ import torch
 from torch import Tensor
 
 DEFAULT_REMBG_MODEL = "u2net"
+
+
+def require_rembg() -> None:
+    """Raise RuntimeError, with the command that installs it, unless rembg is installed."""
+    try:
+        import rembg  # noqa: F401
+    except (ImportError, SystemExit) as error:  # rembg exits the process if onnxruntime is missing
+        raise RuntimeError(
+            "rembg: the package rembg is not installed; pip install 'rembg[cpu]', or compute alpha from the "
+            f"plain border. The environment is that of {sys.executable}."
+        ) from error
 
 
 def rembg_masks(model: str = DEFAULT_REMBG_MODEL) -> Callable[[Tensor], Tensor]:
@@ -26,13 +38,9 @@ def rembg_masks(model: str = DEFAULT_REMBG_MODEL) -> Callable[[Tensor], Tensor]:
         if not Path(model).is_file():
             raise FileNotFoundError(f"{model}: no such file; expected an ONNX file of a U2-Net for rembg.")
         name, options = "u2net_custom", {"model_path": model}
-    try:
-        import rembg
-    except (ImportError, SystemExit) as error:  # rembg exits the process if onnxruntime is missing
-        raise RuntimeError(
-            "rembg: the package rembg is not installed; pip install 'rembg[cpu]', or compute alpha from the "
-            "plain border."
-        ) from error
+    require_rembg()
+    import rembg
+
     try:
         session = rembg.new_session(name, **options)
     except Exception as error:  # onnxruntime's errors and those of downloads share no narrower base

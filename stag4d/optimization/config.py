@@ -132,7 +132,8 @@ class OptimizationConfig:
         if self.losses.view_color == self.losses.view_alpha == 0 and not is_given:
             raise ValueError(
                 f"preset {self.preset}: only score distillation supervises views other than the input; "
-                "give a guidance model or use another preset."
+                "give a guidance model (from STAG4D Load Guidance Model, or to the command with "
+                "--guidance-model) or use another preset."
             )
 
     def as_json(self) -> dict[str, Any]:

@@ -2,8 +2,24 @@
 
 from .demo import demo
 from .fitting import CHECKPOINT, DenoiserMaker, Report, fit, fit_without_view, write_fit
-from .importing import OFFICIAL_FILES, SCENE_SUFFIXES, import_official, import_scene, is_official
-from .models import DTYPES, ModelKind, bundled_models, bundled_scenes, model_folder
+from .importing import (
+    OFFICIAL_FILES,
+    SCENE_SUFFIXES,
+    check_import,
+    import_official,
+    import_scene,
+    is_official,
+)
+from .models import (
+    DTYPES,
+    ModelKind,
+    bundled_models,
+    bundled_scenes,
+    check_index,
+    check_model,
+    how_to_get,
+    model_folder,
+)
 from .scenes import (
     evaluate,
     render_views,
@@ -22,10 +38,14 @@ __all__ = [
     "Report",
     "bundled_models",
     "bundled_scenes",
+    "check_import",
+    "check_index",
+    "check_model",
     "demo",
     "evaluate",
     "fit",
     "fit_without_view",
+    "how_to_get",
     "import_official",
     "import_scene",
     "is_official",

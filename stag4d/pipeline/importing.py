@@ -6,7 +6,14 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from ..export import find_frame_files, read_4dgs, read_frames, read_official_ply, read_s4d_scene
+from ..export import (
+    find_frame_files,
+    read_4dgs,
+    read_frames,
+    read_official_ply,
+    read_s4d_scene,
+    require_package,
+)
 from ..geometry import OrbitPose
 from ..progress import Monitor, silent
 from ..scene import GaussianFrames, GaussianModel4D, SceneInfo, load_scene, read_official_deformation
@@ -47,23 +54,33 @@ def import_scene(
         ValueError: if the format is not known, a file is damaged, or an argument does not apply to it.
     """
     path = Path(source)
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file or folder; expected a scene to import.")
+    check_import(path, num_frames)
     folder = path.parent if path.name in OFFICIAL_FILES else path
     if is_official(folder):
         model = _import_official_folder(folder, fps, num_frames)
         monitor("import", 1, 1)
         return model
-    if num_frames is not None:
-        raise ValueError(
-            f"{path}: a number of frames is only for official results; expected a folder with "
-            f"{' and '.join(OFFICIAL_FILES)}."
-        )
     if path.is_dir():
         return _scene(read_frames(find_frame_files(path), monitor), fps, path)
     model = _import_file(path, fps)
     monitor("import", 1, 1)
     return model
+
+
+def check_import(source: str | Path, num_frames: int | None = None) -> None:
+    """Raise the errors of ``import_scene`` that do not depend on what the files hold; see there."""
+    path = Path(source)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file or folder; expected a scene to import.")
+    if is_official(path.parent if path.name in OFFICIAL_FILES else path):
+        return
+    if num_frames is not None:
+        raise ValueError(
+            f"{path}: a number of frames is only for official results; expected a folder with "
+            f"{' and '.join(OFFICIAL_FILES)}."
+        )
+    if path.suffix.lower() == ".4dgs" and path.is_file():
+        require_package("fourdgs", "4dgs")
 
 
 def is_official(folder: Path) -> bool:

@@ -19,7 +19,11 @@ ROOT = Path(__file__).parents[2]
 PACK = "stag4d-pack"
 TEMPLATES = sorted((ROOT / "workflows").glob("*.json"))
 WORKFLOWS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in TEMPLATES}
-TO_VIDEO = ["04 Toy with true views to video", "05 Saved scene to video", "06 4D scene and ComfyUI's splat nodes"]
+TO_VIDEO = [
+    "04 Toy with true views to video",
+    "05 Saved scene to video",
+    "06 4D scene and ComfyUI's splat nodes",
+]
 SAVED = "stag4d/scene_00001_.safetensors"  # what STAG4D Save Scene writes first
 NEEDING_WEIGHTS = {"LoadBackgroundRemovalModel", "RemoveBackground"}
 pytestmark = pytest.mark.host

@@ -35,7 +35,10 @@ def optimize(pack_module):
 
 def test_folder_with_another_kind_of_model_is_rejected(loader, host_folders):
     make_multiview_folder(host_folders / "models" / "diffusers" / "other")
-    assert loader.validate_inputs("other") is True
+    assert (
+        "other: is no guidance model, its model_index.json names 'Zero123PlusPipeline'"
+        in loader.validate_inputs("other")
+    )
     assert "no folder 'none'; expected one with a model_index.json" in loader.validate_inputs("none")
     with pytest.raises(ValueError, match="expected a Zero123 model"):
         loader.execute(model="other", dtype="float32")

@@ -1,5 +1,6 @@
 """STAG4DLoadViews: listed folders, outputs, changes on disk, and errors."""
 
+import json
 import os
 
 import pytest
@@ -69,3 +70,19 @@ def test_pipes_are_rejected_without_waiting_for_a_writer(load_views, host_folder
     assert load_views.STAG4DLoadViews.fingerprint_inputs("toy")
     with pytest.raises(ValueError, match=r"views\.json: is a pipe, socket or device; expected a JSON file"):
         load_views.STAG4DLoadViews.execute("toy")
+
+
+def test_folder_with_missing_files_or_another_number_of_cameras_is_refused_before_it_is_read(
+    load_views, saved, host_folders
+):
+    node, folder = load_views.STAG4DLoadViews, host_folders / "input" / "toy"
+    poses = folder / "views.json"
+    text = poses.read_text(encoding="utf-8")
+    document = json.loads(text)
+    poses.write_text(json.dumps({**document, "views": document["views"][:4]}), encoding="utf-8")
+    assert "4" in node.validate_inputs("toy")
+    assert "expected" in node.validate_inputs("toy")
+    poses.write_text(text, encoding="utf-8")
+    assert node.validate_inputs("toy") is True
+    (folder / "zero123" / "1_rgba" / "5.png").unlink()
+    assert "1_rgba has 5 views; expected 6" in node.validate_inputs("toy")

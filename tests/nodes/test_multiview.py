@@ -214,6 +214,21 @@ def test_every_setting_changes_the_views(generate, video):
     assert torch.equal(generate(*video)[2], default)
 
 
+def test_zero_steps_and_cfg_are_the_models_own(generate, video, load, models, progress_bar):
+    make_multiview_folder(
+        models / "quick",
+        settings={"tile_size": TILE, "sampling": {"num_steps": 2, "guidance_scale": 1.5}},
+    )
+    quick = load(model="quick")
+    own = generate(*video, multiview=quick, steps=0, cfg=0.0)
+    assert progress_bar.reported[-1] == (12, 12)  # three frames: encoded, two steps, decoded
+    assert torch.equal(own[2], generate(*video, multiview=quick, steps=2, cfg=1.5)[2])
+    assert not torch.equal(own[2], generate(*video, multiview=quick, steps=3, cfg=0.0)[2])
+    assert not torch.equal(own[2], generate(*video, multiview=quick, steps=0, cfg=4.0)[2])
+    published = generate.multiview.sampling  # the folder states none
+    assert (published.num_steps, published.guidance_scale) == (75, 4.0)
+
+
 def test_without_background_removal_views_are_opaque(generate, video):
     views, _, view_images = generate(*video, mattes="none")
     assert views.view_alphas.min() == 1

@@ -59,6 +59,30 @@ def test_defaults_of_number_widgets_are_within_their_range(nodes):
                 assert item.options["min"] <= item.options["default"] <= item.options["max"], item.id
 
 
+def test_nodes_are_in_the_categories_of_the_pack(nodes):
+    categories = {node.define_schema().category for node in nodes}
+    assert categories == {f"STAG4D/{name}" for name in ("load", "views", "scene", "output")}
+
+
+def test_seeds_stay_fixed_unless_the_user_changes_their_control(nodes):
+    seeds = {
+        node.__name__: item.options["control_after_generate"].value
+        for node in nodes
+        for item in node.define_schema().inputs
+        if item.id == "seed"
+    }
+    names = ("STAG4DSampleObject", "STAG4DAnchoredMultiView", "STAG4DOptimize")
+    assert seeds == dict.fromkeys(names, "fixed")
+    source = (ROOT / "web" / "js" / "seed_control.js").read_text(encoding="utf-8")
+    assert all(f'"{name}"' in source for name in names)  # it restores workflows of before
+
+
+def test_nodes_with_lazy_inputs_ask_for_those_that_are_linked(nodes):
+    for node in nodes:
+        lazy = [item.id for item in node.define_schema().inputs if item.options.get("lazy")]
+        assert bool(lazy) == hasattr(node, "check_lazy_status"), node.__name__
+
+
 def test_socket_types_are_those_of_comfyui_or_have_the_prefix_of_the_pack(pack, nodes):
     known = {"IMAGE", "MASK", "INT", "FLOAT", "STRING", "BOOLEAN", "COLOR", "COMBO", "COMFY_DYNAMICCOMBO_V3"}
     known |= {"SPLAT", "VIDEO", "LOAD3D_CAMERA", "FILE_3D_SPLAT_ANY", "MODEL", "CLIP_VISION", "VAE"}

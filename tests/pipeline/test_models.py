@@ -1,12 +1,13 @@
 """What model arguments stand for: folders, and models that ship with the package."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
-from stag4d.pipeline import DTYPES, bundled_models, model_folder, models
+from stag4d.pipeline import DTYPES, bundled_models, check_model, model_folder, models
 from stag4d.weights import FOLDER
 
 
@@ -63,3 +64,42 @@ def test_a_package_without_models_is_an_error(tmp_path, monkeypatch):
 
 def test_dtypes_have_torchs_names():
     assert {name: getattr(torch, name) for name in DTYPES} == DTYPES
+
+
+def test_bundled_models_are_whole():
+    for kind in ("multiview", "guidance"):
+        for folder in bundled_models(kind).values():
+            check_model(folder, kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "helps"),
+    [
+        ("multiview", ["`stag4d download zero123plus-v1.1", "bundled/mini-zero123plus"]),
+        ("guidance", ["zero123-xl-diffusers", "bundled/mini-zero123,"]),
+    ],
+)
+def test_a_missing_or_incomplete_model_is_refused_with_how_to_get_one(tmp_path, kind, helps):
+    with pytest.raises(
+        FileNotFoundError, match=r"model_index\.json: no such file; expected a model"
+    ) as missing:
+        check_model(tmp_path / "none", kind)
+    folder = tmp_path / "model"
+    shutil.copytree(next(iter(bundled_models(kind).values())), folder)
+    check_model(folder, kind)
+    (folder / "unet" / "diffusion_pytorch_model.safetensors").rename(folder / "unet" / "weights.bin")
+    check_model(folder, kind)  # as older folders have them
+    (folder / "unet" / "weights.bin").unlink()
+    with pytest.raises(FileNotFoundError, match=r"unet: no weights; expected a file such as") as incomplete:
+        check_model(folder, kind)
+    for error in (missing.value, incomplete.value):
+        assert all(text in str(error) for text in helps)
+
+
+def test_a_model_of_the_other_kind_is_refused_with_its_class(weights):
+    with pytest.raises(ValueError, match=r"prior: is no multiview model, .* names None; expected one with"):
+        check_model(weights / "prior", "multiview")
+    index = '{"_class_name": "StableDiffusionPipeline"}'
+    (weights / "prior" / "model_index.json").write_text(index)
+    with pytest.raises(ValueError, match=r"is no guidance model, .* names 'StableDiffusionPipeline'"):
+        check_model(weights / "prior", "guidance")

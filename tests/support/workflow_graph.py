@@ -23,14 +23,14 @@ def to_prompt(workflow: Mapping[str, Any], bypassed: Collection[str] = ()) -> di
         if str(node["id"]) in omitted:
             continue
         names = [slot["widget"]["name"] for slot in node["inputs"] if "widget" in slot]
-        values = dict(zip(names, _without_controls(node.get("widgets_values", [])), strict=True))
+        values = dict(zip(names, without_controls(node.get("widgets_values", [])), strict=True))
         links = {slot["name"]: sources[slot["link"]] for slot in node["inputs"] if slot["link"] is not None}
         links = {name: source for name, source in links.items() if source[0] not in omitted}
         prompt[str(node["id"])] = {"class_type": node["type"], "inputs": values | links}
     return prompt
 
 
-def _without_controls(values: Sequence[Any]) -> list[Any]:
+def without_controls(values: Sequence[Any]) -> list[Any]:
     """Return widget values without those that say how the number before them changes after a run."""
     numbered = [None, *values]
     return [

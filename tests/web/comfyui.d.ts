@@ -1,4 +1,4 @@
-// The parts of ComfyUI's page that web/js/stag4d.js uses, for the type checker.
+// The parts of ComfyUI's page that web/js uses, for the type checker.
 
 declare module "*/scripts/api.js" {
     export const api: {
@@ -29,7 +29,12 @@ declare module "*/scripts/app.js" {
         widgets: Widget[];
         size: number[];
         setSize(size: number[]): void;
+        configure(stored: StoredNode): void;
         addDOMWidget(name: string, type: string, element: HTMLElement, options: DOMWidgetOptions): Widget;
+    }
+
+    interface StoredNode {
+        widgets_values?: unknown[] | Record<string, unknown>;
     }
 
     interface DOMWidgetOptions {
@@ -44,10 +49,11 @@ declare module "*/scripts/app.js" {
 
     interface Extension {
         name: string;
-        getCustomWidgets(): Record<string, (node: GraphNode, name: string) => { widget: Widget }>;
-        nodeCreated(node: GraphNode): void;
-        setup(): void;
-        onNodeOutputsUpdated(outputs: Record<string, NodeOutput | undefined>): void;
+        beforeRegisterNodeDef?(nodeType: { prototype: GraphNode }, definition: { name: string }): void;
+        getCustomWidgets?(): Record<string, (node: GraphNode, name: string) => { widget: Widget }>;
+        nodeCreated?(node: GraphNode): void;
+        setup?(): void;
+        onNodeOutputsUpdated?(outputs: Record<string, NodeOutput | undefined>): void;
     }
 
     export type CanvasHandler =

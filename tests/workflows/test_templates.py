@@ -109,7 +109,9 @@ def test_fps_of_prepared_frames_is_linked_wherever_their_images_are(workflow):
             assert (origin, target, "FLOAT") in kinds
 
 
-@pytest.mark.parametrize("name", ["01 Quick start", "02 Video to 4D scene", "04 Toy with true views to video"])
+@pytest.mark.parametrize(
+    "name", ["01 Quick start", "02 Video to 4D scene", "04 Toy with true views to video"]
+)
 def test_scenes_that_take_minutes_are_saved(name):
     workflow = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     types = {node["id"]: node["type"] for node in workflow["nodes"]}

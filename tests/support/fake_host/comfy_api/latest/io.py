@@ -6,6 +6,12 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 
+class ControlAfterGenerate(str, Enum):
+    """How the browser changes a seed after each run."""
+
+    fixed = "fixed"
+
+
 class Input:
     """An input: a socket, or a widget if its type has a default."""
 
@@ -14,7 +20,9 @@ class Input:
 
     def __init__(self, id: str, **options: Any) -> None:
         unknown = (
-            options.keys() - self.known - {"display_name", "optional", "tooltip", "advanced", "extra_dict"}
+            options.keys()
+            - self.known
+            - {"display_name", "optional", "tooltip", "lazy", "advanced", "extra_dict"}
         )
         if unknown:
             raise TypeError(f"{self.io_type} input {id}: unknown options {sorted(unknown)}")
@@ -31,6 +39,22 @@ class Input:
     def is_widget(self) -> bool:
         is_own = self.options.get("extra_dict", {}).get("socketless", False)  # its widget is the pack's own
         return is_own or "default" in self.known or self.io_type == "COMFY_DYNAMICCOMBO_V3"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the options as the browser gets them."""
+        values = dict(self.options)
+        if self.io_type == "COMFY_DYNAMICCOMBO_V3":
+            options = values["options"]
+            values["options"] = [{"key": one.key, "inputs": definitions(one.inputs)} for one in options]
+        return values
+
+
+def definitions(inputs: list[Input]) -> dict[str, dict[str, tuple[str, dict[str, Any]]]]:
+    """Return type and options of inputs by name, the required and the optional ones."""
+    found: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {"required": {}, "optional": {}}
+    for item in inputs:
+        found["optional" if item.is_optional else "required"][item.id] = (item.io_type, item.as_dict())
+    return found
 
 
 class Output:
@@ -110,6 +134,11 @@ class ComfyNode:
     """The base class of nodes."""
 
     hidden = SimpleNamespace(unique_id=None, prompt=None, extra_pnginfo=None)  # while no node is executed
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, dict[str, tuple[str, dict[str, Any]]]]:
+        """Return type and options of the inputs by name, the required and the optional ones."""
+        return definitions(cls.define_schema().inputs)
 
 
 class NodeOutput:

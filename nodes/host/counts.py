@@ -1,0 +1,47 @@
+"""Numbers of images and views that a prompt determines before the nodes that make them have run."""
+
+from __future__ import annotations
+
+from .prompt_graph import Prompt, source, source_of, targets
+
+
+def most_frames(prompt: Prompt | None, node_id: str | None, name: str) -> int | None:
+    """Return the most images that an input will get; None if it is not known.
+
+    Args:
+        prompt: The prompt that runs; None outside of the host.
+        node_id: Id of the node that has the input.
+        name: Name of the input.
+    """
+    kind, inputs, output = source(prompt, node_id, name)
+    count = inputs.get("num_frames")  # of Prepare Frames, 0 keeps all
+    is_known = kind in ("STAG4DPrepareFrames", "STAG4DSampleObject") and output == 0
+    return count if is_known and isinstance(count, int) and count > 0 else None
+
+
+def num_renders(prompt: Prompt | None, node_id: str | None, name: str) -> int | None:
+    """Return the number of images that an input will get from STAG4D Render; see ``most_frames``."""
+    kind, inputs, _ = source(prompt, node_id, name)
+    if kind != "STAG4DRender":
+        return None
+    kind, inputs, _ = source_of(inputs.get("cameras"), prompt)
+    count = inputs.get("num_cameras")  # a single camera renders each frame of the scene
+    return count if kind == "STAG4DCameraPath" and isinstance(count, int) and count > 1 else None
+
+
+def check_angles(prompt: Prompt | None, node_id: str | None, output: int, num_views: int) -> None:
+    """Raise ValueError if STAG4D Views from Images has angles for another number of views than it will get.
+
+    Args:
+        prompt: The prompt that runs; None outside of the host.
+        node_id: Id of the node that generates the views.
+        output: Number of its output with one image per view.
+        num_views: Views of each frame.
+    """
+    for _, inputs in targets(prompt, node_id, output, "STAG4DViewsFromImages", "views"):
+        azimuths = inputs.get("azimuths")
+        if isinstance(azimuths, str) and len(azimuths.split(",")) != num_views:
+            raise ValueError(
+                f"views: {num_views} of each frame are generated, and azimuths of STAG4D Views from Images "
+                f"has {len(azimuths.split(','))} angles; expected one per view."
+            )

@@ -1,0 +1,246 @@
+"""Prompts with a knowable error are refused before any node runs; the message says what helps."""
+
+import asyncio
+import json
+import sys
+
+import pytest
+from host_validation import LINK, refusals
+
+TURNTABLE = {"mode": "turntable", "mode.elevation": 0.0, "mode.azimuth_start": 0.0, "mode.turns": 1.0}
+VALID = {
+    "STAG4DExport": {"scene": LINK, "filename_prefix": "stag4d/export", "format": "html"},
+    "STAG4DSave": {"scene": LINK, "filename_prefix": "stag4d/scene"},
+    "STAG4DOptimize": {"views": LINK, "preset": "auto", "steps": 0, "size": 0, "seed": 0},
+    "STAG4DDensification": {
+        "strategy": "none",
+        "max_gaussians": 10_000,
+        "every": 50,
+        "start": 0.1,
+        "stop": 0.6,
+        "clone_scale": 0.02,
+    },
+    "STAG4DCameraPath": {
+        "width": 64,
+        "height": 64,
+        "num_cameras": 8,
+        "fovy": 49.1,
+        "radius": 2.0,
+        **TURNTABLE,
+    },
+    "STAG4DRender": {"scene": LINK, "cameras": LINK, "background": "#ffffff", "time_mode": "all frames"},
+    "STAG4DToSplat": {"scene": LINK, "times": "all frames"},
+    "STAG4DViewsFromImages": {
+        "reference": LINK,
+        "views": LINK,
+        "azimuths": "30, 90",
+        "elevations": "30, -20",
+        "fovy": 49.1,
+        "radius": 2.0,
+        "fps": 8.0,
+        "input_elevation": 0.0,
+    },
+    "STAG4DAnchoredMultiView": {
+        "multiview": LINK,
+        "images": LINK,
+        "steps": 0,
+        "cfg": 0.0,
+        "seed": 0,
+        "anchor_strength": 0.5,
+        "anchor_frame": 0,
+        "input_elevation": 0.0,
+        "previous_strength": 0.5,
+        "share_noise": True,
+        "share_reference_noise": False,
+        "mattes": "border",
+        "fps": LINK,
+    },
+    "STAG4DPrepareFrames": {
+        "images": LINK,
+        "num_frames": 16,
+        "size": 512,
+        "margin": 0.1,
+        "invert_mask": False,
+        "start": 3,
+        "end": -1,
+    },
+    "STAG4DLoadMultiView": {"model": "bundled/mini-zero123plus", "dtype": "auto", "rig": "auto"},
+    "STAG4DLoadGuidance": {"model": "bundled/mini-zero123", "dtype": "auto"},
+    "STAG4DPreview": {"scene": LINK, "width": 512, "height": 512, "view": ""},
+}
+KEYFRAMES = {"mode": "keyframes", "mode.keyframes": "0, 0\n90, 30"}
+INVALID = [
+    ("STAG4DExport", {"format": "usdz"}, "format: missing, or no option of this node; expected one of ply"),
+    ("STAG4DExport", {"filename_prefix": "../x"}, "'../x' leads out of the output folder"),
+    ("STAG4DSave", {"filename_prefix": "../x"}, "'../x' leads out of the output folder"),
+    ("STAG4DSave", {"filename_prefix": "n" * 300}, "expected one of at most 236 bytes"),
+    ("STAG4DSave", {"filename_prefix": "file/x"}, "file is a file; expected a folder, or another prefix"),
+    ("STAG4DOptimize", {"preset": "paper"}, "from STAG4D Load Guidance Model"),
+    ("STAG4DOptimize", {"preset": "best"}, "preset: 'best' is no option; expected one of auto, fast"),
+    ("STAG4DOptimize", {"scene": LINK, "splat": LINK}, "both a scene and a splat are connected"),
+    ("STAG4DOptimize", {"size": 8}, "size: 8 pixels; expected 16 to 4096"),
+    ("STAG4DOptimize", {"size": 9999}, "size: 9999; expected 0 to 4096"),
+    ("STAG4DOptimize", {"steps": -1}, "steps: -1 smaller than min of 0"),
+    ("STAG4DDensification", {"start": 0.7}, "start 0.7, stop 0.6; expected 0 <= start <= stop"),
+    ("STAG4DDensification", {"stop": 1.5}, "stop: 1.5; expected 0.0 to 1.0"),
+    ("STAG4DDensification", {"strategy": "some"}, "strategy: missing, or no option of this node"),
+    ("STAG4DCameraPath", {"mode": "spiral"}, "expected one of turntable, orbit, keyframes, camera"),
+    ("STAG4DCameraPath", {"num_cameras": 0}, "num_cameras: 0; expected 1 to 4096"),
+    ("STAG4DCameraPath", {"mode.turns": 500.0}, "turns: 500.0; expected -100.0 to 100.0"),
+    ("STAG4DCameraPath", {**KEYFRAMES, "mode.keyframes": "0, 0\n90"}, "keyframes: line 2 is '90'"),
+    ("STAG4DCameraPath", {**KEYFRAMES, "mode.keyframes": "0, 95"}, "line 1: camera pose: elevation 95"),
+    ("STAG4DCameraPath", {**KEYFRAMES, "mode.keyframes": ""}, "no keyframes; expected at least one"),
+    ("STAG4DCameraPath", {**KEYFRAMES, "radius": 0.0}, "radius: 0.0; expected 0.05 to 100.0"),
+    ("STAG4DRender", {"background": "white"}, "'white' is not a color; expected #rrggbb"),
+    ("STAG4DRender", {"time_mode": "loop"}, "expected one of all frames, ping-pong, freeze, bullet time"),
+    ("STAG4DToSplat", {"times": "none"}, "expected one of all frames, moment"),
+    ("STAG4DViewsFromImages", {"azimuths": "30, 90, 150"}, "3 azimuths and 2 elevations"),
+    ("STAG4DViewsFromImages", {"azimuths": "30, x"}, "azimuths: 'x' is not a number"),
+    ("STAG4DViewsFromImages", {"azimuths": LINK, "elevations": "a"}, "elevations: 'a' is not a number"),
+    ("STAG4DViewsFromImages", {"elevations": "30, 95"}, "elevation 95 degrees"),
+    ("STAG4DAnchoredMultiView", {"anchor_strength": 0.8}, "expected 0 or more, and a sum of at most 1"),
+    ("STAG4DAnchoredMultiView", {"anchor_strength": 2.0}, "anchor_strength: 2.0; expected 0.0 to 1.0"),
+    ("STAG4DAnchoredMultiView", {"mattes": "birefnet"}, "mattes: 'birefnet' is no option"),
+    ("STAG4DAnchoredMultiView", {"steps": 1001}, "steps: 1001 bigger than max"),
+    ("STAG4DPrepareFrames", {"end": 2}, "end: 2; expected 3 (start) or more, or -1"),
+    ("STAG4DPrepareFrames", {"start": -1}, "start: -1; expected 0 to 1000000"),
+    ("STAG4DLoadMultiView", {"model": "none"}, "`stag4d download zero123plus-v1.1 -o models/diffusers`"),
+    ("STAG4DLoadMultiView", {"model": "none"}, "bundled/mini-zero123plus"),
+    ("STAG4DLoadMultiView", {"model": "guidance"}, "guidance: is no multiview model"),
+    ("STAG4DLoadMultiView", {"model": "no-weights"}, "unet: no weights"),
+    ("STAG4DLoadGuidance", {"model": "none"}, "bundled/mini-zero123"),
+    ("STAG4DLoadGuidance", {"model": "multiview"}, "multiview: is no guidance model"),
+    ("STAG4DPreview", {"view": "{}"}, "view: version"),
+]
+
+
+@pytest.fixture(scope="module")
+def nodes(pack):
+    return {node.__name__: node for node in asyncio.run(asyncio.run(pack.comfy_entrypoint()).get_node_list())}
+
+
+@pytest.fixture
+def folders(host_folders):
+    """The host's folders, with a model of each kind, one without weights, and a file in the output folder."""
+    root = host_folders / "models" / "diffusers"
+    networks = {"vision_encoder", "text_encoder", "unet", "vae"}
+    _write_model(root / "multiview", {"ramping_coefficients": [0.0]}, networks)
+    _write_model(root / "no-weights", {"ramping_coefficients": [0.0]}, networks - {"unet"})
+    networks = {"image_encoder", "clip_camera_projection", "unet", "vae"}
+    _write_model(root / "guidance", {"clip_camera_projection": ["zero123", "Projection"]}, networks)
+    (host_folders / "output" / "file").touch()
+    return host_folders
+
+
+def _write_model(folder, index, networks):
+    """Write the index of a model, and empty weights of its networks."""
+    folder.mkdir(parents=True)
+    (folder / "model_index.json").write_text(json.dumps(index))
+    for name in networks:
+        (folder / name).mkdir()
+        (folder / name / "model.safetensors").touch()
+
+
+@pytest.mark.parametrize("name", VALID)
+@pytest.mark.usefixtures("folders")
+def test_valid_prompt_is_accepted_and_leaves_nothing_behind(nodes, name, host_folders):
+    assert refusals(nodes[name], VALID[name]) == []
+    assert [path.name for path in (host_folders / "output").iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(("name", "values", "message"), INVALID)
+@pytest.mark.usefixtures("folders")
+def test_invalid_prompt_is_refused_with_what_helps(nodes, name, values, message):
+    inputs = {**VALID[name], **values}
+    if values.get("mode"):
+        inputs = {key: value for key, value in inputs.items() if key in values or not key.startswith("mode.")}
+    found = refusals(nodes[name], inputs)
+    assert found
+    for text in found:
+        assert message in text
+
+
+@pytest.mark.parametrize("name", VALID)
+@pytest.mark.usefixtures("folders")
+def test_linked_widgets_are_left_to_the_run(nodes, name):
+    dynamic = {"format", "strategy", "mode", "time_mode", "times"}  # the page has no sockets for these
+    linked = {key: value if key in dynamic else LINK for key, value in VALID[name].items()}
+    assert refusals(nodes[name], linked) == []
+
+
+def test_preset_that_needs_guidance_is_accepted_with_it(nodes):
+    assert (
+        refusals(nodes["STAG4DOptimize"], {**VALID["STAG4DOptimize"], "preset": "paper", "guidance": LINK})
+        == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("chosen", "package"),
+    [("spz", "gsply"), ("spz sequence", "gsply"), ("4dgs", "fourdgs"), ("glb", "fourdgs")],
+)
+def test_format_without_its_package_is_refused_with_the_install_command(
+    nodes, host_folders, monkeypatch, chosen, package
+):
+    inputs = {**VALID["STAG4DExport"], "format": chosen}
+    inputs |= {"format.moment": 0.5} if chosen in ("spz", "glb") else {}
+    assert refusals(nodes["STAG4DExport"], inputs) == []
+    monkeypatch.setitem(sys.modules, package, None)
+    (first, *others) = refusals(nodes["STAG4DExport"], inputs)
+    assert f'the package {package} is not installed; pip install "{package}>=' in first
+    assert sys.executable in first
+    assert len(others) == 1  # the host repeats it for both inputs
+
+
+def test_rembg_is_needed_before_the_views_are_generated(nodes, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rembg", None)
+    inputs = {**VALID["STAG4DAnchoredMultiView"], "mattes": "rembg"}
+    for message in refusals(nodes["STAG4DAnchoredMultiView"], inputs):
+        assert "pip install 'rembg[cpu]', or compute alpha from the plain border" in message
+        assert sys.executable in message
+
+
+def test_scene_files_are_refused_that_need_a_package_or_have_no_frames(nodes, host_folders, monkeypatch):
+    for name in ("a.4dgs", "b.s4d"):
+        (host_folders / "input" / name).write_bytes(b"x")
+    load = nodes["STAG4DLoad"]
+    assert refusals(load, {"file": "a.4dgs"}) == refusals(load, {"file": "b.s4d", "frames": 0}) == []
+    assert all(
+        "is only for official results" in text for text in refusals(load, {"file": "b.s4d", "frames": 5})
+    )
+    assert all("frames: -1; expected 0" in text for text in refusals(load, {"file": "b.s4d", "frames": -1}))
+    monkeypatch.setitem(sys.modules, "fourdgs", None)
+    assert all("pip install" in text for text in refusals(load, {"file": "a.4dgs"}) or [""])
+
+
+def test_full_output_folder_is_refused(nodes, folders, pack_module, monkeypatch):
+    def full(folder):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pack_module("nodes.host.files"), "temporary_file", full)
+    (message,) = refusals(nodes["STAG4DSave"], VALID["STAG4DSave"])
+    assert "(No space left on device); free some space" in message
+
+
+def test_damaged_index_is_refused(nodes, folders):
+    (folders / "models" / "diffusers" / "multiview" / "model_index.json").write_text("{")
+    (message,) = refusals(
+        nodes["STAG4DLoadMultiView"], {**VALID["STAG4DLoadMultiView"], "model": "multiview"}
+    )
+    assert "model_index.json: cannot be read as JSON" in message
+    (folders / "models" / "diffusers" / "multiview" / "model_index.json").write_text(json.dumps([]))
+    (message,) = refusals(
+        nodes["STAG4DLoadMultiView"], {**VALID["STAG4DLoadMultiView"], "model": "multiview"}
+    )
+    assert "expected a JSON object" in message
+
+
+def test_every_node_with_a_dynamic_combo_refuses_an_unknown_option(nodes):
+    """The host does not, and would run the node without the input, after those before it."""
+    for name, node in nodes.items():
+        for item in node.define_schema().inputs:
+            if item.io_type == "COMFY_DYNAMICCOMBO_V3":
+                inputs = {
+                    key: value for key, value in VALID[name].items() if not key.startswith(f"{item.id}.")
+                }
+                assert refusals(node, {**inputs, item.id: "unknown"}), name

@@ -1,0 +1,35 @@
+// Workflows that were stored before seeds had the widget "control after generate" lack its value: those of the
+// widgets after the seed would be restored one place too far.
+
+import { app } from "../../../scripts/app.js";
+
+const NODES = ["STAG4DSampleObject", "STAG4DAnchoredMultiView", "STAG4DOptimize"];
+const SEED = "seed";
+const CONTROLS = ["fixed", "increment", "decrement", "randomize"];
+
+/**
+ * Return the stored values of widgets, with that of the control after the seed.
+ * @param {unknown[]} values
+ * @param {number} seed place of the seed
+ */
+function withControl(values, seed) {
+  if (seed < 0 || values.length <= seed || CONTROLS.includes(String(values[seed + 1]))) return values;
+  return [...values.slice(0, seed + 1), CONTROLS[0], ...values.slice(seed + 1)];
+}
+
+app.registerExtension({
+  name: "STAG4D.SeedControl",
+
+  beforeRegisterNodeDef(nodeType, { name }) {
+    if (!NODES.includes(name)) return;
+    const { configure } = nodeType.prototype;
+    nodeType.prototype.configure = function (stored) {
+      const seed = this.widgets.findIndex((widget) => widget.name === SEED);
+      const values = stored.widgets_values;
+      configure.call(
+        this,
+        Array.isArray(values) ? { ...stored, widgets_values: withControl(values, seed) } : stored,
+      );
+    };
+  },
+});
