@@ -160,8 +160,7 @@ class STAG4DPrepareFrames(io.ComfyNode):
         crop: Crop = "fixed",
         video: Input.Video | None = None,
     ) -> io.NodeOutput:
-        if error := _wrong_source(images is not None, video is not None):
-            raise ValueError(error)
+        _check_source(images is not None, video is not None)
         selection = FrameSelection(
             start=start, end=end, num_frames=num_frames, masks=mask, invert=invert_mask
         )

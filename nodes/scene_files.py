@@ -28,8 +28,9 @@ class STAG4DLoad(io.ComfyNode):
                     "file",
                     options=scene_names(),
                     tooltip="A scene in the input folder; [output] marks those in the output folder, [temp] "
-                    "unfinished ones in the temp folder; bundled/... comes with this pack. A name with a slash at its "
-                    "end is a folder of frames or an official result. Press R to refresh the list.",
+                    "unfinished ones in the temp folder; bundled/... comes with this pack. A name with a "
+                    "slash at its end is a folder of frames or an official result. Press R to refresh the "
+                    "list.",
                 ),
                 io.Float.Input(
                     "fps",

@@ -1,4 +1,4 @@
-"""The translations of locales/: complete, without leftovers, and the English texts are those of the schemas."""
+"""The translations in locales/: complete, without leftovers; the English texts are those of the schemas."""
 
 import asyncio
 import json

@@ -8,7 +8,6 @@ import pytest
 import torch
 from official_result import write_official_result
 
-
 BUNDLED = "bundled/quadruped.safetensors"
 
 

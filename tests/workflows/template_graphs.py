@@ -1,4 +1,4 @@
-"""The graphs of the workflow templates: nodes in columns, values that differ from the defaults, links, notes."""
+"""The graphs of the workflow templates: nodes in columns, values that are not the defaults, links, notes."""
 
 from __future__ import annotations
 
@@ -68,12 +68,14 @@ BACKGROUND_REMOVAL = (
     Node("matte", "RemoveBackground"),
 )
 GET_ZERO123PLUS = """
-**Zero123++** (3.9 GB, CC-BY-NC 4.0; the authors leave the outputs to you). In this pack's folder, with ComfyUI's Python:
+**Zero123++** (3.9 GB, CC-BY-NC 4.0; the authors leave the outputs to you). In this pack's folder, with
+ComfyUI's Python:
 
 `python -m stag4d download zero123plus-v1.1 -o PATH_TO_COMFYUI/models/diffusers`
 
-Then press **R** and choose it in **Load Multi-View Model**. Until then the bundled model is chosen: it needs no
-download, but it was trained on this project's toys only and guesses poorly what a real object looks like from behind.
+Then press **R** and choose it in **Load Multi-View Model**. Until then the bundled model is chosen: it
+needs no download, but it was trained on this project's toys only and guesses poorly what a real object
+looks like from behind.
 """
 
 
@@ -118,10 +120,11 @@ QUICK_START = Template(
                 note(
                     "What happens",
                     """
-A toy's video becomes a 4D scene, with the small bundled models and without any download: some minutes on two CPU cores.
-**Optimize** and **Preview** show the scene while it is fitted.
+A toy's video becomes a 4D scene, with the small bundled models and without any download: some minutes on
+two CPU cores. **Optimize** and **Preview** show the scene while it is fitted.
 
-The views around the toy are *generated*: from the front the scene looks like the video, the far side is a guess.
+The views around the toy are *generated*: from the front the scene looks like the video, the far side is a
+guess.
 """,
                     200,
                 ),
@@ -150,11 +153,11 @@ VIDEO_TO_SCENE = Template(
                 note(
                     "What happens",
                     """
-The background is removed, a multi-view model generates six views of every frame, and a 4D scene is fitted to all of
-them: some minutes each on a GPU. The far side is the model's guess.
+The background is removed, a multi-view model generates six views of every frame, and a 4D scene is fitted
+to all of them: some minutes each on a GPU. The far side is the model's guess.
 
-**Video**: one moving object, completely visible in every frame, from a static camera. If its background is plain, you
-can bypass **Remove Background** and the loader of its model (Ctrl+B).
+**Video**: one moving object, completely visible in every frame, from a static camera. If its background is
+plain, you can bypass **Remove Background** and the loader of its model (Ctrl+B).
 """,
                     210,
                 ),
@@ -178,8 +181,8 @@ can bypass **Remove Background** and the loader of its model (Ctrl+B).
     ),
 )
 TRUE_VIEWS = """
-The views of this toy are *ground truth* instead of generated, so the scene looks right from every side: what the fit
-can do with good views. A minute or two on two CPU cores.
+The views of this toy are *ground truth* instead of generated, so the scene looks right from every side:
+what the fit can do with good views. A minute or two on two CPU cores.
 """
 TOY_TO_VIDEO = Template(
     (
@@ -204,8 +207,8 @@ TOY_TO_VIEWER = Template(
                     "What happens",
                     TRUE_VIEWS
                     + """
-Drag in the viewer to orbit, scroll to zoom, press space to play. Run the workflow again: **STAG4D Render** renders the
-view and the moment that you chose, and only that is computed.
+Drag in the viewer to orbit, scroll to zoom, press space to play. Run the workflow again: **STAG4D Render**
+renders the view and the moment that you chose, and only that is computed.
 """,
                     260,
                 ),
@@ -239,9 +242,9 @@ RENDER_SCENE = Template(
                 note(
                     "What happens",
                     """
-A saved scene is rendered along a turn around the object while it moves; seconds. At first it is a scene that comes
-with this pack. **file** lists the scenes of the input and output folders, too (**R** updates the list); the first one
-of **STAG4D Save Scene** is `stag4d/scene_00001_.safetensors [output]`.
+A saved scene is rendered along a turn around the object while it moves; seconds. At first it is a scene
+that comes with this pack. **file** lists the scenes of the input and output folders, too (**R** updates the
+list); the first one of **STAG4D Save Scene** is `stag4d/scene_00001_.safetensors [output]`.
 """,
                     210,
                 ),
@@ -262,9 +265,9 @@ SCENE_TO_SPLAT = Template(
                 note(
                     "What happens",
                     """
-**To Splat** gives one SPLAT per frame for ComfyUI's own 3D nodes; **From Splat** makes a scene of a batch of splats.
-The camera of **STAG4D Preview** is a camera of ComfyUI, and **Create Camera Info** is one for **Camera Path**. The
-scene comes with this pack; seconds, and about a minute for **Render Splat** on a CPU.
+**To Splat** gives one SPLAT per frame for ComfyUI's own 3D nodes; **From Splat** makes a scene of a batch
+of splats. The camera of **STAG4D Preview** is a camera of ComfyUI, and **Create Camera Info** is one for
+**Camera Path**. The scene comes with this pack; seconds, and about a minute for **Render Splat** on a CPU.
 """,
                     210,
                 ),
@@ -315,12 +318,12 @@ scene comes with this pack; seconds, and about a minute for **Render Splat** on 
 )
 
 FIXED = {"control_after_generate": "fixed"}  # the next run computes nothing anew
-PROMPT = "A red toy robot walks on the spot, full body, centered, in front of a plain gray background, static camera."
+PROMPT = "A red toy robot walks on the spot, full body, centered, plain gray background, static camera."
 NEGATIVE = "camera motion, zoom, cuts, text, watermark, several objects, cropped, blurry, low quality"
 ABOUT_CHAINS = """
-Ask for **one** object, completely visible in every frame, that moves in place, in front of a plain background, from a
-**static camera**: the fit assumes one camera in front of the object. The video takes minutes on a GPU, as do the views
-with Zero123++ and the fit; the far side of the scene is a guess.
+Ask for **one** object, completely visible in every frame, that moves in place, in front of a plain
+background, from a **static camera**: the fit assumes one camera in front of the object. The video takes
+minutes on a GPU, as do the views with Zero123++ and the fit; the far side of the scene is a guess.
 """
 
 
@@ -490,9 +493,9 @@ SEVERAL_CLIPS = Template(
                 note(
                     "What happens",
                     """
-ComfyUI runs the nodes behind a list once for each item: every clip becomes a scene, a saved file and a video. Here the
-clips are toys with the seeds in the list. For videos of your own connect **Load Video** nodes to **Create List** and
-its list to **Prepare Frames**, as in *02 Video to 4D scene*.
+ComfyUI runs the nodes behind a list once for each item: every clip becomes a scene, a saved file and a
+video. Here the clips are toys with the seeds in the list. For videos of your own connect **Load Video**
+nodes to **Create List** and its list to **Prepare Frames**, as in *02 Video to 4D scene*.
 """,
                     230,
                 ),
