@@ -11,7 +11,7 @@ from .host.sockets import CATEGORY, CameraPath, Scene
 from .host.viewer_files import viewer_file
 
 View = io.Custom("STAG4D_VIEW")  # JSON text, see ``geometry.read_saved_view``
-UI_KEY = "stag4d_clip"  # the .s4d file; OUTPUT in web/js/stag4d.js
+UI_KEY = "stag4d_clip"  # the .s4d file; OUTPUT in web/js/preview.mjs
 
 
 class STAG4DPreview(io.ComfyNode):

@@ -1,11 +1,12 @@
 """Scenes in ComfyUI's input, output and temp folders."""
 
 import torch
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from ..stag4d.pipeline import import_scene
 from ..stag4d.scene import GaussianModel4D, save_scene
 from .host.files import content_hash, new_path, output_name, state_hash
+from .host.results import written_files
 from .host.scene_sources import SUFFIX, scene_files, scene_names, scene_path
 from .host.sockets import CATEGORY, Scene
 
@@ -97,5 +98,4 @@ class STAG4DSave(io.ComfyNode):
     def execute(cls, scene: GaussianModel4D, filename_prefix: str) -> io.NodeOutput:
         with new_path(filename_prefix, SUFFIX) as path:
             save_scene(path, scene)
-        name = output_name(path)
-        return io.NodeOutput(name, ui=ui.PreviewText(f"saved {name}"))
+        return io.NodeOutput(output_name(path), ui=written_files(path))
