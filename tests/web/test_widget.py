@@ -29,16 +29,19 @@ WEB = Path(__file__).parents[2] / "web"
 SCRIPTS = {
     "scripts/api.js": "export const api = Object.assign(new EventTarget(), { fetchApi(url, options) { "
     "window.requests.push(url); return fetch(url, options); } });",
-    "scripts/app.js": "export const app = { extensionManager: { workflow: {} }, "
+    "scripts/app.js": "export const app = { extensionManager: { workflow: {} }, rootGraph: null, "
     "registerExtension(extension) { window.extension = extension; } };",
 }
 PAGE = """<!doctype html>
 <html lang="en"><title>test</title><body><script type="module">
 import { api } from "/scripts/api.js";
+import { app } from "/scripts/app.js";
 import "/extensions/pack/js/stag4d.js";
+const graph = { id: "one", isRootGraph: true, change() {}, getNodeById: () => graph.nodes[0], nodes: [],
+  serialize: () => ({ nodes: [], links: [] }) };
+app.rootGraph = graph.rootGraph = graph;
 const node = {
-  id: 7, properties: {}, widgets: [],
-  graph: { id: "one", isRootGraph: true, get rootGraph() { return this; }, change() {} },
+  id: 7, properties: {}, widgets: [], graph,
   addDOMWidget(name, type, element, { getValue, setValue }) {
     element.style.cssText += "; width: 400px; height: 500px";
     document.body.append(element);
@@ -53,9 +56,14 @@ Object.assign(window, {
   node,
   requests: [],
   LiteGraph: {},
+  remove() {
+    graph.nodes.pop();
+    node.onRemoved();
+  },
   executed: (filename) => node.onExecuted({ stag4d_clip: [{ filename }] }),
   growing: (detail) => api.dispatchEvent(new CustomEvent("stag4d.live_preview", { detail })),
 });
+graph.nodes.push(node);
 node.onAdded();
 </script></body></html>"""
 
@@ -240,7 +248,7 @@ def test_viewer_that_fails_to_load_is_reported(browser, files):
         widget.page.evaluate("(name) => executed(name)")
         widget.page.evaluate("node.onAdded()")  # tries again
         widget.page.get_by_text("The viewer could not be loaded; reload the page.").wait_for()
-        widget.page.evaluate("node.onRemoved()")
+        widget.page.evaluate("remove()")
 
 
 def test_file_loaded_while_the_context_is_lost_is_shown_once_it_is_restored(widget):
