@@ -108,8 +108,8 @@ def test_results_are_neither_in_workflows_nor_in_prompts(page, outputs):
         })"""
     )
     assert stored == [
-        ["results/frames", "ply", 0],
-        ["results/frames", "spz", 0, "3"],
+        ["results/frames", "ply", 0.5],
+        ["results/frames", "spz", 0.5, "3"],
         ["results/frames", "ply sequence"],
     ]
 

@@ -1,5 +1,5 @@
-// DOM widgets whose content outlives its node where the host recreates the node, as on undo and redo. Vue nodes
-// mount the element of a DOM widget only once per graph and node id, so the new node has to adopt that element.
+// DOM widgets whose content outlives its node where the host recreates the node, as on undo and redo. Vue
+// nodes mount the element of a DOM widget once per graph and node id, so the new node adopts that element.
 
 import { callAfter } from "./hooks.mjs";
 import { isOpen, persistentName } from "./nodes.mjs";
@@ -9,7 +9,7 @@ import { isOpen, persistentName } from "./nodes.mjs";
 /** @typedef {import("../../../scripts/app.js").NodeOutput} NodeOutput */
 
 /**
- * The content of a widget. It is started by each node that it belongs to, and can be started after a disposal.
+ * The content of a widget. Each node that it belongs to starts it, and it can be started after a disposal.
  * @typedef {object} Content
  * @property {HTMLElement} element
  * @property {number} minHeight pixels

@@ -1,6 +1,6 @@
-// The latest result of each workflow in this tab of the browser, and the inputs that it was computed from. The
-// file that a node stores may be older: after an undo, and where the page was reloaded before the host had stored
-// the workflow.
+// The latest result of each workflow in this tab of the browser, and the inputs that it was computed from.
+// The file that a node stores may be older: after an undo, and where the page was reloaded before the host
+// had stored the workflow.
 
 import { persistentName, rootGraph } from "./nodes.mjs";
 

@@ -104,16 +104,15 @@ export class Preview {
   }
 
   /**
-   * Show the latest result, if it has the workflow's inputs, otherwise the file that the workflow stores. What was
-   * shown before is not shown again: a later live preview stays.
+   * Show the latest result, if it has the workflow's inputs, otherwise the file that the workflow stores.
+   * What was shown before is not shown again: a later live preview stays.
    */
   configure() {
     this.updateAspect();
     if (!this.#player || !this.#node) return;
     const name = latestResult(this.#node) ?? this.#node.properties[PROPERTY];
-    if (name === this.#property) return;
+    if (name !== this.#property) this.show(name);
     this.#setProperty(this.#node, name);
-    this.show(name);
   }
 
   /**

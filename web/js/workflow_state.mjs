@@ -14,8 +14,8 @@ export function recordChange(node) {
 }
 
 /**
- * Record the result of a run, which is no step to undo: undo leads to the state before the run, with the result
- * that belongs to it.
+ * Record the result of a run, which is no step to undo: undo leads to the state before the run, with the
+ * result that belongs to it.
  * @param {GraphNode} node
  */
 export function recordResult(node) {
