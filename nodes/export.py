@@ -5,13 +5,14 @@ from io import BytesIO
 from typing import Any
 
 import torch
-from comfy_api.latest import Types, io, ui
+from comfy_api.latest import Types, io
 
 from ..stag4d.export import EXPORT_FORMATS, encode_ply, write_splat_sequence
 from ..stag4d.scene import GaussianModel4D
 from .host.file_metadata import file_metadata
 from .host.files import check_prefix, new_path, output_name
 from .host.progress import HostMonitor
+from .host.results import written_files
 from .host.sockets import CATEGORY_OUTPUT, MOMENT, Scene
 from .host.validation import check_widgets, refusal
 
@@ -116,8 +117,7 @@ class STAG4DExport(io.ComfyNode):
                 file = Types.File3D(str(path_of_file), name)
             else:
                 file = Types.File3D(BytesIO(_first_frame(scene)), "ply")
-        output = output_name(path)
-        return io.NodeOutput(file, output, ui=ui.PreviewText(f"saved {output}"))
+        return io.NodeOutput(file, output_name(path), ui=written_files(path))
 
 
 @torch.no_grad()

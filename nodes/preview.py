@@ -12,7 +12,7 @@ from .host.validation import refusal
 from .host.viewer_files import viewer_file
 
 View = io.Custom("STAG4D_VIEW")  # JSON text, see ``geometry.read_saved_view``
-UI_KEY = "stag4d_clip"  # the .s4d file; OUTPUT in web/js/stag4d.js
+UI_KEY = "stag4d_clip"  # the .s4d file; OUTPUT in web/js/preview.mjs
 
 
 class STAG4DPreview(io.ComfyNode):

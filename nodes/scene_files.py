@@ -1,12 +1,13 @@
 """Scenes in ComfyUI's input, output and temp folders."""
 
 import torch
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from ..stag4d.pipeline import check_import, import_scene
 from ..stag4d.scene import MAX_METADATA_BYTES, GaussianModel4D, save_scene
 from .host.file_metadata import file_metadata
 from .host.files import check_prefix, content_hash, new_path, output_name, state_hash
+from .host.results import written_files
 from .host.scene_sources import SUFFIX, scene_files, scene_names, scene_path
 from .host.sockets import CATEGORY_LOAD, CATEGORY_OUTPUT, Scene
 from .host.validation import check_widgets, refusal
@@ -108,5 +109,4 @@ class STAG4DSave(io.ComfyNode):
     def execute(cls, scene: GaussianModel4D, filename_prefix: str) -> io.NodeOutput:
         with new_path(filename_prefix, SUFFIX) as path:
             save_scene(path, scene, file_metadata(cls.hidden, MAX_METADATA_BYTES))
-        name = output_name(path)
-        return io.NodeOutput(name, ui=ui.PreviewText(f"saved {name}"))
+        return io.NodeOutput(output_name(path), ui=written_files(path))

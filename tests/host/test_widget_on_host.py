@@ -165,6 +165,25 @@ def test_middle_button_moves_the_graph_and_not_the_camera(page, graph):
     assert view(page) is None
 
 
+def test_right_button_pans_the_camera_and_leaves_focus_to_the_viewer(page, graph):
+    box = page.page.locator(CANVAS).bounding_box()
+    page.page.mouse.move(box["x"] + 150, box["y"] + 150)
+    page.page.mouse.down(button="right")
+    page.page.mouse.move(box["x"] + 200, box["y"] + 150, steps=4)
+    page.page.mouse.up(button="right")
+    page.wait("view()")
+    assert np.abs(view(page)["target"]).max() > 0.1
+    page.run("rendered()")
+    assert page.page.locator("[role=menu], .p-contextmenu, .p-popover, .litecontextmenu").count() == 0
+    assert page.run("viewers()[0].matches(':focus-within')")
+    radius, azimuth, scale = view(page)["radius"], view(page)["azimuth"], page.run("app.canvas.ds.scale")
+    page.page.mouse.wheel(0, 120)
+    page.wait(f"JSON.parse(view()).radius > {radius}")
+    page.page.keyboard.press("ArrowRight")
+    assert view(page)["azimuth"] == pytest.approx(azimuth + 5)
+    assert page.run("app.canvas.ds.scale") == scale
+
+
 def test_keys_move_the_camera_and_not_the_nodes(page, graph):
     page.drag(CANVAS, (0.5, 0.5), (0.55, 0.5))
     page.wait("view()")

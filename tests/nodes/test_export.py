@@ -66,6 +66,21 @@ def test_sequence_is_a_folder_with_one_file_per_frame(written, read_ply):
     torch.testing.assert_close(xs, torch.tensor([-0.4, -0.2, 0.0, 0.2, 0.4]))
 
 
+def test_written_files_are_listed_for_the_page(export, host_folders, sliding_scene):
+    def listed(prefix, format):
+        return export.STAG4DExport.execute(sliding_scene, prefix, format).ui
+
+    shown = listed("ball", {"format": "ply", "moment": 0.5})
+    assert shown["text"] == ("saved ball_00001_.ply [output]",)
+    assert shown["stag4d_files"] == [{"filename": "ball_00001_.ply", "subfolder": "", "type": "output"}]
+    shown = listed("clips/ball", {"format": "ply sequence"})
+    assert shown["text"] == ("saved clips/ball_00001_ [output]",)
+    assert [file["filename"] for file in shown["stag4d_files"]] == [f"frame_{f:04}.ply" for f in range(5)]
+    assert {file["subfolder"] for file in shown["stag4d_files"]} == {"clips/ball_00001_"}
+    for file in shown["stag4d_files"]:
+        assert (host_folders / file["type"] / file["subfolder"] / file["filename"]).is_file()
+
+
 def test_spz_has_the_same_moment_and_frames(written):
     pytest.importorskip("gsply")
     file, path = written("spz", moment=0.75)

@@ -91,6 +91,15 @@ def test_saved_scenes_are_not_overwritten_and_can_be_loaded(saved, scene_files, 
     assert torch.equal(opened.gaussians.means, model.gaussians.means)
 
 
+def test_saved_file_is_listed_for_the_page(saved, scene_files, sliding_scene, pack_module):
+    model = pack_module("stag4d.scene").GaussianModel4D(sliding_scene.gaussians, None, sliding_scene.info)
+    shown = scene_files.STAG4DSave.execute(model, "films/ball").ui
+    (file,) = shown["stag4d_files"]
+    assert file == {"filename": "ball_00001_.safetensors", "subfolder": "films", "type": "output"}
+    assert (saved / "output" / file["subfolder"] / file["filename"]).is_file()
+    assert shown["text"] == ("saved films/ball_00001_.safetensors [output]",)
+
+
 @pytest.mark.parametrize("prefix", ["films/", "films//", "films/.", "films/../ball", "", "films/Ball", "%"])
 def test_no_prefix_overwrites_a_scene(saved, scene_files, sliding_scene, pack_module, prefix):
     scene = pack_module("stag4d.scene")

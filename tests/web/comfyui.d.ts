@@ -2,6 +2,7 @@
 
 declare module "*/scripts/api.js" {
     export const api: {
+        apiURL(route: string): string;
         fetchApi(route: string, options?: RequestInit): Promise<Response>;
         addEventListener(type: string, listener: (event: CustomEvent) => void): void;
     };
@@ -11,14 +12,35 @@ declare module "*/scripts/app.js" {
     export interface Widget {
         name: string;
         value: unknown;
+        serialize?: boolean;
         callback?: (value: unknown) => void;
+    }
+
+    export interface DOMWidget extends Widget {
+        element: HTMLElement;
     }
 
     export interface Graph {
         id?: string;
         isRootGraph: boolean;
         rootGraph: Graph;
+        subgraphs: Map<string | undefined, Graph>;
+        getNodeById(id: number | string): GraphNode | null;
+        setDirtyCanvas(foreground: boolean, background: boolean): void;
         change(): void;
+        serialize(): StoredGraph & { definitions?: { subgraphs?: StoredGraph[] } };
+    }
+
+    export interface StoredNode {
+        id: number | string;
+        type: string;
+        mode: number;
+        widgets_values?: unknown;
+    }
+
+    interface StoredGraph {
+        nodes: StoredNode[];
+        links: unknown;
     }
 
     export interface GraphNode {
@@ -28,24 +50,46 @@ declare module "*/scripts/app.js" {
         properties: Record<string, unknown>;
         widgets: Widget[];
         size: number[];
+        serialize_widgets: boolean;
+        computeSize(): number[];
         setSize(size: number[]): void;
-        configure(stored: StoredNode): void;
-        addDOMWidget(name: string, type: string, element: HTMLElement, options: DOMWidgetOptions): Widget;
+        configure(stored: { widgets_values?: unknown }): void;
+        addDOMWidget(name: string, type: string, element: HTMLElement, options: DOMWidgetOptions): DOMWidget;
     }
 
-    interface StoredNode {
-        widgets_values?: unknown[] | Record<string, unknown>;
-    }
-
-    interface DOMWidgetOptions {
+    export interface DOMWidgetOptions {
         getValue(): string;
         setValue(value: string): void;
         getMinHeight(): number;
         hideOnZoom: boolean;
         hideInPanel: boolean;
+        serialize?: boolean;
     }
 
-    type NodeOutput = Record<string, { filename: string }[]>;
+    export interface OutputFile {
+        filename: string;
+        subfolder: string;
+        type: string;
+    }
+
+    export interface NodeOutput {
+        stag4d_clip?: OutputFile[];
+        stag4d_files?: OutputFile[];
+        text?: string[];
+    }
+
+    /** The state of a workflow; which methods there are depends on the frontend's version. */
+    interface ChangeTracker {
+        nodeOutputs?: Record<string, NodeOutput>;
+        captureCanvasState?(): void;
+        checkState?(): void;
+        squashState?(): void;
+    }
+
+    interface Workflow {
+        path: string;
+        changeTracker?: ChangeTracker | null;
+    }
 
     interface Extension {
         name: string;
@@ -53,6 +97,7 @@ declare module "*/scripts/app.js" {
         getCustomWidgets?(): Record<string, (node: GraphNode, name: string) => { widget: Widget }>;
         nodeCreated?(node: GraphNode): void;
         setup?(): void;
+        afterConfigureGraph?(): void;
         onNodeOutputsUpdated?(outputs: Record<string, NodeOutput | undefined>): void;
     }
 
@@ -62,9 +107,9 @@ declare module "*/scripts/app.js" {
     export const app: {
         canvas: Record<CanvasHandler, (event: Event) => void>;
         graphToPrompt(): Promise<{ workflow: object; output: object }>;
-        extensionManager: {
-            workflow: { activeWorkflow?: { changeTracker?: { captureCanvasState(): void } } };
-        };
+        rootGraph?: Graph;
+        graph: Graph;
+        extensionManager: { workflow: { activeWorkflow?: Workflow; openWorkflows?: Workflow[] } };
         registerExtension(extension: Extension): void;
     };
 }

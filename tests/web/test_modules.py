@@ -13,7 +13,7 @@ from needed import node_modules, program
 HERE = Path(__file__).parent
 VIEWER = HERE.parents[1] / "web" / "viewer"
 MODULES = sorted(VIEWER.glob("*.mjs"))
-SCRIPTS = sorted((HERE.parents[1] / "web" / "js").glob("*.js"))
+SCRIPTS = sorted((HERE.parents[1] / "web" / "js").glob("*.*js"))
 
 
 @pytest.fixture(scope="module")

@@ -29,34 +29,55 @@ WEB = Path(__file__).parents[2] / "web"
 SCRIPTS = {
     "scripts/api.js": "export const api = Object.assign(new EventTarget(), { fetchApi(url, options) { "
     "window.requests.push(url); return fetch(url, options); } });",
-    "scripts/app.js": "export const app = { extensionManager: { workflow: {} }, "
+    "scripts/app.js": "export const app = { extensionManager: { workflow: {} }, rootGraph: null, "
     "registerExtension(extension) { window.extension = extension; } };",
 }
 PAGE = """<!doctype html>
 <html lang="en"><title>test</title><body><script type="module">
 import { api } from "/scripts/api.js";
+import { app } from "/scripts/app.js";
 import "/extensions/pack/js/stag4d.js";
-const node = {
-  id: 7, properties: {}, widgets: [],
-  graph: { id: "one", isRootGraph: true, get rootGraph() { return this; }, change() {} },
-  addDOMWidget(name, type, element, { getValue, setValue }) {
-    element.style.cssText += "; width: 400px; height: 500px";
-    document.body.append(element);
-    const widget = { name, get value() { return getValue(); }, set value(text) { setValue(text); } };
-    this.widgets.push(widget);
-    return widget;
-  },
+const graph = {
+  id: "one", isRootGraph: true, nodes: [],
+  change() {},
+  getNodeById: () => graph.nodes[0],
+  serialize: () => ({ nodes: [], links: [] }),
 };
-extension.getCustomWidgets().STAG4D_VIEW(node, "view");
+app.rootGraph = graph.rootGraph = graph;
+function add() {
+  const node = {
+    id: 7, properties: {}, widgets: [], graph,
+    addDOMWidget(name, type, element, { getValue, setValue }) {
+      element.style.cssText += "; width: 400px; height: 500px";
+      const widget = {
+        name, element,
+        get value() { return getValue(); },
+        set value(text) { setValue(text); },
+      };
+      this.widgets.push(widget);
+      return widget;
+    },
+  };
+  extension.getCustomWidgets().STAG4D_VIEW(node, "view");
+  graph.nodes.push(node);
+  node.onAdded();
+  document.body.replaceChildren(node.widgets[0].element);
+  window.node = node;
+}
+function remove() {
+  graph.nodes.pop();
+  node.onRemoved();
+}
 extension.setup();
 Object.assign(window, {
-  node,
+  add,
+  remove,
   requests: [],
   LiteGraph: {},
   executed: (filename) => node.onExecuted({ stag4d_clip: [{ filename }] }),
   growing: (detail) => api.dispatchEvent(new CustomEvent("stag4d.live_preview", { detail })),
 });
-node.onAdded();
+add();
 </script></body></html>"""
 
 
@@ -227,6 +248,23 @@ def test_live_preview_is_shown_only_by_its_node_in_its_workflow(widget, detail, 
     assert widget.requests_preview(ABOVE, **detail) == is_shown
 
 
+def test_recreated_node_keeps_the_player_until_it_is_removed_for_good(widget):
+    widget.show(FRONT)
+    widget.drag()
+    before, stored = widget.page.evaluate("({ ...glCounts })"), widget.page.evaluate("node.widgets[0].value")
+    assert before["objects"] > 0
+    widget.page.evaluate("() => { remove(); add(); }")  # as on undo, before any microtask
+    assert widget.page.evaluate("node.widgets[0].value") == stored
+    widget.page.get_by_text(f"{NUM_SPLATS[FRONT]:,} splats").wait_for()
+    assert widget.page.evaluate("requests.length") == 1
+    assert widget.page.evaluate("({ ...glCounts })") == before
+    widget.page.evaluate("node.widgets[0].value = ''")  # as before the drag
+    assert widget.selected_cameras() == [""]
+    widget.page.evaluate("remove()")
+    assert widget.page.evaluate("document.querySelector('.stag4d-viewer')") is None
+    assert widget.page.evaluate("glCounts.objects") < before["objects"]
+
+
 def test_live_preview_in_a_graph_without_an_id_is_matched_by_node_id(widget):
     widget.show(FRONT)
     widget.page.evaluate("delete node.graph.id")
@@ -240,7 +278,7 @@ def test_viewer_that_fails_to_load_is_reported(browser, files):
         widget.page.evaluate("(name) => executed(name)")
         widget.page.evaluate("node.onAdded()")  # tries again
         widget.page.get_by_text("The viewer could not be loaded; reload the page.").wait_for()
-        widget.page.evaluate("node.onRemoved()")
+        widget.page.evaluate("remove()")
 
 
 def test_file_loaded_while_the_context_is_lost_is_shown_once_it_is_restored(widget):

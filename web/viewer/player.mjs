@@ -159,6 +159,12 @@ export class S4DPlayer extends EventTarget {
     this.#refresh();
   }
 
+  /** Forget the chosen view: files are seen from their input camera and the first frame again. */
+  resetView() {
+    this.setView({ ...(this.header && viewOfPose(this.header.input)), time: 0 });
+    this.#hasView = false;
+  }
+
   /**
    * Return the current image as PNG, in which the checkered background is transparent.
    * @returns {Promise<Blob>}

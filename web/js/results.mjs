@@ -1,0 +1,151 @@
+// The content of the widget that shows what a run has given: links to the files that it wrote, or a text.
+
+import { api } from "../../../scripts/api.js";
+import { forwardToGraph, keepFromNode } from "./events.mjs";
+import { isFromAnotherTab } from "./nodes.mjs";
+
+/** @typedef {import("../../../scripts/app.js").GraphNode} GraphNode */
+/** @typedef {import("../../../scripts/app.js").NodeOutput} NodeOutput */
+/** @typedef {import("../../../scripts/app.js").OutputFile} OutputFile */
+
+const FILES = "stag4d_files"; // FILES_KEY in nodes/host/results.py
+const TEXT = "text"; // of the host's PreviewText
+const LINE_HEIGHT = 18; // pixels
+const MAX_LINES = 10; // more can be scrolled to
+const FRAME = 44; // of the border, the padding, a scroll bar and the button, pixels
+const STYLE = `
+.stag4d-results { display: flex; flex-direction: column; overflow: hidden; border-radius: 6px;
+  background: var(--comfy-input-bg, #222); border: 1px solid var(--border-color, #4e4e4e); }
+.stag4d-results[hidden] { display: none; }
+.stag4d-results pre { flex: 1; margin: 0; padding: 4px 8px; overflow: auto; user-select: text;
+  color: var(--input-text, #ddd); font: 11px/${LINE_HEIGHT}px monospace; }
+.stag4d-results a { color: inherit; text-decoration: underline; }
+.stag4d-results button { align-self: flex-end; margin: 0 4px 4px; padding: 0 8px; border-radius: 4px;
+  color: var(--input-text, #ddd); font: 11px/16px sans-serif; cursor: pointer;
+  background: var(--comfy-menu-bg, #353535); border: 1px solid var(--border-color, #4e4e4e); }
+`;
+
+/** Content of the widget; hidden until there is a result. */
+export class Results {
+  element = document.createElement("div");
+  value = ""; // nothing that a workflow stores
+  minHeight = 0; // shows all lines, or the first few
+  #text = document.createElement("pre");
+  #button = document.createElement("button");
+  /** @type {GraphNode | null} */
+  #node = null;
+
+  constructor() {
+    this.element.className = "stag4d-results";
+    this.element.hidden = true;
+    this.#text.tabIndex = 0;
+    this.#text.dataset.captureWheel = "true"; // the wheel scrolls the text while it has focus
+    this.#text.addEventListener("wheel", (event) => this.#isScrolled() && event.stopPropagation());
+    this.#button.addEventListener("click", () => this.#copy());
+    this.element.addEventListener("copy", (event) => event.stopPropagation()); // the host would copy the node
+    this.element.append(style(), this.#text, this.#button);
+    forwardToGraph(this.element);
+    keepFromNode(this.element);
+  }
+
+  /**
+   * The node was added to a graph.
+   * @param {GraphNode} node
+   */
+  start(node) {
+    this.#node = node;
+    this.#fit();
+  }
+
+  /** The node is no longer in a graph. */
+  dispose() {
+    this.#node = null;
+  }
+
+  /**
+   * Show the output of a run.
+   * @param {NodeOutput | undefined} output
+   */
+  async receive(output) {
+    await null; // until the host has stored the output
+    if (output && !isFromAnotherTab(output)) this.restore(output);
+  }
+
+  /**
+   * Show an output.
+   * @param {NodeOutput | undefined} output
+   */
+  restore(output) {
+    const files = (output?.[FILES] ?? []).filter(isOutputFile);
+    const text = output?.[TEXT]?.[0];
+    if (files.length) this.#show(files.flatMap((file, index) => (index ? ["\n", link(file)] : [link(file)])));
+    else if (typeof text === "string") this.#show([text]);
+  }
+
+  /** @param {(Node | string)[]} parts */
+  #show(parts) {
+    this.#text.replaceChildren(...parts);
+    this.#button.textContent = "Copy";
+    const numLines = (this.#text.textContent ?? "").split("\n").length;
+    this.minHeight = FRAME + LINE_HEIGHT * Math.min(numLines, MAX_LINES);
+    this.element.style.minHeight = `${this.minHeight}px`;
+    this.element.hidden = false;
+    this.#fit();
+  }
+
+  /** Make the node as high as its widgets need. */
+  #fit() {
+    const node = this.#node;
+    if (!node || !this.minHeight) return;
+    const [, height] = node.computeSize();
+    if (node.size[1] < height) node.setSize([node.size[0], height]);
+    node.graph?.setDirtyCanvas(true, true);
+  }
+
+  #isScrolled() {
+    return this.#text.matches(":focus") && this.#text.scrollHeight > this.#text.clientHeight;
+  }
+
+  async #copy() {
+    const text = this.#text.textContent ?? "";
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      // Browsers offer the clipboard only to pages from https or localhost.
+      window.getSelection()?.selectAllChildren(this.#text);
+      if (!document.execCommand("copy")) return;
+    }
+    this.#button.textContent = "Copied";
+  }
+}
+
+/** Return the style sheet of a widget. */
+function style() {
+  const sheet = document.createElement("style");
+  sheet.textContent = STYLE;
+  return sheet;
+}
+
+/**
+ * Whether an entry of an output is a file in the output folder, which are the only ones that are linked.
+ * @param {unknown} entry
+ * @returns {entry is OutputFile}
+ */
+function isOutputFile(entry) {
+  const { filename, subfolder, type } = /** @type {Record<string, unknown>} */ (Object(entry));
+  return typeof filename === "string" && typeof subfolder === "string" && type === "output";
+}
+
+/**
+ * Return a link that downloads a file through the host, which checks that it lies in the output folder.
+ * @param {OutputFile} file
+ */
+function link({ filename, subfolder }) {
+  const anchor = document.createElement("a");
+  const query = new URLSearchParams({ filename, subfolder, type: "output" });
+  anchor.href = api.apiURL(`/view?${query}`);
+  anchor.download = filename;
+  anchor.textContent = subfolder ? `${subfolder}/${filename}` : filename;
+  anchor.title = `Download ${filename}`;
+  return anchor;
+}
