@@ -3,7 +3,7 @@
 from comfy_api.latest import io
 
 from ..stag4d.geometry import OrbitPose, intrinsics, read_camera_info, read_saved_view
-from ..stag4d.scene import GaussianModel4D
+from ..stag4d.scene import GaussianModel4D, first_view
 from ..stag4d.types import Cameras
 from .host.files import TEMP_FOLDER
 from .host.progress import HostMonitor
@@ -47,8 +47,9 @@ class STAG4DPreview(io.ComfyNode):
                     "view",
                     optional=True,
                     extra_dict={"socketless": True},  # no node has such an output
-                    tooltip="The viewer. Its camera and moment are saved with the workflow; at first they "
-                    "are the camera of the input video and the first frame.",
+                    tooltip="The viewer. Its camera and moment are saved with the workflow. At first they "
+                    "are the first frame and the camera of the input video or, where that does not show the "
+                    "whole object at all frames, one farther away.",
                 ),
             ],
             outputs=[
@@ -68,8 +69,9 @@ class STAG4DPreview(io.ComfyNode):
 
     @classmethod
     def execute(cls, scene: GaussianModel4D, width: int, height: int, view: str = "") -> io.NodeOutput:
-        chosen = read_saved_view(view, scene.info.input_pose)
-        camera = chosen.camera_info(width / height)
+        aspect = width / height
+        chosen = read_saved_view(view, scene.info.input_pose) if view else first_view(scene, aspect)
+        camera = chosen.camera_info(aspect)
         viewmat, fovy_deg = read_camera_info(camera, chosen.pose.fovy_deg)
         cameras = Cameras(viewmat[None], intrinsics([fovy_deg], width, height), width, height)
         name = viewer_file(scene, HostMonitor(export=scene.info.num_frames))

@@ -15,7 +15,7 @@ from PIL import Image
 from viewer_page import Viewer
 
 from stag4d.geometry import OrbitPose
-from stag4d.scene import GaussianModel4D, Gaussians, SceneInfo, logit
+from stag4d.scene import GaussianModel4D, Gaussians, SceneInfo, first_view, logit
 from stag4d.types import Cameras
 
 pytestmark = pytest.mark.browser
@@ -201,7 +201,9 @@ def shifted(model: GaussianModel4D, offset: float) -> GaussianModel4D:
 @pytest.mark.parametrize("last_offset", [0.0, 3.0])
 def test_first_camera_shows_the_whole_object_at_all_frames(page, box, last_offset):
     viewer = Viewer(page, page.evaluate("add(480, 360)"))
-    viewer.load(shifted(box, last_offset))
+    viewer.set_canvas_size(480, 320)
+    model = shifted(box, last_offset)
+    viewer.load(model)
     for time in (0, 0.5, 1):
         viewer.run("player.viewport.clock.seek(4 * value)", time)
         alpha = alpha_of(viewer)
@@ -210,6 +212,9 @@ def test_first_camera_shows_the_whole_object_at_all_frames(page, box, last_offse
     view = viewer.run("return player.getView()")
     assert (view["azimuth"], view["elevation"]) == (0, 0)
     assert (view["radius"] == 2) == (last_offset == 0)  # the input camera where it is sufficient
+    output = first_view(model, 480 / 320)  # of STAG4D Preview, from all Gaussians instead of a subset
+    assert view["radius"] == pytest.approx(output.pose.radius, rel=0.03)
+    assert view["target"] == pytest.approx(output.target, abs=0.05)
 
 
 def test_first_camera_of_a_large_imported_object_shows_all_of_it(page, box):
