@@ -3,6 +3,7 @@
 
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
+import { showSecond, storeSecond } from "./second_scene.mjs";
 
 /** @typedef {import("../../../scripts/app.js").GraphNode} GraphNode */
 /** @typedef {import("../viewer/player.mjs").S4DPlayer} S4DPlayer */
@@ -89,6 +90,7 @@ class Preview {
     this.updateAspect();
     this.#applyView();
     this.show(this.#node.properties[PROPERTY]);
+    showSecond(this.#node, player, disposal.signal);
   }
 
   /** The node was removed from its graph. */
@@ -107,7 +109,11 @@ class Preview {
    */
   receive(output) {
     const name = output?.[OUTPUT]?.[0]?.filename;
-    if (isFileName(name)) this.#node.properties[PROPERTY] = name;
+    if (output && isFileName(name)) {
+      this.#node.properties[PROPERTY] = name;
+      storeSecond(this.#node, output);
+      if (this.#player && this.#disposal) showSecond(this.#node, this.#player, this.#disposal.signal);
+    }
     this.show(name);
   }
 

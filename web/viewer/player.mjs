@@ -7,13 +7,11 @@
 //   player.dispose();
 
 import { boundingSphere } from "./bounds.mjs";
-import { fit, orbit, pan, viewOfPose, zoom } from "./camera.mjs";
+import { fit, viewOfPose } from "./camera.mjs";
 import { observeContext, sharedContext } from "./context.mjs";
 import { Controls } from "./controls.mjs";
 import { download, element, encodePng } from "./dom.mjs";
 import { downloadsOf, frameName } from "./downloads.mjs";
-import { listenToGestures } from "./gestures.mjs";
-import { listenToKeys } from "./keys.mjs";
 import { AdaptiveResolution } from "./resolution.mjs";
 import { readS4D } from "./s4d.mjs";
 import { changedView, savedView } from "./saved_view.mjs";
@@ -21,6 +19,7 @@ import { ShownScene } from "./scene.mjs";
 import { observeSize } from "./size.mjs";
 import { applyStyles } from "./style.mjs";
 import { Ticker } from "./ticker.mjs";
+import { listenToUser } from "./user_input.mjs";
 import { Viewport } from "./viewport.mjs";
 
 /** @typedef {import("./camera.mjs").View} View */
@@ -264,18 +263,7 @@ export class S4DPlayer extends EventTarget {
       this.#isDragged = true;
       this.#move(view);
     };
-    /** @type {import("./gestures.mjs").CameraActions} */
-    const actions = {
-      orbit: (right, up) => drag(orbit(this.view, right, up)),
-      pan: (right, down) => drag(pan(this.view, right, down)),
-      zoom: (factor) => drag(zoom(this.view, factor)),
-      reset: () => this.selectCamera(0),
-      end: () => this.#endMovement(),
-    };
-    const isFocused = () => this.element.matches(":focus-within");
-    const { signal } = this.#disposal;
-    listenToGestures(this.viewport.canvas, actions, isFocused, signal);
-    listenToKeys(this.element, actions, this, this.viewport, signal);
+    listenToUser(this, drag, () => this.#endMovement(), this.#disposal.signal);
     for (const name of ["pointerdown", "focusin"]) {
       this.element.shadowRoot?.addEventListener(name, (event) => this.#controls.closePanels(event));
     }
