@@ -4,6 +4,7 @@ from .demo import demo
 from .fitting import CHECKPOINT, DenoiserMaker, Report, fit, fit_without_view, write_fit
 from .importing import OFFICIAL_FILES, SCENE_SUFFIXES, import_official, import_scene, is_official
 from .models import DTYPES, ModelKind, bundled_models, model_folder
+from .passes import DEPTH_RANGE, RENDER_PASSES, RenderPass
 from .scenes import (
     evaluate,
     render_views,
@@ -14,11 +15,14 @@ from .scenes import (
 
 __all__ = [
     "CHECKPOINT",
+    "DEPTH_RANGE",
     "DTYPES",
     "OFFICIAL_FILES",
+    "RENDER_PASSES",
     "SCENE_SUFFIXES",
     "DenoiserMaker",
     "ModelKind",
+    "RenderPass",
     "Report",
     "bundled_models",
     "demo",
