@@ -40,8 +40,6 @@ const BACKGROUNDS = [
 /** The bar; update copies the player's state into it. */
 export class Controls {
   element = element("div", { class: "dock", role: "toolbar", "aria-label": "Viewer controls" });
-  /** The panels of the bar's buttons; they lie over the image. @type {HTMLElement[]} */
-  panels;
   #player;
   #play;
   #slider;
@@ -88,7 +86,6 @@ export class Controls {
     this.#settings = new SettingsMenu(player);
     const items = player.downloads.map(({ label, hint, save }) => button(hint, { text: label }, save));
     this.#popovers = [new Popover("Download", "download", items), this.#settings.popover];
-    this.panels = this.#popovers.map((popover) => popover.panel);
     const output = element("div", { class: "group" });
     output.append(button("Save screenshot as PNG", "screenshot", () => player.saveScreenshot()));
     output.append(...this.#popovers.map((popover) => popover.button));
@@ -98,6 +95,7 @@ export class Controls {
     this.element.append(
       element("div", { class: "transport" }, this.#play, steps, this.#slider, reading),
       element("div", { class: "tools" }, this.#views, pace, backgrounds, output),
+      ...this.#popovers.map((popover) => popover.panel),
     );
     this.update();
   }

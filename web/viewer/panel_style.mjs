@@ -2,14 +2,14 @@
 
 export const PANEL_CSS = `
 [hidden] { display: none !important; }
+.dock { position: relative; }
 .panel, .help {
   position: absolute;
   right: 8px;
-  bottom: 8px;
+  bottom: calc(100% + 8px);
   z-index: 1;
   box-sizing: border-box;
   max-width: calc(100% - 16px);
-  max-height: calc(100% - 16px);
   padding: 8px 10px;
   overflow: auto;
   border: 1px solid var(--line);
@@ -53,7 +53,7 @@ export const PANEL_CSS = `
 .row input[type="checkbox"] { width: 18px; height: 18px; margin: 0; accent-color: var(--accent); }
 .row .value { width: 38px; text-align: right; font-variant-numeric: tabular-nums; }
 .error { max-width: 260px; color: #ff9592; }
-.help { inset: 8px; width: fit-content; height: fit-content; margin: auto; z-index: 2; }
+.help { inset: 8px; width: fit-content; height: fit-content; max-height: calc(100% - 16px); margin: auto; }
 .help h2 { margin: 0 0 6px; font-size: 13px; }
 .help dl { display: grid; grid-template-columns: auto 1fr; gap: 3px 14px; margin: 0 0 8px; }
 .help dt { color: var(--text); font-weight: 600; white-space: nowrap; }

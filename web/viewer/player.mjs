@@ -67,7 +67,6 @@ export class S4DPlayer extends EventTarget {
     this.#controls = new Controls(this);
     const shadow = this.element.attachShadow({ mode: "open" });
     applyStyles(shadow);
-    this.viewport.element.append(...this.#controls.panels);
     shadow.append(this.viewport.element, this.#controls.element);
     parent.append(this.element);
     this.#setMessage("No scene loaded.");

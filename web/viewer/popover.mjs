@@ -1,6 +1,9 @@
-// A panel over the image that a button opens and closes. It closes on Escape and on a press outside of it.
+// A panel over the image that a button of the control bar opens and closes. It closes on Escape and on a press
+// outside of it.
 
 import { button, element } from "./dom.mjs";
+
+const MARGIN = 8; // around the panel, as in panel_style.mjs
 
 /** A button with its panel; only one panel of a viewer is open at a time. */
 export class Popover {
@@ -41,9 +44,17 @@ export class Popover {
   toggle() {
     if (this.isOpen) return this.close();
     this.panel.hidden = false;
+    this.panel.style.maxHeight = `${this.#room()}px`;
     this.#onOpen();
     this.button.setAttribute("aria-expanded", "true");
     this.panel.focus({ preventScroll: true });
+  }
+
+  /** Return the height of the image, CSS pixels: the panel is above the control bar, in which it stands. */
+  #room() {
+    const bar = /** @type {HTMLElement} */ (this.panel.offsetParent);
+    const viewer = /** @type {ShadowRoot} */ (this.panel.getRootNode()).host;
+    return viewer.clientHeight - bar.offsetHeight - 2 * MARGIN;
   }
 
   close() {

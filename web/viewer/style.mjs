@@ -195,8 +195,8 @@ input[type="range"]::-moz-range-thumb {
   .dock { --button: 26px; padding: 3px 4px; }
   .tools { gap: 2px; }
   select { padding: 0 14px 0 2px; }
-  .backgrounds { gap: 6px; }
-  .views button { min-width: 20px; }
+  .backgrounds { gap: 4px; }
+  .views button { min-width: 17px; }
   .steps { display: none; }
 }
 @media (pointer: coarse) {
