@@ -10,11 +10,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from counted_gl import COUNT_GL
+from counted_gl import COUNT_GL, LOSE_CONTEXT, RESTORE_CONTEXT
 from PIL import Image
 from viewer_page import Viewer
 
 from stag4d.geometry import OrbitPose
+from stag4d.rendering import encode_normals, normals_from_depth, render
 from stag4d.scene import GaussianModel4D, Gaussians, SceneInfo, first_view, logit
 from stag4d.types import Cameras
 
@@ -33,13 +34,12 @@ def alpha_of(viewer: Viewer) -> np.ndarray:
     return viewer.screenshot()[..., 3] / 255
 
 
-def disk(normal: tuple[float, float, float], depth: float) -> GaussianModel4D:
-    """Return one opaque flat Gaussian in front of the camera at azimuth 0: its plane has the given normal."""
-    x, y, z = torch.nn.functional.normalize(torch.tensor(normal), dim=0)
+def one_splat() -> GaussianModel4D:
+    """Return a scene of one opaque Gaussian at the origin."""
     gaussians = Gaussians(
-        means=torch.tensor([[0.0, 0.0, 2.0 - depth]]),
-        log_scales=torch.tensor([[0.4, 0.4, 0.004]]).log(),
-        quats=torch.stack([1 + z, -y, x, torch.zeros(())])[None],  # the shortest rotation of +z to the normal
+        means=torch.zeros(1, 3),
+        log_scales=torch.full((1, 3), 0.2).log(),
+        quats=torch.tensor([[1.0, 0.0, 0.0, 0.0]]),
         logit_opacities=logit(torch.tensor([0.99])),
         sh0=torch.zeros(1, 1, 3),
     )
@@ -52,25 +52,44 @@ def center_color(viewer: Viewer) -> np.ndarray:
     return image[image.shape[0] // 2, image.shape[1] // 2, :3] / 255
 
 
-@pytest.mark.parametrize(
-    "normal", [(0.0, 0.0, 1.0), (0.5, 0.0, 0.8), (0.0, 0.6, 0.8), (-0.4, -0.5, 0.7), (0.2, 0.3, -0.9)]
-)
-def test_normals_are_the_shortest_axes_turned_to_the_camera_with_y_up(viewer, normal):
-    viewer.load(disk(normal, depth=2.0))
-    viewer.set_canvas_size(128, 128)
+@pytest.mark.parametrize(("azimuth", "elevation", "time"), [(0, 0, 0.0), (30, 20, 0.5), (140, -40, 1.0)])
+def test_normals_of_the_viewer_equal_those_of_the_rendered_depth(viewer, box, azimuth, elevation, time):
+    viewer.set_canvas_size(160, 120)
+    viewer.set_view(azimuth=azimuth, elevation=elevation, time=time)
     viewer.run("player.setBackground('black'); player.viewport.setDisplay({ mode: 'normals' })")
-    toward = np.array(normal) / np.linalg.norm(normal) * (1 if normal[2] > 0 else -1)
-    found = center_color(viewer) / 0.99  # the opacity
-    assert np.abs(found - (0.5 + 0.5 * toward)).max() < 0.03
+    pose = OrbitPose(azimuth_deg=float(azimuth), elevation_deg=float(elevation))
+    cameras = Cameras.from_poses([pose], 160, 120)
+    output = render(box.at(torch.tensor([time]))[0], cameras, with_depth=True)
+    expected = encode_normals(normals_from_depth(output.depths, output.alphas, cameras.Ks))[0].numpy()
+    opaque = (output.alphas[0] > 0.99).numpy()
+    found = viewer.screenshot()[..., :3] / 255
+    assert opaque.mean() > 0.1
+    difference = np.abs(found - expected)[opaque]
+    assert np.median(difference) < 2 / 255
+    assert difference.mean() < 5 / 255
+    assert np.abs(found[opaque].mean(axis=0) - expected[opaque].mean(axis=0)).max() < 2 / 255
+    assert (found[output.alphas[0].numpy() < 0.4] == 0).all()
 
 
-def test_normals_are_those_of_the_camera(viewer):
-    viewer.load(disk((0.0, 0.0, 1.0), depth=2.0))
-    viewer.set_canvas_size(128, 128)
-    viewer.set_view(azimuth=40)
-    viewer.run("player.setBackground('black'); player.viewport.setDisplay({ mode: 'normals' })")
-    expected = [0.5 - 0.5 * np.sin(np.radians(40)), 0.5, 0.5 + 0.5 * np.cos(np.radians(40))]
-    assert np.abs(center_color(viewer) / 0.99 - expected).max() < 0.03
+def test_normals_are_drawn_on_the_background_and_after_a_restored_context(page, box_s4d):
+    page.evaluate(COUNT_GL)
+    viewer = Viewer(page, page.evaluate("(s4d) => add(300, 300, s4d)", box_s4d))
+    viewer.run("player.setBackground('#204060'); player.viewport.setDisplay({ mode: 'normals' })")
+    before = viewer.screenshot()
+    assert before[0, 0].tolist() == [0x20, 0x40, 0x60, 255]
+    assert before[before.shape[0] // 2, before.shape[1] // 2, 2] > 180  # toward the camera
+    page.evaluate(LOSE_CONTEXT)
+    page.get_by_role("status").get_by_text("graphics driver was reset").wait_for()
+    page.evaluate(RESTORE_CONTEXT)
+    page.get_by_role("status").wait_for(state="hidden")
+    assert np.array_equal(viewer.screenshot(), before)
+
+
+def test_missing_float_textures_are_reported_and_the_mode_stays(viewer, settings):
+    viewer.page.evaluate("WebGL2RenderingContext.prototype.getExtension = () => null")
+    settings.get_by_role("combobox", name="View mode").select_option("Normals")
+    settings.get_by_text("This graphics driver cannot render normals").wait_for()
+    assert settings.get_by_role("combobox", name="View mode").input_value() == "color"
 
 
 def test_depth_is_white_at_the_nearest_point_of_the_object_and_dark_gray_at_the_farthest(viewer, box):
@@ -86,7 +105,7 @@ def test_depth_is_white_at_the_nearest_point_of_the_object_and_dark_gray_at_the_
 
 
 def test_splat_size_scales_the_standard_deviations(viewer):
-    viewer.load(disk((0.0, 0.0, 1.0), depth=2.0))
+    viewer.load(one_splat())
     viewer.set_canvas_size(200, 200)
     areas = []
     for size in (1, 0.5):
@@ -264,8 +283,6 @@ def test_features_that_are_off_add_no_gl_objects_and_no_draw_calls(page, box_s4d
 
 
 def test_depth_of_the_viewer_equals_the_rendered_depth(viewer, box):
-    from stag4d.rendering import render
-
     viewer.set_canvas_size(160, 160)
     viewer.set_view(azimuth=30, elevation=20, time=0.5)
     viewer.run("player.setBackground('black'); player.viewport.setDisplay({ mode: 'depth' })")

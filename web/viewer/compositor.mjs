@@ -28,7 +28,7 @@ export function compose(target, parts, view, display) {
   if (!parts.length || sharedContext().isLost) return;
   const { background, backgroundImage, hasGrid, mode, splatSize } = display;
   const { scene } = parts[0];
-  const depthRange = mode === "depth" ? depthRangeOf(scene.bounds, view) : NO_RANGE;
+  const depthRange = mode === "color" ? NO_RANGE : depthRangeOf(scene.bounds, view);
   const style = { mode, splatSize, depthRange };
   if (parts.length === 1 && !backgroundImage && !hasGrid) {
     const color = backgroundColor(background); // drawn by WebGL, in one pass with the splats

@@ -3,11 +3,13 @@
 
 import { cameraAxes, radians } from "./camera.mjs";
 import { ViewerError } from "./errors.mjs";
+import { NormalsPass } from "./normals.mjs";
 import { linkProgram } from "./program.mjs";
-import { SPLATS_PER_INSTANCE } from "./shaders.mjs";
+import { FRAGMENT_SHADER, SPLATS_PER_INSTANCE, vertexShader } from "./shaders.mjs";
 
 const GROWTH = 128; // pixels: the canvas grows in steps, not with each pixel while a window is resized
 const INDICES_PER_SPLAT = 6;
+const SAMPLERS = ["geometry", "rgba", "order"]; // in the order of their texture units
 
 /** @type {SharedContext | null} */
 let shared = null;
@@ -59,6 +61,8 @@ class SharedContext {
   gl;
   /** One per render mode, linked when first used. @type {Map<string, import("./program.mjs").Program>} */
   #programs = new Map();
+  /** Made when it is first used. @type {NormalsPass | null} */
+  #normals = null;
 
   constructor() {
     const gl = this.canvas.getContext("webgl2", { antialias: false, depth: false, stencil: false });
@@ -96,13 +100,15 @@ class SharedContext {
   draw(file, textures, layers, fraction, settings) {
     const gl = this.gl;
     const { view, width, height, background } = settings;
-    const at = this.#use(settings.mode);
     const { numGaussians, grids } = file.header;
     this.#grow(width, height);
     gl.viewport(0, 0, width, height);
     const [red, green, blue, alpha] = background;
     gl.clearColor(red * alpha, green * alpha, blue * alpha, alpha);
     gl.clear(gl.COLOR_BUFFER_BIT);
+    const normals = settings.mode === "normals" ? this.prepareNormals() : null;
+    normals?.begin(width, height);
+    const at = this.#use(settings.mode);
     textures.bind();
     gl.uniform1i(at.count, numGaussians);
     gl.uniform1i(at.width, file.width);
@@ -128,10 +134,20 @@ class SharedContext {
     gl.uniform2f(at.focal, focal, focal);
     gl.uniform2f(at.size, width, height);
     gl.uniform1f(at.splatSize, settings.splatSize);
-    gl.uniform2f(at.depthRange ?? null, ...settings.depthRange); // only mode "depth" has it
+    gl.uniform2f(at.depthRange ?? null, ...settings.depthRange); // mode "color" lacks it
     const instances = Math.ceil(numGaussians / SPLATS_PER_INSTANCE);
     const indices = SPLATS_PER_INSTANCE * INDICES_PER_SPLAT;
     gl.drawElementsInstanced(gl.TRIANGLES, indices, gl.UNSIGNED_SHORT, 0, instances);
+    normals?.end(width, height, focal, settings.depthRange);
+  }
+
+  /**
+   * Return the pass that draws normals.
+   * @throws {ViewerError} if the graphics driver cannot
+   */
+  prepareNormals() {
+    this.#normals ??= new NormalsPass(this.gl);
+    return this.#normals;
   }
 
   /**
@@ -140,7 +156,11 @@ class SharedContext {
    */
   #use(mode) {
     let program = this.#programs.get(mode);
-    if (!program) this.#programs.set(mode, (program = linkProgram(this.gl, mode)));
+    if (!program) {
+      const linked = (program = linkProgram(this.gl, vertexShader(mode), FRAGMENT_SHADER));
+      SAMPLERS.forEach((name, unit) => this.gl.uniform1i(linked.uniforms[name], unit));
+      this.#programs.set(mode, linked);
+    }
     this.gl.useProgram(program.program);
     return program.uniforms;
   }
@@ -149,6 +169,7 @@ class SharedContext {
   #setUp() {
     const gl = this.gl;
     this.#programs.clear();
+    this.#normals = null;
     this.#use("color"); // throws here if the driver cannot compile it
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA); // colors are premultiplied by alpha

@@ -1,5 +1,5 @@
-// A panel over the image that a button of the control bar opens and closes. It closes on Escape and on a press
-// outside of it.
+// A panel over the image that a button of the control bar opens and closes. It closes on Escape and on a
+// press outside of it.
 
 import { button, element } from "./dom.mjs";
 

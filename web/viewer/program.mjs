@@ -1,21 +1,19 @@
 // The WebGL programs: linked shaders with the locations of their uniforms.
 
 import { ViewerError } from "./errors.mjs";
-import { FRAGMENT_SHADER, vertexShader } from "./shaders.mjs";
-
-const SAMPLERS = ["geometry", "rgba", "order"]; // in the order of their texture units
 
 /** @typedef {{program: WebGLProgram, uniforms: Record<string, WebGLUniformLocation>}} Program */
 
 /**
- * Compile and link the program of a render mode, and use it.
+ * Compile and link a program, and use it.
  * @param {WebGL2RenderingContext} gl
- * @param {import("./shaders.mjs").RenderMode} mode
+ * @param {string} vertexSource
+ * @param {string} fragmentSource
  * @returns {Program}
  * @throws {ViewerError} if the graphics driver cannot
  */
-export function linkProgram(gl, mode) {
-  const program = link(gl, vertexShader(mode));
+export function linkProgram(gl, vertexSource, fragmentSource) {
+  const program = link(gl, vertexSource, fragmentSource);
   /** @type {Record<string, WebGLUniformLocation>} */
   const uniforms = {};
   gl.useProgram(program);
@@ -24,20 +22,20 @@ export function linkProgram(gl, mode) {
     const { name } = /** @type {WebGLActiveInfo} */ (gl.getActiveUniform(program, index));
     uniforms[name] = /** @type {WebGLUniformLocation} */ (gl.getUniformLocation(program, name));
   }
-  SAMPLERS.forEach((name, unit) => gl.uniform1i(uniforms[name], unit));
   return { program, uniforms };
 }
 
 /**
  * @param {WebGL2RenderingContext} gl
  * @param {string} vertexSource
+ * @param {string} fragmentSource
  * @returns {WebGLProgram}
  */
-function link(gl, vertexSource) {
+function link(gl, vertexSource, fragmentSource) {
   const program = gl.createProgram();
   const sources = [
     [gl.VERTEX_SHADER, vertexSource],
-    [gl.FRAGMENT_SHADER, FRAGMENT_SHADER],
+    [gl.FRAGMENT_SHADER, fragmentSource],
   ];
   for (const [kind, source] of /** @type {[number, string][]} */ (sources)) {
     const shader = /** @type {WebGLShader} */ (gl.createShader(kind));

@@ -104,7 +104,9 @@ export class SettingsMenu {
   #listen() {
     const viewport = this.#viewport;
     this.#mode.addEventListener("change", () =>
-      viewport.setDisplay({ mode: /** @type {import("./shaders.mjs").RenderMode} */ (this.#mode.value) }),
+      this.#attempt(() =>
+        viewport.setDisplay({ mode: /** @type {import("./shaders.mjs").RenderMode} */ (this.#mode.value) }),
+      ),
     );
     this.#size.addEventListener("input", () => viewport.setDisplay({ splatSize: Number(this.#size.value) }));
     this.#size.addEventListener("dblclick", () => viewport.setDisplay({ splatSize: 1 }));
@@ -130,13 +132,21 @@ export class SettingsMenu {
    * @param {(file: File) => Promise<void>} use
    */
   async #open(accept, use) {
-    this.#error.textContent = "";
     const file = await chooseFile(accept);
-    if (!file) return;
+    if (file) await this.#attempt(() => use(file));
+  }
+
+  /**
+   * Do something, and show why it fails.
+   * @param {() => Promise<void> | void} action
+   */
+  async #attempt(action) {
+    this.#error.textContent = "";
     try {
-      await use(file);
+      await action();
     } catch (error) {
       this.#error.textContent = error instanceof Error ? error.message : String(error);
+      this.update();
     }
   }
 }

@@ -110,16 +110,14 @@ void main() {
   quat = normalize(mix(quat, dot(quat, other) < 0.0 ? -other : other, fraction));
 
   mat3 axes = rotation * rotationOf(quat);
+#ifndef COLOR
+  float depth = (mean.z - depthRange.x) / (depthRange.y - depthRange.x);
+#endif
 #ifdef DEPTH
-  float depth = clamp((mean.z - depthRange.x) / (depthRange.y - depthRange.x), 0.0, 1.0);
-  color.rgb = vec3(mix(1.0, FARTHEST_GRAY, depth));
+  color.rgb = vec3(mix(1.0, FARTHEST_GRAY, clamp(depth, 0.0, 1.0)));
 #endif
 #ifdef NORMALS
-  // The normal of a Gaussian is its shortest axis, turned toward the camera, as in GaussianShader (Jiang et
-  // al. 2024). It is encoded as in OpenGL's normal maps: x right, y up, z toward the camera.
-  vec3 normal = scale.x <= min(scale.y, scale.z) ? axes[0] : scale.y <= scale.z ? axes[1] : axes[2];
-  normal = dot(normal, mean) > 0.0 ? -normal : normal;
-  color.rgb = 0.5 + 0.5 * vec3(normal.x, -normal.yz);
+  color.rgb = vec3(depth);  // normals.mjs makes normals of it
 #endif
   scale *= splatSize;
   axes = mat3(axes[0] * scale.x, axes[1] * scale.y, axes[2] * scale.z);

@@ -6,6 +6,7 @@ import { fit, viewOfPose } from "./camera.mjs";
 import { Clock } from "./clock.mjs";
 import { Comparison } from "./comparison.mjs";
 import { compose } from "./compositor.mjs";
+import { sharedContext } from "./context.mjs";
 import { checkedDisplay, DEFAULT_DISPLAY } from "./display.mjs";
 import { element } from "./dom.mjs";
 import { Help } from "./help.mjs";
@@ -103,9 +104,11 @@ export class Viewport {
    * Change settings of the image.
    * @param {Partial<DisplaySettings>} display
    * @throws {TypeError} if one is invalid
+   * @throws {ViewerError} if the graphics driver cannot render normals
    */
   setDisplay(display) {
     const changed = checkedDisplay({ ...this.display, ...display });
+    if (changed.mode === "normals" && !sharedContext().isLost) sharedContext().prepareNormals();
     if (changed.backgroundImage !== this.display.backgroundImage) this.display.backgroundImage?.close();
     this.display = changed;
     this.#onChange();
