@@ -3,7 +3,7 @@
 from comfy_api.latest import io
 
 from ..stag4d.geometry import OrbitPose, intrinsics, read_camera_info, read_saved_view
-from ..stag4d.scene import GaussianModel4D
+from ..stag4d.scene import GaussianModel4D, first_view
 from ..stag4d.types import Cameras
 from .host.files import TEMP_FOLDER
 from .host.progress import HostMonitor
@@ -13,6 +13,7 @@ from .host.viewer_files import viewer_file
 
 View = io.Custom("STAG4D_VIEW")  # JSON text, see ``geometry.read_saved_view``
 UI_KEY = "stag4d_clip"  # the .s4d file; OUTPUT in web/js/preview.mjs
+UI_KEY_B = "stag4d_clip_b"  # that of scene B; OUTPUT in web/js/second_scene.mjs
 
 
 class STAG4DPreview(io.ComfyNode):
@@ -48,8 +49,15 @@ class STAG4DPreview(io.ComfyNode):
                     "view",
                     optional=True,
                     extra_dict={"socketless": True},  # no node has such an output
-                    tooltip="The viewer. Its camera and moment are saved with the workflow; at first they "
-                    "are the camera of the input video and the first frame.",
+                    tooltip="The viewer. Its camera and moment are saved with the workflow. At first they "
+                    "are the first frame and the camera of the input video or, where that does not show the "
+                    "whole object at all frames, one farther away.",
+                ),
+                Scene.Input(
+                    "scene_b",
+                    optional=True,
+                    tooltip="A second scene to compare with, such as one before and one after a change. B "
+                    "switches between the two, W shows both with a wipe.",
                 ),
             ],
             outputs=[
@@ -64,11 +72,26 @@ class STAG4DPreview(io.ComfyNode):
         return refusal(lambda: read_saved_view(view or "", OrbitPose(azimuth_deg=0.0)))
 
     @classmethod
-    def execute(cls, scene: GaussianModel4D, width: int, height: int, view: str = "") -> io.NodeOutput:
-        chosen = read_saved_view(view, scene.info.input_pose)
-        camera = chosen.camera_info(width / height)
+    def execute(
+        cls,
+        scene: GaussianModel4D,
+        width: int,
+        height: int,
+        view: str = "",
+        scene_b: GaussianModel4D | None = None,
+    ) -> io.NodeOutput:
+        aspect = width / height
+        chosen = read_saved_view(view, scene.info.input_pose) if view else first_view(scene, aspect)
+        camera = chosen.camera_info(aspect)
         viewmat, fovy_deg = read_camera_info(camera, chosen.pose.fovy_deg)
         cameras = Cameras(viewmat[None], intrinsics([fovy_deg], width, height), width, height)
-        name = viewer_file(scene, HostMonitor(export=scene.info.num_frames))
-        file = {"filename": name, "subfolder": TEMP_FOLDER, "type": "temp"}
-        return io.NodeOutput(camera, cameras, chosen.time, ui={UI_KEY: [file]})
+        files = {UI_KEY: [_viewer_file(scene)]}
+        if scene_b is not None:
+            files[UI_KEY_B] = [_viewer_file(scene_b)]
+        return io.NodeOutput(camera, cameras, chosen.time, ui=files)
+
+
+def _viewer_file(scene: GaussianModel4D) -> dict[str, str]:
+    """Write a scene for the viewer; returns its file as the page requests it."""
+    name = viewer_file(scene, HostMonitor(export=scene.info.num_frames))
+    return {"filename": name, "subfolder": TEMP_FOLDER, "type": "temp"}

@@ -1,4 +1,4 @@
-"""Renders of a scene: images, masks and depth."""
+"""Renders of a scene: images, masks, depth and normals."""
 
 import string
 from collections.abc import Mapping
@@ -14,11 +14,13 @@ from ..stag4d.scene import GaussianModel4D
 from ..stag4d.types import Cameras
 from .host.memory import require_memory
 from .host.progress import HostMonitor
+from .host.render_images import composited, normal_images
 from .host.sockets import CATEGORY_OUTPUT, MOMENT, CameraPath, Scene
 from .host.validation import check_widgets, refusal
 
-PIXEL_BYTES = 60  # color, alpha and depth, each twice, and the depth image; float32
+PIXEL_BYTES = 72  # color, alpha and depth, each twice, and the images of depth and normals; float32
 FARTHEST_GRAY = 0.1  # above 0, which is empty space
+BLACK = (0.0, 0.0, 0.0)
 _HOLD = io.Float.Input(
     "hold",
     default=0.5,
@@ -61,6 +63,12 @@ class STAG4DRender(io.ComfyNode):
                     "back, a seamless loop. freeze: one moment for all cameras. bullet time: the motion "
                     "pauses at a moment while the cameras move on, then continues.",
                 ),
+                io.Image.Input(
+                    "background_image",
+                    optional=True,
+                    tooltip="Image behind the scene, in place of the background color: one for all images, "
+                    "or one each. It is scaled and cropped to cover them.",
+                ),
             ],
             outputs=[
                 io.Image.Output("images", tooltip="One image per camera; with one camera, one per frame."),
@@ -73,6 +81,11 @@ class STAG4DRender(io.ComfyNode):
                 io.Float.Output(
                     "fps",
                     tooltip="Images per second at which the motion has its original speed: for Create Video.",
+                ),
+                io.Image.Output(
+                    "normals",
+                    tooltip="Normals of the surfaces in camera axes, as in OpenGL normal maps: red is right, "
+                    "green up, blue toward the camera; black is background.",
                 ),
             ],
         )
@@ -90,7 +103,12 @@ class STAG4DRender(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, scene: GaussianModel4D, cameras: Cameras, background: str, time_mode: Mapping[str, Any]
+        cls,
+        scene: GaussianModel4D,
+        cameras: Cameras,
+        background: str,
+        time_mode: Mapping[str, Any],
+        background_image: torch.Tensor | None = None,
     ) -> io.NodeOutput:
         times = playback_times(scene.frame_times.cpu(), len(cameras), time_mode)
         width, height = cameras.width, cameras.height
@@ -101,15 +119,18 @@ class STAG4DRender(io.ComfyNode):
             scene.to(comfy.model_management.get_torch_device()),
             cameras,
             times,
-            background=parse_color(background),
+            background=parse_color(background) if background_image is None else BLACK,
             with_depth=True,
             collect_on="cpu",
             monitor=HostMonitor(render=len(times)),
         )
         images, alphas = rendered.images.clamp(0, 1), rendered.alphas.clamp(0, 1)
+        if background_image is not None:
+            images = composited(images, alphas, background_image)
         rate = playback_rate(times, scene.info.num_frames, scene.info.fps)
-        depth = depth_images(cast(torch.Tensor, rendered.depths), alphas)
-        return io.NodeOutput(images, alphas, depth, rate)
+        depths = cast(torch.Tensor, rendered.depths)
+        depth, normals = depth_images(depths, alphas), normal_images(depths, alphas, cameras)
+        return io.NodeOutput(images, alphas, depth, rate, normals)
 
 
 def playback_times(frame_times: torch.Tensor, num_cameras: int, time_mode: Mapping[str, Any]) -> torch.Tensor:

@@ -27,7 +27,9 @@ from stag4d.cli import main
 from stag4d.data import write_views
 from stag4d.export import read_ply
 from stag4d.optimization import OptimizationConfig, Trainer
+from stag4d.rendering import render
 from stag4d.scene import load_scene
+from stag4d.types import Cameras
 from tiny_models import make_guidance_folder, make_multiview_folder
 
 ROOT = Path(__file__).parents[1]
@@ -47,7 +49,7 @@ OPTIONS = {
         "--hold-out-view",
         "--resume",
     ],
-    "render": ["--out", "--views", "--frames", "--size"],
+    "render": ["--out", "--views", "--frames", "--size", "--passes"],
     "export": ["--out", "--format", "--frames", "--precision", "--size", "--bullet-time", "--spz-version"],
     "evaluate": ["--truth"],
 }
@@ -166,6 +168,46 @@ def test_renders_are_named_by_view_and_frame(fitted, tmp_path, capsys, spelling)
         alpha = np.asarray(image)[..., 3]
     assert alpha[0, 0] == 0
     assert alpha.max() > 128
+
+
+def test_render_passes_are_files_beside_the_colors(fitted, tmp_path, capsys):
+    scene = str(fitted / "scene.safetensors")
+    command = ["render", scene, "--views", "30,10", "--frames", "0,2", "--size", "32"]
+    assert main([*command, "-o", str(tmp_path / "plain")]) == 0
+    assert main([*command, "-o", str(tmp_path / "r"), "--passes", "normals, alpha,depth"]) == 0
+    names = {path.name for path in (tmp_path / "r").iterdir()}
+    passes = {
+        f"view0_frame{frame:04d}_{name}.png" for frame in (0, 2) for name in ("alpha", "depth", "normals")
+    }
+    assert names == passes | {path.name for path in (tmp_path / "plain").iterdir()}
+    colors = (tmp_path / "r" / "view0_frame0002.png").read_bytes()
+    assert colors == (tmp_path / "plain" / "view0_frame0002.png").read_bytes()
+    alpha, depth, normals, rgba = (
+        Image.open(tmp_path / "r" / f"view0_frame0002{suffix}.png")
+        for suffix in ("_alpha", "_depth", "_normals", "")
+    )
+    assert [image.mode for image in (alpha, depth, normals)] == ["I;16", "I;16", "RGB"]
+    alphas = np.asarray(alpha) / 65535
+    np.testing.assert_allclose(alphas, np.asarray(rgba)[..., 3] / 255, atol=0.5 / 255 + 1e-6)
+    model = load_scene(scene)
+    pose = replace(model.info.input_pose, azimuth_deg=30.0, elevation_deg=10.0)
+    output = render(model.at(model.frame_times[[2]])[0], Cameras.from_poses([pose], 32, 32), with_depth=True)
+    visible = alphas > 0.51
+    z = np.asarray(depth)[visible] / 65535 * 2 * pose.radius
+    np.testing.assert_allclose(z, output.depths[0].detach().numpy()[visible], atol=1e-4)
+    assert (np.asarray(depth)[alphas < 0.49] == 0).all()
+    assert (np.asarray(normals)[alphas < 0.49] == 0).all()
+    assert np.asarray(normals)[visible][:, 2].mean() > 128  # toward the camera
+    capsys.readouterr()
+    assert main(["evaluate", scene, "--truth", str(tmp_path / "r")]) == 0
+    assert json.loads(capsys.readouterr().out)["psnr"] > 40
+
+
+def test_unknown_render_pass_is_refused(fitted, tmp_path, capsys):
+    command = ["render", "s", "-o", str(tmp_path / "r"), "--views", "0,0", "--passes", "depth,albedo"]
+    assert main(command) == 2
+    assert "'albedo' is not a pass; expected one or more of alpha, depth, normals" in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()
 
 
 def test_render_defaults_to_all_frames_at_the_size_of_the_fit(fitted, tmp_path, capsys):

@@ -9,6 +9,7 @@ from typing import Any
 from .. import pipeline
 from ..data.view_layout import frame_file
 from ..geometry import OrbitPose
+from ..pipeline import RENDER_PASSES, RenderPass
 from ..scene import load_scene
 from .console import ConsoleMonitor
 from .options import add_command, device, frame_numbers, image_size, output_folder, print_result, rounded
@@ -28,6 +29,13 @@ def add_scenes(commands: Any) -> None:
     )
     command.add_argument("--frames", default="all", help="'all' or frame numbers: 0,5,10 (default: all)")
     command.add_argument("--size", type=int, help="image size, pixels (default: that of the fit)")
+    command.add_argument(
+        "--passes",
+        type=_passes,
+        default=(),
+        metavar="PASS,PASS",
+        help=f"images to write beside the colors, view{{v}}_frame{{f}}_PASS.png: {', '.join(RENDER_PASSES)}",
+    )
 
     command = add_command(
         commands, "evaluate", _evaluate, "compare a scene with ground-truth images; metrics as JSON on stdout"
@@ -52,7 +60,7 @@ def _render(options: argparse.Namespace) -> int:
     ]
     size = image_size(options.size, model.info.settings)
     with ConsoleMonitor() as monitor:
-        pipeline.write_views_of(out, model.to(device()), poses, frames, size, monitor)
+        pipeline.write_views_of(out, model.to(device()), poses, frames, size, monitor, options.passes)
     print_result({"folder": str(out), "views": len(poses), "frames": len(frames), "size": size})
     return 0
 
@@ -78,3 +86,14 @@ def _view_angles(text: str) -> list[tuple[float, float]]:
             ) from None
         pairs.append((azimuth, elevation))
     return pairs
+
+
+def _passes(text: str) -> tuple[RenderPass, ...]:
+    """Parse ``PASS,PASS``."""
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in RENDER_PASSES:
+            raise argparse.ArgumentTypeError(
+                f"{name!r} is not a pass; expected one or more of {', '.join(RENDER_PASSES)}, comma between"
+            )
+    return tuple(known for known in RENDER_PASSES if known in names)

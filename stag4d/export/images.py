@@ -57,6 +57,21 @@ def write_image(path: str | Path, image: Tensor, alpha: Tensor | None = None) ->
         to_pil_image(pixels).save(temporary, format="PNG", compress_level=_COMPRESSION)
 
 
+def write_gray16(path: str | Path, values: Tensor) -> None:
+    """Write a gray PNG of 16 bits.
+
+    Args:
+        path: The file; its folder is made when it does not exist.
+        values: [H, W], 0..1, as 0 to 65535.
+
+    Raises:
+        RuntimeError: if the file cannot be written.
+    """
+    quantized = (values.detach().cpu().double().clamp(0, 1) * 65535).round().numpy().astype(np.uint16)
+    with replacing(Path(path)) as temporary:
+        Image.fromarray(quantized).save(temporary, format="PNG", compress_level=_COMPRESSION)
+
+
 def to_pil_image(pixels: Tensor) -> Image.Image:
     """Convert finite pixels [H, W, 3 or 4], clipped to 0..1, to an 8-bit RGB or RGBA image."""
     quantized = (pixels.detach().cpu().float().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
@@ -126,9 +141,17 @@ def write_render_folder(
     write_render_poses(folder, images.shape[2], poses, frames, fps, num_frames)
 
 
-def render_image_path(folder: str | Path, view: int, frame: int) -> Path:
-    """Return the path of the image of a view at a frame in a folder of renders; both count from 0."""
-    return Path(folder) / f"view{view}_frame{frame:04d}.png"
+def render_image_path(folder: str | Path, view: int, frame: int, render_pass: str = "") -> Path:
+    """Return the path of an image in a folder of renders.
+
+    Args:
+        folder: The folder.
+        view: From 0.
+        frame: From 0.
+        render_pass: Name of a pass, such as ``depth``; empty for the colors.
+    """
+    suffix = f"_{render_pass}" if render_pass else ""
+    return Path(folder) / f"view{view}_frame{frame:04d}{suffix}.png"
 
 
 def remove_render_poses(folder: str | Path) -> None:

@@ -20,6 +20,7 @@ from .models import (
     how_to_get,
     model_folder,
 )
+from .passes import DEPTH_RANGE, RENDER_PASSES, RenderPass
 from .scenes import (
     evaluate,
     render_views,
@@ -30,11 +31,14 @@ from .scenes import (
 
 __all__ = [
     "CHECKPOINT",
+    "DEPTH_RANGE",
     "DTYPES",
     "OFFICIAL_FILES",
+    "RENDER_PASSES",
     "SCENE_SUFFIXES",
     "DenoiserMaker",
     "ModelKind",
+    "RenderPass",
     "Report",
     "bundled_models",
     "bundled_scenes",

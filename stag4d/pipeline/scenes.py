@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from ..progress import Monitor, silent
 from ..rendering import render, render_sequence
 from ..scene import GaussianModel4D, SceneInfo
 from ..types import Cameras, RenderOutput
+from .passes import RenderPass, write_passes
 
 TURNTABLE_FRAMES = 60
 _TURNTABLE_ELEVATION_DEG = 10.0
@@ -131,13 +132,16 @@ def write_views_of(
     frames: list[int],
     size: int,
     monitor: Monitor = silent,
+    passes: Collection[RenderPass] = (),
 ) -> None:
-    """Render views of frames into a folder, as ``stag4d render`` does."""
+    """Render views of frames into a folder, as ``stag4d render`` does, with passes beside the colors."""
     remove_render_poses(folder)
     for done, frame in enumerate(frames, start=1):  # one at a time: a long video need not fit in memory
         images, alphas = render_views(model, poses, [frame], size)  # [V, 1, S, S, 3], [V, 1, S, S]
         for view in range(len(poses)):
             write_image(render_image_path(folder, view, frame), images[view, 0], alphas[view, 0])
+        if passes:
+            write_passes(folder, model, poses, frame, size, passes)
         monitor("render", done, len(frames))
     write_render_poses(folder, size, poses, frames, model.info.fps, model.info.num_frames)
 

@@ -2,7 +2,8 @@
 
 ``rasterize`` takes and returns what ``gsplat.rasterization`` does. gsplat renders on CUDA, Numba on the CPU,
 and plain torch operations on any device; the last is the reference that tests compare the others with.
-``render`` and ``render_sequence`` render a scene with cameras.
+``render`` and ``render_sequence`` render a scene with cameras; ``normals_from_depth`` gives the normals of a
+render.
 
 A reader who knows gsplat finds its steps as ``projection``, ``tiling`` (with ``depth_sort``) and
 ``compositing`` in ``numba/`` and in ``torch/``; ``backend`` in each calls them in this order.
@@ -10,7 +11,17 @@ A reader who knows gsplat finds its steps as ``projection``, ``tiling`` (with ``
 
 from .backends import BACKENDS, select_backend
 from .inputs import RENDER_MODES
+from .normals import encode_normals, normals_from_depth
 from .rasterize import rasterize
 from .render import render, render_sequence
 
-__all__ = ["BACKENDS", "RENDER_MODES", "rasterize", "render", "render_sequence", "select_backend"]
+__all__ = [
+    "BACKENDS",
+    "RENDER_MODES",
+    "encode_normals",
+    "normals_from_depth",
+    "rasterize",
+    "render",
+    "render_sequence",
+    "select_backend",
+]

@@ -3,6 +3,7 @@
 from .deformation import Deformation, FieldConfig
 from .dropping import drop_invalid, valid_frames
 from .files import MAX_METADATA_BYTES, load_scene, save_scene
+from .first_view import first_view
 from .frames import GaussianFrames, pad_frames, stack_frames
 from .gaussians import SH_C0, DeformedGaussians, Gaussians, check_values, logit
 from .hexplane import HexPlane
@@ -25,6 +26,7 @@ __all__ = [
     "check_values",
     "checked_start",
     "drop_invalid",
+    "first_view",
     "gaussians_from_points",
     "load_scene",
     "logit",

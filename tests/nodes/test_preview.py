@@ -21,9 +21,9 @@ def preview(pack_module, host_folders):
 def run(preview, sliding_scene):
     """A function that executes the node in inference mode, as the host does."""
 
-    def call(view="", scene=sliding_scene, width=96, height=64):
+    def call(view="", scene=sliding_scene, width=96, height=64, scene_b=None):
         with torch.inference_mode():
-            return preview.STAG4DPreview.execute(scene, width, height, view)
+            return preview.STAG4DPreview.execute(scene, width, height, view, scene_b)
 
     return call
 
@@ -73,6 +73,23 @@ def test_default_view_is_the_input_camera_at_the_first_frame(run):
     torch.testing.assert_close(cameras.Ks, torch.tensor([[[focal, 0, 48], [0, focal, 32], [0, 0, 1]]]))
     assert (cameras.width, cameras.height) == (96, 64)
     assert info["fov"] == pytest.approx(49.1)
+
+
+def test_default_view_shows_an_object_that_the_input_camera_cuts_off(run, sliding_scene):
+    gaussians = sliding_scene.gaussians.map(lambda value: value.clone())
+    gaussians.means[:] += torch.tensor([5.0, 0.0, 0.0])
+    far = type(sliding_scene)(gaussians, sliding_scene.deformation, sliding_scene.info)
+    info, cameras, _ = run(scene=far).args
+    assert info["target"]["x"] == pytest.approx(5, abs=0.5)
+    assert cameras.centers[0, 0].item() == pytest.approx(info["target"]["x"], abs=1e-5)
+
+
+def test_second_scene_is_a_second_file_for_the_viewer(run, sliding_scene):
+    still = type(sliding_scene)(sliding_scene.gaussians, None, sliding_scene.info)
+    output = run(scene_b=still)
+    assert output.ui["stag4d_clip"] == run().ui["stag4d_clip"]
+    assert output.ui["stag4d_clip_b"] == run(scene=still).ui["stag4d_clip"]
+    assert "stag4d_clip_b" not in run().ui
 
 
 def test_saved_view_gives_camera_and_moment(run):

@@ -32,7 +32,7 @@ def columns(mask):
 
 
 def test_single_camera_renders_every_frame_in_order(render, sliding_scene, cameras_in_front):
-    images, mask, depth, _ = render.STAG4DRender.execute(
+    images, mask, depth, _, _ = render.STAG4DRender.execute(
         sliding_scene, cameras_in_front(1), "#ffffff", ALL
     ).args
     assert images.shape == depth.shape == (NUM_FRAMES, SIZE, SIZE, 3)
@@ -43,21 +43,25 @@ def test_single_camera_renders_every_frame_in_order(render, sliding_scene, camer
 
 
 def test_several_cameras_render_one_image_each_over_all_frames(render, sliding_scene, cameras_in_front):
-    _, nine, _, _ = render.STAG4DRender.execute(sliding_scene, cameras_in_front(9), "#ffffff", ALL).args
-    _, five, _, _ = render.STAG4DRender.execute(sliding_scene, cameras_in_front(1), "#ffffff", ALL).args
+    _, nine, _, _, _ = render.STAG4DRender.execute(sliding_scene, cameras_in_front(9), "#ffffff", ALL).args
+    _, five, _, _, _ = render.STAG4DRender.execute(sliding_scene, cameras_in_front(1), "#ffffff", ALL).args
     torch.testing.assert_close(nine[::2], five)  # every second of nine images is at the time of a frame
 
 
 def test_ping_pong_is_symmetric(render, sliding_scene, cameras_in_front):
-    _, mask, _, _ = render.STAG4DRender.execute(sliding_scene, cameras_in_front(1), "#ffffff", PING_PONG).args
+    _, mask, _, _, _ = render.STAG4DRender.execute(
+        sliding_scene, cameras_in_front(1), "#ffffff", PING_PONG
+    ).args
     assert len(mask) == 2 * NUM_FRAMES - 2
     torch.testing.assert_close(mask[1:], mask[1:].flip(0))
 
 
 def test_freeze_renders_one_moment_from_all_cameras(render, sliding_scene, cameras_in_front):
     freeze = {"time_mode": "freeze", "moment": 1.0}
-    _, frozen, _, _ = render.STAG4DRender.execute(sliding_scene, cameras_in_front(3), "#ffffff", freeze).args
-    _, played, _, _ = render.STAG4DRender.execute(sliding_scene, cameras_in_front(1), "#ffffff", ALL).args
+    _, frozen, _, _, _ = render.STAG4DRender.execute(
+        sliding_scene, cameras_in_front(3), "#ffffff", freeze
+    ).args
+    _, played, _, _, _ = render.STAG4DRender.execute(sliding_scene, cameras_in_front(1), "#ffffff", ALL).args
     torch.testing.assert_close(frozen, played[-1].expand(3, -1, -1))
 
 
@@ -84,7 +88,7 @@ def test_motion_has_its_original_speed_at_the_fps_output(
 
 
 def test_background_color_and_depth_0_outside_the_mask(render, sliding_scene, cameras_in_front):
-    images, mask, depth, _ = render.STAG4DRender.execute(
+    images, mask, depth, _, _ = render.STAG4DRender.execute(
         sliding_scene, cameras_in_front(1), "#ff8000", ALL
     ).args
     empty = mask < 1e-6
@@ -161,6 +165,46 @@ def test_bullet_time_pauses_for_its_share_of_the_images(render):
 def test_images_that_do_not_fit_into_memory_are_rejected_before_rendering(
     render, sliding_scene, cameras_in_front
 ):
-    message = r"render of 500 images of 4096x4096: needs 503\.3 GB of memory, 8\.0 GB are free"
+    message = r"render of 500 images of 4096x4096: needs 604\.0 GB of memory, 8\.0 GB are free"
     with pytest.raises(ValueError, match=message):
         render.STAG4DRender.execute(sliding_scene, cameras_in_front(500, 4096), "#ffffff", ALL)
+
+
+def test_normals_of_a_single_gaussian_face_the_camera_and_are_black_outside_the_mask(
+    render, sliding_scene, cameras_in_front
+):
+    _, mask, _, _, normals = render.STAG4DRender.execute(
+        sliding_scene, cameras_in_front(1), "#ffffff", ALL
+    ).args
+    assert normals.shape == (NUM_FRAMES, SIZE, SIZE, 3)
+    assert (normals[mask < 0.5] == 0).all()
+    inside = normals[mask > 0.5]  # one Gaussian has one depth
+    torch.testing.assert_close(inside, torch.tensor([0.5, 0.5, 1.0]).expand_as(inside), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("count", [1, NUM_FRAMES])
+def test_background_image_is_cropped_to_cover_the_renders(render, sliding_scene, cameras_in_front, count):
+    background = torch.zeros(count, 20, 60, 4)  # an RGBA image, three times as wide as high
+    background[:, :, 10:30] = torch.tensor([1.0, 0.0, 0.0, 0.5])  # left of the middle
+    background[:, :, 30:50] = torch.tensor([0.0, 0.0, 1.0, 0.5])
+    images, mask, *_ = render.STAG4DRender.execute(
+        sliding_scene, cameras_in_front(1), "#00ff00", ALL, background
+    ).args
+    empty = mask < 1e-6
+    left = torch.zeros_like(empty)
+    left[:, :, : SIZE // 2 - 2] = True
+    assert (images[empty & left] - torch.tensor([1.0, 0.0, 0.0])).abs().max() < 0.02
+    right = left.flip(2)
+    assert (images[empty & right] - torch.tensor([0.0, 0.0, 1.0])).abs().max() < 0.02
+    on_black, *_ = render.STAG4DRender.execute(sliding_scene, cameras_in_front(1), "#000000", ALL).args
+    expected = on_black + (1 - mask[..., None]) * torch.tensor([1.0, 0.0, 0.0])
+    torch.testing.assert_close(images[left], expected[left], atol=0.02, rtol=0)
+
+
+def test_wrong_number_of_background_images_is_refused(render, sliding_scene, cameras_in_front):
+    with pytest.raises(
+        ValueError, match="background_image: 2 images for 5 renders; expected one for all, or 5"
+    ):
+        render.STAG4DRender.execute(
+            sliding_scene, cameras_in_front(1), "#ffffff", ALL, torch.zeros(2, 8, 8, 3)
+        )

@@ -65,3 +65,45 @@ test("a scene of one frame does not advance", () => {
   clock.step(1);
   assert.deepEqual([clock.position, clock.time], [0, 0]);
 });
+
+test("a loop range is played alone, and its last frame lasts as long as the others", () => {
+  const clock = playing(8, 10);
+  clock.setRange(2, 4);
+  clock.seek(2);
+  assert.deepEqual(run(clock, 0.05, 7), [2.5, 3, 3.5, 4, 4, 2, 2.5]);
+  clock.isPingPong = true;
+  clock.seek(3);
+  assert.deepEqual(run(clock, 0.1, 5), [4, 3, 2, 3, 4]);
+});
+
+test("playback from outside of the loop range starts at its first frame; pauses, steps and seeks go anywhere", () => {
+  const clock = playing(8, 10);
+  clock.setRange(2, 4);
+  clock.seek(6.5);
+  assert.equal(clock.position, 6.5);
+  assert.deepEqual(run(clock, 0.1, 2), [3, 4]);
+  clock.isPlaying = false;
+  clock.step(1);
+  assert.equal(clock.position, 5);
+});
+
+test("a loop range is clamped to whole frames of the scene, and holds at least one", () => {
+  const clock = playing(8, 10);
+  const ranges = [
+    [-3, 99],
+    [3.4, 5.6],
+    [6, 2],
+  ].map(([first, last]) => {
+    clock.setRange(first, last);
+    return clock.range;
+  });
+  assert.deepEqual(ranges, [
+    [0, 7],
+    [3, 6],
+    [6, 6],
+  ]);
+  assert.deepEqual(run(clock, 0.5, 2), [6, 6]);
+  assert.equal(clock.loopsAll, false);
+  clock.setRange(0, 7);
+  assert.equal(clock.loopsAll, true);
+});

@@ -74,6 +74,7 @@ declare module "*/scripts/app.js" {
 
     export interface NodeOutput {
         stag4d_clip?: OutputFile[];
+        stag4d_clip_b?: OutputFile[];
         stag4d_files?: OutputFile[];
         text?: string[];
     }

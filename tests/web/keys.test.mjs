@@ -12,8 +12,8 @@ function press(key, isShifted = false) {
   const record = (_, name) => {
     return (...values) => calls.push([name, ...values]);
   };
-  const recorder = new Proxy({}, { get: record });
-  actionOf(key, isShifted, recorder, recorder)?.();
+  const recorder = new Proxy({}, { get: (target, name) => target[name] ?? record(target, name) });
+  actionOf(key, isShifted, recorder, recorder, Object.assign(recorder, { help: recorder }))?.();
   return calls;
 }
 
@@ -30,6 +30,24 @@ test("comma and period step, space plays, digits and Home select cameras, F fits
   assert.deepEqual(press("3"), [["selectCamera", 3]]);
   assert.deepEqual(press("Home"), [["selectCamera", 0]]);
   assert.deepEqual(press("f"), [["fit"]]);
+});
+
+test("letters of either case set the loop range, the grid, the comparison; Shift+F fits all frames", () => {
+  const commands = {
+    i: "startLoopHere",
+    o: "endLoopHere",
+    x: "loopAll",
+    g: "toggleGrid",
+    b: "switchScene",
+    w: "toggleWipe",
+  };
+  for (const [key, command] of Object.entries(commands)) {
+    assert.deepEqual(press(key), [[command]]);
+    assert.deepEqual(press(key.toUpperCase()), [[command]]);
+  }
+  assert.deepEqual(press("F", true), [["fitAll"]]);
+  assert.deepEqual(press("F"), [["fit"]]); // Caps Lock
+  assert.deepEqual(press("?", true), [["toggle"]]); // of the help
 });
 
 test("plus and minus are inverse zooms", () => {

@@ -76,6 +76,22 @@ def test_page_does_not_play_when_the_user_prefers_reduced_motion(browser, file):
         assert page.get_by_role("button", name="Play (space)").is_visible()
 
 
+def test_downloaded_page_is_the_page_itself(browser, file, tmp_path):
+    with opened(browser, file, reduced_motion="reduce") as (page, problems):
+        page.get_by_text("1,176 splats").wait_for()
+        page.get_by_role("button", name="Download", exact=True).click()
+        with page.expect_download() as download:
+            page.get_by_role("dialog", name="Download").get_by_text("Page (.html)").click()
+        assert download.value.suggested_filename == "sliding box.html"
+        download.value.save_as(tmp_path / "copy.html")
+        assert problems == []
+    original, copy = (path.read_text(encoding="utf-8") for path in (file, tmp_path / "copy.html"))
+    assert "".join(copy.split()) == "".join(original.split())  # the parser moves blanks around <head>
+    with opened(browser, tmp_path / "copy.html") as (page, problems):
+        page.get_by_role("button", name="Pause (space)").wait_for()
+        assert problems == []
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

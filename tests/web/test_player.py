@@ -351,3 +351,8 @@ def test_controls_fit_into_narrow_players(viewer):
             "}).filter((title) => title !== null)"
         )
         assert outside == [], width
+
+
+def test_controls_take_two_lines_in_a_new_node_of_comfyui(viewer):
+    viewer.set_canvas_size(438, 400)  # the widget's width
+    assert viewer.run("return player.element.shadowRoot.querySelector('.dock').offsetHeight") < 70

@@ -74,7 +74,10 @@ Object.assign(window, {
   remove,
   requests: [],
   LiteGraph: {},
-  executed: (filename) => node.onExecuted({ stag4d_clip: [{ filename }] }),
+  executed: (filename, second) => node.onExecuted({
+    stag4d_clip: [{ filename }],
+    ...(second && { stag4d_clip_b: [{ filename: second }] }),
+  }),
   growing: (detail) => api.dispatchEvent(new CustomEvent("stag4d.live_preview", { detail })),
 });
 add();
@@ -288,3 +291,18 @@ def test_file_loaded_while_the_context_is_lost_is_shown_once_it_is_restored(widg
     status.get_by_text("graphics driver was reset").wait_for()
     widget.page.evaluate(RESTORE_CONTEXT)
     status.wait_for(state="hidden")
+
+
+def test_second_file_of_the_output_is_compared_until_a_run_without_one(widget):
+    page = widget.page
+    page.evaluate("([a, b]) => executed(a, b)", [FRONT, ABOVE])
+    page.get_by_text(f"{NUM_SPLATS[FRONT]:,} splats").wait_for()
+    divider = page.get_by_role("slider", name="Wipe between A and B")
+    divider.wait_for()
+    assert page.evaluate("node.properties") == {"stag4d_clip": FRONT, "stag4d_clip_b": ABOVE}
+    page.evaluate("node.onRemoved()")
+    page.evaluate("node.onAdded()")  # as after a reload of the workflow
+    divider.wait_for()
+    widget.show(FRONT)
+    divider.wait_for(state="hidden")
+    assert page.evaluate("node.properties") == {"stag4d_clip": FRONT}

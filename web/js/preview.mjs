@@ -5,6 +5,7 @@ import { forwardToGraph, keepFromNode } from "./events.mjs";
 import { graphMetadata } from "./file_metadata.mjs";
 import { latestResult, rememberResult } from "./latest_results.mjs";
 import { isFromAnotherTab, persistentName } from "./nodes.mjs";
+import { showSecond, storeSecond } from "./second_scene.mjs";
 import { recordChange, recordResult } from "./workflow_state.mjs";
 
 /** @typedef {import("../../../scripts/app.js").GraphNode} GraphNode */
@@ -115,6 +116,7 @@ export class Preview {
     const name = latestResult(this.#node) ?? this.#node.properties[PROPERTY];
     if (name !== this.#property) this.show(name);
     this.#setProperty(this.#node, name);
+    this.#showSecond();
   }
 
   /**
@@ -130,7 +132,9 @@ export class Preview {
     if (isFromAnotherTab(output) || this.#node !== node) return;
     rememberResult(node, name);
     this.#setProperty(node, name);
+    storeSecond(node, output);
     this.show(name);
+    this.#showSecond();
   }
 
   /**
@@ -161,6 +165,12 @@ export class Preview {
       else this.#showError(name, FILE_GONE);
     } catch (error) {
       if (!signal.aborted) this.#showError(name, messageOf(error));
+    }
+  }
+
+  #showSecond() {
+    if (this.#node && this.#player && this.#disposal) {
+      showSecond(this.#node, this.#player, this.#disposal.signal);
     }
   }
 

@@ -15,7 +15,8 @@
 
 const MAX_ELEVATION = 89.9; // at the pole the up direction is undefined
 const MIN_RADIUS = 0.05;
-const MAX_RADIUS = 100;
+const MAX_RADIUS = 1e6;
+const MAX_ZOOM_RADIUS = 100; // from a camera that is nearer
 const FIT_MARGIN = 1.1; // distance of a fitted view, relative to the closest that shows the whole sphere
 
 /**
@@ -76,7 +77,10 @@ export function pan(view, right, down) {
  * @returns {View}
  */
 export function zoom(view, factor) {
-  return checkedView({ ...view, radius: view.radius * factor });
+  return checkedView({
+    ...view,
+    radius: Math.min(view.radius * factor, Math.max(MAX_ZOOM_RADIUS, view.radius)),
+  });
 }
 
 /**

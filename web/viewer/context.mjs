@@ -3,10 +3,13 @@
 
 import { cameraAxes, radians } from "./camera.mjs";
 import { ViewerError } from "./errors.mjs";
-import { FRAGMENT_SHADER, SPLATS_PER_INSTANCE, VERTEX_SHADER } from "./shaders.mjs";
+import { NormalsPass } from "./normals.mjs";
+import { linkProgram } from "./program.mjs";
+import { FRAGMENT_SHADER, SPLATS_PER_INSTANCE, vertexShader } from "./shaders.mjs";
 
 const GROWTH = 128; // pixels: the canvas grows in steps, not with each pixel while a window is resized
 const INDICES_PER_SPLAT = 6;
+const SAMPLERS = ["geometry", "rgba", "order"]; // in the order of their texture units
 
 /** @type {SharedContext | null} */
 let shared = null;
@@ -37,15 +40,18 @@ export function observeContext(onChange, signal) {
 }
 
 /**
- * Camera, size and background of an image.
+ * Camera, size, background and colors of an image.
  * @typedef {object} ImageSettings
  * @property {import("./camera.mjs").View} view
  * @property {number} width pixels
  * @property {number} height pixels
  * @property {number[]} background red, green, blue, alpha
+ * @property {import("./shaders.mjs").RenderMode} mode
+ * @property {number} splatSize factor of the splats' standard deviations
+ * @property {[number, number]} depthRange camera z of white and of dark gray, world units
  */
 
-/** Draws splats. Owns the context and the program, and sets both up again after a lost context. */
+/** Draws splats. Owns the context and its programs, and sets both up again after a lost context. */
 class SharedContext {
   canvas = document.createElement("canvas");
   /** Called when the context is lost or restored. @type {Set<() => void>} */
@@ -53,8 +59,10 @@ class SharedContext {
   /** Number of times the context was restored: textures of earlier generations no longer exist. */
   generation = 0;
   gl;
-  /** @type {Record<string, WebGLUniformLocation>} */
-  #uniforms = {};
+  /** One per render mode, linked when first used. @type {Map<string, import("./program.mjs").Program>} */
+  #programs = new Map();
+  /** Made when it is first used. @type {NormalsPass | null} */
+  #normals = null;
 
   constructor() {
     const gl = this.canvas.getContext("webgl2", { antialias: false, depth: false, stencil: false });
@@ -89,15 +97,18 @@ class SharedContext {
    * @param {number} fraction 0 at the earlier frame, 1 at the later
    * @param {ImageSettings} settings
    */
-  draw(file, textures, layers, fraction, { view, width, height, background }) {
+  draw(file, textures, layers, fraction, settings) {
     const gl = this.gl;
-    const at = this.#uniforms;
+    const { view, width, height, background } = settings;
     const { numGaussians, grids } = file.header;
     this.#grow(width, height);
     gl.viewport(0, 0, width, height);
     const [red, green, blue, alpha] = background;
     gl.clearColor(red * alpha, green * alpha, blue * alpha, alpha);
     gl.clear(gl.COLOR_BUFFER_BIT);
+    const normals = settings.mode === "normals" ? this.prepareNormals() : null;
+    normals?.begin(width, height);
+    const at = this.#use(settings.mode);
     textures.bind();
     gl.uniform1i(at.count, numGaussians);
     gl.uniform1i(at.width, file.width);
@@ -122,22 +133,44 @@ class SharedContext {
     const focal = (0.5 * height) / Math.tan(radians(view.fovy) / 2);
     gl.uniform2f(at.focal, focal, focal);
     gl.uniform2f(at.size, width, height);
+    gl.uniform1f(at.splatSize, settings.splatSize);
+    gl.uniform2f(at.depthRange ?? null, ...settings.depthRange); // mode "color" lacks it
     const instances = Math.ceil(numGaussians / SPLATS_PER_INSTANCE);
     const indices = SPLATS_PER_INSTANCE * INDICES_PER_SPLAT;
     gl.drawElementsInstanced(gl.TRIANGLES, indices, gl.UNSIGNED_SHORT, 0, instances);
+    normals?.end(width, height, focal, settings.depthRange);
   }
 
-  /** Set up the program, the uniform locations and the index buffer in a new context. */
+  /**
+   * Return the pass that draws normals.
+   * @throws {ViewerError} if the graphics driver cannot
+   */
+  prepareNormals() {
+    this.#normals ??= new NormalsPass(this.gl);
+    return this.#normals;
+  }
+
+  /**
+   * Use the program of a render mode and return its uniform locations.
+   * @param {import("./shaders.mjs").RenderMode} mode
+   */
+  #use(mode) {
+    let program = this.#programs.get(mode);
+    if (!program) {
+      const linked = (program = linkProgram(this.gl, vertexShader(mode), FRAGMENT_SHADER));
+      SAMPLERS.forEach((name, unit) => this.gl.uniform1i(linked.uniforms[name], unit));
+      this.#programs.set(mode, linked);
+    }
+    this.gl.useProgram(program.program);
+    return program.uniforms;
+  }
+
+  /** Set up blending, the program of colors and the index buffer in a new context. */
   #setUp() {
     const gl = this.gl;
-    const program = link(gl);
-    gl.useProgram(program);
-    const count = gl.getProgramParameter(program, gl.ACTIVE_UNIFORMS);
-    for (let index = 0; index < count; index++) {
-      const name = /** @type {WebGLActiveInfo} */ (gl.getActiveUniform(program, index)).name;
-      this.#uniforms[name] = /** @type {WebGLUniformLocation} */ (gl.getUniformLocation(program, name));
-    }
-    ["geometry", "rgba", "order"].forEach((name, unit) => gl.uniform1i(this.#uniforms[name], unit));
+    this.#programs.clear();
+    this.#normals = null;
+    this.#use("color"); // throws here if the driver cannot compile it
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA); // colors are premultiplied by alpha
     const corners = Array.from({ length: SPLATS_PER_INSTANCE }, (_, splat) =>
@@ -160,34 +193,6 @@ class SharedContext {
   #notify() {
     for (const observer of this.observers) observer();
   }
-}
-
-/**
- * @param {WebGL2RenderingContext} gl
- * @returns {WebGLProgram}
- */
-function link(gl) {
-  const program = gl.createProgram();
-  const sources = [
-    [gl.VERTEX_SHADER, VERTEX_SHADER],
-    [gl.FRAGMENT_SHADER, FRAGMENT_SHADER],
-  ];
-  for (const [kind, source] of /** @type {[number, string][]} */ (sources)) {
-    const shader = /** @type {WebGLShader} */ (gl.createShader(kind));
-    gl.shaderSource(shader, source);
-    gl.compileShader(shader);
-    gl.attachShader(program, shader);
-    gl.deleteShader(shader); // takes effect when the program is deleted
-  }
-  gl.linkProgram(program);
-  if (!gl.getProgramParameter(program, gl.LINK_STATUS) && !gl.isContextLost()) {
-    const shaders = gl.getAttachedShaders(program) ?? [];
-    const log = [...shaders.map((shader) => gl.getShaderInfoLog(shader)), gl.getProgramInfoLog(program)];
-    throw new ViewerError(
-      `This graphics driver cannot compile the viewer's shaders: ${log.join(" ").trim()}`,
-    );
-  }
-  return program;
 }
 
 /**

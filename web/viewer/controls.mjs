@@ -1,7 +1,10 @@
-// The control bar: playback, time, number of splats, cameras, speed, background, screenshot, full screen.
+// The control bar: playback, time, number of splats, cameras, speed, background, screenshot, downloads,
+// settings, full screen.
 
 import { sameView, viewOfPose } from "./camera.mjs";
 import { button, element, icon, setLabel } from "./dom.mjs";
+import { Popover } from "./popover.mjs";
+import { SettingsMenu } from "./settings.mjs";
 
 const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 4];
 const MODES = {
@@ -17,17 +20,18 @@ const BACKGROUNDS = [
 /**
  * What the bar shows and controls: a player.
  * @typedef {object} ControlledPlayer
+ * @property {import("./viewport.mjs").Viewport} viewport
  * @property {import("./clock.mjs").Clock} clock
  * @property {import("./camera.mjs").View} view
  * @property {string} background
+ * @property {import("./downloads.mjs").Download[]} downloads
  * @property {import("./header.mjs").Header | null} header
  * @property {() => void} toggle
  * @property {(direction: 1 | -1) => void} step
  * @property {(position: number) => void} scrub
  * @property {(index: number) => void} selectCamera
  * @property {() => void} fit
- * @property {(speed: number) => void} setSpeed
- * @property {(isPingPong: boolean) => void} setPingPong
+ * @property {() => void} fitAll
  * @property {(background: string) => void} setBackground
  * @property {() => void} saveScreenshot
  * @property {() => void} toggleFullScreen
@@ -47,6 +51,9 @@ export class Controls {
   /** @type {HTMLButtonElement[]} */
   #backgrounds;
   #color;
+  #settings;
+  /** @type {Popover[]} */
+  #popovers;
   /** @type {import("./header.mjs").Header | null} */
   #header = null;
 
@@ -57,7 +64,7 @@ export class Controls {
     this.#play.className = "play";
     this.#slider = this.#makeSlider();
     this.#speed = this.#makeSpeed();
-    this.#pingPong = button("", "loop", () => player.setPingPong(!player.clock.isPingPong));
+    this.#pingPong = button("", "loop", () => player.viewport.setPingPong(!player.clock.isPingPong));
     this.#backgrounds = BACKGROUNDS.map(([name, label]) => {
       const swatch = button(label, { text: "" }, () => player.setBackground(name));
       swatch.className = name;
@@ -76,27 +83,35 @@ export class Controls {
     const pace = element("div", { class: "group pace" }, speed, this.#pingPong);
     const backgroundGroup = { class: "group backgrounds", role: "group", "aria-label": "Background" };
     const backgrounds = element("div", backgroundGroup, ...this.#backgrounds, this.#color);
+    this.#settings = new SettingsMenu(player);
+    const items = player.downloads.map(({ label, hint, save }) => button(hint, { text: label }, save));
+    this.#popovers = [new Popover("Download", "download", items), this.#settings.popover];
     const output = element("div", { class: "group" });
     output.append(button("Save screenshot as PNG", "screenshot", () => player.saveScreenshot()));
+    output.append(...this.#popovers.map((popover) => popover.button));
     if (document.fullscreenEnabled) {
       output.append(button("Full screen", "fullScreen", () => player.toggleFullScreen()));
     }
     this.element.append(
       element("div", { class: "transport" }, this.#play, steps, this.#slider, reading),
       element("div", { class: "tools" }, this.#views, pace, backgrounds, output),
+      ...this.#popovers.map((popover) => popover.panel),
     );
     this.update();
   }
 
   /** Show the player's current state. */
   update() {
-    const { clock, view, background, header } = this.#player;
+    const { clock, view, header, background } = this.#player;
+    this.#settings.update();
     if (header !== this.#header) this.#showHeader(header);
     if (!header) return;
     this.#setPlaying(clock.isPlaying);
     const last = Math.max(clock.numFrames - 1, 1);
     this.#slider.value = String(clock.position);
     this.#slider.style.setProperty("--done", `${(100 * clock.position) / last}%`);
+    this.#slider.style.setProperty("--in", `${(100 * clock.range[0]) / last}%`);
+    this.#slider.style.setProperty("--out", `${(100 * clock.range[1]) / last}%`);
     const frame = `${clock.frame + 1} / ${clock.numFrames}`;
     const seconds = `${clock.seconds.toFixed(2)} s`;
     this.#slider.setAttribute("aria-valuetext", `frame ${frame}, ${seconds}`);
@@ -110,9 +125,24 @@ export class Controls {
     [header.input, ...header.views].forEach((pose, index) => {
       press(/** @type {HTMLElement} */ (this.#views.children[index]), sameView(view, viewOfPose(pose)));
     });
-    this.#backgrounds.forEach((swatch, index) => press(swatch, background === BACKGROUNDS[index][0]));
-    press(this.#color, background.startsWith("#"));
+    const isColor = !this.#player.viewport.display.backgroundImage;
+    this.#backgrounds.forEach((swatch, i) => press(swatch, isColor && background === BACKGROUNDS[i][0]));
+    press(this.#color, isColor && background.startsWith("#"));
     if (background.startsWith("#")) this.#color.value = background;
+  }
+
+  /** Close the panels that an event happened outside of. @param {Event} event */
+  closePanels(event) {
+    for (const popover of this.#popovers) popover.closeOutside(event);
+  }
+
+  /**
+   * Enable the bar, or disable it and close its panels.
+   * @param {boolean} isEnabled
+   */
+  setEnabled(isEnabled) {
+    this.element.inert = !isEnabled;
+    if (!isEnabled) for (const popover of this.#popovers) popover.close();
   }
 
   /**
@@ -164,7 +194,7 @@ export class Controls {
     const speed = element("select", {}, ...SPEEDS.map((value) => new Option(`${value}×`, String(value))));
     setLabel(speed, "Speed");
     speed.value = String(this.#player.clock.speed);
-    speed.addEventListener("change", () => this.#player.setSpeed(Number(speed.value)));
+    speed.addEventListener("change", () => this.#player.viewport.setSpeed(Number(speed.value)));
     return speed;
   }
 }

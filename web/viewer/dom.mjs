@@ -1,4 +1,4 @@
-// Small helpers for elements, icons, PNG images and downloads.
+// Small helpers for elements, icons, PNG images, downloads and the choice of a file.
 
 import { ViewerError } from "./errors.mjs";
 
@@ -15,6 +15,8 @@ const ICONS = {
   input: "M2.3 4.6h7.4v6.8H2.3zM9.7 7.2l4-2.2v6l-4-2.2z",
   fit: "M2.5 5.8V2.5h3.3M10.2 2.5h3.3v3.3M13.5 10.2v3.3h-3.3M5.8 13.5H2.5v-3.3M6 6h4v4H6z",
   screenshot: "M2.3 5.2h2.6L6 3.5h4l1.1 1.7h2.6v7.3H2.3zM8 6.5a2.2 2.2 0 1 0 0 4.4 2.2 2.2 0 0 0 0-4.4z",
+  download: "M8 2.5v7.3M4.8 6.8 8 10l3.2-3.2M2.8 13.2h10.4",
+  settings: "M2.5 4.5h5M11.5 4.5h2M2.5 11.5h2M8.5 11.5h5M9.5 2.7v3.6M6.5 9.7v3.6",
   fullScreen: "M9.6 2.5h3.9v3.9M13.5 2.5 9.4 6.6M6.4 13.5H2.5V9.6M2.5 13.5l4.1-4.1",
 };
 
@@ -96,4 +98,18 @@ export function download(content, name) {
   const url = URL.createObjectURL(content);
   element("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000); // the browser reads the blob after the click
+}
+
+/**
+ * Let the user choose a file; null if none is chosen.
+ * @param {string} accept its types or suffixes
+ * @returns {Promise<File | null>}
+ */
+export function chooseFile(accept) {
+  const input = element("input", { type: "file", accept });
+  return new Promise((resolve) => {
+    input.addEventListener("change", () => resolve(input.files?.[0] ?? null));
+    input.addEventListener("cancel", () => resolve(null));
+    input.click();
+  });
 }

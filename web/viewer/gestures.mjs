@@ -95,6 +95,8 @@ export function listenToGestures(canvas, actions, isFocused, signal) {
     },
     { signal },
   );
+  // ComfyUI's graph zooms on touchmove events of two fingers, wherever they are.
+  canvas.addEventListener("touchmove", (event) => event.stopPropagation(), { signal, passive: true });
   canvas.addEventListener("contextmenu", (event) => event.preventDefault(), { signal });
 }
 

@@ -1,10 +1,26 @@
-// Keyboard shortcuts: arrows orbit, with Shift they pan; + and - zoom; comma and period step by one frame;
-// space plays and pauses; 0 and Home select the input camera, the other digits a view; F fits.
+// Keyboard shortcuts, and the list of them that the help shows.
 
-/** The shortcuts, for screen readers. */
+/** Keys and their effects, for the help. @type {[string, string][]} */
+export const SHORTCUTS = [
+  ["Arrow keys", "orbit; with Shift, pan"],
+  ["+  −", "zoom"],
+  ["Space", "play, pause"],
+  [",  .", "previous, next frame"],
+  ["I  O", "start, end of the loop range here"],
+  ["X", "loop over all frames"],
+  ["0 or Home", "the input camera"],
+  ["1 to 9", "the posed views"],
+  ["F", "fit the object into the image; with Shift, at all frames"],
+  ["G", "ground grid and axes"],
+  ["B", "compare: switch between scenes A and B"],
+  ["W", "compare: wipe between A and B"],
+  ["?", "this help"],
+];
+
+/** The most important shortcuts, for screen readers. */
 export const KEYS_HELP =
   "Arrow keys orbit, with Shift they pan; plus and minus zoom; space plays and pauses; comma and period " +
-  "step by one frame; digits select a camera; F fits.";
+  "step by one frame; digits select a camera; F fits; question mark shows all shortcuts.";
 
 const ORBIT_STEP = 5; // degrees
 const PAN_STEP = 0.04; // of the image height
@@ -13,12 +29,15 @@ const ZOOM_STEP = 1.1;
 /** @type {Record<string, [number, number]>} */
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
+/** @typedef {import("./viewport.mjs").Viewport} Viewport */
+
 /**
- * @typedef {object} Commands called by keys, besides the camera actions
+ * @typedef {object} Commands called by keys, besides the camera actions and those of the viewport
  * @property {() => void} toggle play or pause
  * @property {(direction: 1 | -1) => void} step
  * @property {(index: number) => void} selectCamera the input camera (0) or a view (from 1)
  * @property {() => void} fit
+ * @property {() => void} fitAll
  */
 
 /**
@@ -26,15 +45,16 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
  * @param {HTMLElement} root the viewer
  * @param {import("./gestures.mjs").CameraActions} actions
  * @param {Commands} commands
+ * @param {Viewport} viewport
  * @param {AbortSignal} signal
  */
-export function listenToKeys(root, actions, commands, signal) {
+export function listenToKeys(root, actions, commands, viewport, signal) {
   root.addEventListener(
     "keydown",
     (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       const target = event.composedPath()[0];
-      const action = actionOf(event.key, event.shiftKey, actions, commands);
+      const action = actionOf(event.key, event.shiftKey, actions, commands, viewport);
       if (!action || (target instanceof HTMLElement && handlesKey(target, event.key))) return;
       event.preventDefault();
       event.stopPropagation();
@@ -50,9 +70,10 @@ export function listenToKeys(root, actions, commands, signal) {
  * @param {boolean} isShifted
  * @param {import("./gestures.mjs").CameraActions} actions
  * @param {Commands} commands
+ * @param {Viewport} viewport
  * @returns {(() => void) | null}
  */
-export function actionOf(key, isShifted, actions, commands) {
+export function actionOf(key, isShifted, actions, commands, viewport) {
   const movement = (/** @type {() => void} */ move) => () => {
     move();
     actions.end();
@@ -66,7 +87,7 @@ export function actionOf(key, isShifted, actions, commands) {
     );
   }
   if (/^[0-9]$/.test(key)) return () => commands.selectCamera(Number(key));
-  switch (key) {
+  switch (key.toLowerCase()) {
     case "+":
     case "=":
       return movement(() => actions.zoom(1 / ZOOM_STEP));
@@ -78,11 +99,24 @@ export function actionOf(key, isShifted, actions, commands) {
       return () => commands.step(1);
     case " ":
       return () => commands.toggle();
-    case "Home":
+    case "home":
       return () => commands.selectCamera(0);
     case "f":
-    case "F":
-      return () => commands.fit();
+      return () => (isShifted ? commands.fitAll() : commands.fit());
+    case "i":
+      return () => viewport.startLoopHere();
+    case "o":
+      return () => viewport.endLoopHere();
+    case "x":
+      return () => viewport.loopAll();
+    case "g":
+      return () => viewport.toggleGrid();
+    case "b":
+      return () => viewport.switchScene();
+    case "w":
+      return () => viewport.toggleWipe();
+    case "?":
+      return () => viewport.help.toggle();
     default:
       return null;
   }
@@ -96,5 +130,7 @@ export function actionOf(key, isShifted, actions, commands) {
 function handlesKey(control, key) {
   if (control instanceof HTMLButtonElement) return key === " ";
   if (control instanceof HTMLSelectElement) return true;
-  return control instanceof HTMLInputElement && (control.type === "color" || key in ARROWS || key === "Home");
+  if (!(control instanceof HTMLInputElement)) return control.role === "slider" && key in ARROWS;
+  if (control.type === "checkbox") return key === " ";
+  return ["color", "number"].includes(control.type) || key in ARROWS || key === "Home";
 }

@@ -5,7 +5,7 @@ import { S4DPlayer } from "./player.mjs";
 
 /** Show the page's scene, and play it unless the user prefers reduced motion. */
 export async function showEmbeddedScene() {
-  const player = new S4DPlayer(document.body, { title: document.title });
+  const player = new S4DPlayer(document.body, { title: document.title, page: pageFile });
   player.metadata = async () => JSON.parse(document.getElementById("metadata")?.textContent ?? "{}");
   player.element.focus();
   try {
@@ -16,6 +16,13 @@ export async function showEmbeddedScene() {
     return;
   }
   if (!matchMedia("(prefers-reduced-motion: reduce)").matches) player.play();
+}
+
+/** Return the page as a file: its document without the viewers, which its script adds. */
+function pageFile() {
+  const page = /** @type {HTMLElement} */ (document.documentElement.cloneNode(true));
+  for (const viewer of page.querySelectorAll(".stag4d-viewer")) viewer.remove();
+  return new Blob(["<!doctype html>\n", page.outerHTML, "\n"], { type: "text/html" });
 }
 
 /** @param {string} text */

@@ -6,54 +6,42 @@
 //   player.addEventListener("change", () => save(player.getView()));
 //   player.dispose();
 
-import { backgroundColor } from "./background.mjs";
 import { boundingSphere } from "./bounds.mjs";
-import { checkedView, fit, orbit, pan, viewOfPose, zoom } from "./camera.mjs";
-import { Clock } from "./clock.mjs";
+import { fit, viewOfPose } from "./camera.mjs";
 import { observeContext, sharedContext } from "./context.mjs";
 import { Controls } from "./controls.mjs";
 import { download, element, encodePng } from "./dom.mjs";
-import { listenToGestures } from "./gestures.mjs";
-import { KEYS_HELP, listenToKeys } from "./keys.mjs";
+import { downloadsOf, frameName } from "./downloads.mjs";
 import { addTexts } from "./png.mjs";
-import { SceneRenderer } from "./renderer.mjs";
 import { AdaptiveResolution } from "./resolution.mjs";
 import { readS4D } from "./s4d.mjs";
-import { observeSize, setSize } from "./size.mjs";
+import { changedView, savedView } from "./saved_view.mjs";
+import { ShownScene } from "./scene.mjs";
+import { observeSize } from "./size.mjs";
 import { applyStyles } from "./style.mjs";
 import { Ticker } from "./ticker.mjs";
+import { listenToUser } from "./user_input.mjs";
+import { Viewport } from "./viewport.mjs";
 
 /** @typedef {import("./camera.mjs").View} View */
 
-/**
- * The camera and time that the user sees, as JSON: degrees, world units, frame time 0 to 1.
- * @typedef {View & {version: 1, time: number}} SavedView
- */
-
-const VIEW_VERSION = 1;
+/** @typedef {import("./saved_view.mjs").SavedView} SavedView */
 
 /** Shows .s4d files. Fires "change" when the user, not a program, has changed the camera or the time. */
 export class S4DPlayer extends EventTarget {
   /** The viewer's element; it fills its parent. */
   element = element("div", { class: "stag4d-viewer", role: "group", tabindex: "-1" });
-  clock = new Clock(1, 1);
-  /** @type {View} */
-  view = viewOfPose({ azimuth: 0, elevation: 0, radius: 2, fovy: 49.1 });
-  background = "checker";
+  viewport = new Viewport(() => this.#refresh());
+  downloads;
   /** Returns JSON by name to store in screenshots. @type {() => Promise<Record<string, string>>} */
   metadata = async () => ({});
   #title;
-  #canvas = element("canvas", { tabindex: "0", role: "application", "aria-label": `Scene. ${KEYS_HELP}` });
-  #context = /** @type {CanvasRenderingContext2D} */ (this.#canvas.getContext("2d"));
-  #message = element("div", { class: "message", role: "status" });
   #controls;
-  /** @type {import("./s4d.mjs").S4DFile | null} */
-  #file = null;
-  /** @type {SceneRenderer | null} */
-  #renderer = null;
+  /** Of the shown .s4d file. */
+  #bytes = new Uint8Array(0);
   /** Number of the latest load or release; an older load has been superseded. */
   #loads = 0;
-  /** Whether the view was chosen: if not, each file is first seen from its input camera. */
+  /** Whether the view was chosen: if not, each file is first seen from a camera that shows all of it. */
   #hasView = false;
   /** Time to show when a file is loaded. */
   #pendingTime = 0;
@@ -61,8 +49,6 @@ export class S4DPlayer extends EventTarget {
   #needsRedraw = true;
   #isDragged = false;
   #resolution = new AdaptiveResolution();
-  /** Device pixels of the canvas at full resolution. */
-  #size = { width: 1, height: 1 };
   #ticker = new Ticker(
     this.element,
     () => this.#needsRedraw || (this.clock.isPlaying && this.clock.numFrames > 1),
@@ -72,33 +58,47 @@ export class S4DPlayer extends EventTarget {
 
   /**
    * @param {HTMLElement} parent
-   * @param {{title?: string}} [options] the title names the viewer and its screenshots
+   * @param {{title?: string, page?: () => Blob}} [options] the title names the viewer and what is downloaded;
+   *   page returns the self-contained page that the viewer is on
    */
-  constructor(parent, { title = "scene" } = {}) {
+  constructor(parent, { title = "scene", page } = {}) {
     super();
     this.#title = title;
+    this.downloads = downloadsOf(() => this.#downloadSource(), page);
     this.element.setAttribute("aria-label", `4D viewer: ${title}`);
     this.element.setAttribute("data-capture-wheel", "true"); // ComfyUI: the wheel is for a focused viewer
     this.#controls = new Controls(this);
     const shadow = this.element.attachShadow({ mode: "open" });
     applyStyles(shadow);
-    const viewport = element("div", { class: "viewport" }, this.#canvas, this.#message);
-    shadow.append(viewport, this.#controls.element);
+    shadow.append(this.viewport.element, this.#controls.element);
     parent.append(this.element);
     this.#setMessage("No scene loaded.");
     this.#listenToUser();
-    observeSize(this.#canvas, (size) => this.#resize(size), this.#disposal.signal);
+    observeSize(this.viewport.canvas, (size) => this.#resize(size), this.#disposal.signal);
     observeContext(() => this.#contextChanged(), this.#disposal.signal);
+  }
+
+  get clock() {
+    return this.viewport.clock;
+  }
+
+  get view() {
+    return this.viewport.view;
+  }
+
+  get background() {
+    return this.viewport.display.background;
   }
 
   /** The file's header; null while there is none. */
   get header() {
-    return this.#file?.header ?? null;
+    return this.viewport.scene?.file.header ?? null;
   }
 
   /**
-   * Show a file; of several loads at once, the last one. It is seen from its input camera until the user or a
-   * program chooses a view, and at the time that the previous file was at.
+   * Show a file, at the time that the previous one was at; of several loads at once, the last one. Until the
+   * user or a program chooses a view, it is seen from its input camera or, where that does not show the whole
+   * object at all frames, from farther away.
    * @param {Uint8Array<ArrayBuffer> | ArrayBuffer} bytes an .s4d file
    * @throws {ViewerError} if it cannot be shown; the viewer shows the message, too
    */
@@ -106,9 +106,10 @@ export class S4DPlayer extends EventTarget {
     const load = ++this.#loads;
     try {
       sharedContext(); // throws without WebGL2, before the file is read
-      if (!this.#file) this.#setMessage("Loading…");
-      const file = await readS4D(bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes));
-      if (load === this.#loads) this.#show(file);
+      if (!this.header) this.#setMessage("Loading…");
+      const content = bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes);
+      const file = await readS4D(content);
+      if (load === this.#loads) this.#show(new ShownScene(file), content);
     } catch (error) {
       if (load === this.#loads) this.showMessage(error instanceof Error ? error.message : String(error));
       throw error;
@@ -140,8 +141,8 @@ export class S4DPlayer extends EventTarget {
    * @returns {SavedView}
    */
   getView() {
-    const time = this.#file ? this.clock.time : this.#pendingTime;
-    return { version: VIEW_VERSION, ...checkedView(this.view), time };
+    const time = this.header ? this.clock.time : this.#pendingTime;
+    return savedView(this.view, time);
   }
 
   /**
@@ -149,29 +150,30 @@ export class S4DPlayer extends EventTarget {
    * @param {Partial<SavedView>} view
    * @throws {TypeError} if a number is not finite or the view is of another version
    */
-  setView({ version = VIEW_VERSION, time = this.getView().time, ...camera }) {
-    if (version !== VIEW_VERSION) throw new TypeError(`view: version ${version}; expected ${VIEW_VERSION}.`);
-    if (!Number.isFinite(time)) throw new TypeError(`view: time is ${time}; expected a number from 0 to 1.`);
-    this.view = checkedView({ ...this.view, ...camera });
+  setView(view) {
+    const { time, ...camera } = changedView(this.getView(), view);
+    this.viewport.view = camera;
     this.#hasView = true;
     this.#pendingTime = time;
     this.clock.seek(time * (this.clock.numFrames - 1));
     this.#refresh();
   }
 
-  /** Forget the chosen view: files are seen from their input camera and the first frame again. */
+  /** Forget the chosen view: files are seen from their first camera and at the first frame again. */
   resetView() {
-    this.setView({ ...(this.header && viewOfPose(this.header.input)), time: 0 });
+    const { scene } = this.viewport;
+    this.setView({ ...(scene && this.viewport.firstView(scene)), time: 0 });
     this.#hasView = false;
   }
 
   /**
-   * Return the current image as PNG, in which the checkered background is transparent.
+   * Return the current image as PNG, in which the checkered background is transparent, without grid and axes.
    * @returns {Promise<Blob>}
    */
   async screenshot() {
-    this.#draw();
-    const image = await encodePng(this.#canvas);
+    this.viewport.draw(1, { hasGrid: false });
+    this.#refresh(); // shows them again
+    const image = await encodePng(this.viewport.canvas);
     return addTexts(image, await this.metadata());
   }
 
@@ -179,6 +181,7 @@ export class S4DPlayer extends EventTarget {
   dispose() {
     this.#disposal.abort();
     this.#release();
+    this.viewport.dispose();
     this.element.remove();
   }
 
@@ -218,35 +221,26 @@ export class S4DPlayer extends EventTarget {
     this.#fireChange();
   }
 
+  /** Fit the object at the current frame into the image. */
   fit() {
-    if (!this.#file) return;
-    const { width, height } = this.#size;
-    this.#move(fit(this.view, boundingSphere(this.#file, this.clock.frame), width / height));
-    this.#fireChange();
+    const { scene, clock } = this.viewport;
+    if (scene) this.#fit(boundingSphere(scene.file, clock.frame));
   }
 
-  /** @param {number} speed multiple of the video's speed */
-  setSpeed(speed) {
-    this.clock.speed = speed;
-    this.#refresh();
-  }
-
-  /** @param {boolean} isPingPong whether to play forward and back instead of starting over */
-  setPingPong(isPingPong) {
-    this.clock.isPingPong = isPingPong;
-    this.#refresh();
+  /** Fit the object at all frames into the image. */
+  fitAll() {
+    const { scene } = this.viewport;
+    if (scene) this.#fit(scene.bounds);
   }
 
   /** @param {string} background "checker", "white", "black" or "#rrggbb" */
   setBackground(background) {
-    backgroundColor(background); // throws if it is invalid
-    this.background = background;
-    this.#refresh();
+    this.viewport.setDisplay({ background, backgroundImage: null });
   }
 
   async saveScreenshot() {
-    const frame = String(this.clock.frame).padStart(4, "0");
-    download(await this.screenshot(), `${this.#title}_frame${frame}.png`);
+    const name = frameName(this.#title, this.clock.frame);
+    download(await this.screenshot(), `${name}.png`);
   }
 
   toggleFullScreen() {
@@ -254,19 +248,24 @@ export class S4DPlayer extends EventTarget {
     change.catch(() => {}); // the browser may refuse; nothing has changed then
   }
 
-  /** @param {import("./s4d.mjs").S4DFile} file */
-  #show(file) {
+  /**
+   * @param {ShownScene} scene
+   * @param {Uint8Array<ArrayBuffer>} bytes of its file
+   */
+  #show(scene, bytes) {
     const { time } = this.getView();
     this.#release();
-    this.#file = file;
-    this.#renderer = new SceneRenderer(file);
-    const { isPlaying, speed, isPingPong } = this.clock;
-    const { numFrames, fps, input } = file.header;
-    this.clock = Object.assign(new Clock(numFrames, fps), { isPlaying, speed, isPingPong });
-    this.clock.seek(time * (numFrames - 1));
-    if (!this.#hasView) this.view = viewOfPose(input);
+    this.#bytes = bytes;
+    this.viewport.show(scene, time);
+    if (!this.#hasView) this.viewport.view = this.viewport.firstView(scene);
     this.#contextChanged(); // clears the message, or shows that the context is lost
     this.#draw();
+  }
+
+  /** @param {import("./bounds.mjs").Bounds} bounds */
+  #fit(bounds) {
+    this.#move(fit(this.view, bounds, this.viewport.aspect));
+    this.#fireChange();
   }
 
   #listenToUser() {
@@ -274,29 +273,22 @@ export class S4DPlayer extends EventTarget {
       this.#isDragged = true;
       this.#move(view);
     };
-    /** @type {import("./gestures.mjs").CameraActions} */
-    const actions = {
-      orbit: (right, up) => drag(orbit(this.view, right, up)),
-      pan: (right, down) => drag(pan(this.view, right, down)),
-      zoom: (factor) => drag(zoom(this.view, factor)),
-      reset: () => this.selectCamera(0),
-      end: () => this.#endMovement(),
-    };
-    const isFocused = () => this.element.matches(":focus-within");
-    listenToGestures(this.#canvas, actions, isFocused, this.#disposal.signal);
-    listenToKeys(this.element, actions, this, this.#disposal.signal);
+    listenToUser(this, drag, () => this.#endMovement(), this.#disposal.signal);
+    for (const name of ["pointerdown", "focusin"]) {
+      this.element.shadowRoot?.addEventListener(name, (event) => this.#controls.closePanels(event));
+    }
   }
 
   /** The WebGL context was lost or restored. */
   #contextChanged() {
     const { isLost } = sharedContext();
-    if (this.#file) this.#setMessage(isLost ? "The graphics driver was reset; waiting for WebGL." : "");
+    if (this.header) this.#setMessage(isLost ? "The graphics driver was reset; waiting for WebGL." : "");
     this.#refresh();
   }
 
   /** @param {View} view */
   #move(view) {
-    this.view = view;
+    this.viewport.view = view;
     this.#hasView = true;
     this.#refresh();
   }
@@ -319,7 +311,7 @@ export class S4DPlayer extends EventTarget {
 
   /** @param {{width: number, height: number}} size */
   #resize(size) {
-    this.#size = size;
+    this.viewport.size = size;
     this.#draw(); // at once: a later draw would show the old image stretched
   }
 
@@ -331,24 +323,26 @@ export class S4DPlayer extends EventTarget {
   }
 
   /** @param {number} [scale] share of the device pixels, along each side */
-  #draw(scale = 1) {
-    setSize(this.#canvas, scale * this.#size.width, scale * this.#size.height);
-    const color = backgroundColor(this.background);
-    this.#renderer?.render(this.#context, this.view, this.clock.position, color);
+  #draw(scale) {
+    this.viewport.draw(scale);
     this.#needsRedraw = false;
     this.#controls.update();
   }
 
+  #downloadSource() {
+    const { file } = /** @type {ShownScene} */ (this.viewport.scene); // else the bar is disabled
+    return { title: this.#title, frame: this.clock.frame, file, bytes: this.#bytes };
+  }
+
   #release() {
     this.#loads += 1;
-    this.#renderer?.dispose();
-    this.#renderer = null;
-    this.#file = null;
+    this.#bytes = new Uint8Array(0);
+    this.viewport.release();
   }
 
   /** @param {string} message */
   #setMessage(message) {
-    this.#message.textContent = message;
-    this.#controls.element.inert = this.#file === null;
+    this.viewport.message.textContent = message;
+    this.#controls.setEnabled(this.header !== null);
   }
 }

@@ -6,6 +6,15 @@ import { frameStride } from "./s4d.mjs";
 import { DepthSorter } from "./sort.mjs";
 import { SceneTextures } from "./textures.mjs";
 
+/**
+ * How splats are drawn, apart from camera and time.
+ * @typedef {object} SplatStyle
+ * @property {number[]} background red, green, blue, alpha
+ * @property {import("./shaders.mjs").RenderMode} mode
+ * @property {number} splatSize factor of the splats' standard deviations
+ * @property {[number, number]} depthRange camera z of white and of dark gray, world units
+ */
+
 /** Renders one file; dispose releases its GPU memory. */
 export class SceneRenderer {
   #file;
@@ -26,14 +35,15 @@ export class SceneRenderer {
   }
 
   /**
-   * Render an image over the whole of a canvas, unless the WebGL context is lost. The image depends only on
-   * the arguments.
+   * Render an image over the whole of a canvas, or its clipping region, unless the WebGL context is lost. The
+   * image depends only on the arguments.
    * @param {CanvasRenderingContext2D} target
    * @param {import("./camera.mjs").View} view
    * @param {number} position time, in frames
-   * @param {number[]} background red, green, blue, alpha
+   * @param {SplatStyle} style
+   * @param {"copy" | "source-over"} operation whether to replace the canvas's content or draw over it
    */
-  render(target, view, position, background) {
+  render(target, view, position, style, operation = "copy") {
     if (this.#context.isLost) return;
     const textures = this.#currentTextures();
     const last = this.#file.storedFrames - 1;
@@ -45,9 +55,9 @@ export class SceneRenderer {
     this.#sort(textures, first, second, fraction, cameraAxes(view).forward);
     const { width, height } = target.canvas;
     const layers = textures.layersOf(first, second);
-    this.#context.draw(this.#file, textures, layers, fraction, { view, width, height, background });
+    this.#context.draw(this.#file, textures, layers, fraction, { view, width, height, ...style });
     const { canvas } = this.#context;
-    target.globalCompositeOperation = "copy";
+    target.globalCompositeOperation = operation;
     target.drawImage(canvas, 0, canvas.height - height, width, height, 0, 0, width, height);
   }
 

@@ -15,7 +15,8 @@ import { decodeRow, RowReader } from "./rows.mjs";
 export const CODES_PER_TEXEL = 8;
 const MAX_WIDTH = 2048; // texture width that every WebGL2 implementation supports
 const FIRST_CODE = { means: 0, log_scales: 3 };
-const QUAT_WORD = 3; // of a texel's four 32-bit words
+/** The 32-bit word of a texel that holds the quaternion. */
+export const QUAT_WORD = 3; // of a texel's four 32-bit words
 
 /**
  * @typedef {object} S4DFile

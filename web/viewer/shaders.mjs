@@ -5,7 +5,24 @@
 /** Splats drawn by one instance: fewer instances are much faster where WebGL runs in software. */
 export const SPLATS_PER_INSTANCE = 128;
 
-export const VERTEX_SHADER = `#version 300 es
+/**
+ * What the colors of an image are: the splats' own, their depth or their normals.
+ * @typedef {"color" | "depth" | "normals"} RenderMode
+ */
+
+/** @type {RenderMode[]} */
+export const RENDER_MODES = ["color", "depth", "normals"];
+
+/**
+ * Return the vertex shader that renders colors, depth or normals.
+ * @param {RenderMode} mode
+ */
+export function vertexShader(mode) {
+  return VERTEX_SHADER.replace("MODE", mode.toUpperCase());
+}
+
+const VERTEX_SHADER = `#version 300 es
+#define MODE
 precision highp float;
 precision highp int;
 precision highp usampler2D;
@@ -24,12 +41,15 @@ uniform vec4 rgbaLow, rgbaStep;
 uniform mat3 rotation;            // world to camera
 uniform vec3 translation;
 uniform vec2 focal, size;         // pixels
+uniform float splatSize;          // factor of the standard deviations
+uniform vec2 depthRange;          // nearest and farthest camera z, world units
 
 flat out vec4 color;
 out vec2 sigmas;                  // distance from the center along the ellipse's axes, standard deviations
 
 const float BLUR = 0.3;           // square pixels
 const float NEAR = 0.01;
+const float FARTHEST_GRAY = 0.1;  // of depth
 const float MARGIN = 1.3;         // the Jacobian is taken at most at this multiple of half the field of view
 
 vec4 unpackColor(uvec2 words) {
@@ -90,6 +110,16 @@ void main() {
   quat = normalize(mix(quat, dot(quat, other) < 0.0 ? -other : other, fraction));
 
   mat3 axes = rotation * rotationOf(quat);
+#ifndef COLOR
+  float depth = (mean.z - depthRange.x) / (depthRange.y - depthRange.x);
+#endif
+#ifdef DEPTH
+  color.rgb = vec3(mix(1.0, FARTHEST_GRAY, clamp(depth, 0.0, 1.0)));
+#endif
+#ifdef NORMALS
+  color.rgb = vec3(depth);  // normals.mjs makes normals of it
+#endif
+  scale *= splatSize;
   axes = mat3(axes[0] * scale.x, axes[1] * scale.y, axes[2] * scale.z);
   vec2 limit = MARGIN * 0.5 * size / focal;
   vec2 slope = clamp(mean.xy / mean.z, -limit, limit);

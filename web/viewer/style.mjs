@@ -1,6 +1,8 @@
 // The viewer's style sheet. It is used in a shadow root, so that it and the page's own styles do not affect
 // each other.
 
+import { PANEL_CSS } from "./panel_style.mjs";
+
 const CSS = `
 :host {
   --surface: #16171b;
@@ -121,6 +123,10 @@ select { appearance: none; padding: 0 16px 0 7px; text-align: right; }
 option { background: var(--surface); color: var(--text); }
 input[type="range"] {
   --done: 0%;
+  --in: 0%; /* the loop range */
+  --out: 100%;
+  --track: linear-gradient(to right, #1d1e23 var(--in), #0000 var(--in) var(--out), #1d1e23 var(--out)),
+    linear-gradient(to right, var(--accent) var(--done), #3b3e47 var(--done));
   flex: 1 1 60px;
   min-width: 40px;
   height: var(--button);
@@ -132,12 +138,12 @@ input[type="range"] {
 input[type="range"]::-webkit-slider-runnable-track {
   height: 3px;
   border-radius: 2px;
-  background: linear-gradient(to right, var(--accent) var(--done), #3b3e47 var(--done));
+  background: var(--track);
 }
 input[type="range"]::-moz-range-track {
   height: 3px;
   border-radius: 2px;
-  background: linear-gradient(to right, var(--accent) var(--done), #3b3e47 var(--done));
+  background: var(--track);
 }
 input[type="range"]::-webkit-slider-thumb {
   appearance: none;
@@ -189,14 +195,22 @@ input[type="range"]::-moz-range-thumb {
   .dock { --button: 26px; padding: 3px 4px; }
   .tools { gap: 2px; }
   select { padding: 0 14px 0 2px; }
-  .backgrounds { gap: 6px; }
-  .views button { min-width: 20px; }
+  .backgrounds { gap: 4px; }
+  .views button { min-width: 17px; }
   .steps { display: none; }
 }
 @media (pointer: coarse) {
-  .dock { --button: 36px; }
-  .views button { min-width: 32px; }
-  .backgrounds button, .backgrounds input { width: 26px; min-width: 26px; height: 26px; }
+  :host, .dock { --button: 44px; } /* pixels: the target size of WCAG 2.2, level AAA */
+  button, select, input { touch-action: manipulation; } /* no zoom of the page by double taps */
+  .group, .tools, .transport { flex-wrap: wrap; gap: 2px; }
+  .views button { min-width: 44px; }
+  .backgrounds { gap: 0; padding: 0; }
+  .backgrounds button, .backgrounds input { width: 44px; min-width: 44px; height: 44px; }
+  .backgrounds button, .backgrounds input { border: 10px solid var(--surface); border-radius: 22px; }
+  .backgrounds [aria-pressed="true"] { box-shadow: inset 0 0 0 2.5px var(--accent); }
+  input[type="range"] { touch-action: none; }
+  .row input[type="checkbox"] { width: 28px; height: 28px; margin: 8px; }
+  .row input[type="range"] { flex-basis: 140px; }
 }
 @media (prefers-reduced-motion: reduce) {
   button, select { transition: none; }
@@ -213,7 +227,7 @@ let sheet = null;
 export function applyStyles(root) {
   if (!sheet) {
     sheet = new CSSStyleSheet();
-    sheet.replaceSync(CSS);
+    sheet.replaceSync(CSS + PANEL_CSS);
   }
   root.adoptedStyleSheets = [sheet];
 }

@@ -1,0 +1,220 @@
+"""The player's loop range, keyboard help, downloads and comparison of two scenes."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from seed_files import random_gaussians, scene_of
+from viewer_page import Viewer
+
+from stag4d.export import encode_ply, encode_s4d, read_ply
+from stag4d.export.s4d import read_s4d_scene
+from stag4d.scene import GaussianModel4D, SceneInfo, pad_frames
+
+pytestmark = pytest.mark.browser
+
+
+def focus(viewer: Viewer) -> None:
+    """Focus the canvas, so that keys reach the viewer."""
+    viewer.page.locator("canvas").focus()
+
+
+def loop_range(viewer: Viewer) -> list[int]:
+    """Return the first and the last frame of the loop range."""
+    return viewer.run("return player.clock.range")
+
+
+def test_keys_set_the_loop_range_at_the_current_frame_and_clear_it(viewer):
+    focus(viewer)
+    for key in (".", "i", ".", ".", "o"):
+        viewer.page.keyboard.press(key)
+    assert loop_range(viewer) == [1, 3]
+    viewer.set_view(time=0)
+    viewer.page.keyboard.press("o")  # before the start, which moves there, too
+    assert loop_range(viewer) == [0, 0]
+    viewer.page.keyboard.press("x")
+    assert loop_range(viewer) == [0, 4]
+
+
+def test_playback_repeats_the_loop_range(viewer_with_manual_clock):
+    viewer = viewer_with_manual_clock  # five frames, ten a second
+    viewer.run("player.viewport.setLoopRange(1, 2)")
+    viewer.page.get_by_role("button", name="Play (space)").click()
+    seen = set()
+    for _ in range(16):
+        viewer.advance(50)
+        seen.add(viewer.run("return player.clock.frame"))
+    assert seen == {1, 2}
+
+
+def test_loop_range_is_shown_and_set_in_the_settings(viewer):
+    page = viewer.page
+    page.get_by_role("button", name="Settings").click()
+    first = page.get_by_role("spinbutton", name="First frame of the loop")
+    last = page.get_by_role("spinbutton", name="Last frame of the loop")
+    assert (first.input_value(), last.input_value()) == ("1", "5")
+    first.fill("2")
+    first.press("Tab")
+    last.fill("4")
+    last.press("Tab")
+    assert loop_range(viewer) == [1, 3]
+    page.get_by_role("button", name="Loop over all frames (X)").click()
+    assert loop_range(viewer) == [0, 4]
+    viewer.wait_for_render()
+    assert (first.input_value(), last.input_value()) == ("1", "5")
+    page.evaluate("window.keys = []; addEventListener('keydown', (event) => keys.push(event.key))")
+    first.press("Delete")  # in ComfyUI it would delete the node
+    assert page.evaluate("keys") == []
+
+
+def test_loop_range_survives_another_file_of_as_many_frames_only(viewer, box, box_s4d):
+    viewer.run("player.viewport.setLoopRange(1, 2); await player.load(bytes(value))", box_s4d)
+    assert loop_range(viewer) == [1, 2]
+    viewer.load(GaussianModel4D(box.gaussians, None, SceneInfo(num_frames=1)))
+    assert loop_range(viewer) == [0, 0]
+
+
+def test_question_mark_shows_the_shortcuts_and_gives_the_focus_back(viewer):
+    focus(viewer)
+    help_dialog = viewer.page.get_by_role("dialog", name="Keyboard shortcuts")
+    assert not help_dialog.is_visible()
+    viewer.page.keyboard.press("?")
+    help_dialog.get_by_text("ground grid and axes").wait_for()
+    assert viewer.run("return player.element.shadowRoot.activeElement.title") == "Close"
+    viewer.page.keyboard.press("Escape")
+    assert not help_dialog.is_visible()
+    assert viewer.run("return player.element.shadowRoot.activeElement === canvasOf(player)")
+    viewer.page.get_by_role("button", name="Settings").click()
+    viewer.page.get_by_role("button", name="Keyboard shortcuts (?)").click()
+    assert help_dialog.is_visible()
+    viewer.page.keyboard.press("?")
+    assert not help_dialog.is_visible()
+
+
+def download(viewer: Viewer, label: str, path) -> str:
+    """Choose an entry of the download menu, save the file and return the name that it suggests."""
+    viewer.page.get_by_role("button", name="Download", exact=True).click()
+    with viewer.page.expect_download() as download:
+        viewer.page.get_by_role("dialog", name="Download").get_by_text(label).click()
+    download.value.save_as(path)
+    return download.value.suggested_filename
+
+
+@pytest.mark.parametrize("time", [0.0, 0.75])
+def test_downloaded_ply_is_the_frame_that_python_writes(viewer, box_s4d, tmp_path, time):
+    viewer.set_view(time=time)
+    name = download(viewer, "PLY of this frame", tmp_path / "viewer.ply")
+    assert name == f"scene_frame{round(4 * time):04d}.ply"
+    (tmp_path / "box.s4d").write_bytes(base64.b64decode(box_s4d))
+    frames = scene_of(read_s4d_scene(tmp_path / "box.s4d").frames)
+    expected = encode_ply(frames.at(frames.frame_times[[round(4 * time)]])[0])
+    written = (tmp_path / "viewer.ply").read_bytes()
+    header = expected[: expected.index(b"end_header\n") + 11]
+    assert written.startswith(header)
+    rows = [np.frombuffer(content[len(header) :], "<f4").reshape(-1, 17) for content in (written, expected)]
+    np.testing.assert_allclose(rows[0], rows[1], atol=2e-5)
+    assert len(read_ply(tmp_path / "viewer.ply").means) == 1176
+
+
+def test_downloaded_ply_of_unrelated_frames_has_no_padding(viewer, tmp_path):
+    frames = pad_frames([random_gaussians(count, seed) for seed, count in enumerate((6, 2, 9))])
+    viewer.load(scene_of(frames))
+    viewer.set_view(time=0.5)
+    download(viewer, "PLY of this frame", tmp_path / "viewer.ply")
+    assert len(read_ply(tmp_path / "viewer.ply").means) == 2
+
+
+def test_downloaded_s4d_file_is_the_one_that_was_loaded(viewer, box_s4d, tmp_path):
+    assert download(viewer, "Scene (.s4d)", tmp_path / "scene.s4d") == "scene.s4d"
+    assert (tmp_path / "scene.s4d").read_bytes() == base64.b64decode(box_s4d)
+    assert viewer.page.get_by_role("dialog", name="Download").get_by_text("Page").count() == 0
+
+
+@pytest.fixture
+def compared(viewer, box) -> Viewer:
+    """The viewer, in which the box is compared with one of inverted colors."""
+    gaussians = replace(box.gaussians, sh0=-box.gaussians.sh0)
+    other = encode_s4d(GaussianModel4D(gaussians, box.deformation, box.info))
+    viewer.run("await player.viewport.loadSecond(bytes(value))", base64.b64encode(other).decode())
+    viewer.run("player.setBackground('black')")
+    return viewer
+
+
+def images_of(viewer: Viewer) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images of scenes A and B."""
+    images = []
+    for shown in ("a", "b"):
+        viewer.run("player.viewport.showScene(value)", shown)
+        images.append(viewer.screenshot())
+    return images[0], images[1]
+
+
+def test_wipe_shows_scene_a_at_the_left_and_scene_b_at_the_right(compared):
+    assert compared.run("return player.viewport.comparison.shown") == "wipe"
+    wiped = compared.screenshot()
+    a, b = images_of(compared)
+    assert np.abs(a.astype(int) - b).max() > 100
+    half = a.shape[1] // 2
+    assert np.abs(wiped[:, : half - 1].astype(int) - a[:, : half - 1]).max() <= 1
+    assert np.abs(wiped[:, half + 1 :].astype(int) - b[:, half + 1 :]).max() <= 1
+
+
+def test_keys_switch_scenes_and_show_the_wipe(compared):
+    focus(compared)
+    shown = []
+    for key in ("b", "b", "w", "w"):
+        compared.page.keyboard.press(key)
+        shown.append(compared.run("return player.viewport.comparison.shown"))
+    assert shown == ["b", "a", "wipe", "a"]
+    names = compared.page.get_by_role("status").locator("span")
+    assert [names.nth(index).is_visible() for index in (0, 1)] == [True, False]
+
+
+def test_divider_is_moved_by_dragging_and_by_arrow_keys(compared):
+    page = compared.page
+    before = compared.run("return player.getView()")
+    divider = page.get_by_role("slider", name="Wipe between A and B")
+    box = divider.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(120, box["y"] + 60, steps=3)
+    page.mouse.up()
+    assert compared.run("return player.viewport.comparison.wipe") == pytest.approx(120 / 480, abs=0.01)
+    divider.press("ArrowRight")
+    assert divider.get_attribute("aria-valuenow") == "30"
+    assert compared.run("return player.getView()") == before
+
+
+def test_second_scene_is_shown_at_the_same_frame_time(viewer, box):
+    longer = GaussianModel4D(box.gaussians, box.deformation, replace(box.info, num_frames=9))
+    viewer.set_view(time=0.75)
+    expected = viewer.screenshot()
+    viewer.run(
+        "await player.viewport.loadSecond(bytes(value))", base64.b64encode(encode_s4d(longer)).decode()
+    )
+    viewer.run("player.viewport.showScene('b')")
+    assert np.abs(viewer.screenshot().astype(int) - expected).mean() < 1
+
+
+def test_second_scene_is_chosen_and_removed_in_the_settings(viewer, box_s4d, tmp_path):
+    page = viewer.page
+    (tmp_path / "b.s4d").write_bytes(base64.b64decode(box_s4d))
+    (tmp_path / "bad.s4d").write_bytes(b"nothing")
+    page.get_by_role("button", name="Settings").click()
+    choose = page.get_by_role("button", name="Choose an .s4d file to compare with")
+    for name in ("bad.s4d", "b.s4d"):
+        with page.expect_file_chooser() as chooser:
+            choose.click()
+        chooser.value.set_files(tmp_path / name)
+        if name == "bad.s4d":
+            page.get_by_role("alert").get_by_text("This file is not an .s4d file.").wait_for()
+            assert viewer.run("return player.header.numGaussians") == 1176  # scene A is still shown
+    shown = page.get_by_role("combobox", name="Shown scene")
+    shown.select_option("B")
+    assert viewer.run("return player.viewport.comparison.shown") == "b"
+    page.get_by_role("button", name="Remove scene B").click()
+    assert not shown.is_visible()
+    assert viewer.run("return player.viewport.comparison.second") is None
