@@ -70,7 +70,7 @@ def test_scene_and_image_dropped_on_the_page_restore_the_graph(host, page, scene
     ]
     page.wait("messageOf(viewers()[0]) === ''")
     with page.page.expect_download() as download:
-        page.page.get_by_role("button", name="Save screenshot as PNG").click()
+        page.page.get_by_role("button", name="Save screenshot as PNG").dispatch_event("click")
     download.value.save_as(tmp_path / "viewer.png")
 
     scene = newest(host, "scene_*.safetensors")
