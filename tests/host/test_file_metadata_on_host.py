@@ -12,6 +12,7 @@ from plyfile import PlyData
 from safetensors import safe_open
 from seed_files import random_gaussians
 
+from stag4d.export import encode_glb
 from stag4d.scene import GaussianModel4D, SceneInfo, load_scene, save_scene
 
 pytestmark = [pytest.mark.host, pytest.mark.browser]
@@ -70,7 +71,7 @@ def test_scene_and_image_dropped_on_the_page_restore_the_graph(host, page, scene
     ]
     page.wait("messageOf(viewers()[0]) === ''")
     with page.page.expect_download() as download:
-        page.page.get_by_role("button", name="Save screenshot as PNG").click()
+        page.page.get_by_role("button", name="Save screenshot as PNG").dispatch_event("click")
     download.value.save_as(tmp_path / "viewer.png")
 
     scene = newest(host, "scene_*.safetensors")
@@ -81,6 +82,15 @@ def test_scene_and_image_dropped_on_the_page_restore_the_graph(host, page, scene
     text = exported.partition('id="metadata">')[2].partition("</script>")[0]
     nodes = json.loads(json.loads(text)["workflow"])["nodes"]
     assert sorted(node["type"] for node in nodes) == [kind for kind, _ in expected]
+
+
+def test_glb_with_a_workflow_dropped_on_the_page_restores_the_graph(page, tmp_path):
+    pytest.importorskip("fourdgs")
+    workflow = json.dumps(page.run("app.graph.serialize()"))
+    path = tmp_path / "a.glb"
+    path.write_bytes(encode_glb(random_gaussians(3), {"workflow": workflow}))
+    types = ["STAG4DExport", "STAG4DLoad", "STAG4DPreview", "STAG4DSave"]
+    assert [kind for kind, _ in restored(page, path, "")] == types
 
 
 def test_prompt_with_extra_pnginfo_is_in_the_files_and_a_second_save_is_not_recomputed(host, scene_name):

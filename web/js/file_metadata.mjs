@@ -6,8 +6,8 @@ import { app } from "../../../scripts/app.js";
 const DISABLE = "--disable-metadata"; // option of ComfyUI
 
 /**
- * Return "workflow" and "prompt" as JSON, under the names that ComfyUI's own files have; nothing if ComfyUI was
- * started with --disable-metadata, or if it does not say whether.
+ * Return "workflow" and "prompt" as JSON, under the names that ComfyUI's own files have; nothing if ComfyUI
+ * was started with --disable-metadata, or if it does not say whether.
  * @returns {Promise<Record<string, string>>}
  */
 export async function graphMetadata() {
