@@ -1,5 +1,5 @@
-// Workflows that were stored before seeds had the widget "control after generate" lack its value: those of the
-// widgets after the seed would be restored one place too far.
+// Restores workflows that were stored before seeds had the widget "control after generate". They lack its
+// value, so those of the widgets after the seed would come one place too early.
 
 import { app } from "../../../scripts/app.js";
 
