@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 NOTES = {"Note", "MarkdownNote"}  # not in a prompt
-CONTROLS = {"fixed", "increment", "decrement", "randomize"}  # of a seed, by the page; not in a prompt
+SEEDS = {"seed", "noise_seed", "value"}  # widgets that have a control; the last one is that of PrimitiveInt
+CONTROLS = ("fixed", "increment", "decrement", "randomize")
 
 
 def to_prompt(workflow: Mapping[str, Any], bypassed: Collection[str] = ()) -> dict[str, dict[str, Any]]:
@@ -23,21 +24,20 @@ def to_prompt(workflow: Mapping[str, Any], bypassed: Collection[str] = ()) -> di
         if str(node["id"]) in omitted:
             continue
         names = [slot["widget"]["name"] for slot in node["inputs"] if "widget" in slot]
-        values = dict(zip(names, without_controls(node.get("widgets_values", [])), strict=True))
+        values = dict(zip(names, without_controls(names, node.get("widgets_values", [])), strict=True))
         links = {slot["name"]: sources[slot["link"]] for slot in node["inputs"] if slot["link"] is not None}
         links = {name: source for name, source in links.items() if source[0] not in omitted}
         prompt[str(node["id"])] = {"class_type": node["type"], "inputs": values | links}
     return prompt
 
 
-def without_controls(values: Sequence[Any]) -> list[Any]:
-    """Return widget values without those that say how the number before them changes after a run."""
-    numbered = [None, *values]
-    return [
-        value
-        for before, value in zip(numbered, values, strict=False)
-        if not (type(before) is int and isinstance(value, str) and value in CONTROLS)
-    ]
+def without_controls(names: Sequence[str], values: Sequence[Any]) -> list[Any]:
+    """Return the stored values of widgets without those of the controls of seeds, which are no inputs."""
+    kept = list(values)
+    for index, name in enumerate(names):
+        if name in SEEDS and kept[index + 1 : index + 2] and kept[index + 1] in CONTROLS:
+            del kept[index + 1]
+    return kept
 
 
 def live_inputs(

@@ -102,7 +102,7 @@ TURNTABLE_LINKS = (
 )
 SCENE_LINKS = (("fit.scene", "save.scene"), ("fit.scene", "preview.scene"))
 PREVIEW = Node("preview", "STAG4DPreview", height=620)
-SMALL_PREVIEW = Node("preview", "STAG4DPreview", height=420)
+SMALL_PREVIEW = Node("preview", "STAG4DPreview", height=400)
 VIEWS = (Node("model", "STAG4DLoadMultiView"), Node("views", "STAG4DAnchoredMultiView"))
 VIEW_LINKS = (
     ("frames.images", "views.images"),
@@ -345,7 +345,7 @@ def chain(
             Column(260, first),
             Column(260, second),
             Column(260, (note("What happens", ABOUT_CHAINS, 230), *BACKGROUND_REMOVAL, frames)),
-            Column(260, (*VIEWS, note("Multi-view model", GET_ZERO123PLUS, 280))),
+            Column(260, (*VIEWS, note("Multi-view model", GET_ZERO123PLUS, 260))),
             Column(300, (*fit(), Node("preview", "STAG4DPreview", height=400))),
         ),
         (
