@@ -61,7 +61,7 @@ def test_sentences_are_translated_and_keep_their_numbers(language, english):
 
 def numbers(text):
     """Return the numbers of a text, sorted; those that are part of a name such as GLB2 or 3D are left out."""
-    return sorted(re.findall(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.]*[A-Za-z])", text))
+    return sorted(re.findall(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.]*[A-Za-z])", text, re.ASCII))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
