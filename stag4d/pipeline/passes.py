@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch
 from torch import Tensor
@@ -48,9 +48,9 @@ def write_passes(
     """
     cameras = Cameras.from_poses(poses, size, size).to(model.device)
     output = render(model.at(model.frame_times[[frame]])[0], cameras, with_depth=True)
-    assert output.depths is not None  # requested
+    all_depths = cast(Tensor, output.depths)  # [V, S, S]
     for view, pose in enumerate(poses):
-        alphas, depths = output.alphas[view].clamp(0, 1), output.depths[view]
+        alphas, depths = output.alphas[view].clamp(0, 1), all_depths[view]
         if "alpha" in passes:
             write_gray16(render_image_path(folder, view, frame, "alpha"), alphas)
         if "depth" in passes:

@@ -33,7 +33,7 @@ def normals_from_depth(depths: Tensor, alphas: Tensor, Ks: Tensor) -> Tensor:
     )
     points, visible = rays * depths[..., None], alphas > _VISIBLE  # [C, H, W, 3], [C, H, W]
     right, down = _differences(points, visible, dim=2), _differences(points, visible, dim=1)
-    normals = torch.nn.functional.normalize(torch.linalg.cross(down, right), dim=-1)  # of zeros: zeros
+    normals = _unit(torch.linalg.cross(_unit(down), _unit(right)))
     return torch.where(visible[..., None], normals, 0.0)
 
 
@@ -48,6 +48,11 @@ def encode_normals(normals: Tensor) -> Tensor:
     """
     colors = 0.5 + 0.5 * normals * normals.new_tensor([1.0, -1.0, -1.0])
     return torch.where((normals != 0).any(dim=-1, keepdim=True), colors, 0.0)
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    """Return vectors [..., 3] of length 1, also if they are very short; zeros stay zeros."""
+    return torch.nn.functional.normalize(vectors, dim=-1, eps=1e-30)
 
 
 def _differences(points: Tensor, visible: Tensor, dim: int) -> Tensor:

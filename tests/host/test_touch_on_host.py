@@ -41,8 +41,9 @@ def test_two_fingers_on_the_viewer_zoom_the_scene_and_not_the_graph(touched):
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 4
     session = touched.page.context.new_cdp_session(touched.page)
     before = touched.run("[app.canvas.ds.scale, ...app.canvas.ds.offset]")
-    for kind, distance in (("touchStart", 20), ("touchMove", 40), ("touchMove", 60), ("touchEnd", 0)):
-        points = [{"x": x - distance, "y": y, "id": 0}, {"x": x + distance, "y": y, "id": 1}]
+    for kind, distance in (("touchStart", 0.12), ("touchMove", 0.24), ("touchMove", 0.36), ("touchEnd", 0)):
+        reach = distance * box["width"]  # beside the divider of the wipe
+        points = [{"x": x - reach, "y": y, "id": 0}, {"x": x + reach, "y": y, "id": 1}]
         session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points if distance else []})
     touched.wait("view()")
     assert touched.run(RADIUS) == pytest.approx(2 / 3, rel=0.1)

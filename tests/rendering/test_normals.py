@@ -33,6 +33,14 @@ def test_normals_of_a_plane_are_exact_up_to_the_edge_of_the_image(normal):
     torch.testing.assert_close(found, normal.expand_as(found), atol=2e-3, rtol=0)
 
 
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_normals_do_not_depend_on_the_unit_of_length(unit):
+    normal = torch.nn.functional.normalize(torch.tensor([0.3, -0.2, -1.0]), dim=0)
+    depths = unit * (2 * normal[2] / (rays() @ normal))[None]
+    found = normals_from_depth(depths, torch.ones_like(depths), KS)
+    torch.testing.assert_close(found, normal.expand_as(found), atol=2e-3, rtol=0)
+
+
 def test_normals_of_a_sphere_point_from_its_center():
     directions, center, radius = rays(), torch.tensor([0.1, -0.05, 2.0]), 0.6
     a, b = directions.square().sum(dim=-1), directions @ center

@@ -6,14 +6,15 @@ import test from "node:test";
 import { backgroundColor } from "../../web/viewer/background.mjs";
 import { actionOf } from "../../web/viewer/keys.mjs";
 
-/** Press a key and return the calls that it made. */
-function press(key, isShifted = false) {
+/** Press a key and return the calls that it made; with null as second scene, nothing is compared. */
+function press(key, isShifted = false, second = {}) {
   const calls = [];
   const record = (_, name) => {
     return (...values) => calls.push([name, ...values]);
   };
+  const parts = { help: { toggle: () => calls.push(["toggleHelp"]) }, comparison: { second } };
   const recorder = new Proxy({}, { get: (target, name) => target[name] ?? record(target, name) });
-  actionOf(key, isShifted, recorder, recorder, Object.assign(recorder, { help: recorder }))?.();
+  actionOf(key, isShifted, recorder, recorder, Object.assign(recorder, parts))?.();
   return calls;
 }
 
@@ -47,7 +48,12 @@ test("letters of either case set the loop range, the grid, the comparison; Shift
   }
   assert.deepEqual(press("F", true), [["fitAll"]]);
   assert.deepEqual(press("F"), [["fit"]]); // Caps Lock
-  assert.deepEqual(press("?", true), [["toggle"]]); // of the help
+  assert.deepEqual(press("?", true), [["toggleHelp"]]);
+});
+
+test("without a second scene the keys of the comparison have no action", () => {
+  assert.deepEqual(press("b", false, null), []);
+  assert.deepEqual(press("w", false, null), []);
 });
 
 test("plus and minus are inverse zooms", () => {

@@ -169,7 +169,7 @@ def test_keys_switch_scenes_and_show_the_wipe(compared):
         compared.page.keyboard.press(key)
         shown.append(compared.run("return player.viewport.comparison.shown"))
     assert shown == ["b", "a", "wipe", "a"]
-    names = compared.page.get_by_role("status").locator("span")
+    names = compared.page.get_by_role("group", name="Comparison").locator("span")
     assert [names.nth(index).is_visible() for index in (0, 1)] == [True, False]
 
 

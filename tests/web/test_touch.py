@@ -76,7 +76,7 @@ def test_canvas_keeps_moves_of_two_fingers_from_the_page(browser, box_s4d):
         page.evaluate(
             "window.seen = [];"
             "for (const kind of ['touchstart', 'touchmove', 'touchend']) {"
-            "  document.body.addEventListener(kind, () => seen.push(kind));"
+            "  document.body.addEventListener(kind, () => seen.push(kind), true);"
             "}"
         )
         session = page.context.new_cdp_session(page)

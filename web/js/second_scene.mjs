@@ -10,7 +10,7 @@ const PROPERTY = "stag4d_clip_b"; // node property, stored in workflows
 const FOLDER = "stag4d"; // in ComfyUI's temp folder
 const FILE_NAME = /^[0-9a-f]{32}\.s4d$/;
 
-/** File that each player compares with; none if the user has chosen one. @type {WeakMap<S4DPlayer, string>} */
+/** Files that players compare with, unless the user has chosen them. @type {WeakMap<S4DPlayer, string>} */
 const shown = new WeakMap();
 
 /**

@@ -27,7 +27,9 @@ export class Comparison {
     this.#onChange = onChange;
     const range = { "aria-valuemin": "0", "aria-valuemax": "100", "aria-label": "Wipe between A and B" };
     this.#divider = element("div", { class: "divider", role: "slider", tabindex: "0", ...range });
-    this.element = element("div", { class: "comparison", role: "status" }, ...this.#names, this.#divider);
+    const names = element("div", { "aria-live": "polite" }, ...this.#names);
+    const group = { class: "comparison", role: "group", "aria-label": "Comparison of scenes A and B" };
+    this.element = element("div", group, names, this.#divider);
     this.#divider.addEventListener("pointerdown", (event) => {
       event.stopPropagation();
       this.#divider.setPointerCapture(event.pointerId);

@@ -95,8 +95,11 @@ export function listenToGestures(canvas, actions, isFocused, signal) {
     },
     { signal },
   );
-  // ComfyUI's graph zooms on touchmove events of two fingers, wherever they are.
-  canvas.addEventListener("touchmove", (event) => event.stopPropagation(), { signal, passive: true });
+  // ComfyUI zooms its graph on touchmove events of two fingers, which it listens to before the canvas does.
+  const keepTouch = (/** @type {TouchEvent} */ event) => {
+    if (event.composedPath().includes(canvas)) event.stopPropagation();
+  };
+  addEventListener("touchmove", keepTouch, { signal, capture: true, passive: true });
   canvas.addEventListener("contextmenu", (event) => event.preventDefault(), { signal });
 }
 

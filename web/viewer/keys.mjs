@@ -112,9 +112,9 @@ export function actionOf(key, isShifted, actions, commands, viewport) {
     case "g":
       return () => viewport.toggleGrid();
     case "b":
-      return () => viewport.switchScene();
+      return viewport.comparison.second && (() => viewport.switchScene());
     case "w":
-      return () => viewport.toggleWipe();
+      return viewport.comparison.second && (() => viewport.toggleWipe());
     case "?":
       return () => viewport.help.toggle();
     default:

@@ -70,9 +70,11 @@ export class Viewport {
    * @param {ShownScene} scene
    * @returns {View}
    */
-  firstView({ file, bounds }) {
+  firstView(scene) {
+    const { file } = scene;
     const view = viewOfPose(file.header.input);
-    return showsObject(file, sampledFrames(file), view, this.aspect) ? view : fit(view, bounds, this.aspect);
+    const isWhole = showsObject(file, sampledFrames(file), view, this.aspect);
+    return isWhole ? view : fit(view, scene.bounds, this.aspect);
   }
 
   /**
