@@ -37,8 +37,7 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
             category=CATEGORY_VIEWS,
             description="Generates six posed views of every frame with a multi-view diffusion model. Frames "
             "are consistent because their self-attention is blended with that of an anchor frame and all "
-            "start from the same noise. After "
-            "cancel, the same prompt resumes.",
+            "start from the same noise. After cancel, running the workflow again resumes.",
             search_aliases=["zero123++", "multi-view video", "novel view synthesis", "video to views"],
             inputs=[
                 MultiView.Input("multiview", tooltip="From STAG4D Load Multi-View Model."),

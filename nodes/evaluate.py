@@ -45,7 +45,7 @@ class STAG4DEvaluate(io.ComfyNode):
                 io.Float.Output("ssim", tooltip="Mean structural similarity; 1 for equal images."),
                 io.Float.Output(
                     "iou",
-                    tooltip="Mean intersection over union of the silhouettes; 0 without both masks.",
+                    tooltip="Mean intersection over union of the silhouettes; 0 unless both masks are given.",
                 ),
             ],
             hidden=[io.Hidden.prompt, io.Hidden.unique_id],

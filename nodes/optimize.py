@@ -39,8 +39,8 @@ class STAG4DOptimize(io.ComfyNode):
             node_id="STAG4DOptimize",
             display_name="STAG4D Optimize",
             category=CATEGORY_SCENE,
-            description="Optimizes a 4D Gaussian scene to match posed views. After cancel, the same prompt "
-            "resumes, and STAG4D Load Scene lists the unfinished scene.",
+            description="Optimizes a 4D Gaussian scene to match posed views. After cancel, running the "
+            "workflow again resumes, and STAG4D Load Scene lists the unfinished scene.",
             search_aliases=["fit 4d scene", "train gaussian splat", "video to 4d", "4d gaussian splatting"],
             inputs=[
                 Views.Input("views", lazy=True, tooltip="Frames and their posed views."),
@@ -49,9 +49,9 @@ class STAG4DOptimize(io.ComfyNode):
                     options=list(get_args(PresetWidget)),
                     default="auto",
                     tooltip="fast: a minute or two on a CPU. quality: more Gaussians and larger images, six "
-                    "times as long or more; small images gain little. paper: the published settings, needs "
-                    "guidance. auto: quality on an NVIDIA GPU with gsplat, else fast. Without CUDA, the fit "
-                    "runs on the CPU.",
+                    "times as long as fast or more; small images gain little. paper: the published "
+                    "settings, needs guidance. auto: quality on an NVIDIA GPU with gsplat, else fast. "
+                    "Without CUDA, the fit runs on the CPU.",
                 ),
                 io.Int.Input(
                     "steps",
@@ -117,9 +117,9 @@ class STAG4DOptimize(io.ComfyNode):
                     default="sectors",
                     advanced=True,
                     tooltip="Conditioning image of the guidance model. sectors: the frame for novel views "
-                    "within 30 degrees of azimuth and for 60 % of the others, else the view nearest in "
-                    "azimuth, as published. nearest: the frame or view nearest by angle. reference: the "
-                    "frame.",
+                    "within 30 degrees of azimuth of the input camera, and with a probability of 60 % for "
+                    "the others, else the view nearest in azimuth, as published. nearest: the frame or "
+                    "view nearest by angle. reference: the frame.",
                 ),
             ],
             outputs=[Scene.Output("scene", tooltip="The optimized scene.")],
@@ -267,7 +267,7 @@ def _pass_on_cancel(monitor: HostMonitor, *, is_finished: bool) -> None:
     A cancel in the last step comes too late for this node: its scene is kept, and the next node is cancelled.
     """
     if not is_finished:
-        _logger.info("STAG4D Optimize was cancelled; the same prompt resumes from there.")
+        _logger.info("STAG4D Optimize was cancelled; running the workflow again resumes from there.")
         raise comfy.model_management.InterruptProcessingException
     if monitor.is_cancelled:
         comfy.model_management.interrupt_current_processing()

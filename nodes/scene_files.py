@@ -22,7 +22,7 @@ class STAG4DLoad(io.ComfyNode):
             category=CATEGORY_LOAD,
             description="Loads a 4D scene: a .safetensors file that STAG4D Save Scene or the stag4d command "
             "has written, the unfinished scene of a cancelled STAG4D Optimize, an .s4d or .4dgs file, a PLY "
-            "or SPZ file, a folder of numbered ones, or a result of the official STAG4D code.",
+            "or SPZ file, a folder of numbered PLY or SPZ files, or a result of the official STAG4D code.",
             search_aliases=["open 4d scene", "load gaussian splat animation", "import ply sequence"],
             inputs=[
                 io.Combo.Input(

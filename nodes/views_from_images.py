@@ -87,7 +87,7 @@ class STAG4DViewsFromImages(io.ComfyNode):
                     "views_mask",
                     optional=True,
                     lazy=True,
-                    tooltip="The same for the views, one mask per view.",
+                    tooltip="1 on the object, one mask per view.",
                 ),
                 Offsets.Input(
                     "offsets",
