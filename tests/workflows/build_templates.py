@@ -17,7 +17,7 @@ from template_graphs import TEMPLATES, Template
 
 FOLDER = Path(__file__).parents[2] / "workflows"
 NOTE_COLORS = {"color": "#432", "bgcolor": "#653"}
-GAP, TITLE, TOP_LEFT = 24, 30, (40, 80)  # between nodes, height of a title bar, first node; pixels
+GAP, TITLE, TOP_LEFT = 20, 30, (40, 80)  # between nodes, height of a title bar, first node; pixels
 BUILD = """({columns, links, noteColors, gap, title, left, top}) => {
   app.graph.clear();
   const nodes = {};

@@ -166,7 +166,7 @@ plain, you can bypass **Remove Background** and the loader of its model (Ctrl+B)
             ),
         ),
         Column(290, (*BACKGROUND_REMOVAL, Node("frames", "STAG4DPrepareFrames"))),
-        Column(300, (*VIEWS, note("Multi-view model", GET_ZERO123PLUS, 270))),
+        Column(300, (*VIEWS, note("Multi-view model", GET_ZERO123PLUS, 250))),
         Column(440, (*fit(), SMALL_PREVIEW)),
     ),
     (

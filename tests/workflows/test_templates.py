@@ -27,7 +27,7 @@ HOST_NODES |= {"CheckpointLoaderSimple", "LTXVConditioning", "LTXVScheduler", "E
 HOST_NODES |= {"KSamplerSelect", "SamplerCustom", "ImageOnlyCheckpointLoader", "VideoLinearCFGGuidance"}
 HOST_NODES |= {"SVD_img2vid_Conditioning"}
 USER_FILES = {"STAG4DLoad", "STAG4DLoadMultiView"}  # nodes whose options are files of the user
-MAX_SIZE = (1480, 860)  # pixels of a graph that opens at 75 % in a window of 1500 by 900
+MAX_SIZE = (1480, 850)  # pixels of a graph that opens at 75 % in a window of 1500 by 900
 
 
 @pytest.fixture(scope="module")
