@@ -6,6 +6,7 @@ import json
 import subprocess
 import urllib.error
 from pathlib import Path
+from urllib.parse import quote
 
 import av
 import pytest
@@ -78,7 +79,7 @@ def test_help_pages_and_templates_are_served(host):
     assert sorted(listed) == [path.stem for path in TEMPLATES]
     for path in TEMPLATES:
         for file in (path, path.with_suffix(".jpg")):
-            assert host.get(f"/api/workflow_templates/{PACK}/{file.name}") == file.read_bytes()
+            assert host.get(f"/api/workflow_templates/{PACK}/{quote(file.name)}") == file.read_bytes()
 
 
 SMALL = {
