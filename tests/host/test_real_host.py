@@ -6,6 +6,7 @@ import json
 import subprocess
 import urllib.error
 from pathlib import Path
+from urllib.parse import quote
 
 import av
 import pytest
@@ -70,13 +71,15 @@ def test_every_node_is_registered_with_its_widgets_in_order(host):
 
 
 def test_help_pages_and_templates_are_served(host):
-    for page in (ROOT / "web" / "docs").glob("*.md"):
-        assert host.get(f"/extensions/{PACK}/docs/{page.name}").decode() == page.read_text(encoding="utf-8")
+    folder = ROOT / "web" / "docs"
+    for page in folder.rglob("*.md"):  # ComfyUI's page asks for NODE/LANGUAGE.md, then for NODE.md
+        name = page.relative_to(folder).as_posix()
+        assert host.get(f"/extensions/{PACK}/docs/{name}").decode() == page.read_text(encoding="utf-8")
     listed = json.loads(host.get("/api/workflow_templates"))[PACK]
     assert sorted(listed) == [path.stem for path in TEMPLATES]
     for path in TEMPLATES:
         for file in (path, path.with_suffix(".jpg")):
-            assert host.get(f"/api/workflow_templates/{PACK}/{file.name}") == file.read_bytes()
+            assert host.get(f"/api/workflow_templates/{PACK}/{quote(file.name)}") == file.read_bytes()
 
 
 SMALL = {
