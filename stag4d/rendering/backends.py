@@ -14,8 +14,8 @@ from typing import TypeAlias
 
 import torch
 
+from ..kernels.threads import check_num_threads
 from .inputs import RasterInputs, Rasterization
-from .numba.threads import check_num_threads
 
 BACKENDS = ("auto", "gsplat", "numba", "torch")
 _MODULES = {"gsplat": ".gsplat_backend", "numba": ".numba.backend", "torch": ".torch.backend"}
