@@ -22,6 +22,7 @@ _UNITS = {  # of other stages: frame
     "guidance": "network pass",
     "import": "file",
     "optimize": "step",
+    "start": "scene",
     "turntable": "image",
 }
 _NEGATIVE_VALUE = re.compile(r"-\.?[0-9]")

@@ -8,9 +8,9 @@ A reader who knows gsplat finds its steps as ``projection``, ``tiling`` (with ``
 ``compositing`` in ``numba/`` and in ``torch/``; ``backend`` in each calls them in this order.
 """
 
-from .backends import BACKENDS, select_backend
+from .backends import BACKENDS, select_backend, warm_up
 from .inputs import RENDER_MODES
 from .rasterize import rasterize
 from .render import render, render_sequence
 
-__all__ = ["BACKENDS", "RENDER_MODES", "rasterize", "render", "render_sequence", "select_backend"]
+__all__ = ["BACKENDS", "RENDER_MODES", "rasterize", "render", "render_sequence", "select_backend", "warm_up"]

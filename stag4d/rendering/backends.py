@@ -61,6 +61,21 @@ def select_backend(device: torch.device | str, backend: str = "auto") -> str:
     return backend
 
 
+def warm_up(device: torch.device | str, backend: str = "auto") -> None:
+    """Compile the kernels that render on a device, or load them from the cache; takes seconds.
+
+    Args:
+        device: Device of the Gaussians.
+        backend: One of ``BACKENDS``.
+
+    Raises:
+        ValueError: The backend is unknown or does not support this device.
+        RuntimeError: The backend is not installed or does not work.
+    """
+    if select_backend(device, backend) == "numba":
+        importlib.import_module(_MODULES["numba"], __package__).warm_up()
+
+
 def backend_for(inputs: RasterInputs, backend: str = "auto") -> Backend:
     """Return the function that rasterizes these inputs; float64 is rendered by torch only.
 
