@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 CHECK_SECONDS = 0.05  # between two checks
+_THREAD_NAME = "stag4d-responsive"
 
 Result = TypeVar("Result")
 
@@ -33,7 +34,7 @@ def run_responsively(function: Callable[[], Result], check: Callable[[], object]
         except Exception as error:  # noqa: BLE001 raised in the caller's thread
             errors.append(error)
 
-    thread = threading.Thread(target=run, name="stag4d-responsive", daemon=True)
+    thread = threading.Thread(target=run, name=_THREAD_NAME, daemon=True)
     thread.start()
     while thread.is_alive():
         check()
@@ -41,3 +42,8 @@ def run_responsively(function: Callable[[], Result], check: Callable[[], object]
     if errors:
         raise errors[0]
     return results[0]
+
+
+def is_running() -> bool:
+    """Return whether the function of a cancelled call still runs; the end of a process waits for it."""
+    return any(thread.name == _THREAD_NAME for thread in threading.enumerate())

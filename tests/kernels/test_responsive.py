@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from stag4d.kernels.responsive import run_responsively
+from stag4d.kernels.responsive import is_running, run_responsively
 
 
 def test_check_is_called_until_the_function_returns():
@@ -33,7 +33,7 @@ def test_a_check_that_raises_does_not_wait_for_the_function():
 
     with pytest.raises(KeyboardInterrupt):
         run_responsively(work, cancel)
-    assert not is_done.is_set()
+    assert not is_done.is_set() and is_running()
     is_released.set()
     assert is_done.wait(60)  # the work was not stopped
 

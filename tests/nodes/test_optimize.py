@@ -95,7 +95,7 @@ def test_cancelled_fit_resumes_to_the_same_scene(run, cancel_after_step, interru
         run()
     assert [path.suffix for path in temp_files()] == [".checkpoint", ".safetensors"]
     resumed = run()
-    assert progress_bar.reported[0] == (6, 12)
+    assert progress_bar.reported[0] == (5, 12)
     assert same(resumed, uninterrupted)
     assert temp_files() == []
 
