@@ -258,7 +258,7 @@ def _monitor(
         return to_pil_image(image)
 
     stages = {"guidance": 2 * views.num_frames} if has_guidance else {}
-    return HostMonitor(show, preview_size=PREVIEW_SIZE, **stages, optimize=num_steps)
+    return HostMonitor(show, preview_size=PREVIEW_SIZE, **stages, start=0, optimize=num_steps)
 
 
 def _pass_on_cancel(monitor: HostMonitor, *, is_finished: bool) -> None:

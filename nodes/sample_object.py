@@ -4,12 +4,15 @@ import torch
 from comfy_api.latest import io
 
 from ..stag4d.evaluation import on_white
+from ..stag4d.export import to_pil_image
 from ..stag4d.toys import PLANS, toy_views
 from .host.memory import require_memory
 from .host.progress import HostMonitor
 from .host.sockets import CATEGORY_LOAD, Views
 
 ANY = "any"
+NUM_VIEWS = 7  # the input view and six views
+PREVIEW_SECONDS = 0.25  # between two previews
 PIXEL_BYTES = 256  # the input view, six views and the frames on white, twice, 16 bytes each
 
 
@@ -64,6 +67,7 @@ class STAG4DSampleObject(io.ComfyNode):
     def execute(cls, name: str, seed: int, num_frames: int, size: int) -> io.NodeOutput:
         require_memory(f"{num_frames} frames of {size}x{size}", num_frames * size**2 * PIXEL_BYTES)
         plan = None if name == ANY else name
+        monitor = HostMonitor(to_pil_image, preview_seconds=PREVIEW_SECONDS, render=NUM_VIEWS * num_frames)
         with torch.inference_mode(False):
-            views = toy_views(seed, num_frames, size, plan=plan, monitor=HostMonitor(render=num_frames))
+            views = toy_views(seed, num_frames, size, plan=plan, monitor=monitor)
         return io.NodeOutput(on_white(views.images, views.alphas), views.alphas, views)

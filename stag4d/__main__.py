@@ -1,5 +1,7 @@
 """``python -m stag4d`` and the ``stag4d`` command; signals are handled before anything else is imported."""
 
+import os
+
 from .startup import (
     discard_unwritten_output,
     exit_on_signals,
@@ -14,11 +16,15 @@ def main() -> int:
     open_standard_streams()
     let_waiting_threads_sleep()
     try:
-        from .cli import main as run_command  # takes seconds to import
+        from .cli import is_running  # takes seconds to import
+        from .cli import main as run_command
 
-        return run_command()
+        status = run_command()
     finally:
         discard_unwritten_output()
+    if is_running():  # a cancelled compilation
+        os._exit(status)
+    return status
 
 
 if __name__ == "__main__":

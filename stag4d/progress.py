@@ -14,7 +14,7 @@ class Interrupted(Exception):
 
 
 class Monitor(Protocol):
-    """Callback that long-running functions call after every unit of work."""
+    """Callback that long-running functions call after every unit of work, and within units that take long."""
 
     def __call__(
         self, stage: str, done: int, total: int, *, note: str = "", preview: Preview | None = None
@@ -22,11 +22,11 @@ class Monitor(Protocol):
         """Report progress.
 
         Args:
-            stage: Name of the stage: ``encode``, ``denoise``, ``decode``, ``guidance``, ``optimize``,
-                ``render``, ``turntable``, ``evaluate``, ``read``, ``crop``, ``rembg``, ``export`` or
-                ``import``.
+            stage: Name of the stage: ``encode``, ``denoise``, ``decode``, ``guidance``, ``start``,
+                ``optimize``, ``render``, ``page``, ``turntable``, ``evaluate``, ``read``, ``crop``,
+                ``rembg``, ``export`` or ``import``.
             done: Number of units done, such as frames or optimization steps; of a resumed stage also those
-                before the interrupt.
+                before the interrupt. It is the same in several calls where a unit takes long.
             total: Number of units of the whole stage.
             note: Text to show beside the progress, such as the loss.
             preview: Returns an image [H, W, 3] of the views that are being generated, or the scene that is

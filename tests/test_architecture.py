@@ -23,6 +23,7 @@ EVERYTHING = {
     "regular_file",
     "metadata",
     "resume",
+    "kernels",
     "geometry",
     "types",
     "matting",
@@ -52,11 +53,12 @@ MAY_IMPORT = {
     "diffusion": {"atomic", "progress", "regular_file", "resume", "types", "geometry"},
     "data": {"atomic", "progress", "regular_file", "resume", "types", "geometry", "matting"},
     "scene": {"atomic", "metadata", "regular_file", "types", "geometry"},
-    "rendering": {"progress", "types", "geometry", "scene"},
+    "kernels": set(),
+    "rendering": {"kernels", "progress", "types", "geometry", "scene"},
     "optimization": {"progress", "resume", "types", "geometry", "data", "scene", "rendering"},
     "export": {"atomic", "metadata", "progress", "regular_file", "temporary", "types", "geometry", "scene"},
     "evaluation": {"progress", "types", "geometry", "data"},
-    "toys": {"progress", "types", "geometry"},
+    "toys": {"kernels", "progress", "types", "geometry"},
     "weights": set(),
     "pipeline": EVERYTHING,
     "cli": EVERYTHING,
@@ -78,10 +80,11 @@ LIBRARIES = {
     "tqdm": {"cli"},
 }
 LIBRARIES_OF_FILES = {
-    "gsplat": "rendering/gsplat_*.py",
-    "numba": "rendering/numba/*.py",
-    "llvmlite": "rendering/numba/*.py",  # a part of Numba's interface
+    "gsplat": ("rendering/gsplat_*.py",),
+    "numba": ("kernels/compilation.py", "rendering/numba/*.py"),
+    "llvmlite": ("rendering/numba/*.py",),  # a part of Numba's interface
 }
+FILES_WITH_KERNELS = ("rendering/numba/*.py", "toys/numba_*.py")  # their import needs Numba
 NEEDING_DIFFUSERS = {
     "stag4d.pipeline.guidance",
     "stag4d.pipeline.multiview",
@@ -123,6 +126,11 @@ def targets(path: Path, level: int, module: str, names: list[str]) -> list[str]:
     return [base[1]] if len(base) > 1 else [name for name in names if name != "__version__"]
 
 
+def matches(path: Path, patterns: tuple[str, ...]) -> bool:
+    """Return whether a file of stag4d matches one of the patterns."""
+    return any(path.relative_to(ROOT / "stag4d").match(pattern) for pattern in patterns)
+
+
 def test_import_table_lists_only_used_imports():
     """Except for the two outermost packages, which may import all others."""
     used: dict[str, set[str]] = {package_of(path): set() for path in SOURCES}
@@ -145,11 +153,21 @@ def test_imports_are_in_the_table(path):
             for target in targets(path, level, module, names):
                 assert target == package or target in MAY_IMPORT[package], f"{where(path, node)}: {target}"
         elif library in LIBRARIES_OF_FILES:
-            pattern = LIBRARIES_OF_FILES[library]
-            assert path.relative_to(ROOT / "stag4d").match(pattern), f"{where(path, node)}: {library}"
+            patterns = LIBRARIES_OF_FILES[library]
+            assert matches(path, patterns), f"{where(path, node)}: {library}"
         else:
             allowed = library in FREE or package in LIBRARIES.get(library, set())
             assert allowed, f"{where(path, node)}: {library}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT / "stag4d").as_posix())
+def test_only_files_of_kernels_import_their_compilation(path):
+    """So that everything else works where Numba does not load."""
+    for node, level, module, names in imports(path):
+        if level and module.split(".")[-1] == "kernels":
+            assert "compilation" not in names, f"{where(path, node)}: import names from kernels.compilation"
+        if level and module.endswith("kernels.compilation"):
+            assert matches(path, FILES_WITH_KERNELS), f"{where(path, node)}: {module}"
 
 
 @pytest.mark.parametrize("path", NODES, ids=lambda path: path.relative_to(ROOT / "nodes").as_posix())
@@ -183,7 +201,10 @@ def test_pack_entry_imports_only_the_nodes():
     assert found == [(0, "importlib.util"), (1, "nodes")]
 
 
-BROAD_EXCEPTS = {"stag4d/matting/rembg_masks.py"}  # each of onnxruntime's errors derives from Exception
+BROAD_EXCEPTS = {
+    "stag4d/kernels/responsive.py",  # it raises the error in another thread
+    "stag4d/matting/rembg_masks.py",  # each of onnxruntime's errors derives from Exception
+}
 
 
 @pytest.mark.parametrize("path", [*SOURCES, *NODES], ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -288,7 +288,7 @@ def test_an_interrupted_fit_writes_its_scene_and_resumes_to_the_uninterrupted_on
     with monkeypatch.context() as patch:
         patch.setattr(cli.fitting, "ConsoleMonitor", CtrlCMonitor)
         assert main([*command, str(tmp_path / "out")]) == 130
-    assert "interrupting after the current step; press Ctrl-C again" in capsys.readouterr().err
+    assert "interrupting; press Ctrl-C again" in capsys.readouterr().err
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "scene.safetensors",
         "report.json",
@@ -394,7 +394,7 @@ def test_a_signal_ends_a_real_process_with_130_and_a_scene_to_resume(tmp_path, m
         process.kill()
         process.communicate()
     assert process.returncode == 130, error
-    assert "interrupting after the current step" in error
+    assert "interrupting; press Ctrl-C again" in error
     assert "--resume continues the fit." in error
     assert json.loads(out)["scene"] == str(tmp_path / "scene.safetensors")
     reached = json.loads((tmp_path / "report.json").read_text())["steps"]

@@ -85,7 +85,7 @@ def test_the_handler_does_not_use_the_buffer_of_stderr(tmp_path, monkeypatch):
         monkeypatch.setattr(ConsoleMonitor, "_close_bar", lambda self: None)
         with ConsoleMonitor():
             signal.raise_signal(signal.SIGINT)
-            assert "interrupting after the current step" in (tmp_path / "stderr").read_text()
+            assert "interrupting; press Ctrl-C again" in (tmp_path / "stderr").read_text()
 
 
 def test_work_goes_on_when_nobody_reads_stderr(monkeypatch):

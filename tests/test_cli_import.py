@@ -52,7 +52,7 @@ def test_ctrl_c_ends_the_import_without_leaving_a_file(tmp_path, monkeypatch, ca
 
     monkeypatch.setattr(frame_files, "read_ply_rows", read)
     assert main(["import", str(tmp_path / "frames"), "-o", str(tmp_path / "out" / "a.safetensors")]) == 130
-    assert "interrupting after the current step" in capsys.readouterr().err
+    assert "interrupting; press Ctrl-C again" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

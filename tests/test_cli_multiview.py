@@ -231,7 +231,7 @@ def test_an_interrupted_call_resumes_to_the_same_files(
         assert main([*words, "-o", str(tmp_path / "out")]) == 130
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "interrupting after the current step" in captured.err
+    assert "interrupting; press Ctrl-C again" in captured.err
     assert signal.getsignal(signal.SIGINT) is before
     assert not (tmp_path / "out" / "views.png").exists()
     assert len(list((tmp_path / "out").glob("unfinished_*"))) == (moment[0] != "encode")

@@ -70,7 +70,9 @@ class HostMonitor:
                 image = self._show(preview())
                 self._update(position, None if image is None else ("JPEG", image, self._preview_size))
                 self._timer.restart()  # the time that the preview took does not count
-            elif done == total or position - self._position >= max(self._total // _BAR_UPDATES, 1):
+            elif position > self._position and (
+                done == total or position - self._position >= max(self._total // _BAR_UPDATES, 1)
+            ):
                 self._update(position)
         except comfy.model_management.InterruptProcessingException as error:  # the bar raises it, too
             self.is_cancelled = True

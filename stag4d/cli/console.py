@@ -22,6 +22,7 @@ _UNITS = {  # of other stages: frame
     "guidance": "network pass",
     "import": "file",
     "optimize": "step",
+    "start": "scene",
     "turntable": "image",
 }
 _NEGATIVE_VALUE = re.compile(r"-\.?[0-9]")
@@ -117,7 +118,7 @@ class ConsoleMonitor:
         if self._is_interrupted:
             raise KeyboardInterrupt
         self._is_interrupted = True
-        _write_from_handler("\ninterrupting after the current step; press Ctrl-C again to stop at once\n")
+        _write_from_handler("\ninterrupting; press Ctrl-C again to stop at once\n")
 
 
 def _write_from_handler(text: str) -> None:

@@ -16,13 +16,24 @@ _ABORT, _SLOWDOWN = 2.0, 3.0  # factors of time: end of a trial that is lost; re
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Check = Callable[[], object]
+
+
+def never_cancel() -> None:
+    """Do nothing; the default check."""
 
 
 class FrameMap(Protocol):
     """Applies a function to items, in any order, and returns the results in the items' order."""
 
-    def __call__(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-        """Return ``[function(item) for item in items]``; an error in one of them is raised."""
+    def __call__(
+        self, function: Callable[[Item], Result], items: Iterable[Item], check: Check = never_cancel
+    ) -> list[Result]:
+        """Return ``[function(item) for item in items]``; an error in one of them is raised.
+
+        ``check`` is called on the caller's thread before each item or while items are computed; it raises an
+        exception to cancel. Then no further item is begun.
+        """
         ...
 
 
@@ -36,20 +47,25 @@ def frame_pool(device: torch.device) -> Iterator[FrameMap]:
     other devices the map is a plain loop, and also where that is faster, see ``parallel_choices``.
     """
     if device.type != "cpu":
-        yield lambda function, items: [function(item) for item in items]
+        yield _map_in_turn
         return
     allowed = torch.get_num_threads()
     torch.set_num_threads(1)  # threads made from here on start with one, too
     choices = parallel_choices()
     is_parallel = next(choices)
 
-    def map_frames(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    def map_frames(
+        function: Callable[[Item], Result], items: Iterable[Item], check: Check = never_cancel
+    ) -> list[Result]:
         nonlocal is_parallel
         items = list(items)
         if min(allowed, len(items)) < 2:
-            return [function(item) for item in items]
+            return _map_in_turn(function, items, check)
         began = time.perf_counter()
-        results = list(pool.map(function, items)) if is_parallel else [function(item) for item in items]
+        if is_parallel:
+            results = _map_in_parallel(pool, function, items, check)
+        else:
+            results = _map_in_turn(function, items, check)
         is_parallel = choices.send(time.perf_counter() - began)
         return results
 
@@ -58,6 +74,33 @@ def frame_pool(device: torch.device) -> Iterator[FrameMap]:
             yield map_frames
     finally:
         torch.set_num_threads(allowed)
+
+
+def _map_in_turn(
+    function: Callable[[Item], Result], items: Iterable[Item], check: Check = never_cancel
+) -> list[Result]:
+    """See ``FrameMap``."""
+    results = []
+    for item in items:
+        check()
+        results.append(function(item))
+    return results
+
+
+def _map_in_parallel(
+    pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item], check: Check
+) -> list[Result]:
+    """See ``FrameMap``."""
+    futures = [pool.submit(function, item) for item in items]
+    try:
+        results = []
+        for future in futures:
+            check()
+            results.append(future.result())
+        return results
+    finally:  # after an exception; the pool finishes what it has begun
+        for future in futures:
+            future.cancel()
 
 
 def parallel_choices() -> Generator[bool, float, None]:

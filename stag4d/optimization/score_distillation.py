@@ -7,13 +7,14 @@ from a camera near that of the render. The error of the prediction is the gradie
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..geometry import OrbitPose, nearest_poses
+from .frame_pool import never_cancel
 from .guidance import GuidanceConfig, GuidanceDenoiser
 
 _GRADIENT_SCALE = 1024.0  # loss scaling: keeps gradients through a half-precision encoder from underflow
@@ -84,7 +85,12 @@ class ScoreDistillation:
         )
 
     def loss(
-        self, images: Tensor, frames: Sequence[int], poses: Sequence[OrbitPose], samples: SdsSamples
+        self,
+        images: Tensor,
+        frames: Sequence[int],
+        poses: Sequence[OrbitPose],
+        samples: SdsSamples,
+        check: Callable[[], object] = never_cancel,
     ) -> Tensor:
         """Return the loss of renders.
 
@@ -96,6 +102,7 @@ class ScoreDistillation:
             frames: B frame indices.
             poses: B camera poses.
             samples: Random numbers, see ``sample``.
+            check: Called between the passes through the networks; raises an exception to cancel.
 
         Returns:
             A scalar, the mean over renders and latent elements; its gradient flows to the renders.
@@ -107,10 +114,12 @@ class ScoreDistillation:
             (frame, conditioning_camera(pose, self._denoiser.poses, self._config, use_reference))
             for frame, pose, use_reference in zip(frames, poses, samples.use_reference, strict=True)
         ]
+        check()
         with torch.enable_grad():
             # A leaf of its own: overflows are set to 0 before the gradient reaches the rasterizer.
             pixels = images.detach().requires_grad_()
             latents = self._denoiser.encode(pixels, samples.posterior)  # [B, C, h, w]
+        check()
         with torch.no_grad():  # SDS leaves out the Jacobian of the UNet
             alpha_bar = self._denoiser.alphas_cumprod[samples.timesteps].to(latents)[:, None, None, None]
             noise = samples.noise.to(latents)
@@ -119,6 +128,7 @@ class ScoreDistillation:
                 noisy, samples.timesteps, conditions, poses, self._config.guidance_scale
             )
             latent_gradient = (1 - alpha_bar) * (predicted - noise) / noise.numel()  # w(t) = 1 - alpha_bar
+        check()
         # The chain rule through the encoder alone; the scale keeps half-precision gradients from underflow.
         (pixel_gradient,) = torch.autograd.grad(latents, pixels, latent_gradient * _GRADIENT_SCALE)
         latent_gradient, pixel_gradient = self._zero_overflows(latent_gradient, pixel_gradient)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -30,7 +30,7 @@ from ..scene import (
 from ..types import Cameras, ViewSet
 from .config import OptimizationConfig
 from .densification import GradientStatistics, densify
-from .frame_pool import FrameMap, frame_pool
+from .frame_pool import Check, FrameMap, frame_pool, never_cancel
 from .guidance import GuidanceDenoiser
 from .losses import view_losses
 from .novel_views import random_poses
@@ -148,11 +148,15 @@ class Trainer:
     def losses(self, values: Mapping[str, float]) -> None:
         self._losses = {name: torch.tensor(value) for name, value in values.items() if name != "total"}
 
-    def run(self, monitor: Monitor = silent) -> GaussianModel4D:
+    def run(
+        self, monitor: Monitor = silent, after_step: Callable[[], object] = never_cancel
+    ) -> GaussianModel4D:
         """Optimize until the last step.
 
         Args:
-            monitor: Called after every step; after an interrupt the trainer holds the state of that step.
+            monitor: Called after every step, with the scene as preview, and within all but the first step,
+                without. After an interrupt the trainer holds the state of the last complete step.
+            after_step: Called after every step, before the monitor; the trainer's state may be saved then.
 
         Returns:
             The scene.
@@ -164,10 +168,14 @@ class Trainer:
         num_steps, note = self.config.steps, ""
         with frame_pool(self.device) as map_frames:
             while self.step < num_steps:
-                self._losses = self._advance(map_frames)
+                check: Check = partial(monitor, "optimize", self.step, num_steps, note=note)
+                if self.step == 0:  # the first step is always completed, so that there is a state to keep
+                    check = never_cancel
+                self._losses = self._advance_or_undo(map_frames, check)
                 self.seconds = time.perf_counter() - began
                 if self.step == num_steps or self.step % _CHECK_EVERY == 0:
                     note = self._check()
+                after_step()
                 try:
                     monitor("optimize", self.step, num_steps, note=note, preview=self.model)
                 except Interrupted:
@@ -180,15 +188,30 @@ class Trainer:
         info = self.info if self.offsets is None else replace(self.info, offsets=self.offsets)
         return GaussianModel4D(self.scene.gaussians, self.scene.deformation, info).to("cpu")
 
-    def _advance(self, map_frames: FrameMap) -> dict[str, Tensor]:
-        """Do one optimization step; returns the weighted loss terms."""
+    def _advance_or_undo(self, map_frames: FrameMap, check: Check) -> dict[str, Tensor]:
+        """Do one optimization step; if ``check`` cancels it, restore the state before it."""
+        generator_state = self.generator.get_state()
+        try:
+            return self._advance(map_frames, check)
+        except Interrupted:
+            self.generator.set_state(generator_state)
+            self.scene.optimizer.zero_grad()
+            self._check()  # the caller saves this state: raise, so that no NaN is saved
+            raise
+
+    def _advance(self, map_frames: FrameMap, check: Check = never_cancel) -> dict[str, Tensor]:
+        """Do one optimization step; returns the weighted loss terms.
+
+        Until the optimizer's step only the random generator and ``.grad`` change, and ``check``, which may
+        raise ``Interrupted``, is not called from then on.
+        """
         config, scene = self.config, self.scene
         progress = self.step / config.steps
         scene.set_rates(config.rates, progress)
 
         # Photometric losses and novel-view regularization: frame by frame, each with gradients of its own.
         samples = self._sample_frames(progress)
-        results = map_frames(lambda sample: self._frame_losses(sample, progress), samples)
+        results = map_frames(lambda sample: self._frame_losses(sample, progress), samples, check)
         losses = {
             name: torch.stack([result.losses[name] for result in results]).sum() for name in results[0].losses
         }
@@ -200,7 +223,7 @@ class Trainer:
             terms |= field_regularization(deformation.hexplane, config.regularizers)
         if self.guidance is not None:
             terms["guidance"], guidance_metas = self._guidance_loss(
-                self.guidance, [sample.frame for sample in samples], progress
+                self.guidance, [sample.frame for sample in samples], progress, check
             )
             metas += guidance_metas
         if terms:
@@ -269,7 +292,7 @@ class Trainer:
         return _FrameResult(detached, gradients[:-1], output.meta)
 
     def _guidance_loss(
-        self, guidance: ScoreDistillation, frames: list[int], progress: float
+        self, guidance: ScoreDistillation, frames: list[int], progress: float, check: Check
     ) -> tuple[Tensor, list[Mapping[str, Any]]]:
         """Return the weighted SDS loss of the step's frames from random poses, and the renders' metas."""
         config = self.config.guidance
@@ -279,18 +302,15 @@ class Trainer:
         is_white = torch.rand(len(frames), 1, generator=self.generator) < 0.5  # official: white or black
         backgrounds = is_white.float().expand(-1, 3).to(self.device)  # [B, 3]
         # One call per render, since every frame has its own deformed Gaussians.
-        outputs = [
-            render(
-                deformed[index],
-                Cameras.from_poses([pose], size, size).to(self.device),
-                background=backgrounds[index : index + 1],
-                backend=self.backend,
-            )
-            for index, pose in enumerate(poses)
-        ]
+        outputs = []
+        for index, pose in enumerate(poses):
+            check()
+            camera = Cameras.from_poses([pose], size, size).to(self.device)
+            background = backgrounds[index : index + 1]
+            outputs.append(render(deformed[index], camera, background=background, backend=self.backend))
         images = torch.cat([output.images for output in outputs])  # [B, S, S, 3]
         samples = guidance.sample(len(images), progress, self.generator)
-        loss = guidance.loss(images, frames, poses, samples)
+        loss = guidance.loss(images, frames, poses, samples, check)
         return config.weight * loss, [output.meta for output in outputs]
 
     def _deformation_at(self, progress: float) -> Deformation | None:

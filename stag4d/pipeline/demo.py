@@ -11,7 +11,7 @@ import torch
 from ..evaluation.metrics import compare, on_white
 from ..export import write_contact_sheet, write_render_folder
 from ..optimization import OptimizationConfig
-from ..progress import Monitor, silent
+from ..progress import Interrupted, Monitor, silent
 from ..toys import INPUT_POSE, TEST_POSES, toy_seed, toy_truth
 from ..types import InputVideo
 from .fitting import CHECKPOINT, Report, write_fit
@@ -48,11 +48,15 @@ def demo(
 
     Returns:
         The report, with metrics at four views that the fit never saw; of an interrupted fit without them.
+
+    Raises:
+        Interrupted: if the user cancels before the fit's first step or after its last; the scene is written
+            in the latter case.
     """
     from .whole import run
 
     began = time.perf_counter()
-    images, alphas = toy_truth(toy, (INPUT_POSE,), num_frames, size)  # [1, F, S, S, 3]
+    images, alphas = toy_truth(toy, (INPUT_POSE,), num_frames, size, monitor=monitor)  # [1, F, S, S, 3]
     sample_seconds = time.perf_counter() - began
     model, report = run(
         folder,
@@ -69,10 +73,14 @@ def demo(
         write_fit(folder, model, report)
         return report
     frames = list(range(num_frames))
-    with report.stage("evaluate"):
-        truth_images, truth_alphas = toy_truth(toy, TEST_POSES, num_frames, size)  # [V, F, S, S, 3]
-        images, alphas = render_views(model, list(TEST_POSES), frames, size)
-        report.metrics |= compare(images, alphas, truth_images, truth_alphas)
+    try:
+        with report.stage("evaluate"):  # truth is [V, F, S, S, 3]
+            truth_images, truth_alphas = toy_truth(toy, TEST_POSES, num_frames, size, monitor=monitor)
+            images, alphas = render_views(model, list(TEST_POSES), frames, size)
+            report.metrics |= compare(images, alphas, truth_images, truth_alphas)
+    except Interrupted:
+        write_fit(folder, model, report, size * 2, monitor)  # keeps the finished scene
+        raise
     rendered, truth = on_white(images, alphas), on_white(truth_images, truth_alphas)
     shown = sorted({0, num_frames // 2, num_frames - 1})
     rows = [views[:, frame] for frame in shown for views in (truth, rendered)]

@@ -19,10 +19,11 @@ from ..data import hold_out_view
 from ..evaluation.metrics import check_measurable, compare_on_white, on_white, psnr
 from ..export import encode_s4d, write_html
 from ..geometry import nearest_poses
+from ..kernels.responsive import run_responsively
 from ..optimization import GuidanceDenoiser, OptimizationConfig, Trainer, TrainingViews
 from ..optimization.checkpoint import load_state, save_state
-from ..progress import Interrupted, Monitor, Preview, silent
-from ..rendering import select_backend
+from ..progress import Interrupted, Monitor, silent
+from ..rendering import select_backend, warm_up
 from ..resume import Checkpoint, CheckpointFolder
 from ..scene import GaussianModel4D, Gaussians, save_scene
 from ..types import ViewSet
@@ -103,7 +104,8 @@ def fit(
         make_denoiser: Prepares the guidance model for score distillation.
         device: Device of the optimization.
         backend: Rasterizer.
-        monitor: Called after every step with the scene as preview, and while the denoiser is prepared.
+        monitor: Called while the denoiser and the initial scene are prepared and kernels are compiled, after
+            every step, with the scene as preview, and within steps.
 
     Returns:
         The scene and the report, whose ``steps`` are fewer than configured if the fit was interrupted.
@@ -113,15 +115,25 @@ def fit(
         ValueError: if the views, the configuration and the checkpoint are incompatible.
         RuntimeError: if the optimization diverges, or the checkpoint cannot be written.
     """
-    report = Report(backend=select_backend(device, backend))
+    report = Report()
     with report.stage("start"):
         denoiser = None if make_denoiser is None else make_denoiser(views, monitor)
-        trainer = Trainer(views, config, start=start, denoiser=denoiser, device=device, backend=backend)
+
+        def prepare() -> Trainer:
+            report.backend = select_backend(device, backend)
+            warm_up(device, backend)
+            trainer = Trainer(views, config, start=start, denoiser=denoiser, device=device, backend=backend)
+            _ = trainer.key  # hashes all images
+            return trainer
+
+        # It compiles kernels, imports parts of torch and carves the visual hull, which takes seconds.
+        trainer = run_responsively(prepare, partial(monitor, "start", 0, 1))
         file = checkpoint
         if isinstance(file, CheckpointFolder):
             file = file.checkpoint(trainer.key, ".checkpoint")
         if file is not None and file.restore(partial(load_state, file, trainer)):
             _logger.info("resumed at step %d of %d.", trainer.step, config.steps)
+        monitor("start", 1, 1)
     report.settings = dict(trainer.info.settings)
     _logger.info(
         "preset %s: %d steps on %d frames and %d posed views, %d pixels, %s on %s.",
@@ -134,15 +146,12 @@ def fit(
         trainer.device,
     )
 
-    def save_and_report(
-        stage: str, done: int, total: int, *, note: str = "", preview: Preview | None = None
-    ) -> None:
+    def save_if_due() -> None:
         if file is not None and file.is_due():
             save_state(file, trainer)
-        monitor(stage, done, total, note=note, preview=preview)
 
     with suppress(Interrupted):
-        trainer.run(save_and_report)
+        trainer.run(monitor, save_if_due)
     model = trainer.model()
     report.seconds["optimize"] = round(trainer.seconds, 3)  # with those before a resume
     report.losses, report.steps, report.num_gaussians = trainer.losses, trainer.step, len(model.gaussians)
@@ -195,14 +204,17 @@ def write_fit(
         model: The scene.
         report: The fit's report.
         size: Turntable size, pixels; None is that of the fit, at least 64.
-        monitor: Called after each image of the turntable.
+        monitor: Called after each frame of the page and each image of the turntable.
 
     Raises:
-        Interrupted: if the user cancels; only the turntable is missing then.
+        Interrupted: if the user cancels; the page, the turntable or both are missing then.
         RuntimeError: if a file cannot be written.
     """
     if size is None:
         size = max(int(model.info.settings["size"]), _MIN_TURNTABLE_SIZE)
+
+    def monitor_page(stage: str, done: int, total: int, **options: Any) -> None:
+        monitor("page", done, total, **options)
 
     def monitor_turntable(stage: str, done: int, total: int, **options: Any) -> None:
         monitor("turntable", done, total, **options)
@@ -213,7 +225,7 @@ def write_fit(
             for name in (_PAGE, _TURNTABLE):
                 (folder / name).unlink(missing_ok=True)  # it shows the scene that was there before
             if report.is_finished:
-                write_html(folder / _PAGE, encode_s4d(model), "STAG4D scene")
+                write_html(folder / _PAGE, encode_s4d(model, monitor=monitor_page), "STAG4D scene")
                 write_turntable(folder / _TURNTABLE, model, size, monitor=monitor_turntable)
     except Interrupted:
         report.write(folder / "report.json")

@@ -9,7 +9,7 @@ A reader who knows gsplat finds its steps as ``projection``, ``tiling`` (with ``
 ``compositing`` in ``numba/`` and in ``torch/``; ``backend`` in each calls them in this order.
 """
 
-from .backends import BACKENDS, select_backend
+from .backends import BACKENDS, select_backend, warm_up
 from .inputs import RENDER_MODES
 from .normals import encode_normals, normals_from_depth
 from .rasterize import rasterize
@@ -24,4 +24,5 @@ __all__ = [
     "render",
     "render_sequence",
     "select_backend",
+    "warm_up",
 ]

@@ -14,8 +14,8 @@ from typing import TypeAlias
 
 import torch
 
+from ..kernels.threads import check_num_threads
 from .inputs import RasterInputs, Rasterization
-from .numba.threads import check_num_threads
 
 BACKENDS = ("auto", "gsplat", "numba", "torch")
 _MODULES = {"gsplat": ".gsplat_backend", "numba": ".numba.backend", "torch": ".torch.backend"}
@@ -59,6 +59,21 @@ def select_backend(device: torch.device | str, backend: str = "auto") -> str:
     if reason is not None:
         raise RuntimeError(f"backend: {backend!r} is not available: {reason}.")
     return backend
+
+
+def warm_up(device: torch.device | str, backend: str = "auto") -> None:
+    """Compile the kernels that render on a device, or load them from the cache; takes seconds.
+
+    Args:
+        device: Device of the Gaussians.
+        backend: One of ``BACKENDS``.
+
+    Raises:
+        ValueError: The backend is unknown or does not support this device.
+        RuntimeError: The backend is not installed or does not work.
+    """
+    if select_backend(device, backend) == "numba":
+        importlib.import_module(_MODULES["numba"], __package__).warm_up()
 
 
 def backend_for(inputs: RasterInputs, backend: str = "auto") -> Backend:

@@ -16,7 +16,7 @@ from .shapes import Vector
 Pattern = Literal["flat", "stripes", "checks", "spots", "two_tone"]
 
 PATTERNS: tuple[Pattern, ...] = ("flat", "stripes", "checks", "spots", "two_tone")
-_SPOT_RADIUS = 0.36  # of a cell
+SPOT_RADIUS = 0.36  # of a cell
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Materials:
         flat = torch.zeros_like(along, dtype=torch.bool)
         stripes = along.remainder(1) < 0.5
         checks = (2 * lattice).floor().sum(-1, keepdim=True).remainder(2) < 0.5
-        spots = (lattice.remainder(1) - 0.5).norm(dim=-1, keepdim=True) < _SPOT_RADIUS
+        spots = (lattice.remainder(1) - 0.5).norm(dim=-1, keepdim=True) < SPOT_RADIUS
         masks = torch.cat([flat, stripes, checks, spots, along > 0], dim=1)  # [K, 5], as in PATTERNS
         chosen = masks.gather(1, self.patterns[ids][:, None])[:, 0].long()  # [K]
         return self.colors[ids, chosen]

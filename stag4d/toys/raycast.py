@@ -2,27 +2,50 @@
 
 from __future__ import annotations
 
+import functools
+import logging
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
+from ..kernels.responsive import run_responsively
+from ..kernels.threads import check_num_threads
 from ..types import Cameras
+from .materials import Materials
 from .objects import ToyObject
-from .shapes import Solids, first_hits
+from .shapes import Solids
 
-_CHUNK_RAYS = 1 << 17  # rays at once: with about 30 solids, 16 MB for each float32 temporary
-_EMPTY_COLOR = 1.0  # straight color where nothing is hit
+# Rays between two checks: in torch half a second, and 16 MB for each temporary array with about 30 solids.
+_GROUP_RAYS = 1 << 17
+
+_logger = logging.getLogger(__name__)
+
+RowTracer = Callable[[int, int], tuple[Tensor, Tensor, Tensor]]
+"""Renders the rows of an image from the first up to but excluding the last; returns as ``raycast`` does."""
+
+
+def _never_cancel() -> None:
+    """Do nothing; the default check."""
 
 
 def raycast(
-    toy: ToyObject, frame_time: float, cameras: Cameras, supersample: int = 2
+    toy: ToyObject,
+    frame_time: float,
+    cameras: Cameras,
+    supersample: int = 2,
+    check: Callable[[], object] = _never_cancel,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Render a toy at one time from C cameras.
+    """Render a toy at one time from C cameras, by Numba or, where it does not load, by torch.
+
+    The two differ where a ray meets an edge of a solid or of its pattern within rounding.
 
     Args:
         toy: The toy.
         frame_time: Time in [0, 1].
         cameras: C cameras outside the toy, on the CPU.
         supersample: Rays along each side of a pixel.
+        check: Called every fraction of a second; raises an exception to cancel.
 
     Returns:
         Straight colors [C, H, W, 3] (white where nothing is hit), alphas [C, H, W], the covered fraction of
@@ -36,39 +59,39 @@ def raycast(
     if len(cameras) == 0:
         raise ValueError("ray casting: no cameras; expected at least one.")
     solids = toy.pose(frame_time)
-    rays_per_camera = cameras.width * cameras.height * supersample**2
-    batches = torch.arange(len(cameras)).split(max(1, _CHUNK_RAYS // rays_per_camera))
-    sums = torch.cat([_trace(toy, solids, cameras[batch], supersample) for batch in batches])
-    sums /= supersample**2  # [C, H, W, 5] premultiplied color, alpha, z times alpha
-    alphas = sums[..., 3]
-    is_hit = alphas > 0
-    straight = sums / alphas.masked_fill(~is_hit, 1.0)[..., None]
-    images = straight[..., :3].clamp(0, 1).masked_fill(~is_hit[..., None], _EMPTY_COLOR)
-    return images, alphas, straight[..., 4]
+    make_tracer = _tracer(check)
+    shape = (len(cameras), cameras.height, cameras.width)
+    colors, alphas, depths = torch.empty(*shape, 3), torch.empty(shape), torch.empty(shape)
+    rows = max(1, _GROUP_RAYS // (cameras.width * supersample**2))
+    for camera in range(len(cameras)):
+        trace_rows = make_tracer(solids, toy.materials, cameras[[camera]], supersample)
+        for first in range(0, cameras.height, rows):
+            check()
+            group = slice(first, min(first + rows, cameras.height))
+            traced = trace_rows(group.start, group.stop)
+            for target, values in zip((colors, alphas, depths), traced, strict=True):
+                target[camera, group] = values
+    return colors, alphas, depths
 
 
-def _trace(toy: ToyObject, solids: Solids, cameras: Cameras, supersample: int) -> Tensor:
-    """Return RGB, number of hits and camera z, summed over each pixel's rays, [C, H, W, 5]."""
-    directions, cosines = _rays(cameras, supersample)
-    samples = torch.zeros(*cosines.shape, 5)
-    chunks = (part.split(_CHUNK_RAYS, dim=1) for part in (samples, directions, cosines))
-    for sample, direction, cosine in zip(*chunks, strict=True):
-        hits = first_hits(cameras.centers, direction, solids)
-        is_hit = (hits.ids >= 0).nonzero(as_tuple=True)
-        colors = toy.materials.colors_at(hits.ids[is_hit], hits.points[is_hit])
-        depths = hits.distances[is_hit] * cosine[is_hit]
-        sample[is_hit] = torch.cat([colors, torch.ones_like(colors[:, :1]), depths[:, None]], dim=1)
-    grid = (len(cameras), cameras.height, supersample, cameras.width, supersample, 5)
-    return samples.reshape(grid).sum(dim=(2, 4))
+def _tracer(check: Callable[[], object]) -> Callable[[Solids, Materials, Cameras, int], RowTracer]:
+    """Return the class that renders rows; the first call imports Numba and may compile."""
+    is_loaded = _load_tracer.cache_info().currsize > 0
+    return _load_tracer() if is_loaded else run_responsively(_load_tracer, check)
 
 
-def _rays(cameras: Cameras, supersample: int) -> tuple[Tensor, Tensor]:
-    """Return unit ray directions in the world [C, R, 3], row by row, and camera z per distance [C, R]."""
-    xs = (torch.arange(cameras.width * supersample) + 0.5) / supersample
-    ys = (torch.arange(cameras.height * supersample) + 0.5) / supersample
-    rows, columns = (axis.reshape(-1) for axis in torch.meshgrid(ys, xs, indexing="ij"))  # [R]
-    pixels = torch.stack([columns, rows, torch.ones_like(rows)], dim=-1)  # [R, 3]
-    rays = pixels @ torch.linalg.inv(cameras.Ks).transpose(1, 2)  # [C, R, 3], z = 1
-    cosines = 1 / rays.norm(dim=-1)
-    directions = cosines[..., None] * rays @ cameras.viewmats[:, :3, :3]  # its rows are the camera's axes
-    return directions, cosines
+@functools.cache
+def _load_tracer() -> Callable[[Solids, Materials, Cameras, int], RowTracer]:
+    """Import Numba's row tracer and compile it, or import that of torch."""
+    check_num_threads()
+    try:
+        from . import numba_raycast
+    except (ImportError, OSError, RuntimeError) as error:  # its compiled library may not load
+        _logger.warning(
+            "Ray casting with torch, slower than Numba, which does not import (%s); pip install numba.", error
+        )
+        from .torch_raycast import RowTracer as TorchRowTracer
+
+        return TorchRowTracer
+    numba_raycast.warm_up()
+    return numba_raycast.RowTracer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -32,7 +33,8 @@ def toy_views(
         num_frames: F, at least 1.
         size: S, pixels along each side of every image.
         plan: Name of a body plan; by default it is sampled from the seed.
-        monitor: Progress callback, called after each frame with the stage ``render``.
+        monitor: Progress callback with the stage ``render``, called several times per image, with the last
+            image on white as preview.
 
     Returns:
         Images [F, S, S, 3] and view images [F, 6, S, S, 3], with their alphas.
@@ -44,8 +46,8 @@ def toy_views(
     poses = (INPUT_POSE, *zero123plus_rig("v1.1"))
     images, alphas = toy_truth(seed, poses, num_frames, size, plan, monitor)
     return ViewSet(
-        images=images[0],
-        alphas=alphas[0],
+        images=images[0].clone(),  # a view would keep all images in memory
+        alphas=alphas[0].clone(),
         view_images=images[1:].transpose(0, 1).contiguous(),
         view_alphas=alphas[1:].transpose(0, 1).contiguous(),
         input_pose=poses[0],
@@ -69,7 +71,8 @@ def toy_truth(
         num_frames: F, at least 1; the times are ``frame_times(F)``.
         size: S, pixels along each side of every image.
         plan: Name of a body plan; by default it is sampled from the seed.
-        monitor: Progress callback, called after each frame with the stage ``render``.
+        monitor: Progress callback with the stage ``render``, called several times per image, with the last
+            image on white as preview.
 
     Returns:
         Straight colors [V, F, S, S, 3], white where alpha is 0, and alphas [V, F, S, S].
@@ -84,12 +87,21 @@ def toy_truth(
         raise ValueError("toy: no camera poses; expected at least one.")
     toy = toy_object(seed, plan)
     cameras = Cameras.from_poses(poses, size, size)
-    frames = []
-    for time in frame_times(num_frames).tolist():
-        frames.append(raycast(toy, time, cameras)[:2])
-        monitor("render", len(frames), num_frames)
-    images, alphas = (torch.stack(parts, dim=1) for parts in zip(*frames, strict=True))
+    shape = (len(poses), num_frames, size, size)
+    images, alphas = torch.empty(*shape, 3), torch.empty(shape)
+    num_images, times = len(poses) * num_frames, frame_times(num_frames).tolist()
+    for index in range(num_images):
+        view, frame = divmod(index, num_frames)
+        check = partial(monitor, "render", index, num_images)
+        image, alpha, _ = raycast(toy, times[frame], cameras[[view]], check=check)
+        images[view, frame], alphas[view, frame] = image[0], alpha[0]
+        monitor("render", index + 1, num_images, preview=partial(_on_white, image[0], alpha[0]))
     return images, alphas
+
+
+def _on_white(image: Tensor, alpha: Tensor) -> Tensor:
+    """Return an image [H, W, 3] composited on white."""
+    return image * alpha[..., None] + 1 - alpha[..., None]
 
 
 def render_toys(split: Split, count: int, poses: Sequence[OrbitPose], size: int) -> tuple[Tensor, Tensor]:

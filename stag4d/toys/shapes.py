@@ -24,8 +24,8 @@ Vector = tuple[float, float, float]
 ELLIPSOID, BOX, ROUNDED_CONE, FRUSTUM = range(4)
 
 _MISS = float("inf")
-_PARALLEL = 1e-12  # replaces zero in a denominator, so that quotients are large but finite
-_MARGIN, _ROUNDING = 1.001, 1e-5  # factor of bounding radii, tolerance of distances: both for float32
+PARALLEL = 1e-12  # replaces zero in a denominator, so that quotients are large but finite
+BOUND_MARGIN, _ROUNDING = 1.001, 1e-5  # factor of bounding radii, tolerance of distances: both for float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +115,9 @@ def first_hits(origins: Tensor, directions: Tensor, solids: Solids) -> Hits:
     # Distances along the rays of their closest points to the centers: a ray hits the bounding sphere if that
     # is no less than the length of the tangent from the origin to the sphere.
     closest = (offsets.transpose(0, 1) @ directions.transpose(1, 2)).transpose(0, 1)  # [P, C, R]
-    tangents = ((offsets**2).sum(-1) - (_MARGIN * solids.bounding_radii()[:, None]) ** 2).clamp_min(0).sqrt()
+    tangents = (
+        ((offsets**2).sum(-1) - (BOUND_MARGIN * solids.bounding_radii()[:, None]) ** 2).clamp_min(0).sqrt()
+    )
     near = closest >= tangents[..., None] - _ROUNDING  # [P, C, R]
     for solid, (kind, sizes) in enumerate(zip(solids.kinds.tolist(), solids.sizes.tolist(), strict=True)):
         rays = near[solid].reshape(-1).nonzero()[:, 0]  # [K]
@@ -140,12 +142,29 @@ def first_hits(origins: Tensor, directions: Tensor, solids: Solids) -> Hits:
     return Hits(distances.reshape(grid), ids.reshape(grid), points.T.reshape(*grid, 3))
 
 
+def rounded_cone_side(
+    bottom: float, top: float, half: float
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return the side of a rounded cone: intercept and slope of its radius over y, lowest and highest y.
+
+    It is the tangent line rho cosine + (y + half) sine = bottom in the half plane (rho, y).
+    """
+    sine = (bottom - top) / (2 * half)
+    cosine = math.sqrt(1 - sine**2)
+    return ((bottom - half * sine) / cosine, -sine / cosine), (bottom * sine - half, top * sine + half)
+
+
+def frustum_side(bottom: float, top: float, half: float) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return the side of a frustum; see ``rounded_cone_side``."""
+    return ((bottom + top) / 2, (top - bottom) / (2 * half)), (-half, half)
+
+
 def _quadratic_roots(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     """Return the roots of a t^2 + 2 b t + c, the lower first; infinity where there are none."""
     discriminant = b * b - a * c
     # q / a and c / q: accurate for small a too, where (-b +- sqrt) / a cancels digits.
     q = -(b + torch.copysign(discriminant.clamp_min(0).sqrt(), b))
-    first, second = q / a.masked_fill(a == 0, _PARALLEL), c / q.masked_fill(q == 0, _PARALLEL)
+    first, second = q / a.masked_fill(a == 0, PARALLEL), c / q.masked_fill(q == 0, PARALLEL)
     missed = discriminant < 0
     low, high = torch.minimum(first, second), torch.maximum(first, second)
     return low.masked_fill(missed, _MISS), high.masked_fill(missed, _MISS)
@@ -166,7 +185,7 @@ def _enter_ellipsoid(starts: Tensor, headings: Tensor, x: float, y: float, z: fl
 
 def _enter_box(starts: Tensor, headings: Tensor, x: float, y: float, z: float) -> Tensor:
     """Intersect the slabs between opposite faces: enter the last of them before leaving any."""
-    safe = torch.where(headings.abs() < _PARALLEL, _PARALLEL, headings)
+    safe = torch.where(headings.abs() < PARALLEL, PARALLEL, headings)
     reach = starts.new_tensor([[x], [y], [z]]) * safe.sign()
     nears, fars = ((-reach - starts) / safe).amax(0), ((reach - starts) / safe).amin(0)
     return nears.masked_fill(nears > fars, _MISS)
@@ -175,19 +194,14 @@ def _enter_box(starts: Tensor, headings: Tensor, x: float, y: float, z: float) -
 def _enter_rounded_cone(starts: Tensor, headings: Tensor, bottom: float, top: float, half: float) -> Tensor:
     """Return the smallest distance to two spheres and to the cone that is tangent to both, between them."""
     spheres = [_enter_sphere(starts, headings, *end) for end in ((bottom, -half), (top, half))]
-    # Tangent line in the half plane (rho, y): rho cosine + (y + half) sine = bottom.
-    sine = (bottom - top) / (2 * half)
-    cosine = math.sqrt(1 - sine**2)
-    intercept, slope = (bottom - half * sine) / cosine, -sine / cosine
-    side = _enter_cone_side(starts, headings, (intercept, slope), (bottom * sine - half, top * sine + half))
+    side = _enter_cone_side(starts, headings, *rounded_cone_side(bottom, top, half))
     return torch.minimum(torch.minimum(*spheres), side)
 
 
 def _enter_frustum(starts: Tensor, headings: Tensor, bottom: float, top: float, half: float) -> Tensor:
     """Return the smallest distance to the two discs and to the side."""
-    rise = torch.where(headings[1].abs() < _PARALLEL, _PARALLEL, headings[1])
-    line = ((bottom + top) / 2, (top - bottom) / (2 * half))
-    entry = _enter_cone_side(starts, headings, line, (-half, half))
+    rise = torch.where(headings[1].abs() < PARALLEL, PARALLEL, headings[1])
+    entry = _enter_cone_side(starts, headings, *frustum_side(bottom, top, half))
     for radius, height in ((bottom, -half), (top, half)):
         distance = (height - starts[1]) / rise
         spots = starts[::2] + distance * headings[::2]  # x and z

@@ -50,6 +50,27 @@ def cancel_at(pack, monkeypatch):
 
 
 @pytest.fixture
+def cancel_after_step(pack_module, monkeypatch):
+    """A function that presses cancel, once, between an optimization step and the monitor's call after it."""
+    progress = pack_module("nodes.host.progress")
+    management, call = sys.modules["comfy.model_management"], progress.HostMonitor.__call__
+
+    def arrange(number):
+        presses = iter([None])
+
+        def pressed(monitor, stage, done, total, **options):
+            if (stage, done) == ("optimize", number) and options.get("preview") is not None:
+                for _ in presses:
+                    management.interrupt_current_processing()
+            call(monitor, stage, done, total, **options)
+
+        monkeypatch.setattr(progress.HostMonitor, "__call__", pressed)
+
+    yield arrange
+    management.interrupt_current_processing(False)
+
+
+@pytest.fixture
 def previews_always_due(pack_module, monkeypatch):
     """No time has to pass between two previews."""
 

@@ -121,9 +121,11 @@ def test_cancel_interrupts_the_preparation_of_the_guidance(
     assert len(calls) == 1  # of two frames
 
 
-def test_cancelled_fit_with_guidance_resumes_to_the_same_scene(optimize, guidance, cancel_at, interrupt):
+def test_cancelled_fit_with_guidance_resumes_to_the_same_scene(
+    optimize, guidance, cancel_after_step, interrupt
+):
     uninterrupted = optimize(guidance=guidance)
-    cancel_at(4 + 3)
+    cancel_after_step(3)
     with pytest.raises(interrupt):
         optimize(guidance=guidance)
     assert torch.equal(optimize(guidance=guidance).gaussians.means, uninterrupted.gaussians.means)

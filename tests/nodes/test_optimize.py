@@ -88,20 +88,28 @@ def test_previews_follow_an_object_that_moves(run, views, progress_bar):
     assert last[0] - first[0] == pytest.approx(6, abs=0.5)
 
 
-def test_cancelled_fit_resumes_to_the_same_scene(run, cancel_at, interrupt, temp_files, progress_bar):
+def test_cancelled_fit_resumes_to_the_same_scene(run, cancel_after_step, interrupt, temp_files, progress_bar):
     uninterrupted = run()
-    cancel_at(5)
+    cancel_after_step(5)
     with pytest.raises(interrupt):
         run()
     assert [path.suffix for path in temp_files()] == [".checkpoint", ".safetensors"]
     resumed = run()
-    assert progress_bar.reported[0] == (6, 12)
+    assert progress_bar.reported[0] == (5, 12)
     assert same(resumed, uninterrupted)
     assert temp_files() == []
 
 
-def test_unfinished_scene_of_a_cancelled_fit_can_be_loaded(pack_module, run, cancel_at, interrupt):
-    cancel_at(5)
+def test_fit_can_be_cancelled_before_its_first_step(run, cancel_at, interrupt, temp_files):
+    """While kernels are compiled and the initial scene is made; nothing is kept."""
+    cancel_at(1)
+    with pytest.raises(interrupt):
+        run()
+    assert temp_files() == []
+
+
+def test_unfinished_scene_of_a_cancelled_fit_can_be_loaded(pack_module, run, cancel_after_step, interrupt):
+    cancel_after_step(5)
     with pytest.raises(interrupt):
         run()
     scene_files = pack_module("nodes.scene_files")
@@ -112,16 +120,18 @@ def test_unfinished_scene_of_a_cancelled_fit_can_be_loaded(pack_module, run, can
     assert model.info.num_frames == 2
 
 
-def test_cancel_in_the_last_step_keeps_the_scene_and_cancels_the_next_node(run, cancel_at, temp_files):
+def test_cancel_in_the_last_step_keeps_the_scene_and_cancels_the_next_node(
+    run, cancel_after_step, temp_files
+):
     uninterrupted = run()
-    cancel_at(12)
+    cancel_after_step(12)
     assert same(run(), uninterrupted)
     assert temp_files() == []
     assert sys.modules["comfy.model_management"].processing_interrupted()
 
 
-def test_changed_input_does_not_resume(run, cancel_at, interrupt, temp_files):
-    cancel_at(5)
+def test_changed_input_does_not_resume(run, cancel_after_step, interrupt, temp_files):
+    cancel_after_step(5)
     with pytest.raises(interrupt):
         run()
     uninterrupted = run(seed=4)
@@ -132,7 +142,7 @@ def test_changed_input_does_not_resume(run, cancel_at, interrupt, temp_files):
 
 @pytest.mark.parametrize("is_cancelled", [False, True])
 def test_nothing_of_the_fit_is_kept_in_memory(
-    optimize, pack_module, run, cancel_at, interrupt, monkeypatch, is_cancelled
+    optimize, pack_module, run, cancel_after_step, interrupt, monkeypatch, is_cancelled
 ):
     fitting, trainers = pack_module("stag4d.pipeline.fitting"), []
 
@@ -145,7 +155,7 @@ def test_nothing_of_the_fit_is_kept_in_memory(
     gc.disable()  # memory is freed at once, without waiting for the garbage collector
     try:
         if is_cancelled:
-            cancel_at(5)
+            cancel_after_step(5)
             with pytest.raises(interrupt):
                 run()
         else:
@@ -262,9 +272,9 @@ def test_invalid_settings_are_rejected(run, changes, message):
         run(**changes)
 
 
-def test_damaged_state_is_ignored_with_a_warning(run, cancel_at, interrupt, temp_files, caplog):
+def test_damaged_state_is_ignored_with_a_warning(run, cancel_after_step, interrupt, temp_files, caplog):
     uninterrupted = run()
-    cancel_at(5)
+    cancel_after_step(5)
     with pytest.raises(interrupt):
         run()
     (kept,) = (path for path in temp_files() if path.suffix == ".checkpoint")

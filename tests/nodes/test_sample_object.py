@@ -1,5 +1,6 @@
 """STAG4DSampleObject: a toy by plan and seed, its video on white, and its views."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -39,9 +40,27 @@ def test_video_that_does_not_fit_into_memory_is_rejected_before_rendering(node):
         node.execute("any", 1, 256, 1024)
 
 
-def test_rendering_has_progress_and_can_be_cancelled(node, progress_bar, cancel_at, interrupt):
+def test_progress_is_shown_per_image_and_can_be_cancelled(node, progress_bar, cancel_at, interrupt):
     node.execute("fish", 5, 3, 32)
-    assert progress_bar.reported == [(1, 3), (2, 3), (3, 3)]
+    assert progress_bar.reported == [(done, 21) for done in range(1, 22)]
     cancel_at(2)
     with pytest.raises(interrupt):
         node.execute("fish", 5, 3, 32)
+
+
+def test_rendered_images_are_previewed(node, progress_bar, previews_always_due):
+    """Input view first; the preview is what the node returns."""
+    images, _, _ = node.execute("fish", 5, 2, 32).args
+    kind, shown, _ = progress_bar.previews[0]
+    assert kind == "JPEG" and len(progress_bar.previews) == 14
+    rendered = (images[0] * 255).round().byte().numpy()
+    assert (abs(np.asarray(shown).astype(int) - rendered) <= 1).all()
+
+
+def test_cancel_is_checked_between_groups_of_rows_of_a_large_image(node, cancel_at, interrupt):
+    """One image of 1024 pixels has 32 groups: cancelled in the tenth, before any image is done."""
+    node.execute("fish", 5, 1, 32)  # afterwards the kernel is compiled
+    checks = cancel_at(10)
+    with pytest.raises(interrupt):
+        node.execute("fish", 5, 1, 1024)
+    assert len(checks) == 10

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from constant_color import ConstantColorDenoiser
 from full_disk import small_disk
 from recording import Recorder
 from safetensors import safe_open
@@ -61,7 +62,7 @@ def interrupted(view_set, config, tmp_path) -> Callable[[int], Path]:
     def interrupt(step: int) -> Path:
         trainer = Trainer(view_set, config)
         with pytest.raises(Interrupted):
-            trainer.run(Recorder(cancel_at=step))
+            trainer.run(Recorder(("optimize", step)))
         path = tmp_path / "checkpoint.safetensors"
         save_state(Checkpoint(path), trainer)
         return path
@@ -96,6 +97,70 @@ def test_a_resumed_fit_equals_an_uninterrupted_one(view_set, config, interrupted
     assert len(whole.scene.gaussians) != 100  # or densification was not put to the test
 
 
+@pytest.fixture
+def guided(view_set, config) -> Callable[[], Trainer]:
+    """A function that makes a trainer with guidance, so that a step has all of its parts."""
+    poses = (view_set.input_pose, *view_set.view_poses)
+    one_size = replace(config, batch=replace(config.batch, sizes=()))  # of the denoiser's latents
+    return lambda: Trainer(view_set, one_size, denoiser=ConstantColorDenoiser((0.9, 0.1, 0.2), poses))
+
+
+def test_a_cancel_anywhere_within_a_step_leaves_the_state_of_the_step_before(guided):
+    """At each call of the monitor during the fifth and sixth step, the first of which densifies."""
+    recorder = Recorder(("optimize", 6))
+    with pytest.raises(Interrupted):
+        guided().run(recorder)
+    done = recorder.of("optimize")
+    calls_within_steps = [number for number, step in enumerate(done, start=1) if step in (4, 5)]
+    assert len(calls_within_steps) > 12  # frames, renders, encoding, prediction and backward pass
+    expected = {}
+    for step in (4, 5):
+        expected[step] = guided()
+        with pytest.raises(Interrupted):
+            expected[step].run(Recorder(("optimize", step)))
+    for number in calls_within_steps:
+        trainer, step = guided(), done[number - 1]
+        with pytest.raises(Interrupted):
+            trainer.run(Recorder(cancel_at=number))
+        state, wanted = state_of(trainer), state_of(expected[step])
+        assert state.keys() == wanted.keys()
+        assert [name for name in wanted if not torch.equal(state[name], wanted[name])] == []
+        assert all(value.grad is None for value in trainer.scene.parameters())
+        assert trainer.losses == expected[step].losses
+
+
+@pytest.mark.parametrize("offset", [1, 2, 3, 4])
+def test_a_fit_that_is_cancelled_within_a_step_resumes_to_the_same_scene(guided, tmp_path, offset):
+    whole = guided()
+    whole.run()
+    recorder = Recorder()
+    guided().run(recorder)
+    number = recorder.of("optimize").index(7) + 1 + offset  # within the eighth step
+    trainer, resumed = guided(), guided()
+    with pytest.raises(Interrupted):
+        trainer.run(Recorder(cancel_at=number))
+    checkpoint = Checkpoint(tmp_path / "c.safetensors")
+    save_state(checkpoint, trainer)
+    load_state(checkpoint, resumed)
+    assert resumed.step == 7
+    resumed.run()
+    expected, found = state_of(whole), state_of(resumed)
+    assert [name for name in expected if not torch.equal(found[name], expected[name])] == []
+
+
+def test_a_state_is_saved_between_steps_only(guided, tmp_path):
+    """The random generator has advanced when the monitor is called within a step."""
+    trainer, saved = guided(), []
+    trainer.run(after_step=lambda: saved.append(state_of(trainer)["generator"]))
+    again, seen = guided(), []
+    again.run(lambda *_, **options: seen.append((bool(options.get("preview")), again.generator.get_state())))
+    between = [state for is_between, state in seen if is_between]
+    assert len(between) == STEPS
+    assert all(torch.equal(one, two) for one, two in zip(saved, between, strict=True))
+    within = [state for is_between, state in seen if not is_between]
+    assert any(not any(torch.equal(state, other) for other in saved) for state in within)
+
+
 def test_a_resumed_fit_adds_to_its_time(view_set, config, interrupted):
     resumed = Trainer(view_set, config)
     path = interrupted(4)
@@ -116,7 +181,7 @@ def test_a_fit_of_one_frame_resumes_too(view_set, config, tmp_path):
     )
     whole, stopped, resumed = (Trainer(still, config) for _ in range(3))
     with pytest.raises(Interrupted):
-        stopped.run(Recorder(cancel_at=6))
+        stopped.run(Recorder(("optimize", 6)))
     checkpoint = Checkpoint(tmp_path / "c.safetensors")
     save_state(checkpoint, stopped)
     assert load_state(checkpoint, resumed)

@@ -10,6 +10,7 @@ import torch
 
 from stag4d.optimization import frame_pool as module
 from stag4d.optimization.frame_pool import frame_pool, parallel_choices
+from stag4d.progress import Interrupted
 
 
 def chosen(seconds: Callable[[int, bool], float], num_steps: int) -> list[bool]:
@@ -61,6 +62,34 @@ def two_threads():
     torch.set_num_threads(2)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("is_parallel", [False, True])
+def test_a_check_that_raises_begins_no_further_item(two_threads, monkeypatch, is_parallel):
+    """Two threads may have begun one item each, and one more each before the check."""
+
+    def choices():
+        while True:
+            yield is_parallel
+
+    monkeypatch.setattr(module, "parallel_choices", choices)
+    begun, is_released = [], threading.Event()
+
+    def work(item: int) -> int:
+        begun.append(item)
+        if is_parallel and item > 0:
+            is_released.wait(60)
+        return item
+
+    def check() -> None:
+        if len(begun) >= 1:
+            is_released.set()
+            raise Interrupted
+
+    with pytest.raises(Interrupted), frame_pool(torch.device("cpu")) as map_frames:
+        map_frames(work, range(100), check)
+    assert 1 <= len(begun) < 100
+    assert torch.get_num_threads() == 2
 
 
 @pytest.mark.parametrize("is_parallel", [False, True])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 import torch
+from constant_color import ConstantColorDenoiser
 from recording import Recorder
 from torch import Tensor
 
@@ -75,7 +76,7 @@ def test_a_fit_lowers_the_loss_and_raises_psnr_also_by_deformation(view_set, mak
     )
     start = mean_psnr(trainer.model(), view_set, 24)
     totals: list[float] = []
-    model = trainer.run(lambda *_, **__: totals.append(trainer.losses["total"]))
+    model = trainer.run(after_step=lambda: totals.append(trainer.losses["total"]))
     reached = mean_psnr(model, view_set, 24)
     assert reached > start + 3
     assert sum(totals[-10:]) < 0.9 * sum(totals[:10])
@@ -123,7 +124,7 @@ def test_the_first_and_last_frames_are_used_once_the_frames_have_spread(view_set
         changed.images[gray] = 0.5
         trainer = Trainer(changed, config)
         with suppress(Interrupted):
-            trainer.run(Recorder(cancel_at=steps))
+            trainer.run(Recorder(("optimize", steps)))
         return trainer.model()
 
     assert are_equal(after(12, []), after(12, [0, 4]))  # at 0.2 + 0.8 / 2 of the run one more frame is used
@@ -215,10 +216,14 @@ def test_the_monitor_is_called_after_every_step_with_a_note_every_ten(view_set, 
     trainer = Trainer(view_set, make_config(steps=23))
     assert trainer.losses == {}
     trainer.run(monitor)
-    assert monitor.calls == [("optimize", step, 23) for step in range(1, 24)]
-    assert [len(set(monitor.notes[start:end])) for start, end in ((0, 9), (9, 19), (19, 22))] == [1, 1, 1]
-    assert monitor.notes[0] == ""
-    assert all(note.endswith(", 100 Gaussians") for note in monitor.notes[9:])
+    assert {(stage, total) for stage, _, total in monitor.calls} == {("optimize", 23)}
+    done = monitor.of("optimize")
+    assert done == sorted(done) and set(done) == set(range(1, 24))
+    notes = dict(zip(done, monitor.notes, strict=True))  # the last of each step
+    for steps in (range(1, 10), range(10, 20), range(20, 23)):
+        assert len({notes[step] for step in steps}) == 1
+    assert notes[1] == ""
+    assert all(notes[step].endswith(", 100 Gaussians") for step in range(10, 24))
     terms = {name: value for name, value in trainer.losses.items() if name != "total"}
     assert terms.keys() >= {"color", "alpha", "scale_cap"}
     assert trainer.losses["total"] == pytest.approx(sum(terms.values()))
@@ -226,7 +231,7 @@ def test_the_monitor_is_called_after_every_step_with_a_note_every_ten(view_set, 
 
 
 def test_the_preview_is_the_current_scene(view_set, make_config):
-    monitor = Recorder(cancel_at=3, wants_previews=True)
+    monitor = Recorder(("optimize", 3), wants_previews=True)
     trainer = Trainer(view_set, make_config())
     with pytest.raises(Interrupted):
         trainer.run(monitor)
@@ -239,7 +244,7 @@ def test_an_interrupted_fit_continues_to_the_same_result(view_set, make_config):
     whole = Trainer(view_set, config).run()
     trainer = Trainer(view_set, config)
     with pytest.raises(Interrupted):
-        trainer.run(Recorder(cancel_at=7))
+        trainer.run(Recorder(("optimize", 7)))
     assert trainer.step == 7
     assert not are_equal(trainer.model(), whole)
     assert are_equal(trainer.run(), whole)
@@ -264,7 +269,7 @@ def test_densification_changes_the_number_of_gaussians_up_to_the_cap(view_set, m
     )
     counts: list[int] = []
     trainer = Trainer(view_set, make_config(steps=50, densification=densification))
-    trainer.run(lambda *_, **__: counts.append(len(trainer.scene.gaussians)))
+    trainer.run(after_step=lambda: counts.append(len(trainer.scene.gaussians)))
     assert counts[9::10] == [100, 100, 110, 115, 115]  # after steps 30 and 40: a tenth, then up to the cap
 
 
@@ -328,7 +333,7 @@ def test_parameters_that_are_not_finite_are_an_error_at_an_interrupt_too(view_se
     config = replace(config, rates=replace(config.rates, means=LogLinear(start=1e38, end=1e38)))
     trainer = Trainer(view_set, config)
     with pytest.raises(RuntimeError, match="means are no longer finite"):
-        trainer.run(Recorder(cancel_at=5))
+        trainer.run(Recorder(("optimize", 5)))
 
 
 def test_a_fit_from_the_visual_hull_beats_one_from_a_ball():
@@ -369,40 +374,6 @@ def test_preset_paper_without_guidance_is_refused(view_set):
         Trainer(view_set, preset("paper"))
 
 
-class ConstantColorDenoiser:
-    """A denoiser for which every clean image has one color; latents are the pixels themselves."""
-
-    key = "painter"
-    latent_shape = (3, 24, 24)
-    alphas_cumprod = torch.full((10,), 0.5)
-
-    def __init__(self, color: tuple[float, float, float], poses: Sequence[OrbitPose]) -> None:
-        self.color, self.poses = torch.tensor(color), poses
-        self.images: list[Tensor] = []  # [B, S, S, 3] of each call
-        self.frames: list[list[int]] = []
-        self.render_poses: list[list[OrbitPose]] = []
-
-    def encode(self, images: Tensor, noise: Tensor) -> Tensor:
-        self.images.append(images.detach().clone())
-        return images.permute(0, 3, 1, 2)
-
-    def predict(
-        self,
-        noisy: Tensor,
-        timesteps: Tensor,
-        conditions: Sequence[tuple[int, int]],
-        poses: Sequence[OrbitPose],
-        guidance_scale: float,
-    ) -> Tensor:
-        self.frames.append([frame for frame, _ in conditions])
-        self.render_poses.append(list(poses))
-        return (noisy - 0.5**0.5 * self.color[:, None, None]) / 0.5**0.5  # the noise, if that color is clean
-
-    def loss(self, call: int) -> float:
-        """Return the SDS loss of a call by hand: half the mean of alpha (1 - alpha) (z - color)^2."""
-        return 0.5 * 0.25 * (self.images[call] - self.color).square().mean().item()
-
-
 @pytest.fixture
 def sds_only(make_config) -> Callable[..., tuple[Trainer, ConstantColorDenoiser]]:
     """A function that makes a fit which score distillation alone supervises."""
@@ -435,7 +406,7 @@ def test_score_distillation_alone_moves_the_scene_towards_what_the_denoiser_pred
 def test_the_guidance_loss_is_weighted(view_set, sds_only):
     trainer, denoiser = sds_only(view_set, (0.9, 0.1, 0.2), weight=2.5)
     with pytest.raises(Interrupted):
-        trainer.run(Recorder(cancel_at=1))
+        trainer.run(Recorder(("optimize", 1)))
     assert trainer.losses["guidance"] == pytest.approx(2.5 * denoiser.loss(0), rel=1e-5)
     assert trainer.losses["color"] == 0
 

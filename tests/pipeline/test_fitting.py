@@ -19,7 +19,7 @@ from stag4d import pipeline
 from stag4d.geometry import OrbitPose
 from stag4d.progress import Interrupted
 from stag4d.resume import Checkpoint, CheckpointFolder, Timer
-from stag4d.scene import GaussianModel4D, load_scene
+from stag4d.scene import GaussianModel4D, load_scene, save_scene
 from stag4d.types import ViewSet
 
 POSES = [OrbitPose(azimuth_deg=-75.0), OrbitPose(azimuth_deg=10.0, elevation_deg=25.0)]
@@ -76,7 +76,7 @@ def test_no_page_or_turntable_of_an_earlier_scene_stays(fitted, tmp_path, is_fin
         (tmp_path / name).write_text("earlier")
     if is_finished:
         with pytest.raises(Interrupted):
-            pipeline.write_fit(tmp_path, model, report, 32, Recorder(1))
+            pipeline.write_fit(tmp_path, model, report, 32, Recorder(("turntable", 1)))
     else:
         pipeline.write_fit(tmp_path, model, replace(report, steps=39), 32)
     assert {path.name for path in tmp_path.iterdir()} == {
@@ -207,7 +207,9 @@ def test_an_interrupted_fit_resumes_from_its_checkpoint(tmp_path, caplog):
         Checkpoint(tmp_path / "c.safetensors"),
     )
     whole, _ = pipeline.fit(views, config)
-    interrupted, report = pipeline.fit(views, config, checkpoint=checkpoint, monitor=Recorder(6))
+    interrupted, report = pipeline.fit(
+        views, config, checkpoint=checkpoint, monitor=Recorder(("optimize", 6))
+    )
     assert report.steps == 6
     assert report.losses["total"] > 0
     assert not torch.equal(interrupted.gaussians.means, whole.gaussians.means)
@@ -226,12 +228,14 @@ def test_a_finished_fit_is_kept_when_its_checkpoint_cannot_be_written(tmp_path, 
     assert report.is_finished
     assert "state: cannot be written" in caplog.text
     with pytest.raises(RuntimeError, match="state: cannot be written"):
-        pipeline.fit(small_view_set(), small_config(steps=9), checkpoint=checkpoint, monitor=Recorder(3))
+        pipeline.fit(
+            small_view_set(), small_config(steps=9), checkpoint=checkpoint, monitor=Recorder(("optimize", 3))
+        )
 
 
 def test_a_checkpoint_is_used_only_to_resume(tmp_path):
     views, config, path = small_view_set(), small_config(steps=4), tmp_path / "c.safetensors"
-    pipeline.fit(views, config, checkpoint=Checkpoint(path), monitor=Recorder(2))
+    pipeline.fit(views, config, checkpoint=Checkpoint(path), monitor=Recorder(("optimize", 2)))
     other = small_config(steps=4, seed=1)
     model, _ = pipeline.fit(views, other, checkpoint=Checkpoint(path, resume=False))
     assert torch.equal(model.gaussians.means, pipeline.fit(views, other)[0].gaussians.means)
@@ -239,7 +243,7 @@ def test_a_checkpoint_is_used_only_to_resume(tmp_path):
 
 def test_a_folder_keeps_a_checkpoint_for_each_unfinished_fit(tmp_path):
     views, config, folder = small_view_set(), small_config(steps=8), CheckpointFolder(tmp_path)
-    pipeline.fit(views, config, checkpoint=folder, monitor=Recorder(3))
+    pipeline.fit(views, config, checkpoint=folder, monitor=Recorder(("optimize", 3)))
     left = sorted(path.suffix for path in tmp_path.iterdir())
     assert left == [".checkpoint", ".safetensors"]
     pipeline.fit(views, small_config(steps=8, seed=1), checkpoint=folder)  # another one
@@ -254,12 +258,50 @@ def test_a_checkpoint_is_saved_while_the_fit_runs(tmp_path, monkeypatch):
     path = tmp_path / "c.safetensors"
     sizes = []
 
-    def record_size(*_, **__) -> None:
-        sizes.append(path.stat().st_size if path.exists() else 0)
+    def record_size(stage: str, *_, **__) -> None:
+        if stage == "optimize":
+            sizes.append(path.stat().st_size if path.exists() else 0)
 
     pipeline.fit(small_view_set(), small_config(steps=3), checkpoint=Checkpoint(path), monitor=record_size)
     assert min(sizes) > 0
     assert path.exists()  # the caller removes it once the scene is safe
+
+
+@pytest.mark.parametrize("number", [2, 3], ids=lambda number: f"call {number} of a step")
+def test_a_fit_that_is_cancelled_within_a_step_leaves_its_last_complete_step(tmp_path, monkeypatch, number):
+    """Though checkpoints are due all the time; the same call again ends as the uninterrupted one."""
+    monkeypatch.setattr(Timer, "is_due", lambda timer: True)
+    views, config = small_view_set(), small_config(steps=9)
+    whole, _ = pipeline.fit(views, config)
+    counter = Recorder()
+    pipeline.fit(views, config, monitor=counter)
+    optimize = [index for index, call in enumerate(counter.of("optimize"), start=1) if call == 5]
+    cancelled = Recorder(optimize[number - 1], stage="optimize")
+    checkpoint = Checkpoint(tmp_path / "c.safetensors")
+    _, report = pipeline.fit(views, config, checkpoint=checkpoint, monitor=cancelled)
+    assert report.steps == 5
+    resumed, report = pipeline.fit(views, config, checkpoint=checkpoint)
+    assert report.steps == 9
+    save_scene(tmp_path / "whole.safetensors", whole)
+    save_scene(tmp_path / "resumed.safetensors", resumed)
+    assert (tmp_path / "whole.safetensors").read_bytes() == (tmp_path / "resumed.safetensors").read_bytes()
+
+
+def test_a_fit_can_be_cancelled_while_it_starts(tmp_path):
+    """While kernels are compiled and the initial scene is made; a checkpoint of before stays."""
+    views, config = small_view_set(), small_config(steps=9)
+    checkpoint = Checkpoint(tmp_path / "c.safetensors")
+    pipeline.fit(views, config, checkpoint=checkpoint, monitor=Recorder(("optimize", 4)))
+    before = checkpoint.path.read_bytes()
+    for moment in (("start", 0), ("start", 1)):
+        with pytest.raises(Interrupted):
+            pipeline.fit(views, config, checkpoint=checkpoint, monitor=Recorder(moment))
+    assert checkpoint.path.read_bytes() == before
+
+
+def test_errors_of_the_start_are_those_of_the_caller():
+    with pytest.raises(ValueError, match="backend: unknown 'splat'"):
+        pipeline.fit(small_view_set(), small_config(steps=2), backend="splat")
 
 
 def test_a_fit_logs_its_configuration(caplog):

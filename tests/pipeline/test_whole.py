@@ -89,7 +89,11 @@ def test_an_interrupted_run_resumes_to_the_same_scene(model, guidance, frames, t
     resumed, report = run(
         out, InputVideo(*frames), model, SAMPLING, config, guidance=guidance, resume=True, monitor=monitor
     )
-    assert {stage for stage, _, _ in monitor.calls} == {"guidance", "optimize"}  # the views were finished
+    assert {stage for stage, _, _ in monitor.calls} == {
+        "guidance",
+        "start",
+        "optimize",
+    }  # the views were finished
     assert report.steps == 12
     assert scene_bytes(whole, tmp_path / "a") == scene_bytes(resumed, tmp_path / "b")
 

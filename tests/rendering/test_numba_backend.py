@@ -22,9 +22,10 @@ from torch import Tensor
 
 pytest.importorskip("numba")
 
+from stag4d.kernels import compilation
+from stag4d.kernels import threads as threads_module
 from stag4d.rendering.inputs import RasterInputs
-from stag4d.rendering.numba import backend, compilation, compositing, layout
-from stag4d.rendering.numba import threads as threads_module
+from stag4d.rendering.numba import backend, compositing, layout
 from stag4d.rendering.numba import tiling as tiling_module
 
 PARAMETERS = ("means", "quats", "scales", "opacities", "colors")
@@ -293,13 +294,13 @@ import importlib.util, sys
 import numpy as np
 
 def load(package, folder):
-    for name in (package, package + ".tiling"):
-        path = folder + "/" + (name[len(package) + 1 :] or "__init__") + ".py"
-        spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=[folder])
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        if name != package:
-            spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
+    name, kernels = package + ".rendering.numba", package + ".kernels"
+    for part in (package, package + ".rendering", name, kernels):
+        path = folder + "/" + part[len(package) + 1 :].replace(".", "/")
+        options = {"submodule_search_locations": [path]}
+        spec = importlib.util.spec_from_file_location(part, path + "/__init__.py", **options)
+        sys.modules[part] = importlib.util.module_from_spec(spec)  # not executed: it imports torch
+    return importlib.import_module(name + ".tiling")
 
 for package in sys.argv[2:]:
     tiling = load(package, sys.argv[1])
@@ -317,7 +318,7 @@ def test_cache_is_shared_by_processes_and_separate_for_each_package_name(tmp_pat
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
 
     def run(*packages: str) -> str:
-        command = [sys.executable, "-c", LOAD, str(PACKAGE), *packages]
+        command = [sys.executable, "-c", LOAD, str(PACKAGE.parents[1]), *packages]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout

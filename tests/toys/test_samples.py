@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from stag4d.geometry import OrbitPose, angle_between_deg, zero123plus_rig
+from stag4d.progress import Interrupted
 from stag4d.toys import (
     TEST_AZIMUTHS_DEG,
     TEST_POSES,
@@ -55,6 +56,39 @@ def test_same_seed_gives_same_images():
     first, second = (toy_views(5, num_frames=2, size=24) for _ in range(2))
     assert first.images.numpy().tobytes() == second.images.numpy().tobytes()
     assert first.view_images.numpy().tobytes() == second.view_images.numpy().tobytes()
+
+
+def test_progress_counts_images_and_previews_show_them_on_white():
+    """The front view comes first, frame after frame."""
+    calls, previews = [], []
+
+    def monitor(stage, done, total, *, note="", preview=None):
+        calls.append((stage, done, total))
+        if preview is not None:
+            previews.append(preview())
+
+    views = toy_views(SEEDS[0], num_frames=2, size=24, monitor=monitor)
+    done = [count for _, count, _ in calls]
+    assert {(stage, total) for stage, _, total in calls} == {("render", 14)}
+    assert done == sorted(done) and set(done) == set(range(15))
+    rendered = on_white(views.view_images, views.view_alphas).transpose(0, 1).flatten(0, 1)  # view after view
+    expected = torch.cat([on_white(views.images, views.alphas), rendered])  # [14, S, S, 3]
+    assert torch.equal(torch.stack(previews), expected)
+
+
+@pytest.mark.parametrize("number", [1, 2, 9, 29])
+def test_every_call_of_the_monitor_can_cancel(number):
+    calls = []
+
+    def monitor(stage, done, total, **_):
+        calls.append(done)
+        if len(calls) == number:
+            raise Interrupted
+
+    toy_views(SEEDS[0], num_frames=1, size=24)  # afterwards the kernel is compiled
+    with pytest.raises(Interrupted):
+        toy_views(SEEDS[0], num_frames=3, size=24, monitor=monitor)
+    assert len(calls) == number
 
 
 def test_render_toys_gives_the_first_of_a_split_at_different_times():

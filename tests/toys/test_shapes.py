@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from stag4d.toys.materials import Material, Materials
 from stag4d.toys.shapes import BOX, ELLIPSOID, FRUSTUM, ROUNDED_CONE, Solids, first_hits
 from stag4d.toys.skeleton import axis_rotations
+from stag4d.types import Cameras
 
 SIDE, DIAGONAL = 2 / math.sqrt(3), math.sqrt(2)
 
@@ -98,6 +100,32 @@ def test_hits_equal_hand_computed_hits(kind, sizes, origin, direction, distance,
         assert hits.ids.item() == 0
         assert hits.distances.item() == pytest.approx(distance, abs=1e-5)
         assert hits.points[0, 0].tolist() == pytest.approx(point, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes", "origin", "direction", "distance", "point"), BY_HAND.values(), ids=BY_HAND
+)
+def test_compiled_hits_equal_hand_computed_hits(kind, sizes, origin, direction, distance, point):
+    """The ray through the center of a camera's only pixel: its camera z is the distance."""
+    numba_raycast = pytest.importorskip("stag4d.toys.numba_raycast")
+    z = torch.nn.functional.normalize(torch.tensor(direction, dtype=torch.float64), dim=0)
+    x = torch.nn.functional.normalize(torch.linalg.cross(z, torch.tensor([0.3, 0.5, 0.7]).double()), dim=0)
+    viewmat = torch.eye(4, dtype=torch.float64)
+    viewmat[:3, :3] = torch.stack([x, torch.linalg.cross(z, x), z])
+    viewmat[:3, 3] = -viewmat[:3, :3] @ torch.tensor(origin, dtype=torch.float64)
+    K = torch.tensor([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.0, 0.0, 1.0]])
+    # The color changes to blue at the x of the expected hit, minus a thousandth, along x.
+    edge = 0.0 if point is None else point[0] - 1e-3
+    material = Material((1.0, 0, 0), (0, 0, 1.0), "two_tone", axis=(1.0, 0, 0), cell=1.0, phase=-edge)
+    tracer = numba_raycast.RowTracer(
+        at_rest(kind, sizes), Materials.from_list([material]), Cameras(viewmat[None], K[None], 1, 1), 1
+    )
+    color, alpha, depth = (value[0, 0].tolist() for value in tracer(0, 1))
+    if distance is None:
+        assert (color, alpha, depth) == ([1, 1, 1], 0, 0)
+    else:
+        assert (color, alpha) == ([0, 0, 1], 1)
+        assert depth == pytest.approx(distance, abs=1e-5)
 
 
 @pytest.mark.parametrize("kind", SIZES)

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ...kernels.threads import run_chunks
 from .compositing import FIRST_CHANNEL, MEAN_X, MIN_CHANNELS, NUM_BLOCKS, PRECISION_X, composite_tiles
 from .compositing_backward import composite_tiles_backward, sum_gradients
 from .layout import Splats, Tiling
 from .projection import project
 from .projection_backward import project_backward
 from .simd import WIDTH
-from .threads import run_chunks
 from .tiling import SPLATS_PER_CHUNK
 
 TILES_PER_CHUNK = 8  # fewer are not worth another thread

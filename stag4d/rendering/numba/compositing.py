@@ -22,7 +22,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from .compilation import compiled, inlined
+from ...kernels.compilation import compiled, inlined
 from .layout import TILE_SIZE, Tiling
 from .simd import FLOAT, INT32, INT64, WIDTH, Array, Lanes, Mask, each_bit
 

@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from .compilation import compiled, inlined
+from ...kernels.compilation import compiled, inlined
 from .compositing import (
     FIRST_CHANNEL,
     MAX_ALPHA,

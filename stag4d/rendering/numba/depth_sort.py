@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .compilation import compiled
+from ...kernels.compilation import compiled
+from ...kernels.threads import run_chunks
 from .layout import Splats
-from .threads import run_chunks
 
 RADIX_BITS = 11
 RADIX_SIZE = 1 << RADIX_BITS

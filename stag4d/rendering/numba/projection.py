@@ -24,8 +24,8 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
+from ...kernels.compilation import compiled
 from .cameras import Camera, load_camera
-from .compilation import compiled
 from .layout import TILE_SIZE, Splats
 from .simd import DOUBLE, FLOAT, INT32, WIDTH, Array, Lanes, Mask, Matrix, RowBatch, Vector, arrays_at
 

@@ -14,8 +14,8 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
+from ...kernels.compilation import compiled
 from .cameras import Camera, load_camera
-from .compilation import compiled
 from .projection import Projection, dot, project_lanes
 from .simd import DOUBLE, FLOAT, INT32, WIDTH, Array, Lanes, Matrix, RowBatch, Vector, arrays_at
 

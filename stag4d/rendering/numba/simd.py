@@ -17,7 +17,7 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
 
-from .compilation import FASTMATH
+from ...kernels.compilation import FASTMATH
 
 WIDTH = 8  # lanes of the vectors in the inner loops
 FLOAT, DOUBLE, INT32, INT64 = ir.FloatType(), ir.DoubleType(), ir.IntType(32), ir.IntType(64)

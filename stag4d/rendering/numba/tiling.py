@@ -11,10 +11,10 @@ import math
 
 import numpy as np
 
-from .compilation import compiled, inlined
+from ...kernels.compilation import compiled, inlined
+from ...kernels.threads import run_chunks
 from .depth_sort import sort_by_depth
 from .layout import TILE_SIZE, Splats, SplatTiles, Tiling
-from .threads import run_chunks
 
 MAX_INTERSECTIONS = 2**31 - 1  # they are numbered by int32
 SPLATS_PER_CHUNK = 4096  # fewer are not worth another thread

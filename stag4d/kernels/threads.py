@@ -31,7 +31,7 @@ def check_num_threads() -> None:
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max(1, (os.cpu_count() or 1) - 1), thread_name_prefix="stag4d-rasterizer")
+    return ThreadPoolExecutor(max(1, (os.cpu_count() or 1) - 1), thread_name_prefix="stag4d-kernel")
 
 
 def run_chunks(kernel: Callable[..., Any], max_chunks: int, *args: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -15,9 +16,10 @@ FASTMATH = ("contract", "nsz")
 
 
 @cache
-def _cache_key() -> str:
+def _cache_key(folder: Path) -> str:
+    """Return a digest of the package's name, of the sources in a folder of kernels, and of this file."""
     digest = hashlib.sha256(__name__.encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in [Path(__file__), *sorted(folder.glob("*.py"))]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -27,9 +29,10 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
     Numba finds a cached function by its name and notices changes of its own file only, though constants and
     inlined code come from other files too; and it cannot load what was cached when the package had another
-    name, as in ComfyUI. So a digest of all sources in this folder and of the package's name is appended to
-    the function's name. Numba chooses the cache folder here: NUMBA_CACHE_DIR, ``__pycache__`` beside the
-    source, or the user's cache folder. If none is writable it raises; then each process compiles again.
+    name, as in ComfyUI. So a digest of all sources in the kernel's folder and of the package's name is
+    appended to the function's name. Numba chooses the cache folder here: NUMBA_CACHE_DIR, ``__pycache__``
+    beside the source, or the user's cache folder. If none is writable it raises; then each process compiles
+    again.
 
     Args:
         function: A kernel.
@@ -38,7 +41,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         The compiled kernel.
     """
     options = {"nogil": True, "error_model": "numpy", "fastmath": set(FASTMATH), "no_cfunc_wrapper": True}
-    function.__qualname__ = f"{function.__qualname__}_{_cache_key()}"
+    function.__qualname__ = f"{function.__qualname__}_{_cache_key(Path(inspect.getfile(function)).parent)}"
     try:
         kernel: Callable[..., Any] = numba.njit(cache=True, **options)(function)
     except RuntimeError:
