@@ -111,10 +111,10 @@ def _tasks(
         write_turntable(path, model, TURNTABLE_SIZE, num_frames=options.frames)
 
     def step() -> object:
-        return trainer._advance(lambda function, items: [function(item) for item in items])
+        return trainer._advance(lambda function, items, check=None: [function(item) for item in items])
 
     def parallel_step() -> object:
-        return trainer._advance(lambda function, items: list(pool.map(function, items)))
+        return trainer._advance(lambda function, items, check=None: list(pool.map(function, items)))
 
     return [
         ("turntable, one thread", 1, turntable),
