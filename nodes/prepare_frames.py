@@ -183,8 +183,10 @@ class STAG4DPrepareFrames(io.ComfyNode):
 
         if video is not None and has_file(video):
             cropped, fps = selection.crop_file(video, crop_frames)
-        else:
-            images, fps = (images, fps) if video is None else decoded_video(video)
+        elif video is not None:
+            images, fps = decoded_video(video)
+            cropped = selection.crop_images(images, crop_frames)
+        elif images is not None:  # as checked above
             cropped = selection.crop_images(images, crop_frames)
         kept_fps = subsampled_fps(fps, cropped.num_candidates, len(cropped.frames))
         shown = show_text("\n".join(cropped.warnings), cls.hidden.unique_id)
