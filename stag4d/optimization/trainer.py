@@ -196,7 +196,8 @@ class Trainer:
         except Interrupted:
             self.generator.set_state(generator_state)
             self.scene.optimizer.zero_grad()
-            self._check()  # the caller saves this state: raise, so that no NaN is saved
+            if self._losses:  # unknown after a resume from a checkpoint of version 0.1
+                self._check()  # the caller saves this state: raise, so that no NaN is saved
             raise
 
     def _advance(self, map_frames: FrameMap, check: Check = never_cancel) -> dict[str, Tensor]:

@@ -71,6 +71,24 @@ def test_progress_and_previews_arrive_while_the_fit_runs(host):
         assert list(received)[-1][0] == "execution_interrupted"
 
 
+def test_sample_object_previews_its_images_and_can_be_interrupted(host):
+    sample = {"name": "any", "seed": 2, "num_frames": 64, "size": 512}
+    prompt = {
+        "1": {"class_type": "STAG4DSampleObject", "inputs": sample},
+        "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+    }
+    with host.listen() as messages:
+        has_preview = False
+        received = of_prompt(messages, host.queue(prompt))
+        for kind, data in received:
+            has_preview |= kind == "image" and b"JFIF" in data
+            if has_preview:
+                break
+        assert has_preview
+        host.interrupt()
+        assert list(received)[-1][0] == "execution_interrupted"
+
+
 def test_interrupted_fit_is_resumed_by_the_same_prompt(host):
     prompt = graph(fit={"steps": ENDLESS, "seed": 2})
     earlier = temp_files(host)

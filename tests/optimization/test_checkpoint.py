@@ -148,6 +148,17 @@ def test_a_fit_that_is_cancelled_within_a_step_resumes_to_the_same_scene(guided,
     assert [name for name in expected if not torch.equal(found[name], expected[name])] == []
 
 
+def test_a_cancel_within_the_first_step_after_a_resume_without_losses_is_a_cancel(guided):
+    """Checkpoints of version 0.1 have no losses."""
+    trainer = guided()
+    with pytest.raises(Interrupted):
+        trainer.run(Recorder(("optimize", 3)))
+    trainer.losses = {}
+    with pytest.raises(Interrupted):
+        trainer.run(Recorder(cancel_at=1))
+    assert trainer.step == 3
+
+
 def test_a_state_is_saved_between_steps_only(guided, tmp_path):
     """The random generator has advanced when the monitor is called within a step."""
     trainer, saved = guided(), []
