@@ -16,8 +16,13 @@ from PIL import Image
 ROOT = Path(__file__).parents[2]
 host_page.SECONDS = 1200  # of the unchanged template, beside a browser that renders without a GPU
 SCREENSHOTS = {  # template, size of the page, zoom and offset of the graph
-    "widget": ("sample_to_viewer", {"width": 1180, "height": 780}, 0.82, [50, 95]),
-    "graph": ("quick_start", {"width": 1480, "height": 900}, 0.6, [75, 85]),
+    "widget": (
+        "03 Toy with ground-truth views in the viewer",
+        {"width": 1180, "height": 780},
+        0.82,
+        [50, 95],
+    ),
+    "graph": ("01 Quick start", {"width": 1480, "height": 900}, 0.6, [75, 85]),
 }
 
 for name in sys.argv[2:] or SCREENSHOTS:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import av
 import pytest
 import torch
-from workflow_graph import NOTES, to_prompt
+from workflow_graph import NOTES, UPLOAD, to_prompt
 
 from stag4d.scene import SH_C0, GaussianModel4D, Gaussians, SceneInfo, load_scene, save_scene
 from stag4d.toys import toy_views
@@ -21,7 +21,7 @@ PACK = "stag4d-pack"
 TEMPLATES = sorted((ROOT / "workflows").glob("*.json"))
 WORKFLOWS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in TEMPLATES}
 TO_VIDEO = [
-    "04 Toy with true views to video",
+    "04 Toy with ground-truth views to video",
     "05 Saved scene to video",
     "06 4D scene and ComfyUI's splat nodes",
 ]
@@ -85,6 +85,7 @@ def test_help_pages_and_templates_are_served(host):
 SMALL = {
     "STAG4DCameraPath": {"width": 64, "height": 64, "num_cameras": 5},
     "STAG4DSampleObject": {"num_frames": 5, "size": 48},
+    "STAG4DLoadVideo": {"file": "video.mp4", "num_frames": 5},
     "STAG4DPrepareFrames": {"num_frames": 5, "size": 48},
     "STAG4DLoadMultiView": {"model": "bundled/mini-zero123plus"},
     "STAG4DAnchoredMultiView": {"steps": 1, "cfg": 1.0},
@@ -117,7 +118,9 @@ def test_template_writes_its_video(host, name):
 
 
 def test_viewer_template_renders_one_image(host):
-    assert len(run_template(host, "03 Toy with true views in the viewer")["PreviewImage"]["images"]) == 1
+    assert (
+        len(run_template(host, "03 Toy with ground-truth views in the viewer")["PreviewImage"]["images"]) == 1
+    )
 
 
 @pytest.mark.usefixtures("video_file")
@@ -131,7 +134,7 @@ def test_video_template_fits_a_scene_of_the_same_duration(host):
 
 
 def test_list_template_writes_a_scene_for_each_item(host):
-    shown = run_template(host, "10 Several clips in one run")
+    shown = run_template(host, "10 Several videos in one run")
     assert len(shown["STAG4DSave"]["text"]) == 3
 
 
@@ -141,7 +144,7 @@ def test_nodes_in_templates_have_the_inputs_and_outputs_of_their_schemas(host):
     for node in nodes:
         known = info[node["type"]]
         names = {name for inputs in known["input_order"].values() for name in inputs}
-        names |= {"upload"} if node["type"] == "LoadVideo" else set()  # a button of the page
+        names.add(UPLOAD)
         assert {slot["name"].partition(".")[0] for slot in node["inputs"]} <= names, node["type"]
         assert [slot["type"] for slot in node["outputs"]] in (known["output"], []), node["type"]
 

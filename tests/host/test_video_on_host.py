@@ -168,7 +168,7 @@ def older_workflow(name):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("name", ["quick_start.json", "video_to_scene.json"])
+@pytest.mark.parametrize("name", ["01 Quick start.json", "02 Video to 4D scene.json"])
 def test_older_workflows_keep_their_links_and_values(page, name):
     workflow, node = older_workflow(name)
     page.run("(workflow) => app.loadGraphData(workflow)", workflow)

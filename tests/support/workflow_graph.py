@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 NOTES = {"Note", "MarkdownNote"}  # not in a prompt
+UPLOAD = "upload"  # a button of the page; not in a prompt
 SEEDS = {"seed", "noise_seed", "value"}  # widgets that have a control; the last one is that of PrimitiveInt
 CONTROLS = ("fixed", "increment", "decrement", "randomize")
 
@@ -25,6 +26,7 @@ def to_prompt(workflow: Mapping[str, Any], bypassed: Collection[str] = ()) -> di
             continue
         names = [slot["widget"]["name"] for slot in node["inputs"] if "widget" in slot]
         values = dict(zip(names, without_controls(names, node.get("widgets_values", [])), strict=True))
+        values = {name: value for name, value in values.items() if name != UPLOAD}
         links = {slot["name"]: sources[slot["link"]] for slot in node["inputs"] if slot["link"] is not None}
         links = {name: source for name, source in links.items() if source[0] not in omitted}
         prompt[str(node["id"])] = {"class_type": node["type"], "inputs": values | links}

@@ -65,7 +65,7 @@ TOY = {"name": "quadruped", "seed": 20}
 BIREFNET = model_file("Comfy-Org/BiRefNet", "background_removal/birefnet.safetensors", "background_removal")
 BACKGROUND_REMOVAL = (
     Node("birefnet", "LoadBackgroundRemovalModel", {"bg_removal_name": BIREFNET["name"]}, models=(BIREFNET,)),
-    Node("matte", "RemoveBackground"),
+    Node("background", "RemoveBackground"),
 )
 GET_ZERO123PLUS = """
 **Zero123++** (3.9 GB, CC-BY-NC 4.0; the authors leave the outputs to you). In this pack's folder, with
@@ -154,15 +154,14 @@ VIDEO_TO_SCENE = Template(
                     "What happens",
                     """
 The background is removed, a multi-view model generates six views of every frame, and a 4D scene is fitted
-to all of them: some minutes each on a GPU. The far side is the model's guess.
+to all of them. The far side of the scene is the model's guess.
 
 **Video**: one moving object, completely visible in every frame, from a static camera. If its background is
-plain, you can bypass **Remove Background** and the loader of its model (Ctrl+B).
+plain, or the file has alpha, you can bypass **Remove Background** and the loader of its model (Ctrl+B).
 """,
-                    210,
+                    230,
                 ),
-                Node("video", "LoadVideo", height=320),
-                Node("components", "GetVideoComponents"),
+                Node("video", "STAG4DLoadVideo", height=420),
             ),
         ),
         Column(290, (*BACKGROUND_REMOVAL, Node("frames", "STAG4DPrepareFrames"))),
@@ -170,12 +169,11 @@ plain, you can bypass **Remove Background** and the loader of its model (Ctrl+B)
         Column(440, (*fit(), SMALL_PREVIEW)),
     ),
     (
-        ("video.VIDEO", "components.video"),
-        ("components.images", "matte.image"),
-        ("birefnet.bg_model", "matte.bg_removal_model"),
-        ("components.images", "frames.images"),
-        ("matte.mask", "frames.mask"),
-        ("components.fps", "frames.fps"),
+        ("video.images", "background.image"),
+        ("birefnet.bg_model", "background.bg_removal_model"),
+        ("video.images", "frames.images"),
+        ("background.mask", "frames.mask"),
+        ("video.fps", "frames.fps"),
         *VIEW_LINKS,
         *SCENE_LINKS,
     ),
@@ -321,9 +319,9 @@ FIXED = {"control_after_generate": "fixed"}  # the next run computes nothing ane
 PROMPT = "A red toy robot walks on the spot, full body, centered, plain gray background, static camera."
 NEGATIVE = "camera motion, zoom, cuts, text, watermark, several objects, cropped, blurry, low quality"
 ABOUT_CHAINS = """
-Ask for **one** object, completely visible in every frame, that moves in place, in front of a plain
-background, from a **static camera**: the fit assumes one camera in front of the object. The video takes
-minutes on a GPU, as do the views with Zero123++ and the fit; the far side of the scene is a guess.
+A video model generates the video; then it is as in *02 Video to 4D scene*. Ask for **one** object,
+completely visible in every frame, that moves in place, in front of a plain background, from a **static
+camera**: the fit assumes one camera in front of the object. The far side of the scene is a guess.
 """
 
 
@@ -350,10 +348,10 @@ def chain(
         ),
         (
             *links,
-            (images, "matte.image"),
-            ("birefnet.bg_model", "matte.bg_removal_model"),
+            (images, "background.image"),
+            ("birefnet.bg_model", "background.bg_removal_model"),
             (images, "frames.images"),
-            ("matte.mask", "frames.mask"),
+            ("background.mask", "frames.mask"),
             *VIEW_LINKS,
             *SCENE_LINKS,
         ),
@@ -483,9 +481,9 @@ SVD_TO_SCENE = chain(
         ("checkpoint.VAE", "decode.vae"),
     ),
     "decode.IMAGE",
-    8.0,
+    6.0,
 )
-SEVERAL_CLIPS = Template(
+SEVERAL_VIDEOS = Template(
     (
         Column(
             320,
@@ -493,9 +491,10 @@ SEVERAL_CLIPS = Template(
                 note(
                     "What happens",
                     """
-ComfyUI runs the nodes behind a list once for each item: every clip becomes a scene, a saved file and a
-video. Here the clips are toys with the seeds in the list. For videos of your own connect **Load Video**
-nodes to **Create List** and its list to **Prepare Frames**, as in *02 Video to 4D scene*.
+ComfyUI runs the nodes behind a list once for each item: every video becomes a scene, a saved file and a
+video around it. Here the videos are those of toys, with the seeds in the list. For videos of your own
+connect several **Load Video** nodes of ComfyUI to **Create List**, and its list to `video` of
+**STAG4D Prepare Frames**.
 """,
                     230,
                 ),
@@ -524,12 +523,12 @@ nodes to **Create List** and its list to **Prepare Frames**, as in *02 Video to 
 TEMPLATES = {
     "01 Quick start": QUICK_START,
     "02 Video to 4D scene": VIDEO_TO_SCENE,
-    "03 Toy with true views in the viewer": TOY_TO_VIEWER,
-    "04 Toy with true views to video": TOY_TO_VIDEO,
+    "03 Toy with ground-truth views in the viewer": TOY_TO_VIEWER,
+    "04 Toy with ground-truth views to video": TOY_TO_VIDEO,
     "05 Saved scene to video": RENDER_SCENE,
     "06 4D scene and ComfyUI's splat nodes": SCENE_TO_SPLAT,
     "07 Image to 4D scene with Wan 2.2": WAN_TO_SCENE,
     "08 Text to 4D scene with LTX-Video": LTX_TO_SCENE,
     "09 Image to 4D scene with SVD": SVD_TO_SCENE,
-    "10 Several clips in one run": SEVERAL_CLIPS,
+    "10 Several videos in one run": SEVERAL_VIDEOS,
 }

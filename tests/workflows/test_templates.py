@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from workflow_graph import NOTES, live_inputs, nested, to_prompt
+from workflow_graph import NOTES, UPLOAD, live_inputs, nested, to_prompt
 
 FOLDER = Path(__file__).parents[2] / "workflows"
 TEMPLATES = sorted(FOLDER.glob("*.json"))
 SMALL = {
     "STAG4DCameraPath": {"width": 32, "height": 32, "num_cameras": 3},
     "STAG4DSampleObject": {"num_frames": 2, "size": 32},
+    "STAG4DLoadVideo": {"file": "frames/"},
     "STAG4DPrepareFrames": {"num_frames": 2, "size": 32},
     "STAG4DOptimize": {"steps": 3, "size": 32},
     "STAG4DLoadMultiView": {"model": "bundled/mini-zero123plus"},
@@ -26,7 +27,11 @@ HOST_NODES |= {"UNETLoader", "VAELoader", "ModelSamplingSD3", "KSampler", "Wan22
 HOST_NODES |= {"CheckpointLoaderSimple", "LTXVConditioning", "LTXVScheduler", "EmptyLTXVLatentVideo"}
 HOST_NODES |= {"KSamplerSelect", "SamplerCustom", "ImageOnlyCheckpointLoader", "VideoLinearCFGGuidance"}
 HOST_NODES |= {"SVD_img2vid_Conditioning"}
-USER_FILES = {"STAG4DLoad", "STAG4DLoadMultiView"}  # nodes whose options are files of the user
+USER_FILES = {
+    "STAG4DLoad",
+    "STAG4DLoadMultiView",
+    "STAG4DLoadVideo",
+}  # nodes whose options are files of the user
 MAX_SIZE = (1480, 850)  # pixels of a graph that opens at 75 % in a window of 1500 by 900
 
 
@@ -110,7 +115,7 @@ def test_fps_of_prepared_frames_is_linked_wherever_their_images_are(workflow):
 
 
 @pytest.mark.parametrize(
-    "name", ["01 Quick start", "02 Video to 4D scene", "04 Toy with true views to video"]
+    "name", ["01 Quick start", "02 Video to 4D scene", "04 Toy with ground-truth views to video"]
 )
 def test_scenes_that_take_minutes_are_saved(name):
     workflow = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
@@ -127,10 +132,11 @@ def test_nodes_agree_with_their_schemas(workflow, nodes):
         schema = nodes[node["type"]].define_schema()
         values = prompt[str(node["id"])]["inputs"]
         live = list(live_inputs(schema.inputs, values))
-        assert {(slot["name"], slot["type"]) for slot in node["inputs"]} == {
+        slots = [slot for slot in node["inputs"] if slot["name"] != UPLOAD]
+        assert {(slot["name"], slot["type"]) for slot in slots} == {
             (name, item.io_type) for name, item in live
         }
-        assert [slot["name"] for slot in node["inputs"] if "widget" in slot] == [
+        assert [slot["name"] for slot in slots if "widget" in slot] == [
             name for name, item in live if item.is_widget
         ]
         assert [(slot["name"], slot["type"]) for slot in node["outputs"]] == [
@@ -164,12 +170,14 @@ def saved_scene(pack, host_folders, sliding_scene):
 
 
 @pytest.fixture
-def native_results(pack):
-    """Outputs of ComfyUI's nodes: five frames of a toy at 24 fps, and their masks."""
+def native_results(pack, host_folders):
+    """Outputs of ComfyUI's nodes: five frames of a toy and their masks; the frames are input files, too."""
     toy = importlib.import_module(f"{pack.__name__}.stag4d.toys").toy_views(3, 5, 32)
+    (host_folders / "input" / "frames").mkdir()
+    for number, image in enumerate((255 * toy.images).byte().numpy()):
+        Image.fromarray(image).save(host_folders / "input" / "frames" / f"{number}.png")
     position, target = {"x": 0.0, "y": 0.0, "z": 2.0}, {"x": 0.0, "y": 0.0, "z": 0.0}
     return {
-        "GetVideoComponents": (toy.images, None, 24.0),
         "VAEDecode": (toy.images,),
         "RemoveBackground": (toy.alphas,),
         "CreateList": (20,),  # the nodes after it are executed for each of its items
@@ -188,7 +196,8 @@ def test_nodes_of_the_pack_execute(workflow, nodes, native_results):
         if step["class_type"] == "STAG4DAnchoredMultiView":
             (views, *_) = results[node_id]
             source = prompt[step["inputs"]["images"][0]]["inputs"]
-            given = 24.0 if isinstance(source["fps"], list) else source["fps"]
+            fps = source["fps"]
+            given = results[fps[0]][fps[1]] if isinstance(fps, list) else fps
             count = len(results[source["images"][0]][source["images"][1]])
             assert views.fps == given / (count - 1)  # two frames of so many
 
