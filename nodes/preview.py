@@ -24,7 +24,7 @@ class STAG4DPreview(io.ComfyNode):
             display_name="STAG4D Preview",
             category=CATEGORY_OUTPUT,
             description="Plays a 4D scene on the node, with orbit controls and a time line. The camera and "
-            "the moment of the viewer are outputs, for STAG4D Render and ComfyUI's 3D nodes.",
+            "the time of the viewer are outputs, for STAG4D Render and ComfyUI's 3D nodes.",
             search_aliases=["view 4d scene", "gaussian splat viewer", "play 4d", "choose camera"],
             is_output_node=True,
             inputs=[
@@ -49,7 +49,7 @@ class STAG4DPreview(io.ComfyNode):
                     "view",
                     optional=True,
                     extra_dict={"socketless": True},  # no node has such an output
-                    tooltip="The viewer. Its camera and moment are saved with the workflow. At first they "
+                    tooltip="The viewer. Its camera and time are saved with the workflow. At first they "
                     "are the first frame and the camera of the input video or, where that does not show the "
                     "whole object at all frames, one farther away.",
                 ),

@@ -49,7 +49,7 @@ class STAG4DRender(io.ComfyNode):
                 io.Color.Input(
                     "background",
                     default="#ffffff",
-                    tooltip="Background color, #rrggbb. To composite on an image, use the mask.",
+                    tooltip="Background color, #rrggbb. To composite on images, connect background_image.",
                 ),
                 io.DynamicCombo.Input(
                     "time_mode",
