@@ -28,9 +28,9 @@ _NETWORKS: dict[ModelKind, tuple[str, ...]] = {  # subfolders with weights
 }
 _WEIGHTS = ("*.safetensors", "*.bin")
 _HOW_TO_GET: dict[ModelKind, str] = {
-    "multiview": "`python -m stag4d download zero123plus-v1.1 -o FOLDER` downloads a published model; for ComfyUI, "
-    "run it in this pack's folder, and FOLDER is ComfyUI's models/diffusers. bundled/mini-zero123plus, trained on "
-    "toys, needs no download.",
+    "multiview": "`python -m stag4d download zero123plus-v1.1 -o FOLDER` downloads a published model; for "
+    "ComfyUI, run it in this pack's folder, with models/diffusers of ComfyUI as FOLDER. "
+    "bundled/mini-zero123plus, trained on toys, needs no download.",
     "guidance": "Zero123-XL is published as zero123-xl-diffusers, a folder for models/diffusers; "
     "bundled/mini-zero123, trained on toys, needs no download.",
 }
