@@ -21,7 +21,7 @@ def run_responsively(function: Callable[[], Result], check: Check) -> Result:
     thread goes on to the end of the function, but the caller does not wait for it.
 
     Args:
-        function: The work. PyTorch's current CUDA device is that of a new thread, the first.
+        function: The work. On its thread PyTorch's current CUDA device is the first one, not the caller's.
         check: Called on the caller's thread; raises an exception to cancel.
 
     Returns:
