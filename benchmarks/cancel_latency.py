@@ -1,4 +1,4 @@
-"""How long does a fit go on after the user has cancelled it?
+"""How long does cancel of a fit take?
 
     python3 tasks.py bench cancel_latency [--preset quality] [--steps 100] [--compile] [--guidance]
 
@@ -35,7 +35,7 @@ from stag4d.toys import toy_seed, toy_views
 
 
 class Gap(NamedTuple):
-    """The time between two calls of the monitor: seconds of wall and CPU time, and what the calls said."""
+    """The time between two calls of the monitor: seconds of wall and CPU time, and their labels."""
 
     wall: float
     cpu: float

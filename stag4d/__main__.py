@@ -16,13 +16,13 @@ def main() -> int:
     open_standard_streams()
     let_waiting_threads_sleep()
     try:
-        from .cli import is_running  # takes seconds to import
-        from .cli import main as run_command
+        from .cli import main as run_command  # takes seconds to import
+        from .kernels.responsive import is_running
 
         status = run_command()
     finally:
         discard_unwritten_output()
-    if is_running():  # a cancelled compilation
+    if is_running():  # a cancelled compilation, which may crash while the interpreter shuts down
         os._exit(status)
     return status
 

@@ -9,6 +9,10 @@ Preview = Callable[[], Any]
 """Returns a preview of a stage's state; it costs time, so it is called only if it will be displayed."""
 
 
+Check = Callable[[], object]
+"""Called often within one unit of work; raises an exception, usually ``Interrupted``, to cancel it."""
+
+
 class Interrupted(Exception):
     """Raised by a monitor when the user has cancelled; long work then stops and keeps its state."""
 
@@ -40,3 +44,7 @@ class Monitor(Protocol):
 
 def silent(stage: str, done: int, total: int, *, note: str = "", preview: Preview | None = None) -> None:
     """Do nothing; the default monitor."""
+
+
+def never_cancel() -> None:
+    """Do nothing; the default check."""

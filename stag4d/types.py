@@ -199,8 +199,8 @@ def _check_images(subject: str, images: Tensor, alphas: Tensor, batch: tuple[int
     height, width = images.shape[-3], images.shape[-2]
     if height != width:
         raise ValueError(
-            f"{subject}: {width}x{height} pixels; expected square images, as STAG4D Prepare Frames, `stag4d "
-            "multiview` and crop_video make them."
+            f"{subject}: {width}x{height} pixels; expected square images, as STAG4D Prepare Frames, `python "
+            "-m stag4d multiview` and crop_video make them."
         )
     for values, name in ((images, "pixels"), (alphas, "alphas")):
         for part in values if values.numel() else ():  # frame by frame, for the sake of memory

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import os
@@ -201,6 +202,38 @@ def test_render_passes_are_files_beside_the_colors(fitted, tmp_path, capsys):
     capsys.readouterr()
     assert main(["evaluate", scene, "--truth", str(tmp_path / "r")]) == 0
     assert json.loads(capsys.readouterr().out)["psnr"] > 40
+
+
+def test_a_render_pass_has_the_same_bytes_alone_and_with_others(fitted, tmp_path):
+    command = [
+        "render",
+        str(fitted / "scene.safetensors"),
+        "--views",
+        "30,10",
+        "--frames",
+        "1",
+        "--size",
+        "32",
+    ]
+    assert main([*command, "-o", str(tmp_path / "all"), "--passes", "alpha,depth,normals"]) == 0
+    for name in ("alpha", "depth", "normals"):
+        assert main([*command, "-o", str(tmp_path / name), "--passes", name]) == 0
+        for file in ("view0_frame0001.png", f"view0_frame0001_{name}.png"):
+            assert (tmp_path / name / file).read_bytes() == (tmp_path / "all" / file).read_bytes()
+
+
+def test_passes_do_not_render_a_frame_again(fitted, tmp_path, monkeypatch):
+    module, num_renders = importlib.import_module("stag4d.rendering.render"), []
+    rasterize = module.rasterize
+
+    def count(*args: object, **options: object) -> object:
+        num_renders.append(1)
+        return rasterize(*args, **options)
+
+    monkeypatch.setattr(module, "rasterize", count)
+    command = ["render", str(fitted / "scene.safetensors"), "--views", "30,10;0,0", "--size", "32"]
+    assert main([*command, "-o", str(tmp_path), "--passes", "alpha,depth,normals"]) == 0
+    assert len(num_renders) == 3  # one a frame, of both views
 
 
 def test_unknown_render_pass_is_refused(fitted, tmp_path, capsys):

@@ -427,11 +427,11 @@ def test_an_image_without_an_object_is_left_out_and_named(model, source, tmp_pat
         (shutil.rmtree, "model/model_index.json: no such file; expected a model folder in diffusers' layout"),
         (
             lambda folder: shutil.rmtree(folder / "unet"),
-            "unet/config.json: no such file; expected the config",
+            "unet: no weights; expected a file such as unet/*.safetensors",
         ),
         (
             lambda folder: (folder / "model_index.json").write_text("{}"),
-            "holds a None; expected a Zero123Plus",
+            "is no multiview model, its model_index.json names None",
         ),
     ],
 )

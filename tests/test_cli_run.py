@@ -146,6 +146,19 @@ def test_a_preset_that_needs_guidance_is_refused_before_the_views(source, models
 
 
 @pytest.mark.parametrize(
+    "words", [["run", "--multiview-model"], ["multiview", "--model"], ["fit", "--guidance-model"]]
+)
+def test_a_model_without_weights_is_refused_before_the_input_is_read(words, models, tmp_path, capsys):
+    name, option = words
+    folder = shutil.copytree(models[name == "fit"], tmp_path / "model")
+    for path in (folder / "unet").glob("*.safetensors"):
+        path.unlink()
+    assert main([name, str(tmp_path / "missing"), "-o", str(tmp_path / "out"), option, str(folder)]) == 2
+    assert "unet: no weights; expected a file such as" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
     ("more", "message"),
     [
         (["--multiview-model", "bundled/none"], "bundled/none: no such multiview model in the package"),

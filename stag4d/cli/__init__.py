@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from .. import __version__
-from ..kernels.responsive import is_running
 from ..progress import Interrupted
 from ..startup import EXIT_INTERRUPTED
 from .console import CommandParser, UsageError, join_negative_values
@@ -19,8 +18,6 @@ from .importing import add_import
 from .scenes import add_scenes
 from .views import add_views
 from .whole import add_whole
-
-__all__ = ["is_running", "main"]
 
 _USER_ERRORS = (ValueError, OSError, RuntimeError, MemoryError)  # others are bugs: they keep their traceback
 _BUGS = (NotImplementedError, RecursionError)  # though RuntimeErrors

@@ -18,7 +18,7 @@ from ..scene import GaussianModel4D
 from ..startup import EXIT_INTERRUPTED
 from .console import ConsoleMonitor
 from .fit_options import add_fit_options, add_guidance_options, guided_config
-from .networks import load_guidance
+from .networks import check_named_model, load_guidance
 from .options import add_command, device, frame_rate, output_folder, print_result, rounded
 
 _logger = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ def add_fitting(commands: Any) -> None:
 def _fit(options: argparse.Namespace) -> int:
     """Fit a scene to the images of a view folder."""
     config = guided_config(options)
+    check_named_model(options.guidance_model, "guidance")  # before the views are read
     out = output_folder(options.out)
     checkpoint = out / pipeline.CHECKPOINT
     views = read_views(options.views)

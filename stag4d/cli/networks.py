@@ -7,11 +7,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ..pipeline import DTYPES, model_folder
+from ..pipeline import DTYPES, ModelKind, check_model, model_folder
 from .options import device
 
 if TYPE_CHECKING:
     from ..diffusion import MultiViewModel, PoseConditioning, Zero123Model
+
+
+def check_named_model(name: str | None, kind: ModelKind) -> None:
+    """Raise the errors of ``model_folder`` and ``check_model`` for a model that an option names.
+
+    Args:
+        name: See ``pipeline.model_folder``; None if the option is not given, which is no error.
+        kind: The kind of model.
+    """
+    if name is not None:
+        check_model(model_folder(name, kind), kind)
 
 
 def load_multiview(

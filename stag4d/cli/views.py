@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ..matting import DEFAULT_REMBG_MODEL, BackgroundRemover
-from ..pipeline import DTYPES, check_index, model_folder
+from ..pipeline import DTYPES
 from .console import ConsoleMonitor
-from .networks import load_multiview
+from .networks import check_named_model, load_multiview
 from .options import (
     add_command,
     add_rig_option,
@@ -135,7 +135,7 @@ def _multiview(options: argparse.Namespace) -> int:
     from ..pipeline.multiview import write_multiview
 
     out = output_folder(options.out)
-    check_index(model_folder(options.model, "multiview"), "multiview")  # before the video is read
+    check_named_model(options.model, "multiview")  # before the video is read
     settings: dict[str, Any] = {
         "anchor": Anchor(options.anchor_frame, options.anchor_strength, options.previous_strength),
         "batch_size": options.batch_size,

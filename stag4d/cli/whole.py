@@ -16,7 +16,7 @@ from ..startup import EXIT_INTERRUPTED
 from .console import ConsoleMonitor
 from .fit_options import add_fit_options, add_guidance_options, fit_config, guided_config
 from .fitting import announce_checkpoint, write_outputs
-from .networks import load_guidance, load_multiview
+from .networks import check_named_model, load_guidance, load_multiview
 from .options import (
     add_command,
     add_rig_option,
@@ -67,9 +67,8 @@ def _run(options: argparse.Namespace) -> int:
     from ..pipeline.whole import VIEWS, run
 
     out, config = output_folder(options.out), guided_config(options)
-    pipeline.check_index(pipeline.model_folder(options.multiview_model, "multiview"), "multiview")
-    if options.guidance_model is not None:
-        pipeline.check_index(pipeline.model_folder(options.guidance_model, "guidance"), "guidance")
+    check_named_model(options.multiview_model, "multiview")
+    check_named_model(options.guidance_model, "guidance")
     if not options.resume:  # a resumed call has none while its views are unfinished
         announce_checkpoint(out / pipeline.CHECKPOINT, resume=False)
     refuse_own_input(Path(options.video), out / VIEWS)

@@ -290,7 +290,8 @@ def _read_square(path: Path) -> tuple[np.ndarray, np.ndarray, bool]:
     height, width = colors.shape[:2]
     if height != width:
         raise ValueError(
-            f"{path}: {width}x{height} pixels; expected a square image, as `stag4d multiview` writes them."
+            f"{path}: {width}x{height} pixels; expected a square image, as `python -m stag4d multiview` "
+            "writes."
         )
     lacks_alpha = alpha is None
     if alpha is None:
@@ -298,8 +299,8 @@ def _read_square(path: Path) -> tuple[np.ndarray, np.ndarray, bool]:
             alpha = alpha_from_border(torch.from_numpy(colors)).numpy()
         except ValueError as error:
             raise ValueError(
-                f"{path}: no alpha and no {error} Save the images with alpha, as `stag4d multiview` does, "
-                "or remove their background with other tools."
+                f"{path}: no alpha and no {error} Save the images with alpha, as `python -m stag4d "
+                "multiview` does, or remove their background with other tools."
             ) from error
     alpha = _clear_official_background(alpha)
     if alpha.max() <= _TRANSPARENT_ALPHA:

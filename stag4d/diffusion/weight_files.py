@@ -66,8 +66,9 @@ def find_weights(place: Path, library: Library) -> WeightFiles:
             return WeightFiles(paths, variant, is_safetensors=suffix == ".safetensors")
     names = " or ".join(f"{stem}{suffix}" for suffix, stem in _STEMS[library].items())
     raise FileNotFoundError(
-        f"{place}: no weights; expected a file such as {names}, as published. `stag4d download` fetches "
-        "whole folders, and models called bundled/... need no download."
+        f"{place}: no weights; expected a file such as {names}, as published. `python -m stag4d download "
+        "NAME -o FOLDER`, for ComfyUI run in this pack's folder, downloads whole folders; models called "
+        "bundled/... need no download."
     )
 
 

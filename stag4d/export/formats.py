@@ -10,20 +10,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from ..atomic import write_whole
 from ..progress import Monitor, silent
 from ..scene import GaussianModel4D, Gaussians
-from . import gltf, html, ply
 from .fourdgs import write_4dgs
+from .gltf import MAX_METADATA_BYTES as MAX_GLB_METADATA_BYTES
 from .gltf import encode_glb
+from .html import MAX_METADATA_BYTES as MAX_HTML_METADATA_BYTES
 from .html import write_html
 from .packages import require_package
+from .ply import MAX_METADATA_BYTES as MAX_PLY_METADATA_BYTES
 from .ply import encode_ply
-from .s4d import Precision, encode_s4d, write_s4d, writer
+from .s4d import Precision, encode_s4d, write_s4d
+from .s4d.writer import MAX_METADATA_BYTES as MAX_S4D_METADATA_BYTES
 from .splat import encode_splat
 from .spz import SpzVersion, encode_spz
 
@@ -84,16 +86,27 @@ def _frame_format(
         *,
         monitor: Monitor = silent,
         frame_time: float = 0.0,
-        **options: Any,
     ) -> None:
-        _write_frame(path, partial(encode, **options), _frame_at(model, frame_time, name), monitor)
+        _write_frame(path, encode, _frame_at(model, frame_time, name), monitor)
 
+    def write_with_metadata(
+        path: str | Path,
+        model: GaussianModel4D,
+        *,
+        monitor: Monitor = silent,
+        frame_time: float = 0.0,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        encode_frame = partial(encode, metadata=metadata)
+        _write_frame(path, encode_frame, _frame_at(model, frame_time, name), monitor)
+
+    has_metadata = max_metadata_bytes > 0
     return ExportFormat(
         name=name,
         suffix=f".{name}",
         description=description,
-        write=write,
-        options=("frame_time", "metadata") if max_metadata_bytes else ("frame_time",),
+        write=write_with_metadata if has_metadata else write,
+        options=("frame_time", "metadata") if has_metadata else ("frame_time",),
         max_metadata_bytes=max_metadata_bytes,
         encode_frame=encode,
         package=package,
@@ -165,7 +178,7 @@ EXPORT_FORMATS: dict[str, ExportFormat] = {
     entry.name: entry
     for entry in (
         _frame_format(
-            "ply", "one frame as a 3DGS file", encode_ply, max_metadata_bytes=ply.MAX_METADATA_BYTES
+            "ply", "one frame as a 3DGS file", encode_ply, max_metadata_bytes=MAX_PLY_METADATA_BYTES
         ),
         ExportFormat(
             name="spz",
@@ -189,7 +202,7 @@ EXPORT_FORMATS: dict[str, ExportFormat] = {
             description="a web page that plays the scene",
             write=_write_html,
             options=("precision", "metadata"),
-            max_metadata_bytes=html.MAX_METADATA_BYTES,
+            max_metadata_bytes=MAX_HTML_METADATA_BYTES,
         ),
         ExportFormat(
             name="clip",
@@ -197,14 +210,14 @@ EXPORT_FORMATS: dict[str, ExportFormat] = {
             description="the moving scene for the viewer, as the web page holds it",
             write=_write_s4d,
             options=("precision", "metadata"),
-            max_metadata_bytes=writer.MAX_METADATA_BYTES,
+            max_metadata_bytes=MAX_S4D_METADATA_BYTES,
         ),
         _frame_format("splat", "one frame in 32 bytes per Gaussian, for web viewers", encode_splat),
         _frame_format(
             "glb",
             "one frame as glTF, needs the package fourdgs",
             encode_glb,
-            max_metadata_bytes=gltf.MAX_METADATA_BYTES,
+            max_metadata_bytes=MAX_GLB_METADATA_BYTES,
             package="fourdgs",
         ),
     )

@@ -95,8 +95,8 @@ def check_background(alphas: Tensor, subject: str) -> None:
     if alphas.min() > 0.5:
         raise ValueError(
             f"{subject}: no background, alpha is at least {alphas.min():.2g} everywhere; expected "
-            "background around the object. Remove Background makes masks for STAG4D Prepare Frames, and "
-            "--mattes for the commands."
+            "background around the object. Connect masks of Remove Background to STAG4D Prepare Frames, or "
+            "give the command --mattes."
         )
     is_object = alphas > 0.5
     border = torch.cat(

@@ -10,17 +10,14 @@ from typing import Protocol, TypeVar
 
 import torch
 
+from ..progress import Check, never_cancel
+
 _TRIAL_STEPS = 3  # of each choice in a comparison
 _FIRST_INTERVAL, _INTERVAL_FACTOR = 25, 4  # steps to the next comparison; growth while the result is the same
 _ABORT, _SLOWDOWN = 2.0, 3.0  # factors of time: end of a trial that is lost; reason for a new comparison
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Check = Callable[[], object]
-
-
-def never_cancel() -> None:
-    """Do nothing; the default check."""
 
 
 class FrameMap(Protocol):

@@ -7,14 +7,14 @@ from a camera near that of the render. The error of the prediction is the gradie
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..geometry import OrbitPose, nearest_poses
-from .frame_pool import never_cancel
+from ..progress import Check, never_cancel
 from .guidance import GuidanceConfig, GuidanceDenoiser
 
 _GRADIENT_SCALE = 1024.0  # loss scaling: keeps gradients through a half-precision encoder from underflow
@@ -90,7 +90,7 @@ class ScoreDistillation:
         frames: Sequence[int],
         poses: Sequence[OrbitPose],
         samples: SdsSamples,
-        check: Callable[[], object] = never_cancel,
+        check: Check = never_cancel,
     ) -> Tensor:
         """Return the loss of renders.
 

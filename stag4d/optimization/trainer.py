@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..geometry import OrbitPose
-from ..progress import Interrupted, Monitor, silent
+from ..progress import Check, Interrupted, Monitor, never_cancel, silent
 from ..rendering import render
 from ..resume import input_key
 from ..scene import (
@@ -30,7 +30,7 @@ from ..scene import (
 from ..types import Cameras, ViewSet
 from .config import OptimizationConfig
 from .densification import GradientStatistics, densify
-from .frame_pool import Check, FrameMap, frame_pool, never_cancel
+from .frame_pool import FrameMap, frame_pool
 from .guidance import GuidanceDenoiser
 from .losses import view_losses
 from .novel_views import random_poses
@@ -154,8 +154,8 @@ class Trainer:
         """Optimize until the last step.
 
         Args:
-            monitor: Called after every step, with the scene as preview, and within all but the first step,
-                without. After an interrupt the trainer holds the state of the last complete step.
+            monitor: Called after every step, with the scene as preview, and within steps, without. After an
+                interrupt the trainer holds the state of the last complete step.
             after_step: Called after every step, before the monitor; the trainer's state may be saved then.
 
         Returns:
@@ -168,9 +168,7 @@ class Trainer:
         num_steps, note = self.config.steps, ""
         with frame_pool(self.device) as map_frames:
             while self.step < num_steps:
-                check: Check = partial(monitor, "optimize", self.step, num_steps, note=note)
-                if self.step == 0:  # the first step is always completed, so that there is a state to keep
-                    check = never_cancel
+                check = partial(monitor, "optimize", self.step, num_steps, note=note)
                 self._losses = self._advance_or_undo(map_frames, check)
                 self.seconds = time.perf_counter() - began
                 if self.step == num_steps or self.step % _CHECK_EVERY == 0:
@@ -196,7 +194,7 @@ class Trainer:
         except Interrupted:
             self.generator.set_state(generator_state)
             self.scene.optimizer.zero_grad()
-            if self._losses:  # unknown after a resume from a checkpoint of version 0.1
+            if self._losses:  # none in the first step, or after resuming from version 0.1
                 self._check()  # the caller saves this state: raise, so that no NaN is saved
             raise
 

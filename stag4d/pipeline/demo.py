@@ -50,8 +50,8 @@ def demo(
         The report, with metrics at four views that the fit never saw; of an interrupted fit without them.
 
     Raises:
-        Interrupted: if the user cancels before the fit's first step or after its last; the scene is written
-            in the latter case.
+        Interrupted: if the user cancels before the fit's first step is complete, or after its last; the scene
+            is written in the latter case.
     """
     from .whole import run
 

@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -111,23 +111,19 @@ def fit(
         The scene and the report, whose ``steps`` are fewer than configured if the fit was interrupted.
 
     Raises:
-        Interrupted: if the user cancels before the first step.
+        Interrupted: if the user cancels before the first step is complete; nothing is saved then.
         ValueError: if the views, the configuration and the checkpoint are incompatible.
         RuntimeError: if the optimization diverges, or the checkpoint cannot be written.
     """
     report = Report()
+    device = _with_index(device)
+    check = partial(monitor, "start", 0, 1)
     with report.stage("start"):
+        # First what fails at once: the guidance may encode images for minutes.
+        report.backend = run_responsively(lambda: select_backend(device, backend), check)
         denoiser = None if make_denoiser is None else make_denoiser(views, monitor)
-
-        def prepare() -> Trainer:
-            report.backend = select_backend(device, backend)
-            warm_up(device, backend)
-            trainer = Trainer(views, config, start=start, denoiser=denoiser, device=device, backend=backend)
-            _ = trainer.key  # hashes all images
-            return trainer
-
-        # It compiles kernels, imports parts of torch and carves the visual hull, which takes seconds.
-        trainer = run_responsively(prepare, partial(monitor, "start", 0, 1))
+        make_trainer = partial(_prepare, views, config, start=start, denoiser=denoiser, device=device)
+        trainer = run_responsively(partial(make_trainer, backend=backend), check)
         file = checkpoint
         if isinstance(file, CheckpointFolder):
             file = file.checkpoint(trainer.key, ".checkpoint")
@@ -150,8 +146,11 @@ def fit(
         if file is not None and file.is_due():
             save_state(file, trainer)
 
-    with suppress(Interrupted):
+    try:
         trainer.run(monitor, save_if_due)
+    except Interrupted:
+        if trainer.step == 0:  # there is nothing to keep
+            raise
     model = trainer.model()
     report.seconds["optimize"] = round(trainer.seconds, 3)  # with those before a resume
     report.losses, report.steps, report.num_gaussians = trainer.losses, trainer.step, len(model.gaussians)
@@ -162,6 +161,22 @@ def fit(
     if not report.is_finished:
         _logger.info("interrupted at step %d of %d.", trainer.step, config.steps)
     return model, report
+
+
+def _with_index(device: torch.device | str) -> torch.device:
+    """Return a device by its index: the current CUDA device is not that of the threads made from here on."""
+    device = torch.device(device)
+    if device.type == "cuda" and device.index is None and torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    return device
+
+
+def _prepare(views: ViewSet, config: OptimizationConfig, *, backend: str, **options: Any) -> Trainer:
+    """Compile kernels, carve the visual hull and hash all images, which takes seconds; see ``Trainer``."""
+    warm_up(options["device"], backend)
+    trainer = Trainer(views, config, backend=backend, **options)
+    _ = trainer.key
+    return trainer
 
 
 def _keep_or_remove(

@@ -68,7 +68,17 @@ def import_scene(
 
 
 def check_import(source: str | Path, num_frames: int | None = None) -> None:
-    """Raise the errors of ``import_scene`` that do not depend on what the files hold; see there."""
+    """Raise the errors of ``import_scene`` that do not depend on the contents of files.
+
+    Args:
+        source: See ``import_scene``.
+        num_frames: See ``import_scene``.
+
+    Raises:
+        FileNotFoundError: if there is no such file or folder.
+        RuntimeError: if a package for the format is missing.
+        ValueError: if the suffix of a file is not known, or a number of frames is given for another format.
+    """
     path = Path(source)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder; expected a scene to import.")
@@ -79,7 +89,13 @@ def check_import(source: str | Path, num_frames: int | None = None) -> None:
             f"{path}: a number of frames is only for official results; expected a folder with "
             f"{' and '.join(OFFICIAL_FILES)}."
         )
-    if path.suffix.lower() == ".4dgs" and path.is_file():
+    if path.is_dir():
+        return
+    suffix = path.suffix.lower()
+    if suffix not in SCENE_SUFFIXES:
+        expected = f"{', '.join(SCENE_SUFFIXES)}, or a folder"
+        raise ValueError(f"{path}: unknown suffix {suffix!r}; expected {expected}.")
+    if suffix == ".4dgs" and path.is_file():
         require_package("fourdgs", "4dgs")
 
 
@@ -126,7 +142,7 @@ def _import_official_folder(folder: Path, fps: float | None, num_frames: int | N
 
 
 def _import_file(path: Path, fps: float | None) -> GaussianModel4D:
-    """Read a single file by its suffix."""
+    """Read a single file by its suffix, one of ``SCENE_SUFFIXES``."""
     match path.suffix.lower():
         case ".ply" | ".spz":
             return _scene(read_frames([path]), fps, path)
@@ -136,13 +152,10 @@ def _import_file(path: Path, fps: float | None) -> GaussianModel4D:
         case ".s4d":
             frames, stored_fps, pose = read_s4d_scene(path)
             return _scene(frames, fps or stored_fps, path, pose)
-        case ".safetensors":
+        case _:  # .safetensors
             model = load_scene(path)
             info = model.info if fps is None else replace(model.info, fps=fps)
             return GaussianModel4D(model.gaussians, model.deformation, info, model.frames)
-        case suffix:
-            expected = f"{', '.join(SCENE_SUFFIXES)}, or a folder"
-            raise ValueError(f"{path}: unknown suffix {suffix!r}; expected {expected}.")
 
 
 def _scene(

@@ -28,7 +28,8 @@ _NETWORKS: dict[ModelKind, tuple[str, ...]] = {  # subfolders with weights
 }
 _WEIGHTS = ("*.safetensors", "*.bin")
 _HOW_TO_GET: dict[ModelKind, str] = {
-    "multiview": "`stag4d download zero123plus-v1.1 -o models/diffusers` fetches a published model; "
+    "multiview": "`python -m stag4d download zero123plus-v1.1 -o FOLDER` downloads a published model; for "
+    "ComfyUI, run it in this pack's folder, with models/diffusers of ComfyUI as FOLDER. "
     "bundled/mini-zero123plus, trained on toys, needs no download.",
     "guidance": "Zero123-XL is published as zero123-xl-diffusers, a folder for models/diffusers; "
     "bundled/mini-zero123, trained on toys, needs no download.",
@@ -40,7 +41,7 @@ def how_to_get(kind: ModelKind) -> str:
     return _HOW_TO_GET[kind]
 
 
-def check_index(folder: Path, kind: ModelKind) -> None:
+def _check_index(folder: Path, kind: ModelKind) -> None:
     """Raise FileNotFoundError, which says how to get a model, if a folder has no index."""
     path = folder / _INDEX
     if not path.exists():
@@ -60,7 +61,7 @@ def check_model(folder: Path, kind: ModelKind) -> None:
         FileNotFoundError: if the index or the weights of a network are missing; it says how to get a model.
         ValueError: if the index is damaged, or that of another kind of model.
     """
-    check_index(folder, kind)
+    _check_index(folder, kind)
     index = read_json_object(folder / _INDEX)
     if _INDEX_FIELDS[kind] not in index:
         raise ValueError(

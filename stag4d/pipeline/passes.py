@@ -11,23 +11,22 @@ from torch import Tensor
 
 from ..export import render_image_path, write_gray16, write_image
 from ..geometry import OrbitPose
-from ..rendering import encode_normals, normals_from_depth, render
-from ..scene import GaussianModel4D
-from ..types import Cameras
+from ..rendering import encode_normals, normals_from_depth
+from ..types import Cameras, RenderOutput
 
 RenderPass = Literal["alpha", "depth", "normals"]
 RENDER_PASSES: tuple[RenderPass, ...] = get_args(RenderPass)
 DEPTH_RANGE = 2.0  # largest depth, as a multiple of the camera's distance from the origin
 
 
+def need_depth(passes: Collection[RenderPass]) -> bool:
+    """Return whether one of the passes is computed from depths."""
+    return not {"depth", "normals"}.isdisjoint(passes)
+
+
 @torch.no_grad()
 def write_passes(
-    folder: Path,
-    model: GaussianModel4D,
-    poses: list[OrbitPose],
-    frame: int,
-    size: int,
-    passes: Collection[RenderPass],
+    folder: Path, output: RenderOutput, poses: list[OrbitPose], frame: int, passes: Collection[RenderPass]
 ) -> None:
     """Write passes of a frame as ``view{v}_frame{f:04d}_{pass}.png``.
 
@@ -37,22 +36,23 @@ def write_passes(
 
     Args:
         folder: The folder; made when it does not exist.
-        model: The scene.
+        output: Renders [V, S, S, 3], with depths if ``need_depth(passes)``.
         poses: V cameras.
         frame: Frame of the scene, from 0.
-        size: Pixels on a side.
         passes: Which passes to write.
 
     Raises:
         RuntimeError: if a file cannot be written.
     """
-    cameras = Cameras.from_poses(poses, size, size).to(model.device)
-    output = render(model.at(model.frame_times[[frame]])[0], cameras, with_depth=True)
-    all_depths = cast(Tensor, output.depths)  # [V, S, S]
+    size = output.alphas.shape[-1]
+    cameras = Cameras.from_poses(poses, size, size).to(output.alphas.device)
     for view, pose in enumerate(poses):
-        alphas, depths = output.alphas[view].clamp(0, 1), all_depths[view]
+        alphas = output.alphas[view].clamp(0, 1)
         if "alpha" in passes:
             write_gray16(render_image_path(folder, view, frame, "alpha"), alphas)
+        if not need_depth(passes):
+            continue
+        depths = cast(Tensor, output.depths)[view]
         if "depth" in passes:
             write_gray16(render_image_path(folder, view, frame, "depth"), _relative(depths, alphas, pose))
         if "normals" in passes:

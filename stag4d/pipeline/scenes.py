@@ -25,7 +25,7 @@ from ..progress import Monitor, silent
 from ..rendering import render, render_sequence
 from ..scene import GaussianModel4D, SceneInfo
 from ..types import Cameras, RenderOutput
-from .passes import RenderPass, write_passes
+from .passes import RenderPass, need_depth, write_passes
 
 TURNTABLE_FRAMES = 60
 _TURNTABLE_ELEVATION_DEG = 10.0
@@ -116,13 +116,20 @@ def render_views(
     """
     cameras = Cameras.from_poses(poses, size, size).to(model.device)
     images, alphas = [], []
-    with torch.no_grad():
-        for frame in frames:
-            deformed = model.at(model.frame_times[[frame]])[0]
-            output = render(deformed, cameras, background=(0.0, 0.0, 0.0))
-            images.append(straight_colors(output.images, output.alphas).cpu())
-            alphas.append(output.alphas.cpu())
+    for frame in frames:
+        output = _render_frame(model, cameras, frame)
+        images.append(straight_colors(output.images, output.alphas).cpu())
+        alphas.append(output.alphas.cpu())
     return torch.stack(images, dim=1), torch.stack(alphas, dim=1)
+
+
+@torch.no_grad()
+def _render_frame(
+    model: GaussianModel4D, cameras: Cameras, frame: int, with_depth: bool = False
+) -> RenderOutput:
+    """Render a frame on black from all cameras."""
+    deformed = model.at(model.frame_times[[frame]])[0]
+    return render(deformed, cameras, background=(0.0, 0.0, 0.0), with_depth=with_depth)
 
 
 def write_views_of(
@@ -136,12 +143,13 @@ def write_views_of(
 ) -> None:
     """Render views of frames into a folder, as ``stag4d render`` does, with passes beside the colors."""
     remove_render_poses(folder)
+    cameras = Cameras.from_poses(poses, size, size).to(model.device)
     for done, frame in enumerate(frames, start=1):  # one at a time: a long video need not fit in memory
-        images, alphas = render_views(model, poses, [frame], size)  # [V, 1, S, S, 3], [V, 1, S, S]
-        for view in range(len(poses)):
-            write_image(render_image_path(folder, view, frame), images[view, 0], alphas[view, 0])
-        if passes:
-            write_passes(folder, model, poses, frame, size, passes)
+        output = _render_frame(model, cameras, frame, need_depth(passes))
+        images = straight_colors(output.images, output.alphas)  # [V, S, S, 3]
+        for view, (image, alpha) in enumerate(zip(images, output.alphas, strict=True)):
+            write_image(render_image_path(folder, view, frame), image, alpha)
+        write_passes(folder, output, poses, frame, passes)
         monitor("render", done, len(frames))
     write_render_poses(folder, size, poses, frames, model.info.fps, model.info.num_frames)
 

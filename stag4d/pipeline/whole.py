@@ -45,7 +45,7 @@ def run(
         The scene and the report, whose metrics have ``views_flicker``.
 
     Raises:
-        Interrupted: if the user cancels before the fit's first step.
+        Interrupted: if the user cancels before the fit's first step is complete.
         ValueError: if a number is out of range, frames are not square, or a checkpoint is damaged.
         RuntimeError: if a file cannot be written or a stage diverges.
     """

@@ -21,7 +21,6 @@ class ProjectedSolids(NamedTuple):
     starts: np.ndarray  # [P, 3] the camera's center in the solid's frame, in these units
     headings: np.ndarray  # [P, 3, 3] the ray's direction there, of pixel coordinates (u, v, 1)
     bounds: np.ndarray  # [P, 4] int64: first column, column after the last, first row, row after the last
-    near_depths: np.ndarray  # [P] camera z, no hit is nearer
 
 
 class MaterialArrays(NamedTuple):
@@ -55,7 +54,6 @@ def project(solids: Solids, camera: Cameras) -> ProjectedSolids:
         starts=-np.einsum("pij,pj->pi", to_solid, in_camera) / units,
         headings=np.ascontiguousarray(to_solid @ np.linalg.inv(K) / units[..., None]),
         bounds=np.stack([*columns, *rows], axis=1),
-        near_depths=in_camera[:, 2] - radii,
     )
 
 

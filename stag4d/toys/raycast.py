@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..kernels.responsive import run_responsively
 from ..kernels.threads import check_num_threads
+from ..progress import Check, never_cancel
 from ..types import Cameras
 from .materials import Materials
 from .objects import ToyObject
@@ -25,16 +26,12 @@ RowTracer = Callable[[int, int], tuple[Tensor, Tensor, Tensor]]
 """Renders the rows of an image from the first up to but excluding the last; returns as ``raycast`` does."""
 
 
-def _never_cancel() -> None:
-    """Do nothing; the default check."""
-
-
 def raycast(
     toy: ToyObject,
     frame_time: float,
     cameras: Cameras,
     supersample: int = 2,
-    check: Callable[[], object] = _never_cancel,
+    check: Check = never_cancel,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Render a toy at one time from C cameras, by Numba or, where it does not load, by torch.
 
@@ -74,7 +71,7 @@ def raycast(
     return colors, alphas, depths
 
 
-def _tracer(check: Callable[[], object]) -> Callable[[Solids, Materials, Cameras, int], RowTracer]:
+def _tracer(check: Check) -> Callable[[Solids, Materials, Cameras, int], RowTracer]:
     """Return the class that renders rows; the first call imports Numba and may compile."""
     is_loaded = _load_tracer.cache_info().currsize > 0
     return _load_tracer() if is_loaded else run_responsively(_load_tracer, check)

@@ -71,7 +71,7 @@ REFUSED = [
     ("fit", {"size": 8}, "size: 8 pixels; expected 16 to 4096"),
     ("posed", {"azimuths": "30, 90"}, "views: 2 azimuths and 6 elevations"),
     ("views", {"anchor_strength": 0.8, "previous_strength": 0.8}, "a sum of at most 1"),
-    ("multiview", {"model": "bundled/mini-zero123"}, "`stag4d download zero123plus-v1.1"),
+    ("multiview", {"model": "bundled/mini-zero123"}, "`python -m stag4d download zero123plus-v1.1"),
     ("cameras", {"mode.keyframes": "0, 0\nleft"}, "keyframes: line 2 is 'left'"),
     ("cameras", {"num_cameras": 0}, "num_cameras: 0; expected 1 to 4096"),
     ("cameras", {"mode": "spiral"}, "expected one of turntable, orbit, keyframes, camera"),

@@ -38,9 +38,13 @@ def test_a_check_that_raises_does_not_wait_for_the_function():
     assert is_done.wait(60)  # the work was not stopped
 
 
-def test_errors_of_the_function_are_raised_in_the_caller():
+@pytest.mark.parametrize(
+    "error", [ValueError("start: 0 points"), SystemExit(3), KeyboardInterrupt()], ids=repr
+)
+def test_errors_of_the_function_are_raised_in_the_caller(error):
     def fail() -> None:
-        raise ValueError("start: 0 points")
+        raise error
 
-    with pytest.raises(ValueError, match="start: 0 points"):
+    with pytest.raises(type(error)) as caught:
         run_responsively(fail, lambda: None)
+    assert caught.value is error

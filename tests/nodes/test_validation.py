@@ -104,7 +104,7 @@ INVALID = [
     ("STAG4DAnchoredMultiView", {"steps": 1001}, "steps: 1001 bigger than max"),
     ("STAG4DPrepareFrames", {"end": 2}, "end: 2; expected 3 (start) or more, or -1"),
     ("STAG4DPrepareFrames", {"start": -1}, "start: -1; expected 0 to 1000000"),
-    ("STAG4DLoadMultiView", {"model": "none"}, "`stag4d download zero123plus-v1.1 -o models/diffusers`"),
+    ("STAG4DLoadMultiView", {"model": "none"}, "`python -m stag4d download zero123plus-v1.1 -o FOLDER`"),
     ("STAG4DLoadMultiView", {"model": "none"}, "bundled/mini-zero123plus"),
     ("STAG4DLoadMultiView", {"model": "guidance"}, "guidance: is no multiview model"),
     ("STAG4DLoadMultiView", {"model": "no-weights"}, "unet: no weights"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from small_fit import small_config, small_view_set
 
 from stag4d import pipeline
 from stag4d.geometry import OrbitPose
-from stag4d.progress import Interrupted
+from stag4d.optimization import GuidanceDenoiser
+from stag4d.pipeline import fitting
+from stag4d.progress import Interrupted, Monitor
 from stag4d.resume import Checkpoint, CheckpointFolder, Timer
 from stag4d.scene import GaussianModel4D, load_scene, save_scene
 from stag4d.types import ViewSet
@@ -258,8 +261,8 @@ def test_a_checkpoint_is_saved_while_the_fit_runs(tmp_path, monkeypatch):
     path = tmp_path / "c.safetensors"
     sizes = []
 
-    def record_size(stage: str, *_, **__) -> None:
-        if stage == "optimize":
+    def record_size(stage: str, done: int, *_, **__) -> None:
+        if stage == "optimize" and done > 0:
             sizes.append(path.stat().st_size if path.exists() else 0)
 
     pipeline.fit(small_view_set(), small_config(steps=3), checkpoint=Checkpoint(path), monitor=record_size)
@@ -299,9 +302,42 @@ def test_a_fit_can_be_cancelled_while_it_starts(tmp_path):
     assert checkpoint.path.read_bytes() == before
 
 
+@pytest.mark.parametrize("calls", [1, 2])
+def test_a_fit_that_is_cancelled_within_its_first_step_leaves_nothing(tmp_path, calls):
+    checkpoint, monitor = Checkpoint(tmp_path / "c.safetensors"), Recorder(calls, stage="optimize")
+    with pytest.raises(Interrupted):
+        pipeline.fit(small_view_set(), small_config(steps=9), checkpoint=checkpoint, monitor=monitor)
+    assert monitor.of("optimize") == [0] * calls
+    assert not list(tmp_path.iterdir())
+
+
 def test_errors_of_the_start_are_those_of_the_caller():
+    """And raised before the guidance is prepared, which may take minutes."""
+
+    def make_denoiser(views: ViewSet, monitor: Monitor) -> GuidanceDenoiser:
+        pytest.fail("guidance is prepared for a fit that cannot start")
+
     with pytest.raises(ValueError, match="backend: unknown 'splat'"):
-        pipeline.fit(small_view_set(), small_config(steps=2), backend="splat")
+        pipeline.fit(small_view_set(), small_config(steps=2), make_denoiser=make_denoiser, backend="splat")
+
+
+def test_a_fit_uses_the_callers_current_cuda_device(monkeypatch):
+    """Though it starts on another thread, and each thread has its own current device."""
+    current = threading.local()
+    current.index = 3
+    devices = []
+
+    def select(device: torch.device, backend: str) -> str:
+        devices.append(device)
+        raise RuntimeError("no such device here")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: getattr(current, "index", 0))
+    monkeypatch.setattr(fitting, "select_backend", select)
+    for device in ("cuda", "cuda:1"):
+        with pytest.raises(RuntimeError, match="no such device"):
+            pipeline.fit(small_view_set(), small_config(steps=2), device=device)
+    assert devices == [torch.device("cuda:3"), torch.device("cuda:1")]
 
 
 def test_a_fit_logs_its_configuration(caplog):

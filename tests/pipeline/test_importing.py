@@ -12,7 +12,7 @@ from small_fit import small_config, small_view_set
 
 from stag4d.export import EXPORT_FORMATS, read_ply, write_ply, write_splat_sequence
 from stag4d.geometry import OrbitPose
-from stag4d.pipeline import fit, import_scene, render_views
+from stag4d.pipeline import check_import, fit, import_scene, render_views
 from stag4d.scene import GaussianModel4D, load_scene, save_scene
 
 
@@ -112,6 +112,17 @@ def test_what_cannot_be_imported_is_named(tmp_path, name, message):
     (tmp_path / "empty").mkdir()
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         import_scene(tmp_path / name)
+
+
+def test_a_name_suffices_to_refuse_a_file(tmp_path):
+    """Before a prompt runs; suffixes that are known pass in any case."""
+    for name in ("notes.txt", "scene"):
+        (tmp_path / name).touch()
+        with pytest.raises(ValueError, match=rf"{name}: unknown suffix"):
+            check_import(tmp_path / name)
+    for name in ("a.ply", "a.SPZ", "a.s4d", "a.Safetensors"):
+        (tmp_path / name).touch()
+        check_import(tmp_path / name)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")

@@ -75,7 +75,7 @@ def test_bundled_models_are_whole():
 @pytest.mark.parametrize(
     ("kind", "helps"),
     [
-        ("multiview", ["`stag4d download zero123plus-v1.1", "bundled/mini-zero123plus"]),
+        ("multiview", ["`python -m stag4d download zero123plus-v1.1", "bundled/mini-zero123plus"]),
         ("guidance", ["zero123-xl-diffusers", "bundled/mini-zero123,"]),
     ],
 )

@@ -13,7 +13,7 @@ from stag4d.geometry import OrbitPose
 class ConstantColorDenoiser:
     """A denoiser for which every clean image has one color; latents are the pixels themselves."""
 
-    key = "painter"
+    key = "constant color"
     latent_shape = (3, 24, 24)
     alphas_cumprod = torch.full((10,), 0.5)
 

@@ -26,46 +26,42 @@ DARK, LIGHT = (0.11, 0.12, 0.15), (0.90, 0.91, 0.94)
 
 
 def on_background(image: Tensor, alpha: Tensor, color: Color, size: int) -> Image.Image:
-    """Return a picture of straight colors [H, W, 3] and alpha [H, W] on a color."""
-    picture = to_pil_image(image * alpha[..., None] + torch.tensor(color) * (1 - alpha[..., None]))
-    return picture.resize((size, size), Image.Resampling.LANCZOS)
+    """Return an image of straight colors [H, W, 3] and alpha [H, W] on a color."""
+    composite = to_pil_image(image * alpha[..., None] + torch.tensor(color) * (1 - alpha[..., None]))
+    return composite.resize((size, size), Image.Resampling.LANCZOS)
 
 
-def scene_picture(
-    model: GaussianModel4D, azimuth: float, time: float, color: Color, size: int
-) -> Image.Image:
+def scene_image(model: GaussianModel4D, azimuth: float, time: float, color: Color, size: int) -> Image.Image:
     """Return a render of the bundled scene."""
     camera = Cameras.from_poses([OrbitPose(azimuth_deg=azimuth, elevation_deg=12)], size, size)
     gaussians = model.at(torch.tensor([time]))[0]
     return to_pil_image(render(gaussians, camera, background=color).images[0])
 
 
-def toy_pictures(
-    plan: str, seed: int, azimuths: Sequence[float], color: Color, size: int
-) -> list[Image.Image]:
+def toy_images(plan: str, seed: int, azimuths: Sequence[float], color: Color, size: int) -> list[Image.Image]:
     """Return a toy at its first frame from several azimuths."""
     poses = [OrbitPose(azimuth_deg=azimuth, elevation_deg=12) for azimuth in azimuths]
     images, alphas = toy_truth(seed, poses, num_frames=1, size=2 * size, plan=plan)
     return [on_background(images[i, 0], alphas[i, 0], color, size) for i in range(len(azimuths))]
 
 
-def grid(pictures: Sequence[Image.Image], columns: int) -> Image.Image:
-    """Return pictures side by side in a square."""
+def grid(images: Sequence[Image.Image], columns: int) -> Image.Image:
+    """Return images side by side in a square."""
     size = SIZE // columns
     result = Image.new("RGB", (SIZE, SIZE))
-    for i, picture in enumerate(pictures):
+    for i, image in enumerate(images):
         result.paste(
-            picture.resize((size, size), Image.Resampling.LANCZOS),
+            image.resize((size, size), Image.Resampling.LANCZOS),
             ((i % columns) * size, (i // columns) * size),
         )
     return result
 
 
-def with_inset(picture: Image.Image, inset: Image.Image, count: int = 1) -> Image.Image:
-    """Return a picture with smaller ones in its lower left corner: what the scene is made from."""
+def with_inset(image: Image.Image, inset: Image.Image, count: int = 1) -> Image.Image:
+    """Return an image with smaller ones in its lower left corner: what the scene is made from."""
     side = SIZE // 4
     small = inset.resize((side, side), Image.Resampling.LANCZOS)
-    result = picture.copy()
+    result = image.copy()
     for i in reversed(range(count)):
         result.paste(small, (MARGIN + 6 * i, SIZE - side - MARGIN - 6 * i))
     return result
@@ -76,11 +72,11 @@ def thumbnails() -> list[Image.Image]:
     model = load_scene(WEIGHTS / "scenes" / "quadruped.safetensors")
 
     def scene(azimuth: float, time: float, color: Color = DARK) -> Image.Image:
-        return scene_picture(model, azimuth, time, color, SIZE)
+        return scene_image(model, azimuth, time, color, SIZE)
 
     generated = []
     for plan, seed in (("robot", 3), ("bird", 4), ("fish", 5)):
-        front, side = toy_pictures(plan, seed, (0, 40), DARK, SIZE)
+        front, side = toy_images(plan, seed, (0, 40), DARK, SIZE)
         generated.append(with_inset(side, front))
     return [
         with_inset(scene(35, 0.2), scene(0, 0.2, LIGHT)),
@@ -98,7 +94,7 @@ def thumbnails() -> list[Image.Image]:
         *generated,
         grid(
             [
-                toy_pictures(plan, 7, (30,), DARK, SIZE // 2)[0]
+                toy_images(plan, 7, (30,), DARK, SIZE // 2)[0]
                 for plan in ("quadruped", "biped", "serpent", "vehicle")
             ],
             2,
@@ -107,5 +103,5 @@ def thumbnails() -> list[Image.Image]:
 
 
 if __name__ == "__main__":
-    for name, picture in zip(TEMPLATES, thumbnails(), strict=True):
-        picture.save(FOLDER / f"{name}.jpg", quality=85, optimize=True)
+    for name, thumbnail in zip(TEMPLATES, thumbnails(), strict=True):
+        thumbnail.save(FOLDER / f"{name}.jpg", quality=85, optimize=True)
