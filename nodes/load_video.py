@@ -5,13 +5,14 @@ import logging
 import torch
 from comfy_api.latest import io
 
-from ..stag4d.data import frame_files, read_video
+from ..stag4d.data import check_span, frame_files, read_video
 from ..stag4d.matting import cut_off_warning, object_masks
 from .host.files import state_hash
 from .host.memory import require_memory
 from .host.node_text import show_text
 from .host.progress import READ_UPDATES, HostMonitor
 from .host.sockets import CATEGORY_LOAD
+from .host.validation import check_widgets, refusal
 from .host.video_files import video_names, video_path
 
 _logger = logging.getLogger(__name__)
@@ -80,15 +81,22 @@ class STAG4DLoadVideo(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, file: str) -> bool | str:
-        try:
-            video_path(file)
-        except (ValueError, FileNotFoundError) as error:
-            return str(error)
-        return True
+    def validate_inputs(
+        cls, file: str | None = None, start: float | None = None, end: float | None = None
+    ) -> bool | str:
+        def check() -> None:
+            check_widgets(cls, start=start, end=end)
+            if start is not None and end is not None:
+                check_span(start, end or None)
+            if file is not None:
+                video_path(file)
+
+        return refusal(check)
 
     @classmethod
-    def fingerprint_inputs(cls, file: str, num_frames: int, start: float, end: float) -> str:
+    def fingerprint_inputs(cls, file: str | None, num_frames: int, start: float, end: float) -> str:
+        if file is None:  # linked, and not known yet
+            return ""
         path = video_path(file)
         return state_hash(frame_files(path), path.parent)
 

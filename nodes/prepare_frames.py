@@ -1,6 +1,6 @@
 """Selected frames of a video, cropped to a square around the object."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
@@ -8,13 +8,12 @@ from comfy_api.latest import Input, io
 
 from ..stag4d.data import subsampled_fps
 from ..stag4d.matting import CroppedVideo, crop_video
-from .host.connections import check_types
 from .host.frame_selection import FrameSelection, check_order
 from .host.memory import require_memory
 from .host.node_text import show_text
 from .host.progress import HostMonitor
 from .host.sockets import CATEGORY_VIEWS, Offsets
-from .host.validation import check_widgets, refusal
+from .host.validation import UNCONNECTED, check_widgets, refusal
 from .host.video_input import decoded_video, has_file
 
 Crop = Literal["fixed", "follow"]
@@ -134,12 +133,16 @@ class STAG4DPrepareFrames(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, input_types: Mapping[str, str], start: int | None = None, end: int | None = None
+        cls,
+        images: None = UNCONNECTED,
+        video: None = UNCONNECTED,
+        num_frames: int | None = None,  # the host needs an input that is always there
+        start: int | None = None,
+        end: int | None = None,
     ) -> bool | str:
         def check() -> None:
-            check_types(cls.define_schema().inputs, input_types)
-            _check_source("images" in input_types, "video" in input_types)
-            check_widgets(cls, start=start, end=end)
+            _check_source(images is not UNCONNECTED, video is not UNCONNECTED)
+            check_widgets(cls, num_frames=num_frames, start=start, end=end)
             if start is not None and end is not None:
                 check_order(start, end)
 

@@ -66,7 +66,9 @@ class STAG4DLoad(io.ComfyNode):
         return refusal(check)
 
     @classmethod
-    def fingerprint_inputs(cls, file: str, fps: float = 0.0, frames: int = 0) -> str:
+    def fingerprint_inputs(cls, file: str | None, fps: float = 0.0, frames: int = 0) -> str:
+        if file is None:  # linked, and not known yet
+            return ""
         path = scene_path(file)
         files = scene_files(path)
         return state_hash(files, path) if path.is_dir() else content_hash(files, path.parent)
