@@ -10,9 +10,10 @@ from comfy_api.latest import io
 
 from ..stag4d.evaluation import on_white
 from ..stag4d.matting import BackgroundRemover, object_alphas, require_rembg
-from ..stag4d.types import InputVideo
+from ..stag4d.types import InputVideo, ViewSet
 from .host.counts import check_angles, most_frames
 from .host.files import unfinished_calls
+from .host.lazy_inputs import not_evaluated
 from .host.memory import require_memory
 from .host.models import ManagedMultiView
 from .host.sockets import CATEGORY_VIEWS, MultiView, Offsets, Views
@@ -20,7 +21,7 @@ from .host.validation import check_widgets, refusal
 from .host.view_progress import view_monitor
 
 if TYPE_CHECKING:
-    from ..stag4d.diffusion import ViewGrid
+    from ..stag4d.diffusion import SamplingConfig, ViewGrid
 
 BackgroundMethod = Literal["border", "rembg", "none"]
 PIXEL_BYTES = 4 * 4 * 3  # per pixel of a view: color and alpha, and both image outputs
@@ -176,10 +177,7 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
             check_widgets(
                 cls, anchor_strength=anchor_strength, previous_strength=previous_strength, mattes=mattes
             )
-            if (anchor_strength or 0) + (previous_strength or 0) > 1:
-                from ..stag4d.diffusion import Anchor  # diffusers takes seconds to import
-
-                Anchor(strength=anchor_strength or 0, previous_strength=previous_strength or 0)
+            _check_strengths(anchor_strength or 0.0, previous_strength or 0.0)
             if mattes == "rembg":
                 require_rembg()
 
@@ -197,8 +195,7 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
         num_frames = most_frames(prompt, node_id, "images")
         if num_frames is not None:
             replace(multiview.sampling, anchor=Anchor(anchor_frame)).check_num_frames(num_frames)
-        found = {"images": images, **others}
-        return [name for name in OF_FRAMES if name in found and found[name] is None]
+        return not_evaluated(OF_FRAMES, {"images": images, **others})
 
     @classmethod
     def execute(
@@ -220,20 +217,17 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
         offsets: torch.Tensor | None = None,
     ) -> io.NodeOutput:
         # diffusers takes seconds to import
-        from ..stag4d.diffusion import Anchor, SamplingConfig, SeededNoise
+        from ..stag4d.diffusion import Anchor, SeededNoise
         from ..stag4d.pipeline.multiview import generate_views
 
         # Results and weights that are made in inference mode could not be used in an optimization.
         with torch.inference_mode(False), torch.no_grad():
             video = _input_video(images, mask, fps, input_elevation, offsets)
-            anchor = Anchor(anchor_frame, anchor_strength, previous_strength)
-            own = multiview.sampling
-            config = SamplingConfig(
-                num_steps=steps or own.num_steps, guidance_scale=cfg or own.guidance_scale, anchor=anchor
-            )
+            config = _sampling(multiview.sampling, steps, cfg)
+            config = replace(config, anchor=Anchor(anchor_frame, anchor_strength, previous_strength))
             noise = SeededNoise(seed, share_grid=share_noise, share_reference=share_reference_noise)
             _require_room(len(video), multiview.grid)
-            remover = BackgroundRemover(mattes)
+            remover = BackgroundRemover(mattes)  # its package may be missing
             model = multiview.load(len(video))
             views = generate_views(
                 model,
@@ -244,8 +238,27 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
                 checkpoints=unfinished_calls(),
                 monitor=view_monitor(len(video), config.num_steps),
             )
-            composited = on_white(views.view_images, views.view_alphas)  # [F, V, S, S, 3]
-            return io.NodeOutput(views, model.grid.image_of(composited), composited.flatten(0, 1))
+            return _outputs(views, model.grid)
+
+
+def _sampling(own: SamplingConfig, steps: int, cfg: float) -> SamplingConfig:
+    """Return a model's own sampling settings with the values of the widgets that are not 0."""
+    return replace(own, num_steps=steps or own.num_steps, guidance_scale=cfg or own.guidance_scale)
+
+
+def _outputs(views: ViewSet, grid: ViewGrid) -> io.NodeOutput:
+    """Return the views, and their images on white: as a grid for each frame, and one by one."""
+    composited = on_white(views.view_images, views.view_alphas)  # [F, V, S, S, 3]
+    return io.NodeOutput(views, grid.image_of(composited), composited.flatten(0, 1))
+
+
+def _check_strengths(anchor: float, previous: float) -> None:
+    """Raise ValueError if ``Anchor``, whose import takes seconds, would refuse the sum of its strengths."""
+    if anchor + previous > 1 + 1e-6:
+        raise ValueError(
+            f"previous_strength: {previous:g} with an anchor_strength of {anchor:g}; expected 0 or more, and "
+            "a sum of at most 1."
+        )
 
 
 def _input_video(

@@ -8,6 +8,7 @@ from comfy_api.latest import io, ui
 from ..stag4d.evaluation import psnr, silhouette_iou, ssim
 from ..stag4d.matting import check_range
 from .host.counts import num_renders
+from .host.lazy_inputs import not_evaluated
 from .host.progress import HostMonitor
 from .host.sockets import CATEGORY_OUTPUT
 
@@ -69,8 +70,7 @@ class STAG4DEvaluate(io.ComfyNode):
                         f"evaluation: {count} images are rendered, the number of cameras of STAG4D Camera "
                         f"Path, and {name} has {len(batch)}; expected the same count."
                     )
-        found = {"images": images, **others}
-        return [name for name in OF_RENDERS if name in found and found[name] is None]
+        return not_evaluated(OF_RENDERS, {"images": images, **others})
 
     @classmethod
     def execute(

@@ -62,11 +62,7 @@ class STAG4DLoadGuidance(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, model: str | None = None) -> bool | str:
-        return (
-            True
-            if model is None
-            else refusal(lambda: check_folder(model, "guidance", "zero123-xl-diffusers"))
-        )
+        return True if model is None else refusal(lambda: check_folder(model, "guidance"))
 
     @classmethod
     def execute(cls, model: str, dtype: str, pose_conditioning: str = AUTO) -> io.NodeOutput:

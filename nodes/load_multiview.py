@@ -41,9 +41,7 @@ class STAG4DLoadMultiView(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, model: str | None = None) -> bool | str:
-        return (
-            True if model is None else refusal(lambda: check_folder(model, "multiview", "zero123plus-v1.1"))
-        )
+        return True if model is None else refusal(lambda: check_folder(model, "multiview"))
 
     @classmethod
     def execute(cls, model: str, dtype: str, rig: str) -> io.NodeOutput:

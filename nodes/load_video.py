@@ -5,18 +5,19 @@ import logging
 import torch
 from comfy_api.latest import io
 
-from ..stag4d.data import frame_files, read_video
+from ..stag4d.data import check_span, frame_files, frames_between, open_frames, read_frames
 from ..stag4d.matting import cut_off_warning, object_masks
 from .host.files import state_hash
 from .host.memory import require_memory
 from .host.node_text import show_text
-from .host.progress import READ_UPDATES, HostMonitor
+from .host.progress import ReadMonitor
 from .host.sockets import CATEGORY_LOAD
+from .host.validation import check_widgets, refusal
 from .host.video_files import video_names, video_path
 
 _logger = logging.getLogger(__name__)
 
-PIXEL_BYTES = 16  # color and mask, float32
+PIXEL_BYTES = 20  # color and alpha, uint8, then color and mask, float32
 
 
 class STAG4DLoadVideo(io.ComfyNode):
@@ -80,30 +81,45 @@ class STAG4DLoadVideo(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, file: str) -> bool | str:
-        try:
-            video_path(file)
-        except (ValueError, FileNotFoundError) as error:
-            return str(error)
-        return True
+    def validate_inputs(
+        cls, file: str | None = None, start: float | None = None, end: float | None = None
+    ) -> bool | str:
+        def check() -> None:
+            check_widgets(cls, start=start, end=end)
+            if start is not None and end is not None:
+                check_span(start, end or None)
+            if file is not None:
+                video_path(file)
+
+        return refusal(check)
 
     @classmethod
-    def fingerprint_inputs(cls, file: str, num_frames: int, start: float, end: float) -> str:
+    def fingerprint_inputs(cls, file: str | None, num_frames: int, start: float, end: float) -> str:
+        if file is None:  # linked, and not known yet
+            return ""
         path = video_path(file)
         return state_hash(frame_files(path), path.parent)
 
     @classmethod
     def execute(cls, file: str, num_frames: int, start: float, end: float) -> io.NodeOutput:
-        monitor = HostMonitor(read=READ_UPDATES)
-        clip = read_video(video_path(file), num_frames, start=start, end=end or None, monitor=monitor)
+        monitor = ReadMonitor()
+        source = open_frames(video_path(file), monitor=monitor)
+        between = frames_between(source.times, start, end or None)
+        monitor.begin_frames()
+        clip = read_frames(source, between, num_frames, check_shape=_require_room)
         count, height, width, channels = clip.frames.shape
-        require_memory(f"{count} frames of {width}x{height}", count * height * width * PIXEL_BYTES)
-        images = clip.frames[..., :3].float() / 255
+        images = clip.frames[..., :3].float().div_(255)
         if channels == 3:
             return io.NodeOutput(images, torch.ones(count, height, width), clip.fps, count)
-        mask = clip.frames[..., 3].float() / 255
+        mask = clip.frames[..., 3].float().div_(255)
         warning = cut_off_warning(object_masks(mask), range(count), clip.names)
         if warning is not None:
             _logger.warning("%s", warning)
         shown = show_text(warning or "", cls.hidden.unique_id)
         return io.NodeOutput(images, mask, clip.fps, count, ui=shown)
+
+
+def _require_room(shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless frames of a shape [F, H, W, C] fit into memory."""
+    count, height, width, _ = shape
+    require_memory(f"{count} frames of {width}x{height}", count * height * width * PIXEL_BYTES)

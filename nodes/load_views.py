@@ -44,7 +44,9 @@ class STAG4DLoadViews(io.ComfyNode):
         return True if folder is None else refusal(lambda: check_views(folder_path(folder)))
 
     @classmethod
-    def fingerprint_inputs(cls, folder: str) -> str:
+    def fingerprint_inputs(cls, folder: str | None) -> str:
+        if folder is None:  # linked, and not known yet
+            return ""
         root = folder_path(folder)
         files = [path for path in [*root.rglob("*.png"), *root.glob("views.json")] if path.is_file()]
         return content_hash(sorted(files), root)  # opening a named pipe would wait for ever

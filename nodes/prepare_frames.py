@@ -1,20 +1,19 @@
 """Selected frames of a video, cropped to a square around the object."""
 
-from collections.abc import Mapping, Sequence
-from typing import Literal, get_args
+from collections.abc import Sequence
+from typing import Literal, cast, get_args
 
 import torch
 from comfy_api.latest import Input, io
 
 from ..stag4d.data import subsampled_fps
 from ..stag4d.matting import CroppedVideo, crop_video
-from .host.connections import check_types
-from .host.frame_selection import FrameSelection, check_order
+from .host.frame_selection import CropFrames, FrameSelection, check_order
 from .host.memory import require_memory
 from .host.node_text import show_text
 from .host.progress import HostMonitor
 from .host.sockets import CATEGORY_VIEWS, Offsets
-from .host.validation import check_widgets, refusal
+from .host.validation import UNCONNECTED, check_widgets, refusal
 from .host.video_input import decoded_video, has_file
 
 Crop = Literal["fixed", "follow"]
@@ -134,12 +133,16 @@ class STAG4DPrepareFrames(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, input_types: Mapping[str, str], start: int | None = None, end: int | None = None
+        cls,
+        images: None = UNCONNECTED,
+        video: None = UNCONNECTED,
+        num_frames: int | None = None,  # the host needs an input that is always there
+        start: int | None = None,
+        end: int | None = None,
     ) -> bool | str:
         def check() -> None:
-            check_types(cls.define_schema().inputs, input_types)
-            _check_source("images" in input_types, "video" in input_types)
-            check_widgets(cls, start=start, end=end)
+            _check_source(images is not UNCONNECTED, video is not UNCONNECTED)
+            check_widgets(cls, num_frames=num_frames, start=start, end=end)
             if start is not None and end is not None:
                 check_order(start, end)
 
@@ -165,32 +168,47 @@ class STAG4DPrepareFrames(io.ComfyNode):
             start=start, end=end, num_frames=num_frames, masks=mask, invert=invert_mask
         )
 
-        def crop_frames(
-            frames: torch.Tensor, alphas: torch.Tensor | None, names: Sequence[str] | None
-        ) -> CroppedVideo:
-            count = min(num_frames or len(frames), len(frames))
-            require_memory(f"{count} frames of {size}x{size}", count * size**2 * PIXEL_BYTES)
-            return crop_video(
-                frames,
-                alphas,
-                num_frames=num_frames,
-                size=size,
-                margin=margin,
-                follow=crop == "follow",
-                names=names,
-                monitor=HostMonitor(crop=2 * count),
-            )
-
-        if video is not None and has_file(video):
-            cropped, fps = selection.crop_file(video, crop_frames)
-        elif video is not None:
-            images, fps = decoded_video(video)
-            cropped = selection.crop_images(images, crop_frames)
-        elif images is not None:  # as checked above
-            cropped = selection.crop_images(images, crop_frames)
+        crop_frames = _square_crop(num_frames, size, margin, follow=crop == "follow")
+        cropped, fps = _cropped(selection, images, video, fps, crop_frames)
         kept_fps = subsampled_fps(fps, cropped.num_candidates, len(cropped.frames))
         shown = show_text("\n".join(cropped.warnings), cls.hidden.unique_id)
         return io.NodeOutput(cropped.images, cropped.alphas, kept_fps, cropped.crop_offsets, ui=shown)
+
+
+def _square_crop(num_frames: int, size: int, margin: float, *, follow: bool) -> CropFrames:
+    """Return a function that crops frames with ``crop_video``, with progress, if they fit into memory."""
+
+    def crop(frames: torch.Tensor, alphas: torch.Tensor | None, names: Sequence[str] | None) -> CroppedVideo:
+        count = min(num_frames or len(frames), len(frames))
+        require_memory(f"{count} frames of {size}x{size}", count * size**2 * PIXEL_BYTES)
+        return crop_video(
+            frames,
+            alphas,
+            num_frames=num_frames,
+            size=size,
+            margin=margin,
+            follow=follow,
+            names=names,
+            monitor=HostMonitor(crop=2 * count),
+        )
+
+    return crop
+
+
+def _cropped(
+    selection: FrameSelection,
+    images: torch.Tensor | None,
+    video: Input.Video | None,
+    fps: float,
+    crop: CropFrames,
+) -> tuple[CroppedVideo, float]:
+    """Return the cropped frames of a video, else of images, and the frame rate of the source."""
+    if video is None:
+        return selection.crop_images(cast(torch.Tensor, images), crop), fps
+    if has_file(video):
+        return selection.crop_file(video, crop)
+    decoded, fps = decoded_video(video)
+    return selection.crop_images(decoded, crop), fps
 
 
 def _check_source(has_images: bool, has_video: bool) -> None:

@@ -14,11 +14,13 @@ from ..stag4d.scene import GaussianModel4D
 from ..stag4d.types import Cameras
 from .host.memory import require_memory
 from .host.progress import HostMonitor
-from .host.render_images import composited, normal_images
+from .host.render_images import composite, normal_images
 from .host.sockets import CATEGORY_OUTPUT, MOMENT, CameraPath, Scene
 from .host.validation import check_widgets, refusal
 
-PIXEL_BYTES = 72  # color, alpha and depth, each twice, and the images of depth and normals; float32
+# float32 per pixel of an image: render (color, alpha and depth), its color and alpha in 0..1, images of depth
+# and normals, and intermediate results of the depth
+PIXEL_BYTES = 4 * (5 + 4 + 6 + 3)
 FARTHEST_GRAY = 0.1  # above 0, which is empty space
 BLACK = (0.0, 0.0, 0.0)
 _HOLD = io.Float.Input(
@@ -115,6 +117,7 @@ class STAG4DRender(io.ComfyNode):
         require_memory(
             f"render of {len(times)} images of {width}x{height}", len(times) * width * height * PIXEL_BYTES
         )
+        monitor = HostMonitor(render=len(times), normals=len(times))
         rendered = render_sequence(
             scene.to(comfy.model_management.get_torch_device()),
             cameras,
@@ -122,15 +125,15 @@ class STAG4DRender(io.ComfyNode):
             background=parse_color(background) if background_image is None else BLACK,
             with_depth=True,
             collect_on="cpu",
-            monitor=HostMonitor(render=len(times)),
+            monitor=monitor,
         )
         images, alphas = rendered.images.clamp(0, 1), rendered.alphas.clamp(0, 1)
         if background_image is not None:
-            images = composited(images, alphas, background_image)
+            composite(images, alphas, background_image)
         rate = playback_rate(times, scene.info.num_frames, scene.info.fps)
         depths = cast(torch.Tensor, rendered.depths)
-        depth, normals = depth_images(depths, alphas), normal_images(depths, alphas, cameras)
-        return io.NodeOutput(images, alphas, depth, rate, normals)
+        normals = normal_images(depths, alphas, cameras, monitor)
+        return io.NodeOutput(images, alphas, depth_images(depths, alphas), rate, normals)
 
 
 def playback_times(frame_times: torch.Tensor, num_cameras: int, time_mode: Mapping[str, Any]) -> torch.Tensor:

@@ -7,6 +7,7 @@ from ..stag4d.pipeline import check_import, import_scene
 from ..stag4d.scene import MAX_METADATA_BYTES, GaussianModel4D, save_scene
 from .host.file_metadata import file_metadata
 from .host.files import check_prefix, content_hash, new_path, output_name, state_hash
+from .host.progress import HostMonitor
 from .host.results import written_files
 from .host.scene_sources import SUFFIX, scene_files, scene_names, scene_path
 from .host.sockets import CATEGORY_LOAD, CATEGORY_OUTPUT, Scene
@@ -66,15 +67,20 @@ class STAG4DLoad(io.ComfyNode):
         return refusal(check)
 
     @classmethod
-    def fingerprint_inputs(cls, file: str, fps: float = 0.0, frames: int = 0) -> str:
+    def fingerprint_inputs(cls, file: str | None, fps: float = 0.0, frames: int = 0) -> str:
+        if file is None:  # linked, and not known yet
+            return ""
         path = scene_path(file)
         files = scene_files(path)
         return state_hash(files, path) if path.is_dir() else content_hash(files, path.parent)
 
     @classmethod
     def execute(cls, file: str, fps: float = 0.0, frames: int = 0) -> io.NodeOutput:
+        path = scene_path(file)
+        monitor = HostMonitor(None, **{"import": len(scene_files(path))})  # a keyword of Python
         with torch.inference_mode(False):  # so that another node can optimize the scene further
-            return io.NodeOutput(import_scene(scene_path(file), fps=fps or None, num_frames=frames or None))
+            scene = import_scene(path, fps=fps or None, num_frames=frames or None, monitor=monitor)
+        return io.NodeOutput(scene)
 
 
 class STAG4DSave(io.ComfyNode):

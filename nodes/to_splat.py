@@ -37,10 +37,12 @@ class STAG4DToSplat(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, scene: None = None, times: Mapping[str, Any] | None = None) -> bool | str:
-        return refusal(
-            lambda: check_widgets(cls, times=times)
-        )  # the host needs an input that is always there
+    def validate_inputs(
+        cls,
+        scene: None = None,  # the host needs an input that is always there
+        times: Mapping[str, Any] | None = None,
+    ) -> bool | str:
+        return refusal(lambda: check_widgets(cls, times=times))
 
     @classmethod
     def execute(cls, scene: GaussianModel4D, times: Mapping[str, Any]) -> io.NodeOutput:

@@ -8,6 +8,7 @@ from comfy_api.latest import io
 from ..stag4d.geometry import DEFAULT_FOVY_DEG, DEFAULT_RADIUS, OrbitPose, world_offsets
 from ..stag4d.matting import object_alphas
 from ..stag4d.types import ViewSet
+from .host.lazy_inputs import not_evaluated
 from .host.sockets import CATEGORY_VIEWS, Offsets, Views
 from .host.validation import refusal
 
@@ -111,8 +112,7 @@ class STAG4DViewsFromImages(io.ComfyNode):
         if views is None:
             view_angles(azimuths, elevations)
             _check_square("reference", reference)
-        found = {"views": views, **others}
-        return [name for name in OF_VIEWS if name in found and found[name] is None]
+        return not_evaluated(OF_VIEWS, {"views": views, **others})
 
     @classmethod
     def execute(

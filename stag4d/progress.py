@@ -27,8 +27,8 @@ class Monitor(Protocol):
 
         Args:
             stage: Name of the stage: ``encode``, ``denoise``, ``decode``, ``guidance``, ``start``,
-                ``optimize``, ``render``, ``page``, ``turntable``, ``evaluate``, ``read``, ``crop``,
-                ``rembg``, ``export`` or ``import``.
+                ``optimize``, ``render``, ``normals``, ``page``, ``turntable``, ``evaluate``, ``read``,
+                ``crop``, ``rembg``, ``export`` or ``import``.
             done: Number of units done, such as frames or optimization steps; of a resumed stage also those
                 before the interrupt. It is the same in several calls where a unit takes long.
             total: Number of units of the whole stage.

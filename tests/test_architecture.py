@@ -90,7 +90,7 @@ NEEDING_DIFFUSERS = {
     "stag4d.pipeline.multiview",
 }  # not in pipeline itself
 FREE = {"torch", "numpy", *sys.stdlib_module_names}
-HOST = {"comfy", "comfy_api", "comfy_execution", "folder_paths", "server"}
+HOST = {"comfy", "comfy_api", "folder_paths", "server"}
 
 
 def parse(path: Path) -> ast.Module:

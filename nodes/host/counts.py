@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from .prompt_graph import Prompt, source, source_of, targets
 
+_MAKERS_OF_FRAMES = ("STAG4DPrepareFrames", "STAG4DSampleObject", "STAG4DLoadVideo")
+
 
 def most_frames(prompt: Prompt | None, node_id: str | None, name: str) -> int | None:
     """Return the most images that an input will get; None if it is not known.
@@ -14,8 +16,8 @@ def most_frames(prompt: Prompt | None, node_id: str | None, name: str) -> int | 
         name: Name of the input.
     """
     kind, inputs, output = source(prompt, node_id, name)
-    count = inputs.get("num_frames")  # of Prepare Frames, 0 keeps all
-    is_known = kind in ("STAG4DPrepareFrames", "STAG4DSampleObject") and output == 0
+    count = inputs.get("num_frames")  # of Prepare Frames and Load Video, 0 keeps all
+    is_known = kind in _MAKERS_OF_FRAMES and output == 0
     return count if is_known and isinstance(count, int) and count > 0 else None
 
 

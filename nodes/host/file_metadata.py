@@ -11,6 +11,11 @@ from ...stag4d.metadata import metadata_bytes
 _logger = logging.getLogger(__name__)
 
 
+def sent_workflow(extra_pnginfo: Any) -> Any:
+    """Return the workflow that came with a prompt, or None; clients other than the page may send anything."""
+    return extra_pnginfo.get("workflow") if isinstance(extra_pnginfo, dict) else None
+
+
 def file_metadata(hidden: Any, max_bytes: int) -> dict[str, str]:
     """Return ``workflow`` and ``prompt`` as JSON, under the names that ComfyUI's own files have.
 
@@ -23,8 +28,7 @@ def file_metadata(hidden: Any, max_bytes: int) -> dict[str, str]:
     """
     if args.disable_metadata or not max_bytes:
         return {}
-    sent = hidden.extra_pnginfo  # by the browser; other clients may send anything
-    values = {"workflow": sent.get("workflow") if isinstance(sent, dict) else None, "prompt": hidden.prompt}
+    values = {"workflow": sent_workflow(hidden.extra_pnginfo), "prompt": hidden.prompt}
     metadata: dict[str, str] = {}
     for name, value in values.items():
         if value is None:

@@ -33,7 +33,7 @@ def folder_inputs(kind: ModelKind) -> list[io.Input]:
     ]
 
 
-def check_folder(name: str, kind: ModelKind, example: str) -> None:
+def check_folder(name: str, kind: ModelKind) -> None:
     """Raise an error unless a name is that of a folder with a whole model of a kind.
 
     Raises:
@@ -42,8 +42,10 @@ def check_folder(name: str, kind: ModelKind, example: str) -> None:
     """
     folder = model_folders(kind).get(name)
     if folder is None:
-        expected = f"one with a {INDEX} in models/diffusers, such as {example}"
-        raise FileNotFoundError(f"{kind} model: no folder {name!r}; expected {expected}. {how_to_get(kind)}")
+        raise FileNotFoundError(
+            f"{kind} model: no folder {name!r}; expected one with a {INDEX} in models/diffusers. "
+            f"{how_to_get(kind)}"
+        )
     check_model(folder, kind)
 
 

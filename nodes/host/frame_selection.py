@@ -9,7 +9,7 @@ from comfy_api.latest import Input
 from ...stag4d.data import VideoClip, read_frames, read_object_frames
 from ...stag4d.matting import CroppedVideo
 from .memory import require_memory
-from .progress import READ_UPDATES, HostMonitor
+from .progress import ReadMonitor
 from .video_input import opened_video
 
 PIXEL_BYTES = 9  # of a frame that is read: color and alpha, uint8, then alpha, float32, and the object's mask
@@ -51,7 +51,9 @@ class FrameSelection:
         Returns:
             The cropped frames, and the frame rate of those that they were chosen from.
         """
-        with opened_video(video, HostMonitor(read=READ_UPDATES)) as (source, available):
+        monitor = ReadMonitor()
+        with opened_video(video, monitor) as (source, available):
+            monitor.begin_frames()
             self._check_masks(len(available))
             between = _between(self.start, self.end, len(available))
             candidates = available[between.start : between.stop]

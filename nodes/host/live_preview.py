@@ -9,6 +9,7 @@ from server import PromptServer
 
 from ...stag4d.progress import Monitor
 from ...stag4d.scene import GaussianModel4D
+from .file_metadata import sent_workflow
 from .files import temp_folder
 from .prompt_graph import targets
 from .viewer_files import viewer_file
@@ -26,17 +27,17 @@ class LivePreview:
     Args:
         prompt: The executed prompt, ``class_type`` and ``inputs`` by node id; None outside the host.
         node_id: Id of the node that runs the fit.
-        extra_pnginfo: Metadata that the browser sent with the prompt, such as the workflow; may be None.
+        extra_pnginfo: What the client sent with the prompt, see ``sent_workflow``.
     """
 
     def __init__(
         self,
         prompt: dict[str, Any] | None,
         node_id: str | None,
-        extra_pnginfo: dict[str, Any] | None,
+        extra_pnginfo: Any,
     ) -> None:
         self._viewers = [other for other, _ in targets(prompt, node_id, 0, "STAG4DPreview", "scene")]
-        workflow = (extra_pnginfo or {}).get("workflow")
+        workflow = sent_workflow(extra_pnginfo)
         self._workflow = workflow.get("id") if isinstance(workflow, dict) else None
         self._next = time.monotonic() + MIN_SECONDS
         self._names: list[str] = []

@@ -12,7 +12,7 @@ import comfy.utils
 from ...stag4d.progress import Interrupted, Preview
 from ...stag4d.resume import Timer
 
-READ_UPDATES = 100  # length of the stage ``read`` on the bar; the number of frames is not known before
+READ_UPDATES = 100  # length of each pass over a video on the bar; the number of frames is not known before
 _BAR_UPDATES = 200  # messages to the browser, at most, besides the previews
 
 
@@ -82,3 +82,25 @@ class HostMonitor:
         """Send a position, and an image with its format and size, to the browser."""
         self._bar.update_absolute(position, self._total, image)
         self._position = position
+
+
+class ReadMonitor:
+    """A monitor of both passes over a video, which follow each other on the bar.
+
+    A video is decoded for the times of its frames, and once more for the frames that are kept; both passes
+    are of the stage ``read``.
+    """
+
+    def __init__(self) -> None:
+        self._monitor = HostMonitor(times=READ_UPDATES, read=READ_UPDATES)
+        self._pass = "times"
+
+    def __call__(
+        self, stage: str, done: int, total: int, *, note: str = "", preview: Preview | None = None
+    ) -> None:
+        """See ``progress.Monitor``."""
+        self._monitor(self._pass, done, total, note=note, preview=preview)
+
+    def begin_frames(self) -> None:
+        """Begin the second pass."""
+        self._pass = "read"

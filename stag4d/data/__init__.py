@@ -1,7 +1,7 @@
 """Read videos; read and write ViewSet folders."""
 
 from .frame_source import FrameSource, open_frames
-from .frame_times import frames_between, subsampled_fps
+from .frame_times import check_span, frames_between, subsampled_fps
 from .object_frames import read_object_frames
 from .video import VideoClip, read_frames, read_video
 from .video_listing import find_videos, frame_files
@@ -21,6 +21,7 @@ __all__ = [
     "UNFINISHED",
     "FrameSource",
     "VideoClip",
+    "check_span",
     "check_views",
     "find_videos",
     "frame_files",

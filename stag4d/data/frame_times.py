@@ -21,10 +21,8 @@ def frames_between(times: Sequence[float], start: float, end: float | None) -> r
     Raises:
         ValueError: if the times are negative or no numbers, or there is no frame between them.
     """
+    check_span(start, end)
     stop = float("inf") if end is None else end
-    if not 0 <= start < stop:
-        limit = "the end" if end is None else f"{end:g} s"
-        raise ValueError(f"video: frames from {start:g} s to {limit}; expected 0 <= start < end.")
     first = int(np.searchsorted(times, start - _TIME_TOLERANCE))
     last = int(np.searchsorted(times, stop - _TIME_TOLERANCE))
     if first == last:
@@ -34,6 +32,13 @@ def frames_between(times: Sequence[float], start: float, end: float | None) -> r
             f"are shown from 0 to {times[-1]:g} s."
         )
     return range(first, last)
+
+
+def check_span(start: float, end: float | None) -> None:
+    """Raise ValueError unless a start and an end, seconds, are in order; None is the end of the video."""
+    if not 0 <= start < (float("inf") if end is None else end):
+        limit = "the end" if end is None else f"{end:g} s"
+        raise ValueError(f"video: frames from {start:g} s to {limit}; expected 0 <= start < end.")
 
 
 def evenly_spaced(times: Sequence[float], num_frames: int) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,7 +79,12 @@ def read_video(
 
 
 def read_frames(
-    source: FrameSource, between: range, num_frames: int = 0, *, masks: str | Path | None = None
+    source: FrameSource,
+    between: range,
+    num_frames: int = 0,
+    *,
+    masks: str | Path | None = None,
+    check_shape: Callable[[tuple[int, ...]], None] = lambda shape: None,
 ) -> VideoClip:
     """Read frames of an opened video that are evenly spaced in time, as ``read_video`` does.
 
@@ -88,6 +93,8 @@ def read_frames(
         between: Indices of the frames to choose from, at least one.
         num_frames: Number of frames to keep; 0, or more than there are, keeps all.
         masks: See ``read_video``.
+        check_shape: Called with the shape of the frames, [F, H, W, C], before they are held in memory; it
+            may raise an error.
 
     Returns:
         The frames, their rate, their names and their indices.
@@ -106,7 +113,7 @@ def read_frames(
         has_all = len(mask_source.times) == len(source.times)
         images = with_alpha(images, mask_source.read(kept if has_all else range(len(kept))))
         num_available = len(times) if has_all else len(kept)
-    stacked = _stack(source, len(kept), images)
+    stacked = _stack(source, len(kept), images, check_shape)
     num_available = min(num_available, max_result_bytes(source.size_bytes) // stacked[0].nbytes)
     if masks is None and stacked.shape[-1] == 4 and stacked[..., 3].min() == 255:
         stacked = np.ascontiguousarray(stacked[..., :3])  # alpha that is opaque throughout separates nothing
@@ -139,13 +146,19 @@ def _playback_fps(source: FrameSource, times: Sequence[float], num_kept: int) ->
     return subsampled_fps(fps, len(times), num_kept)
 
 
-def _stack(source: FrameSource, count: int, images: Iterator[tuple[str, np.ndarray]]) -> np.ndarray:
+def _stack(
+    source: FrameSource,
+    count: int,
+    images: Iterator[tuple[str, np.ndarray]],
+    check_shape: Callable[[tuple[int, ...]], None],
+) -> np.ndarray:
     """Stack ``count`` images of one size into uint8 [F, H, W, 3 or 4].
 
     Each image is copied into the result as it comes, so that a long video is held in memory once, not twice.
     """
     first, image = next(images)
     check_result_size(source.path, count, image.nbytes, source.size_bytes)
+    check_shape((count, *image.shape))
     with errors_naming(source.path, "frames that fit in memory"):
         stacked = np.empty((count, *image.shape), np.uint8)
     stacked[0] = image

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
+from os import SEEK_CUR
 from pathlib import Path
+from typing import BinaryIO
 
 from .image_folder import FRAME_FOLDERS, IMAGE_SUFFIXES, MASK_FOLDERS, find_frames
 
@@ -12,8 +15,10 @@ _SUFFIXES = {
     *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv"),
     *(".flv", ".ogv", ".3gp", ".mxf", ".gif", ".apng"),
 }
-_HEADER_BYTES = 65536  # of a PNG, in which metadata may precede the chunk of an animation
-_PNG_ANIMATION = b"acTL"
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_ANIMATION, _PNG_PIXELS = b"acTL", b"IDAT"
+_CRC_BYTES = 4  # at the end of each chunk
+_HEADER_BYTES = 21  # of a WebP or AVIF
 _WEBP_FLAGS, _WEBP_ANIMATION = 20, 0x02  # after RIFF, size, WEBP, VP8X and the size of that chunk
 _AVIF_ANIMATION = b"ftypavis"
 
@@ -51,15 +56,37 @@ def is_video_file(path: Path) -> bool:
     if suffix not in (".png", ".webp", ".avif"):
         return False
     try:
-        with path.open("rb") as file:
-            header = file.read(_HEADER_BYTES)
+        state = path.stat()
+        return _is_animation(path, suffix, state.st_mtime_ns, state.st_size)
     except OSError:  # it was removed, or cannot be read
         return False
-    if suffix == ".png":
-        return _PNG_ANIMATION in header.partition(b"IDAT")[0]
+
+
+@lru_cache(maxsize=2**16)  # a list of videos is made often, of folders with many images
+def _is_animation(path: Path, suffix: str, mtime_ns: int, num_bytes: int) -> bool:
+    """Return whether a PNG, WebP or AVIF is animated; time and size tell the cache when it has changed."""
+    with path.open("rb") as file:
+        if suffix == ".png":
+            return _has_animation_chunk(file)
+        header = file.read(_HEADER_BYTES)
     if suffix == ".avif":
         return header[4:12] == _AVIF_ANIMATION
-    return header[12:16] == b"VP8X" and bool(header[_WEBP_FLAGS] & _WEBP_ANIMATION)
+    is_extended = len(header) == _HEADER_BYTES and header[12:16] == b"VP8X"
+    return is_extended and bool(header[_WEBP_FLAGS] & _WEBP_ANIMATION)
+
+
+def _has_animation_chunk(file: BinaryIO) -> bool:
+    """Return whether a PNG has the chunk of an animation, which is before the pixels; others are skipped."""
+    if file.read(len(_PNG_SIGNATURE)) != _PNG_SIGNATURE:
+        return False
+    while len(header := file.read(8)) == 8:
+        num_bytes, kind = int.from_bytes(header[:4], "big"), header[4:]
+        if kind in (_PNG_ANIMATION, _PNG_PIXELS):
+            return kind == _PNG_ANIMATION
+        if not kind.isalpha():  # damaged
+            return False
+        file.seek(num_bytes + _CRC_BYTES, SEEK_CUR)
+    return False
 
 
 def frame_files(path: Path) -> list[Path]:

@@ -44,12 +44,40 @@ def test_images_are_listed_if_they_are_animated(tmp_path, suffix):
 
 def test_metadata_before_an_animation_and_words_in_images_do_not_matter(tmp_path):
     info = PngInfo()
-    info.add_text("workflow", "x" * 10_000)
+    info.add_text("workflow", "acTL IDAT" * 10_000)
     write_animation(tmp_path / "moving.png", FRAMES, 100, pnginfo=info)
     still = tmp_path / "still.png"
-    Image.fromarray(FRAMES[0]).save(still)
+    info = PngInfo()
+    info.add_text("workflow", "acTL")
+    Image.fromarray(FRAMES[0]).save(still, pnginfo=info)
     still.write_bytes(still.read_bytes() + b"acTL")  # after the pixels
     assert listed(tmp_path) == ["moving.png"]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp"])
+def test_file_is_opened_again_only_after_a_change(tmp_path, monkeypatch, suffix):
+    path, opened, open_path = tmp_path / f"a{suffix}", [], Path.open
+
+    def counted(path, *arguments, **options):
+        opened.append(path.name)
+        return open_path(path, *arguments, **options)
+
+    Image.fromarray(FRAMES[0]).save(path)
+    monkeypatch.setattr(Path, "open", counted)
+    assert [listed(tmp_path) for _ in range(3)] == [[]] * 3
+    assert opened == [path.name]
+    write_animation(path, FRAMES, 100)
+    opened.clear()
+    assert [listed(tmp_path) for _ in range(3)] == [[path.name]] * 3
+    assert opened == [path.name]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".avif"])
+@pytest.mark.parametrize("num_bytes", [0, 7, 8, 12, 16, 20])
+def test_file_that_is_cut_short_is_no_animation(tmp_path, suffix, num_bytes):
+    start = b"\x89PNG\r\n\x1a\n" if suffix == ".png" else b"RIFF\0\0\0\0WEBPVP8X"
+    (tmp_path / f"a{suffix}").write_bytes(start.ljust(num_bytes, b"\xff")[:num_bytes])
+    assert listed(tmp_path) == []
 
 
 def test_folders_of_images_are_listed_once(tmp_path):

@@ -67,9 +67,6 @@ def missing():
     yield from missing_of_videos(values)
     types = fake.UploadType.__members__
     yield from (f"io.UploadType: {name}" for name in types if getattr(io.UploadType, name, "") != types[name])
-    validation = fake_module(root / "comfy_execution" / "validation.py")
-    unknown = parameters(validation.validate_node_input) - parameters(validate_node_input)
-    yield from (f"validate_node_input: {name}" for name in unknown)
     modules = (
         ("model_management", comfy.model_management),
         ("model_patcher", comfy.model_patcher),
@@ -109,7 +106,6 @@ import comfy.utils  # noqa: E402
 import folder_paths  # noqa: E402
 import server  # noqa: E402
 from comfy_api.latest import Input, InputImpl, Types, io  # noqa: E402
-from comfy_execution.validation import validate_node_input  # noqa: E402
 
 sys.argv = arguments
 print(json.dumps(list(missing())))  # noqa: T201

@@ -83,6 +83,7 @@ def test_frames_that_are_not_square_fail_before_the_views_are_made(nodes):
     [
         (("STAG4DPrepareFrames", {"num_frames": 16}), "anchor frame 16 of 16 frames; expected 0 to 15"),
         (("STAG4DSampleObject", {"num_frames": 16}), "anchor frame 16 of 16 frames; expected 0 to 15"),
+        (("STAG4DLoadVideo", {"num_frames": 16}), "anchor frame 16 of 16 frames; expected 0 to 15"),
         (("STAG4DPrepareFrames", {"num_frames": 0}), None),  # all, as many as there will be
         (("STAG4DPrepareFrames", {"num_frames": ["x", 0]}), None),
         (("LoadVideo", {"num_frames": 16}), None),

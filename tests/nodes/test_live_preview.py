@@ -101,7 +101,9 @@ def test_updates_take_at_most_their_share_of_the_time(live_preview, sent, slidin
     assert times == [103.5, 114.0, 124.5]
 
 
-@pytest.mark.parametrize("info", [None, {}, {"workflow": None}, {"workflow": "cat"}, {"workflow": {}}])
+@pytest.mark.parametrize(
+    "info", [None, {}, [], "cat", {"workflow": None}, {"workflow": "cat"}, {"workflow": {}}]
+)
 @pytest.mark.usefixtures("host_folders", "without_delay")
 def test_prompts_without_a_workflow_are_shown_too(live_preview, sent, sliding_scene, info):
     live_preview.LivePreview(PROMPT, "3", info).show(sliding_scene, silent)

@@ -110,3 +110,13 @@ def test_monitor_without_a_bar_only_checks_for_cancel(progress, progress_bar, ca
     with pytest.raises(progress.HostInterrupted):
         progress.check_cancel("export", 2, 5)
     assert progress_bar.reported == []
+
+
+def test_passes_over_a_video_follow_each_other_on_one_bar(progress, progress_bar):
+    monitor = progress.ReadMonitor()
+    for done in range(1, 5):
+        monitor("read", done, 4)
+    monitor.begin_frames()
+    for done in range(1, 3):
+        monitor("read", done, 2)
+    assert progress_bar.reported == [(value, 200) for value in (25, 50, 75, 100, 150, 200)]

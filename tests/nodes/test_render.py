@@ -103,11 +103,13 @@ def test_render_has_progress_and_can_be_cancelled(
     render, sliding_scene, cameras_in_front, progress_bar, cancel_at, interrupt
 ):
     render.STAG4DRender.execute(sliding_scene, cameras_in_front(1), "#ffffff", ALL)
-    assert progress_bar.reported == [(done, NUM_FRAMES) for done in range(1, NUM_FRAMES + 1)]
-    cancel_at(3)
-    with pytest.raises(interrupt):
-        render.STAG4DRender.execute(sliding_scene, cameras_in_front(1), "#ffffff", ALL)
-    assert len(progress_bar.reported) == 2
+    total = 2 * NUM_FRAMES  # renders and normals
+    assert progress_bar.reported == [(done, total) for done in range(1, total + 1)]
+    for number in (3, NUM_FRAMES + 2):
+        cancel_at(number)
+        with pytest.raises(interrupt):
+            render.STAG4DRender.execute(sliding_scene, cameras_in_front(1), "#ffffff", ALL)
+        assert len(progress_bar.reported) == number - 1
 
 
 def test_playback_times_by_hand(render):
@@ -199,6 +201,26 @@ def test_background_image_is_cropped_to_cover_the_renders(render, sliding_scene,
     on_black, *_ = render.STAG4DRender.execute(sliding_scene, cameras_in_front(1), "#000000", ALL).args
     expected = on_black + (1 - mask[..., None]) * torch.tensor([1.0, 0.0, 0.0])
     torch.testing.assert_close(images[left], expected[left], atol=0.02, rtol=0)
+
+
+def test_backgrounds_of_all_renders_need_no_memory_at_once(pack_module, monkeypatch):
+    images = pack_module("nodes.host.render_images")
+    interpolate, batches = torch.nn.functional.interpolate, []
+
+    def counted(colors_bchw, *arguments, **options):
+        batches.append(len(colors_bchw))
+        return interpolate(colors_bchw, *arguments, **options)
+
+    monkeypatch.setattr(torch.nn.functional, "interpolate", counted)
+    renders = torch.zeros(3, 4, 4, 3)
+    images.composite(renders, torch.zeros(3, 4, 4), torch.rand(1, 6, 6, 3))
+    assert batches == [1]  # one image for all is scaled once
+    assert torch.equal(renders[0], renders[2])
+    backgrounds = torch.tensor([0.25, 0.5, 0.75])[:, None, None, None].expand(3, 6, 6, 3)
+    renders = torch.zeros(3, 4, 4, 3)
+    images.composite(renders, torch.zeros(3, 4, 4), backgrounds)
+    assert batches == [1] * 4
+    torch.testing.assert_close(renders[:, 0, 0, 0], torch.tensor([0.25, 0.5, 0.75]))
 
 
 def test_wrong_number_of_background_images_is_refused(render, sliding_scene, cameras_in_front):

@@ -200,3 +200,16 @@ def test_frames_are_not_read_for_the_fingerprint(splats, scene_files, monkeypatc
         before = scene_files.STAG4DLoad.fingerprint_inputs("walk/")
         os.utime(frame, ns=(0, 12345))
         assert scene_files.STAG4DLoad.fingerprint_inputs("walk/") != before
+
+
+@pytest.mark.parametrize(("name", "count"), [("walk/", 5), ("one.ply", 1), (BUNDLED, 1)])
+@pytest.mark.usefixtures("splats")
+def test_loading_has_progress_and_can_be_cancelled(
+    scene_files, name, count, progress_bar, cancel_at, interrupt
+):
+    scene_files.STAG4DLoad.execute(name)
+    assert progress_bar.reported == [(done, count) for done in range(1, count + 1)]
+    cancel_at(count)
+    with pytest.raises(interrupt):
+        scene_files.STAG4DLoad.execute(name)
+    assert len(progress_bar.reported) == count - 1

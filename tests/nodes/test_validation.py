@@ -67,6 +67,9 @@ VALID = {
     "STAG4DLoadMultiView": {"model": "bundled/mini-zero123plus", "dtype": "auto", "rig": "auto"},
     "STAG4DLoadGuidance": {"model": "bundled/mini-zero123", "dtype": "auto"},
     "STAG4DPreview": {"scene": LINK, "width": 512, "height": 512, "view": ""},
+    "STAG4DLoad": {"file": "bundled/quadruped.safetensors", "fps": 0.0, "frames": 0},
+    "STAG4DLoadVideo": {"file": "cat.mp4", "num_frames": 16, "start": 0.5, "end": 0.0},
+    "STAG4DLoadViews": {"folder": "toy"},
 }
 KEYFRAMES = {"mode": "keyframes", "mode.keyframes": "0, 0\n90, 30"}
 INVALID = [
@@ -104,6 +107,16 @@ INVALID = [
     ("STAG4DAnchoredMultiView", {"steps": 1001}, "steps: 1001 bigger than max"),
     ("STAG4DPrepareFrames", {"end": 2}, "end: 2; expected 3 (start) or more, or -1"),
     ("STAG4DPrepareFrames", {"start": -1}, "start: -1; expected 0 to 1000000"),
+    ("STAG4DPrepareFrames", {"num_frames": 1025}, "num_frames: 1025; expected 0 to 1024"),
+    ("STAG4DPrepareFrames", {"video": LINK}, "images: connected, and video too; expected one of them"),
+    ("STAG4DLoadVideo", {"file": "gone.mp4"}, "video: 'gone.mp4' was not found; choose one in the list"),
+    ("STAG4DLoadVideo", {"end": 0.25}, "frames from 0.5 s to 0.25 s; expected 0 <= start < end"),
+    ("STAG4DLoadVideo", {"start": -1.0}, "start: -1.0; expected 0.0 to 100000.0"),
+    ("STAG4DLoadVideo", {"file": LINK, "end": 0.5}, "frames from 0.5 s to 0.5 s; expected 0 <= start < end"),
+    ("STAG4DLoadViews", {"folder": "gone"}, "view folder: 'gone' has no folder 'ref'"),
+    ("STAG4DLoad", {"file": "gone.ply"}, "scene file: 'gone.ply' was not found"),
+    ("STAG4DLoad", {"frames": 5}, "a number of frames is only for official results"),
+    ("STAG4DLoad", {"frames": -1}, "frames: -1; expected 0 to 65536"),
     ("STAG4DLoadMultiView", {"model": "none"}, "`python -m stag4d download zero123plus-v1.1 -o FOLDER`"),
     ("STAG4DLoadMultiView", {"model": "none"}, "bundled/mini-zero123plus"),
     ("STAG4DLoadMultiView", {"model": "guidance"}, "guidance: is no multiview model"),
@@ -120,8 +133,8 @@ def nodes(pack):
 
 
 @pytest.fixture
-def folders(host_folders):
-    """The host's folders, with a model of each kind, one without weights, and a file in the output folder."""
+def folders(pack_module, host_folders):
+    """The host's folders, with a video and views, models, one of them without weights, and an output."""
     root = host_folders / "models" / "diffusers"
     networks = {"vision_encoder", "text_encoder", "unet", "vae"}
     _write_model(root / "multiview", {"ramping_coefficients": [0.0]}, networks)
@@ -129,6 +142,9 @@ def folders(host_folders):
     networks = {"image_encoder", "clip_camera_projection", "unet", "vae"}
     _write_model(root / "guidance", {"clip_camera_projection": ["zero123", "Projection"]}, networks)
     (host_folders / "output" / "file").touch()
+    (host_folders / "input" / "cat.mp4").touch()
+    views = pack_module("stag4d.toys").toy_views(2, num_frames=1, size=32)
+    pack_module("stag4d.data").write_views(host_folders / "input" / "toy", views)
     return host_folders
 
 
@@ -195,22 +211,33 @@ def test_format_without_its_package_is_refused_with_the_install_command(
 def test_rembg_is_needed_before_the_views_are_generated(nodes, monkeypatch):
     monkeypatch.setitem(sys.modules, "rembg", None)
     inputs = {**VALID["STAG4DAnchoredMultiView"], "mattes": "rembg"}
-    for message in refusals(nodes["STAG4DAnchoredMultiView"], inputs):
+    found = refusals(nodes["STAG4DAnchoredMultiView"], inputs)
+    assert found
+    for message in found:
         assert "pip install 'rembg[cpu]', or compute alpha from the plain border" in message
         assert sys.executable in message
 
 
-def test_scene_files_are_refused_that_need_a_package_or_have_no_frames(nodes, host_folders, monkeypatch):
-    for name in ("a.4dgs", "b.s4d"):
-        (host_folders / "input" / name).write_bytes(b"x")
+def test_scene_file_that_needs_a_missing_package_is_refused(nodes, host_folders, monkeypatch):
+    (host_folders / "input" / "a.4dgs").write_bytes(b"x")
     load = nodes["STAG4DLoad"]
-    assert refusals(load, {"file": "a.4dgs"}) == refusals(load, {"file": "b.s4d", "frames": 0}) == []
-    assert all(
-        "is only for official results" in text for text in refusals(load, {"file": "b.s4d", "frames": 5})
-    )
-    assert all("frames: -1; expected 0" in text for text in refusals(load, {"file": "b.s4d", "frames": -1}))
+    assert refusals(load, {"file": "a.4dgs"}) == []
     monkeypatch.setitem(sys.modules, "fourdgs", None)
-    assert all("pip install" in text for text in refusals(load, {"file": "a.4dgs"}) or [""])
+    (message,) = refusals(load, {"file": "a.4dgs"})
+    assert "the package fourdgs is not installed; pip install" in message
+
+
+@pytest.mark.usefixtures("folders")
+def test_linked_widgets_are_no_error_for_the_cache(nodes):
+    """The host passes None for linked inputs, and runs a node again after an error."""
+    named = [name for name, node in nodes.items() if hasattr(node, "fingerprint_inputs")]
+    assert {"STAG4DLoad", "STAG4DLoadVideo", "STAG4DLoadViews"} <= set(named)
+    for name in named:
+        assert nodes[name].fingerprint_inputs(**dict.fromkeys(VALID[name])) == "", name
+
+
+def test_every_node_that_refuses_prompts_is_tested(nodes):
+    assert {name for name, node in nodes.items() if hasattr(node, "validate_inputs")} == set(VALID)
 
 
 def test_full_output_folder_is_refused(nodes, folders, pack_module, monkeypatch):

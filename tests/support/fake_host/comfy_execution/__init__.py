@@ -1,1 +1,0 @@
-"""ComfyUI's execution of prompts."""
