@@ -14,7 +14,10 @@ const MAX_OUTPUTS = 200; // whose prompts are known
 /** By id. @type {Map<string, Prompt>} */
 const prompts = new Map();
 
-/** Prompts by their outputs as JSON, as the host sends copies of outputs later. @type {Map<string, Prompt>} */
+/**
+ * Prompts by their outputs as JSON, since the host sends copies of outputs later.
+ * @type {Map<string, Prompt>}
+ */
 const promptsByOutput = new Map();
 
 /** The prompt that is being sent, until its id is known. @type {Prompt | undefined} */

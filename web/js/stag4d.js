@@ -1,6 +1,6 @@
 // The extension of ComfyUI's page: the viewer of STAG4D Preview, results on the nodes that write files or
-// compute metrics, and the controls of seeds. ComfyUI loads this file with its page; the player is imported when the first viewer is
-// added to a graph.
+// compute metrics, and the controls of seeds. ComfyUI loads this file with its page; the player is imported
+// when the first viewer is added to a graph.
 
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
