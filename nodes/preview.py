@@ -12,8 +12,8 @@ from .host.validation import refusal
 from .host.viewer_files import viewer_file
 
 View = io.Custom("STAG4D_VIEW")  # JSON text, see ``geometry.read_saved_view``
-UI_KEY = "stag4d_clip"  # the .s4d file; OUTPUT in web/js/preview.mjs
-UI_KEY_B = "stag4d_clip_b"  # that of scene B; OUTPUT in web/js/second_scene.mjs
+UI_KEY = "stag4d_clip"  # the .s4d file; KEYS in web/js/scene_files.mjs
+UI_KEY_B = "stag4d_clip_b"  # that of scene B
 
 
 class STAG4DPreview(io.ComfyNode):

@@ -73,7 +73,7 @@ def test_metrics_are_shown_and_can_be_copied(page, outputs):
     page.run("() => { navigator.clipboard.writeText = () => Promise.reject(); }")  # as on a page from http
     page.run("results('STAG4DSave').querySelector('button').setAttribute('aria-label', 'copy file')")
     page.page.get_by_role("button", name="copy file").click()
-    page.wait("results('STAG4DSave').querySelector('button').textContent === 'Copied'")
+    page.wait("results('STAG4DSave').querySelector('[role=status]').textContent === 'Copied'")
     assert page.run("navigator.clipboard.readText()") == page.run("shownText('STAG4DSave')")
 
 
@@ -91,6 +91,23 @@ def test_results_are_kept_on_undo_and_restored_after_another_workflow(page, outp
     page.run("app.extensionManager.command.execute('Workspace.PreviousOpenedWorkflow')")
     page.wait(f"node('STAG4DSave') && {ARE_SHOWN}")
     assert page.run(TEXTS) == texts
+
+
+def test_run_is_no_step_to_undo(page):
+    page.run(HELPERS)
+    page.run("([s, f, w]) => build(s, f, w, w)", [SAMPLE, FIT, SIZE])
+    page.run("addOutputs()")
+    images = "app.graph.nodes.filter(({type}) => type === 'PreviewImage')"  # ComfyUI resizes them
+    page.run(f"() => {{ for (const node of {images}) app.graph.remove(node); }}")
+    page.run("(workflow) => app.loadGraphData(workflow)", page.run("app.graph.serialize()"))
+    tracker = "app.extensionManager.workflow.activeWorkflow.changeTracker"
+    page.run(f"{tracker}.captureCanvasState()")
+    before = page.run(f"{tracker}.undoQueue.length")
+    page.execute()
+    page.wait(ARE_SHOWN)
+    page.wait(f"JSON.stringify({tracker}.activeState.nodes) === JSON.stringify(app.graph.serialize().nodes)")
+    page.run(f"{tracker}.captureCanvasState()")
+    assert page.run(f"{tracker}.undoQueue.length") == before
 
 
 def test_results_are_neither_in_workflows_nor_in_prompts(page, outputs):

@@ -14,21 +14,30 @@ pytestmark = [pytest.mark.host, pytest.mark.browser]
 BUILD = """() => {
   app.graph.clear();
   const scene = add("STAG4DLoad", [40, 60], [300, 140], {file: "box.safetensors"});
+  const second = add("STAG4DLoad", [40, 400], [300, 140], {file: "fewer.safetensors"});
   const preview = add("STAG4DPreview", [400, 60], [460, 680], {});
   join(scene, "scene", preview, "scene");
-  join(scene, "scene", preview, "scene_b");
+  join(second, "scene", preview, "scene_b");
 }"""
+FILES = "['', '_b'].map((end) => node('STAG4DPreview').properties['stag4d_clip' + end])"
+TRACKER = "app.extensionManager.workflow.activeWorkflow.changeTracker"
+CHANGE_SECOND = f"""() => {{
+  {TRACKER}.captureCanvasState();
+  const [, second] = app.graph.nodes.filter(({{type}}) => type === "STAG4DLoad");
+  second.widgets.find(({{name}}) => name === "file").value = "box.safetensors";
+  {TRACKER}.captureCanvasState();
+}}"""
 RADIUS = "JSON.parse(view()).radius"
 
 
 @pytest.fixture(params=[False, True], ids=["classic", "vue"])
 def touched(host, browser, request):
-    """ComfyUI's page on a touch screen, with a scene that is compared with itself."""
+    """ComfyUI's page on a touch screen, with a scene that is compared with one of half its splats."""
     box = solid_scene()
-    save_scene(
-        host.base / "input" / "box.safetensors",
-        GaussianModel4D(box.gaussians, None, replace(box.info, num_frames=1)),
-    )
+    fewer = box.gaussians.map(lambda value: value[: len(value) // 2])
+    for name, gaussians in (("box", box.gaussians), ("fewer", fewer)):
+        scene = GaussianModel4D(gaussians, None, replace(box.info, num_frames=1))
+        save_scene(host.base / "input" / f"{name}.safetensors", scene)
     with open_host_page(browser, host.url, vue_nodes=request.param, has_touch=True) as page:
         page.run(BUILD)
         page.execute()
@@ -57,8 +66,18 @@ def test_two_fingers_on_the_viewer_zoom_the_scene_and_not_the_graph(touched):
 def test_second_scene_is_compared_by_a_wipe_and_kept_over_a_reload_of_the_workflow(touched):
     divider = touched.page.get_by_role("slider", name="Wipe between A and B")
     divider.wait_for()
+    first, second = touched.run(FILES)
+    assert first != second
     workflow = touched.run("app.graph.serialize()")
-    assert "stag4d_clip_b" in str(workflow)
     touched.run("(workflow) => app.loadGraphData(workflow)", workflow)
     touched.wait(SHOWS_SCENE)
     divider.wait_for()
+    assert touched.run(FILES) == [first, second]
+    touched.run(CHANGE_SECOND)
+    touched.execute()
+    touched.wait(f"{FILES}[1] === '{first}'")
+    touched.wait(
+        f"{TRACKER}.activeState.nodes.some(({{properties}}) => properties.stag4d_clip_b === '{first}')"
+    )
+    touched.run(f"{TRACKER}.undo()")
+    assert touched.run(FILES) == [first, second]

@@ -73,7 +73,7 @@ def test_seeds_stay_fixed_unless_the_user_changes_their_control(nodes):
     }
     names = ("STAG4DSampleObject", "STAG4DAnchoredMultiView", "STAG4DOptimize")
     assert seeds == dict.fromkeys(names, "fixed")
-    source = (ROOT / "web" / "js" / "seed_control.js").read_text(encoding="utf-8")
+    source = (ROOT / "web" / "js" / "seed_control.mjs").read_text(encoding="utf-8")
     assert all(f'"{name}"' in source for name in names)  # it restores workflows of before
 
 

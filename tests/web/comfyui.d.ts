@@ -1,9 +1,15 @@
 // The parts of ComfyUI's page that web/js uses, for the type checker.
 
 declare module "*/scripts/api.js" {
+    interface PromptData {
+        output: object;
+        workflow?: import("*/scripts/app.js").StoredWorkflow;
+    }
+
     export const api: {
         apiURL(route: string): string;
         fetchApi(route: string, options?: RequestInit): Promise<Response>;
+        queuePrompt(number: number, data: PromptData, ...others: unknown[]): Promise<{ prompt_id?: string }>;
         addEventListener(type: string, listener: (event: CustomEvent) => void): void;
     };
 }
@@ -28,7 +34,7 @@ declare module "*/scripts/app.js" {
         getNodeById(id: number | string): GraphNode | null;
         setDirtyCanvas(foreground: boolean, background: boolean): void;
         change(): void;
-        serialize(): StoredGraph & { definitions?: { subgraphs?: StoredGraph[] } };
+        serialize(): StoredWorkflow;
     }
 
     export interface StoredNode {
@@ -39,14 +45,20 @@ declare module "*/scripts/app.js" {
     }
 
     interface StoredGraph {
-        nodes: StoredNode[];
-        links: unknown;
+        nodes?: StoredNode[];
+        links?: unknown[];
+    }
+
+    export interface StoredWorkflow extends StoredGraph {
+        id?: string;
+        definitions?: { subgraphs?: StoredGraph[] };
     }
 
     export interface GraphNode {
         constructor: Function & { comfyClass?: string };
         id: number | string;
         graph: Graph | null;
+        subgraph?: Graph;
         properties: Record<string, unknown>;
         widgets: Widget[];
         size: number[];
@@ -81,13 +93,12 @@ declare module "*/scripts/app.js" {
 
     /** The state of a workflow; which methods there are depends on the frontend's version. */
     interface ChangeTracker {
-        nodeOutputs?: Record<string, NodeOutput>;
         captureCanvasState?(): void;
         checkState?(): void;
         squashState?(): void;
     }
 
-    interface Workflow {
+    export interface Workflow {
         path: string;
         changeTracker?: ChangeTracker | null;
     }

@@ -66,6 +66,10 @@ def test_viewer_imports_only_its_own_modules_and_has_no_js_file_that_comfyui_wou
     assert [path for path in VIEWER.rglob("*") if path.suffix != ".mjs"] == []
 
 
+def test_comfyui_loads_one_script_with_its_page():
+    assert [path.name for path in SCRIPTS if path.suffix == ".js"] == ["stag4d.js"]
+
+
 def test_every_script_begins_with_a_comment_and_has_at_most_350_lines():
     for path in [*MODULES, *SCRIPTS]:
         lines = path.read_text(encoding="utf-8").splitlines()

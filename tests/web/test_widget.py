@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import urllib.parse
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,9 +28,15 @@ SITE = "http://localhost"
 WEB = Path(__file__).parents[2] / "web"
 SCRIPTS = {
     "scripts/api.js": "export const api = Object.assign(new EventTarget(), { fetchApi(url, options) { "
-    "window.requests.push(url); return fetch(url, options); } });",
-    "scripts/app.js": "export const app = { extensionManager: { workflow: {} }, rootGraph: null, "
-    "registerExtension(extension) { window.extension = extension; } };",
+    "window.requests.push(url); return fetch(url, options); }, numPrompts: 0, "
+    "async queuePrompt() { return { prompt_id: String(++this.numPrompts) }; } });",
+    "scripts/app.js": """
+const openWorkflows = [{ path: "a" }, { path: "b" }];
+const workflow = { openWorkflows, activeWorkflow: openWorkflows[0] };
+export const app = {
+  extensionManager: { workflow }, rootGraph: null,
+  registerExtension(extension) { window.extension = extension; },
+};""",
 }
 PAGE = """<!doctype html>
 <html lang="en"><title>test</title><body><script type="module">
@@ -38,15 +44,18 @@ import { api } from "/scripts/api.js";
 import { app } from "/scripts/app.js";
 import "/extensions/pack/js/stag4d.js";
 const graph = {
-  id: "one", isRootGraph: true, nodes: [],
-  change() {},
-  getNodeById: () => graph.nodes[0],
-  serialize: () => ({ nodes: [], links: [] }),
+  id: "one", isRootGraph: true, nodes: [], stored: [], subgraphs: new Map(), numChanges: 0,
+  change() { this.numChanges++; },
+  setDirtyCanvas() {},
+  getNodeById(id) { return this.nodes.find((node) => node.id === Number(id)) ?? null; },
+  serialize() { return { id: this.id, nodes: this.stored, links: [] }; },
 };
 app.rootGraph = graph.rootGraph = graph;
-function add() {
-  const node = {
-    id: 7, properties: {}, widgets: [], graph,
+function makeNode(id) {
+  return Object.assign(Object.create({ constructor: { comfyClass: "STAG4DEvaluate" } }), {
+    id, properties: {}, widgets: [], graph, size: [200, 100],
+    computeSize: () => [200, 300],
+    setSize(size) { this.size = size; },
     addDOMWidget(name, type, element, { getValue, setValue }) {
       element.style.cssText += "; width: 400px; height: 500px";
       const widget = {
@@ -57,7 +66,10 @@ function add() {
       this.widgets.push(widget);
       return widget;
     },
-  };
+  });
+}
+function add() {
+  const node = makeNode(7);
   extension.getCustomWidgets().STAG4D_VIEW(node, "view");
   graph.nodes.push(node);
   node.onAdded();
@@ -68,17 +80,43 @@ function remove() {
   graph.nodes.pop();
   node.onRemoved();
 }
+function addResults() {
+  const node = makeNode(8);
+  extension.nodeCreated(node);
+  graph.nodes.push(node);
+  node.onAdded();
+  document.body.append(node.widgets[0].element);
+  return node;
+}
+const dispatch = (type, detail) => api.dispatchEvent(new CustomEvent(type, { detail }));
+function executed(filename, second, prompt_id) {
+  const output = {
+    stag4d_clip: [{ filename }],
+    ...(second && { stag4d_clip_b: [{ filename: second }] }),
+  };
+  node.onExecuted(output);
+  dispatch("executed", { output, prompt_id });
+}
+async function configure(properties) {
+  node.properties = properties;
+  node.onConfigure();
+  await null;
+}
+/** Change an input of the workflow; two nodes have it. */
+function setInput(value) {
+  graph.stored = [3, 4].map((id) => ({ id, type: "Fit", mode: 0, widgets_values: [value] }));
+}
+const { workflow } = app.extensionManager;
 extension.setup();
 Object.assign(window, {
   add,
   remove,
   requests: [],
   LiteGraph: {},
-  executed: (filename, second) => node.onExecuted({
-    stag4d_clip: [{ filename }],
-    ...(second && { stag4d_clip_b: [{ filename: second }] }),
-  }),
-  growing: (detail) => api.dispatchEvent(new CustomEvent("stag4d.live_preview", { detail })),
+  addResults, configure, dispatch, executed, extension, graph, setInput,
+  queue: () => api.queuePrompt(0, { output: {}, workflow: structuredClone(graph.serialize()) }),
+  openTab: (index) => { workflow.activeWorkflow = workflow.openWorkflows[index]; },
+  growing: (detail) => dispatch("stag4d.live_preview", detail),
 });
 add();
 </script></body></html>"""
@@ -89,6 +127,9 @@ FRONT, ABOVE = (
     "b" * 32 + ".s4d",
 )  # .s4d files; the input camera is in front, or 25 degrees above
 NUM_SPLATS = {FRONT: 1176, ABOVE: 1175}
+DAMAGED, GONE = "c" * 32 + ".s4d", "d" * 32 + ".s4d"
+FIRST_SHOWN, SECOND_SHOWN = {"stag4d_clip": FRONT}, {"stag4d_clip": FRONT, "stag4d_clip_b": ABOVE}
+NO_FILE = "Run the workflow to see the scene."
 
 
 @dataclass(frozen=True)
@@ -150,7 +191,7 @@ def open_widget(browser: Browser, files: dict[str, bytes], *, has_viewer: bool =
         path = url.path.removeprefix("/")
         if path == "view":
             (name,) = urllib.parse.parse_qs(url.query)["filename"]
-            route.fulfill(body=files[name])
+            route.fulfill(body=files.get(name, b""), status=200 if name in files else 404)
         elif path in SCRIPTS:
             route.fulfill(body=SCRIPTS[path], content_type="text/javascript")
         elif path.startswith("extensions/pack/"):
@@ -182,14 +223,14 @@ def files(box: GaussianModel4D) -> dict[str, bytes]:
     fewer = box.gaussians.map(lambda value: value[: NUM_SPLATS[ABOVE]])
     pose = OrbitPose(azimuth_deg=0, elevation_deg=25)
     above = GaussianModel4D(fewer, box.deformation, replace(box.info, input_pose=pose))
-    return {FRONT: encode_s4d(box), ABOVE: encode_s4d(above)}
+    return {FRONT: encode_s4d(box), ABOVE: encode_s4d(above), DAMAGED: b"S4D"}
 
 
 @pytest.fixture
 def widget(browser: Browser, files: dict[str, bytes]) -> Iterator[Widget]:
     """The widget, which shows no file yet."""
     with open_widget(browser, files) as widget:
-        widget.page.get_by_text("Run the workflow to see the scene.").wait_for()
+        widget.page.get_by_text(NO_FILE).wait_for()
         yield widget
 
 
@@ -299,10 +340,157 @@ def test_second_file_of_the_output_is_compared_until_a_run_without_one(widget):
     page.get_by_text(f"{NUM_SPLATS[FRONT]:,} splats").wait_for()
     divider = page.get_by_role("slider", name="Wipe between A and B")
     divider.wait_for()
-    assert page.evaluate("node.properties") == {"stag4d_clip": FRONT, "stag4d_clip_b": ABOVE}
-    page.evaluate("node.onRemoved()")
-    page.evaluate("node.onAdded()")  # as after a reload of the workflow
-    divider.wait_for()
+    assert page.evaluate("node.properties") == SECOND_SHOWN
+    page.evaluate("remove()")
+    page.evaluate("(properties) => { add(); node.properties = properties; }", SECOND_SHOWN)
+    divider.wait_for()  # as after a reload of the workflow
     widget.show(FRONT)
     divider.wait_for(state="hidden")
     assert page.evaluate("node.properties") == {"stag4d_clip": FRONT}
+
+
+@pytest.mark.parametrize("second", [GONE, DAMAGED])
+def test_second_file_that_cannot_be_shown_ends_the_comparison(widget, second):
+    page = widget.page
+    divider = page.get_by_role("slider", name="Wipe between A and B")
+    for name in (ABOVE, second, ABOVE):
+        with page.expect_console_message() if name == second else nullcontext() as warning:
+            page.evaluate("([a, b]) => executed(a, b)", [FRONT, name])
+        divider.wait_for(state="hidden" if name == second else "visible")
+        assert name != second or warning.value.text
+
+
+def test_run_that_changes_only_the_second_file_is_recorded_and_remembered(widget):
+    page = widget.page
+    for value, second in ((1, FRONT), (2, ABOVE)):
+        page.evaluate("([value, a, b]) => { setInput(value); executed(a, b); }", [value, FRONT, second])
+        page.wait_for_function("(b) => node.properties.stag4d_clip_b === b", arg=second)
+    assert page.evaluate("graph.numChanges") == 2
+    for value, second in ((1, FRONT), (2, ABOVE)):  # the workflow stores neither
+        page.evaluate("(value) => { setInput(value); return configure({}); }", value)
+        assert page.evaluate("node.properties") == {"stag4d_clip": FRONT, "stag4d_clip_b": second}
+
+
+def test_result_belongs_to_the_inputs_of_its_prompt(widget):
+    page = widget.page
+    for value in (1, 2):
+        page.evaluate("(value) => { setInput(value); return queue(); }", value)
+    page.evaluate("setInput(3)")  # as after a run with a seed that is incremented
+    for prompt, name in (("1", FRONT), ("2", ABOVE)):
+        page.evaluate("([name, prompt]) => executed(name, null, prompt)", [name, prompt])
+        page.wait_for_function("(name) => node.properties.stag4d_clip === name", arg=name)
+    for value, properties in ((1, {"stag4d_clip": FRONT}), (2, {"stag4d_clip": ABOVE}), (3, {})):
+        page.evaluate("(value) => { setInput(value); return configure({}); }", value)
+        assert page.evaluate("node.properties") == properties
+
+
+def test_order_of_the_nodes_is_no_input(widget):
+    page = widget.page
+    page.evaluate("(name) => { setInput(1); executed(name); }", FRONT)
+    page.wait_for_function("node.properties.stag4d_clip")
+    page.evaluate("() => { graph.stored.reverse(); return configure({}); }")  # as after a click on a node
+    assert page.evaluate("node.properties") == FIRST_SHOWN
+
+
+def test_results_of_the_last_20_inputs_are_remembered(widget):
+    page = widget.page
+    page.evaluate(
+        "async (name) => { for (let value = 0; value < 25; value++) "
+        "{ setInput(value); executed(name); await null; await null; } }",
+        FRONT,
+    )
+    for value, properties in ((24, FIRST_SHOWN), (5, FIRST_SHOWN), (4, {})):
+        page.evaluate("(value) => { setInput(value); return configure({}); }", value)
+        assert page.evaluate("node.properties") == properties
+    assert page.evaluate("Object.values(sessionStorage).join().length") < 4000
+
+
+def test_undo_to_before_the_first_run_shows_no_scene(widget):
+    page = widget.page
+    page.evaluate("setInput(1)")
+    widget.show(FRONT)
+    page.evaluate("() => { setInput(0); return configure({}); }")
+    page.get_by_text(NO_FILE).wait_for()
+    page.evaluate("() => { setInput(1); return configure({}); }")
+    page.get_by_text(NO_FILE).wait_for(state="hidden")
+
+
+def test_results_and_live_previews_of_another_tab_with_the_same_graph_are_ignored(widget):
+    page = widget.page
+    page.evaluate("() => { openTab(1); return queue(); }")
+    page.evaluate("() => { openTab(0); dispatch('execution_start', { prompt_id: '1' }); }")
+    assert not page.evaluate("requests.length")
+    page.evaluate("(detail) => growing(detail)", {"filename": ABOVE, "viewers": ["7"], "workflow": "one"})
+    page.evaluate("(name) => executed(name, null, '1')", ABOVE)
+    page.evaluate(
+        "(name) => extension.onNodeOutputsUpdated({ 7: { stag4d_clip: [{ filename: name }] } })", ABOVE
+    )
+    page.evaluate("async () => { await null; }")
+    assert not page.evaluate("requests.length")
+    assert page.evaluate("node.properties") == {}
+    page.evaluate("openTab(1)")
+    page.evaluate(
+        "(name) => extension.onNodeOutputsUpdated({ 7: { stag4d_clip: [{ filename: name }] } })", ABOVE
+    )
+    page.get_by_text(f"{NUM_SPLATS[ABOVE]:,} splats").wait_for()
+
+
+def test_live_preview_is_shown_by_its_node_in_a_subgraph(widget):
+    widget.show(FRONT)
+    widget.page.evaluate(
+        """() => {
+          const inner = { ...graph, id: "inner", isRootGraph: false, nodes: [node] };
+          graph.subgraphs.set("inner", inner);
+          graph.nodes = [{ id: 12, subgraph: inner }];
+          node.graph = inner;
+        }"""
+    )
+    assert not widget.requests_preview(ABOVE, viewers=["7"], workflow="one")
+    assert not widget.requests_preview(ABOVE, viewers=["13:7"], workflow="one")
+    assert widget.requests_preview(ABOVE, viewers=["12:7"], workflow="one")
+
+
+@pytest.fixture
+def results(widget: Widget) -> Page:
+    """A page with the widget that shows what a run has given, as ``results``."""
+    widget.page.evaluate("() => { window.results = addResults(); }")
+    widget.page.evaluate("results.onExecuted({ text: ['PSNR 30', 'PSNR 40'] })")
+    widget.page.get_by_role("region", name="Results").wait_for()
+    return widget.page
+
+
+def test_texts_of_all_runs_on_a_list_are_shown(results):
+    assert results.get_by_role("region", name="Results").text_content() == "PSNR 30\nPSNR 40"
+
+
+def test_larger_node_is_recorded_as_part_of_the_result(results):
+    assert results.evaluate("results.size[1]") == 300
+    assert results.evaluate("graph.numChanges") == 1
+    results.evaluate("results.onExecuted({ text: ['PSNR 50'] })")
+    results.get_by_text("PSNR 50").wait_for()
+    assert results.evaluate("graph.numChanges") == 1
+
+
+def test_keys_in_results_change_no_nodes_and_links_have_their_menu(results):
+    results.evaluate(
+        "() => { window.heard = []; addEventListener('keydown', ({ key }) => heard.push(key)); }"
+    )
+    text = results.get_by_role("region", name="Results")
+    for key in ("Delete", "Backspace", "Control+a", "Control+Enter"):
+        text.press(key)
+    assert results.evaluate("heard") == ["Control", "Control", "Enter"]
+    assert results.evaluate("String(getSelection())") == "PSNR 30\nPSNR 40"
+    dispatch = (
+        "(element) => element.dispatchEvent(new Event('contextmenu', {bubbles: true, cancelable: true}))"
+    )
+    assert text.evaluate(dispatch)  # not prevented
+    assert not results.locator(".stag4d-viewer").evaluate(dispatch)  # there the right button pans
+
+
+def test_copied_is_announced_for_a_moment(results, widget):
+    results.evaluate("navigator.clipboard ? navigator.clipboard.writeText = async () => {} : 0")
+    results.get_by_role("button", name="Copy", exact=True).click()
+    status = results.get_by_role("status").get_by_text("Copied")
+    status.wait_for()
+    widget.advance(2100)
+    status.wait_for(state="hidden")

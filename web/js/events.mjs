@@ -39,10 +39,7 @@ export function forwardToGraph(element) {
  * @param {HTMLElement} element
  */
 export function keepFromNode(element) {
-  element.addEventListener("contextmenu", (event) => {
-    event.preventDefault();
-    event.stopPropagation();
-  });
+  element.addEventListener("contextmenu", (event) => event.stopPropagation());
   element.addEventListener("pointerdown", (event) => {
     if (window.LiteGraph.vueNodesMode && !isMiddleButton(event)) event.stopPropagation();
   });

@@ -1,71 +1,62 @@
-// The latest result of each workflow in this tab of the browser, and the inputs that it was computed from.
-// The file that a node stores may be older: after an undo, and where the page was reloaded before the host
-// had stored the workflow.
+// The files that runs have given in this tab of the browser, by the inputs that they were computed from. The
+// files that a node stores may be older: after an undo, and where the page was reloaded before the host had
+// stored the workflow.
 
+import { inputsHash } from "./inputs_hash.mjs";
 import { persistentName, rootGraph } from "./nodes.mjs";
+import { promptOf } from "./prompts.mjs";
 
 /** @typedef {import("../../../scripts/app.js").GraphNode} GraphNode */
-/** @typedef {import("../../../scripts/app.js").StoredNode} StoredNode */
-
-/** @typedef {{inputs: string, files: Record<string, string>}} Result files by persistent name of a node */
-
-const STORAGE = "stag4d.results"; // key in the session storage, which a reload keeps
-const WITHOUT_INPUTS = ["STAG4DPreview"]; // the camera is no input of the scene
-
-/** By id of the root graph. @type {Record<string, Result>} */
-const results = readResults();
-
-/** Inputs of the prompt that was queued last, by id of the root graph. @type {Record<string, string>} */
-const queued = {};
-
-/** Remember the inputs of a prompt that was just queued. */
-export function rememberInputs() {
-  queued[rootGraph().id ?? ""] = currentInputs();
-}
+/** @typedef {import("../../../scripts/app.js").NodeOutput} NodeOutput */
+/** @typedef {import("./scene_files.mjs").SceneFiles} SceneFiles */
 
 /**
- * Remember the file that a run has given for a node of the open workflow.
- * @param {GraphNode} node
- * @param {string} file
+ * @typedef {object} Result
+ * @property {number} inputs see ``inputsHash``
+ * @property {Record<string, SceneFiles>} files by persistent name of a node
  */
-export function rememberResult(node, file) {
-  const id = rootGraph().id ?? "";
-  const inputs = queued[id] ?? currentInputs();
-  const files = results[id]?.inputs === inputs ? results[id].files : {};
-  results[id] = { inputs, files: { ...files, [String(persistentName(node))]: file } };
+
+const STORAGE = "stag4d.latest_results"; // key in the session storage, which a reload keeps
+const MAX_RESULTS = 20;
+
+/** The latest one comes last. @type {Result[]} */
+const results = readResults();
+
+/**
+ * Remember the files in an output of a node of the open workflow.
+ * @param {GraphNode} node
+ * @param {NodeOutput} output
+ * @param {SceneFiles} files
+ */
+export function rememberResult(node, output, files) {
+  const inputs = promptOf(output)?.inputs ?? inputsHash(rootGraph().serialize());
+  const found = results.findIndex((result) => result.inputs === inputs);
+  const [before] = found < 0 ? [] : results.splice(found, 1);
+  results.push({ inputs, files: { ...before?.files, [String(persistentName(node))]: files } });
+  results.splice(0, results.length - MAX_RESULTS);
   try {
     sessionStorage.setItem(STORAGE, JSON.stringify(results));
   } catch {
-    sessionStorage.removeItem(STORAGE); // no room: after a reload, the stored file is shown
+    sessionStorage.removeItem(STORAGE); // no room: after a reload, the stored files are shown
   }
 }
 
 /**
- * Return the file that the latest run has given for a node, if it had the workflow's present inputs.
+ * Return the files that the latest run with the workflow's present inputs has given for a node.
  * @param {GraphNode} node
  */
 export function latestResult(node) {
-  const result = results[rootGraph().id ?? ""];
-  return result?.inputs === currentInputs() ? result.files[String(persistentName(node))] : undefined;
+  const name = String(persistentName(node));
+  if (!results.some(({ files }) => files[name])) return undefined;
+  const inputs = inputsHash(rootGraph().serialize());
+  return results.find((result) => result.inputs === inputs)?.files[name];
 }
 
-/** @returns {Record<string, Result>} */
+/** @returns {Result[]} */
 function readResults() {
   try {
-    return JSON.parse(sessionStorage.getItem(STORAGE) ?? "{}");
+    return JSON.parse(sessionStorage.getItem(STORAGE) ?? "[]");
   } catch {
-    return {}; // the browser forbids the storage
+    return []; // the browser forbids the storage
   }
-}
-
-/** Return what results depend on: all nodes with their values, and the links. */
-function currentInputs() {
-  const { nodes, links, definitions } = rootGraph().serialize();
-  const graphs = [{ nodes, links }, ...(definitions?.subgraphs ?? [])];
-  return JSON.stringify(graphs.map(({ nodes, links }) => [nodes.map(inputsOf), links]));
-}
-
-/** @param {StoredNode} node */
-function inputsOf({ id, type, mode, widgets_values: values }) {
-  return [id, type, mode, WITHOUT_INPUTS.includes(type) ? [] : (values ?? [])];
 }

@@ -2,8 +2,8 @@
 
 import { app } from "../../../scripts/app.js";
 
+/** @typedef {import("../../../scripts/app.js").Graph} Graph */
 /** @typedef {import("../../../scripts/app.js").GraphNode} GraphNode */
-/** @typedef {import("../../../scripts/app.js").NodeOutput} NodeOutput */
 
 /** Return the root graph of the open workflow. */
 export function rootGraph() {
@@ -38,6 +38,20 @@ export function outputName({ id, graph }) {
 }
 
 /**
+ * Return the node of the open workflow that has an id in an execution, such as "12:7" for node 7 in the
+ * subgraph of node 12; null without one.
+ * @param {string} id
+ */
+export function executedNode(id) {
+  const path = id.split(":");
+  const last = path.pop() ?? "";
+  /** @type {Graph | undefined} */
+  let graph = rootGraph();
+  for (const step of path) graph = graph?.getNodeById(step)?.subgraph;
+  return graph?.getNodeById(last) ?? null;
+}
+
+/**
  * Whether an event is about a node's workflow; an event or a graph without an id matches any.
  * @param {GraphNode} node
  * @param {string | null} workflow
@@ -45,17 +59,4 @@ export function outputName({ id, graph }) {
 export function belongsTo(node, workflow) {
   const id = node.graph?.rootGraph.id;
   return !workflow || !id || workflow === id;
-}
-
-/**
- * Whether an output is known to come from a run of a workflow in another tab. The host passes outputs to the
- * open workflow's node of the same id, whichever workflow was run.
- * @param {NodeOutput} output as passed to ``onExecuted``, after the host has stored it
- */
-export function isFromAnotherTab(output) {
-  const { activeWorkflow, openWorkflows = [] } = app.extensionManager.workflow;
-  return openWorkflows.some(
-    ({ path, changeTracker }) =>
-      path !== activeWorkflow?.path && Object.values(changeTracker?.nodeOutputs ?? {}).includes(output),
-  );
 }

@@ -1,26 +1,24 @@
 // The content of STAG4D Preview's widget: a player while its node is in a graph, and the view that is saved.
 
-import { api } from "../../../scripts/api.js";
 import { forwardToGraph, keepFromNode } from "./events.mjs";
 import { graphMetadata } from "./file_metadata.mjs";
 import { latestResult, rememberResult } from "./latest_results.mjs";
-import { isFromAnotherTab, persistentName } from "./nodes.mjs";
-import { showSecond, storeSecond } from "./second_scene.mjs";
+import { persistentName } from "./nodes.mjs";
+import { isFromAnotherTab } from "./prompts.mjs";
+import { isFileName, outputFiles, readFile, storedFiles, storeFiles } from "./scene_files.mjs";
 import { recordChange, recordResult } from "./workflow_state.mjs";
 
 /** @typedef {import("../../../scripts/app.js").GraphNode} GraphNode */
 /** @typedef {import("../../../scripts/app.js").NodeOutput} NodeOutput */
 /** @typedef {import("../viewer/player.mjs").S4DPlayer} S4DPlayer */
+/** @typedef {import("./scene_files.mjs").SceneFiles} SceneFiles */
 
 const MIN_HEIGHT = 280; // of the widget, pixels
-const OUTPUT = "stag4d_clip"; // the .s4d file; UI_KEY in nodes/preview.py
-const FOLDER = "stag4d"; // in ComfyUI's temp folder
-const FILE_NAME = /^[0-9a-f]{32}\.s4d$/;
-const PROPERTY = "stag4d_clip"; // node property, stored in workflows: the .s4d file to show after a reload
 const CHANGE_DELAY = 300; // milliseconds without a change, after which the workflow's state is captured
 const NO_FILE = "Run the workflow to see the scene.";
 const NOT_LOADED = "The viewer could not be loaded; reload the page.";
 const FILE_GONE = "The scene is no longer in the temp folder. Run the workflow to see it again.";
+const SECOND_GONE = "Scene B is no longer in the temp folder. Run the workflow to see it again.";
 // The canvas has the aspect ratio of the node's cameras and is as large as the widget allows.
 const CANVAS_STYLE = `
 .viewport { container-type: size; display: grid; place-items: center; }
@@ -28,7 +26,7 @@ canvas { position: static; height: auto; aspect-ratio: var(--aspect); }
 canvas { width: min(100cqw, 100cqh * var(--aspect)); }
 `;
 
-/** The last output of each node, by its persistent name: the host sends it again on undo. */
+/** The files in the last output of each node, by its persistent name: the host sends it again on undo. */
 const lastOutputs = new Map();
 
 /** Content of the widget. */
@@ -41,9 +39,10 @@ export class Preview {
   #time = 0; // of the saved view
   /** @type {S4DPlayer | null} */
   #player = null;
-  #fileName = "";
-  /** @type {unknown} */
-  #property; // the node's, when it was last shown
+  #fileName = ""; // of the scene
+  #secondName = ""; // of scene B, unless the user has chosen it
+  /** @type {SceneFiles} */
+  #files = []; // the node's, when they were last shown
   /** @type {AbortController | null} */
   #disposal = null;
   #timer = 0;
@@ -53,6 +52,7 @@ export class Preview {
     this.element.style.borderRadius = "6px";
     forwardToGraph(this.element);
     keepFromNode(this.element);
+    this.element.addEventListener("contextmenu", (event) => event.preventDefault()); // the right button pans
   }
 
   /** The saved view as JSON; empty until the user has chosen one. */
@@ -92,7 +92,7 @@ export class Preview {
     player.metadata = graphMetadata;
     player.showMessage(NO_FILE);
     this.#applyView();
-    this.#property = undefined; // what was received while the player was loading is not shown yet
+    this.#files = []; // what was received while the player was loading is not shown yet
     this.configure();
   }
 
@@ -102,53 +102,57 @@ export class Preview {
     this.#disposal?.abort();
     this.#player?.dispose();
     this.#disposal = this.#player = this.#node = null;
-    this.#fileName = "";
-    this.#property = undefined;
+    this.#fileName = this.#secondName = "";
+    this.#files = [];
   }
 
   /**
-   * Show the latest result, if it has the workflow's inputs, otherwise the file that the workflow stores.
+   * Show the latest result with the workflow's inputs, otherwise the files that the workflow stores.
    * What was shown before is not shown again: a later live preview stays.
    */
   configure() {
     this.updateAspect();
-    if (!this.#player || !this.#node) return;
-    const name = latestResult(this.#node) ?? this.#node.properties[PROPERTY];
-    if (name !== this.#property) this.show(name);
-    this.#setProperty(this.#node, name);
-    this.#showSecond();
+    const node = this.#node;
+    if (!this.#player || !node) return;
+    const latest = latestResult(node);
+    const files = latest ?? storedFiles(node);
+    const [before] = this.#files;
+    this.#files = files;
+    if (files[0] !== before) this.#showScene(files[0]);
+    this.#showSecond(files[1]);
+    if (latest && storeFiles(node, latest)) recordResult(node);
   }
 
   /**
-   * Show the file in the output of a run, and store its name in the workflow.
+   * Show the files in the output of a run, and store their names in the workflow.
    * @param {NodeOutput | undefined} output
    */
   async receive(output) {
     const node = this.#node;
-    const name = output?.[OUTPUT]?.[0]?.filename;
-    if (!node || !output || !isFileName(name)) return;
-    lastOutputs.set(persistentName(node), name);
-    await null; // until the host has stored the output
+    const files = outputFiles(output);
+    if (!node || !output || !files.length) return;
+    await null; // until all listeners to the event have run
     if (isFromAnotherTab(output) || this.#node !== node) return;
-    rememberResult(node, name);
-    this.#setProperty(node, name);
-    storeSecond(node, output);
-    this.show(name);
-    this.#showSecond();
+    lastOutputs.set(persistentName(node), files.join());
+    rememberResult(node, output, files);
+    this.#files = files;
+    if (storeFiles(node, files)) recordResult(node);
+    this.show(files[0]);
+    this.#showSecond(files[1]);
   }
 
   /**
-   * Show the file in an output that the host sends again, if the run has ended meanwhile. Otherwise the file
-   * that the workflow stores is the right one: an undo restores it, and not the output.
+   * Show the files in an output that the host sends again, if the run has ended meanwhile. Otherwise those
+   * that the workflow stores are the right ones: an undo restores them, and not the output.
    * @param {NodeOutput | undefined} output
    */
   restore(output) {
-    const name = output?.[OUTPUT]?.[0]?.filename;
-    if (this.#node && name !== lastOutputs.get(persistentName(this.#node))) this.receive(output);
+    const node = this.#node;
+    if (node && outputFiles(output).join() !== lastOutputs.get(persistentName(node))) this.receive(output);
   }
 
   /**
-   * Show a file of the temp folder, unless it is shown already.
+   * Show a file of the temp folder as the scene, unless it is shown already.
    * @param {unknown} name
    */
   async show(name) {
@@ -156,10 +160,8 @@ export class Preview {
     if (!player || !disposal || name === this.#fileName || !isFileName(name)) return;
     this.#fileName = name;
     const { signal } = disposal;
-    const query = new URLSearchParams({ filename: name, subfolder: FOLDER, type: "temp" });
     try {
-      const response = await api.fetchApi(`/view?${query}`, { signal });
-      const bytes = response.ok ? await response.arrayBuffer() : null;
+      const bytes = await readFile(name, signal);
       if (signal.aborted || name !== this.#fileName) return;
       if (bytes) await player.load(bytes);
       else this.#showError(name, FILE_GONE);
@@ -168,9 +170,35 @@ export class Preview {
     }
   }
 
-  #showSecond() {
-    if (this.#node && this.#player && this.#disposal) {
-      showSecond(this.#node, this.#player, this.#disposal.signal);
+  /**
+   * Compare the scene with a file of the temp folder, or with none. A file that is gone is left out.
+   * @param {string | undefined} name
+   */
+  async #showSecond(name = "") {
+    const [player, disposal] = [this.#player, this.#disposal];
+    if (!player || !disposal || name === this.#secondName) return;
+    this.#secondName = name;
+    if (!name) return player.viewport.setSecond(null);
+    const isObsolete = () => disposal.signal.aborted || name !== this.#secondName;
+    try {
+      const bytes = await readFile(name, disposal.signal);
+      if (isObsolete()) return;
+      if (!bytes) throw new Error(SECOND_GONE);
+      await player.viewport.loadSecond(bytes);
+    } catch (error) {
+      if (isObsolete()) return;
+      this.#secondName = "";
+      player.viewport.setSecond(null);
+      console.warn(`STAG4D Preview: ${messageOf(error)}`);
+    }
+  }
+
+  /** @param {string | undefined} name of a file of the temp folder; none as before the first run */
+  #showScene(name) {
+    if (name) this.show(name);
+    else {
+      this.#fileName = "";
+      this.#player?.showMessage(NO_FILE);
     }
   }
 
@@ -191,18 +219,6 @@ export class Preview {
     if (name !== this.#fileName) return;
     this.#fileName = "";
     this.#player?.showMessage(message);
-  }
-
-  /**
-   * Store the name of the file in the workflow.
-   * @param {GraphNode} node
-   * @param {unknown} name
-   */
-  #setProperty(node, name) {
-    this.#property = name;
-    if (node.properties[PROPERTY] === name) return;
-    node.properties[PROPERTY] = name;
-    recordResult(node);
   }
 
   #applyView() {
@@ -245,14 +261,6 @@ async function loadPlayer() {
     console.error(`STAG4D Preview: ${messageOf(error)}`);
     return null;
   }
-}
-
-/**
- * @param {unknown} name
- * @returns {name is string}
- */
-function isFileName(name) {
-  return typeof name === "string" && FILE_NAME.test(name);
 }
 
 /** @param {unknown} error */

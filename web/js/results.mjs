@@ -2,7 +2,8 @@
 
 import { api } from "../../../scripts/api.js";
 import { forwardToGraph, keepFromNode } from "./events.mjs";
-import { isFromAnotherTab } from "./nodes.mjs";
+import { isFromAnotherTab } from "./prompts.mjs";
+import { recordResult } from "./workflow_state.mjs";
 
 /** @typedef {import("../../../scripts/app.js").GraphNode} GraphNode */
 /** @typedef {import("../../../scripts/app.js").NodeOutput} NodeOutput */
@@ -12,6 +13,7 @@ const FILES = "stag4d_files"; // FILES_KEY in nodes/host/results.py
 const TEXT = "text"; // of the host's PreviewText
 const LINE_HEIGHT = 18; // pixels
 const MAX_LINES = 10; // more can be scrolled to
+const STATUS_DURATION = 2000; // milliseconds
 const FRAME = 44; // of the border, the padding, a scroll bar and the button, pixels
 const STYLE = `
 .stag4d-results { display: flex; flex-direction: column; overflow: hidden; border-radius: 6px;
@@ -20,7 +22,9 @@ const STYLE = `
 .stag4d-results pre { flex: 1; margin: 0; padding: 4px 8px; overflow: auto; user-select: text;
   color: var(--input-text, #ddd); font: 11px/${LINE_HEIGHT}px monospace; }
 .stag4d-results a { color: inherit; text-decoration: underline; }
-.stag4d-results button { align-self: flex-end; margin: 0 4px 4px; padding: 0 8px; border-radius: 4px;
+.stag4d-results footer { display: flex; justify-content: flex-end; align-items: center; gap: 8px;
+  margin: 0 4px 4px; color: var(--input-text, #ddd); font: 11px/16px sans-serif; }
+.stag4d-results button { padding: 0 8px; border-radius: 4px;
   color: var(--input-text, #ddd); font: 11px/16px sans-serif; cursor: pointer;
   background: var(--comfy-menu-bg, #353535); border: 1px solid var(--border-color, #4e4e4e); }
 `;
@@ -32,6 +36,8 @@ export class Results {
   minHeight = 0; // shows all lines, or the first few
   #text = document.createElement("pre");
   #button = document.createElement("button");
+  #status = document.createElement("span"); // of copying
+  #timer = 0;
   /** @type {GraphNode | null} */
   #node = null;
 
@@ -39,11 +45,18 @@ export class Results {
     this.element.className = "stag4d-results";
     this.element.hidden = true;
     this.#text.tabIndex = 0;
+    this.#text.role = "region";
+    this.#text.ariaLabel = "Results";
+    this.#text.addEventListener("keydown", (event) => this.#handleKey(event));
     this.#text.dataset.captureWheel = "true"; // the wheel scrolls the text while it has focus
     this.#text.addEventListener("wheel", (event) => this.#isScrolled() && event.stopPropagation());
     this.#button.addEventListener("click", () => this.#copy());
     this.element.addEventListener("copy", (event) => event.stopPropagation()); // the host would copy the node
-    this.element.append(style(), this.#text, this.#button);
+    this.#button.textContent = "Copy";
+    this.#status.role = "status";
+    const footer = document.createElement("footer");
+    footer.append(this.#status, this.#button);
+    this.element.append(style(), this.#text, footer);
     forwardToGraph(this.element);
     keepFromNode(this.element);
   }
@@ -59,6 +72,8 @@ export class Results {
 
   /** The node is no longer in a graph. */
   dispose() {
+    clearTimeout(this.#timer);
+    this.#status.textContent = "";
     this.#node = null;
   }
 
@@ -67,7 +82,7 @@ export class Results {
    * @param {NodeOutput | undefined} output
    */
   async receive(output) {
-    await null; // until the host has stored the output
+    await null; // until all listeners to the event have run
     if (output && !isFromAnotherTab(output)) this.restore(output);
   }
 
@@ -77,15 +92,15 @@ export class Results {
    */
   restore(output) {
     const files = (output?.[FILES] ?? []).filter(isOutputFile);
-    const text = output?.[TEXT]?.[0];
+    const texts = (output?.[TEXT] ?? []).filter((text) => typeof text === "string"); // one per run on a list
     if (files.length) this.#show(files.flatMap((file, index) => (index ? ["\n", link(file)] : [link(file)])));
-    else if (typeof text === "string") this.#show([text]);
+    else if (texts.length) this.#show([texts.join("\n")]);
   }
 
   /** @param {(Node | string)[]} parts */
   #show(parts) {
     this.#text.replaceChildren(...parts);
-    this.#button.textContent = "Copy";
+    this.#status.textContent = "";
     const numLines = (this.#text.textContent ?? "").split("\n").length;
     this.minHeight = FRAME + LINE_HEIGHT * Math.min(numLines, MAX_LINES);
     this.element.style.minHeight = `${this.minHeight}px`;
@@ -98,7 +113,10 @@ export class Results {
     const node = this.#node;
     if (!node || !this.minHeight) return;
     const [, height] = node.computeSize();
-    if (node.size[1] < height) node.setSize([node.size[0], height]);
+    if (node.size[1] < height) {
+      node.setSize([node.size[0], height]);
+      recordResult(node);
+    }
     node.graph?.setDirtyCanvas(true, true);
   }
 
@@ -115,7 +133,21 @@ export class Results {
       window.getSelection()?.selectAllChildren(this.#text);
       if (!document.execCommand("copy")) return;
     }
-    this.#button.textContent = "Copied";
+    this.#status.textContent = "Copied";
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => (this.#status.textContent = ""), STATUS_DURATION);
+  }
+
+  /**
+   * Keep keys that would change or select nodes; Ctrl+A selects the text.
+   * @param {KeyboardEvent} event
+   */
+  #handleKey(event) {
+    const isSelectAll = (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "a";
+    if (!isSelectAll && !["Delete", "Backspace"].includes(event.key)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (isSelectAll) window.getSelection()?.selectAllChildren(this.#text);
   }
 }
 

@@ -1,22 +1,23 @@
-// The extension of ComfyUI's page: the viewer of STAG4D Preview, and results on the nodes that write files or
-// compute metrics. ComfyUI loads this file with its page; the player is imported when the first viewer is
-// added to a graph.
+// The extension of ComfyUI's page: the viewer of STAG4D Preview, results on the nodes that write files or
+// compute metrics, and the controls of seeds. ComfyUI loads this file with its page; the player is imported
+// when the first viewer is added to a graph.
 
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
 import { callAfter } from "./hooks.mjs";
 import { addKeptWidget, disposeOfRemoved, keptContents } from "./kept_widgets.mjs";
-import { rememberInputs } from "./latest_results.mjs";
-import { belongsTo, outputName } from "./nodes.mjs";
+import { belongsTo, executedNode, outputName } from "./nodes.mjs";
 import { Preview } from "./preview.mjs";
+import { isAnotherTabRunning, watchPrompts } from "./prompts.mjs";
 import { Results } from "./results.mjs";
+import { hasSeed, restoreControl } from "./seed_control.mjs";
 
 /** @typedef {import("../../../scripts/app.js").GraphNode} GraphNode */
 
 /**
  * An .s4d file to show while a scene is being fitted.
  * @typedef {object} LivePreview
- * @property {string[]} viewers ids of the Preview nodes that show it
+ * @property {string[]} viewers ids, in the execution, of the Preview nodes that show it
  * @property {string | null} workflow id of the workflow that runs
  * @property {string} filename
  */
@@ -45,6 +46,10 @@ function addViewer(node, name) {
 app.registerExtension({
   name: "STAG4D",
 
+  beforeRegisterNodeDef(nodeType, { name }) {
+    if (hasSeed(name)) restoreControl(nodeType);
+  },
+
   getCustomWidgets: () => ({ STAG4D_VIEW: addViewer }),
 
   nodeCreated(node) {
@@ -59,12 +64,14 @@ app.registerExtension({
 
   setup() {
     api.addEventListener(LIVE_PREVIEW, (/** @type {CustomEvent<LivePreview>} */ { detail }) => {
+      if (isAnotherTabRunning()) return;
+      const viewers = detail.viewers.map(executedNode);
       for (const { node, content } of keptContents()) {
-        const isShown = belongsTo(node, detail.workflow) && detail.viewers.includes(outputName(node));
+        const isShown = belongsTo(node, detail.workflow) && viewers.includes(node);
         if (isShown && content instanceof Preview) content.show(detail.filename);
       }
     });
-    api.addEventListener("promptQueued", rememberInputs);
+    watchPrompts();
     api.addEventListener("graphCleared", disposeOfRemoved);
   },
 

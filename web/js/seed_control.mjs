@@ -1,7 +1,7 @@
 // Restores workflows that were stored before seeds had the widget "control after generate". They lack its
 // value, so those of the widgets after the seed would come one place too early.
 
-import { app } from "../../../scripts/app.js";
+/** @typedef {import("../../../scripts/app.js").GraphNode} GraphNode */
 
 const NODES = ["STAG4DSampleObject", "STAG4DAnchoredMultiView", "STAG4DOptimize"];
 const SEED = "seed";
@@ -17,19 +17,26 @@ function withControl(values, seed) {
   return [...values.slice(0, seed + 1), CONTROLS[0], ...values.slice(seed + 1)];
 }
 
-app.registerExtension({
-  name: "STAG4D.SeedControl",
+/**
+ * Whether a class of nodes has a seed with the control.
+ * @param {string} name
+ */
+export function hasSeed(name) {
+  return NODES.includes(name);
+}
 
-  beforeRegisterNodeDef(nodeType, { name }) {
-    if (!NODES.includes(name)) return;
-    const { configure } = nodeType.prototype;
-    nodeType.prototype.configure = function (stored) {
-      const seed = this.widgets.findIndex((widget) => widget.name === SEED);
-      const values = stored.widgets_values;
-      configure.call(
-        this,
-        Array.isArray(values) ? { ...stored, widgets_values: withControl(values, seed) } : stored,
-      );
-    };
-  },
-});
+/**
+ * Let the nodes of a class restore values that were stored without the control.
+ * @param {{prototype: GraphNode}} nodeType
+ */
+export function restoreControl({ prototype }) {
+  const { configure } = prototype;
+  prototype.configure = function (stored) {
+    const seed = this.widgets.findIndex((widget) => widget.name === SEED);
+    const values = stored.widgets_values;
+    configure.call(
+      this,
+      Array.isArray(values) ? { ...stored, widgets_values: withControl(values, seed) } : stored,
+    );
+  };
+}
