@@ -199,6 +199,26 @@ def test_second_scene_is_shown_at_the_same_frame_time(viewer, box):
     assert np.abs(viewer.screenshot().astype(int) - expected).mean() < 1
 
 
+def test_last_of_several_concurrent_choices_of_scene_b_is_shown(viewer, box, box_s4d):
+    still = encode_s4d(GaussianModel4D(box.gaussians, None, SceneInfo(num_frames=1)))
+    files = [box_s4d, base64.b64encode(still).decode()]
+    viewer.run(
+        # the first file is read slowly, also as a file of the settings panel
+        "const [slow, fast] = value.map(bytes); const { viewport } = player; let read;"
+        "const file = new Blob([slow]); file.arrayBuffer = () => new Promise((done) => (read = done));"
+        "const loading = viewport.loadSecond(file);"
+        "await viewport.loadSecond(fast); read(slow.buffer); await loading;",
+        files,
+    )
+    assert viewer.run("return player.viewport.comparison.second.file.header.numFrames") == 1
+    viewer.run(
+        "const loading = player.viewport.loadSecond(bytes(value)); player.viewport.setSecond(null);"
+        "await loading",
+        box_s4d,
+    )
+    assert viewer.run("return player.viewport.comparison.second") is None
+
+
 def test_second_scene_is_chosen_and_removed_in_the_settings(viewer, box_s4d, tmp_path):
     page = viewer.page
     (tmp_path / "b.s4d").write_bytes(base64.b64decode(box_s4d))

@@ -52,7 +52,7 @@ export class SettingsMenu {
     );
     this.#loopAll = button("Loop over all frames (X)", { text: "All" }, () => viewport.loopAll());
     const chooseSecond = button("Choose an .s4d file to compare with", { text: "Choose…" }, () =>
-      this.#open(".s4d", async (file) => viewport.loadSecond(new Uint8Array(await file.arrayBuffer()))),
+      this.#open(".s4d", (file) => viewport.loadSecond(file)),
     );
     this.#removeSecond = button("Remove scene B", { text: "Remove" }, () => viewport.setSecond(null));
     this.#rangeRow = row("Loop", this.#range[0], element("span", {}, "to"), this.#range[1], this.#loopAll);

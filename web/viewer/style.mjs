@@ -189,7 +189,7 @@ input[type="range"]::-moz-range-thumb {
 .backgrounds input::-moz-color-swatch { border: 0; }
 .backgrounds [aria-pressed="true"] { box-shadow: 0 0 0 2px var(--surface), 0 0 0 3.5px var(--accent); }
 .backgrounds :focus-visible { outline: 2px solid #fff; outline-offset: 2px; }
-.single-frame :is(.steps, .play, input[type="range"], .pace) { display: none; }
+.single-frame :is(.steps, .play, .transport input, .pace) { display: none; }
 .dock[inert] { opacity: 0.35; }
 @container (max-width: 460px) {
   .dock { --button: 26px; padding: 3px 4px; }

@@ -36,6 +36,8 @@ export class Viewport {
   size = { width: 1, height: 1 };
   #context = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
   #isDisposed = false;
+  /** Number of the latest choice of scene B; a load that began earlier has been superseded. */
+  #seconds = 0;
   #onChange;
 
   /** @param {() => void} onChange */
@@ -66,15 +68,15 @@ export class Viewport {
 
   /**
    * Return the scene's input camera or, where it does not show the whole object at all frames, one in its
-   * direction that does.
-   * @param {ShownScene} scene
+   * direction that does; without a scene, the present camera.
    * @returns {View}
    */
-  firstView(scene) {
-    const { file } = scene;
+  firstView() {
+    if (!this.scene) return this.view;
+    const { file } = this.scene;
     const view = viewOfPose(file.header.input);
     const isWhole = showsObject(file, sampledFrames(file), view, this.aspect);
-    return isWhole ? view : fit(view, scene.bounds, this.aspect);
+    return isWhole ? view : fit(view, this.scene.bounds, this.aspect);
   }
 
   /**
@@ -164,17 +166,20 @@ export class Viewport {
   }
 
   /**
-   * Compare the scene, A, with another one, B, at the same frame time.
-   * @param {Uint8Array<ArrayBuffer>} bytes an .s4d file
+   * Compare the scene, A, with another one, B, at the same frame time; of several loads at once, the last one.
+   * @param {Uint8Array<ArrayBuffer> | Blob} content an .s4d file
    * @throws {ViewerError} if it cannot be shown
    */
-  async loadSecond(bytes) {
+  async loadSecond(content) {
+    const load = ++this.#seconds;
+    const bytes = content instanceof Blob ? new Uint8Array(await content.arrayBuffer()) : content;
     const file = await readS4D(bytes);
-    if (!this.#isDisposed) this.setSecond(new ShownScene(file));
+    if (load === this.#seconds && !this.#isDisposed) this.setSecond(new ShownScene(file));
   }
 
   /** @param {ShownScene | null} scene B; null ends the comparison */
   setSecond(scene) {
+    this.#seconds += 1;
     this.comparison.setSecond(scene);
     this.#onChange();
   }
