@@ -155,6 +155,19 @@ def test_keys_without_a_meaning_in_the_viewer_reach_the_page(viewer):
     assert viewer.page.evaluate("keys") == ["Control", "z", "Delete"]
 
 
+def test_keys_that_a_control_handles_do_not_reach_the_page(viewer):
+    """ComfyUI has shortcuts of single letters."""
+    page = viewer.page
+    page.evaluate("window.keys = []; addEventListener('keydown', (event) => keys.push(event.key))")
+    speed = page.get_by_role("combobox", name="Speed")
+    for key in ("4", "r", "w", "a"):
+        speed.press(key)
+    assert speed.input_value() == "4"  # the default action is kept
+    assert page.evaluate("keys") == []
+    speed.press("Control+Enter")
+    assert page.evaluate("keys").count("Enter") == 1
+
+
 def test_space_on_a_focused_button_presses_the_button(viewer):
     viewer.page.get_by_role("button", name="White background").focus()
     viewer.page.keyboard.press(" ")

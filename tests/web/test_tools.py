@@ -79,7 +79,7 @@ def test_loop_range_survives_another_file_of_as_many_frames_only(viewer, box, bo
 
 def test_question_mark_shows_the_shortcuts_and_gives_the_focus_back(viewer):
     focus(viewer)
-    help_dialog = viewer.page.get_by_role("dialog", name="Keyboard shortcuts")
+    help_dialog = viewer.page.get_by_role("dialog", name="Keyboard, mouse and touch")
     assert not help_dialog.is_visible()
     viewer.page.keyboard.press("?")
     help_dialog.get_by_text("ground grid and axes").wait_for()
@@ -92,6 +92,34 @@ def test_question_mark_shows_the_shortcuts_and_gives_the_focus_back(viewer):
     assert help_dialog.is_visible()
     viewer.page.keyboard.press("?")
     assert not help_dialog.is_visible()
+    assert viewer.run("return player.element.shadowRoot.activeElement.title") == "Settings"
+
+
+def test_help_opened_in_a_panel_gives_the_focus_back_to_the_viewer(viewer):
+    viewer.page.get_by_role("button", name="Settings").click()
+    for key in ("?", "Escape", ".", "?", "Escape", "."):  # the second time from the viewer itself
+        viewer.page.keyboard.press(key)
+    assert viewer.run("return player.clock.frame") == 2
+
+
+def test_keys_in_help_and_panels_scroll_them_and_do_not_reach_the_camera_or_the_page(viewer):
+    page = viewer.page
+    viewer.set_canvas_size(300, 150)
+    page.evaluate("window.keys = []; addEventListener('keydown', (event) => keys.push(event.key))")
+    before = viewer.run("return player.getView()")
+    focus(viewer)
+    page.keyboard.press("?")
+    page.keyboard.press("ArrowDown")
+    page.wait_for_function("players[0].viewport.help.element.scrollTop > 0", timeout=10_000)
+    page.keyboard.press("Home")
+    page.wait_for_function("players[0].viewport.help.element.scrollTop === 0", timeout=10_000)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Settings").click()
+    for key in ("ArrowDown", "Home", "Delete", "g"):
+        page.keyboard.press(key)
+    assert viewer.run("return player.getView()") == before
+    assert not viewer.run("return player.viewport.display.hasGrid")
+    assert page.evaluate("keys") == []
 
 
 def download(viewer: Viewer, label: str, path) -> str:
@@ -188,6 +216,28 @@ def test_divider_is_moved_by_dragging_and_by_arrow_keys(compared):
     assert compared.run("return player.getView()") == before
 
 
+def test_other_input_on_the_divider_is_for_the_camera_and_the_page(compared):
+    page = compared.page
+    compared.run("player.setView({ radius: 3 })")
+    page.evaluate(
+        "window.buttons = []; addEventListener('pointerdown', (event) => buttons.push(event.button))"
+    )
+    box = page.get_by_role("slider", name="Wipe between A and B").bounding_box()
+    for button in ("middle", "right"):  # ComfyUI pans its graph with the middle button
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60)
+        page.mouse.down(button=button)
+        page.mouse.move(120, box["y"] + 60)
+        page.mouse.up(button=button)
+    assert page.evaluate("buttons") == [1, 2]
+    assert compared.run("return player.viewport.comparison.wipe") == 0.5
+    focus(compared)
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60)
+    page.mouse.wheel(0, 100)
+    page.wait_for_function("players[0].getView().radius > 3", timeout=10_000)
+    page.mouse.dblclick(box["x"] + box["width"] / 2, box["y"] + 60)
+    assert compared.run("return player.getView().radius") == 2
+
+
 def test_second_scene_is_shown_at_the_same_frame_time(viewer, box):
     longer = GaussianModel4D(box.gaussians, box.deformation, replace(box.info, num_frames=9))
     viewer.set_view(time=0.75)
@@ -236,5 +286,5 @@ def test_second_scene_is_chosen_and_removed_in_the_settings(viewer, box_s4d, tmp
     shown.select_option("B")
     assert viewer.run("return player.viewport.comparison.shown") == "b"
     page.get_by_role("button", name="Remove scene B").click()
-    assert not shown.is_visible()
+    shown.wait_for(state="hidden")
     assert viewer.run("return player.viewport.comparison.second") is None

@@ -1,5 +1,6 @@
 // The keyboard help: a dialog over the image that lists all shortcuts.
 
+import { dialog } from "./dialog.mjs";
 import { button, element } from "./dom.mjs";
 import { SHORTCUTS } from "./keys.mjs";
 
@@ -23,16 +24,9 @@ export class Help {
       element("dt", {}, key),
       element("dd", {}, effect),
     ]);
-    const title = element("h2", {}, "Keyboard, mouse and touch");
-    const attributes = { class: "help", role: "dialog", "aria-label": "Keyboard shortcuts", tabindex: "-1" };
-    this.element = element("div", attributes, title, element("dl", {}, ...rows), this.#close);
-    this.element.hidden = true;
-    this.element.addEventListener("wheel", (event) => event.stopPropagation()); // scrolls the dialog
-    this.element.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape") return;
-      event.stopPropagation();
-      this.toggle();
-    });
+    const title = element("h2", { id: "help-title" }, "Keyboard, mouse and touch");
+    const content = [title, element("dl", {}, ...rows), this.#close];
+    this.element = dialog({ class: "help", "aria-labelledby": title.id }, content, () => this.toggle());
   }
 
   toggle() {
@@ -41,6 +35,9 @@ export class Help {
     if (isOpening) this.#focused = /** @type {HTMLElement | null} */ (root.activeElement);
     this.element.hidden = !isOpening;
     if (isOpening) this.#close.focus({ preventScroll: true });
-    else this.#focused?.focus({ preventScroll: true });
+    else {
+      const isVisible = this.#focused?.offsetParent; // else its panel has closed
+      /** @type {HTMLElement} */ (isVisible ? this.#focused : root.host).focus({ preventScroll: true });
+    }
   }
 }

@@ -54,10 +54,11 @@ export function listenToKeys(root, actions, commands, viewport, signal) {
     (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       const target = event.composedPath()[0];
-      const action = actionOf(event.key, event.shiftKey, actions, commands, viewport);
-      if (!action || (target instanceof HTMLElement && handlesKey(target, event.key))) return;
+      const isHandled = target instanceof HTMLElement && handlesKey(target, event.key);
+      const action = isHandled ? null : actionOf(event.key, event.shiftKey, actions, commands, viewport);
+      if (isHandled || action) event.stopPropagation(); // the page may have shortcuts, too
+      if (!action) return;
       event.preventDefault();
-      event.stopPropagation();
       action();
     },
     { signal },

@@ -58,7 +58,7 @@ export class SettingsMenu {
     this.#rangeRow = row("Loop", this.#range[0], element("span", {}, "to"), this.#range[1], this.#loopAll);
     const fit = button("Fit at all frames (Shift+F)", { text: "Fit all frames" }, () => player.fitAll());
     const help = button("Keyboard shortcuts (?)", { text: "Shortcuts" }, () => {
-      this.popover.close();
+      this.popover.leave();
       viewport.help.toggle();
     });
     const rows = [

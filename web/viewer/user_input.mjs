@@ -32,6 +32,6 @@ export function listenToUser(player, move, end, signal) {
     end,
   };
   const isFocused = () => player.element.matches(":focus-within");
-  listenToGestures(player.viewport.canvas, actions, isFocused, signal);
+  listenToGestures(player.viewport, actions, isFocused, signal);
   listenToKeys(player.element, actions, player, player.viewport, signal);
 }
