@@ -202,6 +202,33 @@ def test_background_image_covers_the_canvas_and_a_color_replaces_it(viewer, sett
     assert not settings.get_by_role("button", name="Remove the background image").is_visible()
 
 
+def test_last_of_several_concurrent_background_choices_is_shown_and_the_others_are_closed(viewer):
+    viewer.run(
+        "const bitmap = () => createImageBitmap(new ImageData(4, 4));"
+        "const [slow, fast] = [await bitmap(), await bitmap()]; window.slow = slow; let decoded;"
+        "const answers = [new Promise((done) => (decoded = done)), fast];"
+        "window.createImageBitmap = () => answers.shift();"
+        "const { viewport } = player; const first = viewport.setBackgroundImage(new Blob());"
+        "await viewport.setBackgroundImage(new Blob()); decoded(slow); await first;"
+    )
+    assert viewer.run("return [slow.width, player.viewport.display.backgroundImage.width]") == [0, 4]
+
+
+def test_background_image_decoded_after_another_choice_or_dispose_is_closed(viewer):
+    widths = []
+    for choice in ("player.setBackground('black')", "player.dispose()"):
+        script = (
+            "const bitmap = await window.createImageBitmap(new ImageData(4, 4));"
+            "const original = window.createImageBitmap; let decoded;"
+            "window.createImageBitmap = () => new Promise((done) => (decoded = done));"
+            "const loading = player.viewport.setBackgroundImage(new Blob());"
+            f"{choice}; decoded(bitmap); await loading; window.createImageBitmap = original;"
+            "return [bitmap.width, player.viewport.display.backgroundImage]"
+        )
+        widths.append(viewer.run(script))
+    assert widths == [[0, None], [0, None]]
+
+
 def test_file_that_is_no_image_is_reported_in_the_panel(viewer, settings, tmp_path):
     (tmp_path / "no.png").write_bytes(b"no image")
     with viewer.page.expect_file_chooser() as chooser:

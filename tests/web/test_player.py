@@ -261,6 +261,19 @@ def test_screenshot_is_a_png_with_the_frame_in_its_name(viewer, tmp_path):
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_failed_screenshot_is_reported_until_the_next_one(viewer):
+    page = viewer.page
+    viewer.run("player.metadata = async () => { throw new Error('No metadata.'); }")
+    save = page.get_by_role("button", name="Save screenshot as PNG")
+    save.click()
+    alert = page.get_by_role("alert")
+    alert.get_by_text("No metadata.").wait_for()
+    viewer.run("player.metadata = async () => ({})")
+    with page.expect_download():
+        save.click()
+    assert not alert.is_visible()
+
+
 def test_full_screen_button_toggles(viewer):
     button = viewer.page.get_by_role("button", name="Full screen")
     button.click()
@@ -276,6 +289,22 @@ def test_every_control_has_an_accessible_name(viewer):
     )
     assert unnamed == 0
     assert viewer.page.get_by_role("group", name="4D viewer: scene").count() == 1
+
+
+def test_accessible_names_contain_the_visible_text(viewer):
+    """Users of speech input say what they see."""
+    viewer.page.get_by_role("button", name="Download", exact=True).click()
+    wrong = viewer.run(
+        "const root = player.element.shadowRoot;"
+        "const buttons = [...root.querySelectorAll('button')];"
+        "const labels = [...root.querySelectorAll('label')].map((label) => label.querySelector('input'));"
+        "const textOf = (control) => (control.closest('label') ?? control).textContent.replace('…', '');"
+        "const nameOf = (control) => control.getAttribute('aria-label');"
+        "return [...buttons, ...labels].filter("
+        "  (control) => !nameOf(control).toLowerCase().includes(textOf(control).toLowerCase())"
+        ").map(nameOf)"
+    )
+    assert wrong == []
 
 
 def test_set_view_round_trips_and_fires_no_change_event(viewer):

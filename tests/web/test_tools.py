@@ -97,8 +97,10 @@ def test_question_mark_shows_the_shortcuts_and_gives_the_focus_back(viewer):
 
 def test_help_opened_in_a_panel_gives_the_focus_back_to_the_viewer(viewer):
     viewer.page.get_by_role("button", name="Settings").click()
-    for key in ("?", "Escape", ".", "?", "Escape", "."):  # the second time from the viewer itself
-        viewer.page.keyboard.press(key)
+    for _ in range(2):  # the second time from the viewer itself
+        for key in ("?", "Escape", "."):
+            viewer.page.keyboard.press(key)
+            viewer.wait_for_render()  # the browser takes the focus from what is hidden
     assert viewer.run("return player.clock.frame") == 2
 
 
@@ -126,7 +128,11 @@ def download(viewer: Viewer, label: str, path) -> str:
     """Choose an entry of the download menu, save the file and return the name that it suggests."""
     viewer.page.get_by_role("button", name="Download", exact=True).click()
     with viewer.page.expect_download() as download:
-        viewer.page.get_by_role("dialog", name="Download").get_by_text(label).click()
+        viewer.page.get_by_role("dialog", name="Download").get_by_role(
+            "button", name=label, exact=True
+        ).click()
+    assert not viewer.page.get_by_role("dialog", name="Download").is_visible()
+    assert viewer.run("return player.element.shadowRoot.activeElement.title") == "Download"
     download.value.save_as(path)
     return download.value.suggested_filename
 
@@ -214,6 +220,34 @@ def test_divider_is_moved_by_dragging_and_by_arrow_keys(compared):
     divider.press("ArrowRight")
     assert divider.get_attribute("aria-valuenow") == "30"
     assert compared.run("return player.getView()") == before
+
+
+def test_grid_and_depth_range_are_those_of_scene_a(viewer, box):
+    gaussians = replace(box.gaussians, means=box.gaussians.means + 0.5)
+    other = encode_s4d(GaussianModel4D(gaussians, box.deformation, box.info))
+    viewer.run("player.viewport.setDisplay({ mode: 'depth', hasGrid: true }); player.setBackground('black')")
+    viewer.run("await player.viewport.loadSecond(bytes(value))", base64.b64encode(other).decode())
+    images = []
+    for wipe, shown in ((0, "wipe"), (0.5, "b")):
+        viewer.run("player.viewport.comparison.wipe = value", wipe)
+        viewer.run("player.viewport.showScene(value)", shown)
+        viewer.wait_for_render()
+        images.append(viewer.canvas().astype(int))
+    assert np.abs(images[0] - images[1]).max() <= 1
+
+
+def test_downloads_name_scene_a_while_two_scenes_are_compared(compared, tmp_path):
+    compared.run("player.viewport.showScene('b')")
+    download(compared, "PLY of this frame of scene A", tmp_path / "a.ply")
+    compared.run("player.viewport.setSecond(null)")
+    download(compared, "PLY of this frame", tmp_path / "a.ply")
+
+
+def test_divider_and_names_are_hidden_while_a_message_is_shown(compared):
+    parts = compared.page.locator(".divider, .comparison span")
+    assert [parts.nth(index).is_visible() for index in range(3)] == [True] * 3
+    compared.run("player.showMessage('No scene.')")
+    assert [parts.nth(index).is_visible() for index in range(3)] == [False] * 3
 
 
 def test_other_input_on_the_divider_is_for_the_camera_and_the_page(compared):

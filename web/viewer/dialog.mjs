@@ -3,7 +3,7 @@
 import { element } from "./dom.mjs";
 
 /**
- * Create a hidden dialog. Keys in it scroll it or are for its controls; of the viewer's shortcuts ? works.
+ * Create a hidden dialog. Keys scroll it or are for its controls; of the viewer's shortcuts ? works.
  * @param {Record<string, string>} attributes class and accessible name
  * @param {HTMLElement[]} content
  * @param {() => void} close called on Escape
@@ -14,8 +14,8 @@ export function dialog(attributes, content, close) {
   for (const name of ["wheel", "dblclick"])
     created.addEventListener(name, (event) => event.stopPropagation());
   created.addEventListener("keydown", (event) => {
-    if (event.key === "?" || event.ctrlKey || event.metaKey || event.altKey) return;
-    event.stopPropagation();
+    if (event.key === "?") return;
+    event.stopPropagation(); // Delete would delete ComfyUI's node
     if (event.key === "Escape") close();
   });
   return created;

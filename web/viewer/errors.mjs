@@ -8,3 +8,17 @@ export class ViewerError extends Error {
     this.name = "ViewerError";
   }
 }
+
+/**
+ * Do something, and show why it fails.
+ * @param {HTMLElement} output shows the error
+ * @param {() => Promise<void> | void} action
+ */
+export async function attempt(output, action) {
+  output.textContent = "";
+  try {
+    await action();
+  } catch (error) {
+    output.textContent = error instanceof Error ? error.message : String(error);
+  }
+}

@@ -11,11 +11,11 @@ const GESTURES = [
   ["Double click or tap", "the input camera"],
 ];
 
-/** The dialog; it closes on Escape, on ?, by its button, and gives the focus back. */
+/** The dialog; it closes on Escape, on ? and by its button, and gives the focus back. */
 export class Help {
   element;
   #close;
-  /** @type {HTMLElement | null} */
+  /** What had the focus; hidden if it is in a panel, which has closed. @type {HTMLElement | null} */
   #focused = null;
 
   constructor() {
@@ -34,10 +34,7 @@ export class Help {
     const root = /** @type {ShadowRoot} */ (this.element.getRootNode());
     if (isOpening) this.#focused = /** @type {HTMLElement | null} */ (root.activeElement);
     this.element.hidden = !isOpening;
-    if (isOpening) this.#close.focus({ preventScroll: true });
-    else {
-      const isVisible = this.#focused?.offsetParent; // else its panel has closed
-      /** @type {HTMLElement} */ (isVisible ? this.#focused : root.host).focus({ preventScroll: true });
-    }
+    const before = this.#focused?.offsetParent ? this.#focused : root.host;
+    /** @type {HTMLElement} */ (isOpening ? this.#close : before).focus({ preventScroll: true });
   }
 }

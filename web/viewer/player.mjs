@@ -1,10 +1,4 @@
-// The player: shows an .s4d file in an element of a page, with controls.
-//
-//   const player = new S4DPlayer(parent, { title: "walking fox" });
-//   await player.load(bytes);          // of an .s4d file
-//   player.play();
-//   player.addEventListener("change", () => save(player.getView()));
-//   player.dispose();
+// The player: shows an .s4d file in an element of a page, with controls; docs/viewer.md has an example.
 
 import { boundingSphere } from "./bounds.mjs";
 import { fit, viewOfPose } from "./camera.mjs";

@@ -205,8 +205,13 @@ input[type="range"]::-moz-range-thumb {
   .group, .tools, .transport { flex-wrap: wrap; gap: 2px; }
   .views button { min-width: 44px; }
   .backgrounds { gap: 0; padding: 0; }
-  .backgrounds button, .backgrounds input { width: 44px; min-width: 44px; height: 44px; }
-  .backgrounds button, .backgrounds input { border: 10px solid var(--surface); border-radius: 22px; }
+  .backgrounds :is(button, input) {
+    width: 44px;
+    min-width: 44px;
+    height: 44px;
+    border: 10px solid var(--surface);
+    border-radius: 22px;
+  }
   .backgrounds [aria-pressed="true"] { box-shadow: inset 0 0 0 2.5px var(--accent); }
   input[type="range"] { touch-action: none; }
   .row input[type="checkbox"] { width: 28px; height: 28px; margin: 8px; }

@@ -24,7 +24,7 @@ export class Viewport {
   message = element("div", { class: "message", role: "status" });
   help = new Help();
   comparison = new Comparison(() => this.#onChange());
-  element = element("div", { class: "viewport" }, this.canvas, this.comparison.element, this.message);
+  element = element("div", { class: "viewport" }, this.canvas, this.message, this.comparison.element);
   clock = new Clock(1, 1);
   /** @type {View} */
   view = viewOfPose({ azimuth: 0, elevation: 0, radius: 2, fovy: 49.1 });
@@ -38,6 +38,8 @@ export class Viewport {
   #isDisposed = false;
   /** Number of the latest choice of scene B; a load that began earlier has been superseded. */
   #seconds = 0;
+  /** The same of the background image. */
+  #images = 0;
   #onChange;
 
   /** @param {() => void} onChange */
@@ -87,7 +89,7 @@ export class Viewport {
   draw(scale = 1, display = {}) {
     setSize(this.canvas, scale * this.size.width, scale * this.size.height);
     const parts = this.scene ? this.comparison.parts(this.scene, this.clock) : [];
-    compose(this.#context, parts, this.view, { ...this.display, ...display });
+    compose(this.#context, this.scene, parts, this.view, { ...this.display, ...display });
   }
 
   /** Stop showing the scene. */
@@ -113,18 +115,22 @@ export class Viewport {
   setDisplay(display) {
     const changed = checkedDisplay({ ...this.display, ...display });
     if (changed.mode === "normals" && !sharedContext().isLost) sharedContext().prepareNormals();
+    if ("backgroundImage" in display) this.#images += 1;
     if (changed.backgroundImage !== this.display.backgroundImage) this.display.backgroundImage?.close();
     this.display = changed;
     this.#onChange();
   }
 
   /**
-   * Show an image behind the scene, or remove it.
+   * Show an image behind the scene, or remove it; of several images at once, the last one.
    * @param {Blob | null} file
    * @throws {ViewerError} if the browser cannot decode it
    */
   async setBackgroundImage(file) {
-    this.setDisplay({ backgroundImage: file && (await decodeImage(file)) });
+    const choice = ++this.#images;
+    const image = file && (await decodeImage(file));
+    if (choice === this.#images && !this.#isDisposed) this.setDisplay({ backgroundImage: image });
+    else image?.close();
   }
 
   toggleGrid() {
