@@ -1,4 +1,4 @@
-// The error whose message the viewer shows to its user.
+// The error whose message the viewer shows to its user, and how a control shows why it failed.
 
 /** A file that cannot be shown, or a browser that cannot show it; the message is a sentence for the user. */
 export class ViewerError extends Error {

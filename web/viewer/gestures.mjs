@@ -96,10 +96,13 @@ export function listenToGestures({ canvas, element }, actions, isFocused, signal
     { signal },
   );
   // ComfyUI zooms its graph on touchmove events of two fingers, which it listens to before the viewer does.
-  const keepTouch = (/** @type {TouchEvent} */ event) => {
-    if (event.composedPath().includes(element)) event.stopPropagation();
-  };
-  addEventListener("touchmove", keepTouch, { signal, capture: true, passive: true });
+  addEventListener(
+    "touchmove",
+    (event) => {
+      if (event.composedPath().includes(element)) event.stopPropagation();
+    },
+    { signal, capture: true, passive: true },
+  );
   element.addEventListener("contextmenu", (event) => event.preventDefault(), { signal });
 }
 

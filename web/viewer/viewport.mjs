@@ -36,9 +36,9 @@ export class Viewport {
   size = { width: 1, height: 1 };
   #context = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
   #isDisposed = false;
-  /** Number of the latest choice of scene B; a load that began earlier has been superseded. */
+  /** Number of the latest choice of scene B; an earlier load has been superseded. */
   #seconds = 0;
-  /** The same of the background image. */
+  /** The same for the background image. */
   #images = 0;
   #onChange;
 
