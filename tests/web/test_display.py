@@ -143,6 +143,15 @@ def test_settings_panel_changes_mode_size_and_grid(viewer, settings):
     assert not viewer.run("return player.viewport.display.hasGrid")
 
 
+def test_settings_panel_of_a_scene_with_one_frame_has_splat_size_but_no_loop(viewer, settings):
+    viewer.load(one_splat())
+    viewer.wait_for_render()
+    settings.get_by_role("slider", name="Splat size").fill("0.5")
+    assert viewer.run("return player.viewport.display.splatSize") == 0.5
+    assert not settings.get_by_role("spinbutton", name="First frame of the loop").is_visible()
+    assert not viewer.page.get_by_role("slider", name="Time").is_visible()
+
+
 def test_settings_panel_closes_on_a_press_outside(viewer, settings):
     viewer.page.mouse.click(40, 40)
     assert not settings.is_visible()
@@ -193,6 +202,33 @@ def test_background_image_covers_the_canvas_and_a_color_replaces_it(viewer, sett
     assert not settings.get_by_role("button", name="Remove the background image").is_visible()
 
 
+def test_last_of_several_concurrent_background_choices_is_shown_and_the_others_are_closed(viewer):
+    viewer.run(
+        "const bitmap = () => createImageBitmap(new ImageData(4, 4));"
+        "const [slow, fast] = [await bitmap(), await bitmap()]; window.slow = slow; let decoded;"
+        "const answers = [new Promise((done) => (decoded = done)), fast];"
+        "window.createImageBitmap = () => answers.shift();"
+        "const { viewport } = player; const first = viewport.setBackgroundImage(new Blob());"
+        "await viewport.setBackgroundImage(new Blob()); decoded(slow); await first;"
+    )
+    assert viewer.run("return [slow.width, player.viewport.display.backgroundImage.width]") == [0, 4]
+
+
+def test_background_image_decoded_after_another_choice_or_dispose_is_closed(viewer):
+    widths = []
+    for choice in ("player.setBackground('black')", "player.dispose()"):
+        script = (
+            "const bitmap = await window.createImageBitmap(new ImageData(4, 4));"
+            "const original = window.createImageBitmap; let decoded;"
+            "window.createImageBitmap = () => new Promise((done) => (decoded = done));"
+            "const loading = player.viewport.setBackgroundImage(new Blob());"
+            f"{choice}; decoded(bitmap); await loading; window.createImageBitmap = original;"
+            "return [bitmap.width, player.viewport.display.backgroundImage]"
+        )
+        widths.append(viewer.run(script))
+    assert widths == [[0, None], [0, None]]
+
+
 def test_file_that_is_no_image_is_reported_in_the_panel(viewer, settings, tmp_path):
     (tmp_path / "no.png").write_bytes(b"no image")
     with viewer.page.expect_file_chooser() as chooser:
@@ -234,6 +270,20 @@ def test_first_camera_shows_the_whole_object_at_all_frames(page, box, last_offse
     output = first_view(model, 480 / 320)  # of STAG4D Preview, from all Gaussians instead of a subset
     assert view["radius"] == pytest.approx(output.pose.radius, rel=0.03)
     assert view["target"] == pytest.approx(output.target, abs=0.05)
+
+
+def test_first_camera_follows_the_size_of_the_image_until_a_view_is_chosen(viewer):
+    viewer.set_canvas_size(120, 400)
+    narrow = viewer.run("return player.getView().radius")
+    assert narrow > 2.5
+    alpha = alpha_of(viewer)
+    assert alpha.max() > 0.9
+    assert max(alpha[:, 0].max(), alpha[:, -1].max()) < 0.1
+    viewer.set_canvas_size(480, 320)
+    assert viewer.run("return player.getView().radius") == 2  # the input camera is sufficient again
+    viewer.set_view(azimuth=30)
+    viewer.set_canvas_size(120, 400)
+    assert viewer.run("return player.getView().radius") == 2
 
 
 def test_first_camera_of_a_large_imported_object_shows_all_of_it(page, box):

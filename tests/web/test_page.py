@@ -76,6 +76,14 @@ def test_page_does_not_play_when_the_user_prefers_reduced_motion(browser, file):
         assert page.get_by_role("button", name="Play (space)").is_visible()
 
 
+def test_page_that_is_made_narrow_still_shows_the_whole_object(browser, file):
+    with opened(browser, file, reduced_motion="reduce") as (page, _):
+        page.get_by_text("1,176 splats").wait_for()
+        page.get_by_role("button", name="The input camera (0)", pressed=True).wait_for()
+        page.set_viewport_size({"width": 160, "height": 700})  # the input camera shows only the middle
+        page.get_by_role("button", name="The input camera (0)", pressed=False).wait_for()
+
+
 def test_downloaded_page_is_the_page_itself(browser, file, tmp_path):
     with opened(browser, file, reduced_motion="reduce") as (page, problems):
         page.get_by_text("1,176 splats").wait_for()

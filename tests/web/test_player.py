@@ -155,6 +155,19 @@ def test_keys_without_a_meaning_in_the_viewer_reach_the_page(viewer):
     assert viewer.page.evaluate("keys") == ["Control", "z", "Delete"]
 
 
+def test_keys_that_a_control_handles_do_not_reach_the_page(viewer):
+    """ComfyUI has shortcuts of single letters."""
+    page = viewer.page
+    page.evaluate("window.keys = []; addEventListener('keydown', (event) => keys.push(event.key))")
+    speed = page.get_by_role("combobox", name="Speed")
+    for key in ("4", "r", "w", "a"):
+        speed.press(key)
+    assert speed.input_value() == "4"  # the default action is kept
+    assert page.evaluate("keys") == []
+    speed.press("Control+Enter")
+    assert page.evaluate("keys").count("Enter") == 1
+
+
 def test_space_on_a_focused_button_presses_the_button(viewer):
     viewer.page.get_by_role("button", name="White background").focus()
     viewer.page.keyboard.press(" ")
@@ -248,6 +261,19 @@ def test_screenshot_is_a_png_with_the_frame_in_its_name(viewer, tmp_path):
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_failed_screenshot_is_reported_until_the_next_one(viewer):
+    page = viewer.page
+    viewer.run("player.metadata = async () => { throw new Error('No metadata.'); }")
+    save = page.get_by_role("button", name="Save screenshot as PNG")
+    save.click()
+    alert = page.get_by_role("alert")
+    alert.get_by_text("No metadata.").wait_for()
+    viewer.run("player.metadata = async () => ({})")
+    with page.expect_download():
+        save.click()
+    assert not alert.is_visible()
+
+
 def test_full_screen_button_toggles(viewer):
     button = viewer.page.get_by_role("button", name="Full screen")
     button.click()
@@ -263,6 +289,22 @@ def test_every_control_has_an_accessible_name(viewer):
     )
     assert unnamed == 0
     assert viewer.page.get_by_role("group", name="4D viewer: scene").count() == 1
+
+
+def test_accessible_names_contain_the_visible_text(viewer):
+    """Users of speech input say what they see."""
+    viewer.page.get_by_role("button", name="Download", exact=True).click()
+    wrong = viewer.run(
+        "const root = player.element.shadowRoot;"
+        "const buttons = [...root.querySelectorAll('button')];"
+        "const labels = [...root.querySelectorAll('label')].map((label) => label.querySelector('input'));"
+        "const textOf = (control) => (control.closest('label') ?? control).textContent.replace('…', '');"
+        "const nameOf = (control) => control.getAttribute('aria-label');"
+        "return [...buttons, ...labels].filter("
+        "  (control) => !nameOf(control).toLowerCase().includes(textOf(control).toLowerCase())"
+        ").map(nameOf)"
+    )
+    assert wrong == []
 
 
 def test_set_view_round_trips_and_fires_no_change_event(viewer):

@@ -79,7 +79,7 @@ def test_loop_range_survives_another_file_of_as_many_frames_only(viewer, box, bo
 
 def test_question_mark_shows_the_shortcuts_and_gives_the_focus_back(viewer):
     focus(viewer)
-    help_dialog = viewer.page.get_by_role("dialog", name="Keyboard shortcuts")
+    help_dialog = viewer.page.get_by_role("dialog", name="Keyboard, mouse and touch")
     assert not help_dialog.is_visible()
     viewer.page.keyboard.press("?")
     help_dialog.get_by_text("ground grid and axes").wait_for()
@@ -92,13 +92,47 @@ def test_question_mark_shows_the_shortcuts_and_gives_the_focus_back(viewer):
     assert help_dialog.is_visible()
     viewer.page.keyboard.press("?")
     assert not help_dialog.is_visible()
+    assert viewer.run("return player.element.shadowRoot.activeElement.title") == "Settings"
+
+
+def test_help_opened_in_a_panel_gives_the_focus_back_to_the_viewer(viewer):
+    viewer.page.get_by_role("button", name="Settings").click()
+    for _ in range(2):  # the second time from the viewer itself
+        for key in ("?", "Escape", "."):
+            viewer.page.keyboard.press(key)
+            viewer.wait_for_render()  # the browser takes the focus from what is hidden
+    assert viewer.run("return player.clock.frame") == 2
+
+
+def test_keys_in_help_and_panels_scroll_them_and_do_not_reach_the_camera_or_the_page(viewer):
+    page = viewer.page
+    viewer.set_canvas_size(300, 150)
+    page.evaluate("window.keys = []; addEventListener('keydown', (event) => keys.push(event.key))")
+    before = viewer.run("return player.getView()")
+    focus(viewer)
+    page.keyboard.press("?")
+    page.keyboard.press("ArrowDown")
+    page.wait_for_function("players[0].viewport.help.element.scrollTop > 0", timeout=10_000)
+    page.keyboard.press("Home")
+    page.wait_for_function("players[0].viewport.help.element.scrollTop === 0", timeout=10_000)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Settings").click()
+    for key in ("ArrowDown", "Home", "Delete", "g"):
+        page.keyboard.press(key)
+    assert viewer.run("return player.getView()") == before
+    assert not viewer.run("return player.viewport.display.hasGrid")
+    assert page.evaluate("keys") == []
 
 
 def download(viewer: Viewer, label: str, path) -> str:
     """Choose an entry of the download menu, save the file and return the name that it suggests."""
     viewer.page.get_by_role("button", name="Download", exact=True).click()
     with viewer.page.expect_download() as download:
-        viewer.page.get_by_role("dialog", name="Download").get_by_text(label).click()
+        viewer.page.get_by_role("dialog", name="Download").get_by_role(
+            "button", name=label, exact=True
+        ).click()
+    assert not viewer.page.get_by_role("dialog", name="Download").is_visible()
+    assert viewer.run("return player.element.shadowRoot.activeElement.title") == "Download"
     download.value.save_as(path)
     return download.value.suggested_filename
 
@@ -188,6 +222,56 @@ def test_divider_is_moved_by_dragging_and_by_arrow_keys(compared):
     assert compared.run("return player.getView()") == before
 
 
+def test_grid_and_depth_range_are_those_of_scene_a(viewer, box):
+    gaussians = replace(box.gaussians, means=box.gaussians.means + 0.5)
+    other = encode_s4d(GaussianModel4D(gaussians, box.deformation, box.info))
+    viewer.run("player.viewport.setDisplay({ mode: 'depth', hasGrid: true }); player.setBackground('black')")
+    viewer.run("await player.viewport.loadSecond(bytes(value))", base64.b64encode(other).decode())
+    images = []
+    for wipe, shown in ((0, "wipe"), (0.5, "b")):
+        viewer.run("player.viewport.comparison.wipe = value", wipe)
+        viewer.run("player.viewport.showScene(value)", shown)
+        viewer.wait_for_render()
+        images.append(viewer.canvas().astype(int))
+    assert np.abs(images[0] - images[1]).max() <= 1
+
+
+def test_downloads_name_scene_a_while_two_scenes_are_compared(compared, tmp_path):
+    compared.run("player.viewport.showScene('b')")
+    download(compared, "PLY of this frame of scene A", tmp_path / "a.ply")
+    compared.run("player.viewport.setSecond(null)")
+    download(compared, "PLY of this frame", tmp_path / "a.ply")
+
+
+def test_divider_and_names_are_hidden_while_a_message_is_shown(compared):
+    parts = compared.page.locator(".divider, .comparison span")
+    assert [parts.nth(index).is_visible() for index in range(3)] == [True] * 3
+    compared.run("player.showMessage('No scene.')")
+    assert [parts.nth(index).is_visible() for index in range(3)] == [False] * 3
+
+
+def test_other_input_on_the_divider_is_for_the_camera_and_the_page(compared):
+    page = compared.page
+    compared.run("player.setView({ radius: 3 })")
+    page.evaluate(
+        "window.buttons = []; addEventListener('pointerdown', (event) => buttons.push(event.button))"
+    )
+    box = page.get_by_role("slider", name="Wipe between A and B").bounding_box()
+    for button in ("middle", "right"):  # ComfyUI pans its graph with the middle button
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60)
+        page.mouse.down(button=button)
+        page.mouse.move(120, box["y"] + 60)
+        page.mouse.up(button=button)
+    assert page.evaluate("buttons") == [1, 2]
+    assert compared.run("return player.viewport.comparison.wipe") == 0.5
+    focus(compared)
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60)
+    page.mouse.wheel(0, 100)
+    page.wait_for_function("players[0].getView().radius > 3", timeout=10_000)
+    page.mouse.dblclick(box["x"] + box["width"] / 2, box["y"] + 60)
+    assert compared.run("return player.getView().radius") == 2
+
+
 def test_second_scene_is_shown_at_the_same_frame_time(viewer, box):
     longer = GaussianModel4D(box.gaussians, box.deformation, replace(box.info, num_frames=9))
     viewer.set_view(time=0.75)
@@ -197,6 +281,26 @@ def test_second_scene_is_shown_at_the_same_frame_time(viewer, box):
     )
     viewer.run("player.viewport.showScene('b')")
     assert np.abs(viewer.screenshot().astype(int) - expected).mean() < 1
+
+
+def test_last_of_several_concurrent_choices_of_scene_b_is_shown(viewer, box, box_s4d):
+    still = encode_s4d(GaussianModel4D(box.gaussians, None, SceneInfo(num_frames=1)))
+    files = [box_s4d, base64.b64encode(still).decode()]
+    viewer.run(
+        # the first file is read slowly, also as a file of the settings panel
+        "const [slow, fast] = value.map(bytes); const { viewport } = player; let read;"
+        "const file = new Blob([slow]); file.arrayBuffer = () => new Promise((done) => (read = done));"
+        "const loading = viewport.loadSecond(file);"
+        "await viewport.loadSecond(fast); read(slow.buffer); await loading;",
+        files,
+    )
+    assert viewer.run("return player.viewport.comparison.second.file.header.numFrames") == 1
+    viewer.run(
+        "const loading = player.viewport.loadSecond(bytes(value)); player.viewport.setSecond(null);"
+        "await loading",
+        box_s4d,
+    )
+    assert viewer.run("return player.viewport.comparison.second") is None
 
 
 def test_second_scene_is_chosen_and_removed_in_the_settings(viewer, box_s4d, tmp_path):
@@ -216,5 +320,5 @@ def test_second_scene_is_chosen_and_removed_in_the_settings(viewer, box_s4d, tmp
     shown.select_option("B")
     assert viewer.run("return player.viewport.comparison.shown") == "b"
     page.get_by_role("button", name="Remove scene B").click()
-    assert not shown.is_visible()
+    shown.wait_for(state="hidden")
     assert viewer.run("return player.viewport.comparison.second") is None

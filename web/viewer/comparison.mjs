@@ -31,6 +31,7 @@ export class Comparison {
     const group = { class: "comparison", role: "group", "aria-label": "Comparison of scenes A and B" };
     this.element = element("div", group, names, this.#divider);
     this.#divider.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0) return;
       event.stopPropagation();
       this.#divider.setPointerCapture(event.pointerId);
     });

@@ -20,19 +20,19 @@ const NO_RANGE = [0, 1];
 /**
  * Draw an image over the whole of a canvas, unless the WebGL context is lost.
  * @param {CanvasRenderingContext2D} target
- * @param {Part[]} parts the first scene's bounds give grid and depth range
+ * @param {ShownScene | null} scene in a comparison A; its bounds give grid and depth range
+ * @param {Part[]} parts
  * @param {import("./camera.mjs").View} view
  * @param {import("./display.mjs").DisplaySettings} display
  */
-export function compose(target, parts, view, display) {
-  if (!parts.length || sharedContext().isLost) return;
+export function compose(target, scene, parts, view, display) {
+  if (!scene || sharedContext().isLost) return;
   const { background, backgroundImage, hasGrid, mode, splatSize } = display;
-  const { scene } = parts[0];
   const depthRange = mode === "color" ? NO_RANGE : depthRangeOf(scene.bounds, view);
   const style = { mode, splatSize, depthRange };
   if (parts.length === 1 && !backgroundImage && !hasGrid) {
     const color = backgroundColor(background); // drawn by WebGL, in one pass with the splats
-    scene.renderer.render(target, view, parts[0].position, { ...style, background: color });
+    parts[0].scene.renderer.render(target, view, parts[0].position, { ...style, background: color });
     return;
   }
   drawBackground(target, background, backgroundImage);

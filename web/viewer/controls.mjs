@@ -3,6 +3,7 @@
 
 import { sameView, viewOfPose } from "./camera.mjs";
 import { button, element, icon, setLabel } from "./dom.mjs";
+import { attempt } from "./errors.mjs";
 import { Popover } from "./popover.mjs";
 import { SettingsMenu } from "./settings.mjs";
 
@@ -17,25 +18,7 @@ const BACKGROUNDS = [
   ["black", "Black background"],
 ];
 
-/**
- * What the bar shows and controls: a player.
- * @typedef {object} ControlledPlayer
- * @property {import("./viewport.mjs").Viewport} viewport
- * @property {import("./clock.mjs").Clock} clock
- * @property {import("./camera.mjs").View} view
- * @property {string} background
- * @property {import("./downloads.mjs").Download[]} downloads
- * @property {import("./header.mjs").Header | null} header
- * @property {() => void} toggle
- * @property {(direction: 1 | -1) => void} step
- * @property {(position: number) => void} scrub
- * @property {(index: number) => void} selectCamera
- * @property {() => void} fit
- * @property {() => void} fitAll
- * @property {(background: string) => void} setBackground
- * @property {() => void} saveScreenshot
- * @property {() => void} toggleFullScreen
- */
+/** @typedef {import("./player.mjs").S4DPlayer} S4DPlayer */
 
 /** The bar; update copies the player's state into it. */
 export class Controls {
@@ -52,12 +35,14 @@ export class Controls {
   #backgrounds;
   #color;
   #settings;
+  /** Why the latest download failed. */
+  #error = element("div", { class: "error", role: "alert" });
   /** @type {Popover[]} */
   #popovers;
   /** @type {import("./header.mjs").Header | null} */
   #header = null;
 
-  /** @param {ControlledPlayer} player */
+  /** @param {S4DPlayer} player */
   constructor(player) {
     this.#player = player;
     this.#play = button("Play", "play", () => player.toggle());
@@ -84,10 +69,10 @@ export class Controls {
     const backgroundGroup = { class: "group backgrounds", role: "group", "aria-label": "Background" };
     const backgrounds = element("div", backgroundGroup, ...this.#backgrounds, this.#color);
     this.#settings = new SettingsMenu(player);
-    const items = player.downloads.map(({ label, hint, save }) => button(hint, { text: label }, save));
-    this.#popovers = [new Popover("Download", "download", items), this.#settings.popover];
+    this.#popovers = [this.#makeDownloads(), this.#settings.popover];
     const output = element("div", { class: "group" });
-    output.append(button("Save screenshot as PNG", "screenshot", () => player.saveScreenshot()));
+    const screenshot = () => attempt(this.#error, () => player.saveScreenshot());
+    output.append(button("Save screenshot as PNG", "screenshot", screenshot));
     output.append(...this.#popovers.map((popover) => popover.button));
     if (document.fullscreenEnabled) {
       output.append(button("Full screen", "fullScreen", () => player.toggleFullScreen()));
@@ -95,6 +80,7 @@ export class Controls {
     this.element.append(
       element("div", { class: "transport" }, this.#play, steps, this.#slider, reading),
       element("div", { class: "tools" }, this.#views, pace, backgrounds, output),
+      this.#error,
       ...this.#popovers.map((popover) => popover.panel),
     );
     this.update();
@@ -188,6 +174,23 @@ export class Controls {
       this.#player.step(direction > 0 ? 1 : -1);
     });
     return slider;
+  }
+
+  #makeDownloads() {
+    const { downloads, viewport } = this.#player;
+    const items = downloads.map(({ label, hint, save }) => {
+      const item = button(label, { text: label }, () => {
+        popover.leave();
+        attempt(this.#error, save);
+      });
+      item.title = hint;
+      return item;
+    });
+    const popover = new Popover("Download", "download", items, () => {
+      const owner = viewport.comparison.second ? " of scene A" : "";
+      items.forEach((item, i) => (item.ariaLabel = item.textContent = downloads[i].label + owner));
+    });
+    return popover;
   }
 
   #makeSpeed() {

@@ -7,7 +7,7 @@ import { encodePly } from "./ply.mjs";
  * A file to download.
  * @typedef {object} Download
  * @property {string} label
- * @property {string} hint says more, for tooltip and screen readers
+ * @property {string} hint tooltip
  * @property {() => void} save
  */
 

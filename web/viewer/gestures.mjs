@@ -1,4 +1,4 @@
-// Mouse, touch and wheel on the canvas: dragging orbits; with the right button, Shift or two fingers it pans;
+// Mouse, touch and wheel on the image: dragging orbits; with the right button, Shift or two fingers it pans;
 // the wheel and pinching zoom. The middle button and an unfocused wheel are left to the surrounding page.
 
 const DEGREES_PER_HEIGHT = 200; // orbited by a drag over the height of the canvas
@@ -16,12 +16,12 @@ const PIXELS_PER_LINE = 30; // of a wheel that reports lines
 
 /**
  * Listen to gestures until the signal aborts.
- * @param {HTMLCanvasElement} canvas
+ * @param {import("./viewport.mjs").Viewport} viewport
  * @param {CameraActions} actions
  * @param {() => boolean} isFocused whether the viewer has focus and so receives the wheel
  * @param {AbortSignal} signal
  */
-export function listenToGestures(canvas, actions, isFocused, signal) {
+export function listenToGestures({ canvas, element }, actions, isFocused, signal) {
   /** Pressed pointers by id. @type {Map<number, {x: number, y: number, pans: boolean}>} */
   const pointers = new Map();
 
@@ -74,7 +74,7 @@ export function listenToGestures(canvas, actions, isFocused, signal) {
     );
   }
 
-  canvas.addEventListener(
+  element.addEventListener(
     "wheel",
     (event) => {
       if (!isFocused()) return;
@@ -87,7 +87,7 @@ export function listenToGestures(canvas, actions, isFocused, signal) {
     { signal, passive: false },
   );
 
-  canvas.addEventListener(
+  element.addEventListener(
     "dblclick",
     () => {
       actions.reset();
@@ -95,12 +95,15 @@ export function listenToGestures(canvas, actions, isFocused, signal) {
     },
     { signal },
   );
-  // ComfyUI zooms its graph on touchmove events of two fingers, which it listens to before the canvas does.
-  const keepTouch = (/** @type {TouchEvent} */ event) => {
-    if (event.composedPath().includes(canvas)) event.stopPropagation();
-  };
-  addEventListener("touchmove", keepTouch, { signal, capture: true, passive: true });
-  canvas.addEventListener("contextmenu", (event) => event.preventDefault(), { signal });
+  // ComfyUI zooms its graph on touchmove events of two fingers, which it listens to before the viewer does.
+  addEventListener(
+    "touchmove",
+    (event) => {
+      if (event.composedPath().includes(element)) event.stopPropagation();
+    },
+    { signal, capture: true, passive: true },
+  );
+  element.addEventListener("contextmenu", (event) => event.preventDefault(), { signal });
 }
 
 /**

@@ -1,5 +1,6 @@
 // The keyboard help: a dialog over the image that lists all shortcuts.
 
+import { dialog } from "./dialog.mjs";
 import { button, element } from "./dom.mjs";
 import { SHORTCUTS } from "./keys.mjs";
 
@@ -10,11 +11,11 @@ const GESTURES = [
   ["Double click or tap", "the input camera"],
 ];
 
-/** The dialog; it closes on Escape, on ?, by its button, and gives the focus back. */
+/** The dialog; it closes on Escape, on ? and by its button, and gives the focus back. */
 export class Help {
   element;
   #close;
-  /** @type {HTMLElement | null} */
+  /** What had the focus; hidden if it is in a panel, which has closed. @type {HTMLElement | null} */
   #focused = null;
 
   constructor() {
@@ -23,16 +24,9 @@ export class Help {
       element("dt", {}, key),
       element("dd", {}, effect),
     ]);
-    const title = element("h2", {}, "Keyboard, mouse and touch");
-    const attributes = { class: "help", role: "dialog", "aria-label": "Keyboard shortcuts", tabindex: "-1" };
-    this.element = element("div", attributes, title, element("dl", {}, ...rows), this.#close);
-    this.element.hidden = true;
-    this.element.addEventListener("wheel", (event) => event.stopPropagation()); // scrolls the dialog
-    this.element.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape") return;
-      event.stopPropagation();
-      this.toggle();
-    });
+    const title = element("h2", { id: "help-title" }, "Keyboard, mouse and touch");
+    const content = [title, element("dl", {}, ...rows), this.#close];
+    this.element = dialog({ class: "help", "aria-labelledby": title.id }, content, () => this.toggle());
   }
 
   toggle() {
@@ -40,7 +34,7 @@ export class Help {
     const root = /** @type {ShadowRoot} */ (this.element.getRootNode());
     if (isOpening) this.#focused = /** @type {HTMLElement | null} */ (root.activeElement);
     this.element.hidden = !isOpening;
-    if (isOpening) this.#close.focus({ preventScroll: true });
-    else this.#focused?.focus({ preventScroll: true });
+    const before = this.#focused?.offsetParent ? this.#focused : root.host;
+    /** @type {HTMLElement} */ (isOpening ? this.#close : before).focus({ preventScroll: true });
   }
 }

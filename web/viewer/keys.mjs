@@ -29,35 +29,25 @@ const ZOOM_STEP = 1.1;
 /** @type {Record<string, [number, number]>} */
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-/** @typedef {import("./viewport.mjs").Viewport} Viewport */
-
-/**
- * @typedef {object} Commands called by keys, besides the camera actions and those of the viewport
- * @property {() => void} toggle play or pause
- * @property {(direction: 1 | -1) => void} step
- * @property {(index: number) => void} selectCamera the input camera (0) or a view (from 1)
- * @property {() => void} fit
- * @property {() => void} fitAll
- */
+/** @typedef {import("./player.mjs").S4DPlayer} Player */
 
 /**
  * Listen to keys until the signal aborts.
- * @param {HTMLElement} root the viewer
+ * @param {Player} player
  * @param {import("./gestures.mjs").CameraActions} actions
- * @param {Commands} commands
- * @param {Viewport} viewport
  * @param {AbortSignal} signal
  */
-export function listenToKeys(root, actions, commands, viewport, signal) {
-  root.addEventListener(
+export function listenToKeys(player, actions, signal) {
+  player.element.addEventListener(
     "keydown",
     (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       const target = event.composedPath()[0];
-      const action = actionOf(event.key, event.shiftKey, actions, commands, viewport);
-      if (!action || (target instanceof HTMLElement && handlesKey(target, event.key))) return;
+      const isHandled = target instanceof HTMLElement && handlesKey(target, event.key);
+      const action = isHandled ? null : actionOf(event.key, event.shiftKey, actions, player, player.viewport);
+      if (isHandled || action) event.stopPropagation(); // the page may have shortcuts, too
+      if (!action) return;
       event.preventDefault();
-      event.stopPropagation();
       action();
     },
     { signal },
@@ -69,8 +59,8 @@ export function listenToKeys(root, actions, commands, viewport, signal) {
  * @param {string} key
  * @param {boolean} isShifted
  * @param {import("./gestures.mjs").CameraActions} actions
- * @param {Commands} commands
- * @param {Viewport} viewport
+ * @param {Player} commands
+ * @param {Player["viewport"]} viewport
  * @returns {(() => void) | null}
  */
 export function actionOf(key, isShifted, actions, commands, viewport) {

@@ -35,6 +35,7 @@ export const PANEL_CSS = `
 .row .name { flex: 1 0 104px; color: var(--muted); }
 .row button, .row select { padding: 0 8px; border: 1px solid var(--line); text-align: center; }
 .row select { appearance: auto; }
+label.row { cursor: pointer; }
 .row button:disabled { opacity: 0.4; cursor: default; }
 .row.wide { gap: 6px; margin-top: 6px; }
 .row.wide button { flex: 1; }
@@ -52,6 +53,7 @@ export const PANEL_CSS = `
 }
 .row input[type="checkbox"] { width: 18px; height: 18px; margin: 0; accent-color: var(--accent); }
 .row .value { width: 38px; text-align: right; font-variant-numeric: tabular-nums; }
+.error:empty { display: none; }
 .error { max-width: 260px; color: #ff9592; }
 .help { inset: 8px; width: fit-content; height: fit-content; max-height: calc(100% - 16px); margin: auto; }
 .help h2 { margin: 0 0 6px; font-size: 13px; }
@@ -60,6 +62,7 @@ export const PANEL_CSS = `
 .help dd { margin: 0; color: var(--muted); }
 .help button { padding: 0 12px; border: 1px solid var(--line); }
 .comparison { position: absolute; inset: 0; pointer-events: none; overflow: hidden; }
+.message:not(:empty) + .comparison { display: none; }
 .comparison span {
   position: absolute;
   top: 8px;

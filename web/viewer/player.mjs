@@ -1,10 +1,4 @@
-// The player: shows an .s4d file in an element of a page, with controls.
-//
-//   const player = new S4DPlayer(parent, { title: "walking fox" });
-//   await player.load(bytes);          // of an .s4d file
-//   player.play();
-//   player.addEventListener("change", () => save(player.getView()));
-//   player.dispose();
+// The player: shows an .s4d file in an element of a page, with controls; docs/viewer.md has an example.
 
 import { boundingSphere } from "./bounds.mjs";
 import { fit, viewOfPose } from "./camera.mjs";
@@ -41,7 +35,7 @@ export class S4DPlayer extends EventTarget {
   #bytes = new Uint8Array(0);
   /** Number of the latest load or release; an older load has been superseded. */
   #loads = 0;
-  /** Whether the view was chosen: if not, each file is first seen from a camera that shows all of it. */
+  /** Whether the view was chosen: if not, each file is seen from a camera that shows all of it at any size. */
   #hasView = false;
   /** Time to show when a file is loaded. */
   #pendingTime = 0;
@@ -161,8 +155,7 @@ export class S4DPlayer extends EventTarget {
 
   /** Forget the chosen view: files are seen from their first camera and at the first frame again. */
   resetView() {
-    const { scene } = this.viewport;
-    this.setView({ ...(scene && this.viewport.firstView(scene)), time: 0 });
+    this.setView({ ...this.viewport.firstView(), time: 0 });
     this.#hasView = false;
   }
 
@@ -257,7 +250,7 @@ export class S4DPlayer extends EventTarget {
     this.#release();
     this.#bytes = bytes;
     this.viewport.show(scene, time);
-    if (!this.#hasView) this.viewport.view = this.viewport.firstView(scene);
+    if (!this.#hasView) this.viewport.view = this.viewport.firstView();
     this.#contextChanged(); // clears the message, or shows that the context is lost
     this.#draw();
   }
@@ -312,6 +305,7 @@ export class S4DPlayer extends EventTarget {
   /** @param {{width: number, height: number}} size */
   #resize(size) {
     this.viewport.size = size;
+    if (!this.#hasView) this.viewport.view = this.viewport.firstView();
     this.#draw(); // at once: a later draw would show the old image stretched
   }
 

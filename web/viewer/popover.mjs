@@ -1,7 +1,8 @@
 // A panel over the image that a button of the control bar opens and closes. It closes on Escape and on a
 // press outside of it.
 
-import { button, element } from "./dom.mjs";
+import { dialog } from "./dialog.mjs";
+import { button } from "./dom.mjs";
 
 const MARGIN = 8; // around the panel, as in panel_style.mjs
 
@@ -20,21 +21,9 @@ export class Popover {
   constructor(label, icon, rows, onOpen = () => {}) {
     this.#onOpen = onOpen;
     this.button = button(label, icon, () => this.toggle());
-    this.panel = element(
-      "div",
-      { class: "panel", role: "dialog", "aria-label": label, tabindex: "-1" },
-      ...rows,
-    );
-    this.panel.hidden = true;
+    this.panel = dialog({ class: "panel", "aria-label": label }, rows, () => this.leave());
     this.button.setAttribute("aria-haspopup", "dialog");
     this.button.setAttribute("aria-expanded", "false");
-    this.panel.addEventListener("wheel", (event) => event.stopPropagation()); // scrolls the panel
-    this.panel.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape") return;
-      event.stopPropagation();
-      this.close();
-      this.button.focus();
-    });
   }
 
   get isOpen() {
@@ -60,6 +49,12 @@ export class Popover {
   close() {
     this.panel.hidden = true;
     this.button.setAttribute("aria-expanded", "false");
+  }
+
+  /** Close and give the focus to the button. */
+  leave() {
+    this.close();
+    this.button.focus();
   }
 
   /**

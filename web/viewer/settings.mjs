@@ -2,6 +2,7 @@
 
 import { MAX_SPLAT_SIZE, MIN_SPLAT_SIZE } from "./display.mjs";
 import { button, chooseFile, element, setLabel } from "./dom.mjs";
+import { attempt } from "./errors.mjs";
 import { Popover } from "./popover.mjs";
 
 const MODES = [
@@ -14,9 +15,8 @@ const SHOWN = [
   ["a", "A"],
   ["b", "B"],
 ];
-const IMAGE_TYPES = "image/*";
 
-/** @typedef {import("./controls.mjs").ControlledPlayer} ControlledPlayer */
+/** @typedef {import("./player.mjs").S4DPlayer} S4DPlayer */
 
 /** The panel with its button; update copies the player's state into it. */
 export class SettingsMenu {
@@ -39,26 +39,26 @@ export class SettingsMenu {
   #removeSecond;
   #error = element("div", { class: "error", role: "alert" });
 
-  /** @param {ControlledPlayer} player */
+  /** @param {S4DPlayer} player */
   constructor(player) {
     const viewport = (this.#viewport = player.viewport);
     setLabel(this.#size, "Splat size");
     setLabel(this.#grid, "Ground grid and axes (G)");
     const chooseImage = button("Choose a background image", { text: "Choose…" }, () =>
-      this.#open(IMAGE_TYPES, (file) => viewport.setBackgroundImage(file)),
+      this.#open("image/*", (file) => viewport.setBackgroundImage(file)),
     );
     this.#removeImage = button("Remove the background image", { text: "Remove" }, () =>
       viewport.setBackgroundImage(null),
     );
     this.#loopAll = button("Loop over all frames (X)", { text: "All" }, () => viewport.loopAll());
     const chooseSecond = button("Choose an .s4d file to compare with", { text: "Choose…" }, () =>
-      this.#open(".s4d", async (file) => viewport.loadSecond(new Uint8Array(await file.arrayBuffer()))),
+      this.#open(".s4d", (file) => viewport.loadSecond(file)),
     );
     this.#removeSecond = button("Remove scene B", { text: "Remove" }, () => viewport.setSecond(null));
     this.#rangeRow = row("Loop", this.#range[0], element("span", {}, "to"), this.#range[1], this.#loopAll);
-    const fit = button("Fit at all frames (Shift+F)", { text: "Fit all frames" }, () => player.fitAll());
+    const fit = button("Fit all frames (Shift+F)", { text: "Fit all frames" }, () => player.fitAll());
     const help = button("Keyboard shortcuts (?)", { text: "Shortcuts" }, () => {
-      this.popover.close();
+      this.popover.leave();
       viewport.help.toggle();
     });
     const rows = [
@@ -103,11 +103,11 @@ export class SettingsMenu {
 
   #listen() {
     const viewport = this.#viewport;
-    this.#mode.addEventListener("change", () =>
-      this.#attempt(() =>
-        viewport.setDisplay({ mode: /** @type {import("./shaders.mjs").RenderMode} */ (this.#mode.value) }),
-      ),
-    );
+    this.#mode.addEventListener("change", async () => {
+      const mode = /** @type {import("./shaders.mjs").RenderMode} */ (this.#mode.value);
+      await attempt(this.#error, () => viewport.setDisplay({ mode }));
+      this.update();
+    });
     this.#size.addEventListener("input", () => viewport.setDisplay({ splatSize: Number(this.#size.value) }));
     this.#size.addEventListener("dblclick", () => viewport.setDisplay({ splatSize: 1 }));
     this.#grid.addEventListener("change", () => viewport.setDisplay({ hasGrid: this.#grid.checked }));
@@ -133,21 +133,7 @@ export class SettingsMenu {
    */
   async #open(accept, use) {
     const file = await chooseFile(accept);
-    if (file) await this.#attempt(() => use(file));
-  }
-
-  /**
-   * Do something, and show why it fails.
-   * @param {() => Promise<void> | void} action
-   */
-  async #attempt(action) {
-    this.#error.textContent = "";
-    try {
-      await action();
-    } catch (error) {
-      this.#error.textContent = error instanceof Error ? error.message : String(error);
-      this.update();
-    }
+    if (file) attempt(this.#error, () => use(file));
   }
 }
 
@@ -157,7 +143,8 @@ export class SettingsMenu {
  */
 function row(label, ...controls) {
   const name = element("span", { class: "name" }, label);
-  return element("div", { class: "row" }, name, ...controls);
+  const isCheckbox = controls[0].matches("[type=checkbox]"); // then a press anywhere on the row toggles it
+  return element(isCheckbox ? "label" : "div", { class: "row" }, name, ...controls);
 }
 
 /**
@@ -174,8 +161,5 @@ function select(label, options) {
 function frameInput(label) {
   const input = element("input", { type: "number", min: "1", step: "1" });
   setLabel(input, label);
-  input.addEventListener("keydown", (event) => {
-    if (!["Escape", "Tab"].includes(event.key)) event.stopPropagation(); // Delete would delete ComfyUI's node
-  });
   return input;
 }

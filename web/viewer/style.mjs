@@ -189,7 +189,7 @@ input[type="range"]::-moz-range-thumb {
 .backgrounds input::-moz-color-swatch { border: 0; }
 .backgrounds [aria-pressed="true"] { box-shadow: 0 0 0 2px var(--surface), 0 0 0 3.5px var(--accent); }
 .backgrounds :focus-visible { outline: 2px solid #fff; outline-offset: 2px; }
-.single-frame :is(.steps, .play, input[type="range"], .pace) { display: none; }
+.single-frame :is(.steps, .play, .transport input, .pace) { display: none; }
 .dock[inert] { opacity: 0.35; }
 @container (max-width: 460px) {
   .dock { --button: 26px; padding: 3px 4px; }
@@ -205,8 +205,13 @@ input[type="range"]::-moz-range-thumb {
   .group, .tools, .transport { flex-wrap: wrap; gap: 2px; }
   .views button { min-width: 44px; }
   .backgrounds { gap: 0; padding: 0; }
-  .backgrounds button, .backgrounds input { width: 44px; min-width: 44px; height: 44px; }
-  .backgrounds button, .backgrounds input { border: 10px solid var(--surface); border-radius: 22px; }
+  .backgrounds :is(button, input) {
+    width: 44px;
+    min-width: 44px;
+    height: 44px;
+    border: 10px solid var(--surface);
+    border-radius: 22px;
+  }
   .backgrounds [aria-pressed="true"] { box-shadow: inset 0 0 0 2.5px var(--accent); }
   input[type="range"] { touch-action: none; }
   .row input[type="checkbox"] { width: 28px; height: 28px; margin: 8px; }

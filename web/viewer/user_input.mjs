@@ -7,17 +7,8 @@ import { listenToKeys } from "./keys.mjs";
 /** @typedef {import("./camera.mjs").View} View */
 
 /**
- * What gestures and keys control, besides their commands: a player.
- * @typedef {import("./keys.mjs").Commands & {
- *   element: HTMLElement,
- *   view: View,
- *   viewport: import("./viewport.mjs").Viewport,
- * }} ControlledPlayer
- */
-
-/**
  * Listen to gestures and keys until the signal aborts.
- * @param {ControlledPlayer} player
+ * @param {import("./player.mjs").S4DPlayer} player
  * @param {(view: View) => void} move moves the camera, during a movement
  * @param {() => void} end ends a movement
  * @param {AbortSignal} signal
@@ -32,6 +23,6 @@ export function listenToUser(player, move, end, signal) {
     end,
   };
   const isFocused = () => player.element.matches(":focus-within");
-  listenToGestures(player.viewport.canvas, actions, isFocused, signal);
-  listenToKeys(player.element, actions, player, player.viewport, signal);
+  listenToGestures(player.viewport, actions, isFocused, signal);
+  listenToKeys(player, actions, signal);
 }

@@ -24,7 +24,7 @@ export class Viewport {
   message = element("div", { class: "message", role: "status" });
   help = new Help();
   comparison = new Comparison(() => this.#onChange());
-  element = element("div", { class: "viewport" }, this.canvas, this.comparison.element, this.message);
+  element = element("div", { class: "viewport" }, this.canvas, this.message, this.comparison.element);
   clock = new Clock(1, 1);
   /** @type {View} */
   view = viewOfPose({ azimuth: 0, elevation: 0, radius: 2, fovy: 49.1 });
@@ -36,6 +36,10 @@ export class Viewport {
   size = { width: 1, height: 1 };
   #context = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
   #isDisposed = false;
+  /** Number of the latest choice of scene B; an earlier load has been superseded. */
+  #seconds = 0;
+  /** The same for the background image. */
+  #images = 0;
   #onChange;
 
   /** @param {() => void} onChange */
@@ -66,15 +70,15 @@ export class Viewport {
 
   /**
    * Return the scene's input camera or, where it does not show the whole object at all frames, one in its
-   * direction that does.
-   * @param {ShownScene} scene
+   * direction that does; without a scene, the present camera.
    * @returns {View}
    */
-  firstView(scene) {
-    const { file } = scene;
+  firstView() {
+    if (!this.scene) return this.view;
+    const { file } = this.scene;
     const view = viewOfPose(file.header.input);
     const isWhole = showsObject(file, sampledFrames(file), view, this.aspect);
-    return isWhole ? view : fit(view, scene.bounds, this.aspect);
+    return isWhole ? view : fit(view, this.scene.bounds, this.aspect);
   }
 
   /**
@@ -85,7 +89,7 @@ export class Viewport {
   draw(scale = 1, display = {}) {
     setSize(this.canvas, scale * this.size.width, scale * this.size.height);
     const parts = this.scene ? this.comparison.parts(this.scene, this.clock) : [];
-    compose(this.#context, parts, this.view, { ...this.display, ...display });
+    compose(this.#context, this.scene, parts, this.view, { ...this.display, ...display });
   }
 
   /** Stop showing the scene. */
@@ -111,18 +115,22 @@ export class Viewport {
   setDisplay(display) {
     const changed = checkedDisplay({ ...this.display, ...display });
     if (changed.mode === "normals" && !sharedContext().isLost) sharedContext().prepareNormals();
+    if ("backgroundImage" in display) this.#images += 1;
     if (changed.backgroundImage !== this.display.backgroundImage) this.display.backgroundImage?.close();
     this.display = changed;
     this.#onChange();
   }
 
   /**
-   * Show an image behind the scene, or remove it.
+   * Show an image behind the scene, or remove it; of several images at once, the last one.
    * @param {Blob | null} file
    * @throws {ViewerError} if the browser cannot decode it
    */
   async setBackgroundImage(file) {
-    this.setDisplay({ backgroundImage: file && (await decodeImage(file)) });
+    const choice = ++this.#images;
+    const image = file && (await decodeImage(file));
+    if (choice === this.#images && !this.#isDisposed) this.setDisplay({ backgroundImage: image });
+    else image?.close();
   }
 
   toggleGrid() {
@@ -164,17 +172,20 @@ export class Viewport {
   }
 
   /**
-   * Compare the scene, A, with another one, B, at the same frame time.
-   * @param {Uint8Array<ArrayBuffer>} bytes an .s4d file
+   * Compare the scene, A, with another one, B, at the same frame time; of several loads at once, the last one.
+   * @param {Uint8Array<ArrayBuffer> | Blob} content an .s4d file
    * @throws {ViewerError} if it cannot be shown
    */
-  async loadSecond(bytes) {
+  async loadSecond(content) {
+    const load = ++this.#seconds;
+    const bytes = content instanceof Blob ? new Uint8Array(await content.arrayBuffer()) : content;
     const file = await readS4D(bytes);
-    if (!this.#isDisposed) this.setSecond(new ShownScene(file));
+    if (load === this.#seconds && !this.#isDisposed) this.setSecond(new ShownScene(file));
   }
 
   /** @param {ShownScene | null} scene B; null ends the comparison */
   setSecond(scene) {
+    this.#seconds += 1;
     this.comparison.setSecond(scene);
     this.#onChange();
   }
