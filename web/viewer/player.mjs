@@ -35,7 +35,7 @@ export class S4DPlayer extends EventTarget {
   #bytes = new Uint8Array(0);
   /** Number of the latest load or release; an older load has been superseded. */
   #loads = 0;
-  /** Whether the view was chosen: if not, each file is seen from a camera that shows all of it at any size. */
+  /** Whether the view was chosen: if not, each file is seen from a camera that shows all of it. */
   #hasView = false;
   /** Time to show when a file is loaded. */
   #pendingTime = 0;

@@ -172,7 +172,7 @@ export class Viewport {
   }
 
   /**
-   * Compare the scene, A, with another one, B, at the same frame time; of several loads at once, the last one.
+   * Compare the scene, A, with another one, B, at the same frame time; of several loads, the last one.
    * @param {Uint8Array<ArrayBuffer> | Blob} content an .s4d file
    * @throws {ViewerError} if it cannot be shown
    */
