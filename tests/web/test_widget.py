@@ -114,7 +114,7 @@ Object.assign(window, {
   requests: [],
   LiteGraph: {},
   addResults, configure, dispatch, executed, extension, graph, setInput,
-  queue: () => api.queuePrompt(0, { output: {}, workflow: structuredClone(graph.serialize()) }),
+  queue: () => api.queuePrompt(0, { output: {}, workflow: { ...graph.serialize(), links: [[1, 3, 0, 4]] } }),
   openTab: (index) => { workflow.activeWorkflow = workflow.openWorkflows[index]; },
   growing: (detail) => dispatch("stag4d.live_preview", detail),
 });

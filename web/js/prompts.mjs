@@ -3,6 +3,7 @@
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
 import { inputsHash } from "./inputs_hash.mjs";
+import { rootGraph } from "./nodes.mjs";
 
 /** @typedef {import("../../../scripts/app.js").NodeOutput} NodeOutput */
 /** @typedef {import("../../../scripts/app.js").Workflow} Workflow */
@@ -31,11 +32,12 @@ export function watchPrompts() {
   const { queuePrompt } = api;
   api.queuePrompt = async function (number, data, ...others) {
     const { activeWorkflow: workflow } = app.extensionManager.workflow;
-    const prompt = data.workflow && { inputs: inputsHash(data.workflow), workflow };
+    // Not the workflow in ``data``, from which the host has removed input slots.
+    const prompt = { inputs: inputsHash(rootGraph().serialize()), workflow };
     sent = prompt;
     try {
       const answer = await queuePrompt.call(this, number, data, ...others);
-      if (prompt && answer.prompt_id) prompts.set(answer.prompt_id, prompt);
+      if (answer.prompt_id) prompts.set(answer.prompt_id, prompt);
       return answer;
     } finally {
       if (sent === prompt) sent = undefined;
