@@ -110,7 +110,7 @@ def test_template_writes_its_video(host, name):
     video = max((host.base / "output").rglob("*.mp4"), key=lambda file: file.stat().st_mtime)
     with av.open(str(video)) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    assert len(frames) == 5
+    assert len(frames) == (16 if "splat" in name else 5)  # one per frame of the scene, or per camera
     for frame in frames:
         assert frame.shape == (64, 64, 3)
         assert frame[2, 2].min() > 230  # white background
@@ -146,7 +146,8 @@ def test_nodes_in_templates_have_the_inputs_and_outputs_of_their_schemas(host):
         names = {name for inputs in known["input_order"].values() for name in inputs}
         names.add(UPLOAD)
         assert {slot["name"].partition(".")[0] for slot in node["inputs"]} <= names, node["type"]
-        assert [slot["type"] for slot in node["outputs"]] in (known["output"], []), node["type"]
+        if node["type"] != "CreateList":  # the page gives its output the type of what is connected
+            assert [slot["type"] for slot in node["outputs"]] in (known["output"], []), node["type"]
 
 
 @pytest.mark.parametrize(
