@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlparse
 
 import pytest
 from host_page import FIT, SAMPLE, SIZE
+from node_modes import mostly_vue
 
 pytestmark = [pytest.mark.host, pytest.mark.browser]
 
@@ -45,6 +46,7 @@ def outputs(page):
     page.wait(ARE_SHOWN)
 
 
+@mostly_vue
 def test_written_files_are_shown_with_links_that_download_them(page, outputs, host):
     (saved,) = page.run("shownText('STAG4DSave')").splitlines()
     assert saved.startswith("results/scene_")
@@ -59,6 +61,7 @@ def test_written_files_are_shown_with_links_that_download_them(page, outputs, ho
     assert download.value.suggested_filename == saved.rpartition("/")[2]
 
 
+@mostly_vue
 def test_metrics_are_shown_and_can_be_copied(page, outputs):
     report = page.run("shownText('STAG4DEvaluate')")
     assert [line.split()[:3] for line in report.splitlines()[1:3]] == [
@@ -77,6 +80,7 @@ def test_metrics_are_shown_and_can_be_copied(page, outputs):
     assert page.run("navigator.clipboard.readText()") == page.run("shownText('STAG4DSave')")
 
 
+@mostly_vue
 def test_results_are_kept_on_undo_and_restored_after_another_workflow(page, outputs):
     texts = page.run(TEXTS)
     page.run("() => { node('STAG4DSave').pos = [40, 800]; }")
@@ -93,6 +97,9 @@ def test_results_are_kept_on_undo_and_restored_after_another_workflow(page, outp
     assert page.run(TEXTS) == texts
 
 
+@pytest.mark.parametrize(
+    "page", [False], ids=["classic"], indirect=True
+)  # Vue nodes record sizes of their own
 def test_run_is_no_step_to_undo(page):
     page.run(HELPERS)
     page.run("([s, f, w]) => build(s, f, w, w)", [SAMPLE, FIT, SIZE])
@@ -110,6 +117,7 @@ def test_run_is_no_step_to_undo(page):
     assert page.run(f"{tracker}.undoQueue.length") == before
 
 
+@mostly_vue
 def test_results_are_neither_in_workflows_nor_in_prompts(page, outputs):
     workflow, prompt = page.run("app.graph.serialize()"), page.run("app.graphToPrompt()")["output"]
     values = {node["type"]: node.get("widgets_values") for node in workflow["nodes"]}
@@ -131,6 +139,7 @@ def test_results_are_neither_in_workflows_nor_in_prompts(page, outputs):
     ]
 
 
+@mostly_vue
 def test_only_files_of_the_output_folder_are_linked(page, outputs, host):
     files = [
         {"filename": "secret.txt", "subfolder": "", "type": "input"},

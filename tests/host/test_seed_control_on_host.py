@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from node_modes import mostly_vue
 
 pytestmark = pytest.mark.host
 
@@ -35,12 +36,14 @@ def with_control(name, values, control="fixed"):
 
 
 @pytest.mark.parametrize("name", STORED)
+@mostly_vue
 def test_new_node_has_a_fixed_control(page, name):
     page.run("() => app.graph.clear()")
     page.run("(type) => { add(type, [40, 60], [300, 400], {}); }", name)
     assert page.run(f"(type) => ({CONTROL})(type).value", name) == "fixed"
 
 
+@mostly_vue
 def test_workflow_stored_without_controls_keeps_its_values(page):
     page.run(LOAD, STORED)
     for name, values in STORED.items():
@@ -49,6 +52,7 @@ def test_workflow_stored_without_controls_keeps_its_values(page):
     assert page.run(VALUES, "STAG4DOptimize")[:5] == ["quality", 120, 96, 13, "fixed"]
 
 
+@mostly_vue
 def test_workflow_stored_with_controls_keeps_them(page):
     stored = {name: with_control(name, values, "increment") for name, values in STORED.items()}
     page.run(LOAD, stored)
@@ -59,6 +63,7 @@ def test_workflow_stored_with_controls_keeps_them(page):
         assert page.run(VALUES, name) == values, name
 
 
+@mostly_vue
 def test_prompt_has_the_seed_and_no_control(page):
     page.run(LOAD, STORED)
     prompt = page.run("async () => (await app.graphToPrompt()).output")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from media_files import write_video
+from node_modes import mostly_vue
 from PIL import Image
 from workflow_graph import to_prompt
 
@@ -170,6 +171,7 @@ def older_workflow(name):
 
 @pytest.mark.browser
 @pytest.mark.parametrize("name", ["01 Quick start.json", "02 Video to 4D scene.json"])
+@mostly_vue
 def test_older_workflows_keep_their_links_and_values(page, name):
     workflow, node = older_workflow(name)
     page.run("(workflow) => app.loadGraphData(workflow)", workflow)

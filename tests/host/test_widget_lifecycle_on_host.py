@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from counted_gl import COUNT_GL, LOSE_CONTEXT, RESTORE_CONTEXT
 from host_page import FIT, SAMPLE, SHOWS_SCENE, SIZE
+from node_modes import mostly_vue
 
 pytestmark = [pytest.mark.host, pytest.mark.browser]
 
@@ -95,6 +96,7 @@ def test_viewer_shows_the_scene_after_a_restored_context(page_with_gl_counts, gr
     page.wait(SHOWS_SCENE)
 
 
+@mostly_vue
 def test_every_undo_and_redo_keeps_the_scene_and_its_gl_objects(page_with_gl_counts, graph):
     page = page_with_gl_counts
     page.wait(SHOWS_SCENE)
@@ -111,6 +113,7 @@ def test_every_undo_and_redo_keeps_the_scene_and_its_gl_objects(page_with_gl_cou
     assert page.run("({ ...glCounts })") == before
 
 
+@mostly_vue
 def test_undo_restores_the_camera(page, graph):
     first = page.canvas()
     num_steps = page.run("tracker().undoQueue.length")
@@ -125,6 +128,7 @@ def test_undo_restores_the_camera(page, graph):
     page.wait_for_canvas(lambda found: (found != first).any())
 
 
+@mostly_vue
 def test_undo_of_an_input_shows_the_scene_that_was_fitted_with_it(page, graph):
     first = page.run("clip()")
     page.run("setSeed", 12)
@@ -140,6 +144,7 @@ def test_undo_of_an_input_shows_the_scene_that_was_fitted_with_it(page, graph):
         page.wait(SHOWS_SCENE)
 
 
+@mostly_vue
 def test_undo_of_a_change_during_a_run_keeps_the_scene_of_the_run(page, graph):
     first = page.run("clip()")
     page.run("setSeed", 14)
@@ -153,6 +158,7 @@ def test_undo_of_a_change_during_a_run_keeps_the_scene_of_the_run(page, graph):
     page.wait(SHOWS_SCENE)
 
 
+@mostly_vue
 def test_page_reloaded_right_after_a_run_shows_its_scene(page, graph):
     page.run("app.extensionManager.setting.set('Comfy.Workflow.Persist', true)")
     first = page.run("clip()")
@@ -168,6 +174,7 @@ def test_page_reloaded_right_after_a_run_shows_its_scene(page, graph):
     page.wait(f"isStored('{second}')")
 
 
+@mostly_vue
 def test_result_of_a_run_is_shown_only_in_the_tab_of_its_workflow(page):
     workflow = page.run("([s, f, w]) => build(s, f, w, w)", [SAMPLE, FIT | {"seed": 41}, SIZE])["workflow"]
     page.run("(workflow) => app.loadGraphData(workflow)", workflow)
@@ -187,6 +194,7 @@ def test_result_of_a_run_is_shown_only_in_the_tab_of_its_workflow(page):
     page.wait("viewers()[0] && messageOf(viewers()[0]) === 'Run the workflow to see the scene.'")
 
 
+@mostly_vue
 def test_reloaded_page_shows_the_scene_and_the_saved_view(page, graph):
     page.run("app.extensionManager.setting.set('Comfy.Workflow.Persist', true)")
     page.drag(".stag4d-viewer canvas", (0.5, 0.5), (0.7, 0.5))
@@ -199,6 +207,7 @@ def test_reloaded_page_shows_the_scene_and_the_saved_view(page, graph):
     assert page.run("view()") == saved
 
 
+@mostly_vue
 def test_viewer_in_a_subgraph_shows_its_scene(page, graph):
     page.run("() => { window.converted = app.graph.convertToSubgraph(new Set([node('STAG4DPreview')])); }")
     page.execute()
@@ -208,6 +217,7 @@ def test_viewer_in_a_subgraph_shows_its_scene(page, graph):
     page.wait("app.canvas.graph.nodes.find(({type}) => type === 'STAG4DPreview').widgets.at(-1).value")
 
 
+@mostly_vue
 def test_undo_keeps_the_viewer_in_a_subgraph(page_with_gl_counts, graph):
     page = page_with_gl_counts
     page.run("() => { window.converted = app.graph.convertToSubgraph(new Set([node('STAG4DPreview')])); }")

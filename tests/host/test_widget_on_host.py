@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from host_page import FIT, SAMPLE, SHOWS_SCENE, SIZE
+from node_modes import mostly_vue
 from PIL import Image
 
 pytestmark = [pytest.mark.host, pytest.mark.browser]
@@ -83,6 +84,7 @@ def test_view_in_the_widget_is_saved_and_rendered(page, graph):
     assert iou(shown, rendered) >= 0.98
 
 
+@mostly_vue
 def test_image_and_view_are_restored_after_another_workflow(page, graph):
     page.drag(CANVAS, (0.5, 0.5), (0.7, 0.5))
     page.wait("view()")
@@ -113,6 +115,7 @@ def test_loaded_workflow_shows_its_scene_without_a_run_and_reports_a_missing_fil
     page.wait(SHOWS_SCENE)
 
 
+@mostly_vue
 def test_copied_node_shows_the_scene_and_a_removed_node_removes_its_viewer(page, graph):
     page.drag(CANVAS, (0.5, 0.5), (0.7, 0.4))
     page.wait("view()")
@@ -129,6 +132,7 @@ def test_copied_node_shows_the_scene_and_a_removed_node_removes_its_viewer(page,
     page.wait("viewers().length === 0")
 
 
+@mostly_vue
 def test_viewer_survives_collapsing_and_resizing(page, graph):
     collapse = "node('STAG4DPreview').collapse(); app.canvas.setDirty(true, true)"
     page.run(collapse)
@@ -155,6 +159,7 @@ def test_wheel_zooms_the_graph_until_the_viewer_is_clicked(page, graph):
     assert page.run("app.canvas.ds.scale") == scale
 
 
+@mostly_vue
 def test_middle_button_moves_the_graph_and_not_the_camera(page, graph):
     box, before = page.page.locator(CANVAS).bounding_box(), page.run("[...app.canvas.ds.offset]")
     page.page.mouse.move(box["x"] + 150, box["y"] + 150)
@@ -165,6 +170,7 @@ def test_middle_button_moves_the_graph_and_not_the_camera(page, graph):
     assert view(page) is None
 
 
+@mostly_vue
 def test_right_button_pans_the_camera_and_leaves_focus_to_the_viewer(page, graph):
     box = page.page.locator(CANVAS).bounding_box()
     page.page.mouse.move(box["x"] + 150, box["y"] + 150)
@@ -202,6 +208,7 @@ def test_live_preview_of_a_fit_is_updated_and_kept_after_an_interrupt(page):
     assert page.run(SHOWS_SCENE)
 
 
+@mostly_vue
 def test_live_preview_is_not_shown_in_another_workflow_with_the_same_node_ids(page):
     page.run(RECORD_PREVIEWS)
     with running_fit(page, seed=31) as workflow:
