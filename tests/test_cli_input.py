@@ -18,6 +18,7 @@ from stag4d.cli import main, options
 from stag4d.cli.options import add_video_options, read_input
 from stag4d.data import VideoClip, read_video
 from stag4d.types import InputVideo
+from tiny_models import make_multiview_folder
 
 SIZE = (32, 48)
 GREEN, RED = (60, 160, 80), (220, 40, 30)
@@ -69,8 +70,9 @@ def reds(video: InputVideo) -> list[int]:
 
 def refusal(capsys: pytest.CaptureFixture, tmp_path: Path, *words: object) -> str:
     """Return the error of a multiview command, which ends before the model is read."""
-    (tmp_path / "model").mkdir(exist_ok=True)
-    (tmp_path / "model" / "model_index.json").write_text('{"_class_name": "Zero123PlusPipeline"}')
+    if not (tmp_path / "model").exists():
+        make_multiview_folder(tmp_path / "model")
+    capsys.readouterr()
     out = ["--model", str(tmp_path / "model"), "-o", str(tmp_path / "out"), "--size", "16"]
     assert main(["multiview", *map(str, words), *out]) == 2
     return capsys.readouterr().err
