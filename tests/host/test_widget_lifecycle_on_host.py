@@ -128,7 +128,7 @@ def test_undo_restores_the_camera(page, graph):
     page.wait_for_canvas(lambda found: (found != first).any())
 
 
-@mostly_vue
+@pytest.mark.slow
 def test_undo_of_an_input_shows_the_scene_that_was_fitted_with_it(page, graph):
     first = page.run("clip()")
     page.run("setSeed", 12)
@@ -144,7 +144,7 @@ def test_undo_of_an_input_shows_the_scene_that_was_fitted_with_it(page, graph):
         page.wait(SHOWS_SCENE)
 
 
-@mostly_vue
+@pytest.mark.slow
 def test_undo_of_a_change_during_a_run_keeps_the_scene_of_the_run(page, graph):
     first = page.run("clip()")
     page.run("setSeed", 14)
@@ -174,7 +174,7 @@ def test_page_reloaded_right_after_a_run_shows_its_scene(page, graph):
     page.wait(f"isStored('{second}')")
 
 
-@mostly_vue
+@pytest.mark.slow
 def test_result_of_a_run_is_shown_only_in_the_tab_of_its_workflow(page):
     workflow = page.run("([s, f, w]) => build(s, f, w, w)", [SAMPLE, FIT | {"seed": 41}, SIZE])["workflow"]
     page.run("(workflow) => app.loadGraphData(workflow)", workflow)
@@ -217,7 +217,7 @@ def test_viewer_in_a_subgraph_shows_its_scene(page, graph):
     page.wait("app.canvas.graph.nodes.find(({type}) => type === 'STAG4DPreview').widgets.at(-1).value")
 
 
-@mostly_vue
+@pytest.mark.slow
 def test_undo_keeps_the_viewer_in_a_subgraph(page_with_gl_counts, graph):
     page = page_with_gl_counts
     page.run("() => { window.converted = app.graph.convertToSubgraph(new Set([node('STAG4DPreview')])); }")

@@ -24,13 +24,21 @@ def to_prompt(workflow: Mapping[str, Any], bypassed: Collection[str] = ()) -> di
     for node in workflow["nodes"]:
         if str(node["id"]) in omitted:
             continue
-        names = [slot["widget"]["name"] for slot in node["inputs"] if "widget" in slot]
+        names = widget_order([slot["widget"]["name"] for slot in node["inputs"] if "widget" in slot])
         values = dict(zip(names, without_controls(names, node.get("widgets_values", [])), strict=True))
         values = {name: value for name, value in values.items() if name != UPLOAD}
         links = {slot["name"]: sources[slot["link"]] for slot in node["inputs"] if slot["link"] is not None}
         links = {name: source for name, source in links.items() if source[0] not in omitted}
         prompt[str(node["id"])] = {"class_type": node["type"], "inputs": values | links}
     return prompt
+
+
+def widget_order(names: Sequence[str]) -> list[str]:
+    """Return names of slots in the order of their widgets: a dynamic combo before those of its option."""
+    ordered: dict[str, None] = {}
+    for name in names:
+        ordered |= {item: None for item in (name.partition(".")[0], name) if item in names}
+    return list(ordered)
 
 
 def without_controls(names: Sequence[str], values: Sequence[Any]) -> list[Any]:

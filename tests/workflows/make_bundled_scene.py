@@ -1,6 +1,6 @@
 """Fit the bundled scene to the ground-truth views of a toy.
 
-python -m training.sample_scene OUTPUT.safetensors
+``PYTHONPATH=. python tests/workflows/make_bundled_scene.py stag4d/weights/scenes/quadruped.safetensors``
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ def main() -> None:
     parser.add_argument("output", type=Path, help="scene file")
     options = parser.parse_args()
     views = toy_views(TOY_SEED, NUM_FRAMES, SIZE, plan=PLAN)
-    model, report = fit(views, preset("fast"))
+    model, _ = fit(views, preset("fast"))
     save_scene(options.output, model)
-    print(f"{options.output}: {model.gaussians.means.shape[0]} Gaussians, {report.steps} steps")
 
 
 if __name__ == "__main__":
