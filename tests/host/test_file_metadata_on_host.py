@@ -61,6 +61,7 @@ def restored(page, path: Path, kind: str) -> list:
     return page.run(RESTORE, [path.name, kind, data])
 
 
+@pytest.mark.slow
 def test_scene_and_image_dropped_on_the_page_restore_the_graph(host, page, scene_name, tmp_path):
     page.execute()
     expected = [

@@ -97,26 +97,6 @@ def test_results_are_kept_on_undo_and_restored_after_another_workflow(page, outp
     assert page.run(TEXTS) == texts
 
 
-@pytest.mark.parametrize(
-    "page", [False], ids=["classic"], indirect=True
-)  # Vue nodes record sizes of their own
-def test_run_is_no_step_to_undo(page):
-    page.run(HELPERS)
-    page.run("([s, f, w]) => build(s, f, w, w)", [SAMPLE, FIT, SIZE])
-    page.run("addOutputs()")
-    images = "app.graph.nodes.filter(({type}) => type === 'PreviewImage')"  # ComfyUI resizes them
-    page.run(f"() => {{ for (const node of {images}) app.graph.remove(node); }}")
-    page.run("(workflow) => app.loadGraphData(workflow)", page.run("app.graph.serialize()"))
-    tracker = "app.extensionManager.workflow.activeWorkflow.changeTracker"
-    page.run(f"{tracker}.captureCanvasState()")
-    before = page.run(f"{tracker}.undoQueue.length")
-    page.execute()
-    page.wait(ARE_SHOWN)
-    page.wait(f"JSON.stringify({tracker}.activeState.nodes) === JSON.stringify(app.graph.serialize().nodes)")
-    page.run(f"{tracker}.captureCanvasState()")
-    assert page.run(f"{tracker}.undoQueue.length") == before
-
-
 @mostly_vue
 def test_results_are_neither_in_workflows_nor_in_prompts(page, outputs):
     workflow, prompt = page.run("app.graph.serialize()"), page.run("app.graphToPrompt()")["output"]

@@ -60,6 +60,7 @@ def page_with_gl_counts(page):
     return page
 
 
+@mostly_vue
 def test_removed_viewers_leave_no_gl_objects(page_with_gl_counts, graph):
     page = page_with_gl_counts
     page.run(SHOW_ALL)
@@ -77,6 +78,7 @@ def test_removed_viewers_leave_no_gl_objects(page_with_gl_counts, graph):
     assert page.run(SHOWS_SCENE)
 
 
+@mostly_vue
 def test_twenty_viewers_share_one_context_and_all_show_the_scene(page_with_gl_counts, graph):
     page = page_with_gl_counts
     page.run(SHOW_ALL)
@@ -88,6 +90,7 @@ def test_twenty_viewers_share_one_context_and_all_show_the_scene(page_with_gl_co
     page.wait("viewers().length === 0")
 
 
+@mostly_vue
 def test_viewer_shows_the_scene_after_a_restored_context(page_with_gl_counts, graph):
     page = page_with_gl_counts
     page.run(LOSE_CONTEXT)
