@@ -61,7 +61,6 @@ def restored(page, path: Path, kind: str) -> list:
     return page.run(RESTORE, [path.name, kind, data])
 
 
-@pytest.mark.slow
 def test_scene_and_image_dropped_on_the_page_restore_the_graph(host, page, scene_name, tmp_path):
     page.execute()
     expected = [
@@ -70,7 +69,7 @@ def test_scene_and_image_dropped_on_the_page_restore_the_graph(host, page, scene
         ["STAG4DPreview", 64],
         ["STAG4DSave", "metadata/scene"],
     ]
-    page.wait("messageOf(viewers()[0]) === ''")
+    page.wait("viewers()[0] && messageOf(viewers()[0]) === ''")
     with page.page.expect_download() as download:
         page.page.get_by_role("button", name="Save screenshot as PNG").dispatch_event("click")
     download.value.save_as(tmp_path / "viewer.png")
