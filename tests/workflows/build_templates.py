@@ -13,7 +13,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 from chromium import chromium
 from host_page import open_host_page
-from template_graphs import TEMPLATES, Template
+from template_graphs import TEMPLATES
+from template_parts import Template
 
 FOLDER = Path(__file__).parents[2] / "workflows"
 NOTE_COLORS = {"color": "#432", "bgcolor": "#653"}

@@ -1,116 +1,25 @@
-"""The graphs of the workflow templates: nodes in columns, values that are not the defaults, links, notes."""
+"""The graphs of the workflow templates."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
-HUGGING_FACE = "https://huggingface.co/{}/resolve/main/{}"
-
-
-@dataclass(frozen=True)
-class Node:
-    """A node.
-
-    Attributes:
-        key: Name in the links of the template.
-        type: Node id.
-        values: Widget values that differ from the defaults.
-        heading: Title, if it differs from the node's.
-        height: Smallest height, pixels.
-        models: Files that ComfyUI offers to download: name, url and directory below its models folder.
-    """
-
-    key: str
-    type: str
-    values: Mapping[str, Any] = field(default_factory=dict)
-    heading: str = ""
-    height: int = 60
-    models: tuple[Mapping[str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class Column:
-    """Nodes below each other, of one width in pixels."""
-
-    width: int
-    nodes: tuple[Node, ...]
-
-
-Links = tuple[tuple[str, str], ...]  # ``node.output`` and ``node.input``
-
-
-@dataclass(frozen=True)
-class Template:
-    """A template."""
-
-    columns: tuple[Column, ...]
-    links: Links
-
-
-def note(heading: str, text: str, height: int) -> Node:
-    """Return a note; text is Markdown."""
-    paragraphs = (paragraph.replace("\n", " ") for paragraph in text.strip().split("\n\n"))
-    return Node(heading, "MarkdownNote", {"text": "\n\n".join(paragraphs)}, heading, height)
-
-
-def model_file(repository: str, path: str, directory: str) -> dict[str, str]:
-    """Return what ComfyUI needs to download a file of a Hugging Face repository."""
-    name = path.rsplit("/", 1)[-1]
-    return {"name": name, "url": HUGGING_FACE.format(repository, path), "directory": directory}
-
-
-TOY = {"name": "quadruped", "seed": 20}
-BIREFNET = model_file("Comfy-Org/BiRefNet", "background_removal/birefnet.safetensors", "background_removal")
-BACKGROUND_REMOVAL = (
-    Node("birefnet", "LoadBackgroundRemovalModel", {"bg_removal_name": BIREFNET["name"]}, models=(BIREFNET,)),
-    Node("background", "RemoveBackground"),
+from template_parts import (
+    BACKGROUND_REMOVAL,
+    GET_ZERO123PLUS,
+    PREVIEW,
+    SCENE_LINKS,
+    SMALL_PREVIEW,
+    TOY,
+    TURNTABLE_LINKS,
+    VIEW_LINKS,
+    VIEWS,
+    Column,
+    Node,
+    Template,
+    fit,
+    note,
+    turntable,
 )
-GET_ZERO123PLUS = """
-**Zero123++** (3.9 GB, CC-BY-NC 4.0; the authors leave the outputs to you). In this pack's folder, with
-ComfyUI's Python:
-
-`python -m stag4d download zero123plus-v1.1 -o PATH_TO_COMFYUI/models/diffusers`
-
-Then press **R** and choose it in **Load Multi-View Model**. Until then the bundled model is chosen: it
-needs no download, but it was trained on this project's toys only and guesses poorly what a real object
-looks like from behind.
-"""
-
-
-def fit(preset: str = "auto") -> tuple[Node, Node]:
-    """Return the nodes that fit and save a scene."""
-    return Node("fit", "STAG4DOptimize", {"preset": preset}), Node("save", "STAG4DSave")
-
-
-def turntable(prefix: str, time_mode: str = "ping-pong") -> tuple[Node, ...]:
-    """Return the nodes that render a scene along a turn and save a video."""
-    return (
-        Node("path", "STAG4DCameraPath", {"mode": "turntable", "mode.elevation": 10.0}),
-        Node("render", "STAG4DRender", {"time_mode": time_mode}),
-        Node("video", "CreateVideo"),
-        Node("file", "SaveVideo", {"filename_prefix": f"video/{prefix}"}, height=320),
-    )
-
-
-TURNTABLE_LINKS = (
-    ("path.cameras", "render.cameras"),
-    ("render.images", "video.images"),
-    ("render.fps", "video.fps"),
-    ("video.VIDEO", "file.video"),
-)
-SCENE_LINKS = (("fit.scene", "save.scene"), ("fit.scene", "preview.scene"))
-PREVIEW = Node("preview", "STAG4DPreview", height=620)
-SMALL_PREVIEW = Node("preview", "STAG4DPreview", height=400)
-VIEWS = (Node("model", "STAG4DLoadMultiView"), Node("views", "STAG4DAnchoredMultiView"))
-VIEW_LINKS = (
-    ("frames.images", "views.images"),
-    ("frames.mask", "views.mask"),
-    ("frames.fps", "views.fps"),
-    ("model.multiview", "views.multiview"),
-    ("views.views", "fit.views"),
-)
+from video_model_graphs import LTX_TO_SCENE, SVD_TO_SCENE, WAN_TO_SCENE
 
 QUICK_START = Template(
     (
@@ -315,174 +224,6 @@ of splats. The camera of **STAG4D Preview** is a camera of ComfyUI, and **Create
     ),
 )
 
-FIXED = {"control_after_generate": "fixed"}  # the next run computes nothing anew
-PROMPT = "A red toy robot walks on the spot, full body, centered, plain gray background, static camera."
-NEGATIVE = "camera motion, zoom, cuts, text, watermark, several objects, cropped, blurry, low quality"
-ABOUT_CHAINS = """
-A video model generates the video; then it is as in *02 Video to 4D scene*. Ask for **one** object,
-completely visible in every frame, that moves in place, in front of a plain background, from a **static
-camera**: the fit assumes one camera in front of the object. The far side of the scene is a guess.
-"""
-
-
-def chain(
-    first: tuple[Node, ...], second: tuple[Node, ...], links: Links, images: str, fps: float
-) -> Template:
-    """Return a template that makes a scene of the images that a video model generates.
-
-    Args:
-        first: Nodes of the first column.
-        second: Nodes of the second column.
-        links: Links between them.
-        images: The output with the video's frames.
-        fps: Frames per second of the video.
-    """
-    frames = Node("frames", "STAG4DPrepareFrames", {"fps": fps})
-    return Template(
-        (
-            Column(260, first),
-            Column(260, second),
-            Column(260, (note("What happens", ABOUT_CHAINS, 230), *BACKGROUND_REMOVAL, frames)),
-            Column(260, (*VIEWS, note("Multi-view model", GET_ZERO123PLUS, 260))),
-            Column(300, (*fit(), Node("preview", "STAG4DPreview", height=400))),
-        ),
-        (
-            *links,
-            (images, "background.image"),
-            ("birefnet.bg_model", "background.bg_removal_model"),
-            (images, "frames.images"),
-            ("background.mask", "frames.mask"),
-            *VIEW_LINKS,
-            *SCENE_LINKS,
-        ),
-    )
-
-
-WAN = "Comfy-Org/Wan_2.2_ComfyUI_Repackaged"
-WAN_UNET = model_file(WAN, "split_files/diffusion_models/wan2.2_ti2v_5B_fp16.safetensors", "diffusion_models")
-WAN_VAE = model_file(WAN, "split_files/vae/wan2.2_vae.safetensors", "vae")
-WAN_TEXT = model_file(
-    "Comfy-Org/Wan_2.1_ComfyUI_repackaged",
-    "split_files/text_encoders/umt5_xxl_fp8_e4m3fn_scaled.safetensors",
-    "text_encoders",
-)
-WAN_TO_SCENE = chain(
-    (
-        Node("image", "LoadImage", {"image": "example.png"}, height=230),
-        Node("unet", "UNETLoader", {"unet_name": WAN_UNET["name"]}, models=(WAN_UNET,)),
-        Node("clip", "CLIPLoader", {"clip_name": WAN_TEXT["name"], "type": "wan"}, models=(WAN_TEXT,)),
-        Node("vae", "VAELoader", {"vae_name": WAN_VAE["name"]}, models=(WAN_VAE,)),
-        Node("latent", "Wan22ImageToVideoLatent", {"width": 704, "height": 704, "length": 49}),
-    ),
-    (
-        Node("shift", "ModelSamplingSD3", {"shift": 8.0}),
-        Node("positive", "CLIPTextEncode", {"text": PROMPT}, "Prompt", 110),
-        Node("negative", "CLIPTextEncode", {"text": NEGATIVE}, "Negative prompt", 90),
-        Node(
-            "sampler",
-            "KSampler",
-            {"seed": 1, "steps": 20, "cfg": 5.0, "sampler_name": "uni_pc", "scheduler": "simple"} | FIXED,
-        ),
-        Node("decode", "VAEDecode"),
-    ),
-    (
-        ("unet.MODEL", "shift.model"),
-        ("clip.CLIP", "positive.clip"),
-        ("clip.CLIP", "negative.clip"),
-        ("vae.VAE", "latent.vae"),
-        ("image.IMAGE", "latent.start_image"),
-        ("shift.MODEL", "sampler.model"),
-        ("positive.CONDITIONING", "sampler.positive"),
-        ("negative.CONDITIONING", "sampler.negative"),
-        ("latent.LATENT", "sampler.latent_image"),
-        ("sampler.LATENT", "decode.samples"),
-        ("vae.VAE", "decode.vae"),
-    ),
-    "decode.IMAGE",
-    24.0,
-)
-LTX_CHECKPOINT = model_file("Lightricks/LTX-Video", "ltx-video-2b-v0.9.5.safetensors", "checkpoints")
-LTX_TEXT = model_file("comfyanonymous/flux_text_encoders", "t5xxl_fp16.safetensors", "text_encoders")
-LTX_TO_SCENE = chain(
-    (
-        Node(
-            "checkpoint",
-            "CheckpointLoaderSimple",
-            {"ckpt_name": LTX_CHECKPOINT["name"]},
-            models=(LTX_CHECKPOINT,),
-        ),
-        Node("clip", "CLIPLoader", {"clip_name": LTX_TEXT["name"], "type": "ltxv"}, models=(LTX_TEXT,)),
-        Node("positive", "CLIPTextEncode", {"text": PROMPT}, "Prompt", 110),
-        Node("negative", "CLIPTextEncode", {"text": NEGATIVE}, "Negative prompt", 90),
-        Node("conditioning", "LTXVConditioning", {"frame_rate": 24.0}),
-    ),
-    (
-        Node("latent", "EmptyLTXVLatentVideo", {"width": 512, "height": 512, "length": 49}),
-        Node("schedule", "LTXVScheduler", {"steps": 30}),
-        Node("euler", "KSamplerSelect", {"sampler_name": "euler"}),
-        Node("sampler", "SamplerCustom", {"noise_seed": 1, "cfg": 3.0} | FIXED),
-        Node("decode", "VAEDecode"),
-    ),
-    (
-        ("clip.CLIP", "positive.clip"),
-        ("clip.CLIP", "negative.clip"),
-        ("positive.CONDITIONING", "conditioning.positive"),
-        ("negative.CONDITIONING", "conditioning.negative"),
-        ("latent.LATENT", "schedule.latent"),
-        ("checkpoint.MODEL", "sampler.model"),
-        ("conditioning.positive", "sampler.positive"),
-        ("conditioning.negative", "sampler.negative"),
-        ("euler.SAMPLER", "sampler.sampler"),
-        ("schedule.SIGMAS", "sampler.sigmas"),
-        ("latent.LATENT", "sampler.latent_image"),
-        ("sampler.output", "decode.samples"),
-        ("checkpoint.VAE", "decode.vae"),
-    ),
-    "decode.IMAGE",
-    24.0,
-)
-SVD_CHECKPOINT = model_file(
-    "stabilityai/stable-video-diffusion-img2vid-xt", "svd_xt.safetensors", "checkpoints"
-)
-SVD_TO_SCENE = chain(
-    (
-        Node("image", "LoadImage", {"image": "example.png"}, height=230),
-        Node(
-            "checkpoint",
-            "ImageOnlyCheckpointLoader",
-            {"ckpt_name": SVD_CHECKPOINT["name"]},
-            models=(SVD_CHECKPOINT,),
-        ),
-        Node("cfg", "VideoLinearCFGGuidance", {"min_cfg": 1.0}),
-    ),
-    (
-        Node(
-            "latent",
-            "SVD_img2vid_Conditioning",
-            {"width": 576, "height": 576, "video_frames": 25, "motion_bucket_id": 127, "fps": 6},
-        ),
-        Node(
-            "sampler",
-            "KSampler",
-            {"seed": 1, "steps": 20, "cfg": 2.5, "sampler_name": "euler", "scheduler": "karras"} | FIXED,
-        ),
-        Node("decode", "VAEDecode"),
-    ),
-    (
-        ("checkpoint.MODEL", "cfg.model"),
-        ("checkpoint.CLIP_VISION", "latent.clip_vision"),
-        ("checkpoint.VAE", "latent.vae"),
-        ("image.IMAGE", "latent.init_image"),
-        ("cfg.MODEL", "sampler.model"),
-        ("latent.positive", "sampler.positive"),
-        ("latent.negative", "sampler.negative"),
-        ("latent.latent", "sampler.latent_image"),
-        ("sampler.LATENT", "decode.samples"),
-        ("checkpoint.VAE", "decode.vae"),
-    ),
-    "decode.IMAGE",
-    6.0,
-)
 SEVERAL_VIDEOS = Template(
     (
         Column(
