@@ -122,8 +122,10 @@ def fit(
         # First what fails at once: the guidance may encode images for minutes.
         report.backend = run_responsively(lambda: select_backend(device, backend), check)
         denoiser = None if make_denoiser is None else make_denoiser(views, monitor)
-        make_trainer = partial(_prepare, views, config, start=start, denoiser=denoiser, device=device)
-        trainer = run_responsively(partial(make_trainer, backend=backend), check)
+        prepare = partial(
+            _prepare, views, config, start=start, denoiser=denoiser, device=device, backend=backend
+        )
+        trainer = run_responsively(prepare, check)
         file = checkpoint
         if isinstance(file, CheckpointFolder):
             file = file.checkpoint(trainer.key, ".checkpoint")

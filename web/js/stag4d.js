@@ -75,7 +75,7 @@ app.registerExtension({
     api.addEventListener("graphCleared", disposeOfRemoved);
   },
 
-  /** Nodes in subgraphs of the previous graph are not told that they were removed. */
+  /** The host does not call ``onRemoved`` of nodes in subgraphs of the previous graph. */
   afterConfigureGraph: disposeOfRemoved,
 
   /** Show outputs that ComfyUI sends again, for instance after a switch between workflows. */

@@ -18,7 +18,7 @@ import { setSize } from "./size.mjs";
 /** @typedef {import("./camera.mjs").View} View */
 /** @typedef {import("./display.mjs").DisplaySettings} DisplaySettings */
 
-/** Draws when it is told to; calls onChange when a new image is needed. */
+/** Draws when its draw() is called; calls onChange when a new image is needed. */
 export class Viewport {
   canvas = element("canvas", { tabindex: "0", role: "application", "aria-label": `Scene. ${KEYS_HELP}` });
   message = element("div", { class: "message", role: "status" });
