@@ -40,7 +40,7 @@ def let_waiting_threads_sleep() -> None:
     """Make the threads of torch's operations sleep while they wait for each other, before OpenMP is loaded.
 
     By default they spin. On a machine that runs other processes they then take the time that the thread they
-    wait for needs, and an operation is tens of times slower. Results do not depend on it.
+    wait for needs, and an operation takes several times as long. Results do not depend on it.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
