@@ -14,12 +14,12 @@ from uuid import NAMESPACE_URL, uuid5
 from chromium import chromium
 from host_page import open_host_page
 from template_graphs import TEMPLATES
-from template_parts import Template
+from template_parts import PREVIEW_HEIGHT, WITH_PREVIEW, Template
 
 FOLDER = Path(__file__).parents[2] / "workflows"
 NOTE_COLORS = {"color": "#432", "bgcolor": "#653"}
 GAP, TITLE, TOP_LEFT = 20, 30, (40, 80)  # between nodes, height of a title bar, first node; pixels
-BUILD = """({columns, links, noteColors, gap, title, left, top}) => {
+BUILD = """({columns, links, noteColors, gap, title, left, top, withPreview, previewHeight}) => {
   app.graph.clear();
   const nodes = {};
   let x = left;
@@ -31,6 +31,7 @@ BUILD = """({columns, links, noteColors, gap, title, left, top}) => {
       if (models.length) node.properties.models = models;
       if (type === "MarkdownNote") Object.assign(node, noteColors);
       y += Math.max(height, node.computeSize([width, height])[1]) + title + gap;
+      if (withPreview.includes(type)) y += previewHeight;
     }
     x += width + gap;
   }
@@ -53,6 +54,8 @@ def description(template: Template) -> dict[str, Any]:
         "noteColors": NOTE_COLORS,
         "gap": GAP,
         "title": TITLE,
+        "withPreview": list(WITH_PREVIEW),
+        "previewHeight": PREVIEW_HEIGHT,
         "left": TOP_LEFT[0],
         "top": TOP_LEFT[1],
     }

@@ -26,6 +26,15 @@ QUICK_START = Template(
         Column(
             290,
             (
+                Node("toy", "STAG4DSampleObject", TOY),
+                Node("frames", "STAG4DPrepareFrames", {"num_frames": 16, "size": 128}),
+            ),
+        ),
+        Column(290, VIEWS),
+        Column(290, (Node("guidance", "STAG4DLoadGuidance"), *fit("fast"))),
+        Column(
+            480,
+            (
                 note(
                     "What happens",
                     """
@@ -35,21 +44,16 @@ two CPU cores. **Optimize** and **Preview** show the scene while it is fitted.
 The views around the toy are *generated*: from the front the scene looks like the video, the far side is a
 guess.
 """,
-                    200,
+                    120,
                 ),
-                Node("toy", "STAG4DSampleObject", TOY),
-                Node("frames", "STAG4DPrepareFrames", {"num_frames": 16, "size": 128}),
+                PREVIEW,
             ),
         ),
-        Column(290, (*VIEWS, Node("grid", "PreviewImage", height=180))),
-        Column(290, (Node("guidance", "STAG4DLoadGuidance"), *fit("fast"))),
-        Column(480, (PREVIEW,)),
     ),
     (
         ("toy.images", "frames.images"),
         ("toy.mask", "frames.mask"),
         *VIEW_LINKS,
-        ("views.grid", "grid.images"),
         ("guidance.guidance", "fit.guidance"),
         *SCENE_LINKS,
     ),
@@ -74,8 +78,8 @@ plain, or the file has alpha, you can bypass **Remove Background** and the loade
             ),
         ),
         Column(290, (*BACKGROUND_REMOVAL, Node("frames", "STAG4DPrepareFrames"))),
-        Column(300, (*VIEWS, note("Multi-view model", GET_ZERO123PLUS, 250))),
-        Column(440, (*fit(), SMALL_PREVIEW)),
+        Column(300, (note("Multi-view model", GET_ZERO123PLUS, 250), *VIEWS)),
+        Column(440, (SMALL_PREVIEW, *fit()[::-1])),
     ),
     (
         ("video.images", "background.image"),
@@ -227,7 +231,17 @@ of splats. The camera of **STAG4D Preview** is a camera of ComfyUI, and **Create
 SEVERAL_VIDEOS = Template(
     (
         Column(
-            320,
+            250,
+            (
+                *(
+                    Node(f"seed{seed}", "PrimitiveInt", {"value": seed}, "Seed of a toy")
+                    for seed in (20, 3, 7)
+                ),
+                Node("list", "CreateList"),
+            ),
+        ),
+        Column(
+            300,
             (
                 note(
                     "What happens",
@@ -237,20 +251,14 @@ video around it. Here the videos are those of toys, with the seeds in the list. 
 connect several **Load Video** nodes of ComfyUI to **Create List**, and its list to `video` of
 **STAG4D Prepare Frames**.
 """,
-                    230,
+                    250,
                 ),
-                *(
-                    Node(f"seed{seed}", "PrimitiveInt", {"value": seed}, "Seed of a toy")
-                    for seed in (20, 3, 7)
-                ),
-                Node("list", "CreateList"),
+                Node("toy", "STAG4DSampleObject", {"name": "quadruped", "num_frames": 8}),
             ),
         ),
-        Column(
-            320, (Node("toy", "STAG4DSampleObject", {"name": "quadruped", "num_frames": 8}), *fit("fast"))
-        ),
-        Column(320, turntable("stag4d_list")[:2]),
-        Column(420, turntable("stag4d_list")[2:]),
+        Column(260, fit("fast")),
+        Column(260, turntable("stag4d_list")[:2]),
+        Column(330, turntable("stag4d_list")[2:]),
     ),
     (
         *((f"seed{seed}.INT", f"list.inputs.input{i}") for i, seed in enumerate((20, 3, 7))),

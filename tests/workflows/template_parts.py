@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+PREVIEW_HEIGHT = 220  # pixels by which ComfyUI enlarges a node that shows a preview while it runs
+WITH_PREVIEW = {"STAG4DSampleObject", "STAG4DAnchoredMultiView", "STAG4DOptimize"}
+WITH_PREVIEW |= {"KSampler", "SamplerCustom"}
 HUGGING_FACE = "https://huggingface.co/{}/resolve/main/{}"
 
 
@@ -32,7 +35,10 @@ class Node:
 
 @dataclass(frozen=True)
 class Column:
-    """Nodes below each other, of one width in pixels."""
+    """Nodes below each other, of one width in pixels.
+
+    Nodes that show a preview while they run are last in their column where it has no room for it below them.
+    """
 
     width: int
     nodes: tuple[Node, ...]

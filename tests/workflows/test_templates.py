@@ -3,10 +3,12 @@
 import asyncio
 import importlib
 import json
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from template_parts import PREVIEW_HEIGHT, WITH_PREVIEW
 from workflow_graph import NOTES, UPLOAD, live_inputs, nested, to_prompt
 
 FOLDER = Path(__file__).parents[2] / "workflows"
@@ -71,9 +73,12 @@ def test_templates_only_use_nodes_of_the_pack_and_of_comfyui(workflow, nodes):
     assert {node["type"] for node in workflow["nodes"]} <= nodes.keys() | HOST_NODES | NOTES
 
 
-def test_nodes_and_notes_do_not_overlap(workflow):
+def test_nodes_and_notes_do_not_overlap_even_with_live_previews(workflow):
     title = 30  # height of the title bar, which is above a node's position, pixels
-    boxes = [(*node["pos"], *node["size"]) for node in workflow["nodes"]]
+    boxes = [
+        (*node["pos"], node["size"][0], node["size"][1] + PREVIEW_HEIGHT * (node["type"] in WITH_PREVIEW))
+        for node in workflow["nodes"]
+    ]
     for index, (left, top, width, height) in enumerate(boxes):
         for other_left, other_top, other_width, other_height in boxes[:index]:
             beside = left >= other_left + other_width or other_left >= left + width
@@ -203,9 +208,14 @@ def test_nodes_of_the_pack_execute(workflow, nodes, native_results):
 
 
 def executed(prompt, nodes, native_results):
-    """Return the outputs of the nodes of a prompt, whose order is that of execution."""
+    """Return the outputs of the nodes of a prompt."""
+    sources = {
+        node_id: {value[0] for value in step["inputs"].values() if isinstance(value, list)}
+        for node_id, step in prompt.items()
+    }
     results = {}
-    for node_id, step in prompt.items():
+    for node_id in TopologicalSorter(sources).static_order():
+        step = prompt[node_id]
         kind = step["class_type"]
         if kind not in nodes:
             results[node_id] = native_results.get(kind)

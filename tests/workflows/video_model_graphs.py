@@ -17,6 +17,7 @@ from template_parts import (
     note,
 )
 
+DECODE = Node("decode", "VAEDecode")
 FIXED = {"control_after_generate": "fixed"}  # the next run computes nothing anew
 PROMPT = "A red toy robot walks on the spot, full body, centered, plain gray background, static camera."
 NEGATIVE = "camera motion, zoom, cuts, text, watermark, several objects, cropped, blurry, low quality"
@@ -28,25 +29,26 @@ camera**: the fit assumes one camera in front of the object. The far side of the
 
 
 def chain(
-    first: tuple[Node, ...], second: tuple[Node, ...], links: Links, images: str, fps: float
+    first: tuple[Node, ...], second: tuple[Node, ...], decode: Node, links: Links, fps: float
 ) -> Template:
     """Return a template that makes a scene of the images that a video model generates.
 
     Args:
         first: Nodes of the first column.
         second: Nodes of the second column.
-        links: Links between them.
-        images: The output with the video's frames.
+        decode: The node with the video's frames in output ``IMAGE``.
+        links: Links between these nodes.
         fps: Frames per second of the video.
     """
+    images = f"{decode.key}.IMAGE"
     frames = Node("frames", "STAG4DPrepareFrames", {"fps": fps})
     return Template(
         (
             Column(260, first),
             Column(260, second),
-            Column(260, (note("What happens", ABOUT_CHAINS, 230), *BACKGROUND_REMOVAL, frames)),
-            Column(260, (*VIEWS, note("Multi-view model", GET_ZERO123PLUS, 260))),
-            Column(300, (*fit(), Node("preview", "STAG4DPreview", height=400))),
+            Column(260, (decode, note("What happens", ABOUT_CHAINS, 180), *BACKGROUND_REMOVAL, frames)),
+            Column(260, (note("Multi-view model", GET_ZERO123PLUS, 260), *VIEWS)),
+            Column(300, (Node("preview", "STAG4DPreview", height=370), *fit()[::-1])),
         ),
         (
             *links,
@@ -85,8 +87,8 @@ WAN_TO_SCENE = chain(
             "KSampler",
             {"seed": 1, "steps": 20, "cfg": 5.0, "sampler_name": "uni_pc", "scheduler": "simple"} | FIXED,
         ),
-        Node("decode", "VAEDecode"),
     ),
+    DECODE,
     (
         ("unet.MODEL", "shift.model"),
         ("clip.CLIP", "positive.clip"),
@@ -100,7 +102,6 @@ WAN_TO_SCENE = chain(
         ("sampler.LATENT", "decode.samples"),
         ("vae.VAE", "decode.vae"),
     ),
-    "decode.IMAGE",
     24.0,
 )
 LTX_CHECKPOINT = model_file("Lightricks/LTX-Video", "ltx-video-2b-v0.9.5.safetensors", "checkpoints")
@@ -123,8 +124,8 @@ LTX_TO_SCENE = chain(
         Node("schedule", "LTXVScheduler", {"steps": 30}),
         Node("euler", "KSamplerSelect", {"sampler_name": "euler"}),
         Node("sampler", "SamplerCustom", {"noise_seed": 1, "cfg": 3.0} | FIXED),
-        Node("decode", "VAEDecode"),
     ),
+    DECODE,
     (
         ("clip.CLIP", "positive.clip"),
         ("clip.CLIP", "negative.clip"),
@@ -140,7 +141,6 @@ LTX_TO_SCENE = chain(
         ("sampler.output", "decode.samples"),
         ("checkpoint.VAE", "decode.vae"),
     ),
-    "decode.IMAGE",
     24.0,
 )
 SVD_CHECKPOINT = model_file(
@@ -168,8 +168,8 @@ SVD_TO_SCENE = chain(
             "KSampler",
             {"seed": 1, "steps": 20, "cfg": 2.5, "sampler_name": "euler", "scheduler": "karras"} | FIXED,
         ),
-        Node("decode", "VAEDecode"),
     ),
+    DECODE,
     (
         ("checkpoint.MODEL", "cfg.model"),
         ("checkpoint.CLIP_VISION", "latent.clip_vision"),
@@ -182,6 +182,5 @@ SVD_TO_SCENE = chain(
         ("sampler.LATENT", "decode.samples"),
         ("checkpoint.VAE", "decode.vae"),
     ),
-    "decode.IMAGE",
     6.0,
 )
