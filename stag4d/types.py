@@ -7,14 +7,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, normalize
 
-from .geometry import OrbitPose, check_offsets, intrinsics, orbit_viewmats
+from .geometry import (
+    OrbitPose,
+    Projection,
+    check_offsets,
+    check_projection,
+    intrinsics,
+    orbit_viewmats,
+    project_points,
+)
 
 MAX_FRAMES = 2**16  # of a video: 45 minutes at 24 frames per second
 DEFAULT_FPS = 8.0  # of images and splats without a frame rate
@@ -24,22 +32,25 @@ _TOLERANCE = 0.01  # of pixels outside 0..1: more than the rounding of bfloat16
 
 @dataclass(frozen=True, eq=False)
 class Cameras:
-    """C pinhole cameras of one image size, OpenCV axes.
+    """C cameras of one image size and projection, OpenCV axes.
 
     Attributes:
         viewmats: [C, 4, 4] world-to-camera.
-        Ks: [C, 3, 3] intrinsics, pixels; pixel centers at +0.5.
+        Ks: [C, 3, 3] intrinsics, pixels; pixel centers at +0.5. Focals of orthographic cameras are pixels per
+            world unit.
         width: Image width, pixels.
         height: Image height, pixels.
+        projection: "pinhole" or "ortho".
     """
 
     viewmats: Tensor
     Ks: Tensor
     width: int
     height: int
+    projection: Projection = "pinhole"
 
     def __post_init__(self) -> None:
-        """Check the shapes; raises ValueError with the shape found."""
+        """Check shapes and projection; raises ValueError with what was found."""
         count = self.viewmats.shape[0] if self.viewmats.ndim == 3 else -1
         if self.viewmats.shape != (count, 4, 4):
             raise ValueError(f"cameras: viewmats have shape {list(self.viewmats.shape)}; expected [C, 4, 4].")
@@ -47,6 +58,7 @@ class Cameras:
             raise ValueError(f"cameras: Ks have shape {list(self.Ks.shape)}; expected [{count}, 3, 3].")
         if self.width < 1 or self.height < 1:
             raise ValueError(f"cameras: image size {self.width}x{self.height}; expected at least one pixel.")
+        check_projection(self.projection, "cameras")
 
     @classmethod
     def from_poses(cls, poses: Sequence[OrbitPose], width: int, height: int) -> Cameras:
@@ -61,16 +73,26 @@ class Cameras:
 
     def __getitem__(self, index: slice | Tensor | Sequence[int]) -> Cameras:
         """Return the chosen cameras, still as a batch."""
-        return Cameras(self.viewmats[index], self.Ks[index], self.width, self.height)
+        return replace(self, viewmats=self.viewmats[index], Ks=self.Ks[index])
 
     def to(self, device: torch.device | str) -> Cameras:
         """Return the same cameras on a device."""
-        return Cameras(self.viewmats.to(device), self.Ks.to(device), self.width, self.height)
+        return replace(self, viewmats=self.viewmats.to(device), Ks=self.Ks.to(device))
 
     @property
     def centers(self) -> Tensor:
         """Return the camera centers in the world, [C, 3]."""
         return -(self.viewmats[:, :3, :3].transpose(1, 2) @ self.viewmats[:, :3, 3:])[..., 0]
+
+    def project(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return pixels [N, 2] and camera z [N] of points [N, 3] in the first camera."""
+        return project_points(points, self.viewmats[0], self.Ks[0], self.projection)
+
+    def towards(self, points: Tensor) -> Tensor:
+        """Return unit directions [N, 3] from points [N, 3] to the first camera; parallel if orthographic."""
+        if self.projection == "ortho":
+            return -self.viewmats[0, 2, :3].expand_as(points)
+        return normalize(self.centers[:1] - points, dim=-1)
 
 
 @dataclass(frozen=True, eq=False)

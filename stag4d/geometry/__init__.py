@@ -12,6 +12,7 @@ from .orbit import (
     orbit_viewmats,
     turn_between,
 )
+from .projection import PROJECTIONS, Projection, check_projection, project_points
 from .quaternions import multiply_quats, quats_to_rotations
 from .rig import ZERO123PLUS_RIGS, RigName, v11_rig_around, zero123plus_rig
 from .saved_view import SavedView, read_saved_view
@@ -20,12 +21,15 @@ from .splat_frame import flip_splat_frame
 __all__ = [
     "DEFAULT_FOVY_DEG",
     "DEFAULT_RADIUS",
+    "PROJECTIONS",
     "ZERO123PLUS_RIGS",
     "OrbitPose",
+    "Projection",
     "RigName",
     "SavedView",
     "angle_between_deg",
     "check_offsets",
+    "check_projection",
     "flip_splat_frame",
     "interpolate_offsets",
     "intrinsics",
@@ -34,6 +38,7 @@ __all__ = [
     "multiply_quats",
     "nearest_poses",
     "orbit_viewmats",
+    "project_points",
     "quat_viewmat",
     "quats_to_rotations",
     "read_camera_info",

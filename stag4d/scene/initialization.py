@@ -11,6 +11,7 @@ from .gaussians import SH_C0, Gaussians, logit
 
 _HULL_RESOLUTION = 96  # voxels along the cube's edge; a voxel is about a pixel of a view of 128 pixels
 _HULL_COVERAGE = 0.9  # fraction of a silhouette that the projected hull must cover to be consistent with it
+_NEAREST = 1e-6  # camera z below which a point is behind the camera, world units
 _SCALE_CHUNK = 1024  # points per block of the nearest-neighbor search
 
 
@@ -134,14 +135,11 @@ def sample_image(image: Tensor, camera: Cameras, points: Tensor) -> Tensor:
     Returns:
         [N, D].
     """
-    viewmat, K = camera.viewmats[0], camera.Ks[0]
-    in_camera = points @ viewmat[:3, :3].T + viewmat[:3, 3]  # [N, 3]
-    depths = in_camera[:, 2:].clamp_min(1e-6)
-    pixels = in_camera[:, :2] / depths * K.diagonal()[:2] + K[:2, 2]  # [N, 2]
+    pixels, depths = camera.project(points)  # [N, 2], [N]
     size = torch.tensor([camera.width, camera.height])
     grid = (pixels / size * 2 - 1)[None, None]  # [1, 1, N, 2]
     values = F.grid_sample(image.permute(2, 0, 1)[None], grid, align_corners=False)[0, :, 0].T  # [N, D]
-    return values * (in_camera[:, 2:] > 1e-6)
+    return values * (depths > _NEAREST)[:, None]
 
 
 def _silhouette_coverages(
@@ -157,8 +155,7 @@ def _silhouette_coverages(
         if not coarse.any():  # an empty view, or an object smaller than a cell
             coverages.append(1.0)
             continue
-        in_camera = voxels[occupied] @ camera.viewmats[0, :3, :3].T + camera.viewmats[0, :3, 3]
-        pixels = in_camera[:, :2] / in_camera[:, 2:] * camera.Ks[0].diagonal()[:2] + camera.Ks[0, :2, 2]
+        pixels, _ = camera.project(voxels[occupied])  # [M, 2]
         cells = (pixels / torch.tensor([camera.width, camera.height]) * 32).long().clamp(0, 31)  # [M, 2]
         covered = torch.zeros_like(coarse)
         covered[cells[:, 1], cells[:, 0]] = True
@@ -182,9 +179,8 @@ def _facing_colors(
     for image, alpha, camera in zip(images, alphas, cameras, strict=True):
         rgba = torch.cat([image * alpha[..., None], alpha[..., None]], dim=-1)
         sampled = sample_image(rgba, camera, points)  # [N, 4] premultiplied
-        towards = F.normalize(camera.centers - points, dim=-1)
         # in place of a visibility test: a view that a point faces is unlikely to be occluded
-        facing = (normals * towards).sum(dim=-1, keepdim=True).clamp_min(0.02) ** 4
+        facing = (normals * camera.towards(points)).sum(dim=-1, keepdim=True).clamp_min(0.02) ** 4
         total += facing * sampled[:, :3]
         weight_sum += facing * sampled[:, 3:]
     return (total / weight_sum).clamp(0, 1)

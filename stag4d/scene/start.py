@@ -78,18 +78,17 @@ def _check_visible(start: Gaussians, cameras: Cameras) -> None:
 
 def _is_visible(start: Gaussians, camera: Cameras) -> Tensor:
     """Return whether each Gaussian reaches into the image of one camera, and is not far behind, [N]."""
-    viewmat, K = camera.viewmats[0], camera.Ks[0]
-    in_camera = start.means @ viewmat[:3, :3].T + viewmat[:3, 3]  # [N, 3]
-    depths = in_camera[:, 2:]  # [N, 1]
-    pixels = in_camera[:, :2] / depths.clamp_min(_NEAR) * K.diagonal()[:2] + K[:2, 2]  # [N, 2]
-    margins = _EXTENT * start.scales.amax(dim=-1, keepdim=True) / depths.clamp_min(_NEAR) * K[0, 0]  # [N, 1]
+    pixels, depths = camera.project(start.means)  # [N, 2], [N]
+    distances = depths.clamp_min(_NEAR) if camera.projection == "pinhole" else torch.ones_like(depths)
+    margins = _EXTENT * start.scales.amax(dim=-1) / distances * camera.Ks[0, 0, 0]  # [N]
     size = pixels.new_tensor([camera.width, camera.height])
-    is_inside = (pixels > -margins) & (pixels < size + margins)  # [N, 2]
+    is_inside = (pixels > -margins[:, None]) & (pixels < size + margins[:, None])  # [N, 2]
     farthest = _MAX_DEPTH * camera.centers[0].norm()
-    return is_inside.all(dim=-1) & (depths[:, 0] > _NEAR) & (depths[:, 0] < farthest)
+    return is_inside.all(dim=-1) & (depths > _NEAR) & (depths < farthest)
 
 
 def _visible_radius(cameras: Cameras) -> float:
     """Return the largest distance from the origin that a view shows beside it, world units."""
-    distances, focals = cameras.centers.norm(dim=-1), cameras.Ks[:, 0, 0]  # [C]
+    focals = cameras.Ks[:, 0, 0]  # [C]
+    distances = cameras.centers.norm(dim=-1) if cameras.projection == "pinhole" else torch.ones_like(focals)
     return float((distances * cameras.width / 2 / focals).max())
