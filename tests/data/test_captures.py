@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -11,11 +9,6 @@ from capture_writers import (
     WRITERS,
     Z_UP,
     Toy,
-    save_image,
-    save_json,
-    write_colmap,
-    write_dnerf,
-    write_nerfstudio,
 )
 
 from stag4d.data.captures import find_capture

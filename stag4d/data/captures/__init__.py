@@ -3,6 +3,19 @@
 from .capture import Capture, CaptureView
 from .detection import find_capture
 from .framesets import read_frameset
+from .loading import LoadedCapture, LoadedTrack, read_capture
+from .options import CaptureOptions
 from .splits import SPLITS, Split
 
-__all__ = ["SPLITS", "Capture", "CaptureView", "Split", "find_capture", "read_frameset"]
+__all__ = [
+    "SPLITS",
+    "Capture",
+    "CaptureOptions",
+    "CaptureView",
+    "LoadedCapture",
+    "LoadedTrack",
+    "Split",
+    "find_capture",
+    "read_capture",
+    "read_frameset",
+]
