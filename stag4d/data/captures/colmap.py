@@ -122,9 +122,12 @@ def _media_of_images(media: Mapping[str, Media], images: Sequence[ColmapImage]) 
     found = []
     for image in images:
         path = PurePath(image.name)
-        names = [name for name in (camera_folder(path), path.stem) if name in media]
-        names = names or by_number.get(last_number(path.stem), [])
-        if len(names) != 1 or (camera_folder(path) is not None and names[0] != camera_folder(path)):
+        label = camera_folder(path)
+        candidates = [path.stem] if label is None else [label]
+        names = [name for name in candidates if name in media]
+        if label is None and not names:
+            names = by_number.get(last_number(path.stem), [])
+        if len(names) != 1:
             return None
         found.append(names[0])
     return [media[name] for name in found] if len(set(found)) == len(found) else None

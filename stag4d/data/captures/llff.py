@@ -7,6 +7,7 @@ axes and its position in the world, and (height, width, focal length).
 from __future__ import annotations
 
 import io
+import tokenize
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -22,7 +23,10 @@ from .transforms import static_reference, viewmat_of_pose
 
 NAME = "poses_bounds.npy"
 _MAX_BYTES = 1 << 24  # 100,000 cameras
-_NUMPY_ERRORS = (ValueError, SyntaxError, TypeError, EOFError, MemoryError, RecursionError, OverflowError)
+_NUMPY_ERRORS = (  # of damaged headers, which NumPy parses as Python
+    *(ValueError, SyntaxError, TypeError, EOFError, MemoryError, RecursionError, OverflowError, Warning),
+    tokenize.TokenError,
+)
 _IMAGE_FOLDERS = ("images", "rgb", ".")
 
 

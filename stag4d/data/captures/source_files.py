@@ -75,7 +75,7 @@ def array_of(value: object, shape: Sequence[int], field: str) -> np.ndarray:
         ValueError: if the value is of another shape, or a number in it is missing or not finite.
     """
     if not shape:
-        return np.float64(finite_number(value, field))
+        return np.array(finite_number(value, field))
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != shape[0]:
         size = "x".join(str(length) for length in shape)
         raise ValueError(f"{field} must be a list of {size} numbers, not {describe(value)}.")
