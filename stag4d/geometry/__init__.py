@@ -7,9 +7,11 @@ from .orbit import (
     DEFAULT_RADIUS,
     OrbitPose,
     angle_between_deg,
+    angle_deg,
     intrinsics,
     nearest_poses,
     orbit_viewmats,
+    pose_towards_origin,
     turn_between,
 )
 from .projection import PROJECTIONS, Projection, check_projection, project_points
@@ -28,6 +30,7 @@ __all__ = [
     "RigName",
     "SavedView",
     "angle_between_deg",
+    "angle_deg",
     "check_offsets",
     "check_projection",
     "flip_splat_frame",
@@ -38,6 +41,7 @@ __all__ = [
     "multiply_quats",
     "nearest_poses",
     "orbit_viewmats",
+    "pose_towards_origin",
     "project_points",
     "quat_viewmat",
     "quats_to_rotations",
