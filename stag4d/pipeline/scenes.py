@@ -165,7 +165,7 @@ def write_views_of(
         images = straight_colors(output.images, output.alphas)  # [V, S, S, 3]
         for view, (image, alpha) in enumerate(zip(images, output.alphas, strict=True)):
             write_image(render_image_path(folder, view, frame), image, alpha)
-        write_passes(folder, output, poses, frame, passes)
+        write_passes(folder, output, cameras, frame, passes)
         monitor("render", done, len(frames))
     write_render_poses(folder, size, poses, frames, model.info.fps, model.info.num_frames)
 
