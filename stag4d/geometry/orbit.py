@@ -101,18 +101,38 @@ def orbit_viewmats(poses: Sequence[OrbitPose]) -> Tensor:
     Returns:
         Float32 [C, 4, 4], OpenCV axes.
     """
-    azimuths = torch.tensor([pose.azimuth_deg for pose in poses], dtype=torch.float64).deg2rad()  # [C]
-    elevations = torch.tensor([pose.elevation_deg for pose in poses], dtype=torch.float64).deg2rad()  # [C]
-    radii = torch.tensor([pose.radius for pose in poses], dtype=torch.float64)  # [C]
+    return viewmats_from_angles(
+        [pose.azimuth_deg for pose in poses],
+        [pose.elevation_deg for pose in poses],
+        [pose.radius for pose in poses],
+    )
+
+
+def viewmats_from_angles(
+    azimuths_deg: Sequence[float], elevations_deg: Sequence[float], radii: Sequence[float]
+) -> Tensor:
+    """Return world-to-camera matrices of ``orbit_viewmats`` for any elevation, straight above included.
+
+    Args:
+        azimuths_deg: C angles around the y axis, degrees.
+        elevations_deg: C angles above the horizontal plane, degrees.
+        radii: C distances from the origin, world units.
+
+    Returns:
+        Float32 [C, 4, 4], OpenCV axes. At an elevation of +-90 degrees the azimuth is that of the camera's
+        right.
+    """
+    azimuths = torch.tensor(azimuths_deg, dtype=torch.float64).deg2rad()  # [C]
+    elevations = torch.tensor(elevations_deg, dtype=torch.float64).deg2rad()  # [C]
     sin_az, cos_az = azimuths.sin(), azimuths.cos()
     sin_el, cos_el = elevations.sin(), elevations.cos()
     zero = torch.zeros_like(azimuths)
     right = torch.stack([cos_az, zero, -sin_az], dim=-1)  # [C, 3]
     down = torch.stack([sin_el * sin_az, -cos_el, sin_el * cos_az], dim=-1)  # [C, 3]
     forward = torch.stack([-cos_el * sin_az, -sin_el, -cos_el * cos_az], dim=-1)  # [C, 3]
-    viewmats = torch.eye(4, dtype=torch.float64).repeat(len(poses), 1, 1)  # [C, 4, 4]
+    viewmats = torch.eye(4, dtype=torch.float64).repeat(len(azimuths), 1, 1)  # [C, 4, 4]
     viewmats[:, :3, :3] = torch.stack([right, down, forward], dim=1)
-    viewmats[:, 2, 3] = radii  # the center is -radius * forward: -R center = (0, 0, radius)
+    viewmats[:, 2, 3] = torch.tensor(radii, dtype=torch.float64)  # the center is -radius * forward
     return viewmats.float()
 
 

@@ -51,3 +51,27 @@ def multiply_quats(left: Tensor, right: Tensor) -> Tensor:
         ],
         dim=-1,
     )
+
+
+def rotations_to_quats(rotations: Tensor) -> Tensor:
+    """Return unit quaternions of rotation matrices, the inverse of ``quats_to_rotations``.
+
+    Args:
+        rotations: [..., 3, 3].
+
+    Returns:
+        [..., 4] wxyz; of the two of opposite sign the one with w >= 0.
+    """
+    r00, r01, r02, r10, r11, r12, r20, r21, r22 = rotations.flatten(-2).unbind(-1)
+    # 4 q q^T: each row is a multiple of the quaternion, that with the largest diagonal the most accurate one.
+    rows = [
+        torch.stack([1 + r00 + r11 + r22, r21 - r12, r02 - r20, r10 - r01], dim=-1),
+        torch.stack([r21 - r12, 1 + r00 - r11 - r22, r01 + r10, r02 + r20], dim=-1),
+        torch.stack([r02 - r20, r01 + r10, 1 - r00 + r11 - r22, r12 + r21], dim=-1),
+        torch.stack([r10 - r01, r02 + r20, r12 + r21, 1 - r00 - r11 + r22], dim=-1),
+    ]
+    products = torch.stack(rows, dim=-2)  # [..., 4, 4]
+    largest = products.diagonal(dim1=-2, dim2=-1).argmax(dim=-1)  # [...]
+    index = largest[..., None, None].expand(*largest.shape, 1, 4)
+    quats = torch.nn.functional.normalize(products.gather(-2, index)[..., 0, :], dim=-1)
+    return torch.where(quats[..., :1] < 0, -quats, quats)

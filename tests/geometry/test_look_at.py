@@ -9,16 +9,13 @@ import torch
 
 from stag4d.geometry import (
     OrbitPose,
-    keyframe_poses,
     look_at_viewmat,
     orbit_viewmats,
     quat_viewmat,
-    read_camera_info,
 )
 
 ORIGIN = (0.0, 0.0, 0.0)
 HALF_SQRT2 = math.sqrt(2) / 2
-IN_FRONT = {"position": {"x": 0, "y": 0, "z": 2}, "target": {"x": 0, "y": 0, "z": 0}}
 
 
 def pose(azimuth: float, elevation: float = 0.0, radius: float = 2.0) -> OrbitPose:
@@ -103,97 +100,3 @@ def test_camera_straight_above_or_below_has_right_axis_x(side):
 def test_degenerate_or_non_finite_camera_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
-
-
-def test_camera_info_gives_target_and_field_of_view():
-    viewmat, fovy = read_camera_info({**IN_FRONT, "fov": 35, "zoom": 1, "cameraType": "perspective"}, 49.1)
-    torch.testing.assert_close(viewmat, orbit_viewmats([pose(0)])[0])
-    assert fovy == pytest.approx(35)
-
-
-def test_camera_info_quaternion_takes_precedence_over_target():
-    camera = {**IN_FRONT, "quaternion": {"x": 0, "y": 1, "z": 0, "w": 0}}  # it looks away from the target
-    viewmat, _ = read_camera_info(camera, 49.1)
-    expected = [[-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 1, -2], [0, 0, 0, 1]]
-    torch.testing.assert_close(viewmat, torch.tensor(expected, dtype=torch.float32))
-
-
-@pytest.mark.parametrize("absent", [{}, {"fov": None, "zoom": None}, {"fov": 0, "zoom": 0, "quaternion": {}}])
-def test_camera_info_without_fov_and_zoom_uses_the_defaults(absent):
-    viewmat, fovy = read_camera_info({**IN_FRONT, **absent}, 49.1)
-    torch.testing.assert_close(viewmat, orbit_viewmats([pose(0)])[0])
-    assert fovy == pytest.approx(49.1)
-
-
-def test_zoom_multiplies_the_focal_length():
-    _, fovy = read_camera_info({**IN_FRONT, "fov": 90, "zoom": 2}, 49.1)  # half angle: tan 45 / 2
-    assert fovy == pytest.approx(2 * math.degrees(math.atan(0.5)))
-
-
-@pytest.mark.parametrize(
-    ("camera", "message"),
-    [
-        (None, "^camera: None; expected a camera with a position and a target.$"),
-        ({**IN_FRONT, "cameraType": "orthographic"}, "^camera: orthographic; expected perspective.$"),
-        ({"target": IN_FRONT["target"]}, "^camera: no position; expected one with x, y, z.$"),
-        ({"position": IN_FRONT["position"]}, "^camera: no target; expected one with x, y, z.$"),
-        ({**IN_FRONT, "quaternion": [0, 0, 0, 1]}, "^camera: no quaternion; expected one with x, y, z, w.$"),
-        (
-            {**IN_FRONT, "position": {"x": 0, "y": math.inf, "z": 0}},
-            "^camera: position.y must be a finite number, not Infinity.$",
-        ),
-        (
-            {**IN_FRONT, "target": {"x": 0, "y": 0}},
-            "^camera: target.z must be a finite number, not nothing.$",
-        ),
-        ({**IN_FRONT, "fov": math.nan}, "^camera: fov must be a finite number, not NaN.$"),
-        ({**IN_FRONT, "fov": 180}, "^camera: fov 180 degrees; expected more than 0 and less than 180.$"),
-        ({**IN_FRONT, "fov": -1}, "^camera: fov -1 degrees; expected more than 0 and less than 180.$"),
-        ({**IN_FRONT, "zoom": -2}, "^camera: zoom -2; expected a positive number.$"),
-        (
-            {**IN_FRONT, "position": {"x": 0, "y": 1e300, "z": 0}},
-            r"^camera: position is \(0\.0, 1e\+300, 0\.0\); expected at most 1e\+07\.$",
-        ),
-        (
-            {**IN_FRONT, "zoom": 1e300},
-            r"^camera: fov 49\.1 degrees with zoom 1e\+300; expected a pinhole",
-        ),
-        ({**IN_FRONT, "zoom": 1e-300}, r"^camera: fov 49\.1 degrees with zoom 1e-300; expected a pinhole"),
-        ({**IN_FRONT, "fov": 1e-300}, r"^camera: fov 1e-300 degrees with zoom 1; expected a pinhole camera"),
-        ({**IN_FRONT, "zoom": "far"}, '^camera: zoom must be a finite number, not "far".$'),
-    ],
-)
-def test_invalid_camera_info_is_refused(camera, message):
-    with pytest.raises(ValueError, match=message):
-        read_camera_info(camera, 49.1)
-
-
-def test_trajectory_equals_hand_computed_monotone_cubic():
-    path = keyframe_poses([pose(0, 0, 2), pose(90, 30, 2), pose(120, 0, 3)], 5)
-    # slopes at the middle: 2 * 90 * 30 / 120 = 45; 0, as 30 and -30 differ in sign; 0, as the first step is 0
-    assert [each.azimuth_deg for each in path] == pytest.approx([0, 50.625, 90, 106.875, 120])
-    assert [each.elevation_deg for each in path] == pytest.approx([0, 18.75, 30, 18.75, 0])
-    assert [each.radius for each in path] == pytest.approx([2, 2, 2, 2.375, 3])
-
-
-def test_two_keyframes_are_interpolated_linearly_without_wrapping():
-    path = keyframe_poses([pose(0), pose(720)], 5)
-    assert [each.azimuth_deg for each in path] == pytest.approx([0, 180, 360, 540, 720])
-
-
-def test_trajectory_does_not_overshoot_its_keyframes():
-    path = keyframe_poses([pose(0, 89.9), pose(10, 89.9), pose(20, -89.9), pose(30, 0), pose(40, 89.9)], 401)
-    elevations = [each.elevation_deg for each in path]
-    assert set(elevations[:101]) == {89.9}
-    assert sorted(elevations[100:201], reverse=True) == elevations[100:201]
-    assert sorted(elevations[200:]) == elevations[200:]
-
-
-def test_single_pose_or_single_keyframe_is_the_first_keyframe():
-    assert keyframe_poses([pose(30), pose(60)], 1) == [pose(30)]
-    assert keyframe_poses([pose(30)], 3) == [pose(30)] * 3
-
-
-def test_trajectory_without_keyframes_is_refused():
-    with pytest.raises(ValueError, match=r"^camera path: no keyframes; expected at least one\.$"):
-        keyframe_poses([], 3)

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from stag4d.geometry import multiply_quats, quats_to_rotations
+from stag4d.geometry import multiply_quats, quats_to_rotations, rotations_to_quats
 
 HALF_SQRT2 = math.sqrt(0.5)
 
@@ -58,3 +58,12 @@ def test_gradients_agree_with_finite_differences(generator):
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(7)
+
+
+def test_quaternions_of_rotations_are_the_inverse(generator):
+    random = torch.randn(3, 50, 4, generator=generator, dtype=torch.float64)
+    half_turns = torch.eye(4, dtype=torch.float64)[None].expand(3, 4, 4)  # w is 0
+    quats = torch.nn.functional.normalize(torch.cat([random, half_turns], dim=1), dim=-1)
+    found = rotations_to_quats(quats_to_rotations(quats))
+    assert (found[..., 0] >= 0).all()
+    torch.testing.assert_close((found * quats).sum(dim=-1).abs(), torch.ones(3, 54, dtype=torch.float64))

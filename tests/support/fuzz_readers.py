@@ -170,6 +170,8 @@ def make_text(text: str) -> Callable[[Path], Path]:
 
 SAVED_VIEW = """{"version": 1, "azimuth": 30.0, "elevation": -10.0, "radius": 2.0, "target": [0, 0.5, 0],
  "fovy": 40.0, "time": 0.25}"""
+ORTHO_CAMERA = """{"position": {"x": 0, "y": 1, "z": 2}, "target": {"x": 0, "y": 0, "z": 0}, "zoom": 2,
+ "cameraType": "orthographic", "frustum": {"left": -1, "right": 1, "top": 1, "bottom": -1}}"""
 CAMERA = """{"position": {"x": 0, "y": 1, "z": 2}, "target": {"x": 0, "y": 0, "z": 0}, "zoom": 1,
  "quaternion": {"x": 0, "y": 0, "z": 0, "w": 1}, "cameraType": "perspective", "fov": 40}"""
 
@@ -185,15 +187,16 @@ def read_camera(path: Path) -> None:
     """Read a camera of ComfyUI's 3D nodes, an object that the host has parsed."""
     import json
 
-    from stag4d.geometry import read_camera_info
+    from stag4d.geometry import read_camera_infos
 
     try:
         camera = json.loads(path.read_text(encoding="utf-8", errors="replace"))
     except (ValueError, RecursionError):
         return
     if isinstance(camera, dict):
-        viewmat, _ = read_camera_info(camera, 40.0)
-        assert viewmat.isfinite().all()
+        for found in read_camera_infos(camera, 64, 48, 40.0):
+            assert found.viewmat.isfinite().all()
+            assert found.K.isfinite().all()
 
 
 READERS = {
@@ -206,6 +209,7 @@ READERS = {
         Reader("render poses", make_renders, read_renders, pattern="views.json", subject="truth: "),
         Reader("saved view", make_text(SAVED_VIEW), read_saved_view, subject="view"),
         Reader("camera", make_text(CAMERA), read_camera, subject="camera"),
+        Reader("orthographic camera", make_text(ORTHO_CAMERA), read_camera, subject="camera"),
         Reader("PNG", others.make_image(".png"), others.read_image),
         Reader("PNG of 16 bits", others.make_16_bit_image, others.read_image),
         Reader("JPEG", others.make_image(".jpg"), others.read_image),
