@@ -31,7 +31,8 @@ from stag4d.pipeline import fit, model_folder, render_views
 from stag4d.pipeline.guidance import denoiser_maker
 from stag4d.pipeline.multiview import write_multiview
 from stag4d.toys import INPUT_POSE, TEST_POSES, toy_seed, toy_truth
-from stag4d.types import InputVideo, ViewSet
+from stag4d.types import InputVideo
+from stag4d.view_set import ViewSet
 
 from ._truth_rows import ROWS, Row
 
@@ -164,7 +165,7 @@ def run_cell(bench: Bench, models: Models, cell: Cell) -> dict[str, Any]:
     scores: dict[str, float | None] = {"views_psnr": None, "views_flicker": None}
     if row.has_true_views:
         view_images, view_alphas = (part.transpose(0, 1).contiguous() for part in true_views)  # [F, V, ...]
-        views = ViewSet(images, alphas, view_images, view_alphas, INPUT_POSE, grid.poses)
+        views = ViewSet.from_orbit(images, alphas, view_images, view_alphas, INPUT_POSE, grid.poses)
     else:
         folder = bench.out / "views" / str(cell._replace(row=row.views_name))
         sampling = row.sampling(bench.sampling_steps, bench.guidance_scale)
@@ -213,7 +214,7 @@ def _fitted(
 def _frame(views: ViewSet, frame: int) -> ViewSet:
     """Return one frame and its views as a view set of one frame."""
     one = slice(frame, frame + 1)
-    return ViewSet(
+    return ViewSet.from_orbit(
         views.images[one],
         views.alphas[one],
         views.view_images[one],

@@ -22,7 +22,7 @@ from stag4d.geometry import OrbitPose, zero123plus_rig
 from stag4d.pipeline import model_folder
 from stag4d.toys import INPUT_POSE, render_toys
 from stag4d.toys.objects import SPLITS
-from stag4d.types import ViewSet
+from stag4d.view_set import ViewSet
 
 RIG = zero123plus_rig("v1.1")
 TIMESTEPS = (300, 500, 700, 850, 950)
@@ -50,7 +50,7 @@ def condition_on_toys(
     model: Zero123Model, images: Tensor, alphas: Tensor, generator: torch.Generator
 ) -> PoseConditionedDenoiser:
     """Return guidance conditioned on N toys, one per frame; images are [7, N, S, S, 3], the input first."""
-    views = ViewSet(
+    views = ViewSet.from_orbit(
         images[0], alphas[0], images[1:].transpose(0, 1), alphas[1:].transpose(0, 1), INPUT_POSE, RIG
     )
     return PoseConditionedDenoiser(model, views, generator)

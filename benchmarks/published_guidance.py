@@ -25,7 +25,7 @@ from PIL import Image
 from stag4d.diffusion import PoseConditionedDenoiser, Zero123Model, load_guidance_model
 from stag4d.geometry import OrbitPose
 from stag4d.optimization import GuidanceConfig, ScoreDistillation, SdsSamples
-from stag4d.types import ViewSet
+from stag4d.view_set import ViewSet
 from tiny_models import make_guidance_folder
 
 from ._recording import recorded
@@ -71,7 +71,9 @@ def _compare(path: Path, seed: int) -> tuple[tuple[torch.Tensor, torch.Tensor], 
     (expected_gradient,) = torch.autograd.grad(expected, theirs)
 
     none = torch.zeros(1, 0, 1, 1, 3)
-    views = ViewSet(condition, torch.ones(1, SIDE, SIDE), none, none[..., 0], OrbitPose(azimuth_deg=0.0), ())
+    views = ViewSet.from_orbit(
+        condition, torch.ones(1, SIDE, SIDE), none, none[..., 0], OrbitPose(azimuth_deg=0.0), ()
+    )
     with patch.object(torch, "randn", lambda *shape, **options: samples["posterior"][0]):
         prior = PoseConditionedDenoiser(model, views, torch.Generator())
     sds = ScoreDistillation(prior, GuidanceConfig())

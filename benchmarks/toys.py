@@ -34,7 +34,7 @@ from stag4d.optimization import AdaptivePercentile, OptimizationConfig, preset
 from stag4d.optimization.training_views import TrainingViews
 from stag4d.pipeline import fit, render_views
 from stag4d.toys import TEST_POSES, toy_seed, toy_truth, toy_views
-from stag4d.types import ViewSet
+from stag4d.view_set import ViewSet
 
 Variant = Callable[[OptimizationConfig], OptimizationConfig]
 

@@ -10,7 +10,8 @@ from comfy_api.latest import io
 
 from ..stag4d.evaluation import on_white
 from ..stag4d.matting import BackgroundRemover, object_alphas, require_rembg
-from ..stag4d.types import InputVideo, ViewSet
+from ..stag4d.types import InputVideo
+from ..stag4d.view_set import ViewSet
 from .host.counts import check_angles, most_frames
 from .host.files import unfinished_calls
 from .host.lazy_inputs import not_evaluated

@@ -15,7 +15,8 @@ from ..stag4d.optimization import DensificationConfig, OptimizationConfig, auto_
 from ..stag4d.pipeline import fit
 from ..stag4d.rendering import render
 from ..stag4d.scene import GaussianModel4D, Gaussians
-from ..stag4d.types import Cameras, ViewSet
+from ..stag4d.types import Cameras
+from ..stag4d.view_set import ViewSet
 from .host.files import unfinished_calls
 from .host.live_preview import LivePreview
 from .host.progress import HostMonitor, check_cancel

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 
 from ..stag4d.geometry import DEFAULT_FOVY_DEG, DEFAULT_RADIUS, OrbitPose, world_offsets
 from ..stag4d.matting import object_alphas
-from ..stag4d.types import ViewSet
+from ..stag4d.view_set import ViewSet
 from .host.lazy_inputs import not_evaluated
 from .host.sockets import CATEGORY_VIEWS, Offsets, Views
 from .host.validation import refusal
@@ -148,7 +148,7 @@ class STAG4DViewsFromImages(io.ComfyNode):
             moved = None if offsets is None else world_offsets(offsets.clone(), input_pose)
             poses = tuple(view_poses)
             return io.NodeOutput(
-                ViewSet(images, alphas, view_images, view_alphas, input_pose, poses, fps, moved)
+                ViewSet.from_orbit(images, alphas, view_images, view_alphas, input_pose, poses, fps, moved)
             )
 
 

@@ -1,23 +1,21 @@
-"""Values that several packages share: cameras, view sets, renders.
+"""Values that several packages share: cameras, input videos, renders.
 
 Images are float 0..1, sRGB as decoded; their straight alpha is a tensor of its own.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate, normalize
+from torch.nn.functional import normalize
 
 from .geometry import (
     OrbitPose,
     Projection,
-    check_offsets,
     check_projection,
     intrinsics,
     orbit_viewmats,
@@ -27,7 +25,6 @@ from .geometry import (
 MAX_FRAMES = 2**16  # of a video: 45 minutes at 24 frames per second
 DEFAULT_FPS = 8.0  # of images and splats without a frame rate
 MAX_FPS = 1e4  # frames per second
-_TOLERANCE = 0.01  # of pixels outside 0..1: more than the rounding of bfloat16
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +85,12 @@ class Cameras:
         """Return pixels [N, 2] and camera z [N] of points [N, 3] in the first camera."""
         return project_points(points, self.viewmats[0], self.Ks[0], self.projection)
 
+    @property
+    def half_extent(self) -> float:
+        """Return half the height that the first camera sees in the plane of the origin, world units."""
+        depth = float(self.viewmats[0, 2, 3]) if self.projection == "pinhole" else 1.0
+        return depth * self.height / 2 / float(self.Ks[0, 1, 1])
+
     def towards(self, points: Tensor) -> Tensor:
         """Return unit directions [N, 3] from points [N, 3] to the first camera; parallel if orthographic."""
         if self.projection == "ortho":
@@ -120,73 +123,6 @@ class InputVideo:
 
 
 @dataclass(frozen=True, eq=False)
-class ViewSet:
-    """F video frames of one object: the input view, and V posed views of every frame.
-
-    Where the crop followed the object, the views are object-centered: the cameras move with the object, by
-    ``offsets``, and their poses are those relative to it.
-
-    Attributes:
-        images: [F, H, W, 3] input frames.
-        alphas: [F, H, W] coverage of the object in them, 0..1.
-        view_images: [F, V, h, w, 3]; V may be 0. The size may differ from the input's.
-        view_alphas: [F, V, h, w] coverage in the views.
-        input_pose: Camera of the input frames.
-        view_poses: Cameras of the V views, in their order.
-        fps: Frame rate of the video, frames per second.
-        offsets: [F, 3] translation of the object in the world at each frame; None if the crop did not move.
-    """
-
-    images: Tensor
-    alphas: Tensor
-    view_images: Tensor
-    view_alphas: Tensor
-    input_pose: OrbitPose
-    view_poses: tuple[OrbitPose, ...]
-    fps: float = DEFAULT_FPS
-    offsets: Tensor | None = None
-
-    def __post_init__(self) -> None:
-        """Check shapes, squareness and ranges; raises ValueError with what was found."""
-        frames, num_views = self.images.shape[0], len(self.view_poses)
-        if frames < 1:
-            raise ValueError("views: no frames; expected at least one.")
-        _check_images("views: input frames", self.images, self.alphas, (frames,))
-        _check_images("views: posed views", self.view_images, self.view_alphas, (frames, num_views))
-        if not 0 < self.fps < MAX_FPS:
-            raise ValueError(f"views: fps is {self.fps}; expected above 0 and below {MAX_FPS:g}.")
-        if self.offsets is not None:
-            check_offsets(self.offsets, frames, "views")
-
-    @property
-    def num_frames(self) -> int:
-        """Return F."""
-        return self.images.shape[0]
-
-    @property
-    def num_views(self) -> int:
-        """Return V, the input view not counted."""
-        return len(self.view_poses)
-
-    @property
-    def frame_times(self) -> Tensor:
-        """Return the frames' times, [F], 0 to 1 inclusive (0 for a single frame)."""
-        return frame_times(self.num_frames)
-
-    def on_white(self, frame: int) -> Tensor:
-        """Return a frame and its views on white at the larger of their two sizes, [1 + V, S, S, 3]."""
-        size = max(self.images.shape[1], self.view_images.shape[2] if self.num_views else 0)
-        pairs = [(self.images[frame], self.alphas[frame])]
-        pairs += zip(self.view_images[frame], self.view_alphas[frame], strict=True)
-        resized = []
-        for image, alpha in pairs:
-            white = (image * alpha[..., None] + 1 - alpha[..., None]).permute(2, 0, 1)[None]  # [1, 3, H, W]
-            white = interpolate(white, size=(size, size), mode="bilinear", align_corners=False)
-            resized.append(white[0].permute(1, 2, 0))
-        return torch.stack(resized)
-
-
-@dataclass(frozen=True, eq=False)
 class RenderOutput:
     """Renders of C cameras at one time.
 
@@ -206,28 +142,3 @@ class RenderOutput:
 def frame_times(num_frames: int) -> Tensor:
     """Return times of F evenly spaced frames, float32 [F], 0 to 1 inclusive; a single frame is at 0."""
     return torch.linspace(0.0, 1.0, num_frames) if num_frames > 1 else torch.zeros(num_frames)
-
-
-def _check_images(subject: str, images: Tensor, alphas: Tensor, batch: tuple[int, ...]) -> None:
-    """Raise ValueError unless images [*batch, S, S, 3] and alphas [*batch, S, S] match and are 0..1."""
-    if images.ndim != len(batch) + 3 or images.shape[: len(batch)] != batch or images.shape[-1] != 3:
-        raise ValueError(
-            f"{subject}: images have shape {list(images.shape)}; expected {[*batch, 'S', 'S', 3]}."
-        )
-    if alphas.shape != images.shape[:-1]:
-        raise ValueError(
-            f"{subject}: alphas have shape {list(alphas.shape)}; expected {list(images.shape[:-1])}."
-        )
-    height, width = images.shape[-3], images.shape[-2]
-    if height != width:
-        raise ValueError(
-            f"{subject}: {width}x{height} pixels; expected square images, as STAG4D Prepare Frames, `python "
-            "-m stag4d multiview` and crop_video make them."
-        )
-    for values, name in ((images, "pixels"), (alphas, "alphas")):
-        for part in values if values.numel() else ():  # frame by frame, for the sake of memory
-            low, high = (value.item() for value in part.aminmax())  # NaN if a value is
-            if not (math.isfinite(low) and math.isfinite(high)):
-                raise ValueError(f"{subject}: not-a-number or infinite {name}; every value must be finite.")
-            if low < -_TOLERANCE or high > 1 + _TOLERANCE:
-                raise ValueError(f"{subject}: {name} from {low:g} to {high:g}; expected 0 to 1.")

@@ -19,6 +19,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from changed_views import changed_views
 from ctrl_c import CtrlCMonitor
 from PIL import Image
 from small_fit import small_config, small_view_set
@@ -393,7 +394,7 @@ def test_a_second_ctrl_c_stops_at_once_and_writes_nothing(quick, views, tmp_path
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_a_signal_ends_a_real_process_with_130_and_a_scene_to_resume(tmp_path, monkeypatch, number):
     views = small_view_set(3, 16)
-    frames_only = replace(
+    frames_only = changed_views(
         views, view_images=views.view_images[:, :0], view_alphas=views.view_alphas[:, :0], view_poses=()
     )
     write_views(tmp_path / "views", frames_only)

@@ -25,7 +25,8 @@ def normal_images(
     images = torch.empty(*depths.shape, 3)
     for index in range(len(depths)):  # one at a time: the points of all pixels need memory, too
         one = slice(index, index + 1)
-        images[one] = encode_normals(normals_from_depth(depths[one], alphas[one], Ks[one]))
+        normals = normals_from_depth(depths[one], alphas[one], Ks[one], cameras.projection)
+        images[one] = encode_normals(normals)
         monitor("normals", index + 1, len(depths))
     return images
 

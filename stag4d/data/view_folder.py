@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,8 @@ from ..geometry.pose_json import (
     read_json_object,
 )
 from ..matting import alpha_from_border
-from ..types import DEFAULT_FPS, MAX_FPS, ViewSet
+from ..types import DEFAULT_FPS, MAX_FPS
+from ..view_set import ViewSet, ViewTrack
 from .png import read_image, write_png
 from .resizing import resize_with_alpha
 from .view_layout import (
@@ -104,7 +104,7 @@ def read_views(folder: str | Path, size: int | None = None) -> ViewSet:
             len(frame_files) + len(view_files),
         )
     lead = (len(frame_files), num_views)
-    return ViewSet(
+    return ViewSet.from_orbit(
         images=images,
         alphas=alphas,
         view_images=view_images.reshape(*lead, *view_images.shape[1:]),  # [F, V, h, w, 3]
@@ -132,10 +132,7 @@ def write_views(folder: str | Path, views: ViewSet) -> None:
     write_view_poses(folder, views.input_pose, views.view_poses, views.fps, offsets=views.offsets)
     for frame in range(views.num_frames):
         write_view_frame(
-            folder,
-            frame,
-            (views.images[frame], views.alphas[frame]),
-            (views.view_images[frame], views.view_alphas[frame]),
+            folder, frame, views.reference_track.at(frame), [track.at(frame) for track in views.views]
         )
     remove_beyond(Path(folder), views.num_frames, views.num_views)
     for left in Path(folder).glob(UNFINISHED):
@@ -179,7 +176,10 @@ def write_view_poses(
 
 
 def write_view_frame(
-    folder: str | Path, frame: int, reference: tuple[Tensor, Tensor], views: tuple[Tensor, Tensor]
+    folder: str | Path,
+    frame: int,
+    reference: tuple[Tensor, Tensor],
+    views: Iterable[tuple[Tensor, Tensor]],
 ) -> None:
     """Write one frame of a set: the input frame and its views.
 
@@ -187,43 +187,37 @@ def write_view_frame(
         folder: Folder of the set.
         frame: Number of the frame, from 0.
         reference: The input frame [H, W, 3] and its alpha [H, W].
-        views: The V views [V, h, w, 3] of the frame and their alphas [V, h, w].
+        views: The V views [h, w, 3] of the frame and their alphas [h, w].
 
     Raises:
         RuntimeError: if a file cannot be written.
     """
     root = Path(folder)
-    for view, (image, alpha) in enumerate(zip(*views, strict=True)):
+    for view, (image, alpha) in enumerate(views):
         _write_image(view_file(root, frame, view), image, alpha)
     # The input frame comes last: if writing is interrupted, its views have no input frame, which find_views
     # reports, and the partial set is not taken for a complete one.
     _write_image(frame_file(root, frame), *reference)
 
 
-def hold_out_view(views: ViewSet, index: int) -> tuple[ViewSet, tuple[OrbitPose, Tensor, Tensor]]:
-    """Split a posed view off a set, to evaluate on it a scene that was optimized on the others.
+def hold_out_view(views: ViewSet, index: int) -> tuple[ViewSet, ViewTrack]:
+    """Split a view off a set, to evaluate on it a scene that was optimized on the others.
 
     Args:
         views: The set.
-        index: Index of the view, from 0.
+        index: Index of the view, from 0; the input video is not counted.
 
     Returns:
-        The set without the view, and the pose of the view, its images [F, h, w, 3] and alphas [F, h, w].
+        The set without the view, and the view.
 
     Raises:
-        ValueError: if there is no such view.
+        ValueError: if there is no such view, or none would be left.
     """
     if not 0 <= index < views.num_views:
         numbers = f"0 to {views.num_views - 1}" if views.num_views else "no number, since there are no views"
         raise ValueError(f"held-out view: {index} of {views.num_views} views; expected {numbers}.")
     others = [view for view in range(views.num_views) if view != index]
-    remaining = replace(
-        views,
-        view_images=views.view_images[:, others],  # [F, V - 1, h, w, 3]
-        view_alphas=views.view_alphas[:, others],  # [F, V - 1, h, w]
-        view_poses=tuple(views.view_poses[view] for view in others),
-    )
-    return remaining, (views.view_poses[index], views.view_images[:, index], views.view_alphas[:, index])
+    return views.chosen(others), views.views[index]
 
 
 def _read_poses(

@@ -17,7 +17,7 @@ from torch import Tensor
 from ..geometry import OrbitPose
 from ..progress import Monitor, silent
 from ..resume import input_key
-from ..types import ViewSet
+from ..view_set import ViewSet
 
 
 class PoseConditionedNetwork(Protocol):
@@ -93,6 +93,7 @@ class PoseConditionedDenoiser:
         *,
         monitor: Monitor = silent,
     ) -> None:
+        views = views.orbit_views()
         self.poses: Sequence[OrbitPose] = (views.input_pose, *views.view_poses)
         self.latent_shape, self.alphas_cumprod = network.latent_shape, network.alphas_cumprod.cpu()
         self._network = network

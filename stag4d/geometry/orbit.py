@@ -61,6 +61,22 @@ class OrbitPose:
             raise ValueError(f"camera pose: fovy {self.fovy_deg:g} degrees; expected 1 to 170.")
 
 
+def pose_towards_origin(center: Tensor, half_extent: float) -> OrbitPose:
+    """Return the pose with the default field of view in the direction of a camera center.
+
+    Args:
+        center: [3], world units.
+        half_extent: Half the height that the camera sees in the plane of the origin, world units.
+    """
+    x, y, z = center.double().tolist()
+    elevation = math.degrees(math.atan2(y, math.hypot(x, z)))
+    return OrbitPose(
+        azimuth_deg=math.degrees(math.atan2(x, z)),
+        elevation_deg=min(max(elevation, -MAX_ELEVATION_DEG), MAX_ELEVATION_DEG),
+        radius=half_extent / math.tan(math.radians(DEFAULT_FOVY_DEG) / 2),
+    )
+
+
 def turn_between(pose: OrbitPose, target: OrbitPose) -> tuple[float, float, float]:
     """Return the rotation from a camera to a target camera, as Zero123 is conditioned on it.
 
@@ -139,13 +155,14 @@ def intrinsics(fovy_deg: Sequence[float], width: int, height: int) -> Tensor:
 
 def angle_between_deg(first: OrbitPose, second: OrbitPose) -> float:
     """Return the angle between two poses' viewing directions, degrees in [0, 180]."""
-    forwards = orbit_viewmats([first, second])[:, 2, :3].double()  # [2, 3]
+    return angle_deg(*orbit_viewmats([first, second])[:, 2, :3])
+
+
+def angle_deg(first: Tensor, second: Tensor) -> float:
+    """Return the angle between two unit vectors [3], degrees in [0, 180]."""
+    first, second = first.double(), second.double()
     # atan2 of sine and cosine: acos loses the small angles to rounding
-    return math.degrees(
-        math.atan2(
-            torch.linalg.cross(forwards[0], forwards[1]).norm().item(), (forwards[0] @ forwards[1]).item()
-        )
-    )
+    return math.degrees(math.atan2(torch.linalg.cross(first, second).norm().item(), (first @ second).item()))
 
 
 def nearest_poses(pose: OrbitPose, others: Sequence[OrbitPose]) -> list[int]:

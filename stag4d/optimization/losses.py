@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor
 
 from ..types import RenderOutput
-from .training_views import Targets
+from .training_views import TrainingBatch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,29 +40,28 @@ class LossWeights:
 
 
 def view_losses(
-    output: RenderOutput, targets: Targets, is_input: Tensor, weights: LossWeights, progress: float
+    output: RenderOutput, batch: TrainingBatch, weights: LossWeights, progress: float
 ) -> dict[str, Tensor]:
     """Return the weighted losses of C renders of one frame, each a mean over pixels, summed over renders.
 
     Args:
         output: Renders.
-        targets: Their targets, on the same backgrounds.
-        is_input: [C] bool, which of them are the input view.
-        weights: Weights of the groups.
+        batch: Their targets, on the same backgrounds, and the weights of the given images.
+        weights: Weights of colors and alphas, of the input view and the others.
         progress: Of the run, for the ramp.
 
     Returns:
         ``color`` and ``alpha``, scalars.
     """
     ramp = min(1.0, progress / weights.ramp) if weights.ramp > 0 else 1.0
-    color_errors = _per_render(output.images - targets.images, weights.kind)  # [C]
-    alpha_errors = _per_render(output.alphas - targets.alphas, weights.kind)  # [C]
-    chosen = is_input.float()
+    color_errors = _per_render(output.images - batch.targets.images, weights.kind)  # [C]
+    alpha_errors = _per_render(output.alphas - batch.targets.alphas, weights.kind)  # [C]
+    chosen = batch.is_reference.float()
     color_weights = chosen * weights.input_color + (1 - chosen) * weights.view_color
     alpha_weights = chosen * weights.input_alpha + (1 - chosen) * weights.view_alpha
     return {
-        "color": ramp * (color_weights * color_errors).sum(),
-        "alpha": ramp * (alpha_weights * alpha_errors).sum(),
+        "color": ramp * (batch.weights * color_weights * color_errors).sum(),
+        "alpha": ramp * (batch.weights * alpha_weights * alpha_errors).sum(),
     }
 
 

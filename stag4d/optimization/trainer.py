@@ -27,7 +27,8 @@ from ..scene import (
     random_ball,
     visual_hull,
 )
-from ..types import Cameras, ViewSet
+from ..types import Cameras
+from ..view_set import ViewSet
 from .config import OptimizationConfig
 from .densification import GradientStatistics, densify
 from .frame_pool import FrameMap, frame_pool
@@ -48,25 +49,25 @@ class _FrameSample(NamedTuple):
 
     Attributes:
         frame: Index of the frame.
-        cameras: [C] cameras to render, the input's first.
+        chosen: [C] views to render, the input video's first.
         backgrounds: [C, 3].
         num_frames: Frames of the step, over which losses are averaged.
         novel_pose: Pose of the render for novel-view regularization; None if its weights are 0.
     """
 
     frame: int
-    cameras: Tensor
+    chosen: Tensor
     backgrounds: Tensor
     num_frames: int
     novel_pose: OrbitPose | None
 
 
 class _FrameResult(NamedTuple):
-    """One frame's share of the losses, its gradients in the parameters' order, and its renders' meta."""
+    """One frame's share of the losses, its gradients in the parameters' order, and its renders' metas."""
 
     losses: dict[str, Tensor]
     gradients: Sequence[Tensor | None]
-    meta: Mapping[str, Any]
+    metas: Sequence[Mapping[str, Any]]
 
 
 class Trainer:
@@ -98,14 +99,12 @@ class Trainer:
         self.config, self.device, self.backend = config, torch.device(device), backend
         self.guidance = None if denoiser is None else ScoreDistillation(denoiser, config.guidance)
         self.start_gaussians = start
-        size = min(
-            config.size, max(views.images.shape[1], views.view_images.shape[2] if views.num_views else 0)
-        )
+        size = min(config.size, max(max(track.images.shape[1:3]) for track in views.tracks))
         self.views = TrainingViews.from_views(views, size).to(self.device)
         self.info = SceneInfo(
             num_frames=views.num_frames,
             fps=views.fps,
-            input_pose=views.input_pose,
+            input_pose=views.first_pose,
             settings={**config.as_json(), "size": size},
         )
         self.offsets = views.offsets  # not in ``info``: views and scene are object-centered in training
@@ -117,7 +116,10 @@ class Trainer:
         if start is None:
             gaussians = _initial_gaussians(self.views, config, self.generator)
         else:
-            gaussians = checked_start(start, self.views.cameras.to(start.means.device))
+            gaussians = checked_start(
+                start,
+                [camera.to(start.means.device) for _, camera in self.views.views_at(views.num_frames // 2)],
+            )
         deformation = None
         if views.num_frames > 1:
             field_config = replace(
@@ -130,7 +132,7 @@ class Trainer:
     @cached_property
     def key(self) -> str:
         """Hash of the inputs: views, cameras, offsets, configuration, guidance, given start."""
-        inputs = [self.views.premultiplied, self.views.cameras.viewmats, self.views.cameras.Ks]
+        inputs = self.views.tensors
         if self.offsets is not None:
             inputs.append(self.offsets)
         if self.start_gaussians is not None:
@@ -214,7 +216,7 @@ class Trainer:
         losses = {
             name: torch.stack([result.losses[name] for result in results]).sum() for name in results[0].losses
         }
-        metas = [result.meta for result in results]
+        metas = [meta for result in results for meta in result.metas]
 
         # Regularization of the scene and score distillation: one backward pass, accumulated into .grad.
         terms = gaussian_regularization(scene.gaussians, config.regularizers)
@@ -252,15 +254,21 @@ class Trainer:
             novel_poses = random_poses(len(frames), self.info.input_pose, self.generator)
         samples = []
         for frame, novel_pose in zip(frames, novel_poses, strict=True):
-            order_of_views = torch.randperm(self.views.num_cameras - 1, generator=self.generator)
-            chosen = order_of_views[: batch.num_views] + 1
-            cameras = torch.cat([torch.zeros(1, dtype=torch.long), chosen])  # [C], the input's first
-            backgrounds = torch.ones(len(cameras), 3)
+            chosen = self._sample_views()
+            backgrounds = torch.ones(len(chosen), 3)
             if batch.background == "random":
-                backgrounds = torch.rand(len(cameras), 3, generator=self.generator)
-            cameras, backgrounds = cameras.to(self.device), backgrounds.to(self.device)
-            samples.append(_FrameSample(frame, cameras, backgrounds, len(frames), novel_pose))
+                backgrounds = torch.rand(len(chosen), 3, generator=self.generator)
+            chosen, backgrounds = chosen.to(self.device), backgrounds.to(self.device)
+            samples.append(_FrameSample(frame, chosen, backgrounds, len(frames), novel_pose))
         return samples
+
+    def _sample_views(self) -> Tensor:
+        """Return the indices [C] of random distinct views: the input video's first, if there is one."""
+        count, has_reference = self.views.num_cameras, self.views.has_reference
+        order = torch.randperm(count - has_reference, generator=self.generator)
+        if not has_reference:
+            return order[: self.config.batch.num_views + 1]
+        return torch.cat([torch.zeros(1, dtype=torch.long), order[: self.config.batch.num_views] + 1])
 
     def _frame_losses(self, sample: _FrameSample, progress: float) -> _FrameResult:
         """Render one frame, and return its losses and their gradients.
@@ -270,12 +278,16 @@ class Trainer:
         """
         size = size_at(progress, self.views.size, self.config.batch.sizes)
         gaussians = self._deformed([sample.frame], progress)[0]
-        cameras = self.views.scaled(size)[sample.cameras]
-        output = render(gaussians, cameras, background=sample.backgrounds, backend=self.backend)
-        targets = self.views.targets(sample.frame, sample.cameras, sample.backgrounds, size)
-        sums = view_losses(output, targets, sample.cameras == 0, self.config.losses, progress)
-        # A mean over the renders of the step; the official code sums, see the weights of preset paper.
-        losses = {name: value / (len(sample.cameras) * sample.num_frames) for name, value in sums.items()}
+        losses: dict[str, Tensor] = {}
+        metas = []
+        for batch in self.views.batches(sample.frame, sample.chosen, sample.backgrounds, size):
+            background = sample.backgrounds[batch.positions]
+            output = render(gaussians, batch.cameras, background=background, backend=self.backend)
+            metas.append(output.meta)
+            for name, value in view_losses(output, batch, self.config.losses, progress).items():
+                # A mean over the step's renders; the official code sums, see the weights of preset paper.
+                share = value / (len(sample.chosen) * sample.num_frames)
+                losses[name] = losses[name] + share if name in losses else share
         if sample.novel_pose is not None:
             # Its means2d stay out of the densification statistics: no image is compared with this render.
             camera = Cameras.from_poses([sample.novel_pose], size, size).to(self.device)
@@ -283,12 +295,13 @@ class Trainer:
             novel = render(gaussians, camera, with_depth=weights.depth_roughness > 0, backend=self.backend)
             for name, value in novel_view_regularization(novel, weights).items():
                 losses[name] = value / sample.num_frames
-        parameters, means2d = self.scene.parameters(), output.meta["means2d"]
+        parameters, means2d = self.scene.parameters(), [meta["means2d"] for meta in metas]
         total = torch.stack(list(losses.values())).sum()
-        gradients = torch.autograd.grad(total, [*parameters, means2d], allow_unused=True)
-        means2d.grad = gradients[-1]  # autograd.grad does not set it; GradientStatistics.observe reads it
+        gradients = torch.autograd.grad(total, [*parameters, *means2d], allow_unused=True)
+        for centers, gradient in zip(means2d, gradients[len(parameters) :], strict=True):
+            centers.grad = gradient  # autograd.grad does not set it; GradientStatistics.observe reads it
         detached = {name: value.detach() for name, value in losses.items()}
-        return _FrameResult(detached, gradients[:-1], output.meta)
+        return _FrameResult(detached, gradients[: len(parameters)], metas)
 
     def _guidance_loss(
         self, guidance: ScoreDistillation, frames: list[int], progress: float, check: Check
@@ -358,8 +371,7 @@ def _initial_gaussians(
     if start.kind == "ball":
         return random_ball(start.num_points, start.bound, generator)
     # The middle frame is the only one that the static phase renders.
-    rgba = views.premultiplied[views.num_frames // 2].cpu().float() / 255  # [1 + V, S, S, 4]
-    alphas = list(rgba[..., 3])
+    rgba, cameras = zip(*views.views_at(views.num_frames // 2), strict=True)  # [H, W, 4] each
+    alphas = [image[..., 3] for image in rgba]
     images = [image[..., :3] / image[..., 3:].clamp_min(1e-3) for image in rgba]  # straight colors
-    cameras = [views.cameras[[index]].to("cpu") for index in range(views.num_cameras)]
-    return visual_hull(images, alphas, cameras, start.num_points, start.bound, generator)
+    return visual_hull(images, alphas, list(cameras), start.num_points, start.bound, generator)

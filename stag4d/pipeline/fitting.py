@@ -18,7 +18,6 @@ from ..atomic import replacing
 from ..data import hold_out_view
 from ..evaluation.metrics import check_measurable, compare_on_white, on_white, psnr
 from ..export import encode_s4d, write_html
-from ..geometry import nearest_poses
 from ..kernels.responsive import run_responsively
 from ..optimization import GuidanceDenoiser, OptimizationConfig, Trainer, TrainingViews
 from ..optimization.checkpoint import load_state, save_state
@@ -26,8 +25,8 @@ from ..progress import Interrupted, Monitor, silent
 from ..rendering import select_backend, warm_up
 from ..resume import Checkpoint, CheckpointFolder
 from ..scene import GaussianModel4D, Gaussians, save_scene
-from ..types import ViewSet
-from .scenes import render_views, write_turntable
+from ..view_set import ViewSet
+from .scenes import render_frames, write_turntable
 
 _logger = logging.getLogger(__name__)
 
@@ -265,33 +264,30 @@ def fit_without_view(
         options: See ``fit``.
 
     Returns:
-        The scene and the report, whose metrics have ``psnr`` of the held-out view on white, ``nearest_psnr``
-        of the baseline and their difference ``gain_db``; none if the fit was interrupted.
+        The scene and the report, whose metrics have ``psnr`` of the held-out view on white and, if the
+        nearest view has its size, ``nearest_psnr`` of the baseline and their difference ``gain_db``; none if
+        the fit was interrupted.
 
     Raises:
         ValueError: if there is no such view, or its images are too small to measure; the rest see ``fit``.
     """
-    remaining, (pose, images, _) = hold_out_view(views, index)
-    size = min(images.shape[1], config.size)
+    remaining, held_out = hold_out_view(views, index)
+    size = min(max(held_out.images.shape[1:3]), config.size)
     check_measurable(size, size)
     model, report = fit(remaining, config, **options)
     if not report.is_finished:
         return model, report
     given = TrainingViews.from_views(views, size)
-    truth = given.on_white(1 + index)
-    frames = list(range(views.num_frames))
-    rendered, alphas = render_views(model.object_centered(), [pose], frames, given.size)
-    scores = compare_on_white(on_white(rendered, alphas), alphas, truth.images[None], truth.alphas[None])
-    others = [camera for camera in range(1 + views.num_views) if camera != 1 + index]  # 0 is the input
-    poses = (views.input_pose, *views.view_poses)
-    nearest = [others[camera] for camera in nearest_poses(pose, [poses[other] for other in others])]
-    baseline = max(psnr(given.on_white(camera).images, truth.images).mean().item() for camera in nearest)
-    report.metrics = {
-        "view": index,
-        "psnr": scores["psnr"],
-        "ssim": scores["ssim"],
-        "iou": scores["iou"],
-        "nearest_psnr": baseline,
-        "gain_db": scores["psnr"] - baseline,
-    }
+    view = index + given.has_reference
+    truth, cameras = given.on_white(view), given.cameras_of(view)
+    rendered, alphas = render_frames(model.object_centered(), cameras)
+    scores = compare_on_white(
+        on_white(rendered, alphas)[None], alphas[None], truth.images[None], truth.alphas[None]
+    )
+    report.metrics = {"view": index, "psnr": scores["psnr"], "ssim": scores["ssim"], "iou": scores["iou"]}
+    nearest = [given.on_white(other).images for other in given.nearest_views(view)]
+    same_size = [images for images in nearest if images.shape == truth.images.shape]
+    if same_size:
+        baseline = max(psnr(images, truth.images).mean().item() for images in same_size)
+        report.metrics |= {"nearest_psnr": baseline, "gain_db": scores["psnr"] - baseline}
     return model, report

@@ -6,7 +6,7 @@ import torch
 
 from ..diffusion import PoseConditionedDenoiser, PoseConditionedNetwork
 from ..progress import Monitor
-from ..types import ViewSet
+from ..view_set import ViewSet
 from .fitting import DenoiserMaker
 
 

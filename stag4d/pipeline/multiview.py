@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,8 @@ from ..geometry.pose_json import finite_number, read_json_object
 from ..matting import DEFAULT_REMBG_MODEL, BackgroundRemover
 from ..progress import Monitor, silent
 from ..resume import Checkpoint, CheckpointFolder, input_key
-from ..types import InputVideo, ViewSet
+from ..types import InputVideo
+from ..view_set import ViewSet
 
 _logger = logging.getLogger(__name__)
 
@@ -77,7 +77,16 @@ def generate_views(
         view_images[frame], view_alphas[frame] = images, alphas
     if checkpoint is not None:
         checkpoint.remove()
-    return replace(frames, view_images=view_images, view_alphas=view_alphas, view_poses=poses)
+    return ViewSet.from_orbit(
+        video.images,
+        video.alphas,
+        view_images,
+        view_alphas,
+        frames.input_pose,
+        poses,
+        frames.fps,
+        frames.offsets,
+    )
 
 
 def write_multiview(
@@ -134,11 +143,11 @@ def write_multiview(
         if frame == 0:  # not earlier: a call that fails before its first frame leaves the folder as it was
             write_view_poses(folder, input_pose, poses, video.fps, offsets=offsets)
         image, alpha = video.images[frame], video.alphas[frame]
-        write_view_frame(folder, frame, (image, alpha), (view_images, view_alphas))
+        tiles = [(image, alpha), *zip(view_images, view_alphas, strict=True)]
+        write_view_frame(folder, frame, tiles[0], tiles[1:])
         video_differences.add(on_white(image, alpha))
         view_differences.add(on_white(view_images, view_alphas))
         if frame in shown:
-            tiles = [(image, alpha), *zip(view_images, view_alphas, strict=True)]
             rows += [_tile(*tile, tile_size) for tile in tiles]
     remove_beyond(folder, count, len(poses))
     write_contact_sheet(folder / "views.png", torch.stack(rows), columns=1 + len(poses))
@@ -194,7 +203,7 @@ def _without_views(model: MultiViewModel, video: InputVideo, config: SamplingCon
     )
     none = torch.zeros(len(video), 0, 1, 1, 3)
     offsets = None if video.crop_offsets is None else world_offsets(video.crop_offsets, pose)
-    return ViewSet(video.images, video.alphas, none, none[..., 0], pose, (), video.fps, offsets)
+    return ViewSet.from_orbit(video.images, video.alphas, none, none[..., 0], pose, (), video.fps, offsets)
 
 
 def _read_record(folder: Path, num_frames: int, num_views: int) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from ..export import render_image_path, write_gray16, write_image
-from ..geometry import OrbitPose
 from ..rendering import encode_normals, normals_from_depth
 from ..types import Cameras, RenderOutput
 
@@ -26,7 +25,7 @@ def need_depth(passes: Collection[RenderPass]) -> bool:
 
 @torch.no_grad()
 def write_passes(
-    folder: Path, output: RenderOutput, poses: list[OrbitPose], frame: int, passes: Collection[RenderPass]
+    folder: Path, output: RenderOutput, cameras: Cameras, frame: int, passes: Collection[RenderPass]
 ) -> None:
     """Write passes of a frame as ``view{v}_frame{f:04d}_{pass}.png``.
 
@@ -36,17 +35,17 @@ def write_passes(
 
     Args:
         folder: The folder; made when it does not exist.
-        output: Renders [V, S, S, 3], with depths if ``need_depth(passes)``.
-        poses: V cameras.
+        output: Renders [V, H, W, 3], with depths if ``need_depth(passes)``.
+        cameras: V cameras, on the renders' device.
         frame: Frame of the scene, from 0.
         passes: Which passes to write.
 
     Raises:
         RuntimeError: if a file cannot be written.
     """
-    size = output.alphas.shape[-1]
-    cameras = Cameras.from_poses(poses, size, size).to(output.alphas.device)
-    for view, pose in enumerate(poses):
+    # The length of the translation, in double precision: exact for cameras that look at the origin.
+    distances = cameras.viewmats[:, :3, 3].cpu().double().norm(dim=-1).tolist()
+    for view, distance in enumerate(distances):
         alphas = output.alphas[view].clamp(0, 1)
         if "alpha" in passes:
             write_gray16(render_image_path(folder, view, frame, "alpha"), alphas)
@@ -54,12 +53,13 @@ def write_passes(
             continue
         depths = cast(Tensor, output.depths)[view]
         if "depth" in passes:
-            write_gray16(render_image_path(folder, view, frame, "depth"), _relative(depths, alphas, pose))
+            write_gray16(render_image_path(folder, view, frame, "depth"), _relative(depths, alphas, distance))
         if "normals" in passes:
-            normals = normals_from_depth(depths[None], alphas[None], cameras.Ks[view, None])
+            K = cameras.Ks[view, None]
+            normals = normals_from_depth(depths[None], alphas[None], K, cameras.projection)
             write_image(render_image_path(folder, view, frame, "normals"), encode_normals(normals[0]))
 
 
-def _relative(depths: Tensor, alphas: Tensor, pose: OrbitPose) -> Tensor:
+def _relative(depths: Tensor, alphas: Tensor, distance: float) -> Tensor:
     """Return depths [H, W] as shares of the largest one, 0 where alpha is at most one half."""
-    return torch.where(alphas > 0.5, depths / (DEPTH_RANGE * pose.radius), 0.0).clamp(0, 1)
+    return torch.where(alphas > 0.5, depths / (DEPTH_RANGE * distance), 0.0).clamp(0, 1)

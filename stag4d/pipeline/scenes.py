@@ -124,6 +124,22 @@ def render_views(
 
 
 @torch.no_grad()
+def render_frames(model: GaussianModel4D, cameras: Cameras) -> tuple[Tensor, Tensor]:
+    """Render each of F frames from its own camera.
+
+    Returns:
+        Straight colors [F, H, W, 3] and alphas [F, H, W].
+    """
+    cameras = cameras.to(model.device)
+    images, alphas = [], []
+    for frame in range(len(cameras)):
+        output = _render_frame(model, cameras[[frame]], frame)
+        images.append(straight_colors(output.images, output.alphas).cpu())
+        alphas.append(output.alphas.cpu())
+    return torch.cat(images), torch.cat(alphas)
+
+
+@torch.no_grad()
 def _render_frame(
     model: GaussianModel4D, cameras: Cameras, frame: int, with_depth: bool = False
 ) -> RenderOutput:
@@ -149,7 +165,7 @@ def write_views_of(
         images = straight_colors(output.images, output.alphas)  # [V, S, S, 3]
         for view, (image, alpha) in enumerate(zip(images, output.alphas, strict=True)):
             write_image(render_image_path(folder, view, frame), image, alpha)
-        write_passes(folder, output, poses, frame, passes)
+        write_passes(folder, output, cameras, frame, passes)
         monitor("render", done, len(frames))
     write_render_poses(folder, size, poses, frames, model.info.fps, model.info.num_frames)
 

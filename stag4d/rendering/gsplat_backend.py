@@ -91,5 +91,6 @@ def rasterize(inputs: RasterInputs) -> Rasterization:
         near_plane=inputs.near_plane,
         eps2d=inputs.eps2d,
         render_mode=inputs.render_mode,
+        camera_model=inputs.projection,
     )
     return renders, alphas, {name: info[name] for name in _META}

@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from ..geometry import Projection, check_projection
+
 RENDER_MODES = ("RGB", "D", "ED", "RGB+D", "RGB+ED")
 
 # renders [C, H, W, D'], alphas [C, H, W, 1] and meta, see ``rendering.rasterize``
@@ -29,13 +31,14 @@ class RasterInputs:
     opacities: Tensor  # [N] in [0, 1]
     colors: Tensor  # [N, D] or [C, N, D]
     viewmats: Tensor  # [C, 4, 4] world-to-camera, OpenCV axes
-    Ks: Tensor  # [C, 3, 3] pixels
+    Ks: Tensor  # [C, 3, 3] pixels; focals of orthographic cameras: pixels per world unit
     width: int  # pixels
     height: int  # pixels
     backgrounds: Tensor | None = None  # [C, D]
     near_plane: float = 0.01  # world units
     eps2d: float = 0.3  # square pixels
     render_mode: str = "RGB"
+    projection: Projection = "pinhole"  # of all cameras
 
     def __post_init__(self) -> None:
         self._check_options()
@@ -107,6 +110,7 @@ class RasterInputs:
         if self.render_mode not in RENDER_MODES:
             expected = ", ".join(RENDER_MODES)
             raise ValueError(f"render_mode: unknown {self.render_mode!r}; expected one of {expected}.")
+        check_projection(self.projection, "camera_model")
 
 
 def _check_dtypes_and_devices(tensors: dict[str, Tensor]) -> None:

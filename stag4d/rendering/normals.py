@@ -5,10 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..geometry import Projection
+
 _VISIBLE = 0.5  # alpha above which a pixel shows the surface
 
 
-def normals_from_depth(depths: Tensor, alphas: Tensor, Ks: Tensor) -> Tensor:
+def normals_from_depth(
+    depths: Tensor, alphas: Tensor, Ks: Tensor, projection: Projection = "pinhole"
+) -> Tensor:
     """Return the unit normals of the surfaces that C depth images show.
 
     A normal is the cross product of the differences between the 3D points of neighboring pixels, as in
@@ -17,7 +21,8 @@ def normals_from_depth(depths: Tensor, alphas: Tensor, Ks: Tensor) -> Tensor:
     Args:
         depths: [C, H, W] camera z, world units.
         alphas: [C, H, W]; pixels of at most one half are background.
-        Ks: [C, 3, 3] intrinsics, pixels.
+        Ks: [C, 3, 3] intrinsics, pixels; focals of orthographic cameras: pixels per world unit.
+        projection: Of all cameras; the rays of orthographic ones are parallel.
 
     Returns:
         [C, H, W, 3] in camera axes (x right, y down, z forward), toward the camera; 0 where the pixel, or
@@ -28,10 +33,10 @@ def normals_from_depth(depths: Tensor, alphas: Tensor, Ks: Tensor) -> Tensor:
     columns = torch.arange(width, device=depths.device) + 0.5
     x = (columns - Ks[:, 0, 2, None]) / Ks[:, 0, 0, None]  # [C, W]
     y = (rows - Ks[:, 1, 2, None]) / Ks[:, 1, 1, None]  # [C, H]
-    rays = torch.stack(
-        [x[:, None, :].expand_as(depths), y[:, :, None].expand_as(depths), torch.ones_like(depths)], dim=-1
-    )
-    points, visible = rays * depths[..., None], alphas > _VISIBLE  # [C, H, W, 3], [C, H, W]
+    x, y = x[:, None, :].expand_as(depths), y[:, :, None].expand_as(depths)  # [C, H, W] at z = 1
+    if projection == "pinhole":
+        x, y = x * depths, y * depths
+    points, visible = torch.stack([x, y, depths], dim=-1), alphas > _VISIBLE  # [C, H, W, 3], [C, H, W]
     right, down = _differences(points, visible, dim=2), _differences(points, visible, dim=1)
     normals = _unit(torch.linalg.cross(_unit(down), _unit(right)))
     return torch.where(visible[..., None], normals, 0.0)

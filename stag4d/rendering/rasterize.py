@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..geometry import Projection
 from .backends import backend_for
 from .inputs import RasterInputs
 
@@ -25,6 +26,7 @@ def rasterize(
     near_plane: float = 0.01,
     eps2d: float = 0.3,
     render_mode: str = "RGB",
+    camera_model: Projection = "pinhole",
     backend: str = "auto",
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """Rasterize one set of Gaussians into C cameras, differentiably.
@@ -40,7 +42,8 @@ def rasterize(
         opacities: [N] in [0, 1].
         colors: [N, D] or [C, N, D], any D; spherical harmonics are evaluated before.
         viewmats: [C, 4, 4] world-to-camera, OpenCV axes; no gradient.
-        Ks: [C, 3, 3] intrinsics, pixels; pixel centers at +0.5; no gradient.
+        Ks: [C, 3, 3] intrinsics, pixels (focals of orthographic cameras: pixels per world unit); pixel
+            centers at +0.5; no gradient.
         width: Image width, pixels.
         height: Image height, pixels.
         backgrounds: [C, D] background colors, black if None; depth channels have no background.
@@ -48,6 +51,8 @@ def rasterize(
         eps2d: Added to the diagonal of the projected 2D covariances, square pixels.
         render_mode: "RGB" colors, "D" accumulated depth, "ED" expected depth (accumulated depth divided by
             alpha), "RGB+D" and "RGB+ED" colors with the depth as last channel. Depth is camera z.
+        camera_model: "pinhole", or "ortho" for orthographic cameras: u = fx x + cx and v = fy y + cy, where z
+            still sorts and culls. One for all cameras.
         backend: One of ``BACKENDS``; see :func:`select_backend`.
 
     Returns:
@@ -75,6 +80,7 @@ def rasterize(
         near_plane=near_plane,
         eps2d=eps2d,
         render_mode=render_mode,
+        projection=camera_model,
     )
     renders, alphas, meta = backend_for(inputs, backend)(inputs)
     if meta["means2d"].requires_grad:

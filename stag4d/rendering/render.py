@@ -45,6 +45,7 @@ def render(
         cameras.height,
         backgrounds=backgrounds,
         render_mode="RGB+ED" if with_depth else "RGB",
+        camera_model=cameras.projection,
         backend=backend,
     )
     return RenderOutput(renders[..., :3], alphas[..., 0], renders[..., 3] if with_depth else None, meta)

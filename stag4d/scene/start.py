@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -18,14 +19,14 @@ _MAX_DEPTH = 3.0  # distances of a camera from the origin: what is farther away 
 _MAX_SHARE_OUTSIDE = 0.5  # above which a start is probably misplaced
 
 
-def checked_start(start: Gaussians, cameras: Cameras) -> Gaussians:
+def checked_start(start: Gaussians, cameras: Sequence[Cameras]) -> Gaussians:
     """Return the usable Gaussians of a start.
 
     Gaussians with values that are not finite are dropped, which is logged.
 
     Args:
         start: Raw parameters, world coordinates.
-        cameras: Cameras of the views, on the same device.
+        cameras: Cameras of the views, one each, on the same device.
 
     Returns:
         The start itself if all of it is usable.
@@ -56,20 +57,21 @@ def checked_start(start: Gaussians, cameras: Cameras) -> Gaussians:
     return start
 
 
-def _check_visible(start: Gaussians, cameras: Cameras) -> None:
+def _check_visible(start: Gaussians, cameras: Sequence[Cameras]) -> None:
     """Raise ValueError if no Gaussian reaches into a view; log a warning if most do not."""
     is_visible = torch.zeros(len(start), dtype=torch.bool, device=start.means.device)
-    for camera in range(len(cameras)):
-        is_visible |= _is_visible(start, cameras[[camera]])
+    for camera in cameras:
+        is_visible |= _is_visible(start, camera)
     num_outside = int((~is_visible).sum())
     if num_outside > _MAX_SHARE_OUTSIDE * len(start):
+        visible_radius = max(_visible_radius(camera) for camera in cameras)
         center = start.means.mean(dim=0)
         reach = (start.means - center).norm(dim=-1).max().item()
         place = ", ".join(f"{value:.3g}" for value in center.tolist())
         message = (
             f"start: {num_outside} of {len(start)} Gaussians lie outside every view. They are around "
             f"({place}), up to {reach:.3g} units from there; the views show what is within "
-            f"{_visible_radius(cameras):.3g} units of (0, 0, 0). Move or scale them to the object."
+            f"{visible_radius:.3g} units of (0, 0, 0). Move or scale them to the object."
         )
         if num_outside == len(start):
             raise ValueError(message)
@@ -87,8 +89,7 @@ def _is_visible(start: Gaussians, camera: Cameras) -> Tensor:
     return is_inside.all(dim=-1) & (depths > _NEAR) & (depths < farthest)
 
 
-def _visible_radius(cameras: Cameras) -> float:
-    """Return the largest distance from the origin that a view shows beside it, world units."""
-    focals = cameras.Ks[:, 0, 0]  # [C]
-    distances = cameras.centers.norm(dim=-1) if cameras.projection == "pinhole" else torch.ones_like(focals)
-    return float((distances * cameras.width / 2 / focals).max())
+def _visible_radius(camera: Cameras) -> float:
+    """Return the distance from the origin that a view shows beside it, world units."""
+    distance = camera.centers[0].norm() if camera.projection == "pinhole" else 1.0
+    return float(distance * camera.width / 2 / camera.Ks[0, 0, 0])

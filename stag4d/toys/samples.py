@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ..geometry import OrbitPose, zero123plus_rig
 from ..progress import Monitor, silent
-from ..types import Cameras, ViewSet, frame_times
+from ..types import Cameras, frame_times
+from ..view_set import ViewSet
 from .objects import Split, toy_object, toy_seed
 from .raycast import raycast
 
@@ -45,7 +46,7 @@ def toy_views(
     """
     poses = (INPUT_POSE, *zero123plus_rig("v1.1"))
     images, alphas = toy_truth(seed, poses, num_frames, size, plan, monitor)
-    return ViewSet(
+    return ViewSet.from_orbit(
         images=images[0].clone(),  # a view would keep all images in memory
         alphas=alphas[0].clone(),
         view_images=images[1:].transpose(0, 1).contiguous(),

@@ -12,7 +12,7 @@ import pytest
 from disk_views import disk_views
 from PIL import Image
 
-from stag4d.types import ViewSet
+from stag4d.view_set import ViewSet
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from stag4d.data import read_views
-from stag4d.types import Cameras, ViewSet
+from stag4d.types import Cameras
+from stag4d.view_set import ViewSet
 
 SIZE, CELLS = 64, 56
 VARIABLE = "STAG4D_REAL_VIEWS"

@@ -11,7 +11,7 @@ from stag4d.diffusion import (
     load_multiview_model,
 )
 from stag4d.geometry import OrbitPose, zero123plus_rig
-from stag4d.types import ViewSet
+from stag4d.view_set import ViewSet
 from tiny_models import make_guidance_folder, make_multiview_folder
 
 NUM_TOKENS, WIDTH = 5, 8
@@ -106,7 +106,7 @@ def guidance_model(guidance_folder):
 def views():
     """Two frames of 20 pixels with six views of 12."""
     generator = torch.Generator().manual_seed(0)
-    return ViewSet(
+    return ViewSet.from_orbit(
         images=torch.rand(2, 20, 20, 3, generator=generator),
         alphas=(torch.rand(2, 20, 20, generator=generator) > 0.4).float(),
         view_images=torch.rand(2, 6, 12, 12, 3, generator=generator),

@@ -2,17 +2,17 @@
 
 import copy
 import hashlib
-from dataclasses import replace
 
 import pytest
 import torch
+from changed_views import changed_views
 from recording import Recorder
 
 from stag4d.diffusion import PoseConditionedDenoiser, load_guidance_model
 from stag4d.diffusion.folders import weight_sums
 from stag4d.geometry import OrbitPose
 from stag4d.progress import Interrupted
-from stag4d.types import ViewSet
+from stag4d.view_set import ViewSet
 from tiny_models import make_guidance_folder
 
 TARGETS = [OrbitPose(azimuth_deg=40, elevation_deg=10), OrbitPose(azimuth_deg=-100, elevation_deg=-25)]
@@ -72,7 +72,7 @@ def gray_views():
     values = torch.tensor([[0.0, 0.01, 0.02], [0.1, 0.11, 0.12]])  # [F, 1 + V]
     images = values[..., None, None, None].expand(-1, -1, 4, 4, 3)
     poses = [OrbitPose(azimuth_deg=azimuth, elevation_deg=0) for azimuth in (0, 90, 180)]
-    return ViewSet(
+    return ViewSet.from_orbit(
         images[:, 0], torch.ones(2, 4, 4), images[:, 1:], torch.ones(2, 2, 4, 4), poses[0], tuple(poses[1:])
     )
 
@@ -136,7 +136,7 @@ def test_unconditional_branch_is_not_computed_at_guidance_scale_one(guidance_mod
 
 def test_video_without_views_is_conditioned_on_its_frames_alone(guidance_model, views):
     none = views.view_images[:, :0], views.view_alphas[:, :0]
-    alone = ViewSet(views.images, views.alphas, *none, views.input_pose, ())
+    alone = ViewSet.from_orbit(views.images, views.alphas, *none, views.input_pose, ())
     prior = prepared(guidance_model, alone)
     assert prior.poses == (views.input_pose,)
     noisy = noisy_latents()[:1]
@@ -154,9 +154,9 @@ def test_key_changes_with_network_images_poses_and_noise(guidance_model, views, 
         prepared(other_model, views).key,
         prepared(guidance_model, views, seed=2).key,
         prepared(v_prediction, views).key,
-        prepared(guidance_model, replace(views, images=views.images.flip(0))).key,
-        prepared(guidance_model, replace(views, view_alphas=other_alphas)).key,
-        prepared(guidance_model, replace(views, view_poses=views.view_poses[::-1])).key,
+        prepared(guidance_model, changed_views(views, images=views.images.flip(0))).key,
+        prepared(guidance_model, changed_views(views, view_alphas=other_alphas)).key,
+        prepared(guidance_model, changed_views(views, view_poses=views.view_poses[::-1])).key,
     ]
     assert len(set(keys)) == len(keys)
 

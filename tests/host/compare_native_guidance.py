@@ -7,10 +7,10 @@ for the same target pose; ``effects`` are for the opposite azimuth, to show that
 import importlib.util
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import torch
+from changed_views import changed_views
 
 checkpoint, root = sys.argv[1], Path(sys.argv[2])
 sys.path.insert(0, str(Path.cwd()))
@@ -64,7 +64,7 @@ def main():
     geometry = importlib.import_module("native_pack.stag4d.geometry")
     toy = importlib.import_module("native_pack.stag4d.toys").toy_views(5, 1, 48)
     # Only its frame, encoded in a batch of one as ComfyUI does: random weights amplify rounding errors.
-    views = replace(
+    views = changed_views(
         toy, view_images=toy.view_images[:, :0], view_alphas=toy.view_alphas[:, :0], view_poses=()
     )
     with torch.inference_mode():

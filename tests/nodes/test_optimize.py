@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from changed_views import changed_views
 
 WIDGETS = {"preset": "fast", "steps": 12, "size": 32, "seed": 3}
 
@@ -61,7 +62,7 @@ def test_fit_in_inference_mode_gives_a_moving_scene_that_can_be_optimized_furthe
 
 def test_inputs_made_in_inference_mode_are_accepted_and_not_changed(run, views):
     with torch.inference_mode():
-        made = replace(views, images=views.images.clone(), alphas=views.alphas.clone())
+        made = changed_views(views, images=views.images.clone(), alphas=views.alphas.clone())
     before = made.images.clone()
     assert same(run(views=made), run())
     assert torch.equal(made.images, before)

@@ -10,7 +10,7 @@ from small_fit import small_config, small_view_set
 
 from stag4d.optimization import OptimizationConfig
 from stag4d.scene import Gaussians
-from stag4d.types import ViewSet
+from stag4d.view_set import ViewSet
 
 
 @pytest.fixture

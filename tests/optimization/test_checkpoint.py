@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from changed_views import changed_views
 from constant_color import ConstantColorDenoiser
 from full_disk import small_disk
 from recording import Recorder
@@ -183,7 +184,7 @@ def test_a_resumed_fit_adds_to_its_time(view_set, config, interrupted):
 
 
 def test_a_fit_of_one_frame_resumes_too(view_set, config, tmp_path):
-    still = replace(
+    still = changed_views(
         view_set,
         images=view_set.images[:1],
         alphas=view_set.alphas[:1],
@@ -215,10 +216,10 @@ def test_a_checkpoint_of_other_settings_is_refused(view_set, config, interrupted
 @pytest.mark.parametrize("part", ["pixels", "poses"])
 def test_a_checkpoint_of_other_views_is_refused(view_set, config, interrupted, part):
     if part == "pixels":
-        other = replace(view_set, images=view_set.images.clone())
+        other = changed_views(view_set, images=view_set.images.clone())
         other.images[1, 12, 12] = 1 - other.images[1, 12, 12]
     else:
-        other = replace(view_set, view_poses=view_set.view_poses[::-1])
+        other = changed_views(view_set, view_poses=view_set.view_poses[::-1])
     with pytest.raises(ValueError, match="belongs to other views or settings"):
         load_state(Checkpoint(interrupted(2)), Trainer(other, config))
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from changed_views import changed_views
 from constant_color import ConstantColorDenoiser
 from recording import Recorder
 from torch import Tensor
@@ -31,7 +32,8 @@ from stag4d.progress import Interrupted
 from stag4d.rendering import render
 from stag4d.scene import GaussianModel4D
 from stag4d.toys import TEST_POSES, toy_seed, toy_truth, toy_views
-from stag4d.types import Cameras, ViewSet
+from stag4d.types import Cameras
+from stag4d.view_set import ViewSet
 
 NO_PHOTOMETRIC = LossWeights(input_color=0, input_alpha=0, view_color=0, view_alpha=0)
 
@@ -51,14 +53,12 @@ def are_equal(first: GaussianModel4D, second: GaussianModel4D) -> bool:
 def mean_psnr(model: GaussianModel4D, views: ViewSet, size: int) -> float:
     """Return the PSNR of all given images on white."""
     given = TrainingViews.from_views(views, size)
-    cameras = torch.arange(given.num_cameras)
+    all_views = torch.arange(given.num_cameras)
     with torch.no_grad():
         scores = [
-            psnr(
-                render(model.at(model.frame_times[[frame]])[0], given.cameras).images,
-                given.targets(frame, cameras, torch.ones(len(cameras), 3), size).images,
-            )
+            psnr(render(model.at(model.frame_times[[frame]])[0], batch.cameras).images, batch.targets.images)
             for frame in range(given.num_frames)
+            for batch in given.batches(frame, all_views, torch.ones(len(all_views), 3), size)
         ]
     return torch.stack(scores).mean().item()
 
@@ -100,9 +100,9 @@ def test_the_static_phase_uses_the_middle_frame_only_and_no_deformation(view_set
     )
 
     def without(frames: list[int]) -> GaussianModel4D:
-        changed = replace(view_set, images=view_set.images.clone(), view_images=view_set.view_images.clone())
-        changed.images[frames], changed.view_images[frames] = 0.5, 0.5
-        return Trainer(changed, config).run()
+        images, view_images = view_set.images.clone(), view_set.view_images
+        images[frames], view_images[frames] = 0.5, 0.5
+        return Trainer(changed_views(view_set, images=images, view_images=view_images), config).run()
 
     assert are_equal(model, without([0, 2]))
     assert not are_equal(model, without([1]))
@@ -110,7 +110,7 @@ def test_the_static_phase_uses_the_middle_frame_only_and_no_deformation(view_set
 
 def test_the_first_and_last_frames_are_used_once_the_frames_have_spread(view_set, make_config):
     order = [0, 0, 1, 2, 2]
-    longer = replace(
+    longer = changed_views(
         view_set,
         images=view_set.images[order],
         alphas=view_set.alphas[order],
@@ -120,7 +120,7 @@ def test_the_first_and_last_frames_are_used_once_the_frames_have_spread(view_set
     config = make_config(steps=20, batch=BatchConfig(static_until=0.2, spread_until=1.0))
 
     def after(steps: int, gray: list[int]) -> GaussianModel4D:
-        changed = replace(longer, images=longer.images.clone())
+        changed = changed_views(longer, images=longer.images.clone())
         changed.images[gray] = 0.5
         trainer = Trainer(changed, config)
         with suppress(Interrupted):
@@ -133,7 +133,7 @@ def test_the_first_and_last_frames_are_used_once_the_frames_have_spread(view_set
 
 
 def test_one_frame_gives_a_static_scene(view_set, make_config):
-    still = replace(
+    still = changed_views(
         view_set,
         images=view_set.images[:1],
         alphas=view_set.alphas[:1],
@@ -148,7 +148,7 @@ def test_one_frame_gives_a_static_scene(view_set, make_config):
 
 
 def test_a_fit_without_posed_views_converges(view_set, make_config):
-    alone = replace(
+    alone = changed_views(
         view_set,
         view_images=view_set.view_images[:, :0],
         view_alphas=view_set.view_alphas[:, :0],
@@ -274,7 +274,7 @@ def test_densification_changes_the_number_of_gaussians_up_to_the_cap(view_set, m
 
 
 def test_a_single_frame_is_rendered_as_often_in_both_phases(view_set, make_config):
-    still = replace(
+    still = changed_views(
         view_set,
         images=view_set.images[:1],
         alphas=view_set.alphas[:1],
@@ -352,7 +352,7 @@ def test_one_wrong_view_costs_at_most_four_db():
     """The last of the six views shows another toy; the hull tolerates one view that disagrees."""
     seed, other = toy_seed("val", 0), toy_seed("val", 2)
     views, wrong = toy_views(seed, 1, 48), toy_views(other, 1, 48)
-    mixed = replace(
+    mixed = changed_views(
         views,
         view_images=torch.cat([views.view_images[:, :5], wrong.view_images[:, 5:]], dim=1),
         view_alphas=torch.cat([views.view_alphas[:, :5], wrong.view_alphas[:, 5:]], dim=1),
@@ -366,7 +366,7 @@ def test_pixels_that_are_not_finite_are_refused(view_set):
     images = view_set.images.clone()
     images[1, 3, 4, 0] = float("nan")
     with pytest.raises(ValueError, match="not-a-number or infinite pixels"):
-        replace(view_set, images=images)
+        changed_views(view_set, images=images)
 
 
 def test_preset_paper_without_guidance_is_refused(view_set):

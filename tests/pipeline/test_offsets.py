@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from changed_views import changed_views
 from recording import Recorder
 from small_fit import small_config, small_view_set
 
@@ -13,7 +14,7 @@ from stag4d import pipeline
 from stag4d.geometry import world_offsets
 from stag4d.resume import Checkpoint, CheckpointFolder
 from stag4d.scene import GaussianModel4D, load_scene, save_scene
-from stag4d.types import ViewSet
+from stag4d.view_set import ViewSet
 
 CROP_OFFSETS = torch.tensor([[-0.25, 0.125], [0.0, -0.125], [0.25, 0.0]])  # of the side, right and down
 
@@ -69,7 +70,7 @@ def test_object_moves_in_renders_from_the_input_camera_as_in_the_video(still, mo
     expected = CROP_OFFSETS * size * scale[0] / scale[1]  # pixels
 
     def seen_wide(model: GaussianModel4D) -> torch.Tensor:
-        info = replace(model.info, input_pose=wide)
+        info = changed_views(model.info, input_pose=wide)
         return centers(GaussianModel4D(model.gaussians, model.deformation, info), size)
 
     shifts = seen_wide(moved) - seen_wide(still)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from stag4d.geometry import OrbitPose, intrinsics, orbit_viewmats
+from stag4d.geometry import OrbitPose, Projection, intrinsics, orbit_viewmats
 from stag4d.rendering import rasterize
 from stag4d.rendering.inputs import RasterInputs
 
@@ -125,13 +125,15 @@ def render_and_differentiate(
     dtype: torch.dtype = torch.float32,
     backgrounds: Tensor | None = None,
     render_mode: str = "RGB",
+    camera_model: Projection = "pinhole",
 ) -> Result:
     """Render with a backend on the device that it supports, and compute all gradients."""
     device = "cuda" if backend == "gsplat" else "cpu"
     arguments = scene.arguments(device, dtype)
     if backgrounds is not None:
         arguments["backgrounds"] = backgrounds.detach().clone().to(device, dtype).requires_grad_()
-    renders, alphas, meta = rasterize(**arguments, render_mode=render_mode, backend=backend)
+    arguments |= {"render_mode": render_mode, "camera_model": camera_model}
+    renders, alphas, meta = rasterize(**arguments, backend=backend)
     generator = torch.Generator().manual_seed(7)
     weights = [torch.randn(out.shape, generator=generator).to(device, dtype) for out in (renders, alphas)]
     ((renders * weights[0]).sum() + (alphas * weights[1]).sum()).backward()
@@ -142,7 +144,7 @@ def render_and_differentiate(
 
 
 def naive_render(
-    scene: Scene, eps2d: float = 0.3, near: float = 0.01
+    scene: Scene, eps2d: float = 0.3, near: float = 0.01, camera_model: Projection = "pinhole"
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Render pixel by pixel, splat by splat in float64, from the formulas of the papers.
 
@@ -159,7 +161,8 @@ def naive_render(
     alphas, depths = np.zeros((cameras, height, width)), np.zeros((cameras, height, width))
     for camera in range(cameras):
         camera_colors = data["colors"] if data["colors"].ndim == 2 else data["colors"][camera]
-        splats = [_naive_splat(data, camera, i, eps2d) for i in range(len(data["means"]))]
+        project = {"pinhole": _naive_pinhole, "ortho": _naive_ortho}[camera_model]
+        splats = [_naive_splat(data, camera, i, eps2d, project) for i in range(len(data["means"]))]
         order = sorted((i for i in range(len(splats)) if splats[i][2] >= near), key=lambda i: splats[i][2])
         for y in range(height):
             for x in range(width):
@@ -180,22 +183,33 @@ def naive_render(
 
 
 def _naive_splat(
-    data: dict[str, Any], camera: int, i: int, eps2d: float
+    data: dict[str, Any], camera: int, i: int, eps2d: float, project: Callable[..., Any]
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Return a Gaussian's mean in pixels, its inverse covariance in the image and its depth."""
     view, K = data["viewmats"][camera], data["Ks"][camera]
-    x, y, z = view[:3, :3] @ data["means"][i] + view[:3, 3]
+    point = view[:3, :3] @ data["means"][i] + view[:3, 3]
     w, *axis = data["quats"][i] / math.sqrt(sum(data["quats"][i] ** 2))
     cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
     rotation = np.eye(3) + 2 * w * cross + 2 * cross @ cross  # Rodrigues' formula in terms of the quaternion
     covariance = view[:3, :3] @ rotation @ np.diag(data["scales"][i] ** 2) @ rotation.T @ view[:3, :3].T
-    low_x, high_x = -K[0, 2] / K[0, 0], (data["width"] - K[0, 2]) / K[0, 0]
-    low_y, high_y = -K[1, 2] / K[1, 1], (data["height"] - K[1, 2]) / K[1, 1]
+    mean, jacobian = project(point, K, (data["width"], data["height"]))
+    return mean, np.linalg.inv(jacobian @ covariance @ jacobian.T + eps2d * np.eye(2)), point[2]
+
+
+def _naive_ortho(point: np.ndarray, K: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return a point in pixels and the Jacobian there, by a camera whose rays are parallel."""
+    return K[:2, :2] @ point[:2] + K[:2, 2], np.array([[K[0, 0], 0, 0], [0, K[1, 1], 0]])
+
+
+def _naive_pinhole(point: np.ndarray, K: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return a point in pixels and the Jacobian there, or a little beyond the border of the image."""
+    x, y, z = point
+    low_x, high_x = -K[0, 2] / K[0, 0], (size[0] - K[0, 2]) / K[0, 0]
+    low_y, high_y = -K[1, 2] / K[1, 1], (size[1] - K[1, 2]) / K[1, 1]
     tan_x = min(max(x / z, low_x - 0.15 * (high_x - low_x)), high_x + 0.15 * (high_x - low_x))
     tan_y = min(max(y / z, low_y - 0.15 * (high_y - low_y)), high_y + 0.15 * (high_y - low_y))
     jacobian = np.array([[K[0, 0], 0, -K[0, 0] * tan_x], [0, K[1, 1], -K[1, 1] * tan_y]]) / z
-    mean = np.array([K[0, 0] * x / z + K[0, 2], K[1, 1] * y / z + K[1, 2]])
-    return mean, np.linalg.inv(jacobian @ covariance @ jacobian.T + eps2d * np.eye(2)), z
+    return np.array([K[0, 0] * x / z + K[0, 2], K[1, 1] * y / z + K[1, 2]]), jacobian
 
 
 def fast_backends() -> list[Any]:
@@ -225,6 +239,22 @@ def one_thread() -> Iterator[None]:
 def random_scene() -> Callable[..., Scene]:
     """Return the function that makes random Gaussians and orbit cameras."""
     return make_scene
+
+
+@pytest.fixture
+def ortho_scene() -> Callable[..., Scene]:
+    """Return the function that makes random Gaussians and off-center orthographic cameras."""
+
+    def make(*args: Any, **options: Any) -> Scene:
+        scene = make_scene(*args, **options)
+        Ks = scene.Ks.clone()
+        Ks[:, 0, 0] *= 0.5  # the size of pinhole renders from distance 2
+        Ks[:, 1, 1] *= 0.6
+        Ks[:, 0, 2] += 0.1 * scene.width
+        Ks[:, 1, 2] -= 0.15 * scene.height
+        return replace(scene, Ks=Ks)
+
+    return make
 
 
 @pytest.fixture

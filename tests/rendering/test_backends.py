@@ -157,9 +157,10 @@ def test_gsplat_is_called_unpacked_and_without_gaussians_that_are_not_finite(ran
     recorded: dict[str, Any] = {}
     parameters = ("means", "quats", "scales", "opacities", "colors", "viewmats", "Ks", "width", "height")
 
-    def rasterization(*arguments: Any, packed: bool, **options: Any) -> Any:
-        recorded.update(options, packed=packed, opacities=arguments[3])
-        inputs = RasterInputs(**dict(zip(parameters, arguments, strict=True)), **options)
+    def rasterization(*arguments: Any, packed: bool, camera_model: str, **options: Any) -> Any:
+        recorded.update(options, packed=packed, camera_model=camera_model, opacities=arguments[3])
+        tensors = dict(zip(parameters, arguments, strict=True))
+        inputs = RasterInputs(**tensors, **options, projection=camera_model)
         renders, alphas, meta = torch_backend.rasterize(inputs)
         return renders, alphas, meta | {"tile_size": 16}
 
@@ -171,13 +172,13 @@ def test_gsplat_is_called_unpacked_and_without_gaussians_that_are_not_finite(ran
     scales[2, 1], quats[4] = float("nan"), 0.0
     backgrounds = torch.tensor([[1.0, 0.5, 0.2], [0.1, 0.8, 0.3]])
     inputs = replace(scene, scales=scales, quats=quats).inputs(
-        backgrounds=backgrounds, near_plane=0.2, render_mode="RGB+D"
+        backgrounds=backgrounds, near_plane=0.2, render_mode="RGB+D", projection="ortho"
     )
     renders, _, meta = gsplat_backend.rasterize(inputs)
     assert renders.shape == (2, 41, 52, 4)
     assert set(meta) == {"means2d", "radii", "depths", "width", "height", "n_cameras", "gaussian_ids"}
     assert (recorded["packed"], recorded["near_plane"], recorded["eps2d"]) == (False, 0.2, 0.3)
-    assert recorded["render_mode"] == "RGB+D"
+    assert (recorded["render_mode"], recorded["camera_model"]) == ("RGB+D", "ortho")
     assert recorded["backgrounds"] is backgrounds
     assert (recorded["opacities"] == 0).nonzero().flatten().tolist() == [2, 4]
 

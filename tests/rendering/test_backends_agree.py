@@ -163,6 +163,54 @@ def test_any_image_size_agrees(width, height, fast_backend, random_scene, evalua
     assert_agrees(random_scene(60, width=width, height=height, scale=0.1), fast_backend, evaluate, reference)
 
 
+@pytest.mark.parametrize("render_mode", ["RGB", "D", "RGB+ED"])
+def test_orthographic_cameras_agree(render_mode, fast_backend, ortho_scene, evaluate, reference):
+    """Not square, off-center, fx unlike fy."""
+    options = {"render_mode": render_mode, "backgrounds": torch.tensor([[1.0, 0.5, 0.2], [0.1, 0.8, 0.3]])}
+    assert_agrees(ortho_scene(), fast_backend, evaluate, reference, camera_model="ortho", **options)
+
+
+def test_orthographic_gradients_agree_to_rounding_far_from_thresholds(
+    fast_backend, ortho_scene, evaluate, reference
+):
+    """Splats much wider than the image: no alpha is near 1/255, no pixel terminates early."""
+    scene = ortho_scene(12, width=30, height=22, scale=1.0, opacity=(0.2, 0.4))
+    scene = replace(scene, means=0.3 * scene.means, scales=0.5 + 0.5 * scene.scales.clamp(max=1.5))
+    options = {"camera_model": "ortho", "render_mode": "RGB+ED"}
+    assert reference(scene, **options).alphas.min() > 0.2
+    assert_agrees(scene, fast_backend, evaluate, reference, outliers=0.0, **options)
+
+
+def test_culled_huge_and_tiny_gaussians_agree_with_orthographic_cameras(
+    fast_backend, ortho_scene, evaluate, reference
+):
+    """Behind and far from the cameras, too: z still culls."""
+    scene = ortho_scene(120)
+    means, scales = scene.means.clone(), scene.scales.clone()
+    means[:10] *= 20.0
+    means[10:15] = scene.means[10:15] * torch.tensor([6.0, 6.0, 1.0])
+    scales[10:15] = 1.5
+    scales[15:25] = 1e-5
+    scales[28:31] *= torch.tensor([8.0, 0.05, 0.05])
+    means[31:40] -= 5.0 * scene.viewmats[0, 2, :3]  # behind the first camera
+    scene = replace(scene, means=means, scales=scales)
+    assert (reference(scene, camera_model="ortho").meta["radii"][0, 31:40] == 0).all()
+    assert_agrees(scene, fast_backend, evaluate, reference, outliers=0.05, camera_model="ortho")
+
+
+def test_distance_of_orthographic_cameras_changes_depths_only(fast_backend, ortho_scene, evaluate):
+    scene = ortho_scene(100)
+    viewmats = scene.viewmats.clone()
+    viewmats[:, 2, 3] += 4.0
+    options = {"render_mode": "RGB+D", "camera_model": "ortho"}
+    near, far = (evaluate(one, fast_backend, **options) for one in (scene, replace(scene, viewmats=viewmats)))
+    assert near.alphas.mean() > 0.1
+    torch.testing.assert_close(far.renders[..., :3], near.renders[..., :3], rtol=0, atol=1e-5)
+    torch.testing.assert_close(far.alphas, near.alphas, rtol=0, atol=1e-5)
+    depths = near.renders[..., 3:] + 4.0 * near.alphas
+    torch.testing.assert_close(far.renders[..., 3:], depths, rtol=1e-5, atol=1e-4)
+
+
 def test_cameras_of_one_call_equal_separate_calls(fast_backend, random_scene, evaluate):
     """Neither renders nor radii of a camera depend on the other cameras."""
     scene = random_scene(100, num_cameras=3)

@@ -49,6 +49,10 @@ INVALID_ARGUMENTS = [
     ({"eps2d": -1.0}, "eps2d: -1.0; expected a variance of at least 0 square pixels."),
     ({"render_mode": "DEPTH"}, "render_mode: unknown 'DEPTH'; expected one of RGB, D, ED, RGB+D, RGB+ED."),
     (
+        {"camera_model": "fisheye"},
+        "camera_model: unknown projection 'fisheye'; expected one of pinhole, ortho.",
+    ),
+    (
         {"means": torch.zeros(7, 3, dtype=torch.float16)},
         "means: have dtype torch.float16; expected torch.float32 or torch.float64.",
     ),

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from stag4d.geometry import PROJECTIONS
 from stag4d.rendering import rasterize
 from stag4d.rendering.torch import compositing
 
@@ -131,9 +132,11 @@ def test_reference_equals_per_pixel_renderer(case: str, random_scene, render_per
 
 
 @pytest.mark.parametrize("render_mode", ["RGB+D", "ED"])
-def test_gradients_equal_finite_differences(render_mode: str, random_scene):
-    """All parameters, colors per camera, backgrounds; the Jacobian of one Gaussian is clamped."""
-    scene = random_scene(4, width=18, height=6, scale=0.3, channels=2, colors_per_camera=True, seed=1)
+@pytest.mark.parametrize("camera_model", PROJECTIONS)
+def test_gradients_equal_finite_differences(camera_model: str, render_mode: str, random_scene, ortho_scene):
+    """All parameters, colors per camera, backgrounds; the Jacobian of one Gaussian is clamped if pinhole."""
+    make_scene = {"pinhole": random_scene, "ortho": ortho_scene}[camera_model]
+    scene = make_scene(4, width=18, height=6, scale=0.3, channels=2, colors_per_camera=True, seed=1)
     means, scales = scene.means.clone(), scene.scales.clone()
     means[0], scales[0] = torch.tensor([1.9, 0.1, 0.1]), torch.tensor([0.8, 0.7, 0.6])
     scene = replace(scene, means=means, scales=scales)
@@ -147,7 +150,8 @@ def test_gradients_equal_finite_differences(render_mode: str, random_scene):
 
     def weighted_sums(*values: Tensor) -> tuple[Tensor, Tensor]:
         parameters = dict(zip(names, values, strict=True))
-        renders, alphas, _ = rasterize(**parameters, **fixed, render_mode=render_mode)
+        options = {"render_mode": render_mode, "camera_model": camera_model}
+        renders, alphas, _ = rasterize(**parameters, **fixed, **options)
         return (renders * weights[..., : renders.shape[-1]]).sum(), (alphas * weights[..., 3:]).sum()
 
     assert torch.autograd.gradcheck(weighted_sums, inputs, eps=1e-6, atol=1e-6)
@@ -169,6 +173,24 @@ def test_means2d_gradient_equals_the_gradient_to_the_principal_point(random_scen
         step[camera, axis, 2] = 1e-6
         difference = (loss(arguments["Ks"] + step)[0] - loss(arguments["Ks"] - step)[0]).item() / 2e-6
         assert meta["means2d"].grad[camera, :, axis].sum().item() == pytest.approx(difference, rel=1e-5)
+
+
+@pytest.mark.parametrize("case", ["inside", "beyond the border"])
+def test_reference_equals_per_pixel_renderer_with_orthographic_cameras(
+    case: str, ortho_scene, render_per_pixel, reference
+):
+    """Off-center, fx unlike fy, not square; no Jacobian is clamped, however far outside the image."""
+    scene = ortho_scene(24, width=35, height=20, scale=0.15, seed=3)
+    if case == "beyond the border":
+        scene = replace(scene, means=3 * scene.means, scales=4 * scene.scales)
+    expected = render_per_pixel(scene, camera_model="ortho")
+    expected_colors, expected_alphas, expected_depths = map(torch.from_numpy, expected)
+    result = reference(scene, render_mode="RGB+D", camera_model="ortho")
+    tolerance = {"rtol": 0, "atol": 1e-9}
+    assert expected_alphas.max() > 0.5
+    torch.testing.assert_close(result.renders[..., :3], expected_colors, **tolerance)
+    torch.testing.assert_close(result.renders[..., 3], expected_depths, **tolerance)
+    torch.testing.assert_close(result.alphas[..., 0], expected_alphas, **tolerance)
 
 
 def test_number_of_splats_and_tiles_per_step_changes_nothing(random_scene, evaluate, monkeypatch):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from stag4d.geometry import OrbitPose, zero123plus_rig
-from stag4d.types import ViewSet
+from stag4d.view_set import ViewSet
 
 
 def disk(size: int, center: tuple[float, float], radius: float) -> np.ndarray:
@@ -36,7 +36,7 @@ def disk_views(frames: int = 2, num_views: int = 6, size: int = 16, view_size: i
     ]
     lead = (frames, num_views)
     count = frames * num_views
-    return ViewSet(
+    return ViewSet.from_orbit(
         images=torch.from_numpy(np.stack([colors for colors, _ in inputs])),
         alphas=torch.from_numpy(np.stack([alpha for _, alpha in inputs])),
         view_images=torch.from_numpy(np.stack([colors for colors, _ in posed])[:count]).unflatten(0, lead),

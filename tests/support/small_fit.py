@@ -19,7 +19,7 @@ from stag4d.optimization import (
 )
 from stag4d.scene import FieldConfig
 from stag4d.toys import toy_views
-from stag4d.types import ViewSet
+from stag4d.view_set import ViewSet
 
 
 @functools.cache

@@ -7,7 +7,7 @@ import torch
 
 from stag4d.diffusion import PoseConditionedDenoiser, load_guidance_model, pose_numbers
 from stag4d.geometry import OrbitPose
-from stag4d.types import ViewSet
+from stag4d.view_set import ViewSet
 from training.autoencoder import LATENT_RMS, latents_of, make_autoencoder, patch_basis, set_linear_encoder
 from training.guidance import SCALING_FACTOR, Learner, sample_examples, write_folder
 from training.outlines import poses_of
@@ -81,7 +81,7 @@ def test_written_model_predicts_as_the_trained_one(tmp_path, toys, basis, learne
     vae.register_to_config(scaling_factor=SCALING_FACTOR)
     write_folder(tmp_path, learner, vae)
     rgba = toys.images[:1, :1].float() / 255  # the input of one toy
-    views = ViewSet(
+    views = ViewSet.from_orbit(
         images=rgba[:, 0, ..., :3],
         alphas=rgba[:, 0, ..., 3],
         view_images=torch.zeros(1, 0, SIZE, SIZE, 3),

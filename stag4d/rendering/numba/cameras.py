@@ -23,10 +23,11 @@ class Camera(NamedTuple):
     fy: Lanes
     cx: Lanes
     cy: Lanes
-    min_x: Lanes  # limits of x / z in the Jacobian, else splats far outside the image grow large
+    min_x: Lanes  # limits of x / z in the Jacobian, else splats far outside the image grow large; 0 if ortho
     max_x: Lanes
     min_y: Lanes
     max_y: Lanes
+    is_pinhole: Lanes  # 1, or 0 if orthographic: z divides nothing
     width: Lanes
     height: Lanes
     num_tile_rows: Lanes
@@ -47,6 +48,7 @@ def pack_cameras(inputs: RasterInputs) -> np.ndarray:
     Ks = Ks.astype(np.float64)
     fx, fy, cx, cy = Ks[:, 0, 0], Ks[:, 1, 1], Ks[:, 0, 2], Ks[:, 1, 2]
     margin_x, margin_y = 0.5 * FOV_MARGIN * width, 0.5 * FOV_MARGIN * height
+    is_pinhole = float(inputs.projection == "pinhole")
     cameras = np.empty((len(viewmats), CAMERA_SIZE))
     cameras[:, :_NUM_VIEW] = viewmats[:, :3].reshape(-1, _NUM_VIEW)
     columns = (
@@ -54,10 +56,11 @@ def pack_cameras(inputs: RasterInputs) -> np.ndarray:
         fy,
         cx,
         cy,
-        -(cx + margin_x) / fx,
-        (width - cx + margin_x) / fx,
-        -(cy + margin_y) / fy,
-        (height - cy + margin_y) / fy,
+        is_pinhole * -(cx + margin_x) / fx,
+        is_pinhole * (width - cx + margin_x) / fx,
+        is_pinhole * -(cy + margin_y) / fy,
+        is_pinhole * (height - cy + margin_y) / fy,
+        is_pinhole,
         width,
         height,
         -(-height // TILE_SIZE),

@@ -54,8 +54,8 @@ class Projection(NamedTuple):
     """Gaussians in a camera, with the intermediate results that the gradient needs."""
 
     mean_camera: Vector
-    inverse_z: Lanes
-    ratios: Vector  # x / z and y / z, clamped for the Jacobian
+    inverse_z: Lanes  # 1 if orthographic
+    ratios: Vector  # x / z and y / z, clamped for the Jacobian; 0 if orthographic
     inverse_norm: Lanes  # of the quaternion
     quat: Vector
     rotation: Matrix
@@ -69,12 +69,12 @@ def project_lanes(camera: Camera, mean: Vector, quat: Vector, scale: Vector) -> 
     """Project Gaussians: means [3], quaternions [4] of any norm, standard deviations [3]."""
     view = zip(camera.rotation, camera.translation, strict=True)
     mean_camera = [dot(row, mean) + offset for row, offset in view]
-    inverse_z = 1.0 / mean_camera[2]
+    inverse_z = (1.0 / mean_camera[2]).where(camera.is_pinhole > 0.0, 1.0)
     ratios = [
         (mean_camera[0] * inverse_z).maximum(camera.min_x).minimum(camera.max_x),
         (mean_camera[1] * inverse_z).maximum(camera.min_y).minimum(camera.max_y),
     ]
-    # J = [[fx / z, 0, -fx x / z^2], [0, fy / z, -fy y / z^2]].
+    # J = [[fx / z, 0, -fx x / z^2], [0, fy / z, -fy y / z^2]]; orthographic [[fx, 0, 0], [0, fy, 0]].
     forward = camera.rotation[2]
     world_to_image = [
         [focal * inverse_z * (across - ratio * along) for across, along in zip(row, forward, strict=True)]

@@ -50,10 +50,10 @@ def _quat_gradient(splat: Projection, g: Matrix) -> Vector:
 
 
 def _mean_gradient(
-    camera: Camera, splat: Projection, g_world_to_image: Matrix, g_mean2d: Vector, g_z: Lanes
+    camera: Camera, splat: Projection, g_world_to_image: Matrix, g_mean2d: Vector, g_depth: Lanes
 ) -> Vector:
     """Return g_mean from the gradients to J W, to the 2D mean and to the depth."""
-    g_mean_camera = []
+    g_mean_camera, g_z = [], g_depth
     for axis, focal in enumerate((camera.fx, camera.fy)):
         across, along = (dot(g_world_to_image[axis], camera.rotation[row]) for row in (axis, 2))
         scale, ratio = focal * splat.inverse_z, splat.ratios[axis]
@@ -64,7 +64,8 @@ def _mean_gradient(
         g_xy = g_mean2d[axis] * scale + g_ratio * splat.inverse_z
         g_z = g_z - splat.inverse_z * scale * (across - along * ratio) - g_xy * unclamped
         g_mean_camera.append(g_xy)
-    g_mean_camera.append(g_z)
+    # Nothing that an orthographic camera projects depends on z.
+    g_mean_camera.append(g_z.where(camera.is_pinhole > 0.0, g_depth))
     return [dot(g_mean_camera, column) for column in zip(*camera.rotation, strict=True)]
 
 

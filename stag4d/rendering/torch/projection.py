@@ -1,6 +1,7 @@
 """Projection of Gaussians to 2D, to first order around their centers (EWA splatting), and culling.
 
-Cameras are OpenCV, pixel centers lie at +0.5, depth is camera z. A pair is one Gaussian in one camera.
+Cameras are OpenCV, pixel centers lie at +0.5, depth is camera z. A pair is one Gaussian in one camera. The
+projection of orthographic cameras is linear: exact also for the covariance, and independent of the depth.
 """
 
 from __future__ import annotations
@@ -47,23 +48,14 @@ def project(inputs: RasterInputs, camera_ids: Tensor, gaussian_ids: Tensor) -> P
     means = inputs.means.index_select(0, gaussian_ids)
     means_camera = (view_rotations @ means[..., None])[..., 0] + views[:, :3, 3]  # [M, 3]
     depths = means_camera[:, 2]
-    ratios = means_camera[:, :2] / depths[:, None]  # [M, 2] x / z and y / z
-    means2d = focals * ratios + centers
-
-    # The linearization is useless far outside the image: it is taken at most a little beyond the border.
-    sizes = inputs.means.new_tensor((inputs.width, inputs.height))
-    margins = FOV_MARGIN * 0.5 * sizes / focals
-    ratios = ratios.clamp(min=-(centers / focals) - margins, max=(sizes - centers) / focals + margins)
-    # J = [[fx / z, 0, -fx x / z^2], [0, fy / z, -fy y / z^2]]
-    per_depth = focals / depths[:, None]
-    zeros = torch.zeros_like(depths)
-    jacobians = torch.stack(
-        [
-            torch.stack([per_depth[:, 0], zeros, -per_depth[:, 0] * ratios[:, 0]], dim=-1),
-            torch.stack([zeros, per_depth[:, 1], -per_depth[:, 1] * ratios[:, 1]], dim=-1),
-        ],
-        dim=-2,
-    )  # [M, 2, 3] of means2d with respect to means_camera
+    # J [M, 2, 3], of means2d with respect to means_camera; orthographic [[fx, 0, 0], [0, fy, 0]]
+    if inputs.projection == "ortho":
+        means2d = focals * means_camera[:, :2] + centers
+        jacobians = torch.eye(2, 3, dtype=focals.dtype, device=focals.device) * focals[..., None]
+    else:
+        ratios = means_camera[:, :2] / depths[:, None]  # [M, 2] x / z and y / z
+        means2d = focals * ratios + centers
+        jacobians = _pinhole_jacobians(inputs, ratios, depths, focals, centers)
     # From selected Gaussians only: zero gradients of the culled ones must not be multiplied with infinities.
     rotations = quats_to_rotations(inputs.quats.index_select(0, gaussian_ids))  # [M, 3, 3]
     axes = rotations * inputs.scales.index_select(0, gaussian_ids)[:, None]  # columns: the Gaussian's axes
@@ -77,6 +69,27 @@ def project(inputs: RasterInputs, camera_ids: Tensor, gaussian_ids: Tensor) -> P
         dim=-1,
     )
     return Projection(means2d, covs2d, depths)
+
+
+def _pinhole_jacobians(
+    inputs: RasterInputs, ratios: Tensor, depths: Tensor, focals: Tensor, centers: Tensor
+) -> Tensor:
+    """Return J [M, 2, 3] = [[fx / z, 0, -fx x / z^2], [0, fy / z, -fy y / z^2]] of M pairs.
+
+    The linearization is useless far outside the image: it is taken at most a little beyond the border.
+    """
+    sizes = inputs.means.new_tensor((inputs.width, inputs.height))
+    margins = FOV_MARGIN * 0.5 * sizes / focals
+    ratios = ratios.clamp(min=-(centers / focals) - margins, max=(sizes - centers) / focals + margins)
+    per_depth = focals / depths[:, None]
+    zeros = torch.zeros_like(depths)
+    return torch.stack(
+        [
+            torch.stack([per_depth[:, 0], zeros, -per_depth[:, 0] * ratios[:, 0]], dim=-1),
+            torch.stack([zeros, per_depth[:, 1], -per_depth[:, 1] * ratios[:, 1]], dim=-1),
+        ],
+        dim=-2,
+    )
 
 
 def _determinants(covs2d: Tensor) -> Tensor:
