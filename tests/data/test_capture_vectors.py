@@ -151,3 +151,25 @@ def test_charactershot_files(tmp_path):
     assert math.isclose(
         loaded.tracks[0].cameras.centers[0].norm().item(), case["views"][0]["radius"], abs_tol=1e-5
     )
+
+
+def test_recammaster_poses_relative_to_the_first(tmp_path):
+    case = VECTORS["recammaster"]
+    document = {
+        "frame0": dict.fromkeys(("cam01", "cam05", "cam07"), case["json"]["frame0"]["cam01"]),
+        "frame80": case["json"]["frame80"],
+    }
+    scene = tmp_path / "f24_aperture5/scene1"
+    save_json(scene / "cameras/camera_extrinsics.json", document)
+    for name in document["frame0"]:
+        write_video(scene / f"videos/{name}.mp4", [on_white(ball((64, 48), (32, 24), 18))] * 2)
+    capture = find_capture(scene)
+    views = {view.name: view for view in capture.views}
+    for expected in case["expect"]:
+        found = views[expected["cam"]].viewmats
+        assert_close(found[0], torch.eye(4).tolist())
+        assert_close(found[1], expected["viewmat"])
+    assert_close(views["cam01"].Ks[0, 0, 0], 64 * 24 / 23.76)
+    loaded = read_capture(capture, CaptureOptions(center=(0, 0, 4.0)))
+    assert loaded.tracks[0].cameras.viewmats.shape == (2, 4, 4)
+    assert_close(loaded.tracks[0].cameras.viewmats[0, :2, 3], [0.0, 0.0])

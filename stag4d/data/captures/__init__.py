@@ -3,7 +3,7 @@
 from .capture import Capture, CaptureView
 from .detection import find_capture
 from .framesets import read_frameset
-from .loading import LoadedCapture, LoadedTrack, read_capture
+from .loading import read_capture
 from .options import CaptureOptions
 from .splits import SPLITS, Split
 
@@ -12,8 +12,6 @@ __all__ = [
     "Capture",
     "CaptureOptions",
     "CaptureView",
-    "LoadedCapture",
-    "LoadedTrack",
     "Split",
     "find_capture",
     "read_capture",

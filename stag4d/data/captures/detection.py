@@ -18,6 +18,7 @@ from .framesets import is_frameset, read_frameset
 from .hypernerf import is_hypernerf, read_hypernerf
 from .llff import is_llff, read_llff
 from .panoptic import is_panoptic, read_panoptic
+from .recammaster import is_recammaster, read_recammaster
 from .splits import Split, check_split
 from .transforms import HELD_OUT, is_transforms, read_transforms
 
@@ -38,6 +39,7 @@ _FORMATS = (  # the first that matches is read
     _Format(is_hypernerf, read_hypernerf, True),
     _Format(is_panoptic, read_panoptic, True),
     _Format(is_easymocap, lambda folder, _: read_easymocap(folder), False),
+    _Format(is_recammaster, lambda folder, _: read_recammaster(folder), False),
     _Format(is_colmap, lambda folder, _: read_colmap(folder), False),
 )
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from itertools import count
-from typing import NamedTuple
 
 from torch import Tensor
 
 from ...geometry import crop_intrinsics, intrinsics_of_size, resize_intrinsics
 from ...progress import Monitor, silent
 from ...types import DEFAULT_FPS, Cameras
+from ...view_set import ViewSet, ViewTrack
 from .alignment import align_tracks
 from .capture import Capture, CaptureView
 from .options import CaptureOptions
@@ -20,26 +20,9 @@ from .track_images import TrackImages, ViewSource, open_view, read_track
 _logger = logging.getLogger(__name__)
 
 
-class LoadedTrack(NamedTuple):
-    """The images of one view: uint8 [F, h, w, 3] and alphas [F, h, w], and its 1 or F cameras."""
-
-    name: str
-    images: Tensor
-    alphas: Tensor
-    cameras: Cameras
-
-
-class LoadedCapture(NamedTuple):
-    """Tracks of a capture, the index of its reference or None, and frames a second."""
-
-    tracks: tuple[LoadedTrack, ...]
-    reference: int | None
-    fps: float
-
-
 def read_capture(
     capture: Capture, options: CaptureOptions | None = None, monitor: Monitor = silent
-) -> LoadedCapture:
+) -> ViewSet:
     """Read the images of a capture.
 
     Alpha is that of the files, or of mask files, or computed from a plain background. Each view is cropped to
@@ -51,7 +34,7 @@ def read_capture(
         monitor: Called after each image that is read, of the stage ``read``.
 
     Returns:
-        Tracks in the order of the capture's views.
+        The set, uint8, with a track for each of the capture's views.
 
     Raises:
         FileNotFoundError: if a file is missing.
@@ -73,16 +56,24 @@ def read_capture(
         for view, track in zip(capture.views, tracks, strict=True)
     ]
     viewmats = align_tracks(capture, tracks, cameras, options)
-    loaded = [
-        LoadedTrack(view.name, track.images, track.alphas, _cropped_cameras(track, whole, aligned))
+    views = [
+        ViewTrack(
+            images=track.images,
+            alphas=track.alphas,
+            cameras=_cropped_cameras(track, whole, aligned),
+            name=view.name,
+        )
         for view, track, whole, aligned in zip(capture.views, tracks, cameras, viewmats, strict=True)
     ]
-    return LoadedCapture(tuple(loaded), options.reference_of(capture), _rate(capture, sources, options))
+    return ViewSet(tuple(views), options.reference_of(capture), _rate(capture, sources, options))
 
 
 def _shared_length(capture: Capture, sources: Sequence[ViewSource]) -> int:
     """Return the number of frames that all views have."""
-    counts = [len(source.frames.times) for source in sources]
+    counts = [
+        min([len(source.frames.times), *([len(view.viewmats)] if len(view.viewmats) > 1 else [])])
+        for view, source in zip(capture.views, sources, strict=True)
+    ]
     shortest = min(counts)
     if max(counts) > shortest:
         _logger.warning(
