@@ -120,7 +120,7 @@ def write_camera_videos(
     folder: Path, toy: Toy, names: Sequence[str], lengths: Sequence[int] = (2, 2, 2)
 ) -> None:
     for camera, (name, length) in enumerate(zip(names, lengths, strict=True)):
-        frames = [on_white(toy.image(camera, frame)) for frame in range(length)]
+        frames = [on_white(toy.image(camera, frame % 2)) for frame in range(length)]
         write_video(folder / name, frames, fps=30)
 
 

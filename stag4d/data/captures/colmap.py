@@ -48,13 +48,14 @@ def read_colmap(folder: Path) -> Capture:
     cameras, images = read_model(model)
     media = _media_of_images(find_media(folder), images)
     times = read_times(model)
+    subject = f"{model}: images of the model"
     if media is not None and not times:
         static = [_static_camera(image, cameras) for image in images]
         by_name = {camera.name: files for camera, files in zip(static, media, strict=True)}
-        views, frame_ids = views_of_static(static, by_name, folder, str(model))
+        views, frame_ids = views_of_static(static, by_name, folder, subject)
     else:
         posed = [_posed_image(image, cameras, folder, times) for image in images]
-        views, frame_ids = arrange_views(posed, folder, str(model))
+        views, frame_ids = arrange_views(posed, folder, subject)
     return Capture(
         format=f"COLMAP {model.relative_to(folder).as_posix()}",
         root=folder,

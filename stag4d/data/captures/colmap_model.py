@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ...geometry import check_camera_model, check_distortion, quats_to_rotations
+from ...geometry import check_camera_model, check_distortion, check_intrinsics, quats_to_rotations
 from .colmap_binary import binary_cameras, binary_images, binary_points
 from .colmap_records import CameraRecord, ImageRecord
 from .colmap_text import text_cameras, text_images, text_points
@@ -80,12 +80,12 @@ def read_model(folder: Path) -> tuple[dict[int, ColmapCamera], list[ColmapImage]
         cameras = {record.camera_id: _camera(record, path) for record in text_cameras(path)}
         images = [_image(record, image_path) for record in text_images(image_path)]
     if not images:
-        raise ValueError(f"{folder}: the model has no images; expected one for each camera.")
+        raise ValueError(f"{image_path}: has no images; expected one for each camera.")
     for image in images:
         if image.camera_id not in cameras:
             raise ValueError(
-                f"{folder}: image {image.name} has camera {image.camera_id}; expected one of the "
-                f"{len(cameras)} cameras of the model."
+                f"{image_path}: image {image.name} has camera {image.camera_id}; expected one of the "
+                f"{len(cameras)} cameras of {path.name}."
             )
     return cameras, images
 
@@ -119,7 +119,9 @@ def _camera(record: CameraRecord, path: Path) -> ColmapCamera:
             f"{subject}: images of {record.width}x{record.height} pixels; expected 1 to {MAX_SIDE} a side."
         )
     fx, fy, cx, cy = (values[0], *values[:3]) if record.model in _ONE_FOCAL else values[:4]
-    return ColmapCamera(intrinsics_matrix(fx, fy, cx, cy), record.width, record.height)
+    K = intrinsics_matrix(fx, fy, cx, cy)
+    check_intrinsics(torch.from_numpy(K)[None], [subject])
+    return ColmapCamera(K, record.width, record.height)
 
 
 def _image(record: ImageRecord, path: Path) -> ColmapImage:

@@ -62,8 +62,12 @@ def read_easymocap(folder: Path) -> Capture:
             f"{folder}: {len(missing)} of {len(names)} cameras have no images/NAME and no videos/NAME.mp4, "
             f"the first {missing[0]}; expected one for each."
         )
-    cameras = [_camera(name, {**extrinsics, **intrinsics}, sizes, folder) for name in names]
-    views, frame_ids = views_of_static(cameras, media, folder, str(path))
+    cameras = []
+    for name in names:
+        K = _intrinsics(name, intrinsics, f"{folder / _INTRINSICS}: camera {name}")
+        viewmat = _viewmat(name, extrinsics, f"{path}: camera {name}")
+        cameras.append(StaticCamera(name, viewmat, K, _size(name, sizes)))
+    views, frame_ids = views_of_static(cameras, media, folder, f"{folder}: {_INTRINSICS}, {_EXTRINSICS}")
     return Capture(
         format=f"EasyMocap {_INTRINSICS} and {_EXTRINSICS}",
         root=folder,
@@ -114,25 +118,30 @@ def _camera_names(text: str, path: Path) -> list[str]:
     return names
 
 
-def _camera(
-    name: str, matrices: Mapping[str, np.ndarray], sizes: Mapping[str, float], folder: Path
-) -> StaticCamera:
-    """Return a camera by its name."""
-    subject = f"{folder / _INTRINSICS}: camera {name}"
-    K = _matrix(matrices, f"K_{name}", 9, subject).reshape(3, 3) + PIXEL_CENTER
+def _intrinsics(name: str, matrices: Mapping[str, np.ndarray], subject: str) -> np.ndarray:
+    """Return K of a camera without distortion, float64 [3, 3], pixel centers at +0.5."""
     distortion = matrices.get(f"dist_{name}", np.zeros((1, 0))).ravel().tolist()
     check_distortion(dict(zip(_DISTORTION, distortion, strict=False)), subject)
+    return _matrix(matrices, f"K_{name}", 9, subject).reshape(3, 3) + PIXEL_CENTER
+
+
+def _viewmat(name: str, matrices: Mapping[str, np.ndarray], subject: str) -> np.ndarray:
+    """Return the world-to-camera matrix of a camera, float64 [4, 4]."""
     viewmat = np.eye(4)
     if f"Rot_{name}" in matrices:
         viewmat[:3, :3] = _matrix(matrices, f"Rot_{name}", 9, subject).reshape(3, 3)
     else:
         viewmat[:3, :3] = rotation_of_vector(_matrix(matrices, f"R_{name}", 3, subject))
     viewmat[:3, 3] = _matrix(matrices, f"T_{name}", 3, subject)
-    width, height = sizes.get(f"W_{name}"), sizes.get(f"H_{name}")
-    size = None
-    if width and height and 1 <= min(width, height) and max(width, height) <= MAX_SIDE:
-        size = round(width), round(height)
-    return StaticCamera(name, viewmat, K, size)
+    return viewmat
+
+
+def _size(name: str, sizes: Mapping[str, float]) -> tuple[int, int] | None:
+    """Return width and height that the file has for a camera, or None."""
+    width, height = sizes.get(f"W_{name}", 0.0), sizes.get(f"H_{name}", 0.0)
+    if 1 <= min(width, height) and max(width, height) <= MAX_SIDE:
+        return round(width), round(height)
+    return None
 
 
 def _matrix(matrices: Mapping[str, np.ndarray], key: str, count: int, subject: str) -> np.ndarray:
