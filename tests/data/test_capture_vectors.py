@@ -116,7 +116,7 @@ def test_hypernerf_camera(tmp_path):
 
 def test_opencv_calibration_has_integer_pixel_centers(tmp_path):
     case = VECTORS["opencv_calibration_y_down"]
-    write_easymocap(tmp_path, Toy())
+    write_easymocap(tmp_path, Toy(size=(480, 270), principal=(240.0, 135.0)))
     path = tmp_path / "intri.yml"
     numbers = ", ".join(str(value) for row in case["K_opencv"] for value in row)
     start = path.read_text().index("data: [") + len("data: [")

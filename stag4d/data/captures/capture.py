@@ -14,6 +14,10 @@ from ...geometry import Projection, check_intrinsics, check_viewmats
 
 Vector = tuple[float, float, float]
 
+_FOCALS = (1e-2, 1e4)  # in sides of the image: from wider than any lens to telescopes
+_MAX_OFFSET = 10  # of the principal point from the middle, in sides of the image
+_MAX_POSITION = 1e9  # of a camera, units of the source; float32 has no digits beyond
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class CaptureView:
@@ -93,7 +97,7 @@ def checked_view(
         ValueError: if a matrix is not finite, mirrored, no rotation, or has skew.
     """
     names = [f"{subject}: camera {name}" + (f", frame {index}" if index else "") for index in range(len(Ks))]
-    return CaptureView(
+    view = CaptureView(
         name=name,
         frames=frames,
         masks=masks,
@@ -102,3 +106,27 @@ def checked_view(
         width=size[0],
         height=size[1],
     )
+    for label, viewmat, K in zip(names, view.viewmats, view.Ks, strict=True):
+        _check_plausible(viewmat, K, size, label)
+    return view
+
+
+def _check_plausible(viewmat: Tensor, K: Tensor, size: tuple[int, int], subject: str) -> None:
+    """Raise ValueError for numbers of a camera that are beyond any lens, image or place."""
+    for axis, side in enumerate(size):
+        focal, principal = K[axis, axis].item(), K[axis, 2].item()
+        if not _FOCALS[0] * side <= focal <= _FOCALS[1] * side:
+            raise ValueError(
+                f"{subject}: focal length {focal:g} pixels for a side of {side}; expected {_FOCALS[0]:g} to "
+                f"{_FOCALS[1]:g} times the side."
+            )
+        if abs(principal - side / 2) > _MAX_OFFSET * side:
+            raise ValueError(
+                f"{subject}: principal point at {principal:g} for a side of {side}; expected it near the "
+                "image."
+            )
+    if viewmat[:3, 3].abs().max() > _MAX_POSITION:
+        raise ValueError(
+            f"{subject}: {viewmat[:3, 3].abs().max().item():g} units from the origin; expected at most "
+            f"{_MAX_POSITION:g}."
+        )
