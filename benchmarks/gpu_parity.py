@@ -1,8 +1,9 @@
 """Compare the fast rasterizer of this machine with the torch reference, and time both in one run.
 
-On CUDA the fast one is gsplat; without a GPU it is Numba, at small sizes. For each size the script prints the
-largest differences of images, alphas, depths and gradients, and the median milliseconds of a forward pass and
-of a forward and backward pass. Opacities stay below 0.95, as gsplat releases clamp alpha at different values.
+On CUDA the fast one is gsplat; without a GPU it is Numba, at small sizes. For a pinhole and an orthographic
+camera at each size the script prints the largest differences of images, alphas, depths and gradients, and the
+median milliseconds of a forward pass and of a forward and backward pass. Opacities stay below 0.95, as gsplat
+releases clamp alpha at different values.
 
     python3 tasks.py bench gpu_parity [--repeats 5]
 """
@@ -19,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stag4d.geometry import OrbitPose, intrinsics, orbit_viewmats
+from stag4d.geometry import DEFAULT_RADIUS, PROJECTIONS, OrbitPose, Projection, intrinsics, orbit_viewmats
 from stag4d.rendering import rasterize, select_backend
 
 CUDA_SIZES = ((5_000, 128), (20_000, 256), (50_000, 512), (100_000, 512))  # Gaussians, pixels per side
@@ -29,9 +30,12 @@ GRADIENT_TOLERANCE = 1e-2
 PARAMETERS = ("means", "quats", "scales", "opacities", "colors")
 
 
-def make_scene(count: int, size: int, device: torch.device) -> dict[str, Any]:
+def make_scene(count: int, size: int, projection: Projection, device: torch.device) -> dict[str, Any]:
     """Return random Gaussians and one camera as keyword arguments of ``rasterize``."""
     generator = torch.Generator().manual_seed(0)
+    Ks = intrinsics([49.1], size, size)
+    if projection == "ortho":
+        Ks[:, :2, :2] /= DEFAULT_RADIUS  # pixels per world unit at the origin
     scene: dict[str, Any] = {
         "means": 0.3 * torch.randn(count, 3, generator=generator),
         "quats": torch.randn(count, 4, generator=generator),
@@ -39,12 +43,13 @@ def make_scene(count: int, size: int, device: torch.device) -> dict[str, Any]:
         "opacities": 0.05 + 0.9 * torch.rand(count, generator=generator),
         "colors": torch.rand(count, 3, generator=generator),
         "viewmats": orbit_viewmats([OrbitPose(azimuth_deg=20.0, elevation_deg=10.0)]),
-        "Ks": intrinsics([49.1], size, size),
+        "Ks": Ks,
     }
     scene = {name: tensor.to(device) for name, tensor in scene.items()}
     for name in PARAMETERS:
         scene[name].requires_grad_()
-    return scene | {"width": size, "height": size, "render_mode": "RGB+D"}
+    options = {"width": size, "height": size, "render_mode": "RGB+D", "camera_model": projection}
+    return scene | options
 
 
 def render_and_differentiate(scene: dict[str, Any], backend: str) -> dict[str, Tensor]:
@@ -90,12 +95,12 @@ def time_backend(scene: dict[str, Any], backend: str, repeats: int) -> tuple[flo
     return forward, median_ms(lambda: render_and_differentiate(scene, backend), repeats, device)
 
 
-def report_size(count: int, size: int, backend: str, repeats: int, device: torch.device) -> bool:
-    """Print the rows of one size; return whether all differences are within the tolerances."""
-    scene = make_scene(count, size, device)
+def report_scene(scene: dict[str, Any], backend: str, repeats: int) -> bool:
+    """Print the rows of one scene; return whether all differences are within the tolerances."""
     found = differences(render_and_differentiate(scene, backend), render_and_differentiate(scene, "torch"))
     passed = True
-    sys.stdout.write(f"\n{count} Gaussians, {size}x{size} pixels\n")
+    count, size = len(scene["means"]), f"{scene['width']}x{scene['height']}"
+    sys.stdout.write(f"\n{count} Gaussians, {size} pixels, {scene['camera_model']}\n")
     for name, (largest, relative) in found.items():
         is_image = name in ("image", "alpha")
         value, limit = (largest, IMAGE_TOLERANCE) if is_image else (relative, GRADIENT_TOLERANCE)
@@ -125,7 +130,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.write(f"Not comparing {backend} with torch on {device.type}. {error}\n")
             continue
         sys.stdout.write(f"{backend} against torch on {device.type}, torch {torch.__version__}\n")
-        results = [report_size(*size, backend, options.repeats, device) for size in sizes[: options.sizes]]
+        results = [
+            report_scene(make_scene(*size, projection, device), backend, options.repeats)
+            for size in sizes[: options.sizes]
+            for projection in PROJECTIONS
+        ]
         return int(not all(results))
     return 0
 

@@ -1,4 +1,4 @@
-"""Camera paths around the object, from angles or from a camera of ComfyUI's 3D nodes."""
+"""Camera paths around the object, from angles or from cameras of ComfyUI's 3D nodes."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,9 +11,10 @@ from ..stag4d.geometry import (
     DEFAULT_FOVY_DEG,
     DEFAULT_RADIUS,
     OrbitPose,
-    intrinsics,
+    camera_info,
     keyframe_poses,
-    read_camera_info,
+    read_camera_infos,
+    stack_cameras,
 )
 from ..stag4d.types import Cameras
 from .host.sockets import CATEGORY_OUTPUT, CameraPath
@@ -61,7 +62,8 @@ _KEYFRAMES = [
 _CAMERA = [
     io.Load3DCamera.Input(
         "camera",
-        tooltip="A camera of ComfyUI's 3D nodes. It replaces radius, and fovy if it has a field of view.",
+        tooltip="A camera of ComfyUI's 3D nodes, perspective or orthographic, or a list of them, one per "
+        "image. It replaces radius, and fovy if it has a field of view; a list also replaces num_cameras.",
     ),
 ]
 
@@ -73,9 +75,9 @@ class STAG4DCameraPath(io.ComfyNode):
             node_id="STAG4DCameraPath",
             display_name="STAG4D Camera Path",
             category=CATEGORY_OUTPUT,
-            description="Makes a path of cameras that look at the center of the scene, or a still camera of "
+            description="Makes a path of cameras that look at the center of the scene, or takes cameras of "
             "ComfyUI's 3D nodes, for STAG4D Render.",
-            search_aliases=["orbit", "turntable", "camera trajectory", "camera 4d"],
+            search_aliases=["orbit", "turntable", "camera trajectory", "camera 4d", "orthographic"],
             inputs=[
                 io.Int.Input("width", default=512, min=16, max=4096, step=8, tooltip="Image width, pixels."),
                 io.Int.Input(
@@ -120,10 +122,16 @@ class STAG4DCameraPath(io.ComfyNode):
                     ],
                     tooltip="turntable: full turns at one elevation, for loops. orbit: from one direction to "
                     "another, both included. keyframes: smoothly through several. camera: a still camera of "
-                    "ComfyUI's 3D nodes.",
+                    "ComfyUI's 3D nodes, or a list of cameras.",
                 ),
             ],
-            outputs=[CameraPath.Output("cameras", tooltip="The cameras in order, for STAG4D Render.")],
+            outputs=[
+                CameraPath.Output("cameras", tooltip="The cameras in order, for STAG4D Render."),
+                io.Load3DCamera.Output(
+                    "camera_info",
+                    tooltip="The cameras for ComfyUI's 3D nodes: one camera, or a list of several.",
+                ),
+            ],
         )
 
     @classmethod
@@ -151,13 +159,22 @@ class STAG4DCameraPath(io.ComfyNode):
         cls, width: int, height: int, num_cameras: int, fovy: float, radius: float, mode: Mapping[str, Any]
     ) -> io.NodeOutput:
         if mode["mode"] == "camera":
-            viewmat, fovy = read_camera_info(mode["camera"], fovy)
-            viewmats, Ks = viewmat.repeat(num_cameras, 1, 1), intrinsics([fovy] * num_cameras, width, height)
-            return io.NodeOutput(Cameras(viewmats, Ks, width, height))
-        front = OrbitPose(azimuth_deg=0.0, radius=radius, fovy_deg=fovy)
-        return io.NodeOutput(
-            Cameras.from_poses(_POSES[mode["mode"]](num_cameras, front, mode), width, height)
-        )
+            given = read_camera_infos(mode["camera"], width, height, fovy)
+            viewmats, Ks, projection = stack_cameras(given * num_cameras if len(given) == 1 else given)
+            cameras = Cameras(viewmats, Ks, width, height, projection)
+        else:
+            front = OrbitPose(azimuth_deg=0.0, radius=radius, fovy_deg=fovy)
+            cameras = Cameras.from_poses(_POSES[mode["mode"]](num_cameras, front, mode), width, height)
+        return io.NodeOutput(cameras, _camera_info(cameras))
+
+
+def _camera_info(cameras: Cameras) -> dict[str, Any] | list[dict[str, Any]]:
+    """Return cameras as LOAD3D_CAMERA; a list only of several, as older nodes take a single one."""
+    values = [
+        camera_info(viewmat, K, cameras.width, cameras.height, cameras.projection)
+        for viewmat, K in zip(cameras.viewmats, cameras.Ks, strict=True)
+    ]
+    return values[0] if len(values) == 1 else values
 
 
 def _turntable(count: int, front: OrbitPose, settings: Mapping[str, Any]) -> list[OrbitPose]:

@@ -1,8 +1,10 @@
 """The viewer on a node: the file that it plays, and the camera that the user has chosen in it."""
 
+from typing import Any
+
 from comfy_api.latest import io
 
-from ..stag4d.geometry import OrbitPose, intrinsics, read_camera_info, read_saved_view
+from ..stag4d.geometry import OrbitPose, read_camera_infos, read_saved_view, stack_cameras
 from ..stag4d.scene import GaussianModel4D, first_view
 from ..stag4d.types import Cameras
 from .host.files import TEMP_FOLDER
@@ -59,10 +61,20 @@ class STAG4DPreview(io.ComfyNode):
                     tooltip="A second scene to compare with, such as one before and one after a change. B "
                     "switches between the two, W shows both with a wipe.",
                 ),
+                io.Load3DCamera.Input(
+                    "camera_info",
+                    optional=True,
+                    tooltip="A camera of ComfyUI's 3D nodes, perspective or orthographic, or a list of them, "
+                    "for the outputs in place of the viewer's camera.",
+                ),
             ],
             outputs=[
-                io.Load3DCamera.Output("camera_info", tooltip="The viewer's camera, for ComfyUI's 3D nodes."),
-                CameraPath.Output("cameras", tooltip="The viewer's camera, for STAG4D Render."),
+                io.Load3DCamera.Output(
+                    "camera_info", tooltip="The viewer's camera or the given ones, for ComfyUI's 3D nodes."
+                ),
+                CameraPath.Output(
+                    "cameras", tooltip="The viewer's camera or the given ones, for STAG4D Render."
+                ),
                 io.Float.Output("moment", tooltip="The viewer's time, 0 to 1, for STAG4D Render."),
             ],
         )
@@ -79,12 +91,14 @@ class STAG4DPreview(io.ComfyNode):
         height: int,
         view: str = "",
         scene_b: GaussianModel4D | None = None,
+        camera_info: Any = None,
     ) -> io.NodeOutput:
         aspect = width / height
         chosen = read_saved_view(view, scene.info.input_pose) if view else first_view(scene, aspect)
-        camera = chosen.camera_info(aspect)
-        viewmat, fovy_deg = read_camera_info(camera, chosen.pose.fovy_deg)
-        cameras = Cameras(viewmat[None], intrinsics([fovy_deg], width, height), width, height)
+        camera = chosen.camera_info(aspect) if camera_info is None else camera_info
+        found = read_camera_infos(camera, width, height, chosen.pose.fovy_deg)
+        viewmats, Ks, projection = stack_cameras(found)
+        cameras = Cameras(viewmats, Ks, width, height, projection)
         files = {UI_KEY: [_viewer_file(scene)]}
         if scene_b is not None:
             files[UI_KEY_B] = [_viewer_file(scene_b)]

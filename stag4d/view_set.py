@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from .geometry import OrbitPose, check_offsets, pose_towards_origin
+from .geometry import OrbitPose, check_offsets, nearest_orbit, pose_towards_origin
 from .types import DEFAULT_FPS, MAX_FPS, Cameras, frame_times
 
 _TOLERANCE = 0.01  # of pixels outside 0..1: more than the rounding of bfloat16
@@ -73,6 +73,13 @@ class ViewTrack:
     def camera(self, frame: int) -> Cameras:
         """Return the camera at a frame, a batch of one."""
         return self.cameras[[frame if len(self.cameras) > 1 else 0]]
+
+    @property
+    def orbit_pose(self) -> OrbitPose | None:
+        """Return the orbit pose of a pinhole camera that does not move, without a roll of up to 2 degrees."""
+        if self.pose is not None or len(self.cameras) > 1 or self.cameras.projection == "ortho":
+            return self.pose
+        return nearest_orbit(self.cameras.viewmats[0], self.cameras.Ks[0], self.cameras.height)
 
     def weight(self, frame: int) -> float:
         """Return the weight of a frame's image in the losses."""
@@ -236,7 +243,7 @@ class ViewSet:
             [
                 index
                 for index, track in enumerate(self.views)
-                if track.pose is not None and track.images.shape[1] == track.images.shape[2]
+                if track.orbit_pose is not None and track.images.shape[1] == track.images.shape[2]
             ]
         )
 
@@ -244,11 +251,13 @@ class ViewSet:
     def first_pose(self) -> OrbitPose:
         """Return the orbit pose from which a viewer shows the scene first: the reference's or the frontmost.
 
-        It looks at the origin from the direction of that camera. Its distance is such that it sees as much of
-        the object as that camera does; a camera that is no orbit pose gives the default field of view.
+        It sees as much in the plane of the origin as that camera does. If the camera does not look at the
+        origin, the pose has its direction and the default field of view.
         """
         track = self.tracks[self.reference] if self.reference is not None else self._frontmost()
-        return track.pose or pose_towards_origin(track.camera(0).centers[0], track.camera(0).half_extent)
+        first = track.camera(0)
+        nearest = nearest_orbit(first.viewmats[0], first.Ks[0], first.height, first.projection)
+        return track.pose or nearest or pose_towards_origin(first.centers[0], first.half_extent)
 
     def on_white(self, frame: int) -> Tensor:
         """Return a frame and its views on white at the largest of their sizes, [1 + V, S, S, 3]."""
@@ -286,12 +295,12 @@ def check_square(images: Tensor, subject: str) -> None:
 
 
 def _pose_of(track: ViewTrack) -> OrbitPose:
-    if track.pose is None:
+    if track.orbit_pose is None:
         raise ValueError(
             f"views: the camera of {track.name} is no orbit pose (it is orthographic, moves, is rolled, or "
             "does not look at the origin); expected azimuth, elevation, radius and field of view."
         )
-    return track.pose
+    return track.orbit_pose
 
 
 def _floats(values: Tensor) -> Tensor:

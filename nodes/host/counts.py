@@ -27,6 +27,8 @@ def num_renders(prompt: Prompt | None, node_id: str | None, name: str) -> int | 
     if kind != "STAG4DRender":
         return None
     kind, inputs, _ = source_of(inputs.get("cameras"), prompt)
+    if inputs.get("mode") == "camera":  # its socket may give a list of cameras
+        return None
     count = inputs.get("num_cameras")  # a single camera renders each frame of the scene
     return count if kind == "STAG4DCameraPath" and isinstance(count, int) and count > 1 else None
 

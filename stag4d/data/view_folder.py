@@ -1,7 +1,8 @@
 """Read and write ViewSet folders, and hold out a view of a set.
 
 The layout (``view_layout``) is that of the official STAG4D code, so its data sets load unchanged. Without
-``views.json`` the views have the poses of the Zero123++ v1.1 rig around the input camera.
+``views.json`` the views have the poses of the Zero123++ v1.1 rig around the input camera. Sets that do not
+fit this layout are written in that of ``track_folder``.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from ..types import DEFAULT_FPS, MAX_FPS
 from ..view_set import ViewSet, ViewTrack
 from .png import read_image, write_png
 from .resizing import resize_with_alpha
+from .track_folder import VERSION as TRACKS_VERSION
+from .track_folder import check_tracks, read_tracks, write_tracks
 from .view_layout import (
     UNFINISHED,
     find_frames,
@@ -64,6 +67,10 @@ def check_views(folder: str | Path) -> None:
         ValueError: if ``views.json`` is refused.
     """
     root = Path(folder)
+    document = _track_document(root)
+    if document is not None:
+        check_tracks(root, document)
+        return
     num_frames = len(find_frames(root))
     _read_poses(root, num_frames, len(find_views(root, num_frames)[0]))
 
@@ -73,7 +80,8 @@ def read_views(folder: str | Path, size: int | None = None) -> ViewSet:
 
     Args:
         folder: The folder that holds ``ref``.
-        size: Width and height of the input frames and the views, pixels; None keeps the size of the files.
+        size: Width and height of the input frames and the views, pixels; None keeps the size of the files, as
+            a folder of version 2 does.
 
     Returns:
         The set, float32. Files without alpha get it from their plain background (``alpha_from_border``),
@@ -88,6 +96,9 @@ def read_views(folder: str | Path, size: int | None = None) -> ViewSet:
     root = Path(folder)
     if size is not None and size < 1:
         raise ValueError(f"views: size {size}; expected at least one pixel, or None for the files' own size.")
+    document = _track_document(root)
+    if document is not None:
+        return read_tracks(root, document)
     frame_files = find_frames(root)
     files_of_frames = find_views(root, len(frame_files))
     view_files = [path for files in files_of_frames for path in files]  # [F * V]
@@ -129,6 +140,10 @@ def write_views(folder: str | Path, views: ViewSet) -> None:
     Raises:
         RuntimeError: if a file cannot be written.
     """
+    if not _is_square_orbit(views):
+        write_tracks(Path(folder), views)
+        remove_beyond(Path(folder), 0, 0)
+        return
     write_view_poses(folder, views.input_pose, views.view_poses, views.fps, offsets=views.offsets)
     for frame in range(views.num_frames):
         write_view_frame(
@@ -220,13 +235,30 @@ def hold_out_view(views: ViewSet, index: int) -> tuple[ViewSet, ViewTrack]:
     return views.chosen(others), views.views[index]
 
 
+def _is_square_orbit(views: ViewSet) -> bool:
+    """Return whether a set is an input video and square views at orbit poses, without weights."""
+    return views.reference is not None and all(
+        track.pose is not None and track.weights is None and track.images.shape[1] == track.images.shape[2]
+        for track in views.tracks
+    )
+
+
+def _track_document(root: Path) -> dict[str, Any] | None:
+    """Return the content of a folder's ``views.json`` if it is of version 2."""
+    path = poses_file(root)
+    if not path.exists():
+        return None
+    document = read_json_object(path)
+    return document if document.get("version") == TRACKS_VERSION else None
+
+
 def _read_poses(
     root: Path, num_frames: int, num_views: int
 ) -> tuple[OrbitPose, tuple[OrbitPose, ...], float, Tensor | None]:
     """Return the input pose, V view poses, fps and offsets [F, 3] from ``views.json``, or their defaults."""
     path = poses_file(root)
     document: dict[str, Any] = read_json_object(path) if path.exists() else {"version": _VERSION}
-    check_version(document, _VERSION, path.name)
+    check_version(document, TRACKS_VERSION, path.name)
     check_names(document, _NAMES, path.name)
     check_names(document.get("input"), POSE_NAMES, f"{path.name}: input")
     origin = {"azimuth": 0.0, "elevation": 0.0}

@@ -35,9 +35,11 @@ def project_points(
     return slopes * K.diagonal()[:2] + K[:2, 2], depths
 
 
-def check_projection(projection: str, subject: str) -> None:
-    """Raise ValueError unless a projection is known."""
-    if projection not in PROJECTIONS:
-        raise ValueError(
-            f"{subject}: unknown projection {projection!r}; expected one of {', '.join(PROJECTIONS)}."
-        )
+def check_projection(projection: str, subject: str) -> Projection:
+    """Return a projection; raises ValueError unless it is known."""
+    for known in PROJECTIONS:
+        if projection == known:
+            return known
+    raise ValueError(
+        f"{subject}: unknown projection {projection!r}; expected one of {', '.join(PROJECTIONS)}."
+    )

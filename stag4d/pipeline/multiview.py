@@ -23,7 +23,7 @@ from ..matting import DEFAULT_REMBG_MODEL, BackgroundRemover
 from ..progress import Monitor, silent
 from ..resume import Checkpoint, CheckpointFolder, input_key
 from ..types import InputVideo
-from ..view_set import ViewSet
+from ..view_set import ViewSet, check_square
 
 _logger = logging.getLogger(__name__)
 
@@ -197,6 +197,7 @@ def _generate(
 def _without_views(model: MultiViewModel, video: InputVideo, config: SamplingConfig) -> ViewSet:
     """Return the checked frames as a view set without views; radius and field of view are the rig's."""
     config.check_num_frames(len(video))
+    check_square(video.images, "views: input frames")
     first = model.grid.poses[0]
     pose = OrbitPose(
         azimuth_deg=0.0, elevation_deg=video.elevation_deg, radius=first.radius, fovy_deg=first.fovy_deg

@@ -7,7 +7,7 @@ from .first_view import first_view
 from .frames import GaussianFrames, pad_frames, stack_frames
 from .gaussians import SH_C0, DeformedGaussians, Gaussians, check_values, logit
 from .hexplane import HexPlane
-from .initialization import gaussians_from_points, random_ball, visual_hull
+from .initialization import gaussians_from_points, random_ball, sample_image, visual_hull
 from .model import GaussianModel4D, SceneInfo
 from .official import read_official_deformation
 from .start import checked_start
@@ -33,6 +33,7 @@ __all__ = [
     "pad_frames",
     "random_ball",
     "read_official_deformation",
+    "sample_image",
     "save_scene",
     "stack_frames",
     "valid_frames",

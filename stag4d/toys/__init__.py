@@ -3,7 +3,7 @@
 from .bodies import PLANS
 from .objects import BOUNDING_RADIUS, SPLITS, ToyObject, toy_object, toy_seed
 from .raycast import raycast
-from .samples import INPUT_POSE, TEST_AZIMUTHS_DEG, TEST_POSES, render_toys, toy_truth, toy_views
+from .samples import INPUT_POSE, TEST_AZIMUTHS_DEG, TEST_POSES, render_toy, render_toys, toy_truth, toy_views
 
 __all__ = [
     "BOUNDING_RADIUS",
@@ -14,6 +14,7 @@ __all__ = [
     "TEST_POSES",
     "ToyObject",
     "raycast",
+    "render_toy",
     "render_toys",
     "toy_object",
     "toy_seed",

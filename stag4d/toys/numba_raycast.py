@@ -1,9 +1,10 @@
 """The ray caster that Numba compiles: rows of an image of posed solids, antialiased by supersampling.
 
 The rays of a row are traced together, one solid after the other, in loops that LLVM vectorizes. A ray is
-parameterized by its camera z: it starts at the camera's center, and its direction is the camera's forward
-direction plus what the pixel adds to that. So the first hit has the smallest parameter, which is the depth.
-A solid is tested by the rays of the pixels onto which its bounding sphere projects.
+parameterized by its camera z. From a pinhole camera it starts at the center, and its direction is the
+camera's forward direction plus what the pixel adds to that; from an orthographic one it starts beside the
+center and goes forward. So the first hit has the smallest parameter, which is the depth. A solid is tested by
+the rays of the pixels onto which its bounding sphere projects.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ..kernels.compilation import compiled, inlined
 from ..kernels.threads import run_chunks
 from ..types import Cameras
 from .materials import PATTERNS, SPOT_RADIUS, Material, Materials
-from .numba_solids import Vector, heading_at, hit_solid, row_of
+from .numba_solids import Vector, hit_solid, row_of, vector_at
 from .projection import MaterialArrays, ProjectedSolids, material_arrays, project
 from .shapes import ELLIPSOID, Solids
 
@@ -123,8 +124,9 @@ def add_color(
         column: The pixel.
     """
     solid, depth = hit
-    start, unit = row_of(solids.starts, solid), row_of(solids.units, solid)
-    heading = heading_at(solids.headings, solid, ray[0], ray[1])
+    unit = row_of(solids.units, solid)
+    start = vector_at(solids.starts, solid, ray[0], ray[1])
+    heading = vector_at(solids.headings, solid, ray[0], ray[1])
     point = (
         unit[0] * (start[0] + depth * heading[0]),
         unit[1] * (start[1] + depth * heading[1]),

@@ -101,8 +101,8 @@ def row_of(array: np.ndarray, index: int) -> Vector:
 
 
 @inlined
-def heading_at(matrix: np.ndarray, solid: int, u: float, v: float) -> Vector:
-    """Return the direction of the ray through (u, v), pixels, in the frame of a solid; [P, 3, 3]."""
+def vector_at(matrix: np.ndarray, solid: int, u: float, v: float) -> Vector:
+    """Return start or direction of the ray through (u, v), pixels, in the frame of a solid; [P, 3, 3]."""
     return (
         matrix[solid, 0, 0] * u + matrix[solid, 0, 1] * v + matrix[solid, 0, 2],
         matrix[solid, 1, 0] * u + matrix[solid, 1, 1] * v + matrix[solid, 1, 2],
@@ -111,9 +111,17 @@ def heading_at(matrix: np.ndarray, solid: int, u: float, v: float) -> Vector:
 
 
 @inlined
-def along_row(heading: Vector, step: Vector, ray: int) -> Vector:
-    """Return the direction of a ray of a row."""
-    return heading[0] + ray * step[0], heading[1] + ray * step[1], heading[2] + ray * step[2]
+def along_row(first: Vector, step: Vector, ray: int) -> Vector:
+    """Return start or direction of a ray of a row."""
+    return first[0] + ray * step[0], first[1] + ray * step[1], first[2] + ray * step[2]
+
+
+@inlined
+def row_vectors(matrix: np.ndarray, solid: int, rays: tuple[float, float, float]) -> tuple[Vector, Vector]:
+    """Return the first ray's start or direction and its step from ray to ray, see ``hit_solid``."""
+    first = vector_at(matrix, solid, rays[0], rays[1])
+    second = vector_at(matrix, solid, rays[0] + rays[2], rays[1])
+    return first, (second[0] - first[0], second[1] - first[1], second[2] - first[2])
 
 
 @inlined
@@ -137,25 +145,23 @@ def hit_solid(
         depths: [R] camera z of the first hits.
         ids: [R] solids of the first hits.
     """
-    kind, start, sizes = solids.kinds[solid], row_of(solids.starts, solid), row_of(solids.sizes, solid)
-    sides = solids.sides
+    kind, sizes, sides = solids.kinds[solid], row_of(solids.sizes, solid), solids.sides
     side = sides[solid, 0], sides[solid, 1], sides[solid, 2], sides[solid, 3]
-    first = heading_at(solids.headings, solid, rays[0], rays[1])
-    second = heading_at(solids.headings, solid, rays[0] + rays[2], rays[1])
-    step = second[0] - first[0], second[1] - first[1], second[2] - first[2]
+    origin, shift = row_vectors(solids.starts, solid, rays)
+    first, step = row_vectors(solids.headings, solid, rays)
     if kind == ELLIPSOID:
         for ray in range(depths.shape[0]):
-            heading = along_row(first, step, ray)
+            start, heading = along_row(origin, shift, ray), along_row(first, step, ray)
             keep_nearest(depths, ids, ray, enter_sphere(start, heading, 1.0, 0.0), solid)
     elif kind == BOX:
         for ray in range(depths.shape[0]):
-            heading = along_row(first, step, ray)
+            start, heading = along_row(origin, shift, ray), along_row(first, step, ray)
             keep_nearest(depths, ids, ray, enter_box(start, heading, sizes), solid)
     elif kind == ROUNDED_CONE:
         for ray in range(depths.shape[0]):
-            heading = along_row(first, step, ray)
+            start, heading = along_row(origin, shift, ray), along_row(first, step, ray)
             keep_nearest(depths, ids, ray, enter_rounded_cone(start, heading, sizes, side), solid)
     else:
         for ray in range(depths.shape[0]):
-            heading = along_row(first, step, ray)
+            start, heading = along_row(origin, shift, ray), along_row(first, step, ray)
             keep_nearest(depths, ids, ray, enter_frustum(start, heading, sizes, side), solid)

@@ -18,8 +18,8 @@ class ProjectedSolids(NamedTuple):
     sizes: np.ndarray  # [P, 3]
     sides: np.ndarray  # [P, 4] of cones, see ``shapes.rounded_cone_side``
     units: np.ndarray  # [P, 3] half extents of ellipsoids, which are unit spheres in the kernels; else 1
-    starts: np.ndarray  # [P, 3] the camera's center in the solid's frame, in these units
-    headings: np.ndarray  # [P, 3, 3] the ray's direction there, of pixel coordinates (u, v, 1)
+    starts: np.ndarray  # [P, 3, 3] the ray's start in the solid's frame, in these units, of pixels (u, v, 1)
+    headings: np.ndarray  # [P, 3, 3] the ray's direction there, of pixels (u, v, 1)
     bounds: np.ndarray  # [P, 4] int64: first column, column after the last, first row, row after the last
 
 
@@ -34,7 +34,11 @@ class MaterialArrays(NamedTuple):
 
 
 def project(solids: Solids, camera: Cameras) -> ProjectedSolids:
-    """Return posed solids as one camera sees them."""
+    """Return posed solids as one camera sees them.
+
+    In camera axes the ray through the pixel coordinates p = (u, v, 1) is t K^-1 p for a pinhole camera, and
+    K^-1 p with t in place of its z for an orthographic one: t is the depth of its points.
+    """
     viewmat, K = camera.viewmats[0].double().numpy(), camera.Ks[0].double().numpy()
     rotations, centers = solids.rotations.double().numpy(), solids.centers.double().numpy()
     sizes = solids.sizes.double().numpy()
@@ -42,17 +46,25 @@ def project(solids: Solids, camera: Cameras) -> ProjectedSolids:
     to_solid = np.swapaxes(rotations, 1, 2) @ viewmat[:3, :3].T  # [P, 3, 3] from camera axes to the solid's
     in_camera = centers @ viewmat[:3, :3].T + viewmat[:3, 3]  # [P, 3]
     radii = BOUND_MARGIN * solids.bounding_radii().double().numpy()
+    pixel_range = {"pinhole": _pixel_range, "ortho": _ortho_pixel_range}[camera.projection]
     columns, rows = (
-        _pixel_range(in_camera[:, axis], in_camera[:, 2], radii, (K[axis, axis], K[axis, 2]), size)
+        pixel_range(in_camera[:, axis], in_camera[:, 2], radii, (K[axis, axis], K[axis, 2]), size)
         for axis, size in ((0, camera.width), (1, camera.height))
     )
+    rays = np.linalg.inv(K)
+    origins = np.zeros((3, 3))
+    if camera.projection == "ortho":
+        origins[:2] = rays[:2]
+        rays = np.diag([0.0, 0.0, 1.0])
+    starts = to_solid @ origins
+    starts[..., 2] -= np.einsum("pij,pj->pi", to_solid, in_camera)
     return ProjectedSolids(
         kinds=kinds,
         sizes=sizes,
         sides=_cone_sides(solids),
         units=units,
-        starts=-np.einsum("pij,pj->pi", to_solid, in_camera) / units,
-        headings=np.ascontiguousarray(to_solid @ np.linalg.inv(K) / units[..., None]),
+        starts=np.ascontiguousarray(starts / units[..., None]),
+        headings=np.ascontiguousarray(to_solid @ rays / units[..., None]),
         bounds=np.stack([*columns, *rows], axis=1),
     )
 
@@ -88,6 +100,15 @@ def _pixel_range(
     return np.where(is_in_front, np.maximum(first, 0), 0), np.where(
         is_in_front, np.minimum(last + 1, size), size
     )
+
+
+def _ortho_pixel_range(
+    offsets: np.ndarray, depths: np.ndarray, radii: np.ndarray, lens: tuple[float, float], size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the same for an orthographic camera, whose focal length is in pixels per world unit."""
+    edges = [np.floor(lens[0] * (offsets + sign * radii) + lens[1]) for sign in (-1, 1)]
+    first, last = (np.clip(edge, -1, size).astype(np.int64) for edge in edges)
+    return np.maximum(first, 0), np.minimum(last + 1, size)
 
 
 def _cone_sides(solids: Solids) -> np.ndarray:

@@ -12,7 +12,7 @@ from ..geometry import OrbitPose, zero123plus_rig
 from ..progress import Monitor, silent
 from ..types import Cameras, frame_times
 from ..view_set import ViewSet
-from .objects import Split, toy_object, toy_seed
+from .objects import Split, ToyObject, toy_object, toy_seed
 from .raycast import raycast
 
 TEST_AZIMUTHS_DEG = (-75.0, 15.0, 105.0, 195.0)  # Consistent4D's test views, elevation 0
@@ -86,13 +86,34 @@ def toy_truth(
         raise ValueError(f"toy: {num_frames} frames; expected at least one.")
     if not poses:
         raise ValueError("toy: no camera poses; expected at least one.")
-    toy = toy_object(seed, plan)
     cameras = Cameras.from_poses(poses, size, size)
-    shape = (len(poses), num_frames, size, size)
+    return render_toy(toy_object(seed, plan), cameras, frame_times(num_frames).tolist(), monitor)
+
+
+def render_toy(
+    toy: ToyObject, cameras: Cameras, times: Sequence[float], monitor: Monitor = silent
+) -> tuple[Tensor, Tensor]:
+    """Render a toy at F times from C cameras.
+
+    Args:
+        toy: The toy.
+        cameras: C cameras of any projection, intrinsics and image size, outside the toy, on the CPU.
+        times: F times in [0, 1].
+        monitor: Progress callback with the stage ``render``, called several times per image, with the last
+            image on white as preview.
+
+    Returns:
+        Straight colors [C, F, H, W, 3], white where alpha is 0, and alphas [C, F, H, W].
+
+    Raises:
+        ValueError: if a time is outside [0, 1].
+        Interrupted: if the monitor cancels.
+    """
+    shape = (len(cameras), len(times), cameras.height, cameras.width)
     images, alphas = torch.empty(*shape, 3), torch.empty(shape)
-    num_images, times = len(poses) * num_frames, frame_times(num_frames).tolist()
+    num_images = len(cameras) * len(times)
     for index in range(num_images):
-        view, frame = divmod(index, num_frames)
+        view, frame = divmod(index, len(times))
         check = partial(monitor, "render", index, num_images)
         image, alpha, _ = raycast(toy, times[frame], cameras[[view]], check=check)
         images[view, frame], alphas[view, frame] = image[0], alpha[0]

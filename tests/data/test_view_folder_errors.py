@@ -149,7 +149,7 @@ def test_truncated_image(folder):
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ({"version": 2}, "version 2 is newer than 1"),
+        ({"version": 3}, "version 3 is newer than 2"),
         ({"fps": 8}, "version must be a whole number from 1, not nothing"),
         ({"version": 1, "fps": 0}, "fps is 0; expected a positive number"),
         ({"version": 1, "fps": 1e300}, r"fps is 1e\+300; expected a positive number, less than 10000"),

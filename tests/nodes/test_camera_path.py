@@ -13,8 +13,7 @@ def make_path(pack_module):
     node = pack_module("nodes.camera_path").STAG4DCameraPath
 
     def make(num_cameras, **mode):
-        (cameras,) = node.execute(num_cameras=num_cameras, mode=mode, **DEFAULTS).args
-        return cameras
+        return node.execute(num_cameras=num_cameras, mode=mode, **DEFAULTS).args[0]
 
     return make
 
@@ -100,10 +99,56 @@ def test_camera_of_comfyui_without_a_field_of_view_has_that_of_the_widget(make_p
     torch.testing.assert_close(from_host.Ks, orbit.Ks)
 
 
-def test_orthographic_camera_is_rejected(make_path):
-    camera = {"position": {"x": 0, "y": 0, "z": 2}, "target": {}, "cameraType": "orthographic"}
-    with pytest.raises(ValueError, match=r"^camera: orthographic; expected perspective\.$"):
-        make_path(1, mode="camera", camera=camera)
+FRONT = {"position": {"x": 0, "y": 0, "z": 2}, "target": {"x": 0, "y": 0, "z": 0}}
+SIDE = {"position": {"x": 3, "y": 0, "z": 0}, "target": {"x": 0, "y": 0, "z": 0}, "fov": 90}
+
+
+def test_list_of_cameras_is_a_path_of_these_cameras(make_path):
+    """As BatchCameras and CreateCameraOrbit of newer hosts give it."""
+    cameras = make_path(7, mode="camera", camera=[FRONT, SIDE, FRONT])
+    expected = torch.tensor([[0.0, 0, 2], [3, 0, 0], [0, 0, 2]])
+    torch.testing.assert_close(cameras.centers, expected, atol=1e-5, rtol=0)
+    assert cameras.Ks[1, 1, 1].item() == pytest.approx(16)
+
+
+def test_list_of_one_camera_is_repeated(make_path):
+    from_list, single = (make_path(3, mode="camera", camera=value) for value in ([SIDE], SIDE))
+    assert len(from_list) == 3
+    assert torch.equal(from_list.viewmats, single.viewmats)
+    assert torch.equal(from_list.Ks, single.Ks)
+
+
+def test_orthographic_camera_spans_its_field_of_view_at_the_target(make_path):
+    cameras = make_path(2, mode="camera", camera={**SIDE, "cameraType": "orthographic"})
+    assert (cameras.projection, len(cameras)) == ("ortho", 2)
+    expected = torch.tensor([[16 / 3, 0, 32], [0, 16 / 3, 16], [0, 0, 1]])  # 3 units above and below
+    torch.testing.assert_close(cameras.Ks[0], expected)
+
+
+def test_list_with_both_projections_is_refused(make_path):
+    ortho = {**SIDE, "cameraType": "orthographic"}
+    with pytest.raises(
+        ValueError, match=r"^cameras: 1 perspective and 2 orthographic ones; expected a single"
+    ):
+        make_path(1, mode="camera", camera=[ortho, FRONT, ortho])
+
+
+@pytest.mark.parametrize(
+    ("num_cameras", "mode"),
+    [
+        (1, {"mode": "camera", "camera": {**SIDE, "cameraType": "orthographic"}}),
+        (1, {"mode": "camera", "camera": [FRONT, SIDE]}),
+        (3, {"mode": "turntable", "elevation": 20.0, "azimuth_start": 0.0, "turns": 1.0}),
+    ],
+)
+def test_cameras_for_other_nodes_are_the_cameras(pack_module, make_path, num_cameras, mode):
+    node = pack_module("nodes.camera_path").STAG4DCameraPath
+    cameras, info = node.execute(num_cameras=num_cameras, mode=mode, **DEFAULTS).args
+    assert isinstance(info, list) == (len(cameras) > 1)  # older hosts take a single camera only
+    again = make_path(1, mode="camera", camera=info)
+    assert again.projection == cameras.projection
+    torch.testing.assert_close(again.viewmats, cameras.viewmats, atol=1e-5, rtol=0)
+    torch.testing.assert_close(again.Ks, cameras.Ks)
 
 
 def test_default_keyframes_are_a_path(pack_module, make_path):

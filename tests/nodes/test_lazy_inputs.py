@@ -132,7 +132,9 @@ def test_ground_truth_for_another_number_of_cameras_fails_before_the_scene_is_ma
     cameras["inputs"]["num_cameras"] = 5
     with pytest.raises(ValueError, match=r"5 images are rendered, .* and truth has 4; expected the same"):
         node.check_lazy_status(truth=IMAGES, images=None)
-    cameras["inputs"]["num_cameras"] = 1  # one camera renders each frame of the scene
+    cameras["inputs"]["mode"] = "camera"  # whose socket may give a list
+    assert node.check_lazy_status(truth=IMAGES, images=None) == ["images"]
+    cameras["inputs"] = {"num_cameras": 1}  # one camera renders each frame of the scene
     assert node.check_lazy_status(truth=IMAGES, images=None) == ["images"]
     with pytest.raises(ValueError, match="truth has 4 channels"):
         node.check_lazy_status(truth=torch.rand(4, 8, 8, 4), images=None)

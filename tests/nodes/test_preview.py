@@ -21,9 +21,9 @@ def preview(pack_module, host_folders):
 def run(preview, sliding_scene):
     """A function that executes the node in inference mode, as the host does."""
 
-    def call(view="", scene=sliding_scene, width=96, height=64, scene_b=None):
+    def call(view="", scene=sliding_scene, width=96, height=64, scene_b=None, **inputs):
         with torch.inference_mode():
-            return preview.STAG4DPreview.execute(scene, width, height, view, scene_b)
+            return preview.STAG4DPreview.execute(scene, width, height, view, scene_b, **inputs)
 
     return call
 
@@ -116,9 +116,29 @@ def test_camera_is_upright_and_the_camera_path_node_keeps_it(run, pack_module):
     info, cameras, _ = run(json.dumps(VIEW)).args
     assert cameras.viewmats[0, 0, 1] == pytest.approx(0.0, abs=1e-6)  # its right axis is horizontal
     path = pack_module("nodes.camera_path").STAG4DCameraPath
-    (same,) = path.execute(96, 64, 1, 49.1, 2.0, {"mode": "camera", "camera": info}).args
+    same = path.execute(96, 64, 1, 49.1, 2.0, {"mode": "camera", "camera": info}).args[0]
     assert torch.equal(same.viewmats, cameras.viewmats)
     assert torch.equal(same.Ks, cameras.Ks)
+
+
+@pytest.mark.parametrize("projection", ["perspective", "orthographic"])
+def test_given_cameras_replace_that_of_the_viewer(run, projection):
+    cameras = [
+        {
+            "position": {"x": x, "y": 0, "z": 3},
+            "target": {"x": x, "y": 0, "z": 0},
+            "fov": 90,
+            "cameraType": projection,
+        }
+        for x in (0, 1)
+    ]
+    info, found, moment = run(json.dumps(VIEW), camera_info=cameras).args
+    assert info == cameras
+    assert moment == 0.75  # the viewer's
+    torch.testing.assert_close(found.centers, torch.tensor([[0.0, 0, 3], [1, 0, 3]]))
+    assert found.projection == {"perspective": "pinhole", "orthographic": "ortho"}[projection]
+    focal = {"perspective": 32, "orthographic": 32 / 3}[projection]
+    assert found.Ks[:, 1, 1].tolist() == pytest.approx([focal, focal])
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from changed_views import changed_views
 from recording import Recorder
 from small_fit import small_config, small_view_set
 
@@ -70,7 +69,7 @@ def test_object_moves_in_renders_from_the_input_camera_as_in_the_video(still, mo
     expected = CROP_OFFSETS * size * scale[0] / scale[1]  # pixels
 
     def seen_wide(model: GaussianModel4D) -> torch.Tensor:
-        info = changed_views(model.info, input_pose=wide)
+        info = replace(model.info, input_pose=wide)
         return centers(GaussianModel4D(model.gaussians, model.deformation, info), size)
 
     shifts = seen_wide(moved) - seen_wide(still)

@@ -28,7 +28,8 @@ def test_without_a_gpu_numba_is_compared_and_timed(script: ModuleType, capsys: p
     assert script.main(["--repeats", "1", "--sizes", "1"]) == 0
     output = capsys.readouterr().out
     assert output.startswith("Not comparing gsplat with torch on cuda. backend: 'gsplat' is not available: ")
-    for word in ("500 Gaussians, 48x48", "image", "alpha", "depth", "d means2d", "with backward", "ratio"):
+    scenes = [f"500 Gaussians, 48x48 pixels, {projection}\n" for projection in ("pinhole", "ortho")]
+    for word in (*scenes, "image", "alpha", "depth", "d means2d", "with backward", "ratio"):
         assert word in output
     assert "above" not in output
 

@@ -46,6 +46,30 @@ def test_background_is_visible_where_the_scene_is_not():
     assert output.depths is None
 
 
+def test_orthographic_cameras_see_the_same_from_any_distance():
+    """And of the size that their focal length gives: half as large with half the pixels per world unit."""
+    scene, viewmats = solid_scene().at(torch.zeros(1))[0], orbit_cameras(2).viewmats
+    Ks = torch.tensor([[[16.0, 0.0, 14.0], [0.0, 16.0, 7.0], [0.0, 0.0, 1.0]]]).repeat(2, 1, 1)
+    near = render(scene, Cameras(viewmats, Ks, 24, 16, "ortho"), with_depth=True)
+    farther = viewmats.clone()
+    farther[:, 2, 3] = 9.0
+    far = render(scene, Cameras(farther, Ks, 24, 16, "ortho"), with_depth=True)
+    torch.testing.assert_close(far.images, near.images, rtol=0, atol=1e-5)
+    visible = near.alphas > 0.1
+    assert visible.any()
+    torch.testing.assert_close(far.depths[visible], near.depths[visible] + 7.0, rtol=1e-4, atol=0)
+    pinhole = render(scene, Cameras(viewmats, Ks, 24, 16))
+    assert (pinhole.images - near.images).abs().max() > 0.1
+
+
+def test_camera_path_keeps_the_projection():
+    model, times = solid_scene(), torch.tensor([0.0, 1.0])
+    cameras = orbit_cameras(2)
+    ortho = Cameras(cameras.viewmats, cameras.Ks / 2, 24, 16, "ortho")
+    path = render_sequence(model, ortho, times)
+    assert torch.equal(path.images[1], render(model.at(times[1:])[0], ortho[[1]]).images[0].detach())
+
+
 def test_progress_is_reported_after_each_frame():
     recorder = Recorder()
     render_sequence(solid_scene(), orbit_cameras(2), torch.tensor([0.0, 1.0]), monitor=recorder)

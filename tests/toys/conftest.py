@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import pytest
 import torch
 
+from stag4d.geometry import OrbitPose, orbit_viewmats
 from stag4d.toys import ToyObject, toy_object
 from stag4d.toys.bodies import PLANS
 from stag4d.toys.builder import ToyBuilder
 from stag4d.toys.materials import Materials
 from stag4d.toys.seeded_random import SeededRandom
 from stag4d.toys.skeleton import Skeleton, Swing
+from stag4d.types import Cameras
 
 
 class OneJoint:
@@ -37,6 +39,19 @@ class OneJoint:
 @pytest.fixture
 def one_joint() -> OneJoint:
     return OneJoint()
+
+
+@pytest.fixture
+def odd_cameras() -> dict[str, Cameras]:
+    """Return cameras of both projections whose images are not square, off-center, with fx unlike fy."""
+    viewmats = orbit_viewmats([OrbitPose(azimuth_deg=35.0, elevation_deg=20.0), OrbitPose(azimuth_deg=200.0)])
+    pinhole = torch.tensor([[70.0, 0.0, 33.0], [0.0, 62.0, 20.5], [0.0, 0.0, 1.0]]).repeat(2, 1, 1)
+    ortho = pinhole.clone()
+    ortho[:, :2, :2] *= 0.5  # as large as from the distance 2
+    return {
+        "pinhole": Cameras(viewmats, pinhole, 60, 45),
+        "ortho": Cameras(viewmats, ortho, 60, 45, "ortho"),
+    }
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 pytest.importorskip("numba")
 
-from stag4d.geometry import OrbitPose, zero123plus_rig
+from stag4d.geometry import PROJECTIONS, OrbitPose, zero123plus_rig
 from stag4d.toys import ToyObject, numba_raycast, raycast, torch_raycast
 from stag4d.toys.bodies import PLANS
 from stag4d.toys.materials import PATTERNS, Material
@@ -68,6 +68,21 @@ def test_both_ray_casters_render_the_same(toys, plan):
         )
         assert_agree(compiled, reference, max_share=0.005)
         assert ((compiled[1] > 0) == (reference[1] > 0)).float().mean() > 0.9995
+
+
+@pytest.mark.parametrize("projection", PROJECTIONS)
+@pytest.mark.parametrize("plan", PLANS)
+def test_both_ray_casters_render_the_same_from_any_cameras(toys, odd_cameras, plan, projection):
+    """Not square, off-center, fx unlike fy."""
+    for supersample in (1, 2):
+        compiled, reference = (
+            render(module, toys[plan], 0.6, odd_cameras[projection], supersample)
+            for module in (numba_raycast, torch_raycast)
+        )
+        assert compiled[0].shape == (2, 45, 60, 3)
+        assert compiled[1].mean() > 0.05
+        assert_agree(compiled, reference, max_share=0.005)
+        assert ((compiled[1] > 0) == (reference[1] > 0)).float().mean() > 0.999
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from stag4d.geometry import DEFAULT_FOVY_DEG, OrbitPose
+from stag4d.geometry import DEFAULT_FOVY_DEG, OrbitPose, orbit_viewmats
 from stag4d.toys import raycast
 from stag4d.toys.materials import Material
 from stag4d.toys.skeleton import Swing
@@ -116,6 +116,40 @@ def test_batched_cameras_equal_single_cameras(toys):
         for both, alone in zip(together, raycast(toy, 0.3, cameras(azimuth, size=24)), strict=True):
             close = (both[view] - alone[0]).abs() < 1e-3
             assert close.float().mean() > 0.995
+
+
+def test_orthographic_ball_is_an_ellipse_at_its_projected_center(one_joint, odd_cameras):
+    """Its half axes are fx and fy times the radius, wherever it is; alpha is the share of the rays inside."""
+    center, radius, samples = torch.tensor([0.3, -0.2, 0.25]), 0.4, 4
+    one_joint.builder.ball(0, tuple(center.tolist()), radius, RED)
+    cameras = odd_cameras["ortho"]
+    images, alphas, depths = raycast(one_joint.toy(), 0.0, cameras, supersample=samples)
+    ys, xs = (((torch.arange(side * samples) + 0.5) / samples).double() for side in (45, 60))
+    for view in range(2):
+        x, y, z = (cameras.viewmats[view, :3, :3] @ center + cameras.viewmats[view, :3, 3]).tolist()
+        across, down = (xs - 33.0) / 35.0 - x, (ys - 20.5) / 31.0 - y  # world units from the center
+        squares = down[:, None] ** 2 + across**2
+        inside = squares < radius**2
+        expected = inside.double().reshape(45, samples, 60, samples).mean(dim=(1, 3)).float()
+        torch.testing.assert_close(alphas[view], expected, rtol=0, atol=0)
+        heights = torch.where(inside, z - (radius**2 - squares).clamp_min(0).sqrt(), 0.0)
+        hits = inside.double().reshape(45, samples, 60, samples).sum(dim=(1, 3))
+        mean = heights.reshape(45, samples, 60, samples).sum(dim=(1, 3)) / hits.clamp_min(1)
+        torch.testing.assert_close(depths[view], mean.float(), rtol=0, atol=1e-5)
+        assert (images[view][expected > 0] == torch.tensor([1.0, 0.0, 0.0])).all()
+
+
+def test_orthographic_box_has_the_size_of_its_face_at_any_distance(one_joint):
+    one_joint.builder.box(0, (0.25, 0.0, 0.3), (0.25, 0.375, 0.4), RED)
+    K = torch.tensor([[[16.0, 0.0, 12.0], [0.0, 16.0, 10.0], [0.0, 0.0, 1.0]]])
+    expected = torch.zeros(20, 24)
+    expected[4:16, 12:20] = 1  # 16 pixels per unit: x from 0 to 0.5, y from -0.375 to 0.375
+    for distance in (2.0, 50.0):
+        viewmat = orbit_viewmats([OrbitPose(azimuth_deg=0.0, radius=distance)])
+        _, alphas, depths = raycast(one_joint.toy(), 0.0, Cameras(viewmat, K, 24, 20, "ortho"))
+        torch.testing.assert_close(alphas[0], expected, rtol=0, atol=0)
+        front = depths[0][expected == 1]
+        torch.testing.assert_close(front, torch.full_like(front, distance - 0.7), rtol=0, atol=1e-4)
 
 
 def test_errors_name_the_value(one_joint):

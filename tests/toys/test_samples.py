@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from stag4d.geometry import OrbitPose, angle_between_deg, zero123plus_rig
+from stag4d.geometry import PROJECTIONS, OrbitPose, angle_between_deg, zero123plus_rig
 from stag4d.progress import Interrupted
 from stag4d.toys import (
     TEST_AZIMUTHS_DEG,
     TEST_POSES,
     raycast,
+    render_toy,
     render_toys,
     toy_object,
     toy_seed,
@@ -89,6 +90,16 @@ def test_every_call_of_the_monitor_can_cancel(number):
     with pytest.raises(Interrupted):
         toy_views(SEEDS[0], num_frames=3, size=24, monitor=monitor)
     assert len(calls) == number
+
+
+@pytest.mark.parametrize("projection", PROJECTIONS)
+def test_render_toy_sees_every_time_from_every_camera(odd_cameras, projection):
+    toy, cameras = toy_object(SEEDS[1]), odd_cameras[projection]
+    images, alphas = render_toy(toy, cameras, [0.0, 0.3, 1.0])
+    assert images.shape == (2, 3, 45, 60, 3) and alphas.shape == (2, 3, 45, 60)
+    for frame, time in enumerate((0.0, 0.3, 1.0)):
+        expected, expected_alphas, _ = raycast(toy, time, cameras)
+        assert torch.equal(images[:, frame], expected) and torch.equal(alphas[:, frame], expected_alphas)
 
 
 def test_render_toys_gives_the_first_of_a_split_at_different_times():
