@@ -28,6 +28,7 @@ from capture_writers import (
     write_panoptic,
 )
 from disk_views import disk_views
+from media_files import write_video
 from PIL import Image
 
 from stag4d.data import write_views
@@ -410,3 +411,17 @@ def test_white_background_gives_alpha_and_a_warning(tmp_path, caplog):
         Image.fromarray(on_white(np.asarray(Image.open(file)))).save(file)
     read_capture(find_capture(tmp_path))
     assert "6 of 6 images have no alpha and no mask" in caplog.text
+
+
+def test_mask_videos(tmp_path):
+    write_4danyone(tmp_path, TOY)
+    for camera in range(3):
+        masks = [np.repeat(TOY.image(camera, frame)[..., 3:], 3, axis=-1) for frame in range(2)]
+        write_video(tmp_path / f"masks/{camera:02d}.mkv", masks, "ffv1", "gray")
+    capture = find_capture(tmp_path)
+    assert [view.masks.name for view in capture.views] == ["00.mkv", "01.mkv", "02.mkv"]
+    track = read_capture(capture).tracks[0]
+    assert int((track.alphas[1] == 255).sum()) == int((TOY.image(0, 1)[..., 3] > 0).sum())
+    write_video(tmp_path / "masks/01.mkv", masks[:1], "ffv1", "gray")
+    with pytest.raises(ValueError, match=r"01.mkv: 1 masks; expected 2, one for each frame of 01.mp4"):
+        read_capture(capture)

@@ -65,7 +65,7 @@ def edit(path: Path, change: Edit) -> None:
 def test_json_that_is_no_capture(tmp_path, name, content, match):
     WRITERS[name](tmp_path, TOY)
     (tmp_path / NAMES[name]).write_bytes(content)
-    if name == "4danyone" and content.startswith(b"{"):  # another program's cameras.json
+    if name == "4danyone" and content.startswith((b"{", b"[")):  # another program's cameras.json
         assert find_capture(tmp_path) is None
     else:
         refused(tmp_path, match)

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from ...geometry import (
-    Similarity,
     camera_centers,
     check_origin_in_front,
     enlargement,
@@ -47,26 +46,24 @@ def align_tracks(
     front = options.front_of(capture)
     index = sum(len(camera) for camera in cameras[:front])  # of the front camera at the first frame
     center = _center(capture, viewmats, options)
+    scale = options.scale or _scale(tracks[front], cameras[front], center)
     up = _up(capture, options)
-    scale = options.scale
-    if scale is None:
-        whole, K = cameras[front], cameras[front].Ks[0]
-        distance = (camera_centers(viewmats[index : index + 1])[0] - center).norm().item()
-        if distance == 0:
-            raise ValueError("capture: the center is at the front camera; expected it at the object.")
-        scale = framing_scale(K, whole.width, whole.height, whole.projection, distance)
-        scale *= enlargement(tracks[front].occupied()[None], K)
     similarity = similarity_alignment(viewmats, index, scale=scale, center=center, up=up)
-    aligned = [_aligned(similarity, camera) for camera in cameras]
+    aligned = [similarity.viewmats(camera.viewmats) for camera in cameras]
     for view, matrices in zip(capture.views, aligned, strict=True):
         names = [f"{capture.root}: camera {view.name}"] * len(matrices)
         check_origin_in_front(matrices, view.projection, names)
     return aligned
 
 
-def _aligned(similarity: Similarity, cameras: Cameras) -> Tensor:
-    """Return a view's world-to-camera matrices in our world."""
-    return similarity.viewmats(cameras.viewmats)
+def _scale(track: TrackImages, cameras: Cameras, center: Tensor) -> float:
+    """Return the scale at which what the front camera sees at the object has the default extent."""
+    distance = (camera_centers(cameras.viewmats[:1])[0] - center).norm().item()
+    if distance == 0:
+        raise ValueError("capture: the center is at the front camera; expected it at the object.")
+    K = cameras.Ks[0]
+    scale = framing_scale(K, cameras.width, cameras.height, cameras.projection, distance)
+    return scale * enlargement(track.occupied()[None], K)
 
 
 def _center(capture: Capture, viewmats: Tensor, options: CaptureOptions) -> Tensor:

@@ -72,6 +72,11 @@ class Capture:
     front: int = 0
 
 
+def static_reference(views: Sequence[CaptureView]) -> int | None:
+    """Return 0, the first camera, if it does not move and is not the only one; else None."""
+    return 0 if len(views) > 1 and len(views[0].viewmats) == 1 else None
+
+
 def checked_view(
     *,
     name: str,

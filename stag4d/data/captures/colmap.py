@@ -11,12 +11,11 @@ import numpy as np
 
 from .arrangement import arrange_views
 from .camera_names import camera_folder, last_number
-from .capture import Capture
+from .capture import Capture, static_reference
 from .colmap_model import ColmapCamera, ColmapImage, is_model, mean_of_points, read_model
 from .colmap_times import NANOSECONDS, read_times
 from .posed_image import PosedImage
 from .static_cameras import Media, StaticCamera, find_media, views_of_static
-from .transforms import static_reference
 
 _MODELS = ("sparse/0", "sparse", "sparse_", "colmap/sparse/0")
 _IMAGE_FOLDERS = ("images", "image", "input", "rgb", ".")

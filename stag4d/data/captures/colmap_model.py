@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from ...geometry import check_camera_model, check_distortion, check_intrinsics, quats_to_rotations
+from .camera_values import intrinsics_matrix
 from .colmap_binary import binary_cameras, binary_images, binary_points
 from .colmap_records import CameraRecord, ImageRecord
 from .colmap_text import text_cameras, text_images, text_points
-from .lens import intrinsics_matrix
 from .source_files import MAX_SIDE, is_possible_name
 
 _MAX_POINTS = 20_000  # that are read for their mean

@@ -14,11 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from ...geometry import check_distortion
-from .capture import Capture
-from .lens import PIXEL_CENTER
+from .camera_values import PIXEL_CENTER
+from .capture import Capture, static_reference
 from .source_files import MAX_SIDE, check_size
 from .static_cameras import StaticCamera, find_media, views_of_static
-from .transforms import static_reference
 
 _INTRINSICS, _EXTRINSICS = "intri.yml", "extri.yml"
 _MAX_BYTES = 1 << 24

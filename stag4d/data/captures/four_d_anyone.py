@@ -12,19 +12,19 @@ from typing import Any
 
 from ...geometry import check_camera_model
 from ...geometry.pose_json import describe
+from .camera_values import check_json_distortion, viewmat_of_pose
 from .capture import Capture, CaptureView, Vector, checked_view
-from .lens import check_json_distortion
 from .mask_files import check_files, masks_of_views
 from .source_files import (
     VIDEO_SUFFIXES,
     array_of,
     entries_of,
+    frames_per_second,
     image_side,
     object_of,
     path_inside,
     read_document,
 )
-from .transforms import frames_per_second, viewmat_of_pose
 
 _CAMERAS, _METADATA = "cameras.json", "metadata.json"
 _UP: Vector = (0.0, 1.0, 0.0)
@@ -34,12 +34,18 @@ _VIDEO_FOLDERS = ("videos/dense", "videos/sparse", "videos", ".")
 def is_4danyone(folder: Path) -> bool:
     """Return whether a folder has a ``cameras.json`` with ``camera_to_world`` matrices."""
     path = folder / _CAMERAS
-    if not path.exists():
+    if not path.exists() or (path.is_file() and _starts_list(path)):
         return False
     cameras = read_document(path).get("cameras")
     return isinstance(cameras, list) and any(
         isinstance(camera, Mapping) and "camera_to_world" in camera for camera in cameras
     )
+
+
+def _starts_list(path: Path) -> bool:
+    """Return whether a file is a JSON list, as the ``cameras.json`` of 3D Gaussian splatting is."""
+    with path.open("rb") as file:
+        return file.read(64).lstrip().startswith(b"[")
 
 
 def read_4danyone(folder: Path) -> Capture:

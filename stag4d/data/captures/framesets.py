@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from .arrangement import arrange_views
-from .capture import Capture
+from .capture import Capture, static_reference
 from .posed_image import PosedImage
-from .source_files import read_document
-from .transforms import UP, frames_per_second, posed_images, static_reference
+from .source_files import frames_per_second, read_document
+from .transforms import UP, posed_images
 
 _FRAME_FOLDER = re.compile(r"frame_([0-9]{1,18})")
 _CAMERAS = "transforms.json"

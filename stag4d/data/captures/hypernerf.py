@@ -15,12 +15,13 @@ import numpy as np
 from ...geometry import check_distortion
 from ...geometry.pose_json import describe, finite_number
 from .arrangement import arrange_views
-from .capture import Capture
-from .lens import intrinsics_matrix
+from .camera_values import intrinsics_matrix
+from .capture import Capture, static_reference
 from .posed_image import PosedImage
 from .source_files import (
     array_of,
     entries_of,
+    frames_per_second,
     image_side,
     is_possible_name,
     object_of,
@@ -28,7 +29,6 @@ from .source_files import (
     with_image_suffix,
 )
 from .splits import Split
-from .transforms import frames_per_second, static_reference
 
 _SCENE, _METADATA, _DATASET, _CAMERAS = "scene.json", "metadata.json", "dataset.json", "camera"
 _LISTS: dict[Split, str] = {"train": "train_ids", "test": "val_ids", "all": "ids"}

@@ -14,12 +14,11 @@ import numpy as np
 
 from ..image_folder import image_files
 from .arrangement import arrange_views
-from .capture import Capture
-from .lens import intrinsics_matrix
+from .camera_values import intrinsics_matrix, viewmat_of_pose
+from .capture import Capture, static_reference
 from .posed_image import PosedImage
 from .source_files import check_size, image_side, image_size
 from .static_cameras import StaticCamera, find_media, views_of_static
-from .transforms import static_reference, viewmat_of_pose
 
 NAME = "poses_bounds.npy"
 _MAX_BYTES = 1 << 24  # 100,000 cameras

@@ -73,7 +73,8 @@ def _with_masks(view: CaptureView, root: Path) -> CaptureView:
     frames = _files(view.frames)
     is_video = isinstance(view.frames, Path)
     suffixes = VIDEO_SUFFIXES if is_video else tuple(sorted(IMAGE_SUFFIXES))
-    place = next((place for place in _places(frames[0], root) if _first(frames[0], place, suffixes)), None)
+    places = [*_places(frames[0], root), *(_root_places(root) if is_video else ())]
+    place = next((place for place in places if _first(frames[0], place, suffixes)), None)
     if place is None:
         return view
     masks = tuple(_first(file, place, suffixes) or next(place(file)) for file in frames)
@@ -97,6 +98,17 @@ def _places(file: Path, root: Path) -> Iterator[_NamesOf]:
     for name in (*_FOLDERS, *others):
         for depth in range(len(file.relative_to(root).parts)):
             yield partial(_in_folder, root, name, depth)
+
+
+def _root_places(root: Path) -> Iterator[_NamesOf]:
+    """Yield functions from a video to the path of its mask in a folder at the root, for each such folder."""
+    for name in _FOLDERS:
+        yield partial(_at_root, root / name)
+
+
+def _at_root(folder: Path, file: Path) -> Iterator[Path]:
+    """Yield the path of a mask with the name of a file in a folder."""
+    yield folder / file.name
 
 
 def _beside(pattern: str, file: Path) -> Iterator[Path]:

@@ -12,11 +12,18 @@ from typing import Any
 
 from ...geometry.pose_json import describe
 from .arrangement import arrange_views
-from .capture import Capture
+from .capture import Capture, static_reference
 from .posed_image import PosedImage
-from .source_files import array_of, entries_of, image_side, path_inside, read_document, with_image_suffix
+from .source_files import (
+    array_of,
+    entries_of,
+    frames_per_second,
+    image_side,
+    path_inside,
+    read_document,
+    with_image_suffix,
+)
 from .splits import Split
-from .transforms import frames_per_second, static_reference
 
 _TRAIN, _TEST = "train_meta.json", "test_meta.json"
 _FILES: dict[Split, tuple[str, ...]] = {"train": (_TRAIN,), "test": (_TEST,), "all": (_TRAIN, _TEST)}

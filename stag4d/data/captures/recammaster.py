@@ -19,11 +19,10 @@ import numpy as np
 from ...geometry.pose_json import describe
 from ..decoding import errors_naming
 from .camera_names import last_number
+from .camera_values import intrinsics_matrix, viewmat_of_pose
 from .capture import Capture, Vector, checked_view
-from .lens import intrinsics_matrix
 from .mask_files import check_files, masks_of_views
 from .source_files import MAX_SIDE, object_of, read_document
-from .transforms import viewmat_of_pose
 
 _NAME = "camera_extrinsics.json"
 _PLACES = (_NAME, f"cameras/{_NAME}")

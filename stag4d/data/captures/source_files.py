@@ -31,6 +31,17 @@ def read_document(path: Path) -> dict[str, Any]:
     return read_json_object(path)
 
 
+def frames_per_second(document: Mapping[str, Any], subject: str) -> float | None:
+    """Return ``fps`` of a JSON object, or None if it has none."""
+    value = document.get("fps")
+    if value is None:
+        return None
+    fps = finite_number(value, f"{subject}: fps")
+    if fps <= 0:
+        raise ValueError(f"{subject}: fps is {fps:g}; expected a positive number.")
+    return fps
+
+
 def check_size(path: Path, max_bytes: int, expected: str) -> None:
     """Raise an error unless a path is a regular file of at most ``max_bytes``.
 

@@ -117,15 +117,10 @@ def read_track(
             plain background, or no frame shows the object.
     """
     crops: list[tuple[Box, np.ndarray]] = []
-    size, num_computed, is_opaque = (0, 0), 0, True
+    size, num_computed, is_opaque = None, 0, True
     for label, pixels in source.read(kept):
-        found = pixels.shape[1], pixels.shape[0]
-        size = size if crops else found
-        if found != size:
-            raise NamedError(
-                f"{label}: {found[0]}x{found[1]} pixels; expected {size[0]}x{size[1]}, as the first frame of "
-                f"camera {name} has."
-            )
+        size = size or (pixels.shape[1], pixels.shape[0])
+        _check_size(pixels, size, label, name)
         if pixels.shape[-1] == 3:
             pixels, num_computed = np.dstack([pixels, _border_alpha(label, name, pixels)]), num_computed + 1
         is_opaque = is_opaque and pixels[..., 3].min() == 255
@@ -134,7 +129,7 @@ def read_track(
         advance()
     boxes = [box for box, _ in crops if box.right > box.left]
     path = source.frames.path
-    if not boxes:
+    if not boxes or size is None:
         raise ValueError(f"{path}: camera {name}: no frame shows the object; expected alpha above 0.")
     if is_opaque:
         raise ValueError(
@@ -149,6 +144,15 @@ def read_track(
     return TrackImages(
         images.contiguous(), alphas[..., 0].contiguous(), union, object_box, size, num_computed
     )
+
+
+def _check_size(pixels: np.ndarray, size: tuple[int, int], label: str, name: str) -> None:
+    """Raise ValueError unless an image has the size of the first one of its camera."""
+    if pixels.shape[1::-1] != size:
+        raise NamedError(
+            f"{label}: {pixels.shape[1]}x{pixels.shape[0]} pixels; expected {size[0]}x{size[1]}, as the "
+            f"first frame of camera {name} has."
+        )
 
 
 def _border_alpha(label: str, name: str, pixels: np.ndarray) -> np.ndarray:

@@ -7,23 +7,23 @@ https://docs.nerf.studio/quickstart/data_conventions.html
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
-import torch
 
-from ...geometry import CameraAxes, check_camera_model, viewmats_from_c2ws
+from ...geometry import check_camera_model
 from ...geometry.pose_json import describe, finite_number
 from .arrangement import arrange_views
-from .capture import Capture, CaptureView, Vector
-from .lens import check_json_distortion, intrinsics_matrix
+from .camera_values import check_json_distortion, intrinsics_matrix, viewmat_of_pose
+from .capture import Capture, Vector, static_reference
 from .mask_files import check_files
 from .posed_image import PosedImage
 from .source_files import (
     array_of,
     entries_of,
+    frames_per_second,
     image_side,
     image_size,
     is_possible_name,
@@ -109,39 +109,6 @@ def posed_images(document: Mapping[str, Any], path: Path, split: Split = "all") 
         _posed_image({**shared, **entry}, file, path.parent, (field, sizes))
         for (entry, field), file in zip(named, files, strict=True)
     ]
-
-
-def static_reference(views: Sequence[CaptureView]) -> int | None:
-    """Return 0, the first camera, if it does not move and is not the only one; else None."""
-    return 0 if len(views) > 1 and len(views[0].viewmats) == 1 else None
-
-
-def frames_per_second(document: Mapping[str, Any], subject: str) -> float | None:
-    """Return ``fps`` of a JSON object, or None if it has none."""
-    value = document.get("fps")
-    if value is None:
-        return None
-    fps = finite_number(value, f"{subject}: fps")
-    if fps <= 0:
-        raise ValueError(f"{subject}: fps is {fps:g}; expected a positive number.")
-    return fps
-
-
-def viewmat_of_pose(c2w: np.ndarray, subject: str, axes: CameraAxes) -> np.ndarray:
-    """Return the world-to-camera matrix of a pose.
-
-    Args:
-        c2w: [4, 4] camera-to-world.
-        subject: The camera, for messages.
-        axes: Its axes, ``opengl`` or ``opencv``.
-
-    Returns:
-        Float64 [4, 4] in the same world, OpenCV axes.
-
-    Raises:
-        ValueError: if the matrix is no rotation and position.
-    """
-    return viewmats_from_c2ws(torch.from_numpy(c2w)[None], [subject], axes)[0].numpy()
 
 
 class _SizeOfFirst:

@@ -1,4 +1,4 @@
-"""Intrinsics and lens distortion as files of captures have them."""
+"""Poses, intrinsics and lens distortion as files of captures have them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 
-from ...geometry import check_distortion
+from ...geometry import CameraAxes, check_distortion, viewmats_from_c2ws
 from ...geometry.pose_json import finite_number
 
 PIXEL_CENTER = np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
@@ -27,3 +28,20 @@ def check_json_distortion(fields: Mapping[str, Any], subject: str) -> None:
     check_distortion(
         {name: finite_number(value, f"{subject}: {name}") for name, value in values.items()}, subject
     )
+
+
+def viewmat_of_pose(c2w: np.ndarray, subject: str, axes: CameraAxes) -> np.ndarray:
+    """Return the world-to-camera matrix of a pose.
+
+    Args:
+        c2w: [4, 4] camera-to-world.
+        subject: The camera, for messages.
+        axes: Its axes, ``opengl`` or ``opencv``.
+
+    Returns:
+        Float64 [4, 4] in the same world, OpenCV axes.
+
+    Raises:
+        ValueError: if the matrix is no rotation and position.
+    """
+    return viewmats_from_c2ws(torch.from_numpy(c2w)[None], [subject], axes)[0].numpy()
