@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from capture_writers import (
     NUM_FRAMES,
     WRITERS,
     Toy,
+    hypernerf_camera,
     on_white,
     save_image,
     save_json,
@@ -22,6 +24,7 @@ from capture_writers import (
     write_camera_videos,
     write_colmap,
     write_dnerf,
+    write_easymocap,
     write_frameset,
     write_llff,
     write_nerfstudio,
@@ -425,3 +428,32 @@ def test_mask_videos(tmp_path):
     write_video(tmp_path / "masks/01.mkv", masks[:1], "ffv1", "gray")
     with pytest.raises(ValueError, match=r"01.mkv: 1 masks; expected 2, one for each frame of 01.mp4"):
         read_capture(capture)
+
+
+def test_4danyone_videos_that_were_moved(tmp_path):
+    path = write_4danyone(tmp_path, TOY)
+    document = json.loads(path.read_text())
+    for camera, name in zip(document["cameras"], ("/data/clips/00.mp4", "C:\\clips\\01.mp4", None), strict=True):
+        camera["video"] = name
+    save_json(path, document)
+    files = [view.frames.relative_to(tmp_path).as_posix() for view in find_capture(tmp_path).views]
+    assert files == [f"videos/dense/0{camera}.mp4" for camera in range(3)]
+
+
+@pytest.mark.parametrize("names", [["000001", "000002"], ["0_00001", "1_00001", "0_00002", "1_00002"]])
+def test_hypernerf_without_metadata(tmp_path, names):
+    """One camera that moves, or two."""
+    save_json(tmp_path / "scene.json", {"scale": 1.0, "center": [0, 0, 0]})
+    for index, name in enumerate(names):
+        camera = hypernerf_camera(TOY, index % 3, np.zeros(3), 1.0)
+        save_json(tmp_path / f"camera/{name}.json", camera)
+        save_image(tmp_path / f"rgb/1x/{name}.png", TOY.image(index % 3, 0))
+    views = find_capture(tmp_path).views
+    assert [(len(view.frames), len(view.viewmats)) for view in views] == [(2, 2)] * (len(names) // 2)
+
+
+def test_easymocap_videos(tmp_path):
+    write_easymocap(tmp_path, TOY)
+    shutil.rmtree(tmp_path / "images")
+    write_camera_videos(tmp_path / "videos", TOY, ["00.mp4", "01.mp4", "02.mp4"])
+    assert [(view.width, view.height) for view in find_capture(tmp_path).views] == [TOY.size] * 3

@@ -7,7 +7,7 @@ camera of the source video is not in the file.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from ...geometry import check_camera_model
@@ -112,8 +112,15 @@ def _view(camera: Mapping[str, Any], folder: Path, field: str) -> CaptureView:
 def _video(camera: Mapping[str, Any], name: int | str, folder: Path, field: str) -> Path:
     """Return the video of a camera: the named one, in one of the usual folders."""
     value = camera.get("video")
+    if isinstance(value, str):  # it may be absolute, on the machine that wrote the file
+        value = value if not _is_absolute(value) else PureWindowsPath(value).name
     named = path_inside(folder, value if value is not None else _file_name(name), f"{field}: video")
     return next((path for path in _candidates(named, folder) if path.is_file()), named)
+
+
+def _is_absolute(path: str) -> bool:
+    """Return whether a path is absolute on some system."""
+    return PurePosixPath(path).is_absolute() or bool(PureWindowsPath(path).anchor)
 
 
 def _file_name(name: int | str) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from ...geometry import check_distortion
 from ...geometry.pose_json import describe, finite_number
 from .arrangement import arrange_views
+from .camera_names import last_number
 from .camera_values import intrinsics_matrix
 from .capture import Capture, static_reference
 from .posed_image import PosedImage
@@ -119,7 +120,7 @@ def _posed_image(
     K[0, 1] = finite_number(camera.get("skew", 0.0), f"{subject}: skew")  # refused later unless it is 0
     file = with_image_suffix(images / name)
     record = object_of(metadata.get(name, {}), f"{folder / _METADATA}: {name}")
-    warp, label = record.get("warp_id", record.get("time_id")), record.get("camera_id")
+    warp, label = record.get("warp_id", record.get("time_id", last_number(name))), record.get("camera_id")
     return PosedImage(
         path=file,
         relative=PurePath(file.name),

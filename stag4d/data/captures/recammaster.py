@@ -13,16 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 
 from ...geometry.pose_json import describe
-from ..decoding import errors_naming
 from .camera_names import last_number
 from .camera_values import intrinsics_matrix, viewmat_of_pose
 from .capture import Capture, Vector, checked_view
 from .mask_files import check_files, masks_of_views
-from .source_files import MAX_SIDE, object_of, read_document
+from .source_files import object_of, read_document, video_size
 
 _NAME = "camera_extrinsics.json"
 _PLACES = (_NAME, f"cameras/{_NAME}")
@@ -113,16 +111,6 @@ def read_poses(document: Mapping[str, Any], subject: str) -> dict[str, np.ndarra
             )
         poses[name] = np.stack(found)
     return poses
-
-
-def video_size(path: Path) -> tuple[int, int]:
-    """Return width and height of a video, pixels, by its header."""
-    with errors_naming(path, "a video"), av.open(f"file:{path}", metadata_errors="ignore") as container:
-        stream = next(iter(container.streams.video), None)
-        size = (0, 0) if stream is None else (stream.width, stream.height)
-    if not all(1 <= side <= MAX_SIDE for side in size):
-        raise ValueError(f"{path}: video of {size[0]}x{size[1]} pixels; expected 1 to {MAX_SIDE} a side.")
-    return size
 
 
 def _file(folder: Path) -> Path | None:

@@ -14,7 +14,7 @@ from .camera_names import SHARED_FOLDERS, last_number
 from .capture import CaptureView, checked_view
 from .mask_files import check_files, masks_of_views
 from .posed_image import PosedImage
-from .source_files import VIDEO_SUFFIXES, image_size
+from .source_files import VIDEO_SUFFIXES, image_size, video_size
 
 Media = tuple[Path, ...] | Path  # images of a camera, or its video
 _PLACES = (".", "images", "videos", "ims", "frames", "rgb")
@@ -129,16 +129,12 @@ def _posed(camera: StaticCamera, media: Media, root: Path) -> Iterator[PosedImag
 
 def _video_view(camera: StaticCamera, video: Path, subject: str) -> CaptureView:
     """Return the view of a camera with a video."""
-    if camera.size is None:
-        raise ValueError(
-            f"{subject}: gives no image size for the video {video.name}; expected images, or their size."
-        )
     return checked_view(
         name=camera.name,
         frames=video,
         masks=None,
         viewmats=[camera.viewmat],
         Ks=[camera.K],
-        size=camera.size,
+        size=camera.size or video_size(video),
         subject=subject,
     )
