@@ -1,5 +1,6 @@
-"""Read videos; read and write ViewSet folders."""
+"""Read videos and captures of several cameras; read and write ViewSet folders."""
 
+from .captures import Capture, CaptureOptions, CaptureView, find_capture, read_capture, read_frameset
 from .frame_source import FrameSource, open_frames
 from .frame_times import check_span, frames_between, subsampled_fps
 from .object_frames import read_object_frames
@@ -19,16 +20,22 @@ from .view_layout import LATENTS_SUFFIX, UNFINISHED
 __all__ = [
     "LATENTS_SUFFIX",
     "UNFINISHED",
+    "Capture",
+    "CaptureOptions",
+    "CaptureView",
     "FrameSource",
     "VideoClip",
     "check_span",
     "check_views",
+    "find_capture",
     "find_videos",
     "frame_files",
     "frames_between",
     "hold_out_view",
     "open_frames",
+    "read_capture",
     "read_frames",
+    "read_frameset",
     "read_object_frames",
     "read_video",
     "read_views",

@@ -75,9 +75,9 @@ def find_masks(folder: Path) -> list[Path]:
         FileNotFoundError: if there is no image.
     """
     inner = _find_mask_folder(folder, folder)
-    files = _images(folder)
+    files = image_files(folder)
     named = [file for file in files if _masked_stem(file.stem) is not None]
-    found = named or (_images(inner) if inner is not None else []) or files
+    found = named or (image_files(inner) if inner is not None else []) or files
     if not found:
         raise FileNotFoundError(f"{folder}: no images; expected masks such as 0.png, 1.png.")
     return found
@@ -86,21 +86,21 @@ def find_masks(folder: Path) -> list[Path]:
 def _place_of_images(folder: Path) -> tuple[Path, list[Path]]:
     """Return the folder that holds the images, and the images."""
     for place in (folder / _FRAMES_FOLDER, folder, *(folder / name for name in _IMAGE_FOLDERS)):
-        files = _images(place)
+        files = image_files(place)
         if files:
             return place, files
     raise FileNotFoundError(f"{folder}: no images; expected files such as 0.png, 1.png or 0.jpg.")
 
 
-def _images(folder: Path) -> list[Path]:
+def image_files(folder: Path) -> list[Path]:
     """Return the image files of a folder in natural order."""
     found = [
         file for file in folder.glob("[!.]*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()
     ]
-    return sorted(found, key=_natural_key)
+    return sorted(found, key=natural_key)
 
 
-def _natural_key(file: Path) -> tuple[list[tuple[str, int]], str]:
+def natural_key(file: Path) -> tuple[list[tuple[str, int]], str]:
     """Return a sort key that compares the numbers in file names by value."""
     return [(text, int(number or 0)) for text, number in _NUMBERED.findall(file.stem)], file.name
 
@@ -115,6 +115,11 @@ def _refuse_other_images(files: list[Path]) -> None:
                 f"{file} and {by_stem[match['before']].name}: two images of one frame; expected a folder "
                 "without depth maps and the like."
             )
+
+
+def is_mask_name(stem: str) -> bool:
+    """Return whether a file is a mask by its name without suffix, such as ``0_mask``."""
+    return _masked_stem(stem) is not None
 
 
 def _masked_stem(stem: str) -> str | None:
@@ -134,7 +139,7 @@ def _find_mask_folder(place: Path, folder: Path) -> Path | None:
         with suppress(OSError):  # a folder that can be read may be in one that cannot be listed
             by_name = {entry.name.lower(): entry for entry in parent.iterdir() if entry.is_dir()}
         for name in MASK_FOLDERS:
-            if name in by_name and by_name[name] != place and _images(by_name[name]):
+            if name in by_name and by_name[name] != place and image_files(by_name[name]):
                 return by_name[name]
     return None
 
@@ -187,7 +192,7 @@ def _paired_twins(files: list[Path]) -> list[Frame]:
 
 def _paired_with_folder(files: list[Path], folder: Path, is_inside: bool) -> list[Frame]:
     """Pair images with the masks of a folder by name, by number or, ``is_inside`` their folder, by order."""
-    masks = _images(folder)
+    masks = image_files(folder)
     by_stem = {_masked_stem(mask.stem) or mask.stem: mask for mask in masks}
     by_stem |= {mask.stem: mask for mask in masks}
     named = [(file, by_stem.get(file.stem) or by_stem.get(file.name)) for file in files]

@@ -33,7 +33,7 @@ from ..geometry.pose_json import (
 from ..matting import alpha_from_border
 from ..types import DEFAULT_FPS, MAX_FPS
 from ..view_set import ViewSet, ViewTrack
-from .png import read_image, write_png
+from .png import write_png
 from .resizing import resize_with_alpha
 from .track_folder import VERSION as TRACKS_VERSION
 from .track_folder import check_tracks, read_tracks, write_tracks
@@ -46,6 +46,7 @@ from .view_layout import (
     remove_beyond,
     view_file,
 )
+from .view_sheet import SheetTile, read_view
 
 _logger = logging.getLogger(__name__)
 
@@ -288,7 +289,7 @@ def _read_poses(
     return input_pose, rig[:num_views], fps, offsets
 
 
-def _read_group(files: list[Path], size: int | None) -> tuple[Tensor, Tensor, int]:
+def _read_group(files: Sequence[Path | SheetTile], size: int | None) -> tuple[Tensor, Tensor, int]:
     """Read N files of one size into [N, S, S, 3] and [N, S, S]; return them and how many have no alpha."""
     if not files:
         side = size or 1
@@ -310,9 +311,9 @@ def _read_group(files: list[Path], size: int | None) -> tuple[Tensor, Tensor, in
     return torch.from_numpy(images), torch.from_numpy(alphas), num_without
 
 
-def _read_square(path: Path) -> tuple[np.ndarray, np.ndarray, bool]:
+def _read_square(path: Path | SheetTile) -> tuple[np.ndarray, np.ndarray, bool]:
     """Return the colors and checked alpha of a square image, and whether its file has no alpha."""
-    colors, alpha = read_image(path)
+    colors, alpha = read_view(path)
     height, width = colors.shape[:2]
     if height != width:
         raise ValueError(

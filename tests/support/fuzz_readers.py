@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import fuzz_captures as captures
 import fuzz_more_files as more
 import fuzz_other_files as others
 
@@ -224,6 +225,10 @@ READERS = {
         Reader("APNG", others.make_animation(".png"), others.read_video, slowness=3),
         Reader("MOV", others.make_video(".mov", "qtrle", "argb"), others.read_video),
         Reader("images and masks", more.make_masked_folder, others.read_video),
+        *(
+            Reader(name, captures.make_capture(name), captures.read_any_capture, pattern, "capture", 5)
+            for name, pattern in captures.PATTERNS.items()
+        ),
         Reader("PLY", others.make_ply, others.read_ply),
         Reader("text PLY", more.make_text_ply, others.read_ply, slowness=2),
         Reader("official .pth", others.make_official, others.read_official),
