@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from .geometry import OrbitPose, check_offsets, nearest_orbit, pose_towards_origin
+from .geometry import OrbitPose, angle_deg, check_offsets, nearest_orbit, pose_towards_origin
 from .types import DEFAULT_FPS, MAX_FPS, Cameras, frame_times
 
 _TOLERANCE = 0.01  # of pixels outside 0..1: more than the rounding of bfloat16
@@ -282,6 +282,36 @@ class ViewSet:
         if len(sizes) > 1:
             found = ", ".join(f"{width}x{height}" for height, width in sizes)
             raise ValueError(f"views: images of {found} pixels; expected one size to stack them.")
+
+
+def with_trust(views: ViewSet, falloff: float) -> ViewSet:
+    """Return a set whose views weigh less the farther they turn away from the input camera.
+
+    Generated views are the less reliable, the less of what they show is visible in the input.
+
+    Args:
+        views: The set.
+        falloff: 1 minus the weight of a view from the opposite side; the weight is linear in the angle.
+
+    Raises:
+        ValueError: if the number is out of range, or there is no reference.
+    """
+    if not 0 <= falloff <= 1:
+        raise ValueError(f"trust: falloff {falloff:g}; expected 0 to 1.")
+    reference = views.reference_track.cameras
+    tracks = []
+    for index, track in enumerate(views.tracks):
+        angles = [
+            angle_deg(
+                reference.viewmats[frame % len(reference), 2, :3],
+                track.cameras.viewmats[frame % len(track.cameras), 2, :3],
+            )
+            for frame in range(len(track))
+        ]
+        trust = 1 - falloff * torch.tensor(angles) / 180  # [F]
+        weights = trust if track.weights is None else trust * track.weights
+        tracks.append(track if index == views.reference else replace(track, weights=weights))
+    return replace(views, tracks=tuple(tracks))
 
 
 def check_square(images: Tensor, subject: str) -> None:

@@ -22,7 +22,7 @@ SCREENSHOTS = {  # template, size of the page, zoom and offset of the graph
         0.82,
         [50, 95],
     ),
-    "graph": ("01 Quick start", {"width": 1480, "height": 900}, 0.6, [75, 85]),
+    "graph": ("01 Quick start", {"width": 1500, "height": 860}, 0.84, [85, 40]),
 }
 
 for name in sys.argv[2:] or SCREENSHOTS:
@@ -37,6 +37,6 @@ for name in sys.argv[2:] or SCREENSHOTS:
         page.drag(".stag4d-viewer input[type=range]", (0.02, 0.5), (0.4, 0.5))
         page.execute()
         page.run("app.canvas.deselectAll()")
-        page.page.wait_for_timeout(15000)  # until ComfyUI's notification is gone
+        page.wait("!document.body.innerText.includes('Job completed')")  # ComfyUI's notification
         image = Image.open(io.BytesIO(page.page.screenshot())).convert("RGB")
     image.save(ROOT / "docs" / f"{name}.jpg", quality=85, optimize=True)
