@@ -5,21 +5,21 @@ from __future__ import annotations
 import argparse
 import logging
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .. import pipeline
-from ..data import read_views
 from ..optimization import OptimizationConfig
 from ..progress import Interrupted
 from ..resume import Checkpoint
 from ..scene import GaussianModel4D
 from ..startup import EXIT_INTERRUPTED
+from ..view_set import with_trust
 from .console import ConsoleMonitor
 from .fit_options import add_fit_options, add_guidance_options, guided_config
 from .networks import check_named_model, load_guidance
-from .options import add_command, device, frame_rate, output_folder, print_result, rounded
+from .options import add_command, device, output_folder, print_result, rounded
+from .view_sources import add_source_options, checked_rig, read_source
 
 _logger = logging.getLogger(__name__)
 
@@ -27,9 +27,7 @@ _logger = logging.getLogger(__name__)
 def add_fitting(commands: Any) -> None:
     """Add the command."""
     command = add_command(commands, "fit", _fit, "fit a scene to posed views of a video")
-    command.add_argument(
-        "views", help="view folder: ref/{f}_rgba.png, zero123/{f}_rgba/{v}.png, optional views.json"
-    )
+    add_source_options(command)
     command.add_argument(
         "-o",
         "--out",
@@ -38,7 +36,13 @@ def add_fitting(commands: Any) -> None:
     )
     add_fit_options(command)
     add_guidance_options(command)
-    command.add_argument("--fps", type=float, help="frames per second (default: that of views.json, else 8)")
+    command.add_argument(
+        "--trust-falloff",
+        type=float,
+        default=0.0,
+        help="1 minus the weight of a view from the side opposite to the input camera; views between weigh "
+        "in proportion to the angle (default: %(default)s)",
+    )
     command.add_argument(
         "--hold-out-view", type=int, metavar="K", help="exclude posed view K from the fit and evaluate on it"
     )
@@ -53,10 +57,12 @@ def _fit(options: argparse.Namespace) -> int:
     check_named_model(options.guidance_model, "guidance")  # before the views are read
     out = output_folder(options.out)
     checkpoint = out / pipeline.CHECKPOINT
-    views = read_views(options.views)
+    with ConsoleMonitor() as monitor:
+        views, order = read_source(options, monitor)
+    if options.trust_falloff:
+        views = with_trust(views, options.trust_falloff)
+    checked_rig(views, order)
     announce_checkpoint(checkpoint, options.resume)
-    if options.fps is not None:
-        views = replace(views, fps=frame_rate(options.fps))
     fit_options: dict[str, Any] = {
         "checkpoint": Checkpoint(checkpoint, resume=options.resume),
         "device": device(),

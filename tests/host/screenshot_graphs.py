@@ -18,7 +18,7 @@ host_page.SECONDS = 1200  # of the unchanged template, beside a browser that ren
 SCREENSHOTS = {  # template, size of the page, zoom and offset of the graph
     "widget": (
         "03 Toy with ground-truth views in the viewer",
-        {"width": 1180, "height": 780},
+        {"width": 1480, "height": 780},
         0.82,
         [50, 95],
     ),
@@ -37,6 +37,6 @@ for name in sys.argv[2:] or SCREENSHOTS:
         page.drag(".stag4d-viewer input[type=range]", (0.02, 0.5), (0.4, 0.5))
         page.execute()
         page.run("app.canvas.deselectAll()")
-        page.wait("!document.body.innerText.includes('Job completed')")  # ComfyUI's notification
+        page.wait("!/Job (queued|completed)/.test(document.body.innerText)")  # ComfyUI's notification
         image = Image.open(io.BytesIO(page.page.screenshot())).convert("RGB")
     image.save(ROOT / "docs" / f"{name}.jpg", quality=85, optimize=True)

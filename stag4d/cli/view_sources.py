@@ -1,0 +1,204 @@
+"""Options of the views that a scene is fitted to, and how they are read: folders of views, captures, rigs."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from ..data import CaptureOptions, VideoClip, find_capture, find_videos, read_capture, read_video, read_views
+from ..geometry import CAMERA_RIGS, VIEW_ORDERS, ViewOrder
+from ..matting import alpha_from_border
+from ..pipeline.rig_check import Arrangement, check_rig
+from ..pipeline.view_images import ObjectImages, preset_indices, split_views
+from ..pipeline.view_sources import ReferenceVideo, ViewSettings, views_of_rig
+from ..progress import Monitor
+from ..view_set import ViewSet
+from .console import ConsoleMonitor
+from .options import frame_rate
+
+_logger = logging.getLogger(__name__)
+
+_UPS = ("auto", "y", "z", "-y", "cameras")
+_REFERENCE_NAMES = ("process_input", "reference", "input")  # in the name of a video beside the views'
+
+
+def add_source_options(command: argparse.ArgumentParser) -> None:
+    """Add the positional source of views and its options."""
+    command.add_argument(
+        "views",
+        metavar="SOURCE",
+        help="view folder (ref/{f}_rgba.png, zero123/{f}_rgba/{v}.png, optional views.json); capture: "
+        "nerfstudio, D-NeRF, frameset, 4DAnyone, COLMAP, LLFF, HyperNeRF, Panoptic Sports, EasyMocap, "
+        "ReCamMaster; with --rig: a folder of one video or image folder per view, or of images",
+    )
+    command.add_argument("--fps", type=float, help="frames per second (default: that of the source, else 8)")
+    command.add_argument(
+        "--rig",
+        choices=tuple(CAMERA_RIGS),
+        help="camera rig of a source without cameras, see docs/views.md",
+    )
+    command.add_argument(
+        "--order",
+        choices=VIEW_ORDERS,
+        help="with --rig: order of the images of one folder (default: that of the rig)",
+    )
+    command.add_argument(
+        "--views-from",
+        metavar="PATH",
+        help="with --rig: folder of the views; SOURCE is then the input video",
+    )
+    command.add_argument(
+        "--reference",
+        default="auto",
+        metavar="VIEW|none",
+        help="view that is the input video's own camera, by name or index; none: no view is (default: as the "
+        "source or the rig has it)",
+    )
+    command.add_argument(
+        "--input-elevation",
+        type=float,
+        default=0.0,
+        metavar="DEGREES",
+        help="with --rig: elevation of the input camera, positive above the object (default: %(default)s)",
+    )
+    command.add_argument("--first-frame", type=int, default=0, help="of a capture (default: %(default)s)")
+    command.add_argument(
+        "--frame-step", type=int, default=1, help="every how many frames of a capture (default: %(default)s)"
+    )
+    command.add_argument(
+        "--max-frames", type=int, default=0, help="of a capture; 0: all (default: %(default)s)"
+    )
+    command.add_argument(
+        "--longer-side", type=int, help="size of a capture's images before they are cropped, pixels"
+    )
+    command.add_argument(
+        "--center", default="auto", metavar="auto|file|X,Y,Z", help="point of a capture that is the origin"
+    )
+    command.add_argument("--up", choices=_UPS, default="auto", help="up direction of a capture")
+    command.add_argument("--front", metavar="VIEW", help="view of a capture that gets azimuth 0")
+    command.add_argument(
+        "--split", choices=("train", "test", "all"), default="train", help="images of a capture"
+    )
+
+
+def read_source(options: argparse.Namespace, monitor: Monitor) -> tuple[ViewSet, ViewOrder | None]:
+    """Return the views and, if they are images of one folder in some order, that order.
+
+    Args:
+        options: See ``add_source_options``.
+        monitor: Called after each image that is read.
+
+    Raises:
+        FileNotFoundError: if there is no such source, or an image is missing.
+        ValueError: if options do not fit together, or the source is refused.
+    """
+    order = None
+    if options.rig is not None:
+        views, order = _read_rig(options)
+    else:
+        if options.views_from is not None or options.order is not None:
+            raise ValueError("--views-from, --order: without --rig; expected the rig of the views.")
+        capture = find_capture(options.views, options.split)
+        if capture is None:
+            views = read_views(options.views)
+            if options.reference == "none":
+                views = replace(views, reference=None)
+        else:
+            views = read_capture(capture, _capture_options(options), monitor)
+    if options.fps is not None:
+        views = replace(views, fps=frame_rate(options.fps))
+    return views, order
+
+
+def checked_rig(views: ViewSet, order: ViewOrder | None) -> tuple[Arrangement, Arrangement | None]:
+    """Compare the cameras with others, see ``check_rig``, which logs a warning if one is better."""
+    with ConsoleMonitor() as monitor:
+        return check_rig(views, order, partial(monitor, "rig", 0, 1))
+
+
+def _capture_options(options: argparse.Namespace) -> CaptureOptions:
+    """Return the options of a capture."""
+    center = options.center
+    if center not in ("auto", "file"):
+        try:
+            center = tuple(float(number) for number in center.split(","))
+        except ValueError:
+            center = ()
+        if len(center) != 3:
+            raise ValueError(f"--center: {options.center!r}; expected auto, file, or X,Y,Z.")
+    return CaptureOptions(
+        longer_side=options.longer_side,
+        first_frame=options.first_frame,
+        frame_step=options.frame_step,
+        max_frames=options.max_frames,
+        fps=options.fps,
+        up=options.up,
+        center=center,
+        front=options.front,
+        reference=options.reference,
+    )
+
+
+def _read_rig(options: argparse.Namespace) -> tuple[ViewSet, ViewOrder | None]:
+    """Return the views of a rig and, if they are images of one folder, their order."""
+    folder = Path(options.views_from or options.views)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder; expected one of the views of --rig {options.rig}.")
+    videos = find_videos([path for path in sorted(folder.rglob("*")) if path.is_file()], folder)
+    references = [path for path in videos if any(name in path.stem for name in _REFERENCE_NAMES)]
+    videos = [path for path in videos if path not in references]
+    reference = None
+    if options.views_from is not None:
+        reference = read_video(options.views)
+    elif references:
+        reference = read_video(references[0])
+        _logger.info("%s: taken as the input video.", references[0])
+    if videos:
+        clips = _equally_long([read_video(path) for path in videos], videos)
+        rig, _ = preset_indices(options.rig, len(clips), 1)
+        batches, order, fps = [_object_images(clip) for clip in clips], None, clips[0].fps
+    else:
+        clip = read_video(folder)
+        rig, indices = preset_indices(options.rig, len(clip.frames), None, options.order)
+        batches, order, fps = split_views(_object_images(clip), indices), options.order or rig.order, clip.fps
+    num_frames = len(batches[0].images)
+    frames = None
+    if reference is not None:
+        if len(reference.frames) < num_frames:
+            raise ValueError(
+                f"reference: {len(reference.frames)} frames for views of {num_frames}; expected as many."
+            )
+        frames = ObjectImages(*(part[:num_frames] for part in _object_images(reference)))
+    use = "not a view" if options.reference == "none" else "from the rig"
+    if options.reference not in ("auto", "none"):
+        raise ValueError(f"--reference: {options.reference!r} with --rig; expected none, or no --reference.")
+    video = ReferenceVideo(frames=frames, elevation_deg=options.input_elevation, use=use)
+    return views_of_rig(batches, rig, video, ViewSettings(fps=fps, match_fill=True)), order
+
+
+def _equally_long(clips: list[VideoClip], paths: list[Path]) -> list[VideoClip]:
+    """Return videos cut to the length of the shortest, which is logged."""
+    shortest = min(len(clip.frames) for clip in clips)
+    if any(len(clip.frames) > shortest for clip in clips):
+        name = next(path.name for path, clip in zip(paths, clips, strict=True) if len(clip.frames) == shortest)
+        _logger.warning("videos are cut to %d frames, the length of %s.", shortest, name)
+    return [replace(clip, frames=clip.frames[:shortest]) for clip in clips]
+
+
+def _object_images(clip: VideoClip) -> ObjectImages:
+    """Return colors and alphas of a video: its own alpha, or computed from its plain border."""
+    colors = clip.frames[..., :3]
+    if clip.frames.shape[-1] == 4:
+        return ObjectImages(colors, clip.frames[..., 3])
+    alphas = torch.empty(colors.shape[:3])
+    for index, (frame, name) in enumerate(zip(colors, clip.names, strict=False)):
+        try:
+            alphas[index] = alpha_from_border(frame.float() / 255)
+        except ValueError as error:
+            raise ValueError(f"{name}: no alpha and no {error} Remove the background first.") from error
+    return ObjectImages(colors, alphas)
