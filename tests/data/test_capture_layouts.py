@@ -433,7 +433,8 @@ def test_mask_videos(tmp_path):
 def test_4danyone_videos_that_were_moved(tmp_path):
     path = write_4danyone(tmp_path, TOY)
     document = json.loads(path.read_text())
-    for camera, name in zip(document["cameras"], ("/data/clips/00.mp4", "C:\\clips\\01.mp4", None), strict=True):
+    names = ("/data/clips/00.mp4", "C:\\clips\\01.mp4", None)
+    for camera, name in zip(document["cameras"], names, strict=True):
         camera["video"] = name
     save_json(path, document)
     files = [view.frames.relative_to(tmp_path).as_posix() for view in find_capture(tmp_path).views]
