@@ -6,6 +6,7 @@ change, and new widgets go to the end. In comments, the host is ComfyUI.
 
 from comfy_api.latest import ComfyExtension, io
 
+from .add_views import STAG4DAddViews
 from .anchored_multiview import STAG4DAnchoredMultiView
 from .camera_path import STAG4DCameraPath
 from .densification import STAG4DDensification
@@ -23,8 +24,11 @@ from .preview import STAG4DPreview
 from .render import STAG4DRender
 from .sample_object import STAG4DSampleObject
 from .scene_files import STAG4DLoad, STAG4DSave
+from .split_grid import STAG4DSplitGrid
 from .to_splat import STAG4DToSplat
+from .view_cameras import STAG4DViewCameras
 from .views_from_images import STAG4DViewsFromImages
+from .views_from_videos import STAG4DViewsFromVideos
 
 
 class Extension(ComfyExtension):
@@ -39,7 +43,11 @@ class Extension(ComfyExtension):
             STAG4DPrepareFrames,
             STAG4DLoadMultiView,
             STAG4DAnchoredMultiView,
+            STAG4DSplitGrid,
             STAG4DViewsFromImages,
+            STAG4DViewsFromVideos,
+            STAG4DAddViews,
+            STAG4DViewCameras,
             STAG4DLoadGuidance,
             STAG4DGuidanceFromModel,
             STAG4DDensification,

@@ -34,7 +34,11 @@ class STAG4DLoadViews(io.ComfyNode):
             ],
             outputs=[
                 Views.Output("views", tooltip="Frames and posed views, for STAG4D Optimize."),
-                io.Image.Output("images", tooltip="The frames of the input view, on white."),
+                io.Image.Output(
+                    "images",
+                    tooltip="The frames of the input view, on white; of a set without one, those of the view "
+                    "nearest to azimuth 0.",
+                ),
                 io.Mask.Output("mask", tooltip="1 on the object."),
             ],
         )
@@ -55,7 +59,9 @@ class STAG4DLoadViews(io.ComfyNode):
     def execute(cls, folder: str) -> io.NodeOutput:
         with torch.inference_mode(False):
             views = read_views(folder_path(folder))
-        return io.NodeOutput(views, on_white(views.images, views.alphas), views.alphas)
+        shown = views.first_track
+        images, alphas = (torch.stack(part) for part in zip(*map(shown.at, range(len(shown))), strict=True))
+        return io.NodeOutput(views, on_white(images, alphas), alphas)
 
 
 def folder_names() -> list[str]:

@@ -11,6 +11,7 @@ import torch
 from comfy_api.latest import Types, io
 
 from ..stag4d.export import to_pil_image
+from ..stag4d.geometry import resize_intrinsics
 from ..stag4d.optimization import DensificationConfig, OptimizationConfig, auto_preset, preset
 from ..stag4d.pipeline import fit
 from ..stag4d.rendering import render
@@ -245,13 +246,13 @@ def _monitor(
     views: ViewSet, num_steps: int, device: torch.device, live: LivePreview, *, has_guidance: bool
 ) -> HostMonitor:
     """Return a monitor whose previews are renders from the given cameras; viewers get the scene, too."""
-    poses = itertools.cycle((views.input_pose, *views.view_poses))
+    tracks = itertools.cycle(views.tracks)
     frames = itertools.cycle(range(views.num_frames))
 
     def show(model: GaussianModel4D) -> Any:
-        pose, frame = next(poses), next(frames)  # another camera and frame in each preview
+        track, frame = next(tracks), next(frames)  # another camera and frame in each preview
         model = model.to(device)
-        camera = Cameras.from_poses([pose], PREVIEW_SIZE, PREVIEW_SIZE).to(device)
+        camera = _preview_camera(track.camera(frame)).to(device)
         with torch.no_grad():
             centered = model.object_centered()  # the given cameras move with the object
             image = render(centered.at(model.frame_times[[frame]])[0], camera).images[0]
@@ -260,6 +261,14 @@ def _monitor(
 
     stages = {"guidance": 2 * views.num_frames} if has_guidance else {}
     return HostMonitor(show, preview_size=PREVIEW_SIZE, **stages, start=0, optimize=num_steps)
+
+
+def _preview_camera(camera: Cameras) -> Cameras:
+    """Return a camera at the size of previews, which its longer side has."""
+    longer = max(camera.width, camera.height)
+    width, height = (max(round(side * PREVIEW_SIZE / longer), 1) for side in (camera.width, camera.height))
+    Ks = resize_intrinsics(camera.Ks, (camera.width, camera.height), (width, height))
+    return replace(camera, Ks=Ks, width=width, height=height)
 
 
 def _pass_on_cancel(monitor: HostMonitor, *, is_finished: bool) -> None:

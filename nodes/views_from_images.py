@@ -1,17 +1,41 @@
-"""Posed views from images that other nodes have made, with given camera angles."""
+"""Posed views from images that other nodes have made, with the cameras of a rig or given ones."""
 
 from typing import Any
 
 import torch
 from comfy_api.latest import io
 
-from ..stag4d.geometry import DEFAULT_FOVY_DEG, DEFAULT_RADIUS, OrbitPose, world_offsets
-from ..stag4d.matting import object_alphas
-from ..stag4d.view_set import ViewSet
+from ..stag4d.geometry import DEFAULT_FOVY_DEG, DEFAULT_RADIUS, HALF_EXTENT, VIEW_ORDERS, FovAxis, Projection
+from ..stag4d.pipeline import ReferenceUse, ReferenceVideo, split_views
+from ..stag4d.types import DEFAULT_FPS
+from ..stag4d.view_set import check_square
 from .host.lazy_inputs import not_evaluated
+from .host.object_images import object_images
 from .host.sockets import CATEGORY_VIEWS, Offsets, Views
-from .host.validation import refusal
+from .host.validation import UNCONNECTED, check_widgets, refusal
+from .host.view_cameras import ViewCameras
+from .host.view_checks import check_arrangement, check_cameras
+from .host.view_widgets import (
+    CUSTOM,
+    OF_RIG,
+    Align,
+    CustomRig,
+    align_input,
+    azimuths_input,
+    camera_inputs,
+    elevations_input,
+    fov_axis_input,
+    fovy_input,
+    half_extent_input,
+    input_elevation_input,
+    projection_input,
+    radius_input,
+    reference_use_input,
+    rig_input,
+    weight_input,
+)
 
+NOT_GIVEN: Any = None  # default of a required input after an optional one
 OF_VIEWS = ("views", "views_mask")  # inputs that come with the views
 
 
@@ -23,42 +47,38 @@ class STAG4DViewsFromImages(io.ComfyNode):
             display_name="STAG4D Views from Images",
             category=CATEGORY_VIEWS,
             description="Combines the frames of a video with images of the same object from other cameras, "
-            "made by any multi-view model.",
-            search_aliases=["posed views", "multi-view images", "sv4d", "sv3d", "zero123plus"],
+            "made by any multi-view model or renderer.",
+            search_aliases=[
+                "posed views",
+                "multi-view images",
+                "sv4d",
+                "sv3d",
+                "zero123plus",
+                "mv-adapter",
+                "era3d",
+                "wonder3d",
+                "unique3d",
+                "charactershot",
+                "orthographic",
+                "multi-camera",
+            ],
             inputs=[
-                io.Image.Input("reference", tooltip="Square video frames, from STAG4D Prepare Frames."),
+                io.Image.Input(
+                    "reference",
+                    optional=True,
+                    tooltip="Frames of the video, from STAG4D Prepare Frames. Not needed if the video is no "
+                    "view, or if one of the views is its own.",
+                ),
                 io.Image.Input(
                     "views",
                     lazy=True,
-                    tooltip="Square views: all views of the first frame, then all of the second, and so on.",
+                    tooltip="The views of all frames, in the order that the widget names. They need not be "
+                    "square.",
                 ),
-                io.String.Input(
-                    "azimuths",
-                    default="30, 90, 150, 210, 270, 330",
-                    tooltip="Azimuth of each view of a frame, degrees: 0 is the video's camera, 90 is to its "
-                    "right.",
-                ),
-                io.String.Input(
-                    "elevations",
-                    default="30, -20, 30, -20, 30, -20",
-                    tooltip="Elevation of each view of a frame, degrees; positive ones look down from above.",
-                ),
-                io.Float.Input(
-                    "fovy",
-                    default=DEFAULT_FOVY_DEG,
-                    min=1.0,
-                    max=120.0,
-                    step=0.1,
-                    tooltip="Vertical field of view of all images, degrees.",
-                ),
-                io.Float.Input(
-                    "radius",
-                    default=DEFAULT_RADIUS,
-                    min=0.05,
-                    max=100.0,
-                    step=0.05,
-                    tooltip="Distance of all cameras from the object's center, scene units.",
-                ),
+                azimuths_input(),
+                elevations_input(),
+                fovy_input(),
+                radius_input(),
                 io.Float.Input(
                     "fps",
                     default=8.0,
@@ -69,15 +89,7 @@ class STAG4DViewsFromImages(io.ComfyNode):
                     tooltip="Frames per second of reference: connect fps of STAG4D Prepare Frames, which "
                     "accounts for skipped frames.",
                 ),
-                io.Float.Input(
-                    "input_elevation",
-                    default=0.0,
-                    min=-89.0,
-                    max=89.0,
-                    step=1.0,
-                    advanced=True,
-                    tooltip="Elevation of the video's camera, degrees, positive above the object.",
-                ),
+                input_elevation_input(),
                 io.Mask.Input(
                     "reference_mask",
                     optional=True,
@@ -96,113 +108,145 @@ class STAG4DViewsFromImages(io.ComfyNode):
                     tooltip="From STAG4D Prepare Frames with crop follow: the object moves in the scene as "
                     "in the video. Without it, the object stays in the center.",
                 ),
+                rig_input(CUSTOM),
+                io.Combo.Input(
+                    "order",
+                    optional=True,
+                    options=[OF_RIG, *VIEW_ORDERS],
+                    default=OF_RIG,
+                    tooltip="Order of views. frame by frame: all views of the first frame, then all of the "
+                    "second. view by view: all frames of the first view, then all of the second. from the "
+                    "rig: that of the model; frame by frame for rigs custom and cameras.",
+                ),
+                reference_use_input(),
+                projection_input(),
+                half_extent_input(),
+                weight_input("Weight of the views in the losses; the video has 1."),
+                io.Int.Input(
+                    "num_frames",
+                    optional=True,
+                    default=0,
+                    min=0,
+                    max=65536,
+                    advanced=True,
+                    tooltip="Number of frames, where reference is not connected. 0: the number of views "
+                    "divided by the cameras of the rig.",
+                ),
+                *camera_inputs("image"),
+                align_input(),
+                fov_axis_input(),
             ],
             outputs=[Views.Output("views", tooltip="Frames and their posed views, for STAG4D Optimize.")],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
-    def validate_inputs(cls, azimuths: str | None = None, elevations: str | None = None) -> bool | str:
-        return refusal(lambda: _check_angles(azimuths, elevations))
+    def validate_inputs(
+        cls,
+        azimuths: str | None = None,
+        elevations: str | None = None,
+        reference: None = UNCONNECTED,
+        input_elevation: float | None = None,
+        rig: str | None = CUSTOM,  # of prompts of before
+        order: str | None = OF_RIG,
+        reference_use: ReferenceUse | None = OF_RIG,
+        projection: Projection | None = "pinhole",
+        camera_info: None = UNCONNECTED,
+        extrinsics: None = UNCONNECTED,
+        intrinsics: None = UNCONNECTED,
+    ) -> bool | str:
+        values = dict(locals())
+
+        def check() -> None:
+            check_widgets(
+                cls,
+                input_elevation=input_elevation,
+                rig=rig,
+                order=order,
+                reference_use=reference_use,
+                projection=projection,
+            )
+            check_cameras(values, has_reference=reference is not UNCONNECTED)
+
+        return refusal(check)
 
     @classmethod
     def check_lazy_status(
-        cls, reference: torch.Tensor, azimuths: str, elevations: str, views: Any = None, **others: Any
+        cls,
+        azimuths: str,
+        elevations: str,
+        reference: torch.Tensor | None = None,
+        views: Any = None,
+        rig: str = CUSTOM,
+        offsets: torch.Tensor | None = None,
+        **others: Any,
     ) -> list[str]:
         """Have the frames and the angles checked before the views, which other nodes may have to generate."""
         if views is None:
-            view_angles(azimuths, elevations)
-            _check_square("reference", reference)
+            if rig == CUSTOM:
+                CustomRig(
+                    azimuths=azimuths,
+                    elevations=elevations,
+                    projection=others.get("projection") or "pinhole",
+                ).rig()
+            if reference is not None and offsets is not None:
+                check_square(reference[..., :3], "reference")
         return not_evaluated(OF_VIEWS, {"views": views, **others})
 
     @classmethod
     def execute(
         cls,
-        reference: torch.Tensor,
-        views: torch.Tensor,
-        azimuths: str,
-        elevations: str,
-        fovy: float,
-        radius: float,
-        fps: float,
-        input_elevation: float,
+        reference: torch.Tensor | None = None,
+        views: torch.Tensor = NOT_GIVEN,
+        azimuths: str = "",
+        elevations: str = "",
+        fovy: float = DEFAULT_FOVY_DEG,
+        radius: float = DEFAULT_RADIUS,
+        fps: float = DEFAULT_FPS,
+        input_elevation: float = 0.0,
         reference_mask: torch.Tensor | None = None,
         views_mask: torch.Tensor | None = None,
         offsets: torch.Tensor | None = None,
+        rig: str = CUSTOM,
+        order: str = OF_RIG,
+        reference_use: ReferenceUse = OF_RIG,
+        projection: Projection = "pinhole",
+        half_extent: float = HALF_EXTENT,
+        weight: float = 1.0,
+        num_frames: int = 0,
+        camera_info: Any = None,
+        extrinsics: Any = None,
+        intrinsics: Any = None,
+        align: Align = "as given",
+        fov_axis: FovAxis = "vertical",
     ) -> io.NodeOutput:
-        angles = view_angles(azimuths, elevations)
-        lead = len(reference), len(angles)  # F, V
-        if len(views) != lead[0] * lead[1]:
-            raise ValueError(
-                f"views: {len(views)} view images for {lead[0]} frames and {lead[1]} views; expected "
-                f"{lead[0] * lead[1]}, frame by frame."
-            )
+        custom = CustomRig(
+            azimuths=azimuths,
+            elevations=elevations,
+            fovy=fovy,
+            radius=radius,
+            projection=projection,
+            half_extent=half_extent,
+        )
         with torch.inference_mode(False):  # else no optimization could use the tensors
-            images, alphas = square_images("reference", reference, reference_mask)
-            view_images, view_alphas = square_images("views", views, views_mask)
-            input_pose, *view_poses = (
-                OrbitPose(azimuth_deg=azimuth, elevation_deg=elevation, radius=radius, fovy_deg=fovy)
-                for azimuth, elevation in [(0.0, input_elevation), *angles]
+            cameras = ViewCameras.from_inputs(
+                rig,
+                custom,
+                (camera_info, extrinsics, intrinsics),
+                order=order,
+                align=align,
+                fov_axis=fov_axis,
             )
-            view_images = view_images.unflatten(0, lead)  # [F, V, h, w, 3]
-            view_alphas = view_alphas.unflatten(0, lead)  # [F, V, h, w]
-            moved = None if offsets is None else world_offsets(offsets.clone(), input_pose)
-            poses = tuple(view_poses)
-            return io.NodeOutput(
-                ViewSet.from_orbit(images, alphas, view_images, view_alphas, input_pose, poses, fps, moved)
+            count = (num_frames or None) if reference is None else len(reference)
+            indices = cameras.indices(len(views), count)
+            frames = None if reference is None else object_images("reference", reference, reference_mask)
+            posed = split_views(object_images("views", views, views_mask), indices)
+            video = ReferenceVideo(
+                frames=frames,
+                elevation_deg=input_elevation,
+                use=reference_use,
+                crop_offsets=None if offsets is None else offsets.clone(),
             )
-
-
-def view_angles(azimuths: str, elevations: str) -> list[tuple[float, float]]:
-    """Return azimuth and elevation of each view, degrees, from two lists separated by commas."""
-    columns = _numbers("azimuths", azimuths), _numbers("elevations", elevations)
-    counts = [len(column) for column in columns]
-    if counts[0] != counts[1]:
-        raise ValueError(
-            f"views: {counts[0]} azimuths and {counts[1]} elevations; expected one of each per view."
-        )
-    return list(zip(*columns, strict=True))
-
-
-def _check_angles(azimuths: str | None, elevations: str | None) -> None:
-    """Raise ValueError unless both lists hold as many angles, in range; None is not known yet."""
-    if azimuths is not None and elevations is not None:
-        for azimuth, elevation in view_angles(azimuths, elevations):
-            OrbitPose(azimuth_deg=azimuth, elevation_deg=elevation)
-    elif azimuths is not None:
-        _numbers("azimuths", azimuths)
-    elif elevations is not None:
-        _numbers("elevations", elevations)
-
-
-def square_images(
-    name: str, images: torch.Tensor, mask: torch.Tensor | None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return copies of the colors [N, S, S, 3] and alphas [N, S, S] of an input, float32 on the CPU."""
-    _check_square(name, images)
-    copy = images.to("cpu", torch.float32, copy=True)  # [N, S, S, 3 or 4]
-    given = None if mask is None else mask.to("cpu", torch.float32, copy=True)
-    alphas = object_alphas(copy, given, subject=name)  # it refuses values that are far from 0..1
-    return copy[..., :3].clamp(0, 1), alphas
-
-
-def _check_square(name: str, images: torch.Tensor) -> None:
-    """Raise ValueError unless images are square."""
-    height, width = images.shape[1:3]
-    if height != width:
-        raise ValueError(
-            f"{name}: images of {width}x{height} pixels; expected square ones (use STAG4D Prepare Frames on "
-            "the video before generating views)."
-        )
-
-
-def _numbers(name: str, text: str) -> list[float]:
-    """Return the numbers of a list separated by commas; raises ValueError with an item that is no number."""
-    numbers = []
-    for item in text.split(","):
-        try:
-            numbers.append(float(item))
-        except ValueError:
-            raise ValueError(
-                f"{name}: {item.strip()!r} is not a number; expected numbers separated by commas."
-            ) from None
-    return numbers
+            view_set = cameras.view_set(posed, video, fps, weight)
+            shown = check_arrangement(view_set, cameras.image_order, cls.hidden.unique_id)
+        return io.NodeOutput(view_set, ui=shown)

@@ -254,10 +254,17 @@ class ViewSet:
         It sees as much in the plane of the origin as that camera does. If the camera does not look at the
         origin, the pose has its direction and the default field of view.
         """
-        track = self.tracks[self.reference] if self.reference is not None else self._frontmost()
+        track = self.first_track
         first = track.camera(0)
         nearest = nearest_orbit(first.viewmats[0], first.Ks[0], first.height, first.projection)
         return track.pose or nearest or pose_towards_origin(first.centers[0], first.half_extent)
+
+    @property
+    def first_track(self) -> ViewTrack:
+        """Return the reference or, without one, the track whose first camera is nearest to azimuth 0."""
+        if self.reference is not None:
+            return self.tracks[self.reference]
+        return max(self.tracks, key=lambda track: float(-track.cameras.viewmats[0, 2, 2]))
 
     def on_white(self, frame: int) -> Tensor:
         """Return a frame and its views on white at the largest of their sizes, [1 + V, S, S, 3]."""
@@ -272,10 +279,6 @@ class ViewSet:
             white = interpolate(white, size=(size, size), mode="bilinear", align_corners=False)
             resized.append(white[0].permute(1, 2, 0))
         return torch.stack(resized)
-
-    def _frontmost(self) -> ViewTrack:
-        """Return the track whose first camera is nearest to azimuth 0, elevation 0."""
-        return max(self.tracks, key=lambda track: float(-track.cameras.viewmats[0, 2, 2]))
 
     def _check_one_size(self) -> None:
         sizes = sorted({tuple(track.images.shape[1:3]) for track in self.views})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...stag4d.geometry import CAMERA_RIGS
 from .prompt_graph import Prompt, source, source_of, targets
 
 _MAKERS_OF_FRAMES = ("STAG4DPrepareFrames", "STAG4DSampleObject", "STAG4DLoadVideo")
@@ -34,18 +35,30 @@ def num_renders(prompt: Prompt | None, node_id: str | None, name: str) -> int | 
 
 
 def check_angles(prompt: Prompt | None, node_id: str | None, output: int, num_views: int) -> None:
-    """Raise ValueError if STAG4D Views from Images has angles for another number of views than it will get.
+    """Raise ValueError if STAG4D Views from Images expects other views than it will get.
 
     Args:
         prompt: The prompt that runs; None outside of the host.
-        node_id: Id of the node that generates the views.
+        node_id: Id of the node that generates the views, frame by frame.
         output: Number of its output with one image per view.
         num_views: Views of each frame.
     """
     for _, inputs in targets(prompt, node_id, output, "STAG4DViewsFromImages", "views"):
-        azimuths = inputs.get("azimuths")
-        if isinstance(azimuths, str) and len(azimuths.split(",")) != num_views:
+        rig, azimuths = inputs.get("rig", "custom"), inputs.get("azimuths")
+        preset = CAMERA_RIGS.get(rig) if isinstance(rig, str) else None
+        if preset is not None and preset.num_images != num_views:
+            raise ValueError(
+                f"views: {num_views} of each frame are generated, and rig {rig} of STAG4D Views from Images "
+                f"has {preset.num_images}; expected a rig of {num_views}."
+            )
+        if rig == "custom" and isinstance(azimuths, str) and len(azimuths.split(",")) != num_views:
             raise ValueError(
                 f"views: {num_views} of each frame are generated, and azimuths of STAG4D Views from Images "
                 f"has {len(azimuths.split(','))} angles; expected one per view."
+            )
+        order = inputs.get("order", "from the rig")
+        if order == "view by view" or (order == "from the rig" and preset and preset.order == "view by view"):
+            raise ValueError(
+                "views: generated frame by frame, and order of STAG4D Views from Images is view by view; "
+                "expected frame by frame."
             )

@@ -43,7 +43,7 @@ class FrameSelection:
         names = [f"image {index}" for index in between] if self.start else None
         span = slice(between.start, between.stop)
         masks = None if self.masks is None else self.masks[span]
-        return crop(*_with_alphas(images[span], masks, self.invert), names)
+        return crop(*with_alphas(images[span], masks, self.invert), names)
 
     def crop_file(self, video: Input.Video, crop: CropFrames) -> tuple[CroppedVideo, float]:
         """Crop frames of a VIDEO that has a file; only those that are needed are held in memory.
@@ -68,7 +68,7 @@ class FrameSelection:
                 indices = [index - available.start for index in clip.indices]
                 masks = None if self.masks is None else self.masks[indices]
                 names = [f"frame {index}" for index in indices]
-                return crop(*_with_alphas(clip.frames, masks, self.invert), names)
+                return crop(*with_alphas(clip.frames, masks, self.invert), names)
 
             clip, cropped = read_object_frames(read, crop_clip, self.num_frames, subject="video")
         return cropped, clip.fps
@@ -97,7 +97,7 @@ def check_order(start: int, end: int) -> None:
         raise ValueError(f"end: {end}; expected {start} (start) or more, or -1 for the last image.")
 
 
-def _with_alphas(
+def with_alphas(
     images: torch.Tensor, masks: torch.Tensor | None, invert: bool
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Return images with the alpha of their masks, else their own, inverted if asked for.

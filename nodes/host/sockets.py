@@ -16,6 +16,8 @@ Guidance = io.Custom("STAG4D_GUIDANCE")  # GuidanceModel, below
 Densification = io.Custom("STAG4D_DENSIFICATION")  # stag4d.optimization.DensificationConfig
 Scene = io.Custom("STAG4D_SCENE")  # stag4d.scene.GaussianModel4D
 CameraPath = io.Custom("STAG4D_CAMERAS")  # stag4d.types.Cameras
+Extrinsics = io.Custom("EXTRINSICS")  # of other node packs, see read_extrinsics
+Intrinsics = io.Custom("INTRINSICS")  # of other node packs, see read_intrinsics
 Offsets = io.Custom("STAG4D_OFFSETS")  # [F, 2], InputVideo.crop_offsets, or None
 
 MOMENT = io.Float.Input(

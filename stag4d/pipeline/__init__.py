@@ -2,6 +2,13 @@
 
 from .demo import demo
 from .fitting import CHECKPOINT, DenoiserMaker, Report, fit, fit_without_view, write_fit
+from .given_cameras import (
+    GivenCameras,
+    aligned_cameras,
+    cameras_of_views,
+    check_camera_sockets,
+    views_of_given_cameras,
+)
 from .importing import (
     OFFICIAL_FILES,
     SCENE_SUFFIXES,
@@ -20,12 +27,23 @@ from .models import (
     model_folder,
 )
 from .passes import DEPTH_RANGE, RENDER_PASSES, RenderPass
+from .rig_check import check_rig
 from .scenes import (
     evaluate,
     render_views,
     write_bullet_time,
     write_turntable,
     write_views_of,
+)
+from .view_images import ObjectImages, preset_indices, split_views
+from .view_joining import check_equal_fps, join_views, set_cameras, split_sheets
+from .view_sources import (
+    ReferenceUse,
+    ReferenceVideo,
+    ViewSettings,
+    check_reference,
+    views_of_cameras,
+    views_of_rig,
 )
 
 __all__ = [
@@ -36,13 +54,24 @@ __all__ = [
     "RENDER_PASSES",
     "SCENE_SUFFIXES",
     "DenoiserMaker",
+    "GivenCameras",
     "ModelKind",
+    "ObjectImages",
+    "ReferenceUse",
+    "ReferenceVideo",
     "RenderPass",
     "Report",
+    "ViewSettings",
+    "aligned_cameras",
     "bundled_models",
     "bundled_scenes",
+    "cameras_of_views",
+    "check_camera_sockets",
+    "check_equal_fps",
     "check_import",
     "check_model",
+    "check_reference",
+    "check_rig",
     "demo",
     "evaluate",
     "fit",
@@ -51,8 +80,16 @@ __all__ = [
     "import_official",
     "import_scene",
     "is_official",
+    "join_views",
     "model_folder",
+    "preset_indices",
     "render_views",
+    "set_cameras",
+    "split_sheets",
+    "split_views",
+    "views_of_cameras",
+    "views_of_given_cameras",
+    "views_of_rig",
     "write_bullet_time",
     "write_fit",
     "write_turntable",

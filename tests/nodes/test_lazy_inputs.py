@@ -72,10 +72,12 @@ def test_fit_refuses_its_start_before_the_views_are_made(nodes, sliding_scene):
         check(views=None, preset="paper", size=0)  # from a link, which the validation does not see
 
 
-def test_frames_that_are_not_square_fail_before_the_views_are_made(nodes):
+def test_offsets_of_frames_that_are_not_square_fail_before_the_views_are_made(nodes):
     check = nodes["STAG4DViewsFromImages"].check_lazy_status
-    with pytest.raises(ValueError, match=r"reference: images of 8x6 pixels; .* STAG4D Prepare Frames"):
-        check(reference=IMAGES[:, :6], azimuths="0", elevations="0", views=None)
+    frames = {"reference": IMAGES[:, :6], "azimuths": "0", "elevations": "0"}
+    assert check(**frames, views=None) == ["views"]
+    with pytest.raises(ValueError, match=r"reference: 8x6 pixels; .* STAG4D Prepare Frames"):
+        check(**frames, offsets=torch.zeros(4, 2), views=None)
 
 
 @pytest.mark.parametrize(

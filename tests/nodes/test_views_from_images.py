@@ -114,7 +114,8 @@ def test_default_angles_are_those_of_zero123plus(pack_module):
     module = pack_module("nodes.views_from_images")
     inputs = {item.id: item for item in module.STAG4DViewsFromImages.define_schema().inputs}
     texts = [inputs[name].options["default"] for name in ("azimuths", "elevations")]
-    assert module.view_angles(*texts) == [
+    rig = module.CustomRig(azimuths=texts[0], elevations=texts[1]).rig()
+    assert list(zip(rig.azimuths_deg, rig.elevations_deg, strict=True)) == [
         (30.0, 30.0),
         (90.0, -20.0),
         (150.0, 30.0),
@@ -135,7 +136,7 @@ def test_default_angles_are_those_of_zero123plus(pack_module):
         ({"elevations": "20, 90"}, "elevation 90 degrees; expected -89.9 to 89.9"),
         (
             {"azimuths": "0, 90, 180", "elevations": "0, 0, 0"},
-            "views: 6 view images for 3 frames and 3 views; expected 9, frame by frame",
+            "views: 6 images for 3 frames and 3 views, frame by frame; expected 9",
         ),
         (
             {"reference_mask": masks(1, 16)},
@@ -143,8 +144,10 @@ def test_default_angles_are_those_of_zero123plus(pack_module):
         ),
         ({"views_mask": masks(3, 8)}, r"views: \w+ have shape \[3, 8, 8\]; expected \[6, 8, 8\]"),
         ({"views_mask": masks(6, 16)}, "views: .* of 16x16 pixels; expected 8x8, as the images"),
-        ({"reference": torch.ones(3, 16, 20, 3)}, "reference: images of 20x16 .*use STAG4D Prepare Frames"),
-        ({"views": torch.ones(6, 8, 6, 3)}, "views: images of 6x8 .*use STAG4D Prepare Frames"),
+        (
+            {"reference": torch.ones(3, 16, 20, 4), "offsets": torch.zeros(3, 2)},
+            "reference: image 0|reference: 20x16 pixels; expected square images",
+        ),
         ({"views": torch.ones(6, 8, 8, 3)}, "views: image 0 "),
     ],
 )

@@ -56,6 +56,10 @@ def live_inputs(
     """Yield name and definition of the inputs of a node with these widget values, in order."""
     for item in inputs:
         name = prefix + item.id
+        if item.io_type == "COMFY_AUTOGROW_V3":
+            for socket in item.options["template"].sockets():
+                yield f"{name}.{socket.id}", socket
+            continue
         yield name, item
         for option in item.options.get("options", []) if item.io_type == "COMFY_DYNAMICCOMBO_V3" else []:
             if option.key == values[name]:
@@ -73,7 +77,7 @@ def nested(values: Mapping[str, Any], dynamic: Collection[str]) -> dict[str, Any
     for name, value in values.items():
         parent, _, child = name.partition(".")
         if child:
-            result[parent][child] = value
+            result.setdefault(parent, {})[child] = value
         else:
             result[name] = {name: value} if name in dynamic else value
     return result

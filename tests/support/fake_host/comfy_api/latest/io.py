@@ -103,6 +103,27 @@ class DynamicCombo:
         inputs: list[Input]
 
 
+class Autogrow:
+    """A list of sockets that grows."""
+
+    Input = type("Input", (Input,), {"io_type": "COMFY_AUTOGROW_V3", "known": {"template"}})
+
+    class TemplatePrefix:
+        """Sockets with a common beginning of their names, ``min`` of them required."""
+
+        def __init__(self, input: Input, prefix: str, min: int = 1, max: int = 10) -> None:
+            self.input, self.prefix, self.min, self.max = input, prefix, min, max
+
+        def sockets(self) -> list[Input]:
+            """Return the sockets that there may be."""
+            kind = type(self.input)
+            options = {**self.input.options}
+            required = 0 if self.input.is_optional else self.min
+            return [
+                kind(f"{self.prefix}{i}", **{**options, "optional": i >= required}) for i in range(self.max)
+            ]
+
+
 class UploadType(str, Enum):
     """Kinds of files that the button of a combo uploads."""
 
