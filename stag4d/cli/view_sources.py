@@ -148,7 +148,9 @@ def _read_rig(options: argparse.Namespace) -> tuple[ViewSet, ViewOrder | None]:
     """Return the views of a rig and, if they are images of one folder, their order."""
     folder = Path(options.views_from or options.views)
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder; expected one of the views of --rig {options.rig}.")
+        raise FileNotFoundError(
+            f"{folder}: no such folder; expected one of the views of --rig {options.rig}."
+        )
     videos = find_videos([path for path in sorted(folder.rglob("*")) if path.is_file()], folder)
     references = [path for path in videos if any(name in path.stem for name in _REFERENCE_NAMES)]
     videos = [path for path in videos if path not in references]
@@ -185,7 +187,9 @@ def _equally_long(clips: list[VideoClip], paths: list[Path]) -> list[VideoClip]:
     """Return videos cut to the length of the shortest, which is logged."""
     shortest = min(len(clip.frames) for clip in clips)
     if any(len(clip.frames) > shortest for clip in clips):
-        name = next(path.name for path, clip in zip(paths, clips, strict=True) if len(clip.frames) == shortest)
+        name = next(
+            path.name for path, clip in zip(paths, clips, strict=True) if len(clip.frames) == shortest
+        )
         _logger.warning("videos are cut to %d frames, the length of %s.", shortest, name)
     return [replace(clip, frames=clip.frames[:shortest]) for clip in clips]
 
