@@ -76,7 +76,9 @@ class STAG4DRender(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output("images", tooltip="One image per camera; with one camera, or view by view, one per frame."),
+                io.Image.Output(
+                    "images", tooltip="One image per camera; with one camera, or view by view, one per frame."
+                ),
                 io.Mask.Output("mask", tooltip="Alpha of the images: 1 on the object, 0 on the background."),
                 io.Image.Output(
                     "depth",
