@@ -22,6 +22,7 @@ from websockets.sync.client import connect
 
 ROOT = Path(__file__).parents[2]
 PACK = "stag4d-pack"
+STAND_INS = ROOT / "tests" / "support" / "stand_in_models.py"  # small models for ComfyUI's own nodes
 CLIENT = "stag4d-tests"  # progress and previews go to the client that queued the prompt
 ANSWER_SECONDS, START_SECONDS, RUN_SECONDS = 240, 600, 900
 
@@ -101,6 +102,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     for name in ("custom_nodes", "input", "output", "models", "user", "temp"):
         (base / name).mkdir()
     (base / "custom_nodes" / PACK).symlink_to(ROOT)
+    (base / "custom_nodes" / STAND_INS.name).symlink_to(STAND_INS)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
