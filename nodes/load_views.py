@@ -12,6 +12,7 @@ from .host.sockets import CATEGORY_LOAD, Views
 from .host.validation import refusal
 
 FRAMES = "ref"  # subfolder of a view folder with the frames of the input view
+CAMERAS = "views.json"  # in folders of views with any cameras, which have no such subfolder
 
 
 class STAG4DLoadViews(io.ComfyNode):
@@ -66,12 +67,13 @@ class STAG4DLoadViews(io.ComfyNode):
 
 def folder_names() -> list[str]:
     """Return the names of the view folders in the input folder and, marked, in the output folder."""
-    return [
-        f"{path.parent.relative_to(root).as_posix()}{mark}"
+    names = {
+        f"{path.parent.relative_to(root).as_posix()}{mark}": None
         for mark, root in host_roots().items()
         if mark != " [temp]"
-        for path in find_paths(FRAMES, root, is_folder=True)
-    ]
+        for path in [*find_paths(FRAMES, root, is_folder=True), *find_paths(CAMERAS, root)]
+    }
+    return list(names)
 
 
 def folder_path(name: str) -> Path:
@@ -82,7 +84,7 @@ def folder_path(name: str) -> Path:
         FileNotFoundError: if it is not a view folder.
     """
     path = resolve_name(name, "view folder")
-    if not (path / FRAMES).is_dir():
+    if not (path / FRAMES).is_dir() and not (path / CAMERAS).is_file():
         raise FileNotFoundError(
             f"view folder: {name!r} has no folder {FRAMES!r}; expected frames as {FRAMES}/0_rgba.png."
         )

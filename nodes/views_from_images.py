@@ -72,8 +72,7 @@ class STAG4DViewsFromImages(io.ComfyNode):
                 io.Image.Input(
                     "views",
                     lazy=True,
-                    tooltip="The views of all frames, in the order that the widget names. They need not be "
-                    "square.",
+                    tooltip="The views of all frames, arranged as order says. They need not be square.",
                 ),
                 azimuths_input(),
                 elevations_input(),
@@ -121,7 +120,7 @@ class STAG4DViewsFromImages(io.ComfyNode):
                 reference_use_input(),
                 projection_input(),
                 half_extent_input(),
-                weight_input("Weight of the views in the losses; the video has 1."),
+                weight_input(),
                 io.Int.Input(
                     "num_frames",
                     optional=True,
@@ -132,7 +131,7 @@ class STAG4DViewsFromImages(io.ComfyNode):
                     tooltip="Number of frames, where reference is not connected. 0: the number of views "
                     "divided by the cameras of the rig.",
                 ),
-                *camera_inputs("image"),
+                *camera_inputs(),
                 align_input(),
                 fov_axis_input(),
             ],

@@ -17,6 +17,7 @@ from ...stag4d.geometry import (
     FovAxis,
     OrbitPose,
     Projection,
+    rig_cameras,
 )
 from ...stag4d.pipeline import ReferenceUse
 from .sockets import Extrinsics, Intrinsics
@@ -135,10 +136,17 @@ def half_extent_input() -> Any:
     )
 
 
-def weight_input(tooltip: str) -> Any:
+def weight_input() -> Any:
     """Return the input ``weight``."""
     return io.Float.Input(
-        "weight", optional=True, default=1.0, min=0.0, max=100.0, step=0.05, advanced=True, tooltip=tooltip
+        "weight",
+        optional=True,
+        default=1.0,
+        min=0.0,
+        max=100.0,
+        step=0.05,
+        advanced=True,
+        tooltip="Weight of the views in the losses; the input video has 1.",
     )
 
 
@@ -168,17 +176,13 @@ def fov_axis_input() -> Any:
     )
 
 
-def camera_inputs(images: str) -> list[Any]:
-    """Return the sockets for cameras.
-
-    Args:
-        images: What there may be one camera for, besides each view, for the tooltip.
-    """
+def camera_inputs() -> list[Any]:
+    """Return the sockets for cameras."""
     return [
         io.Load3DCamera.Input(
             "camera_info",
             optional=True,
-            tooltip=f"Rig cameras: one camera, or a list with one per view or {images}, as Batch Cameras "
+            tooltip="Rig cameras: one camera, or a list with one per view or per image, as Batch Cameras "
             "makes it.",
         ),
         Extrinsics.Input(
@@ -236,7 +240,9 @@ class CustomRig:
         if self.projection == "pinhole":
             for azimuth, elevation in angles:
                 OrbitPose(azimuth_deg=azimuth, elevation_deg=elevation)
-        return self._rig(angles)
+        rig = self._rig(angles)
+        rig_cameras(rig, 1, 1)  # it refuses other elevations
+        return rig
 
     def lens(self) -> CameraRig:
         """Return a rig without views: the projection of given cameras, and the video's camera."""

@@ -117,6 +117,14 @@ def test_angles_for_another_number_of_views_fail_before_the_views_are_generated(
     inputs["azimuths"] = "30, 90"
     with pytest.raises(ValueError, match=r"views: 6 of each frame are generated, and azimuths of .* has 2"):
         node.check_lazy_status(multiview, 0, images=IMAGES)
+    inputs["rig"] = "zero123++1.1"  # the lists are not used then
+    assert node.check_lazy_status(multiview, 0, images=IMAGES) == []
+    inputs["rig"] = "sv4d2"
+    with pytest.raises(ValueError, match=r"views: 6 of each frame are generated, and rig sv4d2 .* has 4"):
+        node.check_lazy_status(multiview, 0, images=IMAGES)
+    inputs |= {"rig": "era3d", "order": "view by view"}
+    with pytest.raises(ValueError, match=r"views: generated frame by frame, and order .* is view by view"):
+        node.check_lazy_status(multiview, 0, images=IMAGES)
     inputs["views"] = ["resized", 0]  # other nodes may select views
     assert node.check_lazy_status(multiview, 0, images=IMAGES) == []
 

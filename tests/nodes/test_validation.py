@@ -40,6 +40,20 @@ VALID = {
         "fps": 8.0,
         "input_elevation": 0.0,
     },
+    "STAG4DViewsFromVideos": {
+        "views.view0": LINK,
+        "views.view1": LINK,
+        "views.view2": LINK,
+        "views.view3": LINK,
+        "reference": LINK,
+        "rig": "sv4d2",
+        "azimuths": "30, 90",
+        "elevations": "30, -20",
+        "fovy": 49.1,
+        "radius": 2.0,
+        "input_elevation": 0.0,
+        "fps": 0.0,
+    },
     "STAG4DAnchoredMultiView": {
         "multiview": LINK,
         "images": LINK,
@@ -101,6 +115,25 @@ INVALID = [
     ("STAG4DViewsFromImages", {"azimuths": "30, x"}, "azimuths: 'x' is not a number"),
     ("STAG4DViewsFromImages", {"azimuths": LINK, "elevations": "a"}, "elevations: 'a' is not a number"),
     ("STAG4DViewsFromImages", {"elevations": "30, 95"}, "elevation 95 degrees"),
+    ("STAG4DViewsFromImages", {"rig": "sv5d"}, "rig: 'sv5d' is no option; expected one of custom, sv4d2"),
+    ("STAG4DViewsFromImages", {"order": "sorted"}, "order: 'sorted' is no option"),
+    ("STAG4DViewsFromImages", {"rig": "cameras"}, "camera_info: not connected, nor are extrinsics"),
+    ("STAG4DViewsFromImages", {"camera_info": LINK}, "camera_info: connected, but rig is custom"),
+    (
+        "STAG4DViewsFromImages",
+        {"rig": "cameras", "camera_info": LINK, "extrinsics": LINK},
+        "camera_info: connected, and extrinsics too",
+    ),
+    ("STAG4DViewsFromImages", {"rig": "sv4d2", "reference": None}, "reference: no frames of the input video"),
+    ("STAG4DViewsFromImages", {"reference": None}, "reference: no frames of the input video"),
+    ("STAG4DViewsFromImages", {"input_elevation": 95.0}, "input_elevation: 95.0; expected -89.0 to 89.0"),
+    ("STAG4DViewsFromImages", {"projection": "ortho", "elevations": "0, 95"}, "rig: elevation 95 degrees"),
+    ("STAG4DViewsFromVideos", {"views.view3": None}, "views: 3 videos for rig sv4d2, which has 4 cameras"),
+    ("STAG4DViewsFromVideos", {"rig": "custom"}, "views: 4 videos for rig custom, which has 2 cameras"),
+    ("STAG4DViewsFromVideos", {"rig": "none"}, "rig: 'none' is no option"),
+    ("STAG4DViewsFromVideos", {"reference": None}, "reference: no frames of the input video"),
+    ("STAG4DViewsFromVideos", {"reference_images": LINK}, "reference: connected, and reference_images too"),
+    ("STAG4DViewsFromVideos", {"extrinsics": LINK}, "extrinsics: connected, but rig is sv4d2"),
     ("STAG4DAnchoredMultiView", {"anchor_strength": 0.8}, "expected 0 or more, and a sum of at most 1"),
     ("STAG4DAnchoredMultiView", {"anchor_strength": 2.0}, "anchor_strength: 2.0; expected 0.0 to 1.0"),
     ("STAG4DAnchoredMultiView", {"mattes": "birefnet"}, "mattes: 'birefnet' is no option"),
@@ -167,7 +200,7 @@ def test_valid_prompt_is_accepted_and_leaves_nothing_behind(nodes, name, host_fo
 @pytest.mark.parametrize(("name", "values", "message"), INVALID)
 @pytest.mark.usefixtures("folders")
 def test_invalid_prompt_is_refused_with_what_helps(nodes, name, values, message):
-    inputs = {**VALID[name], **values}
+    inputs = {key: value for key, value in {**VALID[name], **values}.items() if value is not None}
     if values.get("mode"):
         inputs = {key: value for key, value in inputs.items() if key in values or not key.startswith("mode.")}
     found = refusals(nodes[name], inputs)

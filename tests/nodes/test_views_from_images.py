@@ -53,6 +53,7 @@ def views():
 def test_views_are_ordered_frame_by_frame(combine, reference, views):
     combined = combine(reference, views)
     assert torch.equal(combined.images, reference)
+    assert combined.offsets is None
     assert combined.view_images.shape == (NUM_FRAMES, NUM_VIEWS, 8, 8, 3)
     grays = combined.view_images[:, :, 4, 4, 0]
     torch.testing.assert_close(grays, torch.tensor([[0.0, 0.01], [0.02, 0.03], [0.04, 0.05]]))
@@ -145,8 +146,8 @@ def test_default_angles_are_those_of_zero123plus(pack_module):
         ({"views_mask": masks(3, 8)}, r"views: \w+ have shape \[3, 8, 8\]; expected \[6, 8, 8\]"),
         ({"views_mask": masks(6, 16)}, "views: .* of 16x16 pixels; expected 8x8, as the images"),
         (
-            {"reference": torch.ones(3, 16, 20, 4), "offsets": torch.zeros(3, 2)},
-            "reference: image 0|reference: 20x16 pixels; expected square images",
+            {"reference": images(3, 16)[:, 1:], "offsets": torch.zeros(3, 2)},
+            "reference: 16x15 pixels; expected square images",
         ),
         ({"views": torch.ones(6, 8, 8, 3)}, "views: image 0 "),
     ],
@@ -168,3 +169,103 @@ def test_colors_far_from_0_to_1_are_rejected(combine, reference, views):
         ValueError, match=r"^reference: image 0 has alpha values from 0 to 3; expected 0 to 1"
     ):
         combine(reference, views, reference_mask=masks(NUM_FRAMES, 16) * 3)
+
+
+def test_prompts_of_before_give_the_same_set_bit_by_bit(pack_module, combine, reference, views):
+    module = pack_module("stag4d.view_set")
+    offsets = torch.tensor([[-0.5, 0.0], [0.0, 0.1], [0.5, 0.0]])
+    combined = combine(reference, views, offsets=offsets)
+    pose = pack_module("stag4d.geometry").OrbitPose
+    lens = {"radius": 2.5, "fovy_deg": 30.0}
+    input_pose = pose(azimuth_deg=0.0, elevation_deg=5.0, **lens)
+    expected = module.ViewSet.from_orbit(
+        reference,
+        masks(NUM_FRAMES, 16),
+        views.unflatten(0, (NUM_FRAMES, NUM_VIEWS)),
+        masks(NUM_FRAMES * NUM_VIEWS, 8).unflatten(0, (NUM_FRAMES, NUM_VIEWS)),
+        input_pose,
+        [
+            pose(azimuth_deg=30.0, elevation_deg=20.0, **lens),
+            pose(azimuth_deg=-90.0, elevation_deg=-10.5, **lens),
+        ],
+        12.0,
+        pack_module("stag4d.geometry").world_offsets(offsets, input_pose),
+    )
+    assert (combined.reference, combined.fps) == (expected.reference, expected.fps)
+    assert torch.equal(combined.offsets, expected.offsets)
+    for track, other in zip(combined.tracks, expected.tracks, strict=True):
+        assert (track.name, track.pose, track.weights) == (other.name, other.pose, other.weights)
+        for found, value in (
+            (track.images, other.images),
+            (track.alphas, other.alphas),
+            (track.cameras.viewmats, other.cameras.viewmats),
+            (track.cameras.Ks, other.cameras.Ks),
+        ):
+            assert torch.equal(found, value)
+            assert found.dtype == value.dtype
+
+
+def test_views_may_come_view_by_view_and_need_not_be_square(combine, reference, views):
+    wide = torch.nn.functional.pad(views, (0, 0, 2, 2), value=1.0)  # [6, 8, 12, 3]
+    combined = combine(reference, wide, order="view by view", weight=0.5)
+    grays = combined.view_images[:, :, 4, 6, 0]
+    torch.testing.assert_close(grays, torch.tensor([[0.0, 0.03], [0.01, 0.04], [0.02, 0.05]]))
+    assert combined.tracks[1].cameras.width == 12
+    assert [track.weight(0) for track in combined.tracks] == [1.0, 0.5, 0.5]
+
+
+def test_preset_gives_the_cameras_and_the_order_of_its_model(combine, reference):
+    views = images(4 * NUM_FRAMES, 8)
+    combined = combine(reference, views, rig="sv4d2")
+    assert [pose.azimuth_deg for pose in combined.view_poses] == [60, 120, 180, 240]
+    assert {pose.elevation_deg for pose in combined.view_poses} == {5.0}  # relative to the input's
+    torch.testing.assert_close(combined.view_images[1, 2, 4, 4], torch.full((3,), 0.07))
+    with pytest.raises(ValueError, match="views: 11 images for 3 frames and 4 views"):
+        combine(reference, views[:11], rig="sv4d2")
+
+
+def test_orthographic_views_of_unknown_input_need_no_reference(combine):
+    combined = combine(None, images(6 * NUM_FRAMES, 8), rig="era3d")
+    assert combined.reference is None
+    assert combined.num_frames == NUM_FRAMES
+    assert {track.cameras.projection for track in combined.tracks} == {"ortho"}
+    custom = {"projection": "ortho", "half_extent": 0.5, "reference_use": "not a view"}
+    combined = combine(None, images(4, 8), num_frames=2, **custom)
+    assert combined.num_frames == 2
+    assert combined.tracks[0].cameras.Ks[0, 0, 0] == 8.0
+    with pytest.raises(ValueError, match="reference: no frames of the input video"):
+        combine(None, images(4, 8))
+
+
+def test_cameras_of_the_sockets_are_used(pack_module, combine, reference, views):
+    posed = combine(reference, views)
+    cameras = pack_module("nodes.view_cameras").STAG4DViewCameras
+    info, extrinsics, intrinsics, count = cameras.execute(posed, False, 0).args
+    assert count == len(info) == 2
+    for sockets in (
+        {"camera_info": info},
+        {"camera_info": info, "intrinsics": intrinsics},
+        {"extrinsics": extrinsics, "intrinsics": intrinsics},
+    ):
+        with torch.inference_mode():
+            combined = combine(reference, views, rig="cameras", **sockets)
+        for track, other in zip(combined.tracks, posed.tracks, strict=True):
+            torch.testing.assert_close(track.cameras.viewmats, other.cameras.viewmats, atol=1e-5, rtol=0)
+            torch.testing.assert_close(track.cameras.Ks, other.cameras.Ks, atol=1e-4, rtol=1e-5)
+            assert not track.cameras.viewmats.is_inference()
+            assert not track.cameras.Ks.is_inference()
+    with pytest.raises(ValueError, match="camera_info: 3 cameras for 2 views of 3 frames; expected 2, or 6"):
+        combine(reference, views, rig="cameras", camera_info=[info[0], *info])
+    assert combine(None, views, rig="cameras", camera_info=info).reference is None
+
+
+def test_better_arrangement_is_shown_on_the_node(pack_module):
+    toys, node = pack_module("stag4d.toys"), pack_module("nodes.views_from_images").STAG4DViewsFromImages
+    toy = toys.toy_views(0, num_frames=6, size=48)
+    views = toy.view_images.transpose(0, 1).flatten(0, 1)  # view by view
+    mask = toy.view_alphas.transpose(0, 1).flatten(0, 1)
+    inputs = {item.id: item.options.get("default") for item in node.define_schema().inputs}
+    given = {"reference": toy.images, "reference_mask": toy.alphas, "views": views, "views_mask": mask}
+    result = node.execute(**{**inputs, **given})
+    assert "order view by view would explain" in result.ui.value
+    assert node.execute(**{**inputs, **given, "order": "view by view"}).ui is None
