@@ -114,7 +114,7 @@ class PassesMonitor:
     """
 
     def __init__(self, num_passes: int) -> None:
-        self._monitor = HostMonitor(**{str(index): READ_UPDATES for index in range(num_passes)})
+        self._monitor = HostMonitor(None, **{str(index): READ_UPDATES for index in range(num_passes)})
         self._num_passes, self._pass, self._done = num_passes, 0, 0
 
     def __call__(
