@@ -23,6 +23,7 @@ from .host.validation import check_widgets, refusal
 PIXEL_BYTES = 4 * (5 + 4 + 6 + 3)
 FARTHEST_GRAY = 0.1  # above 0, which is empty space
 BLACK = (0.0, 0.0, 0.0)
+VIEW_BY_VIEW = "view by view"
 _HOLD = io.Float.Input(
     "hold",
     default=0.5,
@@ -60,10 +61,12 @@ class STAG4DRender(io.ComfyNode):
                         io.DynamicCombo.Option("ping-pong", []),
                         io.DynamicCombo.Option("freeze", [MOMENT]),
                         io.DynamicCombo.Option("bullet time", [MOMENT, _HOLD]),
+                        io.DynamicCombo.Option(VIEW_BY_VIEW, []),
                     ],
                     tooltip="all frames: the motion once, spread over the cameras. ping-pong: forward and "
                     "back, a seamless loop. freeze: one moment for all cameras. bullet time: the motion "
-                    "pauses at a moment while the cameras move on, then continues.",
+                    "pauses at a moment while the cameras move on, then continues. view by view: all frames "
+                    "from the first camera, then all from the second, for STAG4D Views from Images.",
                 ),
                 io.Image.Input(
                     "background_image",
@@ -73,7 +76,9 @@ class STAG4DRender(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output("images", tooltip="One image per camera; with one camera, one per frame."),
+                io.Image.Output(
+                    "images", tooltip="One image per camera; with one camera, or view by view, one per frame."
+                ),
                 io.Mask.Output("mask", tooltip="Alpha of the images: 1 on the object, 0 on the background."),
                 io.Image.Output(
                     "depth",
@@ -113,6 +118,8 @@ class STAG4DRender(io.ComfyNode):
         background_image: torch.Tensor | None = None,
     ) -> io.NodeOutput:
         times = playback_times(scene.frame_times.cpu(), len(cameras), time_mode)
+        if time_mode["time_mode"] == VIEW_BY_VIEW:
+            cameras = cameras[torch.arange(len(times)) // scene.info.num_frames]
         width, height = cameras.width, cameras.height
         require_memory(
             f"render of {len(times)} images of {width}x{height}", len(times) * width * height * PIXEL_BYTES
@@ -142,7 +149,7 @@ def playback_times(frame_times: torch.Tensor, num_cameras: int, time_mode: Mappi
     Args:
         frame_times: [F] times of the scene's frames, ascending.
         num_cameras: Number of cameras. One camera gets an image per frame that is played; several get one
-            image each, and the frames are spread over them.
+            image each, and the frames are spread over them; view by view, each gets all frames.
         time_mode: Values of the time_mode widget: ``time_mode``, and ``moment`` and ``hold`` of the mode.
 
     Returns:
@@ -150,6 +157,8 @@ def playback_times(frame_times: torch.Tensor, num_cameras: int, time_mode: Mappi
     """
     if time_mode["time_mode"] == "freeze":
         return torch.full((num_cameras,), float(time_mode["moment"]))
+    if time_mode["time_mode"] == VIEW_BY_VIEW:
+        return frame_times.float().repeat(num_cameras)
     last = len(frame_times) - 1
     if time_mode["time_mode"] == "bullet time":
         positions = _with_hold(last, num_cameras, time_mode["moment"], time_mode["hold"])

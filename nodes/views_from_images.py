@@ -107,7 +107,7 @@ class STAG4DViewsFromImages(io.ComfyNode):
                     tooltip="From STAG4D Prepare Frames with crop follow: the object moves in the scene as "
                     "in the video. Without it, the object stays in the center.",
                 ),
-                rig_input(CUSTOM),
+                rig_input(CUSTOM, optional=True),
                 io.Combo.Input(
                     "order",
                     optional=True,

@@ -98,7 +98,7 @@ class STAG4DViewsFromVideos(io.ComfyNode):
                     tooltip="Masks of the video with the same number, 1 on the object. Without them, a video "
                     "needs alpha or a plain background.",
                 ),
-                rig_input(DEFAULT_RIG),
+                rig_input(DEFAULT_RIG, optional=False),
                 azimuths_input(),
                 elevations_input(),
                 fovy_input(),

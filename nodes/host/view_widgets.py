@@ -83,11 +83,11 @@ def input_elevation_input() -> Any:
     )
 
 
-def rig_input(default: str) -> Any:
-    """Return the input ``rig``."""
+def rig_input(default: str, *, optional: bool) -> Any:
+    """Return the input ``rig``; optional where older prompts lack it."""
     return io.Combo.Input(
         "rig",
-        optional=True,
+        optional=optional,
         options=list(RIGS),
         default=default,
         tooltip="Cameras of the views. custom: from azimuths, elevations, fovy and radius. cameras: from "

@@ -65,6 +65,7 @@ def test_freeze_renders_one_moment_from_all_cameras(render, sliding_scene, camer
     torch.testing.assert_close(frozen, played[-1].expand(3, -1, -1))
 
 
+VIEW_BY_VIEW = {"time_mode": "view by view"}
 BULLET = {"time_mode": "bullet time", "moment": 0.5, "hold": 0.5}
 
 
@@ -77,6 +78,7 @@ BULLET = {"time_mode": "bullet time", "moment": 0.5, "hold": 0.5}
         (1, BULLET, 8.0),
         (18, BULLET, 16.0),  # nine images are in motion, and nine stand still
         (3, {"time_mode": "freeze", "moment": 0.5}, 8.0),
+        (3, VIEW_BY_VIEW, 8.0),  # every frame, three times
     ],
 )
 def test_motion_has_its_original_speed_at_the_fps_output(
@@ -162,6 +164,16 @@ def test_bullet_time_pauses_for_its_share_of_the_images(render):
     torch.testing.assert_close(one, expected)
     ends = render.playback_times(frame_times, 4, mode | {"moment": 1.0, "hold": 0.25})
     torch.testing.assert_close(ends, torch.tensor([0, 0.5, 1.0, 1.0]))
+
+
+def test_view_by_view_renders_all_frames_from_each_camera(render, sliding_scene, cameras_in_front):
+    cameras = cameras_in_front(2)
+    cameras.viewmats[1, 2, 3] += 1.0  # the second one is farther away
+    images, mask, *_ = render.STAG4DRender.execute(sliding_scene, cameras, "#ffffff", VIEW_BY_VIEW).args
+    singles = [render.STAG4DRender.execute(sliding_scene, cameras[[i]], "#ffffff", ALL).args for i in (0, 1)]
+    torch.testing.assert_close(images, torch.cat([single[0] for single in singles]))
+    torch.testing.assert_close(mask, torch.cat([single[1] for single in singles]))
+    assert not torch.equal(*mask.chunk(2))
 
 
 def test_images_that_do_not_fit_into_memory_are_rejected_before_rendering(

@@ -4,25 +4,26 @@
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from PIL import Image
+from PIL import Image, ImageFilter
 from template_graphs import TEMPLATES
 from torch import Tensor
 
 from stag4d.export import to_pil_image
-from stag4d.geometry import OrbitPose
+from stag4d.geometry import OrbitPose, camera_rig, rig_cameras
 from stag4d.rendering import render
 from stag4d.scene import GaussianModel4D, load_scene
-from stag4d.toys import toy_truth
+from stag4d.toys import render_toy, toy_object, toy_truth
 from stag4d.types import Cameras
 from stag4d.weights import FOLDER as WEIGHTS
 
 FOLDER = Path(__file__).parents[2] / "workflows"
 Color = tuple[float, float, float]
 SIZE, MARGIN = 384, 12  # pixels
-DARK, LIGHT = (0.11, 0.12, 0.15), (0.90, 0.91, 0.94)
+DARK, LIGHT, GRAY = (0.11, 0.12, 0.15), (0.90, 0.91, 0.94), (0.5, 0.5, 0.5)
 
 
 def on_background(image: Tensor, alpha: Tensor, color: Color, size: int) -> Image.Image:
@@ -67,6 +68,13 @@ def with_inset(image: Image.Image, inset: Image.Image, count: int = 1) -> Image.
     return result
 
 
+def halves(left: Image.Image, right: Image.Image) -> Image.Image:
+    """Return the left half of one image beside the right half of another."""
+    result = right.copy()
+    result.paste(left.crop((0, 0, SIZE // 2, SIZE)))
+    return result
+
+
 def thumbnails() -> list[Image.Image]:
     """Return the thumbnails in the order of the templates."""
     model = load_scene(WEIGHTS / "scenes" / "quadruped.safetensors")
@@ -99,6 +107,28 @@ def thumbnails() -> list[Image.Image]:
             ],
             2,
         ),
+        *view_source_thumbnails(model),
+    ]
+
+
+def view_source_thumbnails(model: GaussianModel4D) -> list[Image.Image]:
+    """Return the thumbnails of the templates of ``view_source_graphs``."""
+    side = SIZE // 2
+    cameras = rig_cameras(camera_rig("mv-adapter"), side, side)
+    images, alphas = render_toy(
+        toy_object(3, plan="robot"),
+        Cameras(cameras.viewmats, cameras.Ks, side, side, cameras.projection),
+        [0.0],
+    )
+    behind = scene_image(model, 150, 0.4, DARK, SIZE)
+    small = replace(model.gaussians, log_scales=model.gaussians.log_scales - 1.2)
+    dots = GaussianModel4D(small, model.deformation, model.info)
+    return [
+        grid(toy_images("biped", 7, [40 * i for i in range(9)], LIGHT, SIZE // 3), 3),
+        grid(toy_images("vehicle", 7, (60, 120, 180, 240), LIGHT, side), 2),
+        grid([on_background(images[i, 0], alphas[i, 0], GRAY, side) for i in (0, 1, 2, 3)], 2),
+        halves(behind.filter(ImageFilter.GaussianBlur(5)), behind),
+        halves(scene_image(dots, 30, 0.5, DARK, SIZE), scene_image(model, 30, 0.5, DARK, SIZE)),
     ]
 
 

@@ -20,6 +20,7 @@ from template_parts import (
     turntable,
 )
 from video_model_graphs import LTX_TO_SCENE, SVD_TO_SCENE, WAN_TO_SCENE
+from view_source_graphs import ORTHO_TO_SCENE, REPAIR, SV3D_TO_SCENE, SV4D_TO_SCENE, TRIPOSPLAT_START
 
 QUICK_START = Template(
     (
@@ -280,4 +281,9 @@ TEMPLATES = {
     "08 Text to 4D scene with LTX-Video": LTX_TO_SCENE,
     "09 Image to 4D scene with SVD": SVD_TO_SCENE,
     "10 Several videos in one run": SEVERAL_VIDEOS,
+    "11 Video to 4D scene with SV3D": SV3D_TO_SCENE,
+    "12 SV4D 2.0 videos to 4D scene": SV4D_TO_SCENE,
+    "13 Orthographic views to 4D scene": ORTHO_TO_SCENE,
+    "14 Repair views and fit again": REPAIR,
+    "15 TripoSplat as start of the fit": TRIPOSPLAT_START,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from template_parts import (
     BACKGROUND_REMOVAL,
+    FIXED,
     GET_ZERO123PLUS,
     SCENE_LINKS,
     VIEW_LINKS,
@@ -18,7 +19,6 @@ from template_parts import (
 )
 
 DECODE = Node("decode", "VAEDecode")
-FIXED = {"control_after_generate": "fixed"}  # the next run computes nothing anew
 PROMPT = "A red toy robot walks on the spot, full body, centered, plain gray background, static camera."
 NEGATIVE = "camera motion, zoom, cuts, text, watermark, several objects, cropped, blurry, low quality"
 ABOUT_CHAINS = """
