@@ -17,7 +17,7 @@ from ..stag4d.pipeline import fit
 from ..stag4d.rendering import render
 from ..stag4d.scene import GaussianModel4D, Gaussians
 from ..stag4d.types import Cameras
-from ..stag4d.view_set import ViewSet
+from ..stag4d.view_set import ViewSet, with_trust
 from .host.files import unfinished_calls
 from .host.live_preview import LivePreview
 from .host.progress import HostMonitor, check_cancel
@@ -123,6 +123,17 @@ class STAG4DOptimize(io.ComfyNode):
                     "the others, else the view nearest in azimuth, as published. nearest: the frame or "
                     "view nearest by angle. reference: the frame.",
                 ),
+                io.Float.Input(
+                    "trust_falloff",
+                    optional=True,
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    advanced=True,
+                    tooltip="1 minus the weight of a view from the side opposite to the input camera, in the "
+                    "losses; views between weigh in proportion to the angle. 0: all views weigh the same.",
+                ),
             ],
             outputs=[Scene.Output("scene", tooltip="The optimized scene.")],
             hidden=[io.Hidden.prompt, io.Hidden.unique_id, io.Hidden.extra_pnginfo],
@@ -176,6 +187,7 @@ class STAG4DOptimize(io.ComfyNode):
         splat: Types.SPLAT | None = None,
         guidance_weight: float = 0.0,
         guidance_anchors: AnchorsWidget = "sectors",
+        trust_falloff: float = 0.0,
     ) -> io.NodeOutput:
         # ComfyUI runs nodes in inference mode, whose tensors cannot be differentiated.
         with torch.inference_mode(False), torch.enable_grad():
@@ -183,6 +195,8 @@ class STAG4DOptimize(io.ComfyNode):
             config = _config(preset, steps, size, seed, densification, device)
             config = _with_guidance(config, guidance_weight, guidance_anchors)
             start = _start(scene, splat)
+            if trust_falloff > 0:
+                views = with_trust(views, trust_falloff)
             if device.type != "cpu":  # the fit allocates outside the host's memory management
                 comfy.model_management.free_memory(WORK_BYTES, device)
             hidden = cls.hidden

@@ -35,9 +35,27 @@ from stag4d.types import Cameras
 from tiny_models import make_guidance_folder, make_multiview_folder
 
 ROOT = Path(__file__).parents[1]
+SOURCE = [
+    "--fps",
+    "--rig",
+    "--order",
+    "--views-from",
+    "--reference",
+    "--input-elevation",
+    "--first-frame",
+    "--frame-step",
+    "--max-frames",
+    "--longer-side",
+    "--center",
+    "--up",
+    "--front",
+    "--split",
+]
 OPTIONS = {
     "demo": ["--out", "--preset", "--steps", "--size", "--seed"],
+    "views": [*SOURCE, "--out", "--write-views"],
     "fit": [
+        *SOURCE,
         "--out",
         "--preset",
         "--steps",
@@ -47,7 +65,7 @@ OPTIONS = {
         "--guidance-weight",
         "--guidance-anchors",
         "--guidance-pose",
-        "--fps",
+        "--trust-falloff",
         "--hold-out-view",
         "--resume",
     ],

@@ -6,7 +6,7 @@ A name that comes with a workflow is untrusted: its path is resolved, and must l
 import hashlib
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import monotonic
@@ -23,7 +23,7 @@ MAX_NAME_BYTES = 236  # 255 in most file systems, less those of the number and t
 PROBE_BYTES = 4096  # of the trial file that shows whether a folder can be written
 SEARCH_SECONDS = 2.0  # for which the result of a search is reused
 
-_searches: dict[tuple[Path, str], tuple[float, list[Path]]] = {}  # time and result by folder and pattern
+_searches: dict[tuple[Path, str], tuple[float, list[Path]]] = {}  # time and result by folder and search
 
 
 def host_roots() -> dict[str, Path]:
@@ -59,16 +59,31 @@ def find_paths(pattern: str, root: Path, *, is_folder: bool = False) -> list[Pat
     """Return the files, or folders, at any depth below a folder whose names match a pattern, sorted.
 
     Hidden files, such as macOS's ``._scene.ply``, are left out.
-
-    The host evaluates a schema, and so this function, many times per request: results are reused for a while.
     """
-    now = monotonic()
-    began, paths = _searches.get((root, pattern), (-SEARCH_SECONDS, []))
-    if now - began >= SEARCH_SECONDS:
+
+    def search(root: Path) -> list[Path]:
         is_right = Path.is_dir if is_folder else Path.is_file
         found = (path for path in root.rglob(pattern) if not path.name.startswith("."))
-        paths = sorted(path for path in found if is_right(path))
-        _searches[root, pattern] = now, paths
+        return sorted(path for path in found if is_right(path))
+
+    return reused_search(root, pattern, search)
+
+
+def reused_search(root: Path, name: str, search: Callable[[Path], list[Path]]) -> list[Path]:
+    """Return the result of a search of a folder, which is reused for a while.
+
+    The host evaluates a schema, and so the searches for its options, many times per request.
+
+    Args:
+        root: The folder.
+        name: Name of the search, which others of the folder do not have.
+        search: Returns the paths that it finds in the folder.
+    """
+    now = monotonic()
+    began, paths = _searches.get((root, name), (-SEARCH_SECONDS, []))
+    if now - began >= SEARCH_SECONDS:
+        paths = search(root)
+        _searches[root, name] = now, paths
     return paths
 
 

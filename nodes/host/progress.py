@@ -104,3 +104,24 @@ class ReadMonitor:
     def begin_frames(self) -> None:
         """Begin the second pass."""
         self._pass = "read"
+
+
+class PassesMonitor:
+    """A monitor of several passes of the stage ``read``, each of which counts from its first frame.
+
+    Args:
+        num_passes: Their number.
+    """
+
+    def __init__(self, num_passes: int) -> None:
+        self._monitor = HostMonitor(None, **{str(index): READ_UPDATES for index in range(num_passes)})
+        self._num_passes, self._pass, self._done = num_passes, 0, 0
+
+    def __call__(
+        self, stage: str, done: int, total: int, *, note: str = "", preview: Preview | None = None
+    ) -> None:
+        """See ``progress.Monitor``."""
+        if done <= self._done:
+            self._pass = min(self._pass + 1, self._num_passes - 1)
+        self._done = done
+        self._monitor(str(self._pass), done, total, note=note, preview=preview)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from comfy_api.latest import io
 
@@ -25,7 +25,7 @@ from .sockets import Extrinsics, Intrinsics
 Align = Literal["as given", "center and scale"]
 CUSTOM, CAMERAS = "custom", "cameras"  # rigs that are no presets
 RIGS = (CUSTOM, *CAMERA_RIGS, CAMERAS)
-OF_RIG = "from the rig"
+OF_RIG: Final = "from the rig"
 
 
 def azimuths_input() -> Any:

@@ -16,6 +16,7 @@ from .exporting import add_export
 from .fitting import add_fitting
 from .importing import add_import
 from .scenes import add_scenes
+from .view_report import add_view_report
 from .views import add_views
 from .whole import add_whole
 
@@ -63,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     add_whole(commands)
     add_fitting(commands)
     add_views(commands)
+    add_view_report(commands)
     add_scenes(commands)
     add_export(commands)
     add_import(commands)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
 
-from ..data import CaptureOptions, VideoClip, find_capture, find_videos, read_capture, read_video, read_views
+from ..data import CaptureOptions, VideoClip, find_capture, read_capture, read_video, read_views
+from ..data.image_folder import IMAGE_SUFFIXES
+from ..data.video_listing import is_video_file
 from ..geometry import CAMERA_RIGS, VIEW_ORDERS, ViewOrder
 from ..matting import alpha_from_border
 from ..pipeline.rig_check import Arrangement, check_rig
 from ..pipeline.view_images import ObjectImages, preset_indices, split_views
-from ..pipeline.view_sources import ReferenceVideo, ViewSettings, views_of_rig
+from ..pipeline.view_sources import ReferenceUse, ReferenceVideo, ViewSettings, views_of_rig
 from ..progress import Monitor
 from ..view_set import ViewSet
 from .console import ConsoleMonitor
@@ -151,7 +154,7 @@ def _read_rig(options: argparse.Namespace) -> tuple[ViewSet, ViewOrder | None]:
         raise FileNotFoundError(
             f"{folder}: no such folder; expected one of the views of --rig {options.rig}."
         )
-    videos = find_videos([path for path in sorted(folder.rglob("*")) if path.is_file()], folder)
+    videos = sorted((path for path in folder.iterdir() if _is_video(path)), key=_natural_order)
     references = [path for path in videos if any(name in path.stem for name in _REFERENCE_NAMES)]
     videos = [path for path in videos if path not in references]
     reference = None
@@ -176,11 +179,24 @@ def _read_rig(options: argparse.Namespace) -> tuple[ViewSet, ViewOrder | None]:
                 f"reference: {len(reference.frames)} frames for views of {num_frames}; expected as many."
             )
         frames = ObjectImages(*(part[:num_frames] for part in _object_images(reference)))
-    use = "not a view" if options.reference == "none" else "from the rig"
+    use: ReferenceUse = "not a view" if options.reference == "none" else "from the rig"
     if options.reference not in ("auto", "none"):
         raise ValueError(f"--reference: {options.reference!r} with --rig; expected none, or no --reference.")
     video = ReferenceVideo(frames=frames, elevation_deg=options.input_elevation, use=use)
     return views_of_rig(batches, rig, video, ViewSettings(fps=fps, match_fill=True)), order
+
+
+def _is_video(path: Path) -> bool:
+    """Return whether a path is a video file or a folder of images."""
+    if not path.is_dir():
+        return is_video_file(path)
+    return any(file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir())
+
+
+def _natural_order(path: Path) -> list[str | int]:
+    """Return a key that sorts numbers in names by value: v2 before v10."""
+    parts = re.split(r"(\d+)", path.name)
+    return [int(part) if part.isdecimal() else part for part in parts]
 
 
 def _equally_long(clips: list[VideoClip], paths: list[Path]) -> list[VideoClip]:

@@ -1,6 +1,20 @@
 """Read videos and captures of several cameras; read and write ViewSet folders."""
 
-from .captures import Capture, CaptureOptions, CaptureView, find_capture, read_capture, read_frameset
+from .captures import (
+    SPLITS,
+    UPS,
+    Capture,
+    CaptureOptions,
+    CaptureView,
+    Split,
+    UpChoice,
+    check_cameras,
+    find_capture,
+    find_view_folders,
+    read_capture,
+    read_frameset,
+    read_multicam,
+)
 from .frame_source import FrameSource, open_frames
 from .frame_times import check_span, frames_between, subsampled_fps
 from .object_frames import read_object_frames
@@ -19,16 +33,22 @@ from .view_layout import LATENTS_SUFFIX, UNFINISHED
 
 __all__ = [
     "LATENTS_SUFFIX",
+    "SPLITS",
     "UNFINISHED",
+    "UPS",
     "Capture",
     "CaptureOptions",
     "CaptureView",
     "FrameSource",
+    "Split",
+    "UpChoice",
     "VideoClip",
+    "check_cameras",
     "check_span",
     "check_views",
     "find_capture",
     "find_videos",
+    "find_view_folders",
     "frame_files",
     "frames_between",
     "hold_out_view",
@@ -36,6 +56,7 @@ __all__ = [
     "read_capture",
     "read_frames",
     "read_frameset",
+    "read_multicam",
     "read_object_frames",
     "read_video",
     "read_views",

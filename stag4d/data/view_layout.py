@@ -13,6 +13,7 @@ from pathlib import Path
 from ..resume import UNFINISHED_PREFIX
 from .view_sheet import NUM_TILES, SheetTile
 
+FRAMES, VIEWS = "ref", "zero123"  # subfolders with the frames of the input view, and with the views
 _SUFFIXES = ("png", "jpg", "jpeg", "webp")  # the first of which there is a file is read
 _FRAME_FILE = re.compile(r"(0|[1-9][0-9]*)_rgba\.png")
 _FRAME_FOLDER = re.compile(r"(0|[1-9][0-9]*)_rgba")
@@ -25,7 +26,7 @@ _EXPECTED = "expected a folder that holds ref/0_rgba.png, ref/1_rgba.png, ..."
 
 def frame_file(root: Path, frame: int, suffix: str = "png") -> Path:
     """Return the path of an input frame."""
-    return root / "ref" / f"{frame}_rgba.{suffix}"
+    return root / FRAMES / f"{frame}_rgba.{suffix}"
 
 
 def view_file(root: Path, frame: int, view: int, suffix: str = "png") -> Path:
@@ -54,7 +55,7 @@ def find_frames(root: Path) -> list[Path]:
             f"views: {root} is unfinished; run the interrupted `stag4d multiview` again with --resume, or "
             f"delete {left.name} to use the views that are there."
         )
-    found = ((suffix, _numbers(root / "ref", _named("_rgba", suffix))) for suffix in _SUFFIXES)
+    found = ((suffix, _numbers(root / FRAMES, _named("_rgba", suffix))) for suffix in _SUFFIXES)
     suffix, numbers = next((pair for pair in found if pair[1]), ("png", set()))
     if not numbers:
         raise FileNotFoundError(f"views: {root} has no frames; {_EXPECTED}")
@@ -70,7 +71,7 @@ def find_views(root: Path, num_frames: int) -> list[list[Path | SheetTile]]:
     Raises:
         FileNotFoundError: if frames have different views, a view is missing, or views have no input frame.
     """
-    stray = [frame for frame in _numbers(root / "zero123", _FRAME_FOLDER) if frame >= num_frames]
+    stray = [frame for frame in _numbers(root / VIEWS, _FRAME_FOLDER) if frame >= num_frames]
     if stray:
         folder, expected = _frame_folder(root, min(stray)), frame_file(root, min(stray))
         raise FileNotFoundError(f"views: {folder} has no input frame; expected {expected}.")
@@ -96,10 +97,10 @@ def find_views(root: Path, num_frames: int) -> list[list[Path | SheetTile]]:
 
 def remove_beyond(root: Path, num_frames: int, num_views: int) -> None:
     """Remove frames numbered F or higher and views numbered V or higher, left by an older, larger set."""
-    for frame in _numbers(root / "ref", _FRAME_FILE):
+    for frame in _numbers(root / FRAMES, _FRAME_FILE):
         if frame >= num_frames:
             frame_file(root, frame).unlink()
-    for frame in _numbers(root / "zero123", _FRAME_FOLDER):
+    for frame in _numbers(root / VIEWS, _FRAME_FOLDER):
         num_kept = num_views if frame < num_frames else 0
         for view in _numbers(_frame_folder(root, frame), _VIEW_FILE):
             if view >= num_kept:
@@ -125,7 +126,7 @@ def _views_of_frames(root: Path, num_frames: int) -> tuple[str, list[set[int]]]:
 
 def _find_sheets(root: Path, num_frames: int) -> list[list[Path | SheetTile]]:
     """Return the views of each frame in its sheet, [F][6]; without sheets there are none, [F][0]."""
-    folder = root / "zero123"
+    folder = root / VIEWS
     for suffix in _SUFFIXES:
         numbers = _numbers(folder, _named("_rgba", suffix))
         if not numbers:
@@ -143,7 +144,7 @@ def _find_sheets(root: Path, num_frames: int) -> list[list[Path | SheetTile]]:
 
 def _frame_folder(root: Path, frame: int) -> Path:
     """Return the folder of a frame's views."""
-    return root / "zero123" / f"{frame}_rgba"
+    return root / VIEWS / f"{frame}_rgba"
 
 
 def _numbers(folder: Path, pattern: re.Pattern[str]) -> set[int]:

@@ -150,6 +150,11 @@ def _frustum_intrinsics(camera: Mapping[str, Any], width: int, height: int) -> T
             f"camera: frustum from {left:g} to {right:g} and from {bottom:g} to {top:g}; expected left < "
             "right and bottom < top."
         )
+    if max(map(abs, (left, right, top, bottom))) > MAX_COORDINATE:
+        raise ValueError(
+            f"camera: frustum from {left:g} to {right:g} and from {bottom:g} to {top:g}; expected at most "
+            f"{MAX_COORDINATE:g}."
+        )
     half_extent = _half_extent((top - bottom) / 2 / zoom)
     focal = height / (2 * half_extent)
     center = width / 2 - focal * (right + left) / 2, height / 2 + focal * (top + bottom) / 2

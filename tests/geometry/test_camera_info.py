@@ -184,6 +184,10 @@ def test_side_of_the_field_of_view_matters_to_portrait_images_only(fov_axis):
             {**ORTHO, "frustum": {"left": 1, "right": -1, "top": 1, "bottom": -1}},
             r"^camera: frustum from 1 to -1 and from -1 to 1; expected left < right and bottom < top\.$",
         ),
+        (
+            {**ORTHO, "frustum": {"left": -1e300, "right": 1e300, "top": 1, "bottom": -1}},
+            r"^camera: frustum from -1e\+300 to 1e\+300 and from -1 to 1; expected at most 1e\+07\.$",
+        ),
     ],
 )
 def test_invalid_cameras_are_refused(value, message):

@@ -86,6 +86,7 @@ def test_nodes_with_lazy_inputs_ask_for_those_that_are_linked(nodes):
 def test_socket_types_are_those_of_comfyui_or_have_the_prefix_of_the_pack(pack, nodes):
     known = {"IMAGE", "MASK", "INT", "FLOAT", "STRING", "BOOLEAN", "COLOR", "COMBO", "COMFY_DYNAMICCOMBO_V3"}
     known |= {"COMFY_AUTOGROW_V3", "EXTRINSICS", "INTRINSICS"}  # the matrices are those of other packs
+    known |= {"SPLATKIT_FRAMESET,SPLATKIT_4DANYONE_VIEWS,MULTICAM_DICT", "COLMAP_DATA"}
     known |= {"SPLAT", "VIDEO", "LOAD3D_CAMERA", "FILE_3D_SPLAT_ANY", "MODEL", "CLIP_VISION", "VAE"}
     for node in nodes:
         schema = node.define_schema()

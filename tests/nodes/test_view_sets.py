@@ -74,7 +74,7 @@ def test_grid_of_the_multi_view_model_is_split_into_its_views(pack_module, toy):
 def test_views_without_a_reference_are_loaded_with_the_frontmost_images(pack_module, mixed, host_folders):
     pack_module("stag4d.data").write_views(host_folders / "input" / "mixed", mixed)
     module = pack_module("nodes.load_views")
-    assert "mixed" in module.folder_names()
+    assert "mixed" in module.STAG4DLoadViews.define_schema().inputs[0].options["options"]
     assert module.STAG4DLoadViews.validate_inputs("mixed") is True
     views, images, mask = module.STAG4DLoadViews.execute("mixed").args
     assert views.reference is None

@@ -12,9 +12,10 @@ from stag4d.scene import Gaussians, checked_start
 from stag4d.types import Cameras
 
 # Of radius 2 and 90 degrees: at the origin they show 2 units to each side of it.
-CAMERAS = Cameras.from_poses(
+_BATCH = Cameras.from_poses(
     [OrbitPose(azimuth_deg=azimuth, radius=2.0, fovy_deg=90.0) for azimuth in (0.0, 90.0)], 64, 64
 )
+CAMERAS = [_BATCH[[index]] for index in range(len(_BATCH))]
 
 
 def at(*means: tuple[float, float, float], scale: float = 0.01) -> Gaussians:
@@ -82,9 +83,9 @@ def test_a_start_outside_every_view_is_refused_with_its_place(place):
 def test_one_view_that_shows_the_start_is_enough():
     start = at((0.0, 1.5, 1.0))  # a third above the image of the first camera, which is one unit away
     assert checked_start(start, CAMERAS) is start
-    assert checked_start(start, CAMERAS[[1]]) is start
+    assert checked_start(start, CAMERAS[1:]) is start
     with pytest.raises(ValueError, match="outside every view"):
-        checked_start(start, CAMERAS[[0]])
+        checked_start(start, CAMERAS[:1])
 
 
 def test_a_large_gaussian_that_reaches_into_a_view_is_usable():

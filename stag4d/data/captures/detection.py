@@ -9,11 +9,11 @@ from typing import NamedTuple
 import torch
 
 from ...geometry import check_direction
-from ..view_layout import poses_file
+from ..view_layout import FRAMES, poses_file
 from .capture import Capture
 from .colmap import is_colmap, read_colmap
 from .easymocap import is_easymocap, read_easymocap
-from .four_d_anyone import is_4danyone, read_4danyone
+from .four_d_anyone import is_4danyone, mentions_poses, read_4danyone
 from .framesets import is_frameset, read_frameset
 from .hypernerf import is_hypernerf, read_hypernerf
 from .llff import is_llff, read_llff
@@ -44,6 +44,21 @@ _FORMATS = (  # the first that matches is read
 )
 
 
+def has_capture(folder: Path) -> bool:
+    """Return whether a folder seems to hold a capture, by the names in it; fast, for lists of folders."""
+    others = (candidate.matches for candidate in _FORMATS if candidate.matches is not is_4danyone)
+    try:
+        return any(matches(folder) for matches in others) or mentions_poses(folder)
+    except OSError:
+        return False
+
+
+def check_cameras(capture: Capture) -> Capture:
+    """Return a capture; raises ValueError if its cameras look away from the point that their axes share."""
+    check_direction(torch.cat([view.viewmats for view in capture.views]), str(capture.root))
+    return capture
+
+
 def find_capture(path: str | Path, split: Split = "train") -> Capture | None:
     """Return the capture in a folder; no image is decoded.
 
@@ -70,13 +85,11 @@ def find_capture(path: str | Path, split: Split = "train") -> Capture | None:
         folder, split = place.parent, HELD_OUT.get(place.name, split)
     else:
         return None
-    if poses_file(folder).exists() or (folder / "ref").is_dir():
+    if poses_file(folder).exists() or (folder / FRAMES).is_dir():
         return None
     chosen = next((candidate for candidate in _FORMATS if candidate.matches(folder)), None)
     if chosen is None:
         return None
     if split == "test" and not chosen.has_split:
         raise ValueError(f"{folder}: its format holds out no images; expected split train or all.")
-    capture = chosen.read(folder, split)
-    check_direction(torch.cat([view.viewmats for view in capture.views]), str(folder))
-    return capture
+    return check_cameras(chosen.read(folder, split))

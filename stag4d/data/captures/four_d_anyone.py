@@ -28,6 +28,7 @@ from .source_files import (
 
 _CAMERAS, _METADATA = "cameras.json", "metadata.json"
 _UP: Vector = (0.0, 1.0, 0.0)
+_BEGINNING = 1 << 16  # bytes, more than a camera has
 _VIDEO_FOLDERS = ("videos/dense", "videos/sparse", "videos", ".")
 
 
@@ -40,6 +41,15 @@ def is_4danyone(folder: Path) -> bool:
     return isinstance(cameras, list) and any(
         isinstance(camera, Mapping) and "camera_to_world" in camera for camera in cameras
     )
+
+
+def mentions_poses(folder: Path) -> bool:
+    """Return whether the beginning of a folder's ``cameras.json`` has a ``camera_to_world``; a fast check."""
+    path = folder / _CAMERAS
+    if not path.is_file():  # opening a pipe would wait for ever
+        return False
+    with path.open("rb") as file:
+        return b'"camera_to_world"' in file.read(_BEGINNING)
 
 
 def _starts_list(path: Path) -> bool:

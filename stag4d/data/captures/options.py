@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import Literal, get_args
 
 from .capture import Capture, Vector
@@ -10,7 +11,7 @@ from .capture import Capture, Vector
 UpChoice = Literal["auto", "y", "z", "-y", "cameras"]
 CenterChoice = Literal["auto", "file"]
 
-_UPS = get_args(UpChoice)
+UPS: tuple[UpChoice, ...] = get_args(UpChoice)
 _CENTERS = get_args(CenterChoice)
 NO_REFERENCE = "none"
 
@@ -60,9 +61,13 @@ class CaptureOptions:
         for name, number in (("fps", self.fps), ("scale", self.scale)):
             if number is not None and not 0 < number < float("inf"):
                 raise ValueError(f"capture: {name} is {number:g}; expected a positive number.")
-        if self.up not in _UPS:
-            raise ValueError(f"capture: up is {self.up!r}; expected one of {', '.join(_UPS)}.")
-        if isinstance(self.center, str) and self.center not in _CENTERS:
+        if self.up not in UPS:
+            raise ValueError(f"capture: up is {self.up!r}; expected one of {', '.join(UPS)}.")
+        if isinstance(self.center, str):
+            is_center = self.center in _CENTERS
+        else:
+            is_center = len(self.center) == 3 and all(map(isfinite, self.center))
+        if not is_center:
             raise ValueError(f"capture: center is {self.center!r}; expected auto, file, or three numbers.")
 
     def frames_of(self, count: int) -> range:

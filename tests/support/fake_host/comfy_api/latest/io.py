@@ -90,6 +90,19 @@ Splat = Custom("SPLAT")
 File3DSplatAny = Custom("FILE_3D_SPLAT_ANY")
 
 
+class MultiType:
+    """A socket that takes several types."""
+
+    class Input(Input):
+        """The input; its type is that of all, separated by commas."""
+
+        known: ClassVar[set[str]] = set()
+
+        def __init__(self, id: str, types: list[type], **options: Any) -> None:
+            self.io_type = ",".join(kind.Input.io_type for kind in types)
+            super().__init__(id, **options)
+
+
 class DynamicCombo:
     """A combo whose options have widgets of their own."""
 
