@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,7 @@ SMALL = {
     "STAG4DPrepareFrames": {"num_frames": FRAMES, "size": SIZE},
     "STAG4DSampleObject": {"num_frames": FRAMES, "size": SIZE},
     "STAG4DCameraPath": {"width": SIZE, "height": SIZE},
-    "STAG4DOptimize": {"steps": 40, "size": SIZE},
+    "STAG4DOptimize": {"steps": 150, "size": SIZE},
     "SV3D_Conditioning": {"width": SIZE, "height": SIZE, "video_frames": 5},
     "TripoSplatPreprocessImage": {"size": 256},
     "KSampler": {"steps": 1},
@@ -40,7 +39,7 @@ STAND_INS = {
 }
 NEEDING_WEIGHTS = {"LoadBackgroundRemovalModel", "RemoveBackground"}
 GRAY = 0.5
-TOY = toy_object(3, plan="vehicle")
+TOY = toy_object(3, plan="robot")
 pytestmark = [pytest.mark.host, pytest.mark.slow]
 
 
@@ -81,6 +80,12 @@ def overlap(scene, cameras, alphas):
     return float(np.mean(shares))
 
 
+def assert_shows(scene, cameras, alphas):
+    """Check that a scene has these silhouettes from these cameras, and not from the same ones reversed."""
+    assert overlap(scene, cameras, alphas) > 0.8
+    assert overlap(scene, cameras[list(reversed(range(len(cameras))))], alphas) < 0.75
+
+
 @pytest.fixture
 def video_file(host):
     """The toy from the front in ComfyUI's input folder, 12 frames a second."""
@@ -103,8 +108,7 @@ def test_sv4d_template_fits_the_object_in_the_videos(host):
     write_video(host.base / "input" / "000000_process_input.mp4", list(front[0]), fps=10)
     scene = run_template(host, "12 SV4D 2.0 videos to 4D scene")
     assert (scene.info.num_frames, scene.info.fps) == (FRAMES, 10)
-    print(overlap(scene, replace(cameras, viewmats=cameras.viewmats.flip(0)), alphas[:,1] if "alphas" in locals() else before), overlap(scene, cameras, alphas[:,1] if "alphas" in locals() else before))
-    assert overlap(scene, cameras, alphas[:, MIDDLE]) > 0.9
+    assert_shows(scene, cameras, alphas[:, MIDDLE])
 
 
 def test_orthographic_template_fits_the_object_in_the_sheets(host):
@@ -115,8 +119,7 @@ def test_orthographic_template_fits_the_object_in_the_sheets(host):
         Image.fromarray(np.concatenate(list(images[:, frame]), axis=1)).save(folder / f"{frame}.png")
     scene = run_template(host, "13 Orthographic views to 4D scene", {"STAG4DLoadVideo": {"file": "sheets/"}})
     assert scene.info.num_frames == FRAMES
-    print(overlap(scene, replace(cameras, viewmats=cameras.viewmats.flip(0)), alphas[:,1] if "alphas" in locals() else before), overlap(scene, cameras, alphas[:,1] if "alphas" in locals() else before))
-    assert overlap(scene, cameras, alphas[:, MIDDLE]) > 0.9
+    assert_shows(scene, cameras, alphas[:, MIDDLE])
 
 
 def test_repair_template_fits_the_scene_again_from_where_it_was(host):
@@ -128,8 +131,7 @@ def test_repair_template_fits_the_scene_again_from_where_it_was(host):
     gaussians = bundled.at(bundled.frame_times[[bundled.info.num_frames // 2]])[0]
     with torch.no_grad():
         before = torch.cat([render(gaussians, cameras[[i]]).alphas for i in range(len(cameras))])
-    print(overlap(scene, replace(cameras, viewmats=cameras.viewmats.flip(0)), alphas[:,1] if "alphas" in locals() else before), overlap(scene, cameras, alphas[:,1] if "alphas" in locals() else before))
-    assert overlap(scene, cameras, before) > 0.9
+    assert_shows(scene, cameras, before)
 
 
 def test_triposplat_template_starts_from_the_splat(host):

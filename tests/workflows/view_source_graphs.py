@@ -75,8 +75,8 @@ with stand-ins for the weights only.
                 Node("all", "RebatchImages", {"batch_size": 4096}, "Views of all frames"),
             ),
         ),
-        Column(230, (Node("views", "STAG4DViewsFromImages", {"rig": "sv3d-core"}),)),
-        Column(220, (Node("preview", "STAG4DPreview", height=370), *fit()[::-1])),
+        Column(230, (Node("views", "STAG4DViewsFromImages", {"rig": "sv3d-core"}), fit()[1])),
+        Column(220, (Node("preview", "STAG4DPreview", height=400), fit()[0])),
     ),
     (
         ("video.images", "background.image"),
@@ -143,8 +143,8 @@ other models, choose their rig, or *custom* with angles. Tested with toys in pla
         ),
         Column(210, tuple(SV4D_VIDEOS[:2])),
         Column(210, tuple(SV4D_VIDEOS[2:])),
-        Column(290, (Node("views", "STAG4DViewsFromVideos"),)),
-        Column(400, (Node("preview", "STAG4DPreview", height=400), *fit()[::-1])),
+        Column(290, (Node("views", "STAG4DViewsFromVideos"), fit()[1])),
+        Column(400, (Node("preview", "STAG4DPreview", height=400), fit()[0])),
     ),
     (
         ("reference.VIDEO", "views.reference"),
@@ -169,7 +169,7 @@ MV-Adapter turns the object to its own front, so the video is no view here, and 
 For Era3D choose that rig; for models that write 3 rows of 2 images, change **Split Grid**. The direction
 in which a level orthographic ring turns cannot be checked by silhouettes: look at the scene.
 
-Tested with published sheets of single objects and with toys.
+The cameras were measured on published sheets; this graph was tested with sheets of toys.
 """,
                     250,
                 ),
@@ -177,8 +177,8 @@ Tested with published sheets of single objects and with toys.
             ),
         ),
         Column(280, (Node("grid", "STAG4DSplitGrid", {"rows": 1, "columns": 6}),)),
-        Column(330, (Node("views", "STAG4DViewsFromImages", {"rig": "mv-adapter"}),)),
-        Column(440, (Node("preview", "STAG4DPreview", height=400), *fit()[::-1])),
+        Column(330, (Node("views", "STAG4DViewsFromImages", {"rig": "mv-adapter"}), fit()[1])),
+        Column(440, (Node("preview", "STAG4DPreview", height=400), fit()[0])),
     ),
     (
         ("sheets.images", "grid.images"),
@@ -338,9 +338,10 @@ TripoSplat's weights only.
                     "TransformSplat",
                     {"rotate_y": 90.0, "scale_x": 1.6, "scale_y": 1.6, "scale_z": 1.6},
                 ),
+                fit()[1],
             ),
         ),
-        Column(340, (Node("preview", "STAG4DPreview", height=400), *fit()[::-1])),
+        Column(340, (Node("preview", "STAG4DPreview", height=400), fit()[0])),
     ),
     (
         ("toy.images", "joined.image"),
