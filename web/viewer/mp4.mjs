@@ -1,12 +1,12 @@
-// Writes MP4 files (ISO/IEC 14496-12 and -15) of one H.264 track, with texts from which ComfyUI's page restores
-// a workflow: in moov.udta.meta, as FFmpeg's flag use_metadata_tags stores them.
+// Writes MP4 files (ISO/IEC 14496-12 and -15) of one H.264 track, with texts from which ComfyUI's page
+// restores a workflow: in moov.udta.meta, as FFmpeg's flag use_metadata_tags stores them.
 
 const TICKS = 1000; // per frame
 const MATRIX = [0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000]; // identity, 16.16 and 2.30 fixed point
 
 /**
- * An encoded frame, in the order of decoding.
- * @typedef {{bytes: Uint8Array<ArrayBuffer>, index: number, isKey: boolean}} Sample index: in the video, from 0
+ * An encoded frame; its index is that of the image in the video, from 0.
+ * @typedef {{bytes: Uint8Array<ArrayBuffer>, index: number, isKey: boolean}} Sample
  */
 
 /**
@@ -15,7 +15,7 @@ const MATRIX = [0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000]; // identity, 16
  * @property {number} height pixels
  * @property {number} fps frames per second
  * @property {Uint8Array<ArrayBuffer>} avcC the decoder's configuration, a record of ISO/IEC 14496-15
- * @property {Sample[]} samples
+ * @property {Sample[]} samples in the order of decoding
  */
 
 /**

@@ -55,7 +55,13 @@ label.row { cursor: pointer; }
 .row .value { width: 38px; text-align: right; font-variant-numeric: tabular-nums; }
 .error:empty { display: none; }
 .error { max-width: 260px; color: #ff9592; }
-.help, .recording { inset: 8px; width: fit-content; height: fit-content; max-height: calc(100% - 16px); margin: auto; }
+.help, .recording {
+  inset: 8px;
+  width: fit-content;
+  height: fit-content;
+  max-height: calc(100% - 16px);
+  margin: auto;
+}
 .help h2 { margin: 0 0 6px; font-size: 13px; }
 .help dl { display: grid; grid-template-columns: auto 1fr; gap: 3px 14px; margin: 0 0 8px; }
 .help dt { color: var(--text); font-weight: 600; white-space: nowrap; }

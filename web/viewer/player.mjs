@@ -27,7 +27,7 @@ export class S4DPlayer extends EventTarget {
   element = element("div", { class: "stag4d-viewer", role: "group", tabindex: "-1" });
   viewport = new Viewport(() => this.#refresh());
   downloads;
-  /** Returns JSON by name to store in screenshots and videos. @type {() => Promise<Record<string, string>>} */
+  /** Returns JSON by name for screenshots and videos. @type {() => Promise<Record<string, string>>} */
   metadata = async () => ({});
   #title;
   #controls;

@@ -80,8 +80,8 @@ export class Recording {
 }
 
 /**
- * Return the images of one loop, with the present camera and settings, without grid and axes. The video is not
- * transparent: the checkered background is white.
+ * Return the images of one loop, with the present camera and settings, without grid and axes. The video is
+ * not transparent: the checkered background is white.
  * @param {Viewport} viewport
  * @param {import("./scene.mjs").ShownScene} scene
  * @returns {import("./video.mjs").Frames}

@@ -1,5 +1,5 @@
-// Encodes images as a video: MP4 by WebCodecs, with exact times and texts; where the browser cannot, a recording
-// of the canvas without texts.
+// Encodes images as a video: MP4 by WebCodecs, with exact times and texts; where the browser cannot, a
+// recording of the canvas without texts.
 
 import { ViewerError } from "./errors.mjs";
 import { encodeMp4 } from "./mp4.mjs";
@@ -18,6 +18,8 @@ const KEY_INTERVAL = 30; // frames
 const BITS_PER_PIXEL = 0.2;
 const MIN_BITRATE = 2e6; // bits per second
 const MAX_QUEUE = 4; // frames
+const DATA_INTERVAL = 100; // milliseconds, of a recorder
+const MAX_WAITS = 100; // for the first data
 const RECORDED_TYPES = ["video/webm", "video/mp4"];
 
 /**
@@ -94,7 +96,7 @@ async function encodeSamples({ canvas, count, fps, draw }, config, onFrame, sign
 async function recordCanvas({ canvas, count, fps, draw }, bitrate, onFrame, signal) {
   const mimeType = RECORDED_TYPES.find((type) => globalThis.MediaRecorder?.isTypeSupported(type));
   if (!mimeType) throw new ViewerError("This browser cannot encode video.");
-  const stream = canvas.captureStream(0); // frames are requested one by one: of the track or, in Firefox, the stream
+  const stream = canvas.captureStream(0); // 0: frames are requested, of the track or, in Firefox, the stream
   const track = /** @type {CanvasCaptureMediaStreamTrack} */ (stream.getVideoTracks()[0]);
   const source =
     "requestFrame" in track ? track : /** @type {typeof track} */ (/** @type {unknown} */ (stream));
@@ -104,13 +106,19 @@ async function recordCanvas({ canvas, count, fps, draw }, bitrate, onFrame, sign
   recorder.addEventListener("dataavailable", ({ data }) => parts.push(data));
   const stopped = new Promise((resolve) => recorder.addEventListener("stop", resolve));
   try {
-    recorder.start();
+    recorder.start(DATA_INTERVAL);
     const start = performance.now();
     for (let index = 0; index < count; index++) {
       draw(index);
       source.requestFrame();
       onFrame(index + 1);
       await pause(Math.max(start + ((index + 1) * 1000) / fps - performance.now(), 0), signal);
+    }
+    for (let wait = 0; !parts.some(({ size }) => size); wait++) {
+      if (wait === MAX_WAITS) throw new ViewerError("The browser has recorded no image.");
+      draw(count - 1); // a busy browser may have started the encoder only now
+      source.requestFrame();
+      await pause(DATA_INTERVAL, signal);
     }
   } finally {
     recorder.stop();
