@@ -61,7 +61,7 @@ def restored(page, path: Path, kind: str) -> list:
     return page.run(RESTORE, [path.name, kind, data])
 
 
-def test_scene_and_image_dropped_on_the_page_restore_the_graph(host, page, scene_name, tmp_path):
+def test_scene_image_and_video_dropped_on_the_page_restore_the_graph(host, page, scene_name, tmp_path):
     page.execute()
     expected = [
         ["STAG4DExport", "metadata/page"],
@@ -73,11 +73,16 @@ def test_scene_and_image_dropped_on_the_page_restore_the_graph(host, page, scene
     with page.page.expect_download() as download:
         page.page.get_by_role("button", name="Save screenshot as PNG").dispatch_event("click")
     download.value.save_as(tmp_path / "viewer.png")
+    with page.page.expect_download() as download:
+        page.page.get_by_role("button", name="Download", exact=True).dispatch_event("click")
+        page.page.get_by_role("button", name="MP4 video").dispatch_event("click")
+    download.value.save_as(tmp_path / "viewer.mp4")
 
     scene = newest(host, "scene_*.safetensors")
     assert len(load_scene(scene).gaussians) == 20
     assert restored(page, scene, "") == expected
     assert restored(page, tmp_path / "viewer.png", "image/png") == expected
+    assert restored(page, tmp_path / "viewer.mp4", "video/mp4") == expected
     exported = newest(host, "page_*.html").read_text(encoding="utf-8")
     text = exported.partition('id="metadata">')[2].partition("</script>")[0]
     nodes = json.loads(json.loads(text)["workflow"])["nodes"]

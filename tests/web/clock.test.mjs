@@ -107,3 +107,17 @@ test("a loop range is clamped to whole frames of the scene, and holds at least o
   clock.setRange(0, 7);
   assert.equal(clock.loopsAll, true);
 });
+
+test("positions in the loop run over the range once, or forward and back", () => {
+  const clock = new Clock(8, 10);
+  clock.setRange(2, 4);
+  const positions = () =>
+    Array.from({ length: clock.loopLength }, (_, played) => clock.positionInLoop(played));
+  assert.deepEqual(positions(), [2, 3, 4]);
+  assert.equal(clock.positionInLoop(2.75), 4); // the last frame lasts as long as the others
+  clock.isPingPong = true;
+  assert.deepEqual(positions(), [2, 3, 4, 3]);
+  assert.equal(clock.positionInLoop(2.75), 3.25);
+  clock.setRange(5, 5);
+  assert.deepEqual(positions(), [5]);
+});

@@ -239,6 +239,10 @@ def test_grid_and_depth_range_are_those_of_scene_a(viewer, box):
 def test_downloads_name_scene_a_while_two_scenes_are_compared(compared, tmp_path):
     compared.run("player.viewport.showScene('b')")
     download(compared, "PLY of this frame of scene A", tmp_path / "a.ply")
+    menu = compared.page.get_by_role("dialog", name="Download")
+    compared.page.get_by_role("button", name="Download", exact=True).click()
+    assert menu.get_by_role("button", name="MP4 video", exact=True).is_visible()  # of what is shown
+    compared.page.keyboard.press("Escape")
     compared.run("player.viewport.setSecond(null)")
     download(compared, "PLY of this frame", tmp_path / "a.ply")
 

@@ -18,8 +18,9 @@ from template_parts import PREVIEW_HEIGHT, WITH_PREVIEW, Template
 
 FOLDER = Path(__file__).parents[2] / "workflows"
 NOTE_COLORS = {"color": "#432", "bgcolor": "#653"}
-GAP, TITLE, TOP_LEFT = 20, 30, (40, 80)  # between nodes, height of a title bar, first node; pixels
-BUILD = """({columns, links, noteColors, gap, title, left, top, withPreview, previewHeight}) => {
+GAPS = (20, 8)  # between columns, and between a node and the title bar below it, pixels
+TITLE, TOP_LEFT = 30, (40, 80)  # height of a title bar, first node; pixels
+BUILD = """({columns, links, noteColors, gaps, title, left, top, withPreview, previewHeight}) => {
   app.graph.clear();
   const nodes = {};
   let x = left;
@@ -30,10 +31,10 @@ BUILD = """({columns, links, noteColors, gap, title, left, top, withPreview, pre
       if (heading) node.title = heading;
       if (models.length) node.properties.models = models;
       if (type === "MarkdownNote") Object.assign(node, noteColors);
-      y += Math.max(height, node.computeSize([width, height])[1]) + title + gap;
+      y += Math.max(height, node.computeSize([width, height])[1]) + title + gaps[1];
       if (withPreview.includes(type)) y += previewHeight;
     }
-    x += width + gap;
+    x += width + gaps[0];
   }
   for (const [from, output, to, input] of links) {
     if (!nodes[from].connect(nodes[from].findOutputSlot(output), nodes[to], nodes[to].findInputSlot(input)))
@@ -52,7 +53,7 @@ def description(template: Template) -> dict[str, Any]:
         "columns": [asdict(column) for column in template.columns],
         "links": [(*source.split("."), *target.split(".", 1)) for source, target in template.links],
         "noteColors": NOTE_COLORS,
-        "gap": GAP,
+        "gaps": GAPS,
         "title": TITLE,
         "withPreview": list(WITH_PREVIEW),
         "previewHeight": PREVIEW_HEIGHT,

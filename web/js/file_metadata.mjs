@@ -1,4 +1,4 @@
-// The workflow and prompt of the page's graph, for images that the viewer saves.
+// The workflow and prompt of the page's graph, for images and videos that the viewer saves.
 
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
@@ -18,7 +18,7 @@ export async function graphMetadata() {
     const { workflow, output } = await app.graphToPrompt();
     return { workflow: JSON.stringify(workflow), prompt: JSON.stringify(output) };
   } catch (error) {
-    console.warn(`STAG4D: the image is saved without its workflow (${error}).`);
+    console.warn(`STAG4D: the file is saved without its workflow (${error}).`);
     return {};
   }
 }

@@ -47,9 +47,30 @@ export class Clock {
     return this.numFrames > 1 ? this.position / (this.numFrames - 1) : 0;
   }
 
+  /** Whether time passes. */
+  get isRunning() {
+    return this.isPlaying && this.numFrames > 1;
+  }
+
   /** Whether the loop range is all frames. */
   get loopsAll() {
     return this.range[0] === 0 && this.range[1] === this.numFrames - 1;
+  }
+
+  /** Number of frames that one loop plays, forward and back if it reverses. */
+  get loopLength() {
+    const last = this.range[1] - this.range[0];
+    return this.isPingPong && last > 0 ? 2 * last : last + 1;
+  }
+
+  /**
+   * Return a position in the loop.
+   * @param {number} played frames since the loop's start, below its length
+   */
+  positionInLoop(played) {
+    const [first, last] = this.range;
+    const turned = this.isPingPong ? 2 * last - first - played : last;
+    return Math.min(first + played, Math.max(turned, first));
   }
 
   /**
@@ -87,7 +108,7 @@ export class Clock {
    * @param {number} seconds
    */
   advance(seconds) {
-    if (!this.isPlaying || this.numFrames === 1) return;
+    if (!this.isRunning) return;
     const [first, last] = this.range;
     if (this.#position < first || this.#position > last) this.seek(first);
     const moved = this.#position + this.#held - first + this.#direction * seconds * this.speed * this.fps;

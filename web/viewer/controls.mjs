@@ -179,16 +179,22 @@ export class Controls {
   #makeDownloads() {
     const { downloads, viewport } = this.#player;
     const items = downloads.map(({ label, hint, save }) => {
-      const item = button(label, { text: label }, () => {
+      const item = button(label, { text: label }, async () => {
         popover.leave();
-        attempt(this.#error, save);
+        this.element.inert = true; // while a video is recorded
+        await attempt(this.#error, save);
+        this.element.inert = !this.#player.header;
+        if (!this.#player.element.shadowRoot?.activeElement) popover.button.focus({ preventScroll: true });
       });
       item.title = hint;
       return item;
     });
     const popover = new Popover("Download", "download", items, () => {
       const owner = viewport.comparison.second ? " of scene A" : "";
-      items.forEach((item, i) => (item.ariaLabel = item.textContent = downloads[i].label + owner));
+      items.forEach((item, i) => {
+        const { label, isOfImage } = downloads[i];
+        item.ariaLabel = item.textContent = isOfImage ? label : label + owner;
+      });
     });
     return popover;
   }

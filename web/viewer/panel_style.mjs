@@ -3,7 +3,7 @@
 export const PANEL_CSS = `
 [hidden] { display: none !important; }
 .dock { position: relative; }
-.panel, .help {
+.panel, .help, .recording {
   position: absolute;
   right: 8px;
   bottom: calc(100% + 8px);
@@ -55,12 +55,20 @@ label.row { cursor: pointer; }
 .row .value { width: 38px; text-align: right; font-variant-numeric: tabular-nums; }
 .error:empty { display: none; }
 .error { max-width: 260px; color: #ff9592; }
-.help { inset: 8px; width: fit-content; height: fit-content; max-height: calc(100% - 16px); margin: auto; }
+.help, .recording {
+  inset: 8px;
+  width: fit-content;
+  height: fit-content;
+  max-height: calc(100% - 16px);
+  margin: auto;
+}
 .help h2 { margin: 0 0 6px; font-size: 13px; }
 .help dl { display: grid; grid-template-columns: auto 1fr; gap: 3px 14px; margin: 0 0 8px; }
 .help dt { color: var(--text); font-weight: 600; white-space: nowrap; }
 .help dd { margin: 0; color: var(--muted); }
-.help button { padding: 0 12px; border: 1px solid var(--line); }
+.recording p { margin: 0 0 6px; }
+.recording progress { display: block; width: 160px; margin-bottom: 8px; accent-color: var(--accent); }
+:is(.help, .recording) button { padding: 0 12px; border: 1px solid var(--line); }
 .comparison { position: absolute; inset: 0; pointer-events: none; overflow: hidden; }
 .message:not(:empty) + .comparison { display: none; }
 .comparison span {

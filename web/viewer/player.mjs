@@ -27,7 +27,7 @@ export class S4DPlayer extends EventTarget {
   element = element("div", { class: "stag4d-viewer", role: "group", tabindex: "-1" });
   viewport = new Viewport(() => this.#refresh());
   downloads;
-  /** Returns JSON by name to store in screenshots. @type {() => Promise<Record<string, string>>} */
+  /** Returns JSON by name for screenshots and videos. @type {() => Promise<Record<string, string>>} */
   metadata = async () => ({});
   #title;
   #controls;
@@ -45,7 +45,7 @@ export class S4DPlayer extends EventTarget {
   #resolution = new AdaptiveResolution();
   #ticker = new Ticker(
     this.element,
-    () => this.#needsRedraw || (this.clock.isPlaying && this.clock.numFrames > 1),
+    () => this.#needsRedraw || (this.clock.isRunning && !this.viewport.recording.isActive),
     (seconds) => this.#tick(seconds),
     this.#disposal.signal,
   );
@@ -312,7 +312,7 @@ export class S4DPlayer extends EventTarget {
   /** @param {number} seconds */
   #tick(seconds) {
     this.clock.advance(seconds);
-    const isMoving = this.#isDragged || (this.clock.isPlaying && this.clock.numFrames > 1);
+    const isMoving = this.#isDragged || this.clock.isRunning;
     this.#draw(this.#resolution.next(isMoving, seconds));
   }
 
@@ -324,8 +324,7 @@ export class S4DPlayer extends EventTarget {
   }
 
   #downloadSource() {
-    const { file } = /** @type {ShownScene} */ (this.viewport.scene); // else the bar is disabled
-    return { title: this.#title, frame: this.clock.frame, file, bytes: this.#bytes };
+    return { title: this.#title, viewport: this.viewport, bytes: this.#bytes, metadata: this.metadata };
   }
 
   #release() {

@@ -11,6 +11,7 @@ import { checkedDisplay, DEFAULT_DISPLAY } from "./display.mjs";
 import { element } from "./dom.mjs";
 import { Help } from "./help.mjs";
 import { KEYS_HELP } from "./keys.mjs";
+import { Recording } from "./recording.mjs";
 import { readS4D } from "./s4d.mjs";
 import { ShownScene } from "./scene.mjs";
 import { setSize } from "./size.mjs";
@@ -23,6 +24,7 @@ export class Viewport {
   canvas = element("canvas", { tabindex: "0", role: "application", "aria-label": `Scene. ${KEYS_HELP}` });
   message = element("div", { class: "message", role: "status" });
   help = new Help();
+  recording = new Recording(() => this.#onChange());
   comparison = new Comparison(() => this.#onChange());
   element = element("div", { class: "viewport" }, this.canvas, this.message, this.comparison.element);
   clock = new Clock(1, 1);
@@ -45,7 +47,7 @@ export class Viewport {
   /** @param {() => void} onChange */
   constructor(onChange) {
     this.#onChange = onChange;
-    this.element.append(this.help.element);
+    this.element.append(this.help.element, this.recording.element);
   }
 
   /** Width of the image by its height. */
@@ -94,6 +96,7 @@ export class Viewport {
 
   /** Stop showing the scene. */
   release() {
+    this.recording.cancel();
     this.scene?.dispose();
     this.scene = null;
   }
@@ -186,6 +189,7 @@ export class Viewport {
   /** @param {ShownScene | null} scene B; null ends the comparison */
   setSecond(scene) {
     this.#seconds += 1;
+    this.recording.cancel(); // its scene B is gone
     this.comparison.setSecond(scene);
     this.#onChange();
   }
