@@ -143,7 +143,7 @@ other models, choose their rig, or *custom* with angles. Tested with toys in pla
         ),
         Column(210, tuple(SV4D_VIDEOS[:2])),
         Column(210, tuple(SV4D_VIDEOS[2:])),
-        Column(290, (Node("views", "STAG4DViewsFromVideos"), fit()[1])),
+        Column(290, (Node("views", "STAG4DViewsFromVideos", height=590), fit()[1])),
         Column(400, (Node("preview", "STAG4DPreview", height=400), fit()[0])),
     ),
     (
