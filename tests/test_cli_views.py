@@ -88,6 +88,8 @@ def test_a_capture_is_read_written_as_views_and_fitted(tmp_path, capsys, caplog)
     assert len(written.tracks) == len(described["views"]) == 3
     assert main(["fit", str(capture), "-o", str(tmp_path / "fit"), *FIT]) == 0
     assert main(["fit", str(tmp_path / "out" / "views"), "-o", str(tmp_path / "again"), *FIT]) == 0
+    assert main(["views", str(tmp_path / "out" / "views"), "--up", "z", "-o", str(tmp_path / "up")]) == 2
+    assert "--up: given for view folder" in capsys.readouterr().err
     first, again = ((tmp_path / name / "scene.safetensors").read_bytes() for name in ("fit", "again"))
     assert first == again
 
@@ -144,6 +146,7 @@ def test_views_beside_the_input_video(sv4d2, tmp_path, capsys):
         (["--rig", "sv4d2-8"], "4 images for a rig|expected 8"),
         (["--order", "view by view"], "without --rig"),
         (["--rig", "sv4d2", "--reference", "view 1"], "--reference: 'view 1' with --rig"),
+        (["--rig", "sv4d2", "--frame-step", "2"], "--frame-step: given for views of --rig sv4d2"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(sv4d2, tmp_path, capsys, options, message):

@@ -18,7 +18,7 @@ from ..geometry import CAMERA_RIGS, VIEW_ORDERS, ViewOrder
 from ..matting import alpha_from_border
 from ..pipeline.rig_check import Arrangement, check_rig
 from ..pipeline.view_images import ObjectImages, preset_indices, split_views
-from ..pipeline.view_sources import ReferenceUse, ReferenceVideo, ViewSettings, views_of_rig
+from ..pipeline.view_sources import ReferenceVideo, ViewSettings, views_of_rig
 from ..progress import Monitor
 from ..view_set import ViewSet
 from .console import ConsoleMonitor
@@ -27,6 +27,16 @@ from .options import frame_rate
 _logger = logging.getLogger(__name__)
 
 _UPS = ("auto", "y", "z", "-y", "cameras")
+_OF_CAPTURES = {  # options with their defaults
+    "first_frame": 0,
+    "frame_step": 1,
+    "max_frames": 0,
+    "longer_side": None,
+    "center": "auto",
+    "up": "auto",
+    "front": None,
+    "split": "train",
+}
 _REFERENCE_NAMES = ("process_input", "reference", "input")  # in the name of a video beside the views'
 
 
@@ -108,9 +118,14 @@ def read_source(options: argparse.Namespace, monitor: Monitor) -> tuple[ViewSet,
             raise ValueError("--views-from, --order: without --rig; expected the rig of the views.")
         capture = find_capture(options.views, options.split)
         if capture is None:
+            _refuse_capture_options(options, f"view folder {options.views}")
             views = read_views(options.views)
             if options.reference == "none":
                 views = replace(views, reference=None)
+            elif options.reference != "auto":
+                raise ValueError(
+                    f"--reference: {options.reference!r} of a view folder; expected none, or no --reference."
+                )
         else:
             views = read_capture(capture, _capture_options(options), monitor)
     if options.fps is not None:
@@ -147,43 +162,62 @@ def _capture_options(options: argparse.Namespace) -> CaptureOptions:
     )
 
 
+def _refuse_capture_options(options: argparse.Namespace, source: str) -> None:
+    """Raise ValueError if an option of captures is given for another source."""
+    for name, default in _OF_CAPTURES.items():
+        if getattr(options, name) != default:
+            raise ValueError(
+                f"--{name.replace('_', '-')}: given for {source}; expected no option of captures, of which "
+                "there is none."
+            )
+
+
 def _read_rig(options: argparse.Namespace) -> tuple[ViewSet, ViewOrder | None]:
     """Return the views of a rig and, if they are images of one folder, their order."""
+    _refuse_capture_options(options, f"views of --rig {options.rig}")
+    if options.reference not in ("auto", "none"):
+        raise ValueError(f"--reference: {options.reference!r} with --rig; expected none, or no --reference.")
     folder = Path(options.views_from or options.views)
     if not folder.is_dir():
         raise FileNotFoundError(
             f"{folder}: no such folder; expected one of the views of --rig {options.rig}."
         )
     videos = sorted((path for path in folder.iterdir() if _is_video(path)), key=_natural_order)
-    references = [path for path in videos if any(name in path.stem for name in _REFERENCE_NAMES)]
-    videos = [path for path in videos if path not in references]
-    reference = None
-    if options.views_from is not None:
-        reference = read_video(options.views)
-    elif references:
-        reference = read_video(references[0])
-        _logger.info("%s: taken as the input video.", references[0])
+    input_video = Path(options.views) if options.views_from is not None else _input_video(videos)
+    videos = [path for path in videos if path != input_video]
+    order = None
     if videos:
         clips = _equally_long([read_video(path) for path in videos], videos)
         rig, _ = preset_indices(options.rig, len(clips), 1)
-        batches, order, fps = [_object_images(clip) for clip in clips], None, clips[0].fps
+        batches = [_object_images(clip) for clip in clips]
     else:
-        clip = read_video(folder)
-        rig, indices = preset_indices(options.rig, len(clip.frames), None, options.order)
-        batches, order, fps = split_views(_object_images(clip), indices), options.order or rig.order, clip.fps
-    num_frames = len(batches[0].images)
-    frames = None
-    if reference is not None:
-        if len(reference.frames) < num_frames:
-            raise ValueError(
-                f"reference: {len(reference.frames)} frames for views of {num_frames}; expected as many."
-            )
-        frames = ObjectImages(*(part[:num_frames] for part in _object_images(reference)))
-    use: ReferenceUse = "not a view" if options.reference == "none" else "from the rig"
-    if options.reference not in ("auto", "none"):
-        raise ValueError(f"--reference: {options.reference!r} with --rig; expected none, or no --reference.")
-    video = ReferenceVideo(frames=frames, elevation_deg=options.input_elevation, use=use)
-    return views_of_rig(batches, rig, video, ViewSettings(fps=fps, match_fill=True)), order
+        clips = [read_video(folder)]
+        rig, indices = preset_indices(options.rig, len(clips[0].frames), None, options.order)
+        batches, order = split_views(_object_images(clips[0]), indices), options.order or rig.order
+    video = ReferenceVideo(
+        frames=None if input_video is None else _input_frames(input_video, len(batches[0].images)),
+        elevation_deg=options.input_elevation,
+        use="not a view" if options.reference == "none" else "from the rig",
+    )
+    settings = ViewSettings(fps=clips[0].fps, match_fill=True)
+    return views_of_rig(batches, rig, video, settings), order
+
+
+def _input_video(videos: list[Path]) -> Path | None:
+    """Return the one of some videos that is the input video by its name, if there is one."""
+    found = [path for path in videos if any(name in path.stem for name in _REFERENCE_NAMES)]
+    if len(found) != 1:
+        return None
+    _logger.info("%s: taken as the input video.", found[0])
+    return found[0]
+
+
+def _input_frames(path: Path, count: int) -> ObjectImages:
+    """Return the first frames of the input video, as many as the views have."""
+    clip = read_video(path)
+    if len(clip.frames) < count:
+        raise ValueError(f"{path}: {len(clip.frames)} frames for views of {count}; expected as many.")
+    return _object_images(replace(clip, frames=clip.frames[:count]))
 
 
 def _is_video(path: Path) -> bool:

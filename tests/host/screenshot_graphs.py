@@ -22,7 +22,7 @@ SCREENSHOTS = {  # template, size of the page, zoom and offset of the graph
         0.82,
         [50, 95],
     ),
-    "graph": ("01 Quick start", {"width": 1500, "height": 860}, 0.84, [85, 40]),
+    "graph": ("01 Quick start", {"width": 1500, "height": 880}, 0.82, [85, 100]),
 }
 
 for name in sys.argv[2:] or SCREENSHOTS:

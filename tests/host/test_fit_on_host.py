@@ -203,7 +203,7 @@ def test_invalid_input_fails_with_the_message_of_the_node(host):
     )
     (error,) = [data for kind, data in entry["status"]["messages"] if kind == "execution_error"]
     assert error["node_type"] == "STAG4DViewsFromImages"
-    assert f"view images for {SAMPLE['num_frames']} frames and 3 views" in error["exception_message"]
+    assert f"images for {SAMPLE['num_frames']} frames and 3 views" in error["exception_message"]
 
 
 @pytest.mark.slow
