@@ -55,7 +55,8 @@ def missing():
         if real is None:
             yield f"io.{name}"
             continue
-        if real.io_type != kind.Input.io_type:
+        own_type = getattr(kind.Input, "io_type", None)  # that of MultiType depends on its arguments
+        if own_type is not None and real.io_type != own_type:
             yield f"io.{name} is {real.io_type}"
         yield from (f"io.{name}: {option}" for option in kind.Input.known - parameters(real.Input))
     yield from (f"io.Schema: {option}" for option in parameters(fake.Schema) - parameters(io.Schema))
