@@ -79,5 +79,8 @@ def test_second_scene_is_compared_by_a_wipe_and_kept_over_a_reload_of_the_workfl
     touched.wait(
         f"{TRACKER}.activeState.nodes.some(({{properties}}) => properties.stag4d_clip_b === '{first}')"
     )
-    touched.run(f"{TRACKER}.undo()")
+    for _ in range(3):  # ComfyUI may have recorded the sizes of nodes as a step of its own
+        touched.run(f"{TRACKER}.undo()")
+        if touched.run(FILES) != [first, first]:
+            break
     assert touched.run(FILES) == [first, second]
