@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import pipeline
 from ..optimization import OptimizationConfig
+from ..pipeline.rig_check import check_rig
 from ..progress import Interrupted
 from ..resume import Checkpoint
 from ..scene import GaussianModel4D
@@ -19,7 +20,7 @@ from .console import ConsoleMonitor
 from .fit_options import add_fit_options, add_guidance_options, guided_config
 from .networks import check_named_model, load_guidance
 from .options import add_command, device, output_folder, print_result, rounded
-from .view_sources import add_source_options, checked_rig, read_source
+from .view_sources import add_source_options, read_source
 
 _logger = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def _fit(options: argparse.Namespace) -> int:
         views, order = read_source(options, monitor)
     if options.trust_falloff:
         views = with_trust(views, options.trust_falloff)
-    checked_rig(views, order)
+    check_rig(views, order)
     announce_checkpoint(checkpoint, options.resume)
     fit_options: dict[str, Any] = {
         "checkpoint": Checkpoint(checkpoint, resume=options.resume),

@@ -7,10 +7,11 @@ import logging
 from typing import Any
 
 from ..data import write_views
+from ..pipeline.rig_check import check_rig
 from ..pipeline.view_report import describe_tracks, write_camera_picture, write_view_sheet
 from .console import ConsoleMonitor
 from .options import add_command, output_folder, print_result, rounded
-from .view_sources import add_source_options, checked_rig, read_source
+from .view_sources import add_source_options, read_source
 
 _logger = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ def _views(options: argparse.Namespace) -> int:
     out = output_folder(options.out)
     with ConsoleMonitor() as monitor:
         views, order = read_source(options, monitor)
-    given, better = checked_rig(views, order)
+    given, better = check_rig(views, order)
     write_view_sheet(out / "sheet.png", views)
     try:
         write_camera_picture(out / "cameras.png", views)

@@ -1,4 +1,4 @@
-"""Options of the views that a scene is fitted to, and how they are read: folders of views, captures, rigs."""
+"""Options of the views that a scene is fitted to, and how they are read: view folders, captures, rigs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import argparse
 import logging
 import re
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,12 +15,10 @@ from ..data.image_folder import IMAGE_SUFFIXES
 from ..data.video_listing import is_video_file
 from ..geometry import CAMERA_RIGS, VIEW_ORDERS, ViewOrder
 from ..matting import alpha_from_border
-from ..pipeline.rig_check import Arrangement, check_rig
 from ..pipeline.view_images import ObjectImages, preset_indices, split_views
 from ..pipeline.view_sources import ReferenceVideo, ViewSettings, views_of_rig
 from ..progress import Monitor
 from ..view_set import ViewSet
-from .console import ConsoleMonitor
 from .options import frame_rate
 
 _logger = logging.getLogger(__name__)
@@ -131,12 +128,6 @@ def read_source(options: argparse.Namespace, monitor: Monitor) -> tuple[ViewSet,
     if options.fps is not None:
         views = replace(views, fps=frame_rate(options.fps))
     return views, order
-
-
-def checked_rig(views: ViewSet, order: ViewOrder | None) -> tuple[Arrangement, Arrangement | None]:
-    """Compare the cameras with others, see ``check_rig``, which logs a warning if one is better."""
-    with ConsoleMonitor() as monitor:
-        return check_rig(views, order, partial(monitor, "rig", 0, 1))
 
 
 def _capture_options(options: argparse.Namespace) -> CaptureOptions:
