@@ -3,7 +3,8 @@
     python3 tasks.py bench rigs [--rigs sv4d2 mv-adapter] [--steps 600] [--frames 8] [--size 96] [--toys 2]
 
 Test toys are seen by the cameras of each rig, and by a ring of as many pinhole cameras at the elevations of
-Zero123++ v1.1, both with the input video where the rig has it. Scenes are fitted to both with preset
+Zero123++ v1.1, both with the input video where the rig has it, which is no view more where it is one of the
+rig's. Scenes are fitted to both with preset
 ``fast``, and rendered from azimuths -75, 15, 105 and 195 at elevation 0. Prints PSNR on white and silhouette
 IoU, means over toys, and the difference of PSNR to the ring.
 """
@@ -37,7 +38,9 @@ def main() -> None:
     for name in options.rigs:
         rig = CAMERA_RIGS[name]
         found = _mean_scores(rig, options)
-        key = len(rig.view_images), rig.reference == "azimuth 0"
+        has_input = rig.reference == "azimuth 0"
+        count = len(rig.view_images) - (has_input and 0.0 in [rig.azimuths_deg[i] for i in rig.view_images])
+        key = count, has_input
         if key not in rings:
             rings[key] = _mean_scores(_ring(*key), options)
         print(

@@ -157,7 +157,7 @@ def test_invalid_views_are_refused(quick, refuses, views, tmp_path, case):
 
 
 def test_a_missing_view_folder_is_refused(refuses, tmp_path):
-    assert "nowhere does not exist; expected a folder that holds ref/" in refuses(
+    assert "nowhere: no such file or folder; expected a folder of views" in refuses(
         "fit", tmp_path / "nowhere", "-o", tmp_path / "out"
     )
     (tmp_path / "file").touch()
@@ -203,7 +203,7 @@ def test_a_preset_that_needs_guidance_is_refused_without_a_guidance_model(refuse
     [
         ([], "stag4d: the following arguments are required: COMMAND; see `stag4d --help`."),
         (["dance"], "argument COMMAND: invalid choice: 'dance'"),
-        (["fit"], "stag4d fit: the following arguments are required: views, -o/--out; see `stag4d fit --"),
+        (["fit"], "stag4d fit: the following arguments are required: SOURCE, -o/--out; see `stag4d fit --"),
         (["fit", "views", "-o", "out", "--frobnicate"], "unrecognized arguments: --frobnicate"),
         (["export", "s", "-o", "o", "--format", "obj"], "argument --format: invalid choice: 'obj'"),
     ],
@@ -413,6 +413,6 @@ def test_a_real_process_prints_one_line(tmp_path):
     )
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr.startswith("stag4d fit: views: ")
+    assert done.stderr.startswith("stag4d fit: ")
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
