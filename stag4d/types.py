@@ -5,6 +5,7 @@ Images are float 0..1, sRGB as decoded; their straight alpha is a tensor of its 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -84,6 +85,12 @@ class Cameras:
     def project(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return pixels [N, 2] and camera z [N] of points [N, 3] in the first camera."""
         return project_points(points, self.viewmats[0], self.Ks[0], self.projection)
+
+    @property
+    def angles_deg(self) -> tuple[float, float]:
+        """Return azimuth and elevation of the direction against which the first camera looks, degrees."""
+        x, y, z = (-self.viewmats[0, 2, :3]).tolist()
+        return math.degrees(math.atan2(x, z)), math.degrees(math.atan2(y, math.hypot(x, z)))
 
     @property
     def half_extent(self) -> float:

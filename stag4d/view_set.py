@@ -242,8 +242,7 @@ def with_trust(views: ViewSet, falloff: float) -> ViewSet:
             for frame in range(len(track))
         ]
         trust = 1 - falloff * torch.tensor(angles) / 180  # [F]
-        weights = trust if track.weights is None else trust * track.weights
-        tracks.append(track if index == views.reference else replace(track, weights=weights))
+        tracks.append(track if index == views.reference else track.weighted(trust))
     return replace(views, tracks=tuple(tracks))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -78,6 +78,11 @@ class ViewTrack:
         if self.pose is not None or len(self.cameras) > 1 or self.cameras.projection == "ortho":
             return self.pose
         return nearest_orbit(self.cameras.viewmats[0], self.cameras.Ks[0], self.cameras.height)
+
+    def weighted(self, factor: float | Tensor) -> ViewTrack:
+        """Return the track with weights in the losses multiplied by a number, or by one per frame [F]."""
+        weights = torch.ones(len(self)) if self.weights is None else self.weights
+        return replace(self, weights=weights * factor)
 
     def weight(self, frame: int) -> float:
         """Return the weight of a frame's image in the losses."""

@@ -14,8 +14,9 @@ from ..data import CaptureOptions, VideoClip, find_capture, read_capture, read_v
 from ..data.image_folder import IMAGE_SUFFIXES
 from ..data.video_listing import is_video_file
 from ..geometry import CAMERA_RIGS, VIEW_ORDERS, ViewOrder
-from ..matting import alpha_from_border
+from ..matting import object_alphas
 from ..pipeline.view_images import ObjectImages, preset_indices, split_views
+from ..pipeline.view_joining import check_equal_fps
 from ..pipeline.view_sources import ReferenceVideo, ViewSettings, views_of_rig
 from ..progress import Monitor
 from ..view_set import ViewSet
@@ -179,12 +180,13 @@ def _read_rig(options: argparse.Namespace) -> tuple[ViewSet, ViewOrder | None]:
     order = None
     if videos:
         clips = _equally_long([read_video(path) for path in videos], videos)
+        check_equal_fps([clip.fps for clip in clips], str(folder))
         rig, _ = preset_indices(options.rig, len(clips), 1)
-        batches = [_object_images(clip) for clip in clips]
+        batches = [_object_images(clip, path) for clip, path in zip(clips, videos, strict=True)]
     else:
         clips = [read_video(folder)]
         rig, indices = preset_indices(options.rig, len(clips[0].frames), None, options.order)
-        batches, order = split_views(_object_images(clips[0]), indices), options.order or rig.order
+        batches, order = split_views(_object_images(clips[0], folder), indices), options.order or rig.order
     video = ReferenceVideo(
         frames=None if input_video is None else _input_frames(input_video, len(batches[0].images)),
         elevation_deg=options.input_elevation,
@@ -208,7 +210,7 @@ def _input_frames(path: Path, count: int) -> ObjectImages:
     clip = read_video(path)
     if len(clip.frames) < count:
         raise ValueError(f"{path}: {len(clip.frames)} frames for views of {count}; expected as many.")
-    return _object_images(replace(clip, frames=clip.frames[:count]))
+    return _object_images(replace(clip, frames=clip.frames[:count]), path)
 
 
 def _is_video(path: Path) -> bool:
@@ -235,15 +237,7 @@ def _equally_long(clips: list[VideoClip], paths: list[Path]) -> list[VideoClip]:
     return [replace(clip, frames=clip.frames[:shortest]) for clip in clips]
 
 
-def _object_images(clip: VideoClip) -> ObjectImages:
-    """Return colors and alphas of a video: its own alpha, or computed from its plain border."""
-    colors = clip.frames[..., :3]
-    if clip.frames.shape[-1] == 4:
-        return ObjectImages(colors, clip.frames[..., 3])
-    alphas = torch.empty(colors.shape[:3])
-    for index, (frame, name) in enumerate(zip(colors, clip.names, strict=False)):
-        try:
-            alphas[index] = alpha_from_border(frame.float() / 255)
-        except ValueError as error:
-            raise ValueError(f"{name}: no alpha and no {error} Remove the background first.") from error
-    return ObjectImages(colors, alphas)
+def _object_images(clip: VideoClip, path: Path) -> ObjectImages:
+    """Return colors and alphas of a video, uint8: its own alpha, or computed from its plain background."""
+    alphas = object_alphas(clip.frames, subject=str(path))  # [F, H, W]
+    return ObjectImages(clip.frames[..., :3], (255 * alphas).round().to(torch.uint8))

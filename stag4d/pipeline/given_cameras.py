@@ -29,6 +29,7 @@ from ..geometry import (
 )
 from ..types import Cameras
 from ..view_set import ViewSet
+from ..view_track import as_floats
 from .view_images import ObjectImages
 from .view_sources import ReferenceVideo, ViewSettings, views_of_cameras
 
@@ -200,8 +201,7 @@ def aligned_cameras(cameras: Sequence[Cameras], first: ObjectImages) -> list[Cam
     map_ = similarity_alignment(viewmats, scale=1.0)
     distance = (front.centers[0].double().cpu() - map_.center).norm().item()
     scale = framing_scale(front.Ks[0], front.width, front.height, front.projection, distance)
-    alphas = first.alphas if first.alphas.is_floating_point() else first.alphas.float() / 255
-    map_ = replace(map_, scale=scale * enlargement(alphas, front.Ks[0]))
+    map_ = replace(map_, scale=scale * enlargement(as_floats(first.alphas), front.Ks[0]))
     aligned = []
     for camera in cameras:
         moved = map_.viewmats(camera.viewmats)

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from ..geometry import fill, fills_differ, reference_intrinsics
-from ..view_set import ViewTrack
+from ..view_track import ViewTrack, as_floats
 
 _logger = logging.getLogger(__name__)
 
@@ -81,16 +80,11 @@ def _comparable_fills(reference: ViewTrack, view: ViewTrack) -> tuple[float, flo
     """Return the fills of both; of the heights only if the images have different aspect ratios."""
     (height, width), (view_height, view_width) = reference.images.shape[1:3], view.images.shape[1:3]
     if height * view_width == width * view_height:
-        return fill(_opacity(reference)), fill(_opacity(view))
+        return fill(as_floats(reference.alphas)), fill(as_floats(view.alphas))
     return _height(reference), _height(view)
 
 
 def _height(track: ViewTrack) -> float:
     """Return the share of the image height that the object takes over all frames."""
-    rows = (_opacity(track) > 0.5).any(dim=2).any(dim=0).nonzero()  # [n, 1]
+    rows = (as_floats(track.alphas) > 0.5).any(dim=2).any(dim=0).nonzero()  # [n, 1]
     return (rows.max() - rows.min() + 1).item() / track.images.shape[1] if len(rows) else 0.0
-
-
-def _opacity(track: ViewTrack) -> Tensor:
-    """Return the alphas [F, H, W] in 0..1."""
-    return track.alphas if track.alphas.is_floating_point() else track.alphas.float() / 255

@@ -9,7 +9,6 @@ which explain the silhouettes equally well.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -193,8 +192,7 @@ def _raised(cameras: Cameras, degrees: float) -> Cameras:
     """Return upright cameras around the origin that are higher by an angle."""
     raised = []
     for camera in range(len(cameras)):
-        x, y, z = (-cameras.viewmats[camera, 2, :3]).tolist()
-        azimuth, elevation = math.degrees(math.atan2(x, z)), math.degrees(math.atan2(y, math.hypot(x, z)))
+        azimuth, elevation = cameras[[camera]].angles_deg
         distance = float(cameras.viewmats[camera, :3, 3].norm())
         higher = max(-MAX_ELEVATION_DEG, min(MAX_ELEVATION_DEG, elevation + degrees))
         raised.append(viewmats_from_angles([azimuth], [higher], [distance])[0])

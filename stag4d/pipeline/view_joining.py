@@ -42,7 +42,8 @@ def join_views(first: ViewSet, second: ViewSet, weight: float = 1.0) -> ViewSet:
     names = {track.name for track in first.tracks}
     tracks = [*first.tracks]
     for track in added:
-        track = _weighted(track, weight) if track is not _reference_of(second) else track
+        if weight != 1 and track is not _reference_of(second):
+            track = track.weighted(weight)
         tracks.append(replace(track, name=_unused_name(track.name, names)))
         names.add(tracks[-1].name)
     reference = first.reference
@@ -105,14 +106,6 @@ def split_sheets(sheets: Tensor, rows: int, columns: int) -> Tensor:
 
 def _reference_of(views: ViewSet) -> ViewTrack | None:
     return None if views.reference is None else views.reference_track
-
-
-def _weighted(track: ViewTrack, weight: float) -> ViewTrack:
-    """Return a view whose weights in the losses are multiplied by a factor."""
-    if weight == 1:
-        return track
-    weights = torch.ones(len(track)) if track.weights is None else track.weights
-    return replace(track, weights=weights * weight)
 
 
 def _unused_name(name: str, names: set[str]) -> str:

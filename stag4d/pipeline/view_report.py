@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ def describe_tracks(views: ViewSet) -> list[dict[str, Any]]:
     """Return name, size, projection, angles and frames of each track, for JSON."""
     described = []
     for index, track in enumerate(views.tracks):
-        x, y, z = (-track.cameras.viewmats[0, 2, :3]).tolist()
+        azimuth, elevation = track.cameras.angles_deg
         described.append(
             {
                 "name": track.name,
@@ -37,8 +36,8 @@ def describe_tracks(views: ViewSet) -> list[dict[str, Any]]:
                 "width": track.cameras.width,
                 "height": track.cameras.height,
                 "projection": track.cameras.projection,
-                "azimuth": round(math.degrees(math.atan2(x, z)), 2),
-                "elevation": round(math.degrees(math.atan2(y, math.hypot(x, z))), 2),
+                "azimuth": round(azimuth, 2),
+                "elevation": round(elevation, 2),
                 "distance": round(float(track.cameras.centers[0].norm()), 4),
                 "fx": round(float(track.cameras.Ks[0, 0, 0]), 3),
                 "moves": len(track.cameras) > 1,

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from ..geometry import CameraRig, RigCameras, input_camera, rig_cameras, world_offsets
@@ -167,7 +166,8 @@ def _with_reference(
     tracks: list[ViewTrack], rig: CameraRig, reference: ReferenceVideo, settings: ViewSettings
 ) -> ViewSet:
     """Return the set of views and, if it is a view, the input video."""
-    tracks = [_weighted(track, settings.weight) for track in tracks]
+    if settings.weight != 1:
+        tracks = [track.weighted(settings.weight) for track in tracks]
     if rig.reference == "not a view":
         if reference.crop_offsets is not None:
             raise ValueError(
@@ -207,11 +207,6 @@ def _index_of_reference(tracks: Sequence[ViewTrack], rig: CameraRig, elevation_d
 def _is_at(viewmat: Tensor, other: Tensor) -> bool:
     """Return whether two cameras [4, 4] have the same pose."""
     return bool((viewmat - other).abs().max() < _SAME_CAMERA)
-
-
-def _weighted(track: ViewTrack, weight: float) -> ViewTrack:
-    """Return a view whose images have a weight in the losses."""
-    return track if weight == 1 else replace(track, weights=torch.full((len(track),), float(weight)))
 
 
 def _offsets(reference: ReferenceVideo, track: ViewTrack) -> Tensor | None:
