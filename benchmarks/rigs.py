@@ -3,10 +3,10 @@
     python3 tasks.py bench rigs [--rigs sv4d2 mv-adapter] [--steps 600] [--frames 8] [--size 96] [--toys 2]
 
 Test toys are seen by the cameras of each rig, and by a ring of as many pinhole cameras at the elevations of
-Zero123++ v1.1, both with the input video where the rig has it, which is no view more where it is one of the
-rig's. Scenes are fitted to both with preset
-``fast``, and rendered from azimuths -75, 15, 105 and 195 at elevation 0. Prints PSNR on white and silhouette
-IoU, means over toys, and the difference of PSNR to the ring.
+Zero123++ v1.1, both with the input video where the rig has it. If the input video is one of the rig's views,
+the ring has one view less. Scenes are fitted to both with preset ``fast``, and rendered from azimuths -75,
+15, 105 and 195 at elevation 0. Prints PSNR on white and silhouette IoU, means over toys, and the difference
+of PSNR to the ring.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _views(toy: ToyObject, rig: CameraRig, options: argparse.Namespace) -> ViewS
     """Return the true views of a toy by a rig, and the input video unless it is one of them."""
     size, times = options.size, frame_times(options.frames).tolist()
     found = rig_cameras(rig, size, size)
-    cameras = Cameras(found.viewmats, found.Ks, size, size, found.projection)
+    cameras = Cameras.from_rig(found, size, size)
     tracks = _tracks(toy, cameras, times, [f"view {index}" for index in range(len(cameras))])
     front = input_camera(rig, size, size)
     if front is None:
@@ -85,7 +85,7 @@ def _views(toy: ToyObject, rig: CameraRig, options: argparse.Namespace) -> ViewS
     differences = (found.viewmats - front.viewmats).abs().amax(dim=(1, 2))  # [V]
     if differences.min() < SAME_CAMERA:
         return ViewSet(tuple(tracks), int(differences.argmin()))
-    first = Cameras(front.viewmats, front.Ks, size, size, front.projection)
+    first = Cameras.from_rig(front, size, size)
     return ViewSet((*_tracks(toy, first, times, ["input frames"]), *tracks), 0)
 
 

@@ -17,6 +17,7 @@ from torch.nn.functional import normalize
 from .geometry import (
     OrbitPose,
     Projection,
+    RigCameras,
     check_projection,
     intrinsics,
     orbit_viewmats,
@@ -64,6 +65,11 @@ class Cameras:
         return cls(
             orbit_viewmats(poses), intrinsics([pose.fovy_deg for pose in poses], width, height), width, height
         )
+
+    @classmethod
+    def from_rig(cls, rig: RigCameras, width: int, height: int) -> Cameras:
+        """Return the cameras of a rig, which were made for images of that size in pixels."""
+        return cls(rig.viewmats, rig.Ks, width, height, rig.projection)
 
     def __len__(self) -> int:
         """Return C."""

@@ -38,7 +38,7 @@ def rig_images(name: str) -> tuple[np.ndarray, np.ndarray]:
         if cameras is None:
             rgba.append(np.zeros((1, FRAMES, SIZE, SIZE, 4), np.uint8))
             continue
-        batch = Cameras(cameras.viewmats, cameras.Ks, SIZE, SIZE, cameras.projection)
+        batch = Cameras.from_rig(cameras, SIZE, SIZE)
         images, alphas = render_toy(toy, batch, TIMES)
         rgba.append((255 * np.concatenate([images, alphas[..., None]], axis=-1)).astype(np.uint8))
     return rgba[0], rgba[1][0]

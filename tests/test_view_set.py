@@ -26,7 +26,7 @@ def pinhole(azimuth: float, elevation: float = 0.0, width: int = 8, height: int 
 
 def ring(name: str) -> list[ViewTrack]:
     rig = rig_cameras(camera_rig(name), 8, 8)
-    cameras = Cameras(rig.viewmats, rig.Ks, 8, 8, rig.projection)
+    cameras = Cameras.from_rig(rig, 8, 8)
     return [track(cameras[[index]], name=f"view {index}") for index in range(len(cameras))]
 
 

@@ -25,7 +25,7 @@ def most_frames(prompt: Prompt | None, node_id: str | None, name: str) -> int | 
 def num_renders(prompt: Prompt | None, node_id: str | None, name: str) -> int | None:
     """Return the number of images that an input will get from STAG4D Render; see ``most_frames``."""
     kind, inputs, _ = source(prompt, node_id, name)
-    if kind != "STAG4DRender":
+    if kind != "STAG4DRender" or inputs.get("time_mode") == "view by view":  # all frames from each camera
         return None
     kind, inputs, _ = source_of(inputs.get("cameras"), prompt)
     if inputs.get("mode") == "camera":  # its socket may give a list of cameras

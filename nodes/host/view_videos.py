@@ -58,6 +58,7 @@ def read_videos(
     frames = {name: images for name, (images, _) in read.items()}
     if isinstance(source, torch.Tensor):
         frames[_REFERENCE] = source
+    read.clear()  # else each video stays in memory until all are converted
     count = _shortest(frames)
     found = {}
     for name in list(frames):

@@ -62,7 +62,8 @@ def _fit(options: argparse.Namespace) -> int:
         views, order = read_source(options, monitor)
     if options.trust_falloff:
         views = with_trust(views, options.trust_falloff)
-    check_rig(views, order)
+    if not options.resume:
+        check_rig(views, order)
     announce_checkpoint(checkpoint, options.resume)
     fit_options: dict[str, Any] = {
         "checkpoint": Checkpoint(checkpoint, resume=options.resume),

@@ -52,7 +52,7 @@ def _views(options: argparse.Namespace) -> int:
             "frames": views.num_frames,
             "fps": rounded(views.fps),
             "views": describe_tracks(views),
-            "explained": rounded(given.median),
+            "explained": rounded(given.median) if len(given.shares) else None,
             "better": None if better is None else {"name": better.name, "explained": rounded(better.median)},
         }
     )

@@ -10,7 +10,16 @@ from pathlib import Path
 
 import torch
 
-from ..data import CaptureOptions, VideoClip, find_capture, read_capture, read_video, read_views
+from ..data import (
+    SPLITS,
+    UPS,
+    CaptureOptions,
+    VideoClip,
+    find_capture,
+    read_capture,
+    read_video,
+    read_views,
+)
 from ..data.image_folder import IMAGE_SUFFIXES
 from ..data.video_listing import is_video_file
 from ..geometry import CAMERA_RIGS, VIEW_ORDERS, ViewOrder
@@ -24,7 +33,6 @@ from .options import frame_rate
 
 _logger = logging.getLogger(__name__)
 
-_UPS = ("auto", "y", "z", "-y", "cameras")
 _OF_CAPTURES = {  # options with their defaults
     "first_frame": 0,
     "frame_step": 1,
@@ -90,11 +98,9 @@ def add_source_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--center", default="auto", metavar="auto|file|X,Y,Z", help="point of a capture that is the origin"
     )
-    command.add_argument("--up", choices=_UPS, default="auto", help="up direction of a capture")
+    command.add_argument("--up", choices=UPS, default="auto", help="up direction of a capture")
     command.add_argument("--front", metavar="VIEW", help="view of a capture that gets azimuth 0")
-    command.add_argument(
-        "--split", choices=("train", "test", "all"), default="train", help="images of a capture"
-    )
+    command.add_argument("--split", choices=SPLITS, default="train", help="images of a capture")
 
 
 def read_source(options: argparse.Namespace, monitor: Monitor) -> tuple[ViewSet, ViewOrder | None]:

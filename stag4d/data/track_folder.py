@@ -66,7 +66,7 @@ def write_tracks(root: Path, views: ViewSet) -> None:
     }
     with replacing(root / "views.json") as temporary:
         temporary.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    _remove_beyond(root, views.num_frames, len(views.tracks))
+    remove_tracks_beyond(root, views.num_frames, len(views.tracks))
 
 
 class _StoredTrack(NamedTuple):
@@ -141,9 +141,11 @@ def _image_file(root: Path, folder: str, frame: int) -> Path:
     return root / folder / f"{frame:05d}.png"
 
 
-def _remove_beyond(root: Path, num_frames: int, num_views: int) -> None:
+def remove_tracks_beyond(root: Path, num_frames: int, num_views: int) -> None:
     """Remove images of views and frames beyond a set, left by an older, larger one."""
-    for folder in root.glob("view[0-9][0-9][0-9]"):
+    for folder in root.glob("view[0-9][0-9][0-9]*"):
+        if not folder.name[4:].isdecimal():
+            continue
         num_kept = num_frames if int(folder.name[4:]) < num_views else 0
         for file in folder.glob("[0-9][0-9][0-9][0-9][0-9].png"):
             if int(file.stem) >= num_kept:

@@ -36,7 +36,7 @@ from ..view_set import ViewSet, ViewTrack
 from .png import write_png
 from .resizing import resize_with_alpha
 from .track_folder import VERSION as TRACKS_VERSION
-from .track_folder import check_tracks, read_tracks, write_tracks
+from .track_folder import check_tracks, read_tracks, remove_tracks_beyond, write_tracks
 from .view_layout import (
     UNFINISHED,
     find_frames,
@@ -144,6 +144,7 @@ def write_views(folder: str | Path, views: ViewSet) -> None:
     if not _is_square_orbit(views):
         write_tracks(Path(folder), views)
         remove_beyond(Path(folder), 0, 0)
+        _remove_unfinished(Path(folder))
         return
     write_view_poses(folder, views.input_pose, views.view_poses, views.fps, offsets=views.offsets)
     for frame in range(views.num_frames):
@@ -151,8 +152,8 @@ def write_views(folder: str | Path, views: ViewSet) -> None:
             folder, frame, views.reference_track.at(frame), [track.at(frame) for track in views.views]
         )
     remove_beyond(Path(folder), views.num_frames, views.num_views)
-    for left in Path(folder).glob(UNFINISHED):
-        left.unlink()
+    remove_tracks_beyond(Path(folder), 0, 0)
+    _remove_unfinished(Path(folder))
 
 
 def write_view_poses(
@@ -236,11 +237,24 @@ def hold_out_view(views: ViewSet, index: int) -> tuple[ViewSet, ViewTrack]:
     return views.chosen(others), views.views[index]
 
 
+def _remove_unfinished(root: Path) -> None:
+    """Remove checkpoints of a set that was not finished."""
+    for left in root.glob(UNFINISHED):
+        left.unlink()
+
+
 def _is_square_orbit(views: ViewSet) -> bool:
-    """Return whether a set is an input video and square views at orbit poses, without weights."""
-    return views.reference is not None and all(
-        track.pose is not None and track.weights is None and track.images.shape[1] == track.images.shape[2]
-        for track in views.tracks
+    """Return whether a set is an input video and square views of one size at orbit poses, without weights."""
+    has_one_size = len({tuple(track.images.shape[1:3]) for track in views.views}) <= 1
+    return (
+        views.reference == 0
+        and has_one_size
+        and all(
+            track.pose is not None
+            and track.weights is None
+            and track.images.shape[1] == track.images.shape[2]
+            for track in views.tracks
+        )
     )
 
 

@@ -134,14 +134,21 @@ def views_of_given_cameras(
         ValueError: if numbers of views, cameras or frames do not match, or a camera is refused.
     """
     cameras = []
+    of_size: dict[tuple[int, int], list[Cameras]] = {}  # the cameras of all views, for images of a size
     for index, (images, _) in enumerate(views):
         size = images.shape[2], images.shape[1]
-        read = given.read(size, rig)
-        cameras.append(
-            cameras_of_views(read, size, len(images), len(views), given.order, given.subject)[index]
-        )
+        if size not in of_size:
+            read = given.read(size, rig)
+            of_size[size] = cameras_of_views(read, size, len(images), len(views), given.order, given.subject)
+        cameras.append(of_size[size][index])
     if given.align:
         cameras = aligned_cameras(cameras, views[0])
+    cameras = [
+        replace(camera, viewmats=place_ortho_cameras(camera.viewmats))
+        if camera.projection == "ortho"
+        else camera
+        for camera in cameras
+    ]
     check_around_origin(cameras)
     return views_of_cameras(views, cameras, rig, reference, settings)
 
@@ -205,8 +212,6 @@ def aligned_cameras(cameras: Sequence[Cameras], first: ObjectImages) -> list[Cam
     aligned = []
     for camera in cameras:
         moved = map_.viewmats(camera.viewmats)
-        if camera.projection == "ortho":
-            moved = place_ortho_cameras(moved)
         aligned.append(replace(camera, viewmats=moved, Ks=map_.intrinsics(camera.Ks, camera.projection)))
     return aligned
 

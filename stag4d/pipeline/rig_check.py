@@ -133,7 +133,7 @@ def _other_rigs(views: ViewSet, elevation: float) -> Iterator[tuple[str, Callabl
             continue
         height, width = views.views[0].images.shape[1:3]
         rigged = rig_cameras(rig, width, height, elevation)
-        cameras = Cameras(rigged.viewmats, rigged.Ks, width, height, rigged.projection)
+        cameras = Cameras.from_rig(rigged, width, height)
         given = [track.camera(0) for track in views.views]
         if all(_are_same(camera, cameras[[index]]) for index, camera in enumerate(given)):
             continue
@@ -142,7 +142,7 @@ def _other_rigs(views: ViewSet, elevation: float) -> Iterator[tuple[str, Callabl
             image = views.reference_track
             size = image.cameras.width, image.cameras.height
             if (front := input_camera(rig, *size, elevation)) is not None:
-                shown.append((image.at(0)[1], Cameras(front.viewmats, front.Ks, *size, front.projection)))
+                shown.append((image.at(0)[1], Cameras.from_rig(front, *size)))
         yield f"rig {name}", partial(list, shown)
 
 

@@ -75,8 +75,22 @@ def test_a_smaller_set_replaces_a_larger_one_and_either_version_the_other(tmp_pa
     write_views(tmp_path, ViewSet(smaller.tracks[:1], None))
     assert read_views(tmp_path).num_views == 1
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("view0")) == ["view000"]
+    (tmp_path / "unfinished_x.latents").touch()
     write_views(tmp_path, make_views(2, 6))
     assert read_views(tmp_path).num_views == 6
+    assert not list(tmp_path.glob("view0*"))
+    assert not list(tmp_path.glob("*.latents"))
+
+
+def test_square_views_of_several_sizes_and_another_reference_are_kept(tmp_path):
+    tracks = [
+        ViewTrack.from_pose(*images(size, size, size), OrbitPose(azimuth_deg=10.0 * size), f"view {size}")
+        for size in (6, 8, 10)
+    ]
+    write_views(tmp_path, ViewSet(tuple(tracks), reference=2))
+    loaded = read_views(tmp_path)
+    assert loaded.reference == 2
+    assert [track.images.shape[1] for track in loaded.tracks] == [6, 8, 10]
 
 
 def test_sets_of_square_orbit_views_keep_version_1(tmp_path, make_views):

@@ -34,7 +34,7 @@ def views() -> ViewSet:
     """A pinhole of 48x32 pixels, four orthographic cameras of 40x40, and one that moves around the object."""
     wide = Cameras.from_poses([OrbitPose(azimuth_deg=20, elevation_deg=10)], 48, 32)
     rig = rig_cameras(camera_rig("unique3d"), 40, 40)
-    ring = Cameras(rig.viewmats, rig.Ks, 40, 40, rig.projection)
+    ring = Cameras.from_rig(rig, 40, 40)
     poses = [OrbitPose(azimuth_deg=200.0 + 10 * frame, elevation_deg=-15) for frame in range(3)]
     moving = Cameras.from_poses(poses, 40, 40)
     tracks = [track(wide, "wide"), *(track(ring[[index]], f"ortho {index}") for index in range(4))]

@@ -27,9 +27,9 @@ def seen_by(name: str, taken_as: str | None = None) -> ViewSet:
     """Return a toy's true views by a rig, with the cameras of the same or another one; no reference."""
     rig, other = (rig_cameras(camera_rig(one), SIZE, SIZE) for one in (name, taken_as or name))
     toy = toy_object(toy_seed("test", 2))
-    cameras = Cameras(rig.viewmats, rig.Ks, SIZE, SIZE, rig.projection)
+    cameras = Cameras.from_rig(rig, SIZE, SIZE)
     images, alphas = render_toy(toy, cameras, [0.0, 0.5, 1.0])  # [V, F, H, W, 3]
-    taken = Cameras(other.viewmats, other.Ks, SIZE, SIZE, other.projection)
+    taken = Cameras.from_rig(other, SIZE, SIZE)
     return ViewSet(
         tuple(
             ViewTrack(images=images[view], alphas=alphas[view], cameras=taken[[view]], name=f"view {view}")

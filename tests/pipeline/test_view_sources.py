@@ -44,7 +44,7 @@ def toy():
 
 def rendered(toy, found, size=(SIZE, SIZE)):
     """Return images [C, F, h, w, 3] and alphas [C, F, h, w] from cameras of a rig."""
-    return render_toy(toy, Cameras(found.viewmats, found.Ks, *size, found.projection), TIMES)
+    return render_toy(toy, Cameras.from_rig(found, *size), TIMES)
 
 
 def seen(toy, rig, elevation=0.0, size=(SIZE, SIZE)):

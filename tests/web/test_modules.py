@@ -53,10 +53,10 @@ def test_type_checker_rejects_a_wrong_argument_type(packages, tmp_path):
     assert "'string' is not assignable to parameter of type 'number'" in done.stdout
 
 
-def test_viewer_is_below_170_kb_and_52_kb_compressed():
+def test_viewer_is_below_171_kb_and_52_kb_compressed():
     # Of these, 5 kB compressed are the recording of videos; docs/decisions/2026-11-30-videos-by-webcodecs.md.
     contents = [path.read_bytes() for path in MODULES]
-    assert sum(map(len, contents)) < 170_000
+    assert sum(map(len, contents)) < 171_000
     assert len(gzip.compress(b"".join(contents))) < 52_000
 
 

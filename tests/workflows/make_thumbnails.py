@@ -117,7 +117,7 @@ def view_source_thumbnails(model: GaussianModel4D) -> list[Image.Image]:
     cameras = rig_cameras(camera_rig("mv-adapter"), side, side)
     images, alphas = render_toy(
         toy_object(3, plan="robot"),
-        Cameras(cameras.viewmats, cameras.Ks, side, side, cameras.projection),
+        Cameras.from_rig(cameras, side, side),
         [0.0],
     )
     behind = scene_image(model, 150, 0.4, DARK, SIZE)

@@ -184,7 +184,7 @@ export class Controls {
         this.element.inert = true; // while a video is recorded
         await attempt(this.#error, save);
         this.element.inert = !this.#player.header;
-        if (!this.#player.element.shadowRoot?.activeElement) popover.button.focus({ preventScroll: true });
+        if (document.activeElement === document.body) popover.button.focus({ preventScroll: true });
       });
       item.title = hint;
       return item;

@@ -20,7 +20,7 @@ const MIN_BITRATE = 2e6; // bits per second
 const MAX_QUEUE = 4; // frames
 const DATA_INTERVAL = 100; // milliseconds, of a recorder
 const MAX_WAITS = 100; // for the first data
-const RECORDED_TYPES = ["video/webm", "video/mp4"];
+const RECORDED_TYPE = "video/webm"; // an MP4 without texts would look like one with them
 
 /**
  * Encode a video.
@@ -38,6 +38,7 @@ export async function encodeVideo(frames, texts, onFrame, signal) {
   /** @type {VideoEncoderConfig} */
   const config = { codec: CODEC, width, height, bitrate, framerate: fps, avc: { format: "avc" } };
   const support = await globalThis.VideoEncoder?.isConfigSupported(config); // undefined without HTTPS
+  signal.throwIfAborted();
   if (!support?.supported) return recordCanvas(frames, bitrate, onFrame, signal);
   const { samples, avcC } = await encodeSamples(frames, config, onFrame, signal);
   return encodeMp4({ width, height, fps, avcC, samples }, texts);
@@ -71,13 +72,17 @@ async function encodeSamples({ canvas, count, fps, draw }, config, onFrame, sign
     for (let index = 0; index < count; index++) {
       draw(index);
       const frame = new VideoFrame(canvas, { timestamp: Math.round((index * 1e6) / fps) });
-      encoder.encode(frame, { keyFrame: index % KEY_INTERVAL === 0 });
-      frame.close();
+      try {
+        encoder.encode(frame, { keyFrame: index % KEY_INTERVAL === 0 });
+      } finally {
+        frame.close();
+      }
       onFrame(index + 1);
       do await pause(0, signal);
       while (encoder.encodeQueueSize > MAX_QUEUE);
     }
     await encoder.flush();
+    signal.throwIfAborted();
   } catch (error) {
     throw failure ?? error;
   } finally {
@@ -94,16 +99,18 @@ async function encodeSamples({ canvas, count, fps, draw }, config, onFrame, sign
  * @param {AbortSignal} signal
  */
 async function recordCanvas({ canvas, count, fps, draw }, bitrate, onFrame, signal) {
-  const mimeType = RECORDED_TYPES.find((type) => globalThis.MediaRecorder?.isTypeSupported(type));
-  if (!mimeType) throw new ViewerError("This browser cannot encode video.");
+  if (!globalThis.MediaRecorder?.isTypeSupported(RECORDED_TYPE))
+    throw new ViewerError("This browser cannot encode video.");
   const stream = canvas.captureStream(0); // 0: frames are requested, of the track or, in Firefox, the stream
   const track = /** @type {CanvasCaptureMediaStreamTrack} */ (stream.getVideoTracks()[0]);
   const source =
     "requestFrame" in track ? track : /** @type {typeof track} */ (/** @type {unknown} */ (stream));
-  const recorder = new MediaRecorder(stream, { mimeType, videoBitsPerSecond: bitrate });
+  const recorder = new MediaRecorder(stream, { mimeType: RECORDED_TYPE, videoBitsPerSecond: bitrate });
   /** @type {Blob[]} */
   const parts = [];
   recorder.addEventListener("dataavailable", ({ data }) => parts.push(data));
+  let hasFailed = false;
+  recorder.addEventListener("error", () => (hasFailed = true)); // "stop" follows
   const stopped = new Promise((resolve) => recorder.addEventListener("stop", resolve));
   try {
     recorder.start(DATA_INTERVAL);
@@ -121,11 +128,13 @@ async function recordCanvas({ canvas, count, fps, draw }, bitrate, onFrame, sign
       await pause(DATA_INTERVAL, signal);
     }
   } finally {
-    recorder.stop();
+    if (recorder.state !== "inactive") recorder.stop();
     track.stop();
   }
   await stopped;
-  return new Blob(parts, { type: mimeType });
+  signal.throwIfAborted();
+  if (hasFailed) throw new ViewerError("The browser could not record the video.");
+  return new Blob(parts, { type: RECORDED_TYPE });
 }
 
 /**
