@@ -458,3 +458,10 @@ def test_easymocap_videos(tmp_path):
     shutil.rmtree(tmp_path / "images")
     write_camera_videos(tmp_path / "videos", TOY, ["00.mp4", "01.mp4", "02.mp4"])
     assert [(view.width, view.height) for view in find_capture(tmp_path).views] == [TOY.size] * 3
+
+
+def test_a_path_to_held_out_transforms_reads_that_file(tmp_path):
+    folder = write_dnerf(tmp_path, TOY)
+    (folder / "transforms_val.json").write_text((folder / "transforms_test.json").read_text())
+    for name in ("transforms_val.json", "transforms_test.json"):
+        assert name in find_capture(folder / name).format

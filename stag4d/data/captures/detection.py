@@ -82,7 +82,9 @@ def find_capture(path: str | Path, split: Split = "train") -> Capture | None:
     if place.is_dir():
         folder = place
     elif place.suffix.lower() == ".json":
-        folder, split = place.parent, HELD_OUT.get(place.name, split)
+        folder = place.parent
+        if place.name in HELD_OUT:
+            return check_cameras(read_transforms(folder, "test", place))
     else:
         return None
     if poses_file(folder).exists() or (folder / FRAMES).is_dir():

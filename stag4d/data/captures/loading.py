@@ -70,10 +70,15 @@ def read_capture(
 
 def _shared_length(capture: Capture, sources: Sequence[ViewSource]) -> int:
     """Return the number of frames that all views have."""
-    counts = [
-        min([len(source.frames.times), *([len(view.viewmats)] if len(view.viewmats) > 1 else [])])
-        for view, source in zip(capture.views, sources, strict=True)
-    ]
+    counts = []
+    for view, source in zip(capture.views, sources, strict=True):
+        num_frames, num_poses = len(source.frames.times), len(view.viewmats)
+        if num_poses not in (1, num_frames):
+            raise ValueError(
+                f"{capture.root}: camera {view.name}: {num_poses} poses for {num_frames} frames; "
+                "expected one for each frame, or one for all."
+            )
+        counts.append(num_frames)
     shortest = min(counts)
     if max(counts) > shortest:
         _logger.warning(

@@ -35,7 +35,7 @@ from .source_files import (
 from .splits import Split
 
 UP: Vector = (0.0, 0.0, 1.0)
-HELD_OUT: dict[str, Split] = {"transforms_test.json": "test", "transforms_val.json": "test"}
+HELD_OUT = ("transforms_test.json", "transforms_val.json")
 _NAMES = ("transforms.json", "transforms_train.json", "transforms_test.json", "transforms_val.json")
 
 
@@ -44,31 +44,32 @@ def is_transforms(folder: Path) -> bool:
     return any((folder / name).exists() for name in _NAMES)
 
 
-def read_transforms(folder: Path, split: Split = "train") -> Capture:
+def read_transforms(folder: Path, split: Split = "train", path: Path | None = None) -> Capture:
     """Read a folder that holds ``transforms.json``, or ``transforms_train.json`` and the like.
 
     Args:
         folder: The folder, to which paths of images are relative.
         split: Which images; those of ``transforms_test.json`` and ``transforms_val.json`` are held out of
             ``train``.
+        path: The file to read; None for those of the split.
 
     Raises:
         FileNotFoundError: if a file is missing.
         ValueError: if a file is malformed, or a camera is no pinhole.
     """
-    paths = _paths(folder, split)
+    paths = _paths(folder, split) if path is None else [path]
     images, seen = [], set()
     fps = None
-    for path in paths:
-        document = read_document(path)
-        fps = fps or frames_per_second(document, path.name)
-        for image in posed_images(document, path, split):
+    for file in paths:
+        document = read_document(file)
+        fps = fps or frames_per_second(document, file.name)
+        for image in posed_images(document, file, split):
             if image.path not in seen:
                 seen.add(image.path)
                 images.append(image)
-    subject = ", ".join(str(path) for path in paths)
+    subject = ", ".join(str(file) for file in paths)
     views, times = arrange_views(images, folder, subject)
-    names = ", ".join(path.name for path in paths)
+    names = ", ".join(file.name for file in paths)
     kind = "nerfstudio" if paths[0].name == _NAMES[0] else "Blender or D-NeRF"
     return Capture(
         format=f"{kind} {names}",
