@@ -24,8 +24,8 @@ export function cellSize(radius) {
 }
 
 /**
- * Return whether the ground is behind all that stands on it: then the grid is rendered before the splats, else
- * after them.
+ * Return whether the ground is behind all that stands on it: then the grid is rendered before the splats,
+ * else after them.
  * @param {View} view
  * @param {import("./bounds.mjs").Bounds} bounds
  */
