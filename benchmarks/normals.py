@@ -19,9 +19,8 @@ from stag4d.rendering import normals_from_depth, rasterize, render
 from stag4d.scene import Gaussians, load_scene
 from stag4d.toys import INPUT_POSE, TEST_POSES, raycast, toy_object
 from stag4d.types import Cameras
-from stag4d.weights import FOLDER
+from stag4d.weights import SCENE, SCENE_PLAN, SCENE_SEED
 
-SCENE, TOY_SEED, PLAN = FOLDER / "scenes" / "quadruped.safetensors", 20, "quadruped"
 FRAMES = (0, 8, 15)
 OPAQUE = 0.95  # alpha of the render
 
@@ -34,7 +33,7 @@ def main() -> None:
     )
     parser.add_argument("--size", type=int, default=192, help="pixels (default: %(default)s)")
     options = parser.parse_args()
-    model, toy = load_scene(SCENE), toy_object(TOY_SEED, PLAN)
+    model, toy = load_scene(SCENE), toy_object(SCENE_SEED, SCENE_PLAN)
     cameras = Cameras.from_poses((INPUT_POSE, *TEST_POSES), options.size, options.size)
     angles: dict[str, list[Tensor]] = {"depth": [], "shortest axis": []}
     for frame in FRAMES:

@@ -11,12 +11,12 @@ from ..stag4d.geometry import (
     DEFAULT_FOVY_DEG,
     DEFAULT_RADIUS,
     OrbitPose,
-    camera_info,
     keyframe_poses,
     read_camera_infos,
     stack_cameras,
 )
 from ..stag4d.types import Cameras
+from .host.camera_info import camera_info_output
 from .host.sockets import CATEGORY_OUTPUT, CameraPath
 from .host.validation import check_widgets
 
@@ -165,16 +165,7 @@ class STAG4DCameraPath(io.ComfyNode):
         else:
             front = OrbitPose(azimuth_deg=0.0, radius=radius, fovy_deg=fovy)
             cameras = Cameras.from_poses(_POSES[mode["mode"]](num_cameras, front, mode), width, height)
-        return io.NodeOutput(cameras, _camera_info(cameras))
-
-
-def _camera_info(cameras: Cameras) -> dict[str, Any] | list[dict[str, Any]]:
-    """Return cameras as LOAD3D_CAMERA; a list only of several, as older nodes take a single one."""
-    values = [
-        camera_info(viewmat, K, cameras.width, cameras.height, cameras.projection)
-        for viewmat, K in zip(cameras.viewmats, cameras.Ks, strict=True)
-    ]
-    return values[0] if len(values) == 1 else values
+        return io.NodeOutput(cameras, camera_info_output([cameras]))
 
 
 def _turntable(count: int, front: OrbitPose, settings: Mapping[str, Any]) -> list[OrbitPose]:

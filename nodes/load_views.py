@@ -9,13 +9,13 @@ from comfy_api.latest import io
 
 from ..stag4d.data import Capture, CaptureOptions, Split, UpChoice, read_capture, read_views
 from ..stag4d.evaluation import on_white
-from ..stag4d.pipeline import check_rig
 from ..stag4d.view_set import ViewSet
 from .host.capture_widgets import AUTO, capture_options, check_source, frame_inputs, world_inputs
 from .host.framesets import FRAMESET_TYPES, ColmapData, frameset_capture
-from .host.progress import PassesMonitor, check_cancel
+from .host.progress import PassesMonitor
 from .host.sockets import CATEGORY_LOAD, Views
 from .host.validation import UNCONNECTED, check_widgets
+from .host.view_checks import check_arrangement
 from .host.view_folders import view_folder_hash, view_folder_names, view_source
 
 
@@ -77,6 +77,7 @@ class STAG4DLoadViews(io.ComfyNode):
                 ),
                 io.Mask.Output("mask", tooltip="1 on the object."),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -148,9 +149,11 @@ class STAG4DLoadViews(io.ComfyNode):
                 raise ValueError("folder: none; expected a folder, or a connected frameset.")
             check_source(source, options, values)
             views = _read(source, options)
+            is_capture = isinstance(source, Capture)
+            text = check_arrangement(views, None, cls.hidden.unique_id) if is_capture else None
         shown = views.first_track
         images, alphas = (torch.stack(part) for part in zip(*map(shown.at, range(len(shown))), strict=True))
-        return io.NodeOutput(views, on_white(images, alphas), alphas)
+        return io.NodeOutput(views, on_white(images, alphas), alphas, ui=text)
 
 
 def _read(source: Path | Capture, options: CaptureOptions) -> ViewSet:
@@ -158,9 +161,7 @@ def _read(source: Path | Capture, options: CaptureOptions) -> ViewSet:
     if isinstance(source, Path):
         views = read_views(source)
         return replace(views, reference=None) if options.reference == "none" else views
-    views = read_capture(source, options, PassesMonitor(_num_passes(source)))
-    check_rig(views, check=lambda: check_cancel("check", 0, 1))
-    return views
+    return read_capture(source, options, PassesMonitor(_num_passes(source)))
 
 
 def _num_passes(capture: Capture) -> int:

@@ -3,9 +3,9 @@
 import torch
 from comfy_api.latest import io
 
-from ..stag4d.geometry import camera_info
 from ..stag4d.pipeline import set_cameras
 from ..stag4d.view_set import ViewSet
+from .host.camera_info import camera_info_output
 from .host.sockets import CATEGORY_VIEWS, Extrinsics, Intrinsics, Views
 
 ALL_FRAMES = -1
@@ -55,9 +55,6 @@ class STAG4DViewCameras(io.ComfyNode):
     @classmethod
     def execute(cls, views: ViewSet, with_reference: bool, frame: int) -> io.NodeOutput:
         cameras = set_cameras(views, None if frame == ALL_FRAMES else frame, with_reference=with_reference)
-        infos = [
-            camera_info(one.viewmats[0], one.Ks[0], one.width, one.height, one.projection) for one in cameras
-        ]
         extrinsics = torch.cat([one.viewmats for one in cameras]).cpu().clone()  # [N, 4, 4]
         intrinsics = torch.cat([one.Ks for one in cameras]).cpu().clone()  # [N, 3, 3]
-        return io.NodeOutput(infos[0] if len(infos) == 1 else infos, extrinsics, intrinsics, len(infos))
+        return io.NodeOutput(camera_info_output(cameras), extrinsics, intrinsics, len(cameras))

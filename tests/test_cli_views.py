@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,7 @@ def sv4d2(tmp_path_factory) -> Path:
     return root
 
 
-def test_views_of_a_view_folder_are_described_and_drawn(tmp_path, capsys):
+def test_views_of_a_view_folder_are_described_and_shown(tmp_path, capsys):
     write_views(tmp_path / "in", toy_views(3, FRAMES, SIZE))
     assert main(["views", str(tmp_path / "in"), "-o", str(tmp_path / "out")]) == 0
     result = printed(capsys)
@@ -72,9 +73,9 @@ def test_views_of_a_view_folder_are_described_and_drawn(tmp_path, capsys):
     assert [view["azimuth"] for view in result["views"]][:3] == [0.0, 30.0, 90.0]
     assert result["explained"] > 0.95
     assert result["better"] is None
-    with Image.open(tmp_path / "out" / "cameras.png") as picture:
-        assert picture.size == (640, 640)
-        assert len(picture.getcolors(640 * 640)) > 50  # the object and the lines
+    with Image.open(tmp_path / "out" / "cameras.png") as image:
+        assert image.size == (640, 640)
+        assert len(image.getcolors(640 * 640)) > 50  # the object and the lines
     assert (tmp_path / "out" / "sheet.png").exists()
 
 
@@ -129,6 +130,21 @@ def test_images_of_one_folder_are_split_in_the_given_order(tmp_path, capsys, cap
     assert printed(capsys)["better"]["name"] == f"order {order}"
 
 
+def test_center_of_a_capture_must_be_a_point(tmp_path, capsys):
+    capture = write_nerfstudio(tmp_path / "capture", Toy())
+    assert main(["views", str(capture), "--center", "1,2", "-o", str(tmp_path / "out")]) == 2
+    assert "--center: '1,2'; expected auto, file, or three numbers as x,y,z." in capsys.readouterr().err
+
+
+def test_videos_of_a_rig_are_cut_to_the_shortest(sv4d2, tmp_path, capsys, caplog):
+    root = tmp_path / "in"
+    shutil.copytree(sv4d2, root)
+    (root / "000001_v003" / f"{FRAMES - 1:05d}.png").unlink()
+    assert main(["views", str(root), "--rig", "sv4d2", "-o", str(tmp_path / "out")]) == 0
+    assert printed(capsys)["frames"] == FRAMES - 1
+    assert f"000001_v001 ({FRAMES}), 000001_v002 ({FRAMES}), 000001_v004 ({FRAMES}) cut to" in caplog.text
+
+
 def test_views_beside_the_input_video(sv4d2, tmp_path, capsys):
     views = tmp_path / "views"
     views.mkdir()
@@ -146,6 +162,7 @@ def test_views_beside_the_input_video(sv4d2, tmp_path, capsys):
         (["--rig", "sv4d2-8"], "4 images for a rig|expected 8"),
         (["--order", "view by view"], "without --rig"),
         (["--rig", "sv4d2", "--reference", "view 1"], "--reference: 'view 1' with --rig"),
+        (["--rig", "sv4d2", "--center", "1,2,3"], "--center: given for views of --rig sv4d2"),
         (["--rig", "sv4d2", "--frame-step", "2"], "--frame-step: given for views of --rig sv4d2"),
     ],
 )

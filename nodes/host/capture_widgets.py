@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from comfy_api.latest import io
 
-from ...stag4d.data import SPLITS, UPS, Capture, CaptureOptions
-from .view_widgets import numbers
+from ...stag4d.data import SPLITS, UPS, Capture, CaptureOptions, parse_center
 
 AUTO: Final = "auto"
 CENTERS = (AUTO, "file")
@@ -113,7 +112,6 @@ def world_inputs() -> list[io.Input]:
 
 def capture_options(values: Mapping[str, Any]) -> CaptureOptions:
     """Return the options of a capture; raises ValueError for a center that is no point."""
-    center = values.get("center", AUTO).strip()
     front, reference = values.get("front", "").strip(), values.get("reference", AUTO).strip()
     return CaptureOptions(
         longer_side=values.get("longer_side") or None,
@@ -122,22 +120,10 @@ def capture_options(values: Mapping[str, Any]) -> CaptureOptions:
         max_frames=values.get("max_frames", 0),
         fps=values.get("fps") or None,
         up=values.get("up", AUTO),
-        center=_center(center),
+        center=parse_center(values.get("center", AUTO)),
         front=front or None,
         reference=reference or AUTO,
     )
-
-
-def _center(text: str) -> Literal["auto", "file"] | tuple[float, float, float]:
-    """Return the choice of a center, or the point that it is."""
-    if text == "auto":
-        return "auto"
-    if text == "file":
-        return "file"
-    point = numbers("center", text)
-    if len(point) != 3:
-        raise ValueError(f"center: {text!r}; expected auto, file, or three numbers as x, y, z.")
-    return point[0], point[1], point[2]
 
 
 def check_source(source: Path | Capture, options: CaptureOptions, values: Mapping[str, Any]) -> None:

@@ -47,7 +47,9 @@ def object_frames(name: str, frames: torch.Tensor, mask: torch.Tensor | None) ->
     given = None if mask is None else mask.to("cpu", torch.float32, copy=True)
     images, found = with_alphas(frames, given, invert=False)
     alphas = object_alphas(images, found, subject=name)
-    return ObjectImages(images[..., :3].contiguous(), _to_bytes(alphas))
+    # A copy: a view would keep all frames of a video that is cut, and the alphas beside the colors.
+    colors = images[..., :3].clone(memory_format=torch.contiguous_format)
+    return ObjectImages(colors, _to_bytes(alphas))
 
 
 def _require_room(shape: tuple[int, ...]) -> None:

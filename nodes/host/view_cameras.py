@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ from ...stag4d.pipeline import (
 )
 from ...stag4d.view_set import ViewSet
 from .view_widgets import CAMERAS, CUSTOM, OF_RIG, Align, CustomRig
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,6 +98,12 @@ class ViewCameras:
         num_views: int | None = self.custom.rig().num_images if self.given is None else len(self.given)
         if self.given is not None and num_frames is not None:
             num_views = None  # there may be one camera per view, or one per image
+        if num_views == num_images > 1 and self.given is not None:
+            _logger.warning(
+                "views: %d cameras for as many images are taken as the views of a single frame; for a video, "
+                "set num_frames or connect reference.",
+                num_images,
+            )
         return view_indices(num_images, num_frames=num_frames, num_views=num_views, order=self.image_order)
 
     def view_set(

@@ -71,6 +71,6 @@ def check_arrangement(views: ViewSet, order: ViewOrder | None, node_id: str | No
         return None
     return show_text(
         f"The cameras explain {given.median:.0%} of the silhouettes; {better.name} would explain "
-        f"{better.median:.0%}. Check rig, order and input_elevation.",
+        f"{better.median:.0%}.",
         node_id,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -10,10 +9,9 @@ import torch
 from comfy_api.latest import Input
 
 from ...stag4d.geometry import CameraRig
-from ...stag4d.pipeline import ObjectImages, check_equal_fps
+from ...stag4d.pipeline import ObjectImages, check_equal_fps, shortest_length
 from .object_images import object_frames, object_images, video_frames
 
-_logger = logging.getLogger(__name__)
 _REFERENCE = "reference"
 
 
@@ -59,7 +57,7 @@ def read_videos(
     if isinstance(source, torch.Tensor):
         frames[_REFERENCE] = source
     read.clear()  # else each video stays in memory until all are converted
-    count = _shortest(frames)
+    count = shortest_length({name: len(images) for name, images in frames.items()})
     found = {}
     for name in list(frames):
         mask = given[name]
@@ -92,16 +90,6 @@ def _check_masks(names: list[str], masks: Mapping[str, torch.Tensor]) -> None:
     for name, mask in masks.items():
         if mask is not None and f"view{_number(name)}" not in names:
             raise ValueError(f"{name}: there is no view{_number(name)}; expected masks of connected videos.")
-
-
-def _shortest(frames: Mapping[str, torch.Tensor]) -> int:
-    """Return the number of frames of the shortest video, and log which ones are longer."""
-    counts = {name: len(images) for name, images in frames.items()}
-    shortest = min(counts.values())
-    longer = [f"{name} ({count})" for name, count in counts.items() if count > shortest]
-    if longer:
-        _logger.warning("views: %s cut to the %d frames of the shortest video.", ", ".join(longer), shortest)
-    return shortest
 
 
 def _number(name: str) -> int:

@@ -16,6 +16,7 @@ from ..data import (
     CaptureOptions,
     VideoClip,
     find_capture,
+    parse_center,
     read_capture,
     read_video,
     read_views,
@@ -25,7 +26,7 @@ from ..data.video_listing import is_video_file
 from ..geometry import CAMERA_RIGS, VIEW_ORDERS, ViewOrder
 from ..matting import object_alphas
 from ..pipeline.view_images import ObjectImages, preset_indices, split_views
-from ..pipeline.view_joining import check_equal_fps
+from ..pipeline.view_joining import check_equal_fps, shortest_length
 from ..pipeline.view_sources import ReferenceVideo, ViewSettings, views_of_rig
 from ..progress import Monitor
 from ..view_set import ViewSet
@@ -139,14 +140,6 @@ def read_source(options: argparse.Namespace, monitor: Monitor) -> tuple[ViewSet,
 
 def _capture_options(options: argparse.Namespace) -> CaptureOptions:
     """Return the options of a capture."""
-    center = options.center
-    if center not in ("auto", "file"):
-        try:
-            center = tuple(float(number) for number in center.split(","))
-        except ValueError:
-            center = ()
-        if len(center) != 3:
-            raise ValueError(f"--center: {options.center!r}; expected auto, file, or X,Y,Z.")
     return CaptureOptions(
         longer_side=options.longer_side,
         first_frame=options.first_frame,
@@ -154,7 +147,7 @@ def _capture_options(options: argparse.Namespace) -> CaptureOptions:
         max_frames=options.max_frames,
         fps=options.fps,
         up=options.up,
-        center=center,
+        center=parse_center(options.center, "--center"),
         front=options.front,
         reference=options.reference,
     )
@@ -185,7 +178,11 @@ def _read_rig(options: argparse.Namespace) -> tuple[ViewSet, ViewOrder | None]:
     videos = [path for path in videos if path != input_video]
     order = None
     if videos:
-        clips = _equally_long([read_video(path) for path in videos], videos)
+        clips = [read_video(path) for path in videos]
+        count = shortest_length(
+            {path.name: len(clip.frames) for path, clip in zip(videos, clips, strict=True)}
+        )
+        clips = [replace(clip, frames=clip.frames[:count]) for clip in clips]
         check_equal_fps([clip.fps for clip in clips], str(folder))
         rig, _ = preset_indices(options.rig, len(clips), 1)
         batches = [_object_images(clip, path) for clip, path in zip(clips, videos, strict=True)]
@@ -232,18 +229,8 @@ def _natural_order(path: Path) -> list[str | int]:
     return [int(part) if part.isdecimal() else part for part in parts]
 
 
-def _equally_long(clips: list[VideoClip], paths: list[Path]) -> list[VideoClip]:
-    """Return videos cut to the length of the shortest, which is logged."""
-    shortest = min(len(clip.frames) for clip in clips)
-    if any(len(clip.frames) > shortest for clip in clips):
-        name = next(
-            path.name for path, clip in zip(paths, clips, strict=True) if len(clip.frames) == shortest
-        )
-        _logger.warning("videos are cut to %d frames, the length of %s.", shortest, name)
-    return [replace(clip, frames=clip.frames[:shortest]) for clip in clips]
-
-
 def _object_images(clip: VideoClip, path: Path) -> ObjectImages:
     """Return colors and alphas of a video, uint8: its own alpha, or computed from its plain background."""
     alphas = object_alphas(clip.frames, subject=str(path))  # [F, H, W]
-    return ObjectImages(clip.frames[..., :3], (255 * alphas).round().to(torch.uint8))
+    colors = clip.frames[..., :3].clone(memory_format=torch.contiguous_format)  # not a view of all frames
+    return ObjectImages(colors, (255 * alphas).round().to(torch.uint8))

@@ -1,5 +1,6 @@
 """Read videos and captures of several cameras; read and write ViewSet folders."""
 
+from .capture_center import parse_center
 from .captures import (
     SPLITS,
     UPS,
@@ -53,6 +54,7 @@ __all__ = [
     "frames_between",
     "hold_out_view",
     "open_frames",
+    "parse_center",
     "read_capture",
     "read_frames",
     "read_frameset",

@@ -1,6 +1,6 @@
 """Write scenes and their renders: images, videos, splat files, the viewer's files; read splat files."""
 
-from .camera_picture import draw_cameras
+from .camera_diagram import draw_cameras
 from .formats import EXPORT_FORMATS, ExportFormat
 from .fourdgs import write_4dgs
 from .fourdgs_reader import Sequence4DGS, read_4dgs

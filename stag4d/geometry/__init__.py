@@ -8,13 +8,14 @@ from .camera_checks import (
     check_viewmats,
 )
 from .camera_frames import (
+    SAME_POSE,
     CameraAxes,
     WorldUp,
     camera_centers,
     check_direction,
+    have_same_pose,
     nearest_point_of_axes,
     viewmats_from_c2ws,
-    viewmats_from_w2cs,
     world_rotation,
 )
 from .camera_info import CameraMatrices, FovAxis, read_camera_info, read_camera_infos, stack_cameras
@@ -32,15 +33,7 @@ from .framing import (
     ortho_intrinsics,
     reference_intrinsics,
 )
-from .image_regions import (
-    box_intrinsics,
-    box_shifts,
-    crop_intrinsics,
-    generated_box_intrinsics,
-    intrinsics_of_size,
-    resize_intrinsics,
-    shift_viewmats,
-)
+from .image_regions import crop_intrinsics, intrinsics_of_size, resize_intrinsics
 from .look_at import look_at_viewmat, quat_viewmat
 from .nearest_orbit import nearest_orbit
 from .offsets import check_offsets, interpolate_offsets, world_offsets
@@ -72,6 +65,7 @@ __all__ = [
     "DEFAULT_RADIUS",
     "HALF_EXTENT",
     "PROJECTIONS",
+    "SAME_POSE",
     "VIEW_ORDERS",
     "ZERO123PLUS_RIGS",
     "CameraAxes",
@@ -90,8 +84,6 @@ __all__ = [
     "WorldUp",
     "angle_between_deg",
     "angle_deg",
-    "box_intrinsics",
-    "box_shifts",
     "camera_centers",
     "camera_info",
     "camera_rig",
@@ -111,7 +103,7 @@ __all__ = [
     "flip_splat_frame",
     "framing_radius",
     "framing_scale",
-    "generated_box_intrinsics",
+    "have_same_pose",
     "input_camera",
     "interpolate_offsets",
     "intrinsics",
@@ -138,7 +130,6 @@ __all__ = [
     "resize_intrinsics",
     "rig_cameras",
     "rotations_to_quats",
-    "shift_viewmats",
     "similarity_alignment",
     "stack_cameras",
     "turn_between",
@@ -146,7 +137,6 @@ __all__ = [
     "view_indices",
     "viewmats_from_angles",
     "viewmats_from_c2ws",
-    "viewmats_from_w2cs",
     "world_offsets",
     "world_rotation",
     "zero123plus_rig",

@@ -22,6 +22,7 @@ _WORLD_ROTATIONS: dict[WorldUp, tuple[tuple[float, ...], ...]] = {
     "z": ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, -1.0, 0.0)),  # (x, z, -y): Blender's front becomes ours
     "-y": ((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, -1.0)),
 }
+SAME_POSE = 1e-4  # of the elements of two matrices
 _MAX_CONDITION = 1e3  # of the equations for the nearest point; beyond, the axes are parallel
 
 
@@ -63,28 +64,14 @@ def viewmats_from_c2ws(
     return _viewmats(rotations.transpose(1, 2), centers)
 
 
-def viewmats_from_w2cs(w2cs: Tensor, names: Sequence[str], up: WorldUp = "y") -> Tensor:
-    """Return world-to-camera matrices in a y-up world from those of a world with another up axis.
-
-    Args:
-        w2cs: [C, 4, 4] world-to-camera, OpenCV axes.
-        names: C names of the cameras for error messages.
-        up: Up axis of the source's world.
-
-    Returns:
-        Float64 [C, 4, 4].
-
-    Raises:
-        ValueError: if a matrix is not rigid, see ``check_viewmats``.
-    """
-    viewmats = check_viewmats(w2cs.double().cpu(), names)
-    viewmats[:, :3, :3] = viewmats[:, :3, :3] @ world_rotation(up).T
-    return viewmats
-
-
 def camera_centers(viewmats: Tensor) -> Tensor:
     """Return the centers [C, 3] in the world of cameras [C, 4, 4]."""
     return -(viewmats[:, :3, :3].transpose(1, 2) @ viewmats[:, :3, 3:])[..., 0]
+
+
+def have_same_pose(viewmat: Tensor, other: Tensor) -> bool:
+    """Return whether two cameras [4, 4] have the same pose, to a tenth of a pixel in large images."""
+    return bool((viewmat - other).abs().max() < SAME_POSE)
 
 
 def nearest_point_of_axes(viewmats: Tensor) -> Tensor | None:

@@ -48,7 +48,6 @@ class CameraRig:
         reference: "azimuth 0" if the frames of the video are the view at azimuth 0, or "not a view" if its
             camera is unknown.
         kept: Indices of the images that are views, in the order of the views; None for all.
-        fill: Share of the image's side that the source gives the object; None if it varies.
         certainty: How the values are known.
     """
 
@@ -62,7 +61,6 @@ class CameraRig:
     order: ViewOrder = "frame by frame"
     reference: RigReference = "azimuth 0"
     kept: tuple[int, ...] | None = None
-    fill: float | None = None
     certainty: str = "given"
 
     def __post_init__(self) -> None:
@@ -183,7 +181,8 @@ def _tilted_cameras(
 def _radius_and_fovy(rig: CameraRig) -> tuple[float, float]:
     """Return distance and field of view of the cameras; of orthographic ones those with the same extent."""
     if rig.projection == "ortho":
-        radius = DEFAULT_RADIUS if rig.radius is None else rig.radius
+        # Their distance does not change the images, and the object must lie in front of the camera.
+        radius = max(DEFAULT_RADIUS, rig.radius or 0.0)
         return radius, math.degrees(2 * math.atan(rig.half_extent / radius))
     return framing_radius(rig.fovy_deg) if rig.radius is None else rig.radius, rig.fovy_deg
 

@@ -30,11 +30,15 @@ def _zero123plus(elevations_deg: tuple[float, float], **others: Any) -> CameraRi
     )
 
 
+def _orbit_of_input(azimuths_deg: Sequence[float], **others: Any) -> CameraRig:
+    """Return a rig of SV3D or SV4D: an orbit through the input camera, at its elevation."""
+    return _level(azimuths_deg, elevation_kind="relative", fovy_deg=_SV3D_FOVY_DEG, **others)
+
+
 def _sv3d_core(num_images: int) -> CameraRig:
     """Return the ring of ComfyUI's SV3D_Conditioning, whose last image repeats the first."""
-    return _level(
+    return _orbit_of_input(
         [index * 360 / (num_images - 1) for index in range(num_images)],
-        fovy_deg=_SV3D_FOVY_DEG,
         kept=tuple(range(num_images - 1)),
         certainty="angles read from the node; field of view documented",
     )
@@ -43,20 +47,15 @@ def _sv3d_core(num_images: int) -> CameraRig:
 def _sv3d_script(num_images: int) -> CameraRig:
     """Return the ring of SV3D's script, whose last image, at the input camera, becomes the first view."""
     last = num_images - 1
-    return _level(
+    return _orbit_of_input(
         [*((index + 1) * 360 / num_images for index in range(last)), 0.0],
-        fovy_deg=_SV3D_FOVY_DEG,
         kept=(last, *range(last)),
-        fill=0.9,
         certainty="angles read from the script; field of view documented",
     )
 
 
 _SV4D2: dict[str, Any] = {
-    "elevation_kind": "relative",
-    "fovy_deg": _SV3D_FOVY_DEG,
     "order": "view by view",
-    "fill": 0.9,
     "certainty": "angles and order read from the script; field of view inferred from SV3D's",
 }
 _CANONICAL: dict[str, Any] = {
@@ -66,39 +65,34 @@ _CANONICAL: dict[str, Any] = {
 _RINGS = {"sv3d-core": _sv3d_core, "sv3d-script": _sv3d_script}
 
 CAMERA_RIGS: dict[str, CameraRig] = {
-    "sv4d2": _level((60, 120, 180, 240), **_SV4D2),
-    "sv4d2-8": _level((30, 75, 120, 165, 210, 255, 300, 330), **_SV4D2),
-    "sv4d": _level(
+    "sv4d2": _orbit_of_input((60, 120, 180, 240), **_SV4D2),
+    "sv4d2-8": _orbit_of_input((30, 75, 120, 165, 210, 255, 300, 330), **_SV4D2),
+    "sv4d": _orbit_of_input(
         [k * 360 / 21 for k in (2, 5, 7, 9, 12, 14, 16, 19)],
-        fovy_deg=_SV3D_FOVY_DEG,
         order="view by view",
-        fill=0.9,
         certainty="angles and order read from the script; field of view that of SV3D",
     ),
     "sv3d-core": _sv3d_core(_SV3D_IMAGES),
     "sv3d-script": _sv3d_script(_SV3D_IMAGES),
     "mv-adapter": _level(
         (0, 45, 90, 180, 270, 315),
-        fill=0.9,
         certainty="read from the code, measured on published images",
         **_CANONICAL,
     ),
     "mv-adapter-mesh": CameraRig(
         azimuths_deg=(0.0, 90.0, 180.0, 270.0, 180.0, 180.0),
         elevations_deg=(0.0, 0.0, 0.0, 0.0, 89.99, -89.99),
-        fill=0.9,
         certainty="read from the code, measured on published images",
         **_CANONICAL,
     ),
-    "era3d": _level((0, 45, 90, 180, 270, 315), fill=0.82, certainty="read from the code", **_CANONICAL),
+    "era3d": _level((0, 45, 90, 180, 270, 315), certainty="read from the code", **_CANONICAL),
     "wonder3d": _level(
         (0, 45, 90, 180, 270, 315),
         elevation_kind="tilted",
         projection="ortho",
-        fill=0.75,
         certainty="read from the pose files; tilt with the input camera documented",
     ),
-    "unique3d": _level((0, 90, 180, 270), projection="ortho", fill=1.0, certainty="read from the code"),
+    "unique3d": _level((0, 90, 180, 270), projection="ortho", certainty="read from the code"),
     "imagedream": _level(
         (270, 0, 90, 180),
         elevation_kind="relative",

@@ -36,7 +36,7 @@ from .scenes import (
     write_views_of,
 )
 from .view_images import ObjectImages, preset_indices, split_views
-from .view_joining import check_equal_fps, join_views, set_cameras, split_sheets
+from .view_joining import check_equal_fps, join_views, set_cameras, shortest_length, split_sheets
 from .view_sources import (
     ReferenceUse,
     ReferenceVideo,
@@ -85,6 +85,7 @@ __all__ = [
     "preset_indices",
     "render_views",
     "set_cameras",
+    "shortest_length",
     "split_sheets",
     "split_views",
     "views_of_cameras",

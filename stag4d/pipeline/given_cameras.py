@@ -30,6 +30,7 @@ from ..geometry import (
 from ..types import Cameras
 from ..view_set import ViewSet
 from ..view_track import as_floats
+from .intrinsics_check import check_image_size
 from .view_images import ObjectImages
 from .view_sources import ReferenceVideo, ViewSettings, views_of_cameras
 
@@ -131,7 +132,8 @@ def views_of_given_cameras(
         settings: Frame rate and weight.
 
     Raises:
-        ValueError: if numbers of views, cameras or frames do not match, or a camera is refused.
+        ValueError: if numbers of views, cameras or frames do not match, a camera is refused, or intrinsics
+            are those of images of another size.
     """
     cameras = []
     of_size: dict[tuple[int, int], list[Cameras]] = {}  # the cameras of all views, for images of a size
@@ -150,6 +152,8 @@ def views_of_given_cameras(
         for camera in cameras
     ]
     check_around_origin(cameras)
+    if given.intrinsics is not None:
+        check_image_size(cameras)
     return views_of_cameras(views, cameras, rig, reference, settings)
 
 

@@ -12,12 +12,11 @@ from dataclasses import replace
 
 import torch
 
-from ..geometry import fill, fills_differ, reference_intrinsics
+from ..geometry import SAME_POSE, fill, fills_differ, have_same_pose, reference_intrinsics
 from ..view_track import ViewTrack, as_floats
 
 _logger = logging.getLogger(__name__)
 
-_SAME_CAMERA = 1e-4  # of the elements of two matrices
 # Heights of an object in views at one elevation differ by perspective only; this is more than in our toys.
 _PERSPECTIVE = 0.2
 _LEVEL = 0.26  # sine of the largest elevation, 15 degrees, of views whose heights are compared
@@ -37,7 +36,8 @@ def with_fill_of_views(reference: ViewTrack, views: Sequence[ViewTrack]) -> View
     Returns:
         The video, with focals multiplied by the ratio of the fills.
     """
-    twins = [view for view in views if _has_same_pose(view, reference)]
+    viewmat = reference.cameras.viewmats[0]
+    twins = [view for view in views if have_same_pose(view.cameras.viewmats[0], viewmat)]
     if twins:
         of_reference, of_views = _comparable_fills(reference, twins[0])
         differ = fills_differ(of_reference, of_views)
@@ -65,15 +65,10 @@ def with_fill_of_views(reference: ViewTrack, views: Sequence[ViewTrack]) -> View
     return replace(reference, cameras=cameras, pose=pose)
 
 
-def _has_same_pose(view: ViewTrack, reference: ViewTrack) -> bool:
-    difference = view.cameras.viewmats[0] - reference.cameras.viewmats[0]
-    return bool(difference.abs().max() < _SAME_CAMERA)
-
-
 def _is_level_with(view: ViewTrack, reference: ViewTrack) -> bool:
     """Return whether both cameras have the same elevation, near 0, and no roll."""
     ups = [track.cameras.viewmats[0, :3, 1] for track in (view, reference)]  # [3] world y in camera axes
-    return bool((ups[0] - ups[1]).abs().max() < _SAME_CAMERA) and abs(float(ups[1][2])) <= _LEVEL
+    return bool((ups[0] - ups[1]).abs().max() < SAME_POSE) and abs(float(ups[1][2])) <= _LEVEL
 
 
 def _comparable_fills(reference: ViewTrack, view: ViewTrack) -> tuple[float, float]:

@@ -87,8 +87,8 @@ def check_rig(
     if best is None or best.median <= given.median + MIN_GAIN:
         return given, None
     _logger.warning(
-        "views: the given cameras explain %.0f %% of the silhouettes, %s would explain %.0f %%; check rig, "
-        "order and elevation. The given cameras are used.",
+        "views: the given cameras explain %.0f %% of the silhouettes, %s would explain %.0f %%. The given "
+        "cameras are used.",
         100 * given.median,
         best.name,
         100 * best.median,

@@ -1,8 +1,9 @@
-"""Joined view sets, the cameras of a set, and images that are cut out of sheets."""
+"""Joined videos and view sets, the cameras of a set, and images that are cut out of sheets."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from ..types import Cameras
 from ..view_set import ViewSet, ViewTrack
 
+_logger = logging.getLogger(__name__)
 _FPS_TOLERANCE = 0.01  # relative
 
 
@@ -19,6 +21,19 @@ def check_equal_fps(rates: Sequence[float], subject: str) -> None:
     if max(rates) > min(rates) * (1 + _FPS_TOLERANCE):
         found = ", ".join(f"{rate:g}" for rate in rates)
         raise ValueError(f"{subject}: {found} frames per second; expected equal frame rates.")
+
+
+def shortest_length(counts: Mapping[str, int]) -> int:
+    """Return the number of frames of the shortest of some videos, and log which ones are longer.
+
+    Args:
+        counts: Number of frames by the name of the video.
+    """
+    shortest = min(counts.values())
+    longer = [f"{name} ({count})" for name, count in counts.items() if count > shortest]
+    if longer:
+        _logger.warning("views: %s cut to the %d frames of the shortest video.", ", ".join(longer), shortest)
+    return shortest
 
 
 def join_views(first: ViewSet, second: ViewSet, weight: float = 1.0) -> ViewSet:

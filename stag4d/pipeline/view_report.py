@@ -1,4 +1,4 @@
-"""What is in a view set: a line per camera, a contact sheet, and a picture of the cameras around the hull."""
+"""What is in a view set: a line per camera, a contact sheet, and a diagram of the cameras around the hull."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from ..types import Cameras
 from ..view_set import ViewSet, ViewTrack
 
 _TILE = 160  # longer side of the sheet's images, pixels
-_PICTURE = 640  # width and height, pixels
-_NUM_POINTS, _BOUND = 4000, 1.0  # of the hull in the picture
-_FROM = OrbitPose(azimuth_deg=35, elevation_deg=30)  # direction of the picture
+_DIAGRAM = 640  # width and height, pixels
+_NUM_POINTS, _BOUND = 4000, 1.0  # of the hull in the diagram
+_FROM = OrbitPose(azimuth_deg=35, elevation_deg=30)  # camera of the diagram
 
 
 def describe_tracks(views: ViewSet) -> list[dict[str, Any]]:
@@ -54,8 +54,8 @@ def write_view_sheet(path: Path, views: ViewSet) -> None:
     write_contact_sheet(path, torch.stack(tiles), columns=len(views.tracks))
 
 
-def write_camera_picture(path: Path, views: ViewSet) -> None:
-    """Write a picture of the cameras of the middle frame around the visual hull of its silhouettes.
+def write_camera_diagram(path: Path, views: ViewSet) -> None:
+    """Write a diagram of the cameras of the middle frame around the visual hull of its silhouettes.
 
     Raises:
         ValueError: if no point projects into the silhouettes.
@@ -66,7 +66,7 @@ def write_camera_picture(path: Path, views: ViewSet) -> None:
     generator = torch.Generator().manual_seed(0)
     hull = visual_hull(list(images), list(alphas), cameras, _NUM_POINTS, _BOUND, generator)
     farthest = max(float(camera.centers[0].norm()) for camera in cameras)
-    camera = Cameras.from_poses([replace(_FROM, radius=3 * max(farthest, 1.0))], _PICTURE, _PICTURE)
+    camera = Cameras.from_poses([replace(_FROM, radius=3 * max(farthest, 1.0))], _DIAGRAM, _DIAGRAM)
     rendered = render(hull, camera).images[0]
     labels = [track.name for track in views.tracks]
     write_image(path, draw_cameras(rendered, camera, cameras, labels, views.reference))

@@ -9,15 +9,13 @@ from typing import Literal
 
 from torch import Tensor
 
-from ..geometry import CameraRig, RigCameras, input_camera, rig_cameras, world_offsets
+from ..geometry import CameraRig, RigCameras, have_same_pose, input_camera, rig_cameras, world_offsets
 from ..types import DEFAULT_FPS, Cameras
 from ..view_set import ViewSet, ViewTrack, check_square
 from .reference_fill import with_fill_of_views
 from .view_images import ObjectImages
 
 ReferenceUse = Literal["from the rig", "azimuth 0", "not a view"]
-
-_SAME_CAMERA = 1e-4  # of the elements of two matrices; a tenth of a pixel in large images
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -135,7 +133,7 @@ def check_reference(rig: CameraRig, reference: ReferenceVideo, *, has_frames: bo
     size = (2, 2)  # angles are compared, pixels do not matter
     found = rig_cameras(rig, *size, reference.elevation_deg)
     front = input_camera(rig, *size, reference.elevation_deg)
-    if front is None or not any(_is_at(viewmat, front.viewmats[0]) for viewmat in found.viewmats):
+    if front is None or not any(have_same_pose(viewmat, front.viewmats[0]) for viewmat in found.viewmats):
         raise ValueError(_NO_REFERENCE)
 
 
@@ -199,14 +197,9 @@ def _index_of_reference(tracks: Sequence[ViewTrack], rig: CameraRig, elevation_d
     """Return the view that has the camera of the input video; raises ValueError if there is none."""
     front = input_camera(rig, 2, 2, elevation_deg)
     for index, track in enumerate(tracks):
-        if front is not None and _is_at(track.cameras.viewmats[0], front.viewmats[0]):
+        if front is not None and have_same_pose(track.cameras.viewmats[0], front.viewmats[0]):
             return index
     raise ValueError(_NO_REFERENCE)
-
-
-def _is_at(viewmat: Tensor, other: Tensor) -> bool:
-    """Return whether two cameras [4, 4] have the same pose."""
-    return bool((viewmat - other).abs().max() < _SAME_CAMERA)
 
 
 def _offsets(reference: ReferenceVideo, track: ViewTrack) -> Tensor | None:

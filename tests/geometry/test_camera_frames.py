@@ -10,10 +10,10 @@ from stag4d.geometry import (
     OrbitPose,
     camera_centers,
     check_direction,
+    have_same_pose,
     nearest_point_of_axes,
     orbit_viewmats,
     viewmats_from_c2ws,
-    viewmats_from_w2cs,
 )
 
 
@@ -43,7 +43,7 @@ def test_opencv_calibration_of_a_y_down_world():
     vector = VECTORS["opencv_calibration_y_down"]
     w2c = torch.eye(4, dtype=torch.float64)
     w2c[:3, :3], w2c[:3, 3] = tensor(vector["R"]), tensor(vector["t"])
-    found = viewmats_from_w2cs(w2c[None], names(1), "-y")
+    found = viewmats_from_c2ws(torch.linalg.inv(w2c)[None], names(1), "opencv", "-y")
     assert_close(found[0], vector["viewmat_y_up_before_centring"])
     assert_close(camera_centers(found)[0], vector["camera_centre_y_up"], atol=2e-4)
 
@@ -77,6 +77,15 @@ def test_cameras_of_the_other_convention_are_refused():
 
 def test_unknown_axes_are_refused():
     with pytest.raises(ValueError, match=r"^cameras: unknown up axis 'x'; expected one of y, z, -y\.$"):
-        viewmats_from_w2cs(torch.eye(4)[None], names(1), "x")
+        viewmats_from_c2ws(torch.eye(4)[None], names(1), "opencv", "x")
     with pytest.raises(ValueError, match=r"^cameras: unknown camera axes 'gl'; expected opencv or opengl\.$"):
         viewmats_from_c2ws(torch.eye(4)[None], names(1), "gl")
+
+
+def test_poses_are_the_same_to_rounding():
+    viewmat = orbit_viewmats([OrbitPose(azimuth_deg=30.0)])[0]
+    moved = viewmat.clone()
+    moved[0, 3] += 5e-5
+    assert have_same_pose(viewmat, moved)
+    moved[0, 3] += 1e-4
+    assert not have_same_pose(viewmat, moved)

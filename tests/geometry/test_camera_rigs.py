@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -28,6 +29,15 @@ def test_orthographic_rig_keeps_its_half_extent_straight_from_above():
     cameras = rig_cameras(rig, 64, 64)
     assert_close(cameras.viewmats[0], [[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 2], [0, 0, 0, 1]])
     assert cameras.Ks[0, 0, 0] == 64  # pixels per world unit
+
+
+def test_orthographic_camera_is_in_front_of_the_object_at_any_radius():
+    rig = CameraRig(azimuths_deg=(90.0,), elevations_deg=(0.0,), projection="ortho", radius=0.05)
+    cameras = rig_cameras(rig, 64, 64)
+    assert cameras.viewmats[0, 2, 3] == 2.0
+    assert cameras.poses[0].radius == 2.0
+    assert cameras.poses[0].fovy_deg == pytest.approx(49.1)  # the same extent at the origin
+    assert rig_cameras(replace(rig, radius=3.0), 64, 64).viewmats[0, 2, 3] == 3.0
 
 
 def test_points_project_as_in_the_vectors():

@@ -96,7 +96,15 @@ def test_rings_of_sv3d_may_have_other_numbers_of_images(name, step):
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("sv4d2", 12.0), ("imagedream", 12.0), ("sv3d-core", 0.0), ("mv-adapter", 0.0), ("mvdream", 15.0)],
+    [
+        ("sv4d2", 12.0),
+        ("imagedream", 12.0),
+        ("sv3d-core", 12.0),
+        ("sv3d-script", 12.0),
+        ("sv4d", 12.0),
+        ("mv-adapter", 0.0),
+        ("mvdream", 15.0),
+    ],
 )
 def test_only_relative_elevations_follow_the_input(name, expected):
     cameras = rig_cameras(camera_rig(name), 64, 64, input_elevation_deg=12.0)

@@ -86,11 +86,11 @@ def test_alpha_of_background_alone_is_zero():
     assert not alpha_from_border(torch.full((8, 9, 3), 0.4)).any()
 
 
-@pytest.mark.parametrize("image", ["noise", "halves"])
+@pytest.mark.parametrize("image", ["noise", "two colors"])
 def test_border_of_several_colors_is_rejected(image):
     images = {
         "noise": torch.rand(16, 16, 3, generator=torch.Generator().manual_seed(0)),
-        "halves": torch.cat([torch.zeros(8, 16, 3), torch.ones(8, 16, 3)]),
+        "two colors": torch.cat([torch.zeros(8, 16, 3), torch.ones(8, 16, 3)]),
     }
     with pytest.raises(
         ValueError, match=r"plain background: \d+% of the border has one color; expected at least 70%"

@@ -71,7 +71,7 @@ def test_background_of_one_color_is_not_fitted():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_backgrounds_with_a_picture_on_them_are_rejected(seed):
+def test_backgrounds_with_a_pattern_on_them_are_rejected(seed):
     coarse = torch.rand(1, 3, 7, 7, generator=torch.Generator().manual_seed(seed))
     texture = torch.nn.functional.interpolate(coarse, size=(SIZE, SIZE), mode="bilinear")[0].permute(1, 2, 0)
     with pytest.raises(ValueError, match="plain background: "):

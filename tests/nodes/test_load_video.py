@@ -12,7 +12,7 @@ from PIL import Image
 
 ALL = {"num_frames": 0, "start": 0.0, "end": 0.0}
 LEVELS = [0, 60, 120, 180, 240]  # of red
-RED_LEFT = torch.tensor([1.0, 0.0])  # alpha of the two halves
+RED_LEFT = torch.tensor([1.0, 0.0])  # alpha at the left and at the right
 
 
 @pytest.fixture(scope="module")

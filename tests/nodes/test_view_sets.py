@@ -52,6 +52,23 @@ def test_cameras_are_given_in_the_order_of_the_views(pack_module, toy, mixed):
         node.execute(toy, True, 5)
 
 
+def test_principal_points_that_camera_info_loses_are_logged(pack_module, toy, mixed, caplog):
+    node = pack_module("nodes.view_cameras").STAG4DViewCameras
+    node.execute(toy, True, 0)
+    assert caplog.records == []
+    perspective, orthographic = mixed.tracks[4], mixed.tracks[0]
+    moved = []
+    for track in (perspective, orthographic):
+        Ks = track.cameras.Ks.clone()
+        Ks[:, 0, 2] += 3
+        Ks[:, 1, 2] -= 4
+        moved.append(replace(track, cameras=replace(track.cameras, Ks=Ks)))
+    info, _, intrinsics, _ = node.execute(replace(mixed, tracks=(*moved, mixed.tracks[5])), True, 0).args
+    assert "camera_info: the principal points of 1 of 3 cameras are up to 5.0 pixels from" in caplog.text
+    assert intrinsics[0, :2, 2].tolist() == [18 + 3, 12 - 4]
+    assert info[1]["frustum"]["left"] + info[1]["frustum"]["right"] != 0  # orthographic ones keep it
+
+
 def test_grid_of_the_multi_view_model_is_split_into_its_views(pack_module, toy):
     sheets = torch.cat(
         [torch.cat([toy.view_images[:, r * 2 + c] for c in range(2)], dim=2) for r in range(3)], dim=1

@@ -1,5 +1,7 @@
 """STAG4DViewsFromImages: order of the views, cameras, alphas, and errors."""
 
+import re
+
 import pytest
 import torch
 
@@ -267,5 +269,35 @@ def test_better_arrangement_is_shown_on_the_node(pack_module):
     inputs = {item.id: item.options.get("default") for item in node.define_schema().inputs}
     given = {"reference": toy.images, "reference_mask": toy.alphas, "views": views, "views_mask": mask}
     result = node.execute(**{**inputs, **given})
-    assert "order view by view would explain" in result.ui.value
+    assert re.fullmatch(
+        r"The cameras explain \d+% of the silhouettes; order view by view would explain \d+%\.",
+        result.ui.value,
+    )
     assert node.execute(**{**inputs, **given, "order": "view by view"}).ui is None
+
+
+def test_one_camera_per_image_without_a_number_of_frames_is_logged(
+    pack_module, combine, reference, views, caplog
+):
+    node = pack_module("nodes.view_cameras").STAG4DViewCameras
+    info = node.execute(combine(reference, views), False, -1).args[0]  # 6, those of 3 frames
+    video = combine(None, views, rig="cameras", camera_info=info, num_frames=3)
+    assert (video.num_frames, video.num_views) == (3, 2)
+    assert caplog.records == []
+    frame = combine(None, views, rig="cameras", camera_info=info)
+    assert (frame.num_frames, frame.num_views) == (1, 6)
+    assert (
+        "6 cameras for as many images are taken as the views of a single frame; for a video, set"
+        in caplog.text
+    )
+    caplog.clear()
+    combine(None, views, rig="cameras", camera_info=info[:2])  # 2 of each of 3 frames
+    assert "single frame" not in caplog.text
+
+
+def test_intrinsics_of_another_size_are_refused(pack_module, combine, reference, views):
+    node = pack_module("nodes.view_cameras").STAG4DViewCameras
+    _, extrinsics, intrinsics, _ = node.execute(combine(reference, views), False, 0).args
+    enlarged = views.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)
+    with pytest.raises(ValueError, match="expected intrinsics in pixels for images of 16x16"):
+        combine(reference, enlarged, rig="cameras", extrinsics=extrinsics, intrinsics=intrinsics)

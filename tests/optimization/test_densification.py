@@ -130,19 +130,19 @@ def test_small_ones_are_cloned_and_large_ones_split(scene):
         torch.testing.assert_close(found[:5], value[others])  # the split one is gone
         torch.testing.assert_close(found[5], value[1])  # the clone
         if name not in ("means", "log_scales"):
-            torch.testing.assert_close(found[6:], value[[4, 4]])  # the halves
+            torch.testing.assert_close(found[6:], value[[4, 4]])  # the two of the split
     torch.testing.assert_close(after.scales[6:], before.scales[[4, 4]] / 1.6)
     assert (after.means[6:] - before.means[4]).norm(dim=-1).min() > 0
 
 
-def test_halves_lie_where_their_parent_is_dense(make_gaussians):
+def test_split_gaussians_lie_where_their_parent_is_dense(make_gaussians):
     parents = make_gaussians(4000)
     scales = torch.tensor([0.5, 0.2, 0.01])
     parents.log_scales[:] = scales.log()
     scene = TrainableScene(parents, None)
     config = keeping_all(Chosen(*range(4000)), clone_scale=0.1)
-    halves = grown(scene, config).means.detach().unflatten(0, (2, -1))  # [2, N, 3]
-    offsets = (halves - parents.means)[..., None]
+    children = grown(scene, config).means.detach().unflatten(0, (2, -1))  # [2, N, 3]
+    offsets = (children - parents.means)[..., None]
     local = (quats_to_rotations(parents.quats).transpose(1, 2) @ offsets)[..., 0] / scales
     assert local.abs().max() < 6
     torch.testing.assert_close(local.mean(dim=(0, 1)), torch.zeros(3), atol=0.05, rtol=0)
@@ -181,7 +181,7 @@ def test_moments_of_the_kept_stay_and_new_ones_start_at_zero(scene):
             assert torch.equal(after[key], value)
         else:
             assert torch.equal(after[key][:4], value[[1, 2, 3, 5]])
-            assert after[key].shape[0] == 7  # and a clone and two halves
+            assert after[key].shape[0] == 7  # and a clone and the two of a split
             assert not after[key][4:].any()
 
 

@@ -171,8 +171,8 @@ def test_a_set_has_frames_views_poses_and_a_contact_sheet(written):
 @pytest.mark.parametrize(("count", "rows"), [(1, 1), (3, 3), (9, 8)])
 def test_each_row_of_the_contact_sheet_is_a_frame_and_its_views(model, tmp_path, count, rows):
     write_multiview(tmp_path, model, video(count), NOISE, replace(CONFIG, num_steps=1))
-    with Image.open(tmp_path / "views.png") as picture:
-        sheet = torch.from_numpy(np.array(picture)) / 255
+    with Image.open(tmp_path / "views.png") as image:
+        sheet = torch.from_numpy(np.array(image)) / 255
     side = TILE + 2  # with the gap
     assert sheet.shape == (rows * side - 2, 7 * side - 2, 3)
     views = read_views(tmp_path)

@@ -43,8 +43,8 @@ def read_clock(path: Path, fps: float = 12) -> tuple[np.ndarray, np.ndarray]:
     """Return the height of red and the horizontal position of blue in each frame, world units."""
     with av.open(str(path)) as container:
         assert container.streams.video[0].average_rate == fps
-        pictures = [frame.to_ndarray(format="rgb24") / 255 for frame in container.decode(video=0)]
-    images = np.stack(pictures)  # [T, S, S, 3]
+        decoded = [frame.to_ndarray(format="rgb24") / 255 for frame in container.decode(video=0)]
+    images = np.stack(decoded)  # [T, S, S, 3]
     places = (np.arange(SIZE) + 0.5 - SIZE / 2) / (SIZE / 2) * 2 * np.tan(np.radians(49.1 / 2))
     difference = images[..., 0] - images[..., 2]  # 0 on white, also where the video blurs colors
     red, blue = np.maximum(difference - 0.3, 0), np.maximum(-difference - 0.3, 0)

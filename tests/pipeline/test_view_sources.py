@@ -25,6 +25,7 @@ from stag4d.pipeline import (
     join_views,
     preset_indices,
     set_cameras,
+    shortest_length,
     split_sheets,
     split_views,
     views_of_given_cameras,
@@ -129,6 +130,17 @@ def test_raw_output_of_charactershot_is_recognized_by_its_number():
     assert indices[:, 0].tolist() == [0, 1]
     assert indices[0, 1] == 2  # view 1 is the second of the first pass
     assert indices.shape == (2, 21)
+
+
+@pytest.mark.parametrize("name", ["sv3d-core", "sv3d-script"])
+def test_ring_of_sv3d_passes_through_an_input_camera_of_any_elevation(toy, name):
+    rig = CAMERA_RIGS[name]
+    views = views_of_rig(seen(toy, rig, elevation=20.0), rig, ReferenceVideo(elevation_deg=20.0))
+    assert views.reference == 0
+    assert {track.pose.elevation_deg for track in views.tracks} == {20.0}
+    given, better = check_rig(views, rig.order)
+    assert better is None
+    assert given.median > 0.97
 
 
 def test_reference_is_the_view_with_its_camera_where_it_has_no_frames(toy):
@@ -283,6 +295,13 @@ def test_joined_sets_have_one_reference_and_their_weights(toy):
     assert torch.equal(swapped.images, ring.images)
     assert swapped.reference_track.weights is None
     assert join_views(ring, ring).num_views == 4
+
+
+def test_longer_videos_are_logged(caplog):
+    assert shortest_length({"a.mp4": 3, "b.mp4": 3}) == 3
+    assert caplog.records == []
+    assert shortest_length({"a.mp4": 3, "b.mp4": 5}) == 3
+    assert "views: b.mp4 (5) cut to the 3 frames of the shortest video." in caplog.text
 
 
 def test_sets_of_other_frames_are_not_joined(toy):

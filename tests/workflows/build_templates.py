@@ -1,6 +1,6 @@
 """Write workflows/*.json: ComfyUI's page builds each graph of template_graphs.py and serializes it.
 
-``PYTHONPATH=tests/support:tests/workflows python tests/workflows/build_templates.py ADDRESS [NAME ...]``
+``PYTHONPATH=.:tests/support:tests/workflows python tests/workflows/build_templates.py ADDRESS [NAME ...]``
 with the address of a running ComfyUI that has this pack, such as http://127.0.0.1:8188.
 """
 

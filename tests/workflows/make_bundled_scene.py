@@ -12,8 +12,9 @@ from stag4d.optimization import preset
 from stag4d.pipeline import fit
 from stag4d.scene import save_scene
 from stag4d.toys import toy_views
+from stag4d.weights import SCENE_PLAN, SCENE_SEED
 
-TOY_SEED, PLAN, NUM_FRAMES, SIZE = 20, "quadruped", 16, 128
+NUM_FRAMES, SIZE = 16, 128
 
 
 def main() -> None:
@@ -23,7 +24,7 @@ def main() -> None:
     )
     parser.add_argument("output", type=Path, help="scene file")
     options = parser.parse_args()
-    views = toy_views(TOY_SEED, NUM_FRAMES, SIZE, plan=PLAN)
+    views = toy_views(SCENE_SEED, NUM_FRAMES, SIZE, plan=SCENE_PLAN)
     model, _ = fit(views, preset("fast"))
     save_scene(options.output, model)
 

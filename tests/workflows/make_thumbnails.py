@@ -18,7 +18,7 @@ from stag4d.rendering import render
 from stag4d.scene import GaussianModel4D, load_scene
 from stag4d.toys import render_toy, toy_object, toy_truth
 from stag4d.types import Cameras
-from stag4d.weights import FOLDER as WEIGHTS
+from stag4d.weights import SCENE
 
 FOLDER = Path(__file__).parents[2] / "workflows"
 Color = tuple[float, float, float]
@@ -68,7 +68,7 @@ def with_inset(image: Image.Image, inset: Image.Image, count: int = 1) -> Image.
     return result
 
 
-def halves(left: Image.Image, right: Image.Image) -> Image.Image:
+def side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
     """Return the left half of one image beside the right half of another."""
     result = right.copy()
     result.paste(left.crop((0, 0, SIZE // 2, SIZE)))
@@ -77,7 +77,7 @@ def halves(left: Image.Image, right: Image.Image) -> Image.Image:
 
 def thumbnails() -> list[Image.Image]:
     """Return the thumbnails in the order of the templates."""
-    model = load_scene(WEIGHTS / "scenes" / "quadruped.safetensors")
+    model = load_scene(SCENE)
 
     def scene(azimuth: float, time: float, color: Color = DARK) -> Image.Image:
         return scene_image(model, azimuth, time, color, SIZE)
@@ -127,8 +127,8 @@ def view_source_thumbnails(model: GaussianModel4D) -> list[Image.Image]:
         grid(toy_images("biped", 7, [40 * i for i in range(9)], LIGHT, SIZE // 3), 3),
         grid(toy_images("vehicle", 7, (60, 120, 180, 240), LIGHT, side), 2),
         grid([on_background(images[i, 0], alphas[i, 0], GRAY, side) for i in (0, 1, 2, 3)], 2),
-        halves(behind.filter(ImageFilter.GaussianBlur(5)), behind),
-        halves(scene_image(dots, 30, 0.5, DARK, SIZE), scene_image(model, 30, 0.5, DARK, SIZE)),
+        side_by_side(behind.filter(ImageFilter.GaussianBlur(5)), behind),
+        side_by_side(scene_image(dots, 30, 0.5, DARK, SIZE), scene_image(model, 30, 0.5, DARK, SIZE)),
     ]
 
 

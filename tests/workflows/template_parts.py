@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from stag4d.weights import SCENE_PLAN, SCENE_SEED
+
 PREVIEW_HEIGHT = 220  # pixels by which ComfyUI enlarges a node that shows a preview while it runs
 WITH_PREVIEW = {"STAG4DSampleObject", "STAG4DAnchoredMultiView", "STAG4DOptimize"}
 WITH_PREVIEW |= {"KSampler", "SamplerCustom"}
@@ -68,7 +70,7 @@ def model_file(repository: str, path: str, directory: str) -> dict[str, str]:
 
 
 FIXED = {"control_after_generate": "fixed"}  # the next run computes nothing anew
-TOY = {"name": "quadruped", "seed": 20}
+TOY = {"name": SCENE_PLAN, "seed": SCENE_SEED}  # that of the bundled scene
 BIREFNET = model_file("Comfy-Org/BiRefNet", "background_removal/birefnet.safetensors", "background_removal")
 BACKGROUND_REMOVAL = (
     Node("birefnet", "LoadBackgroundRemovalModel", {"bg_removal_name": BIREFNET["name"]}, models=(BIREFNET,)),

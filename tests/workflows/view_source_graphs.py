@@ -30,9 +30,9 @@ Stable Video 3D makes 20 views around the object for every frame, with ComfyUI's
 **Rebatch Images** gives it one frame at a time, and the second one joins the views of all frames (up to
 195). A 4D scene is fitted to them.
 
-Frames are generated independently with the same seed, so the far side may flicker. Leave `elevation` at
-0: the rig *sv3d-core* is level. To download the checkpoint, accept its license on its page first. Tested
-with stand-ins for the weights only.
+Frames are generated independently with the same seed, so the far side may flicker. For a video from above
+or below, give its elevation to both `elevation` and `input_elevation`. To download the checkpoint, accept
+its license on its page first. Tested with small random models, not with the published weights.
 """,
                     230,
                 ),
@@ -281,8 +281,8 @@ TRIPOSPLAT_START = Template(
 mask and views from the nodes of *02 Video to 4D scene* instead of **Sample Object**.
 
 **Transform Splat** turns and scales the splat to the object in the views. Its values are inferred from
-ComfyUI's code: if the first previews show the object twice, correct them. Tested with stand-ins for
-TripoSplat's weights only.
+ComfyUI's code: if the first previews show the object twice, correct them. Tested with small random models,
+not with the published weights.
 """,
                     210,
                 ),

@@ -38,7 +38,7 @@ export async function decodeImage(file) {
  * Draw a background over the whole of a canvas.
  * @param {CanvasRenderingContext2D} target
  * @param {string} background
- * @param {ImageBitmap | null} image drawn in place of the background; it covers the canvas
+ * @param {ImageBitmap | null} image shown in place of the background; it covers the canvas
  */
 export function drawBackground(target, background, image) {
   const { width, height } = target.canvas;

@@ -31,7 +31,7 @@ export function compose(target, scene, parts, view, display) {
   const depthRange = mode === "color" ? NO_RANGE : depthRangeOf(scene.bounds, view);
   const style = { mode, splatSize, depthRange };
   if (parts.length === 1 && !backgroundImage && !hasGrid) {
-    const color = backgroundColor(background); // drawn by WebGL, in one pass with the splats
+    const color = backgroundColor(background); // rendered by WebGL, in one pass with the splats
     parts[0].scene.renderer.render(target, view, parts[0].position, { ...style, background: color });
     return;
   }

@@ -6,10 +6,10 @@ import { RENDER_MODES } from "./shaders.mjs";
 /**
  * @typedef {object} DisplaySettings
  * @property {string} background "checker", "white", "black" or "#rrggbb"
- * @property {ImageBitmap | null} backgroundImage drawn in place of the background
+ * @property {ImageBitmap | null} backgroundImage shown in place of the background
  * @property {import("./shaders.mjs").RenderMode} mode "color", "depth" or "normals"
  * @property {number} splatSize factor of the splats' standard deviations
- * @property {boolean} hasGrid whether ground grid and axes are drawn
+ * @property {boolean} hasGrid whether ground grid and axes are shown
  */
 
 export const MIN_SPLAT_SIZE = 0.05;

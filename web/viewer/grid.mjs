@@ -1,4 +1,4 @@
-// The ground grid and the axes gizmo, drawn with lines on a 2D canvas. X is red, Y (up) green, Z blue.
+// The ground grid and the axes gizmo, as lines on a 2D canvas. X is red, Y (up) green, Z blue.
 
 import { cameraAxes, radians } from "./camera.mjs";
 
@@ -24,8 +24,8 @@ export function cellSize(radius) {
 }
 
 /**
- * Return whether the ground is behind all that stands on it: then the grid is drawn before the splats, else
- * after them.
+ * Return whether the ground is behind all that stands on it: then the grid is rendered before the splats,
+ * else after them.
  * @param {View} view
  * @param {import("./bounds.mjs").Bounds} bounds
  */

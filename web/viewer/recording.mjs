@@ -10,7 +10,7 @@ import { encodeVideo } from "./video.mjs";
 
 /** @typedef {import("./viewport.mjs").Viewport} Viewport */
 
-const MAX_PIXELS = 3840 * 2160; // per image, within the codec's level
+const MAX_PIXELS = 3840 * 2160; // per image; level 5.1 of H.264 allows 4096 x 2304
 
 /** Records one video at a time; camera, playback and settings of the viewport stay as they are. */
 export class Recording {

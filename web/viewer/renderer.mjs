@@ -7,7 +7,7 @@ import { DepthSorter } from "./sort.mjs";
 import { SceneTextures } from "./textures.mjs";
 
 /**
- * How splats are drawn, apart from camera and time.
+ * How splats are rendered, apart from camera and time.
  * @typedef {object} SplatStyle
  * @property {number[]} background red, green, blue, alpha
  * @property {import("./shaders.mjs").RenderMode} mode

@@ -1,8 +1,8 @@
 // The splatting shaders, with the arithmetic of stag4d/rendering: covariances are projected with the Jacobian
 // of the perspective projection, 0.3 square pixels are added to their diagonal, alpha is at most 0.99, and a
-// splat is drawn where its alpha is at least 1/255.
+// splat is rendered where its alpha is at least 1/255.
 
-/** Splats drawn by one instance: fewer instances are much faster where WebGL runs in software. */
+/** Splats rendered by one instance: fewer instances are much faster where WebGL runs in software. */
 export const SPLATS_PER_INSTANCE = 128;
 
 /**

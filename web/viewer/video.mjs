@@ -26,7 +26,7 @@ const RECORDED_TYPE = "video/webm"; // an MP4 without texts would look like one 
  * Encode a video.
  * @param {Frames} frames
  * @param {Record<string, string>} texts JSON by keyword
- * @param {(done: number) => void} onFrame receives the number of frames that are drawn
+ * @param {(done: number) => void} onFrame receives the number of frames that are rendered
  * @param {AbortSignal} signal
  * @returns {Promise<Blob>} of type video/mp4 or video/webm
  * @throws {ViewerError} if the browser cannot encode video
@@ -92,7 +92,7 @@ async function encodeSamples({ canvas, count, fps, draw }, config, onFrame, sign
 }
 
 /**
- * Record the canvas in real time: where images are drawn more slowly, the video is slower, too.
+ * Record the canvas in real time: where images are rendered more slowly, the video is slower, too.
  * @param {Frames} frames
  * @param {number} bitrate bits per second
  * @param {(done: number) => void} onFrame

@@ -1,4 +1,4 @@
-"""A picture of cameras around an object: their frusta as lines over a render."""
+"""A diagram of cameras around an object: their frusta as lines over a render."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from torch import Tensor
 from ..types import Cameras
 from .images import to_pil_image
 
-_DEPTH = 0.25  # length of a drawn frustum, as a share of the camera's distance from the origin
-_NEAREST = 1e-3  # camera z of the picture below which a line is left out, world units
+_DEPTH = 0.25  # length of a frustum, as a share of the camera's distance from the origin
+_NEAREST = 1e-3  # camera z in the diagram below which a line is left out, world units
 _COLORS = ((214, 39, 40), (31, 119, 180))  # of the reference and of other cameras
 
 
 def draw_cameras(
-    image: Tensor, picture: Cameras, cameras: Sequence[Cameras], labels: Sequence[str], reference: int | None
+    image: Tensor, view: Cameras, cameras: Sequence[Cameras], labels: Sequence[str], reference: int | None
 ) -> Tensor:
     """Draw cameras over a render of the object.
 
     Args:
         image: [H, W, 3] render in 0..1.
-        picture: Its camera.
+        view: Its camera.
         cameras: Single cameras to draw; an orthographic one as a box.
         labels: Text beside each camera.
-        reference: Index of the camera that is drawn in red.
+        reference: Index of the camera that is shown in red.
 
     Returns:
-        The picture, [H, W, 3].
+        The diagram, [H, W, 3].
     """
     canvas = to_pil_image(image)
     draw = ImageDraw.Draw(canvas)
@@ -41,10 +41,10 @@ def draw_cameras(
         near, far = frustum(camera)  # [4, 3] each
         lines = [*pairwise([*near, near[0]]), *pairwise([*far, far[0]]), *zip(near, far, strict=True)]
         for begin, end in lines:
-            pixels, depths = picture.project(torch.stack([begin, end]))
+            pixels, depths = view.project(torch.stack([begin, end]))
             if depths.min() > _NEAREST:
                 draw.line([tuple(pixels[0].tolist()), tuple(pixels[1].tolist())], fill=color, width=2)
-        corner, depth = picture.project(near[:1])
+        corner, depth = view.project(near[:1])
         if depth[0] > _NEAREST:
             draw.text(tuple(corner[0].tolist()), label, fill=color)
     return torch.from_numpy(np.array(canvas)).float() / 255
