@@ -9,8 +9,9 @@ from typing import NamedTuple
 import torch
 from comfy_api.latest import Input
 
+from ...stag4d.data import check_equal_fps
 from ...stag4d.geometry import CameraRig
-from ...stag4d.pipeline import ObjectImages, check_equal_fps
+from ...stag4d.pipeline import ObjectImages
 from .object_images import object_frames, object_images, video_frames
 
 _logger = logging.getLogger(__name__)

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from ..data import check_equal_fps
 from ..types import Cameras
 from ..view_set import ViewSet, ViewTrack
-
-_FPS_TOLERANCE = 0.01  # relative
-
-
-def check_equal_fps(rates: Sequence[float], subject: str) -> None:
-    """Raise ValueError unless frame rates are equal to 1 %."""
-    if max(rates) > min(rates) * (1 + _FPS_TOLERANCE):
-        found = ", ".join(f"{rate:g}" for rate in rates)
-        raise ValueError(f"{subject}: {found} frames per second; expected equal frame rates.")
 
 
 def join_views(first: ViewSet, second: ViewSet, weight: float = 1.0) -> ViewSet:
