@@ -117,12 +117,26 @@ def path_inside(root: Path, name: object, field: str) -> Path:
     Raises:
         ValueError: if it is no text, empty, absolute, or leaves ``root``.
     """
+    return root / relative_path(name, field, str(root))
+
+
+def relative_path(name: object, field: str, root: str) -> PurePosixPath:
+    """Return a path that a file of a capture names, relative to a folder that it does not leave.
+
+    Args:
+        name: The path; separators may be those of Windows.
+        field: What names it, for messages.
+        root: The folder, for messages.
+
+    Raises:
+        ValueError: if it is no text, empty, absolute, or leaves the folder.
+    """
     if not isinstance(name, str) or not name.strip() or not is_possible_name(name):
         raise ValueError(f"{field} must be the path of a file, not {describe(name)}.")
     relative = PurePosixPath(name.replace("\\", "/"))
     if relative.is_absolute() or PureWindowsPath(name).drive or ".." in relative.parts:
         raise ValueError(f"{field} is {describe(name)}; expected a relative path inside {root}.")
-    return root / relative
+    return relative
 
 
 def is_possible_name(name: str) -> bool:
