@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +22,10 @@ from capture_writers import (
     write_llff,
     write_nerfstudio,
 )
-from media_files import write_video
+from media_files import set_display_matrix, write_video
 from PIL import Image
 
-from stag4d.data.captures import find_capture
+from stag4d.data.captures import find_capture, read_capture, read_multicam
 
 TOY = Toy()
 EASYMOCAP = {
@@ -220,3 +221,38 @@ def test_4danyone_front_that_is_no_camera_is_reported(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         assert find_capture(tmp_path).front == 0
     assert "front_camera_ids is" in caplog.text
+
+
+def test_colmap_folder_without_image_in_the_model_is_left_out_with_a_warning(tmp_path, caplog):
+    """COLMAP does not register all images."""
+    write_colmap(tmp_path, TOY, is_binary=False)
+    save_any(tmp_path / "images/cam03/00000.png")
+    assert list(frames_of(tmp_path)) == ["cam00", "cam01", "cam02"]
+    assert (
+        "sparse/0: 1 of 4 folders or videos have no image, the first cam03; they are left out" in caplog.text
+    )
+
+
+def test_listed_images_of_one_name_in_folders_of_frames(tmp_path):
+    write_colmap(tmp_path, TOY, is_binary=False)
+    files = {}
+    for camera in range(3):
+        name = f"cam{camera:02d}"
+        files[name] = [tmp_path / f"frame_{frame}/{name}.png" for frame in range(NUM_FRAMES)]
+        for frame, file in enumerate(files[name]):
+            save_image(file, TOY.image(camera, frame))
+    views = read_multicam(files, tmp_path).views
+    assert {view.name: list(view.frames) for view in views} == files
+
+
+def test_easymocap_videos_on_their_side_have_the_size_as_shown(tmp_path):
+    """The video is stored as 32x48 pixels, with a display matrix that turns it to 48x32."""
+    write_easymocap(tmp_path, TOY)
+    shutil.rmtree(tmp_path / "images")
+    for camera in range(3):
+        frames = [np.ascontiguousarray(on_white(TOY.image(camera, frame)).swapaxes(0, 1)) for frame in (0, 1)]
+        write_video(tmp_path / f"videos/{camera:02d}.mp4", frames)
+        set_display_matrix(tmp_path / f"videos/{camera:02d}.mp4", (0, 1, 1, 0))
+    capture = find_capture(tmp_path)
+    assert [(view.width, view.height) for view in capture.views] == [TOY.size] * 3
+    assert read_capture(capture).num_frames == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
@@ -16,6 +17,8 @@ from .colmap_times import NANOSECONDS, read_times
 from .frame_folders import find_frame_folders, has_frame_folders, warn_of_incomplete
 from .posed_image import PosedImage
 from .static_cameras import Media, StaticCamera, find_media, views_of_static
+
+_logger = logging.getLogger(__name__)
 
 _IMAGE_FOLDERS = ("images", "image", "input", "rgb", ".")
 _STATIC = 1e-4  # largest difference of a camera between the models of two frames, relative to its entries
@@ -44,7 +47,7 @@ def read_colmap(folder: Path) -> Capture:
     if model is None:
         return _read_frame_models(folder)
     cameras, images = read_model(model)
-    media = _media_of_images(find_media(folder), images)
+    media = _media_of_images(find_media(folder), images, model)
     times = _checked_times(model, images)
     subject = f"{model}: images of the model"
     if media is not None and times is None:
@@ -148,13 +151,14 @@ def _check_static(image: PosedImage, known: PosedImage, model: Path) -> None:
 
 
 def _media_of_images(
-    places: Iterable[Mapping[str, Media]], images: Sequence[ColmapImage]
+    places: Iterable[Mapping[str, Media]], images: Sequence[ColmapImage], model: Path
 ) -> list[Media] | None:
     """Return the folder or video of each image's camera, from the first place that has one for each.
 
     Args:
         places: Folders or videos by name, of each place.
         images: Images of the model.
+        model: Its folder, for messages.
 
     Returns:
         As many as images, or None if no place has them.
@@ -163,6 +167,15 @@ def _media_of_images(
         names = [_name_in(image.path, media) for image in images]
         found = [media[name] for name in names if name is not None]
         if len(found) == len(set(names)) == len(images):
+            others = [name for name in media if name not in names]
+            if others:
+                _logger.warning(
+                    "%s: %d of %d folders or videos have no image, the first %s; they are left out.",
+                    model,
+                    len(others),
+                    len(media),
+                    others[0],
+                )
             return found
     return None
 

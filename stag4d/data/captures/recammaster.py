@@ -17,11 +17,12 @@ import numpy as np
 
 from ...geometry.pose_json import describe
 from ..image_folder import natural_key
+from ..video_file import shown_size
 from .camera_names import last_number
 from .camera_values import intrinsics_matrix, viewmat_of_pose
 from .capture import Capture, Vector, checked_view
 from .mask_files import check_files, masks_of_views
-from .source_files import object_of, read_document, relative_path, video_size
+from .source_files import object_of, read_document, relative_path
 
 _NAME = "camera_extrinsics.json"
 _PLACES = (_NAME, f"cameras/{_NAME}")
@@ -55,7 +56,7 @@ def read_recammaster(folder: Path) -> Capture:
     lens_mm = _lens_mm(folder)
     views = []
     for name, c2ws in poses.items():
-        width, height = video_size(videos[name])
+        width, height = shown_size(videos[name])
         focal = width * lens_mm / _SENSOR_MM
         K = intrinsics_matrix(focal, focal, width / 2, height / 2)
         viewmats = [viewmat_of_pose(c2w, f"{path}: {name}", "opencv") for c2w in c2ws]

@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-import av
 import numpy as np
 from PIL import ExifTags
 
 from ...geometry.pose_json import describe, finite_number, read_json_object
 from ...regular_file import check_regular_file
-from ..decoding import errors_naming
 from ..image_files import open_image
 from ..image_folder import IMAGE_SUFFIXES
 
@@ -166,13 +164,3 @@ def image_size(path: Path) -> tuple[int, int]:
         width, height = image.size
         is_on_side = image.getexif().get(ExifTags.Base.Orientation, 1) in _SWAPPED
     return (height, width) if is_on_side else (width, height)
-
-
-def video_size(path: Path) -> tuple[int, int]:
-    """Return width and height of a video, pixels, by its header."""
-    with errors_naming(path, "a video"), av.open(f"file:{path}", metadata_errors="ignore") as container:
-        stream = next(iter(container.streams.video), None)
-        size = (0, 0) if stream is None else (stream.width, stream.height)
-    if not all(1 <= side <= MAX_SIDE for side in size):
-        raise ValueError(f"{path}: video of {size[0]}x{size[1]} pixels; expected 1 to {MAX_SIDE} a side.")
-    return size

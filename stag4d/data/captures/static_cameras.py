@@ -10,12 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ..image_folder import image_files, is_mask_name, natural_key
+from ..video_file import shown_size
 from .arrangement import arrange_views
 from .camera_names import is_shared_folder, last_number
 from .capture import CaptureView, checked_view
 from .mask_files import check_files, is_mask_folder, masks_of_views
 from .posed_image import PosedImage
-from .source_files import VIDEO_SUFFIXES, image_size, video_size
+from .source_files import VIDEO_SUFFIXES, image_size
 
 Media = tuple[Path, ...] | Path  # images of a camera, or its video
 _PLACES = (".", "images", "videos", "ims", "frames", "rgb")
@@ -140,9 +141,9 @@ def _is_other_folder(name: str) -> bool:
 
 def _check_one_of_each(files: Sequence[Path]) -> None:
     """Raise ValueError if two images differ in their suffix only."""
-    by_stem: dict[str, Path] = {}
+    by_name: dict[Path, Path] = {}
     for file in files:
-        other = by_stem.setdefault(file.stem, file)
+        other = by_name.setdefault(file.with_suffix(""), file)
         if other is not file:
             raise ValueError(
                 f"{other} and {file.name}: two images of one frame; expected one, and masks in a folder "
@@ -176,6 +177,6 @@ def _video_view(camera: StaticCamera, video: Path, subject: str) -> CaptureView:
         masks=None,
         viewmats=[camera.viewmat],
         Ks=[camera.K],
-        size=camera.size or video_size(video),
+        size=camera.size or shown_size(video),
         subject=subject,
     )
