@@ -8,8 +8,9 @@ from typing import NamedTuple
 import torch
 from comfy_api.latest import Input
 
+from ...stag4d.data import check_equal_fps
 from ...stag4d.geometry import CameraRig
-from ...stag4d.pipeline import ObjectImages, check_equal_fps, shortest_length
+from ...stag4d.pipeline import ObjectImages, shortest_length
 from .object_images import object_frames, object_images, video_frames
 
 _REFERENCE = "reference"

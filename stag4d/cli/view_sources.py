@@ -15,6 +15,7 @@ from ..data import (
     UPS,
     CaptureOptions,
     VideoClip,
+    check_equal_fps,
     find_capture,
     parse_center,
     read_capture,
@@ -26,7 +27,7 @@ from ..data.video_listing import is_video_file
 from ..geometry import CAMERA_RIGS, VIEW_ORDERS, ViewOrder
 from ..matting import object_alphas
 from ..pipeline.view_images import ObjectImages, preset_indices, split_views
-from ..pipeline.view_joining import check_equal_fps, shortest_length
+from ..pipeline.view_joining import shortest_length
 from ..pipeline.view_sources import ReferenceVideo, ViewSettings, views_of_rig
 from ..progress import Monitor
 from ..view_set import ViewSet

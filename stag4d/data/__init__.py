@@ -17,7 +17,7 @@ from .captures import (
     read_multicam,
 )
 from .frame_source import FrameSource, open_frames
-from .frame_times import check_span, frames_between, subsampled_fps
+from .frame_times import check_equal_fps, check_span, frames_between, subsampled_fps
 from .object_frames import read_object_frames
 from .video import VideoClip, read_frames, read_video
 from .video_listing import find_videos, frame_files
@@ -45,6 +45,7 @@ __all__ = [
     "UpChoice",
     "VideoClip",
     "check_cameras",
+    "check_equal_fps",
     "check_span",
     "check_views",
     "find_capture",

@@ -1,4 +1,4 @@
-"""Choose frames of a video by the times at which they are shown."""
+"""Frame times and frame rates of videos: choose frames by their times, and compare rates."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 _EVEN_TOLERANCE = 0.25  # of the mean distance of two frames: Matroska rounds times to 1 ms, GIF to 10 ms
 _TIME_TOLERANCE = 1e-6  # seconds
+_FPS_TOLERANCE = 0.01  # relative
 
 
 def frames_between(times: Sequence[float], start: float, end: float | None) -> range:
@@ -101,3 +102,15 @@ def rate_of_times(times: Sequence[float], declared_fps: float) -> float:
     if duration <= 0 or abs(intervals / declared_fps - duration) <= 0.5 / declared_fps:
         return declared_fps
     return intervals / duration
+
+
+def check_equal_fps(rates: Sequence[float], subject: str) -> None:
+    """Raise ValueError unless frame rates are equal to 1 %.
+
+    Args:
+        rates: Frames a second, at least one rate.
+        subject: What has them, in the same order, for the message.
+    """
+    if max(rates) > min(rates) * (1 + _FPS_TOLERANCE):
+        found = ", ".join(f"{rate:g}" for rate in rates)
+        raise ValueError(f"{subject}: {found} frames per second; expected equal frame rates.")

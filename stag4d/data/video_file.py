@@ -61,7 +61,7 @@ class VideoFile:
         self._has_alpha = False
         self._matrix: bytes | None = None
         stamps: list[float | None] = []
-        with self._opened() as (container, stream):
+        with _opened(self.path, self.size_bytes) as (container, stream):
             average_rate, self.time_base = stream.average_rate, Fraction(stream.time_base or _TIME_BASE)
             for frame in self._decoded(container.decode(stream), stream.frames):
                 if not stamps:
@@ -90,7 +90,7 @@ class VideoFile:
     def read(self, kept: Sequence[int]) -> Iterator[tuple[str, np.ndarray]]:
         """Yield the names and pixels, uint8 [H, W, 3 or 4], of frames in ascending order."""
         counts = np.bincount(np.asarray(kept, np.int64), minlength=len(self.times))
-        with self._opened() as (container, stream):
+        with _opened(self.path, self.size_bytes) as (container, stream):
             context = _alpha_decoder(stream) or stream.codec_context
             frames = (frame for packet in container.demux(stream) for frame in context.decode(packet))
             presentation = Presentation(
@@ -112,24 +112,6 @@ class VideoFile:
                     return
         raise NamedError(f"{self.path}: ended before frame {kept[-1]}; expected {len(self.times)} frames.")
 
-    @contextmanager
-    def _opened(self) -> Iterator[tuple[Any, Any]]:
-        """Open the file and its first video stream that is no cover image."""
-        options = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
-        with errors_naming(self.path, _EXPECTED):
-            with av.open(
-                f"file:{self.path}", container_options=options, metadata_errors="ignore"
-            ) as container:
-                streams = [stream for stream in container.streams.video if not _is_cover(stream)]
-                if not streams:
-                    raise NamedError(
-                        f"{self.path}: has no video; expected a video file or a folder of images."
-                    )
-                if streams[0].codec_context is None:  # older PyAV would crash on decoding
-                    raise ValueError("no decoder for its codec")
-                streams[0].codec_context.options = {"max_pixels": str(max_image_pixels(self.size_bytes))}
-                yield container, streams[0]
-
     def _decoded(self, frames: Iterator[av.VideoFrame], count: int) -> Iterator[av.VideoFrame]:
         """Yield frames, about ``count`` (0: unknown), until they are too many pixels for the file."""
         total = 0
@@ -138,6 +120,39 @@ class VideoFile:
             check_total_pixels(total, self.size_bytes)
             self._monitor("read", done, count if done <= count else done + 1)
             yield frame
+
+
+def shown_size(path: Path) -> tuple[int, int]:
+    """Return width and height of a video as it is shown, pixels, from its first frame.
+
+    Raises:
+        ValueError: if the file is damaged or has no video.
+    """
+    num_bytes = path.stat().st_size
+    with _opened(path, num_bytes) as (container, stream):
+        frame = next(container.decode(stream), None)
+        if frame is None:
+            raise NamedError(f"{path}: has no frames; expected at least one.")
+        presentation = Presentation(
+            has_alpha=False, aspect=stream.sample_aspect_ratio, matrix=None, file_size=num_bytes
+        )
+        height, width = presentation.pixels(frame, stream.codec_context).shape[:2]
+    return width, height
+
+
+@contextmanager
+def _opened(path: Path, num_bytes: int) -> Iterator[tuple[Any, Any]]:
+    """Open a file and its first video stream that is no cover image."""
+    options = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
+    with errors_naming(path, _EXPECTED):
+        with av.open(f"file:{path}", container_options=options, metadata_errors="ignore") as container:
+            streams = [stream for stream in container.streams.video if not _is_cover(stream)]
+            if not streams:
+                raise NamedError(f"{path}: has no video; expected a video file or a folder of images.")
+            if streams[0].codec_context is None:  # older PyAV would crash on decoding
+                raise ValueError("no decoder for its codec")
+            streams[0].codec_context.options = {"max_pixels": str(max_image_pixels(num_bytes))}
+            yield container, streams[0]
 
 
 def _is_cover(stream: Any) -> bool:

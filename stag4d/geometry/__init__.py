@@ -26,6 +26,7 @@ from .camera_rigs import CameraRig, ElevationKind, RigCameras, RigReference, inp
 from .framing import (
     HALF_EXTENT,
     enlargement,
+    enlargement_of_box,
     fill,
     fills_differ,
     framing_radius,
@@ -98,6 +99,7 @@ __all__ = [
     "check_viewmats",
     "crop_intrinsics",
     "enlargement",
+    "enlargement_of_box",
     "fill",
     "fills_differ",
     "flip_splat_frame",

@@ -101,17 +101,28 @@ def enlargement(alphas: Tensor, K: Tensor) -> float:
         At least 1; 1 for an object that is larger or nowhere visible.
     """
     height, width = alphas.shape[-2:]
-    fx, cx, fy, cy = (K[i, j].item() for i, j in ((0, 0), (0, 2), (1, 1), (1, 2)))
     visible = (alphas > 0.5).any(dim=0)  # [H, W]
     if not visible.any():
         return 1.0
     rows, columns = visible.any(dim=1).nonzero(), visible.any(dim=0).nonzero()
-    left, right, top, bottom = (
-        columns.min().item(),
-        columns.max().item() + 1,
-        rows.min().item(),
-        rows.max().item() + 1,
-    )
+    box = columns[0].item(), rows[0].item(), columns[-1].item() + 1, rows[-1].item() + 1
+    return enlargement_of_box(box, K, width, height)
+
+
+def enlargement_of_box(box: tuple[float, float, float, float], K: Tensor, width: int, height: int) -> float:
+    """Return the factor by which a small object is enlarged, by the box that holds it in all frames.
+
+    Args:
+        box: Left, top, right and bottom edges, pixels.
+        K: [3, 3] intrinsics, pixels.
+        width: Image width, pixels.
+        height: Image height, pixels.
+
+    Returns:
+        As ``enlargement``.
+    """
+    left, top, right, bottom = box
+    fx, cx, fy, cy = (K[i, j].item() for i, j in ((0, 0), (0, 2), (1, 1), (1, 2)))
     reached = max(abs(left - cx) / fx, abs(right - cx) / fx, abs(top - cy) / fy, abs(bottom - cy) / fy)
     reach = reached / spanned_tangent(K, width, height)
     return _LARGER_REACH / reach if reach < _SMALL_REACH else 1.0

@@ -10,7 +10,7 @@ from .generated_views import (
     rembg_remover,
     remove_background,
 )
-from .inspection import cut_off_warning
+from .inspection import bounding_box, cut_off_warning
 from .objects import object_masks
 from .rembg_masks import DEFAULT_REMBG_MODEL, rembg_masks, require_rembg
 
@@ -20,6 +20,7 @@ __all__ = [
     "BackgroundRemover",
     "CroppedVideo",
     "alpha_from_border",
+    "bounding_box",
     "check_range",
     "crop_video",
     "cut_off_warning",

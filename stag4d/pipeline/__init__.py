@@ -36,7 +36,7 @@ from .scenes import (
     write_views_of,
 )
 from .view_images import ObjectImages, preset_indices, split_views
-from .view_joining import check_equal_fps, join_views, set_cameras, shortest_length, split_sheets
+from .view_joining import join_views, set_cameras, shortest_length, split_sheets
 from .view_sources import (
     ReferenceUse,
     ReferenceVideo,
@@ -67,7 +67,6 @@ __all__ = [
     "bundled_scenes",
     "cameras_of_views",
     "check_camera_sockets",
-    "check_equal_fps",
     "check_import",
     "check_model",
     "check_reference",

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from ..data import check_equal_fps
 from ..types import Cameras
 from ..view_set import ViewSet, ViewTrack
 
 _logger = logging.getLogger(__name__)
-_FPS_TOLERANCE = 0.01  # relative
-
-
-def check_equal_fps(rates: Sequence[float], subject: str) -> None:
-    """Raise ValueError unless frame rates are equal to 1 %."""
-    if max(rates) > min(rates) * (1 + _FPS_TOLERANCE):
-        found = ", ".join(f"{rate:g}" for rate in rates)
-        raise ValueError(f"{subject}: {found} frames per second; expected equal frame rates.")
 
 
 def shortest_length(counts: Mapping[str, int]) -> int:

@@ -127,7 +127,7 @@ def test_split_of_blender_files(tmp_path, split, count):
 
 def test_split_of_a_format_that_holds_out_nothing(tmp_path):
     with pytest.raises(ValueError, match="holds out no images"):
-        find_capture(write_llff(tmp_path, TOY), "test")
+        find_capture(write_easymocap(tmp_path, TOY), "test")
     with pytest.raises(ValueError, match="unknown value 'val'"):
         find_capture(tmp_path, "val")
 
@@ -243,6 +243,7 @@ def test_colmap_times(tmp_path, is_binary):
         "images/cam{c:02d}/masks/{f:05d}.png",
         "masks/images/cam{c:02d}/{f:05d}.jpg.png",
         "mask-schp/cam{c:02d}/{f:05d}.png",
+        "mask-schp-parsing.v2/cam{c:02d}/{f:05d}.png",
     ],
 )
 def test_masks_are_found_beside_images(tmp_path, mask):
@@ -287,7 +288,7 @@ def test_unequal_videos_are_cut_to_the_shortest(tmp_path, caplog):
     write_llff(tmp_path, TOY)
     write_camera_videos(tmp_path, TOY, ["cam00.mp4", "cam01.mp4", "cam02.mp4"], (4, 3, 5))
     with caplog.at_level(logging.INFO):
-        views = read_capture(find_capture(tmp_path))
+        views = read_capture(find_capture(tmp_path, "all"))
     assert views.num_frames == 3
     assert views.fps == 30
     assert "videos of 3 to 5 frames; all are cut to 3, the length of cam01" in caplog.text

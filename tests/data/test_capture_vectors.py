@@ -173,3 +173,40 @@ def test_recammaster_poses_relative_to_the_first(tmp_path):
     loaded = read_capture(capture, CaptureOptions(center=(0, 0, 4.0)))
     assert loaded.tracks[0].cameras.viewmats.shape == (2, 4, 4)
     assert_close(loaded.tracks[0].cameras.viewmats[0, :2, 3], [0.0, 0.0])
+
+
+def recammaster(scene: Path, document: dict[str, dict[str, str]]) -> Path:
+    """Write poses, and a video of as many frames for each camera of the first."""
+    save_json(scene / "cameras/camera_extrinsics.json", document)
+    for name in document["frame0"]:
+        frames = [on_white(ball((64, 48), (32, 24), 18))] * len(document)
+        write_video(scene / f"videos/{name}.mp4", frames)
+    return scene
+
+
+def row_text(x: float) -> str:
+    """Return a pose of ReCamMaster without rotation, ``x`` centimeters along its first axis."""
+    return f"[1 0 0 0] [0 1 0 0] [0 0 1 0] [{x} 0 0 1]"
+
+
+def test_recammaster_cameras_are_in_natural_order(tmp_path):
+    """The world is that of camera 2, which is before 10."""
+    document = {f"frame{t}": {"cam10": row_text(30), "cam2": row_text(10)} for t in range(2)}
+    views = find_capture(recammaster(tmp_path / "f24", document)).views
+    assert [view.name for view in views] == ["cam2", "cam10"]
+    assert_close(views[0].viewmats[0], torch.eye(4).tolist())
+    assert views[1].viewmats[0, :3, 3].norm().item() == pytest.approx(0.2)  # meters
+
+
+@pytest.mark.parametrize("frame", [0, 1])
+def test_recammaster_camera_that_one_frame_lacks(tmp_path, frame):
+    document = {f"frame{t}": {"cam01": row_text(0), "cam02": row_text(1)} for t in range(2)}
+    document[f"frame{frame}"].pop("cam02")
+    with pytest.raises(ValueError, match="cam02 has 1 of 2 frames"):
+        find_capture(recammaster(tmp_path / "f24", document))
+
+
+def test_recammaster_camera_named_after_another_folder(tmp_path):
+    document = {"frame0": {"cam01": row_text(0), "../cam02": row_text(1)}}
+    with pytest.raises(ValueError, match=r"the name of a camera is .*inside the folder of videos"):
+        find_capture(recammaster(tmp_path / "f24", document))

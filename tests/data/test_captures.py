@@ -26,7 +26,7 @@ def assert_close(found: torch.Tensor, expected: np.ndarray) -> None:
 def test_capture_is_read_as_it_was_written(tmp_path, name):
     toy = CENTERED if name == "llff" else TOY
     WRITERS[name](tmp_path, toy)
-    capture = find_capture(tmp_path)
+    capture = find_capture(tmp_path, "all")
     turn = np.eye(4)
     turn[:3, :3] = Z_UP.T if name in Z_UP_FORMATS else np.eye(3)
     assert len(capture.views) == 3

@@ -298,7 +298,7 @@ def test_hypernerf_camera_with_a_wrong_entry(tmp_path, change, match):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda d: d["k"].pop(), "k has no entry 1"),
+        (lambda d: d["k"].pop(), "k has 1 entries; expected 2"),
         (lambda d: d["fn"][1].__setitem__(2, 5), r"fn\[1\]\[2\] must be the path"),
         (lambda d: d["w2c"][0][1][3].__setitem__(3, 2.0), "last row"),
         (lambda d: d["cam_id"][0].__setitem__(0, {}), r"cam_id\[0\]\[0\] must be"),
@@ -310,6 +310,15 @@ def test_panoptic_file_with_a_wrong_entry(tmp_path, change, match):
     refused(tmp_path, match)
 
 
+def distortion(*values: float) -> tuple[str, str]:
+    """Return the text of five coefficients that are 0, and that of others in its place."""
+    old, new = (
+        f"cols: {len(found)}\n  dt: d\n  data: [ {', '.join(map(repr, found))} ]"
+        for found in ((0.0,) * 5, values)
+    )
+    return old, new
+
+
 @pytest.mark.parametrize(
     ("name", "old", "new", "match"),
     [
@@ -318,6 +327,8 @@ def test_panoptic_file_with_a_wrong_entry(tmp_path, change, match):
         ("extri.yml", "rows: 3\n  cols: 1", "rows: 4\n  cols: 1", "has 3 values; expected 4x1"),
         ("extri.yml", "data: [ ", "data: [ x", "expected numbers"),
         ("extri.yml", "names:", "nomes:", "names is no list"),
+        ("intri.yml", *distortion(*[0.0] * 8, 0.3), "s1=0.3"),
+        ("intri.yml", *distortion(*[0.0] * 15), "dist_00 has 15 values; expected at most 14"),
     ],
 )
 def test_easymocap_file_with_a_wrong_entry(tmp_path, name, old, new, match):

@@ -9,6 +9,7 @@ from camera_vectors import VECTORS, assert_close, tensor
 from stag4d.geometry import (
     HALF_EXTENT,
     enlargement,
+    enlargement_of_box,
     fill,
     fills_differ,
     framing_radius,
@@ -57,6 +58,14 @@ def test_small_object_is_enlarged_to_80_percent():
     assert enlargement(with_box(45, 40, 55, 60), K) == pytest.approx(0.8 / 0.2)  # 10 of 50 pixels
     assert enlargement(with_box(25, 25, 75, 75), K) == 1.0
     assert enlargement(torch.zeros(2, 100, 100), K) == 1.0
+
+
+def test_enlargement_of_a_box_is_by_its_farthest_edge():
+    K = tensor([[40.0, 0, 60], [0, 40, 50], [0, 0, 1]])  # the image spans 60 pixels from (60, 50)
+    assert enlargement_of_box((48, 45, 62, 52), K, 100, 100) == pytest.approx(0.8 / 0.2)  # 12 of 60 pixels
+    assert enlargement_of_box((48, 45, 62, 68), K, 100, 100) == pytest.approx(0.8 / 0.3)
+    assert enlargement_of_box((35, 45, 62, 68), K, 100, 100) == 1.0
+    assert enlargement(with_box(48, 45, 62, 68), K) == enlargement_of_box((48, 45, 62, 68), K, 100, 100)
 
 
 def test_fill_is_that_of_the_box_of_all_frames():

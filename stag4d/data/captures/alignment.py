@@ -8,7 +8,7 @@ from torch import Tensor
 from ...geometry import (
     camera_centers,
     check_origin_in_front,
-    enlargement,
+    enlargement_of_box,
     framing_scale,
     nearest_point_of_axes,
     similarity_alignment,
@@ -50,9 +50,9 @@ def align_tracks(
     up = _up(capture, options)
     similarity = similarity_alignment(viewmats, index, scale=scale, center=center, up=up)
     aligned = [similarity.viewmats(camera.viewmats) for camera in cameras]
-    for view, matrices in zip(capture.views, aligned, strict=True):
+    for view, camera, matrices in zip(capture.views, cameras, aligned, strict=True):
         names = [f"{capture.root}: camera {view.name}"] * len(matrices)
-        check_origin_in_front(matrices, view.projection, names)
+        check_origin_in_front(matrices, camera.projection, names)
     return aligned
 
 
@@ -63,7 +63,7 @@ def _scale(track: TrackImages, cameras: Cameras, center: Tensor) -> float:
         raise ValueError("capture: the center is at the front camera; expected it at the object.")
     K = cameras.Ks[0]
     scale = framing_scale(K, cameras.width, cameras.height, cameras.projection, distance)
-    return scale * enlargement(track.occupied()[None], K)
+    return scale * enlargement_of_box(track.object_box, K, cameras.width, cameras.height)
 
 
 def _center(capture: Capture, viewmats: Tensor, options: CaptureOptions) -> Tensor:

@@ -27,10 +27,11 @@ def arrange_views(
 
     Raises:
         FileNotFoundError: if image or mask files are missing; it gives their number.
-        ValueError: if a camera lacks an image at a time or has two, or its images differ in size.
+        ValueError: if a camera lacks an image at a time or has two, its images differ in size, or some images
+            only have a time.
     """
     images = expand_folders(images)
-    names, stamps = cameras_and_times(images)
+    names, stamps = cameras_and_times(images, subject)
     times = distinct_times(stamps)
     frames = [nearest_time(times, stamp) for stamp in stamps]
     cells = _grid(images, names, frames, subject)

@@ -14,15 +14,23 @@ from pathlib import PurePath
 import numpy as np
 
 from ..image_folder import image_files, is_mask_name
+from .frame_folders import frame_number
 from .posed_image import PosedImage, is_static
 
 _SAME_TIME = 1e-4  # of the length of the video
 _LAST_NUMBER = re.compile(r"([0-9]+)(?=[^0-9]*$)")
-_FRAME_FOLDER = re.compile(r"(?:frame|time|timestep)[-_]?([0-9]+)", re.IGNORECASE)
-SHARED_FOLDERS = {  # of images of all cameras
+_SHARED_FOLDERS = {
     *(".", "images", "image", "imgs", "ims", "frames", "rgb", "rgba", "color", "colors", "input"),
     *("train", "test", "val", "images_alpha", "data"),
 }
+# Reduced images of all cameras, as LLFF and nerfstudio write them: images_4, images_4_png, images_504x378.
+# The singular image_02 is a camera, as in KITTI.
+_REDUCED = re.compile(r"images_(?:[0-9]{1,2}|[0-9]{2,5}x[0-9]{2,5})(?:_png)?", re.IGNORECASE)
+
+
+def is_shared_folder(name: str) -> bool:
+    """Return whether a folder holds images of all cameras by its name, such as ``images`` or ``images_4``."""
+    return name.lower() in _SHARED_FOLDERS or _REDUCED.fullmatch(name) is not None
 
 
 def last_number(text: str) -> int | None:
@@ -34,15 +42,15 @@ def last_number(text: str) -> int | None:
 def camera_folder(relative: PurePath) -> str | None:
     """Return the folder in an image's path that is named after its camera, or None."""
     for part in relative.parts[:-1]:
-        if part.lower() not in SHARED_FOLDERS and not _FRAME_FOLDER.fullmatch(part):
+        if not is_shared_folder(part) and frame_number(part) is None:
             return part
     return None
 
 
 def frame_folder(relative: PurePath) -> int | None:
     """Return the number of the folder in an image's path that is named after its frame, or None."""
-    matches = (_FRAME_FOLDER.fullmatch(part) for part in relative.parts[:-1])
-    return next((int(match[1]) for match in matches if match and len(match[1]) <= 18), None)
+    numbers = (frame_number(part) for part in relative.parts[:-1])
+    return next((number for number in numbers if number is not None), None)
 
 
 def expand_folders(images: Sequence[PosedImage]) -> Sequence[PosedImage]:
@@ -69,9 +77,25 @@ def _of_folder(image: PosedImage) -> Iterator[PosedImage]:
         yield replace(image, path=file, relative=relative, camera=image.camera or camera_folder(relative))
 
 
-def cameras_and_times(images: Sequence[PosedImage]) -> tuple[list[str], list[float]]:
-    """Return the camera and the time of each image."""
-    explicit = [image.time if image.time is not None else frame_folder(image.relative) for image in images]
+def cameras_and_times(images: Sequence[PosedImage], subject: str) -> tuple[list[str], list[float]]:
+    """Return the camera and the time of each image.
+
+    Args:
+        images: The images.
+        subject: Their source, for messages.
+
+    Raises:
+        ValueError: if the source gives the times of some images only.
+    """
+    explicit: list[float | None] = [image.time for image in images]
+    num_missing = explicit.count(None)
+    if 0 < num_missing < len(images):
+        raise ValueError(
+            f"{subject}: {num_missing} of {len(images)} images have no time, the first "
+            f"{images[explicit.index(None)].relative}; expected times of all images, or of none."
+        )
+    if num_missing:
+        explicit = [frame_folder(image.relative) for image in images]
     labels = [image.camera or camera_folder(image.relative) for image in images]
     if all(time is not None for time in explicit):
         return _cameras_at(images, labels, [float(time) for time in explicit if time is not None])

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...geometry import Projection, check_intrinsics, check_viewmats
+from ...geometry import check_intrinsics, check_viewmats
 
 Vector = tuple[float, float, float]
 
@@ -21,7 +21,7 @@ _MAX_POSITION = 1e9  # of a camera, units of the source; float32 has no digits b
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class CaptureView:
-    """Files and cameras of one camera of a capture.
+    """Files of one camera of a capture, and the camera, which is a pinhole.
 
     Attributes:
         name: Name of the camera.
@@ -31,7 +31,6 @@ class CaptureView:
         Ks: [1 or F, 3, 3] intrinsics, float64, pixels; pixel centers at +0.5.
         width: Image width for which ``Ks`` are, pixels; files may be larger or smaller by a factor.
         height: Image height for which ``Ks`` are, pixels.
-        projection: "pinhole" or "ortho".
     """
 
     name: str
@@ -41,7 +40,6 @@ class CaptureView:
     Ks: Tensor
     width: int
     height: int
-    projection: Projection = "pinhole"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from .camera_values import intrinsics_matrix
 from .colmap_binary import binary_cameras, binary_images, binary_points
 from .colmap_records import CameraRecord, ImageRecord
 from .colmap_text import text_cameras, text_images, text_points
-from .source_files import MAX_SIDE, is_possible_name
+from .source_files import MAX_SIDE, relative_path
 
 _MAX_POINTS = 20_000  # that are read for their mean
 _COEFFICIENTS = {  # names of the parameters after those of the pinhole
@@ -30,6 +30,7 @@ _COEFFICIENTS = {  # names of the parameters after those of the pinhole
     "OPENCV": ("k1", "k2", "p1", "p2"),
     "FULL_OPENCV": ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6"),
 }
+_FOLDERS = ("sparse/0", "sparse", "sparse_", "colmap/sparse/0")  # of models in that of a capture
 _UNIT_TOLERANCE = 1e-2  # of the length of a quaternion
 _ONE_FOCAL = ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL")
 
@@ -45,17 +46,25 @@ class ColmapCamera:
 
 @dataclass(frozen=True, eq=False)
 class ColmapImage:
-    """One COLMAP image: its id, its camera's id, its file name and viewmat [4, 4], float64."""
+    """One COLMAP image: its id, its camera's id, its path and viewmat [4, 4], float64.
+
+    The path is relative to the folder of images and does not leave it.
+    """
 
     image_id: int
     camera_id: int
-    name: str
+    path: PurePosixPath
     viewmat: np.ndarray
 
 
 def is_model(folder: Path) -> bool:
     """Return whether a folder holds a sparse model."""
     return any((folder / f"cameras.{suffix}").exists() for suffix in ("bin", "txt"))
+
+
+def find_model(folder: Path) -> Path | None:
+    """Return the folder of the sparse model of a capture, or None."""
+    return next((folder / name for name in _FOLDERS if is_model(folder / name)), None)
 
 
 def read_model(folder: Path) -> tuple[dict[int, ColmapCamera], list[ColmapImage]]:
@@ -84,7 +93,7 @@ def read_model(folder: Path) -> tuple[dict[int, ColmapCamera], list[ColmapImage]
     for image in images:
         if image.camera_id not in cameras:
             raise ValueError(
-                f"{image_path}: image {image.name} has camera {image.camera_id}; expected one of the "
+                f"{image_path}: image {image.path} has camera {image.camera_id}; expected one of the "
                 f"{len(cameras)} cameras of {path.name}."
             )
     return cameras, images
@@ -130,9 +139,8 @@ def _image(record: ImageRecord, path: Path) -> ColmapImage:
     length = math.hypot(*record.quat)
     if not (abs(length - 1) < _UNIT_TOLERANCE and np.isfinite(record.translation).all()):
         raise ValueError(f"{subject}: the quaternion has length {length:g}; expected 1, and finite numbers.")
-    if not record.name or not is_possible_name(record.name):
-        raise ValueError(f"{subject}: its name is no file name; expected the path of an image.")
+    name = relative_path(record.name, f"{subject}: its name", "the folder of images")
     viewmat = np.eye(4)
     viewmat[:3, :3] = quats_to_rotations(torch.tensor([record.quat], dtype=torch.float64))[0].numpy()
     viewmat[:3, 3] = record.translation
-    return ColmapImage(record.image_id, record.camera_id, record.name, viewmat)
+    return ColmapImage(record.image_id, record.camera_id, name, viewmat)

@@ -12,8 +12,8 @@ _MAX_BYTES = 1 << 25
 _RECORD = struct.Struct("<Iq")
 
 
-def read_times(model: Path) -> dict[int, int]:
-    """Return the time of each image by its id, nanoseconds; empty if there is no such file.
+def read_times(model: Path) -> dict[int, int] | None:
+    """Return the time of each image by its id, nanoseconds; None if there is no such file.
 
     Of several records of one image the last counts.
 
@@ -26,7 +26,7 @@ def read_times(model: Path) -> dict[int, int]:
     binary, text = model / "times.bin", model / "times.txt"
     if binary.exists():
         return _binary(binary)
-    return _text(text) if text.exists() else {}
+    return _text(text) if text.exists() else None
 
 
 def _binary(path: Path) -> dict[int, int]:

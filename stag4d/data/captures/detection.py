@@ -35,7 +35,7 @@ _FORMATS = (  # the first that matches is read
     _Format(is_frameset, lambda folder, _: read_frameset(folder), False),
     _Format(is_4danyone, lambda folder, _: read_4danyone(folder), False),
     _Format(is_transforms, read_transforms, True),
-    _Format(is_llff, lambda folder, _: read_llff(folder), False),
+    _Format(is_llff, read_llff, True),
     _Format(is_hypernerf, read_hypernerf, True),
     _Format(is_panoptic, read_panoptic, True),
     _Format(is_easymocap, lambda folder, _: read_easymocap(folder), False),

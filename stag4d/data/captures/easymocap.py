@@ -6,6 +6,7 @@ in all calibrations by OpenCV, pixel centers are at integers.
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ from .capture import Capture, static_reference
 from .source_files import MAX_SIDE, check_size
 from .static_cameras import StaticCamera, find_media, views_of_static
 
+_logger = logging.getLogger(__name__)
+
 _INTRINSICS, _EXTRINSICS = "intri.yml", "extri.yml"
 _MAX_BYTES = 1 << 24
 _MAX_NAME = 100
@@ -30,7 +33,9 @@ _MATRIX = re.compile(
 )
 _SCALAR = re.compile(rf"^([HW]_\w[\w.-]*)[ \t]*:[ \t]*({_NUMBER})[ \t]*\r?$", re.MULTILINE)
 _NAMES = re.compile(r"^names[ \t]*:[ \t]*\r?\n((?:[ \t]*-[^\n]*(?:\n|\Z))+)", re.MULTILINE)
-_DISTORTION = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")  # OpenCV's order
+_DISTORTION = (  # OpenCV's order
+    *("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6", "s1", "s2", "s3", "s4", "tau_x", "tau_y"),
+)
 
 
 def is_easymocap(folder: Path) -> bool:
@@ -54,12 +59,22 @@ def read_easymocap(folder: Path) -> Capture:
     intrinsics_text = _text(folder / _INTRINSICS)
     intrinsics = read_matrices(intrinsics_text, folder / _INTRINSICS)
     sizes = {match[1]: float(match[2]) for match in _SCALAR.finditer(intrinsics_text)}
-    media = find_media(folder)
+    media = max(find_media(folder), key=lambda found: len(found.keys() & set(names)), default={})
     missing = [name for name in names if name not in media]
     if missing:
         raise FileNotFoundError(
             f"{folder}: {len(missing)} of {len(names)} cameras have no images/NAME and no videos/NAME.mp4, "
             f"the first {missing[0]}; expected one for each."
+        )
+    others = [name for name in media if name not in names]
+    if others:
+        _logger.warning(
+            "%s: %d beside the %d cameras of %s, the first %s, are left out.",
+            folder,
+            len(others),
+            len(names),
+            _EXTRINSICS,
+            others[0],
         )
     cameras = []
     for name in names:
@@ -120,6 +135,10 @@ def _camera_names(text: str, path: Path) -> list[str]:
 def _intrinsics(name: str, matrices: Mapping[str, np.ndarray], subject: str) -> np.ndarray:
     """Return K of a camera without distortion, float64 [3, 3], pixel centers at +0.5."""
     distortion = matrices.get(f"dist_{name}", np.zeros((1, 0))).ravel().tolist()
+    if len(distortion) > len(_DISTORTION):
+        raise ValueError(
+            f"{subject}: dist_{name} has {len(distortion)} values; expected at most {len(_DISTORTION)}."
+        )
     check_distortion(dict(zip(_DISTORTION, distortion, strict=False)), subject)
     return _matrix(matrices, f"K_{name}", 9, subject).reshape(3, 3) + PIXEL_CENTER
 

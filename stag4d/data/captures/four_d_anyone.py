@@ -6,7 +6,8 @@ camera of the source video is not in the file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -25,6 +26,8 @@ from .source_files import (
     path_inside,
     read_document,
 )
+
+_logger = logging.getLogger(__name__)
 
 _CAMERAS, _METADATA = "cameras.json", "metadata.json"
 _UP: Vector = (0.0, 1.0, 0.0)
@@ -79,7 +82,9 @@ def read_4danyone(folder: Path) -> Capture:
     names = [view.name for view in views]
     if len(set(names)) < len(names):
         raise ValueError(f"{path}: two cameras have the same camera_id; expected different ones.")
-    check_files([view.frames for view in views if isinstance(view.frames, Path)], str(path), "video")
+    videos = [view.frames for view in views if isinstance(view.frames, Path)]
+    _check_distinct(videos, names, path)
+    check_files(videos, str(path), "video")
     metadata = folder / _METADATA
     return Capture(
         format=f"4DAnyone {_CAMERAS}",
@@ -87,14 +92,33 @@ def read_4danyone(folder: Path) -> Capture:
         views=masks_of_views(views, folder, str(path)),
         fps=frames_per_second(read_document(metadata), str(metadata)) if metadata.exists() else None,
         up=_UP,
-        front=_front(document.get("front_camera_ids"), names),
+        front=_front(document.get("front_camera_ids"), names, path),
     )
 
 
-def _front(value: object, names: list[str]) -> int:
+def _check_distinct(videos: Sequence[Path], names: Sequence[str], path: Path) -> None:
+    """Raise ValueError if two cameras have the same video."""
+    first: dict[Path, str] = {}
+    for video, name in zip(videos, names, strict=True):
+        other = first.setdefault(video, name)
+        if other != name:
+            raise ValueError(
+                f"{path}: cameras {other} and {name} have the same video {video}; expected one for each."
+            )
+
+
+def _front(value: object, names: list[str], path: Path) -> int:
     """Return the index of the first camera in ``front_camera_ids``; 0 if there is none."""
     ids = value if isinstance(value, list) else [value]
-    return next((names.index(str(name)) for name in ids if str(name) in names), 0)
+    found = next((names.index(str(name)) for name in ids if str(name) in names), None)
+    if found is None and value not in (None, []):
+        _logger.warning(
+            "%s: front_camera_ids is %s, of which no camera is; the front is camera %s.",
+            path,
+            describe(value),
+            names[0],
+        )
+    return found or 0
 
 
 def _view(camera: Mapping[str, Any], folder: Path, field: str) -> CaptureView:

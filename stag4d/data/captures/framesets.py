@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
 from .arrangement import arrange_views
 from .capture import Capture, static_reference
+from .frame_folders import find_frame_folders, has_frame_folders, warn_of_incomplete
 from .posed_image import PosedImage
 from .source_files import frames_per_second, read_document
 from .transforms import UP, posed_images
 
-_FRAME_FOLDER = re.compile(r"frame_([0-9]{1,18})")
 _CAMERAS = "transforms.json"
 _SEQUENCE = "sequence.json"  # of some sets; its frame rate is read
 
 
 def is_frameset(folder: Path) -> bool:
     """Return whether a folder holds folders of frames with ``transforms.json``."""
-    return bool(frame_folders(folder, _CAMERAS))
-
-
-def frame_folders(folder: Path, holding: str) -> dict[int, Path]:
-    """Return the folders ``frame_NUMBER`` that hold a file or folder, by their numbers, ascending."""
-    found = {
-        int(match[1]): entry
-        for entry in folder.iterdir()
-        if (match := _FRAME_FOLDER.fullmatch(entry.name)) and (entry / holding).exists()
-    }
-    return dict(sorted(found.items()))
+    return has_frame_folders(folder, _has_cameras)
 
 
 def read_frameset(folder: Path, frame_ids: Collection[int] | None = None) -> Capture:
@@ -42,9 +31,12 @@ def read_frameset(folder: Path, frame_ids: Collection[int] | None = None) -> Cap
 
     Raises:
         FileNotFoundError: if a frame or a file is missing.
-        ValueError: if a file is malformed, a camera is no pinhole, or frames differ in their cameras.
+        ValueError: if a file is malformed, a camera is no pinhole, frames differ in their cameras, or two
+            folders have the same number.
     """
-    found = frame_folders(folder, _CAMERAS)
+    found = find_frame_folders(folder, _has_cameras)
+    if frame_ids is None:
+        warn_of_incomplete(folder, found, _CAMERAS)
     wanted = found.keys() if frame_ids is None else frame_ids
     images: list[PosedImage] = []
     for number in wanted:
@@ -67,3 +59,8 @@ def read_frameset(folder: Path, frame_ids: Collection[int] | None = None) -> Cap
         up=UP,
         reference=static_reference(views),
     )
+
+
+def _has_cameras(frame: Path) -> bool:
+    """Return whether the folder of a frame has ``transforms.json``."""
+    return (frame / _CAMERAS).exists()

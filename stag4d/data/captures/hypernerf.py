@@ -6,7 +6,8 @@ center. The world of the cameras is ``(p - center) scale`` of ``scene.json``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -33,6 +34,7 @@ from .splits import Split
 
 _SCENE, _METADATA, _DATASET, _CAMERAS = "scene.json", "metadata.json", "dataset.json", "camera"
 _LISTS: dict[Split, str] = {"train": "train_ids", "test": "val_ids", "all": "ids"}
+_TIME_KEYS = ("warp_id", "time_id")
 _RADIAL, _TANGENTIAL = ("k1", "k2", "k3"), ("p1", "p2")
 
 
@@ -60,9 +62,11 @@ def read_hypernerf(folder: Path, split: Split = "train") -> Capture:
         raise ValueError(f"{field}: scale is {scale:g}; expected a positive number.")
     metadata_path = folder / _METADATA
     metadata = read_document(metadata_path) if metadata_path.exists() else {}
-    images_folder = _images_folder(folder)
+    images_folder, ids = _images_folder(folder), _ids(folder, split)
+    records = [object_of(metadata.get(name, {}), f"{metadata_path}: {name}") for name in ids]
     images = [
-        _posed_image(name, folder, images_folder, (center, scale), metadata) for name in _ids(folder, split)
+        replace(_posed_image(name, folder, images_folder, (center, scale)), camera=_label(record), time=time)
+        for name, record, time in zip(ids, records, _times(ids, records, metadata_path), strict=True)
     ]
     views, times = arrange_views(images, folder, str(folder))
     return Capture(
@@ -79,14 +83,44 @@ def _ids(folder: Path, split: Split) -> list[str]:
     """Return the ids of the images of a split; without ``dataset.json`` those of all cameras."""
     path = folder / _DATASET
     if not path.exists():
+        if split == "test":
+            raise ValueError(
+                f"{folder}: has no {_DATASET}, which holds images out; expected split train or all."
+            )
         return sorted(file.stem for file in (folder / _CAMERAS).glob("[!.]*.json"))
     document = read_document(path)
-    key = _LISTS[split] if document.get(_LISTS[split]) or split == "test" else "ids"
-    ids = entries_of(document, key, str(path))
+    listed = {name: _listed(document, key, path) for name, key in _LISTS.items()}
+    chosen = listed[split]
+    if split == "train" and not chosen:
+        held_out = set(listed["test"])
+        chosen = [name for name in listed["all"] if name not in held_out]
+    elif split == "all":
+        chosen = chosen or [*listed["train"], *listed["test"]]
+    if not chosen:
+        remedy = "expected at least one image" if split == "all" else "split all reads all images"
+        raise ValueError(f"{path}: {_LISTS[split]} lists no image for split {split}; {remedy}.")
+    return chosen
+
+
+def _listed(document: Mapping[str, Any], key: str, path: Path) -> list[str]:
+    """Return a list of ids in ``dataset.json``; an empty one if it has none."""
+    ids = entries_of(document, key, str(path)) if document.get(key) not in (None, []) else []
     for index, name in enumerate(ids):
         if not isinstance(name, str) or not is_possible_name(name) or "/" in name or "\\" in name:
             raise ValueError(f"{path}: {key}[{index}] must be the name of an image, not {describe(name)}.")
     return ids
+
+
+def _times(ids: Sequence[str], records: Sequence[Mapping[str, Any]], path: Path) -> list[float | None]:
+    """Return the times of images: by the first key that ``metadata.json`` has, else the numbers in ids."""
+    for key in _TIME_KEYS:
+        if any(key in record for record in records):
+            return [
+                finite_number(record[key], f"{path}: {name}: {key}") if key in record else None
+                for name, record in zip(ids, records, strict=True)
+            ]
+    numbers = [last_number(name) for name in ids]
+    return [None if None in numbers else float(number or 0) for number in numbers]
 
 
 def _images_folder(folder: Path) -> Path:
@@ -97,17 +131,20 @@ def _images_folder(folder: Path) -> Path:
     raise FileNotFoundError(f"{folder}: has no folder rgb/1x, rgb/2x or rgb; expected the images there.")
 
 
-def _posed_image(
-    name: str, folder: Path, images: Path, placement: tuple[np.ndarray, float], metadata: Mapping[str, Any]
-) -> PosedImage:
-    """Return the image of an id.
+def _label(record: Mapping[str, Any]) -> str | None:
+    """Return the name of the camera in a record of ``metadata.json``, or None."""
+    label = record.get("camera_id")
+    return str(label)[:100] if isinstance(label, (int, str)) else None
+
+
+def _posed_image(name: str, folder: Path, images: Path, placement: tuple[np.ndarray, float]) -> PosedImage:
+    """Return the image of an id, without the name of its camera and its time.
 
     Args:
         name: The id.
         folder: Folder of the capture.
         images: Folder of its images.
         placement: Center [3] and scale of the scene.
-        metadata: Content of ``metadata.json``.
     """
     path = folder / _CAMERAS / f"{name}.json"
     camera, subject = read_document(path), str(path)
@@ -119,8 +156,6 @@ def _posed_image(
     K = intrinsics_matrix(focal, focal * ratio, cx, cy)
     K[0, 1] = finite_number(camera.get("skew", 0.0), f"{subject}: skew")  # refused later unless it is 0
     file = with_image_suffix(images / name)
-    record = object_of(metadata.get(name, {}), f"{folder / _METADATA}: {name}")
-    warp, label = record.get("warp_id", record.get("time_id", last_number(name))), record.get("camera_id")
     return PosedImage(
         path=file,
         relative=PurePath(file.name),
@@ -128,8 +163,6 @@ def _posed_image(
         K=K,
         width=image_side(float(size[0]), f"{subject}: image_size[0]"),
         height=image_side(float(size[1]), f"{subject}: image_size[1]"),
-        camera=str(label)[:100] if isinstance(label, (int, str)) else None,
-        time=None if warp is None else finite_number(warp, f"{folder / _METADATA}: {name}: warp_id"),
     )
 
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Set
 from contextlib import suppress
 from pathlib import Path
 
 from ..view_layout import FRAMES, VIEWS, poses_file
 from .detection import has_capture
+from .frame_folders import frame_number
 
 _FILES = {  # of which captures have one
     *("transforms.json", "transforms_train.json", "poses_bounds.npy", "cameras.json", "scene.json"),
     *("train_meta.json", "intri.yml", "camera_extrinsics.json"),
 }
 _FOLDERS = {"cameras", "sparse", "sparse_", "colmap"}
-_FRAME_FOLDER = re.compile(r"(?:frame|colmap)_?[0-9]+")
 
 
 def find_view_folders(root: str | Path) -> list[Path]:
@@ -61,4 +60,5 @@ def _entries(folder: Path) -> tuple[set[str], set[str], set[str]]:
 
 def _has_names(files: Set[str], folders: Set[str]) -> bool:
     """Return whether a folder with these entries may hold a capture."""
-    return bool(files & _FILES or folders & _FOLDERS) or any(map(_FRAME_FOLDER.fullmatch, folders))
+    is_known = bool(files & _FILES or folders & _FOLDERS)
+    return is_known or any(frame_number(name) is not None for name in folders)

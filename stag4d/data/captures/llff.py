@@ -7,18 +7,21 @@ axes and its position in the world, and (height, width, focal length).
 from __future__ import annotations
 
 import io
+import logging
 import tokenize
-from pathlib import Path, PurePath
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
-from ..image_folder import image_files
-from .arrangement import arrange_views
+from ..image_folder import image_files, is_mask_name
 from .camera_values import intrinsics_matrix, viewmat_of_pose
 from .capture import Capture, static_reference
-from .posed_image import PosedImage
-from .source_files import check_size, image_side, image_size
-from .static_cameras import StaticCamera, find_media, views_of_static
+from .source_files import check_size, image_side
+from .splits import Split
+from .static_cameras import Media, StaticCamera, find_media, views_of_static
+
+_logger = logging.getLogger(__name__)
 
 NAME = "poses_bounds.npy"
 _MAX_BYTES = 1 << 24  # 100,000 cameras
@@ -27,6 +30,9 @@ _NUMPY_ERRORS = (  # of damaged headers, which NumPy parses as Python
     tokenize.TokenError,
 )
 _IMAGE_FOLDERS = ("images", "rgb", ".")
+_CAMERA = "cam"  # of which names of cameras begin in the Neural 3D Video dataset
+_HELD_OUT = "cam00"  # as in the papers that evaluate on that dataset
+_MIN_TRAINING = 2  # cameras that must be left for it: one alone has no depth
 
 
 def is_llff(folder: Path) -> bool:
@@ -34,35 +40,30 @@ def is_llff(folder: Path) -> bool:
     return (folder / NAME).exists()
 
 
-def read_llff(folder: Path) -> Capture:
+def read_llff(folder: Path, split: Split = "train") -> Capture:
     """Read ``poses_bounds.npy`` and find the video, or folder of images, or image of each row.
 
     Args:
-        folder: The folder. Rows follow the sorted names of ``cam*.mp4``, of folders of images, or of images.
+        folder: The folder. Rows follow the sorted names of the cameras: of videos or folders of images
+            ``cam*`` if there are any, else of others, or of images.
+        split: Which cameras; ``cam00`` is held out of ``train`` if there are two others.
 
     Raises:
         FileNotFoundError: if there are no such files.
-        ValueError: if the file is malformed, or there is another number of cameras than rows.
+        ValueError: if the file is malformed, there is another number of cameras than rows, or no camera is
+            held out for split ``test``.
     """
     path = folder / NAME
     rows = read_rows(path)
-    media = find_media(folder)
+    media = _media(folder, len(rows))
     if len(media) != len(rows):
-        media = {name: files for name, files in media.items() if name.lower().startswith("cam")} or media
-    files = [] if media else next(filter(None, (image_files(folder / name) for name in _IMAGE_FOLDERS)), [])
-    names = sorted(media or {file.stem: file for file in files})
-    if len(names) != len(rows):
         raise ValueError(
-            f"{path}: {len(rows)} rows, and {len(names)} cameras in {folder}; expected a video cam*.mp4, a "
+            f"{path}: {len(rows)} rows, and {len(media)} cameras in {folder}; expected a video cam*.mp4, a "
             "folder of images, or an image for each row."
         )
-    cameras = [_camera(row, name, path) for row, name in zip(rows, names, strict=True)]
-    if media:
-        views, frame_ids = views_of_static(cameras, media, folder, str(path))
-    else:
-        ordered = sorted(files, key=lambda file: file.stem)
-        posed = [_posed(camera, file, folder) for camera, file in zip(cameras, ordered, strict=True)]
-        views, frame_ids = arrange_views(posed, folder, str(path))
+    cameras = [_camera(row, name, path) for row, name in zip(rows, sorted(media), strict=True)]
+    cameras = _of_split(cameras, split, path)
+    views, frame_ids = views_of_static(cameras, media, folder, str(path))
     return Capture(
         format=f"LLFF {NAME}",
         root=folder,
@@ -70,6 +71,42 @@ def read_llff(folder: Path) -> Capture:
         frame_ids=frame_ids,
         reference=static_reference(views),
     )
+
+
+def _media(folder: Path, num_rows: int) -> dict[str, Media]:
+    """Return the files of each camera: the first that are as many as the rows, else the first."""
+    found = list(find_media(folder))
+    named = [
+        {name: files for name, files in media.items() if name.lower().startswith(_CAMERA)} for media in found
+    ]
+    candidates = list(filter(None, named)) or [*found, *_single_images(folder)]
+    return next((media for media in candidates if len(media) == num_rows), next(iter(candidates), {}))
+
+
+def _single_images(folder: Path) -> Iterator[dict[str, Media]]:
+    """Yield the images of a folder, each of a camera of its own."""
+    for name in _IMAGE_FOLDERS:
+        files = [file for file in image_files(folder / name) if not is_mask_name(file.stem)]
+        is_distinct = len({file.stem for file in files}) == len(files)
+        yield {file.stem if is_distinct else file.name: (file,) for file in files}
+
+
+def _of_split(cameras: list[StaticCamera], split: Split, path: Path) -> list[StaticCamera]:
+    """Return the cameras of a split."""
+    held_out = [
+        camera for camera in cameras if camera.name.lower() == _HELD_OUT and len(cameras) > _MIN_TRAINING
+    ]
+    if split == "test" and not held_out:
+        raise ValueError(
+            f"{path}: has no {_HELD_OUT} beside {_MIN_TRAINING} others, which would be held out; expected "
+            "split train or all."
+        )
+    if split == "test":
+        return held_out
+    if split == "train" and held_out:
+        _logger.warning("%s: %s is held out; split all reads it, too.", path, held_out[0].name)
+        return [camera for camera in cameras if camera is not held_out[0]]
+    return cameras
 
 
 def read_rows(path: Path) -> np.ndarray:
@@ -117,18 +154,3 @@ def _camera(row: np.ndarray, name: str, path: Path) -> StaticCamera:
     size = image_side(float(width), f"{subject}: width"), image_side(float(height), f"{subject}: height")
     K = intrinsics_matrix(focal, focal, size[0] / 2, size[1] / 2)
     return StaticCamera(name, viewmat_of_pose(c2w, subject, "opencv"), K, size)
-
-
-def _posed(camera: StaticCamera, file: Path, folder: Path) -> PosedImage:
-    """Return the only image of a camera."""
-    size = camera.size or image_size(file)
-    return PosedImage(
-        path=file,
-        relative=PurePath(*file.relative_to(folder).parts),
-        viewmat=camera.viewmat,
-        K=camera.K,
-        width=size[0],
-        height=size[1],
-        camera=camera.name,
-        time=0.0,
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from itertools import count
+from pathlib import Path
 
 from torch import Tensor
 
@@ -12,6 +13,7 @@ from ...geometry import crop_intrinsics, intrinsics_of_size, resize_intrinsics
 from ...progress import Monitor, silent
 from ...types import DEFAULT_FPS, Cameras
 from ...view_set import ViewSet, ViewTrack
+from ..frame_times import check_equal_fps, is_even
 from .alignment import align_tracks
 from .capture import Capture, CaptureView
 from .options import CaptureOptions
@@ -38,13 +40,15 @@ def read_capture(
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if a file is damaged, has no alpha, or is of a size that does not belong to its camera, or
-            the cameras cannot be aligned.
+        ValueError: if a file is damaged, has no alpha, or is of a size that does not belong to its camera,
+            videos have different frame rates, or the cameras cannot be aligned.
     """
     options = options or CaptureOptions()
     _logger.info("%s: %s, %d cameras.", capture.root, capture.format, len(capture.views))
     sources = [open_view(capture, view, monitor) for view in capture.views]
+    fps = _rate(capture, sources, options)
     kept = options.frames_of(_shared_length(capture, sources))
+    _warn_of_uneven(capture, kept)
     total, done = len(sources) * len(kept), count(1)
     tracks = [
         read_track(source, kept, view.name, options.longer_side, lambda: monitor("read", next(done), total))
@@ -65,7 +69,7 @@ def read_capture(
         )
         for view, track, whole, aligned in zip(capture.views, tracks, cameras, viewmats, strict=True)
     ]
-    return ViewSet(tuple(views), options.reference_of(capture), _rate(capture, sources, options))
+    return ViewSet(tuple(views), options.reference_of(capture), fps)
 
 
 def _shared_length(capture: Capture, sources: Sequence[ViewSource]) -> int:
@@ -93,11 +97,34 @@ def _shared_length(capture: Capture, sources: Sequence[ViewSource]) -> int:
 
 
 def _rate(capture: Capture, sources: Sequence[ViewSource], options: CaptureOptions) -> float:
-    """Return the frame rate: of the source, of its videos, of the options, or 8, divided by the step."""
-    rate = capture.fps
-    if rate is None and not isinstance(capture.views[0].frames, tuple):
-        rate = sources[0].frames.fps
+    """Return the frame rate: of the source, of its videos, of the options, or 8, divided by the step.
+
+    Raises:
+        ValueError: if the rates of videos differ: their frames of one index are not of one time.
+    """
+    rates = {
+        view.name: source.frames.fps
+        for view, source in zip(capture.views, sources, strict=True)
+        if isinstance(view.frames, Path)
+    }
+    if rates:
+        slowest, fastest = (choose(rates, key=lambda name: rates[name]) for choose in (min, max))
+        subject = f"{capture.root}: videos of cameras {slowest} and {fastest}"
+        check_equal_fps([rates[slowest], rates[fastest]], subject)
+    rate = capture.fps or next(iter(rates.values()), None)
     return (rate or options.fps or DEFAULT_FPS) / options.frame_step
+
+
+def _warn_of_uneven(capture: Capture, kept: range) -> None:
+    """Log that the frames that are kept are not evenly spaced in time, as they will be in the set."""
+    times = [capture.frame_ids[frame] for frame in kept] if capture.frame_ids else []
+    if len(times) > 2 and not is_even(times):
+        _logger.warning(
+            "%s: the times of the frames, %g to %g, are not evenly spaced; they are taken as if they were.",
+            capture.root,
+            times[0],
+            times[-1],
+        )
 
 
 def _warn_of_computed(capture: Capture, tracks: Sequence[TrackImages]) -> None:
@@ -116,7 +143,7 @@ def _whole_cameras(view: CaptureView, track: TrackImages, kept: range, subject: 
     """Return a view's cameras in the source's world for its whole images, for the frames that are kept."""
     frames = list(kept) if len(view.viewmats) > 1 else [0]
     Ks = intrinsics_of_size(view.Ks[frames], (view.width, view.height), track.size, subject)
-    return Cameras(view.viewmats[frames], Ks, *track.size, view.projection)
+    return Cameras(view.viewmats[frames], Ks, *track.size)
 
 
 def _cropped_cameras(track: TrackImages, whole: Cameras, viewmats: Tensor) -> Cameras:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from ...regular_file import check_regular_file
@@ -14,9 +14,15 @@ from .capture import CaptureView
 from .source_files import VIDEO_SUFFIXES
 
 _FOLDERS = (*MASK_FOLDERS, "fmasks", "fmask", "seg")
-_MASK_FOLDER = re.compile(r"mask[-_]\w+", re.IGNORECASE)  # of EasyMocap: mask-schp
+_MASK_FOLDER = re.compile(r"mask[-_][\w.-]+", re.IGNORECASE)  # of EasyMocap: mask-schp, mask-schp-parsing
 _NAMED_AFTER = ("{}_mask", "{}_alpha", "{}_matte", "mask_{}")
 _NamesOf = Callable[[Path], Iterator[Path]]
+_Listing = Callable[[Path], Mapping[str, str]]
+
+
+def is_mask_folder(name: str) -> bool:
+    """Return whether a folder is one of masks by its name."""
+    return name.lower() in _FOLDERS or _MASK_FOLDER.fullmatch(name) is not None
 
 
 def check_files(files: Sequence[Path], subject: str, kind: str) -> None:
@@ -49,7 +55,8 @@ def masks_of_views(views: Sequence[CaptureView], root: Path, subject: str) -> tu
     Raises:
         FileNotFoundError: if some images have masks and others have none.
     """
-    found = tuple(_with_masks(view, root) for view in views)
+    names_in = cache(_names_in)  # of this call: files may be written between two
+    found = tuple(_with_masks(view, root, names_in) for view in views)
     masks = [mask for view in found for mask in _files(view.masks)]
     check_files(masks, subject, "mask")
     without = [view.name for view in found if view.masks is None]
@@ -66,28 +73,58 @@ def _files(files: tuple[Path, ...] | Path | None) -> tuple[Path, ...]:
     return (files,) if isinstance(files, Path) else files or ()
 
 
-def _with_masks(view: CaptureView, root: Path) -> CaptureView:
-    """Return a view with masks if its first image has one."""
+def _with_masks(view: CaptureView, root: Path, names_in: _Listing) -> CaptureView:
+    """Return a view with masks if one of its images has one; those of the others may be missing."""
     if view.masks is not None:
         return view
     frames = _files(view.frames)
     is_video = isinstance(view.frames, Path)
     suffixes = VIDEO_SUFFIXES if is_video else tuple(sorted(IMAGE_SUFFIXES))
     places = [*_places(frames[0], root), *(_root_places(root) if is_video else ())]
-    place = next((place for place in places if _first(frames[0], place, suffixes)), None)
+    place = next((place for place in places if _has_mask(frames, place, suffixes, names_in)), None)
     if place is None:
         return view
-    masks = tuple(_first(file, place, suffixes) or next(place(file)) for file in frames)
+    masks = tuple(
+        _first(file, place, suffixes, names_in) or _expected(file, place, names_in) for file in frames
+    )
     return replace(view, masks=masks[0] if is_video else masks)
 
 
-def _first(file: Path, place: _NamesOf, suffixes: Sequence[str]) -> Path | None:
+def _has_mask(frames: Sequence[Path], place: _NamesOf, suffixes: Sequence[str], names_in: _Listing) -> bool:
+    """Return whether one of some files has a mask at a place."""
+    without: set[Path] = set()  # folders of images beside which there is no such folder of masks
+    for file in frames:
+        if file.parent in without:
+            continue
+        if not any(names_in(name.parent) for name in place(file)):
+            without.add(file.parent)
+        elif _first(file, place, suffixes, names_in) is not None:
+            return True
+    return False
+
+
+def _first(file: Path, place: _NamesOf, suffixes: Sequence[str], names_in: _Listing) -> Path | None:
     """Return the mask of a file at a place, or None."""
     for name in place(file):
-        for candidate in (name, *(name.with_suffix(suffix) for suffix in suffixes)):
-            if candidate != file and candidate.is_file():
-                return candidate
+        names = names_in(name.parent)
+        for suffix in (name.suffix.lower(), *suffixes):
+            found = names.get(f"{name.stem}{suffix}")
+            if found is not None and (path := name.with_name(found)) != file and path.is_file():
+                return path
     return None
+
+
+def _expected(file: Path, place: _NamesOf, names_in: _Listing) -> Path:
+    """Return where the mask of a file is missing: in the folder that there is."""
+    return next((name for name in place(file) if names_in(name.parent)), next(place(file)))
+
+
+def _names_in(folder: Path) -> dict[str, str]:
+    """Return the names in a folder by the same with a lower-case suffix; none if it cannot be listed."""
+    try:
+        return {f"{path.stem}{path.suffix.lower()}": path.name for path in folder.iterdir()}
+    except OSError:
+        return {}
 
 
 def _places(file: Path, root: Path) -> Iterator[_NamesOf]:

@@ -15,12 +15,11 @@ from pathlib import Path, PurePath
 from ..image_folder import natural_key
 from .camera_names import camera_folder
 from .capture import Capture, static_reference
-from .colmap_model import is_model, mean_of_points, read_model
+from .colmap_model import find_model, is_model, mean_of_points, read_model
 from .static_cameras import StaticCamera, views_of_static
 
 _logger = logging.getLogger(__name__)
 
-_MODELS = ("sparse/0", "sparse", "sparse_", ".")
 _FOLDER = "FreeFlow_Colmap"
 _FRAME = re.compile(r"[-_. ]?[0-9]+")
 
@@ -69,9 +68,9 @@ def _find_model(root: Path, colmap: str | Path | None) -> Path:
     """Return the folder of the sparse model."""
     places = (root, root / _FOLDER) if colmap is None else (Path(colmap),)
     for place in places:
-        for name in _MODELS:
-            if is_model(place / name):
-                return place / name
+        model = find_model(place) or (place if is_model(place) else None)
+        if model is not None:
+            return model
     raise FileNotFoundError(
         f"{places[0]}: no COLMAP sparse model; expected cameras.bin or cameras.txt in its sparse/0, or the "
         "folder of the model beside the images."
@@ -82,9 +81,8 @@ def _static_cameras(names: Sequence[str], model: Path) -> list[StaticCamera]:
     """Return the cameras of the model that have a name, each by its first image."""
     cameras, images = read_model(model)
     found: dict[str, StaticCamera] = {}
-    for image in sorted(images, key=lambda image: natural_key(Path(image.name))):
-        path, camera = PurePath(image.name), cameras[image.camera_id]
-        name = _camera_of(path, names)
+    for image in sorted(images, key=lambda image: natural_key(Path(image.path))):
+        camera, name = cameras[image.camera_id], _camera_of(image.path, names)
         if name is not None and name not in found:
             found[name] = StaticCamera(name, image.viewmat, camera.K, (camera.width, camera.height))
     missing = [name for name in names if name not in found]

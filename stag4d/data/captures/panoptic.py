@@ -68,22 +68,26 @@ def _images(document: Mapping[str, Any], folder: Path, subject: str) -> Iterator
     """Yield the images of a file."""
     size = tuple(image_side(document.get(key), f"{subject}: {key}") for key in ("w", "h"))
     lists = {key: entries_of(document, key, subject) for key in ("k", "w2c", "fn", "cam_id")}
-    num_frames = len(lists["fn"])
-    for frame in range(num_frames):
-        rows = {key: _row(values, frame, f"{subject}: {key}") for key, values in lists.items()}
+    _check_lengths(lists, subject, "")
+    for frame in range(len(lists["fn"])):
+        rows = {key: values[frame] for key, values in lists.items()}
+        _check_lengths(rows, subject, f"[{frame}]")
         for index in range(len(rows["fn"])):
-            field = f"[{frame}][{index}]"
-            values = {key: _row(row, index, f"{subject}: {key}[{frame}]", False) for key, row in rows.items()}
-            yield _image(values, folder, (subject, field), (size[0], size[1]), frame)
+            values = {key: row[index] for key, row in rows.items()}
+            yield _image(values, folder, (subject, f"[{frame}][{index}]"), (size[0], size[1]), frame)
 
 
-def _row(values: Any, index: int, field: str, is_list: bool = True) -> Any:
-    """Return an entry of a list, itself a list where ``is_list``; raises ValueError that names the field."""
-    if not isinstance(values, list) or index >= len(values):
-        raise ValueError(f"{field} has no entry {index}; expected as many as fn has.")
-    if is_list and not isinstance(values[index], list):
-        raise ValueError(f"{field}[{index}] must be a list of cameras, not {describe(values[index])}.")
-    return values[index]
+def _check_lengths(lists: Mapping[str, Any], subject: str, field: str) -> None:
+    """Raise ValueError unless all are lists of as many entries as ``fn`` has; ``field`` are their indices."""
+    for key, values in lists.items():
+        if not isinstance(values, list):
+            raise ValueError(f"{subject}: {key}{field} must be a list, not {describe(values)}.")
+    for key, values in lists.items():
+        if len(values) != len(lists["fn"]):
+            raise ValueError(
+                f"{subject}: {key}{field} has {len(values)} entries; expected {len(lists['fn'])}, as many as "
+                f"fn{field} has."
+            )
 
 
 def _image(

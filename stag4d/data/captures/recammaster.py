@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 
 from ...geometry.pose_json import describe
+from ..image_folder import natural_key
+from ..video_file import shown_size
 from .camera_names import last_number
 from .camera_values import intrinsics_matrix, viewmat_of_pose
 from .capture import Capture, Vector, checked_view
 from .mask_files import check_files, masks_of_views
-from .source_files import object_of, read_document, video_size
+from .source_files import object_of, read_document, relative_path
 
 _NAME = "camera_extrinsics.json"
 _PLACES = (_NAME, f"cameras/{_NAME}")
@@ -54,7 +56,7 @@ def read_recammaster(folder: Path) -> Capture:
     lens_mm = _lens_mm(folder)
     views = []
     for name, c2ws in poses.items():
-        width, height = video_size(videos[name])
+        width, height = shown_size(videos[name])
         focal = width * lens_mm / _SENSOR_MM
         K = intrinsics_matrix(focal, focal, width / 2, height / 2)
         viewmats = [viewmat_of_pose(c2w, f"{path}: {name}", "opencv") for c2w in c2ws]
@@ -82,7 +84,7 @@ def read_poses(document: Mapping[str, Any], subject: str) -> dict[str, np.ndarra
         subject: The file, for messages.
 
     Returns:
-        Float64 [F, 4, 4] by camera, in the world of the first camera's first frame.
+        Float64 [F, 4, 4] by camera, in natural order, in the world of the first camera's first frame.
 
     Raises:
         ValueError: if a matrix is malformed, or a camera is missing in a frame.
@@ -93,10 +95,13 @@ def read_poses(document: Mapping[str, Any], subject: str) -> dict[str, np.ndarra
     if not frames:
         raise ValueError(f"{subject}: has no entries frame0, frame1, ...; expected one for each frame.")
     cameras = [object_of(document[frame], f"{subject}: {frame}") for frame in frames]
-    names = sorted(cameras[-1])
+    found_names = {name for entries in cameras for name in entries}
+    for name in found_names:
+        relative_path(name, f"{subject}: the name of a camera", "the folder of videos")
+    names = sorted(found_names, key=lambda name: natural_key(Path(name)))
     first = next((name for name in names if name in cameras[0]), None)
     if first is None:
-        raise ValueError(f"{subject}: no camera has both the first and the last frame; expected one.")
+        raise ValueError(f"{subject}: {frames[0]} has no cameras; expected at least one.")
     origin = np.linalg.inv(_matrix(cameras[0][first], f"{subject}: {frames[0]}: {first}"))
     poses = {}
     for name in names:

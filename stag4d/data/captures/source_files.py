@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-import av
 import numpy as np
 from PIL import ExifTags
 
 from ...geometry.pose_json import describe, finite_number, read_json_object
 from ...regular_file import check_regular_file
-from ..decoding import errors_naming
 from ..image_files import open_image
 from ..image_folder import IMAGE_SUFFIXES
 
@@ -117,12 +115,26 @@ def path_inside(root: Path, name: object, field: str) -> Path:
     Raises:
         ValueError: if it is no text, empty, absolute, or leaves ``root``.
     """
+    return root / relative_path(name, field, str(root))
+
+
+def relative_path(name: object, field: str, root: str) -> PurePosixPath:
+    """Return a path that a file of a capture names, relative to a folder that it does not leave.
+
+    Args:
+        name: The path; separators may be those of Windows.
+        field: What names it, for messages.
+        root: The folder, for messages.
+
+    Raises:
+        ValueError: if it is no text, empty, absolute, or leaves the folder.
+    """
     if not isinstance(name, str) or not name.strip() or not is_possible_name(name):
         raise ValueError(f"{field} must be the path of a file, not {describe(name)}.")
     relative = PurePosixPath(name.replace("\\", "/"))
     if relative.is_absolute() or PureWindowsPath(name).drive or ".." in relative.parts:
         raise ValueError(f"{field} is {describe(name)}; expected a relative path inside {root}.")
-    return root / relative
+    return relative
 
 
 def is_possible_name(name: str) -> bool:
@@ -152,13 +164,3 @@ def image_size(path: Path) -> tuple[int, int]:
         width, height = image.size
         is_on_side = image.getexif().get(ExifTags.Base.Orientation, 1) in _SWAPPED
     return (height, width) if is_on_side else (width, height)
-
-
-def video_size(path: Path) -> tuple[int, int]:
-    """Return width and height of a video, pixels, by its header."""
-    with errors_naming(path, "a video"), av.open(f"file:{path}", metadata_errors="ignore") as container:
-        stream = next(iter(container.streams.video), None)
-        size = (0, 0) if stream is None else (stream.width, stream.height)
-    if not all(1 <= side <= MAX_SIDE for side in size):
-        raise ValueError(f"{path}: video of {size[0]}x{size[1]} pixels; expected 1 to {MAX_SIDE} a side.")
-    return size

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
 import numpy as np
 
-from ..image_folder import MASK_FOLDERS, image_files, is_mask_name, natural_key
+from ..image_folder import image_files, is_mask_name, natural_key
+from ..video_file import shown_size
 from .arrangement import arrange_views
-from .camera_names import SHARED_FOLDERS, last_number
+from .camera_names import is_shared_folder, last_number
 from .capture import CaptureView, checked_view
-from .mask_files import check_files, masks_of_views
+from .mask_files import check_files, is_mask_folder, masks_of_views
 from .posed_image import PosedImage
-from .source_files import VIDEO_SUFFIXES, image_size, video_size
+from .source_files import VIDEO_SUFFIXES, image_size
 
 Media = tuple[Path, ...] | Path  # images of a camera, or its video
 _PLACES = (".", "images", "videos", "ims", "frames", "rgb")
-_OTHER_FOLDERS = {*MASK_FOLDERS, "fmasks", "seg", "sparse", "sparse_", "colmap", "videos", "depth", "depths"}
+_OTHER_FOLDERS = {"sparse", "sparse_", "colmap", "videos", "depth", "depths"}
+_REDUCED = re.compile(r"_[0-9]{1,2}$")  # at the end of the name of a folder of reduced masks or depth maps
 
 
 class StaticCamera(NamedTuple):
@@ -37,22 +40,24 @@ class StaticCamera(NamedTuple):
     size: tuple[int, int] | None
 
 
-def find_media(root: Path) -> dict[str, Media]:
-    """Return the images or the video of each camera of a capture.
+def find_media(root: Path) -> Iterator[dict[str, Media]]:
+    """Yield what may be the images or the videos of the cameras of a capture.
+
+    A folder may hold others beside them, such as a background or a preview: the caller knows which are those
+    of its cameras.
 
     Args:
-        root: Folder of the capture. Cameras are its folders of images, or its video files; or those in its
-            ``images`` or ``videos``.
+        root: Folder of the capture.
 
-    Returns:
-        By the names of folders or videos, in natural order; empty if there are none.
+    Yields:
+        The videos of a folder, then its folders of images, by their names in natural order, if there are any:
+        of the capture's folder, then of its ``images``, ``videos`` and so on.
     """
     for place in _PLACES:
-        folder = root / place
-        found = dict(_media_in(folder)) if folder.is_dir() else {}
-        if found:
-            return found
-    return {}
+        entries = sorted((root / place).glob("[!.]*"), key=natural_key)
+        for found in (_videos(entries), _image_folders(entries)):
+            if found:
+                yield found
 
 
 def views_of_static(
@@ -68,11 +73,17 @@ def views_of_static(
 
     Raises:
         FileNotFoundError: if files or masks are missing.
-        ValueError: if cameras have different frames, or some have videos and others images.
+        ValueError: if cameras have different frames, two images of one frame, or some have videos and others
+            images.
     """
     videos = {camera.name: file for camera in cameras if isinstance(file := media[camera.name], Path)}
     if not videos:
-        images = [image for camera in cameras for image in _posed(camera, media[camera.name], root)]
+        folders = [files for camera in cameras if isinstance(files := media[camera.name], tuple)]
+        images = [
+            image
+            for camera, files, numbers in zip(cameras, folders, _frame_numbers(folders), strict=True)
+            for image in _posed(camera, files, numbers, root)
+        ]
         return arrange_views(images, root, subject)
     if len(videos) < len(cameras):
         raise ValueError(
@@ -80,41 +91,72 @@ def views_of_static(
             "the same for all."
         )
     check_files(list(videos.values()), subject, "video")
-    views = tuple(_video_view(camera, videos[camera.name], subject) for camera in cameras)
+    ordered = sorted(cameras, key=lambda camera: natural_key(Path(camera.name)))
+    views = tuple(_video_view(camera, videos[camera.name], subject) for camera in ordered)
     return masks_of_views(views, root, subject), ()
 
 
-def numbered(files: Sequence[Path]) -> list[float]:
-    """Return the last numbers in file names if all have different ones, else their places."""
-    numbers = [last_number(file.stem) for file in files]
-    if None in numbers or len(set(numbers)) < len(numbers):
-        return [float(index) for index in range(len(files))]
-    return [float(number or 0) for number in numbers]
+def _frame_numbers(folders: Sequence[Sequence[Path]]) -> list[list[float]]:
+    """Return the numbers of the frames in each camera's folder: the last numbers in the names of the files.
+
+    Where a camera has files without a number, or two with the same, they are the places in all folders. The
+    only image of a camera is frame 0.
+    """
+    for files in folders:
+        _check_one_of_each(files)
+    numbers = [[last_number(file.stem) for file in files] for files in folders]
+    if all(None not in found and len(set(found)) == len(found) for found in numbers if len(found) > 1):
+        return [[float(n or 0) for n in found] if len(found) > 1 else [0.0] for found in numbers]
+    return [[float(index) for index in range(len(found))] for found in numbers]
 
 
-def _media_in(folder: Path) -> Iterator[tuple[str, Media]]:
-    """Yield the cameras in a folder: videos if there are any, else folders of images."""
-    entries = sorted((entry for entry in folder.glob("[!.]*")), key=natural_key)
-    videos = [file for file in entries if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file()]
-    videos = [file for file in videos if not is_mask_name(file.stem)]
-    if videos:
-        yield from ((file.stem, file) for file in videos)
-        return
+def _videos(entries: Sequence[Path]) -> dict[str, Media]:
+    """Return the video files among the entries of a folder, but for masks, by their names."""
+    return {
+        file.stem: file
+        for file in entries
+        if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file() and not is_mask_name(file.stem)
+    }
+
+
+def _image_folders(entries: Sequence[Path]) -> dict[str, Media]:
+    """Return the images in those entries of a folder that may be named after cameras, by their names."""
+    found: dict[str, Media] = {}
     for entry in entries:
-        if entry.name.lower() in SHARED_FOLDERS | _OTHER_FOLDERS or not entry.is_dir():
+        if is_shared_folder(entry.name) or _is_other_folder(entry.name) or not entry.is_dir():
             continue
         for place in (entry, entry / "images"):
             files = [file for file in image_files(place) if not is_mask_name(file.stem)]
             if files:
-                yield entry.name, tuple(files)
+                found[entry.name] = tuple(files)
                 break
+    return found
 
 
-def _posed(camera: StaticCamera, media: Media, root: Path) -> Iterator[PosedImage]:
+def _is_other_folder(name: str) -> bool:
+    """Return whether a folder holds no images of cameras by its name, such as ``masks`` or ``depths_2``."""
+    base = _REDUCED.sub("", name).lower()
+    return base in _OTHER_FOLDERS or is_mask_folder(name) or is_mask_folder(base)
+
+
+def _check_one_of_each(files: Sequence[Path]) -> None:
+    """Raise ValueError if two images differ in their suffix only."""
+    by_name: dict[Path, Path] = {}
+    for file in files:
+        other = by_name.setdefault(file.with_suffix(""), file)
+        if other is not file:
+            raise ValueError(
+                f"{other} and {file.name}: two images of one frame; expected one, and masks in a folder "
+                "named masks."
+            )
+
+
+def _posed(
+    camera: StaticCamera, files: Sequence[Path], numbers: Sequence[float], root: Path
+) -> Iterator[PosedImage]:
     """Yield the images of a camera."""
-    files = media if isinstance(media, tuple) else (media,)
     width, height = camera.size or image_size(files[0])
-    for file, number in zip(files, numbered(files), strict=True):
+    for file, number in zip(files, numbers, strict=True):
         yield PosedImage(
             path=file,
             relative=PurePath(*file.relative_to(root).parts),
@@ -123,7 +165,7 @@ def _posed(camera: StaticCamera, media: Media, root: Path) -> Iterator[PosedImag
             width=width,
             height=height,
             camera=camera.name,
-            time=number if len(files) > 1 else 0.0,
+            time=number,
         )
 
 
@@ -135,6 +177,6 @@ def _video_view(camera: StaticCamera, video: Path, subject: str) -> CaptureView:
         masks=None,
         viewmats=[camera.viewmat],
         Ks=[camera.K],
-        size=camera.size or video_size(video),
+        size=camera.size or shown_size(video),
         subject=subject,
     )

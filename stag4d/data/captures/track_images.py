@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...matting import alpha_from_border
+from ...matting import alpha_from_border, bounding_box
 from ...progress import Monitor
 from ..decoding import NamedError, check_result_size
 from ..frame_source import FrameSource, ImageSequence, open_frames
@@ -51,13 +51,6 @@ class TrackImages:
     object_box: Box
     size: tuple[int, int]
     num_computed: int
-
-    def occupied(self) -> Tensor:
-        """Return the whole image, float32 [H, W], 1 in the object's box and 0 outside."""
-        image = torch.zeros(self.size[1], self.size[0])
-        box = self.object_box
-        image[box.top : box.bottom, box.left : box.right] = 1
-        return image
 
 
 class ViewSource(NamedTuple):
@@ -124,7 +117,7 @@ def read_track(
         if pixels.shape[-1] == 3:
             pixels, num_computed = np.dstack([pixels, _border_alpha(label, name, pixels)]), num_computed + 1
         is_opaque = is_opaque and pixels[..., 3].min() == 255
-        box = _box_of(pixels[..., 3])
+        box = Box(*bounding_box(torch.from_numpy(pixels[..., 3] > _TRANSPARENT)))
         crops.append((box, pixels[box.top : box.bottom, box.left : box.right].copy()))
         advance()
     boxes = [box for box, _ in crops if box.right > box.left]
@@ -165,15 +158,6 @@ def _border_alpha(label: str, name: str, pixels: np.ndarray) -> np.ndarray:
             "save RGBA images, or masks beside them in a folder named masks."
         ) from error
     return np.rint(alpha.numpy() * 255).astype(np.uint8)
-
-
-def _box_of(alpha: np.ndarray) -> Box:
-    """Return the bounding box of what is not transparent; an empty one if all is."""
-    visible = alpha > _TRANSPARENT
-    rows, columns = np.nonzero(visible.any(axis=1))[0], np.nonzero(visible.any(axis=0))[0]
-    if not len(rows):
-        return Box(0, 0, 0, 0)
-    return Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
 
 
 def _union(boxes: list[Box]) -> Box:

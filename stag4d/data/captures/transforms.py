@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -19,7 +20,7 @@ from .arrangement import arrange_views
 from .camera_values import check_json_distortion, intrinsics_matrix, viewmat_of_pose
 from .capture import Capture, Vector, static_reference
 from .mask_files import check_files
-from .posed_image import PosedImage
+from .posed_image import PosedImage, is_static
 from .source_files import (
     array_of,
     entries_of,
@@ -33,10 +34,12 @@ from .source_files import (
     with_image_suffix,
 )
 from .splits import Split
+from .transforms_splits import entries_of_split
 
 UP: Vector = (0.0, 0.0, 1.0)
 HELD_OUT = ("transforms_test.json", "transforms_val.json")
 _NAMES = ("transforms.json", "transforms_train.json", "transforms_test.json", "transforms_val.json")
+_TIMES = ("time", "timestep")  # keys of the time; the first that some entry has is read of all
 
 
 def is_transforms(folder: Path) -> bool:
@@ -58,17 +61,20 @@ def read_transforms(folder: Path, split: Split = "train", path: Path | None = No
         ValueError: if a file is malformed, or a camera is no pinhole.
     """
     paths = _paths(folder, split) if path is None else [path]
-    images, seen = [], set()
+    images: dict[Path, PosedImage] = {}
     fps = None
     for file in paths:
         document = read_document(file)
         fps = fps or frames_per_second(document, file.name)
         for image in posed_images(document, file, split):
-            if image.path not in seen:
-                seen.add(image.path)
-                images.append(image)
+            other = images.setdefault(image.path, image)
+            if not _is_equal(image, other):
+                raise ValueError(
+                    f"{file}: {image.relative} is listed twice, with different cameras or times; expected "
+                    "one entry for each image."
+                )
     subject = ", ".join(str(file) for file in paths)
-    views, times = arrange_views(images, folder, subject)
+    views, times = arrange_views(list(images.values()), folder, subject)
     names = ", ".join(file.name for file in paths)
     kind = "nerfstudio" if paths[0].name == _NAMES[0] else "Blender or D-NeRF"
     return Capture(
@@ -92,24 +98,29 @@ def posed_images(document: Mapping[str, Any], path: Path, split: Split = "all") 
     """
     entries = entries_of(document, "frames", str(path))
     entries = [object_of(entry, f"{path}: frames[{index}]") for index, entry in enumerate(entries)]
-    numbered = list(enumerate(entries))
-    chosen = document.get(f"{split}_filenames")
-    if isinstance(chosen, list):
-        names = {name for name in chosen if isinstance(name, str)}
-        numbered = [(index, entry) for index, entry in numbered if entry.get("file_path") in names]
-        if not numbered:
-            raise ValueError(f"{path}: {split}_filenames names no file of frames; expected some of them.")
-    elif split == "test" and path.name == _NAMES[0]:
-        raise ValueError(f"{path}: has no test_filenames; expected split train or all.")
-    named = [(entry, f"{path}: frames[{index}]") for index, entry in numbered]
+    chosen = entries_of_split(entries, document, split, path)
+    named = [(entries[index], f"{path}: frames[{index}]") for index in chosen]
     files = [_file(entry, path.parent, field) for entry, field in named]
     check_files(files, str(path), "image")
     shared = {name: value for name, value in document.items() if name != "frames"}
+    fields = [{**shared, **entry} for entry, _ in named]
+    time_key = next((key for key in _TIMES if any(entry.get(key) is not None for entry in fields)), None)
     sizes = _SizeOfFirst()
-    return [
-        _posed_image({**shared, **entry}, file, path.parent, (field, sizes))
-        for (entry, field), file in zip(named, files, strict=True)
+    images = [
+        _posed_image(values, file, path.parent, (field, sizes))
+        for values, (_, field), file in zip(fields, named, files, strict=True)
     ]
+    if time_key is None:
+        return images
+    return [
+        replace(image, time=_time(values, time_key, field))
+        for image, values, (_, field) in zip(images, fields, named, strict=True)
+    ]
+
+
+def _is_equal(image: PosedImage, other: PosedImage) -> bool:
+    """Return whether two entries of one image have the same camera and time."""
+    return is_static([image, other]) and (image.camera, image.time) == (other.camera, other.time)
 
 
 class _SizeOfFirst:
@@ -145,7 +156,7 @@ def _file(entry: Mapping[str, Any], folder: Path, field: str) -> Path:
 def _posed_image(
     fields: Mapping[str, Any], file: Path, folder: Path, context: tuple[str, _SizeOfFirst]
 ) -> PosedImage:
-    """Return one entry of ``frames``, with the entries of the file where it has none of its own.
+    """Return one entry of ``frames``, with those of the file where it has none of its own, without time.
 
     Args:
         fields: The entries.
@@ -174,7 +185,6 @@ def _posed_image(
         height=height,
         mask=None if mask is None else with_image_suffix(path_inside(folder, mask, f"{field}: mask_path")),
         camera=_camera(fields, field),
-        time=_time(fields, field),
     )
 
 
@@ -224,9 +234,6 @@ def _camera(fields: Mapping[str, Any], field: str) -> str | None:
     return None
 
 
-def _time(fields: Mapping[str, Any], field: str) -> float | None:
+def _time(fields: Mapping[str, Any], key: str, field: str) -> float | None:
     """Return the time of an image, if the entry has one."""
-    for key in ("time", "timestep"):
-        if fields.get(key) is not None:
-            return finite_number(fields[key], f"{field}: {key}")
-    return None
+    return None if fields.get(key) is None else finite_number(fields[key], f"{field}: {key}")
