@@ -34,6 +34,7 @@ from stag4d.toys import INPUT_POSE, TEST_POSES, toy_seed, toy_truth
 from stag4d.types import InputVideo
 from stag4d.view_set import ViewSet
 
+from ._single_frames import single_frame
 from ._truth_rows import ROWS, Row
 
 
@@ -201,7 +202,7 @@ def _fitted(
     guidance = models.guidance if row.sds_condition is not None else None
     make_denoiser = None if guidance is None else denoiser_maker(guidance, config.seed)
     device = models.multiview.unet.device
-    parts = [_frame(views, frame) for frame in range(views.num_frames)] if row.is_alone else [views]
+    parts = [single_frame(views, frame) for frame in range(views.num_frames)] if row.is_alone else [views]
     renders, counts = [], []
     for part in parts:
         model, report = fit(part, config, make_denoiser=make_denoiser, device=device)
@@ -209,20 +210,6 @@ def _fitted(
         renders.append(render_views(model, list(TEST_POSES), list(range(part.num_frames)), bench.size))
     images, alphas = (torch.cat(values, dim=1) for values in zip(*renders, strict=True))
     return (images, alphas), statistics.mean(counts)
-
-
-def _frame(views: ViewSet, frame: int) -> ViewSet:
-    """Return one frame and its views as a view set of one frame."""
-    one = slice(frame, frame + 1)
-    return ViewSet.from_orbit(
-        views.images[one],
-        views.alphas[one],
-        views.view_images[one],
-        views.view_alphas[one],
-        views.input_pose,
-        views.view_poses,
-        views.fps,
-    )
 
 
 @functools.cache

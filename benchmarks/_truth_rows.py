@@ -15,6 +15,8 @@ from stag4d.optimization import (
     preset,
 )
 
+from ._single_frames import config_of_single_frame
+
 _ANCHOR = Anchor(frame=0, strength=0.5)
 _STRATEGY = AdaptivePercentile(top_share=0.05)
 
@@ -72,11 +74,7 @@ class Row:
         if self.sds_condition is not None:
             config = replace(config, guidance=replace(config.guidance, anchors=self.sds_condition))
         if self.is_alone:
-            share = max(steps * config.batch.num_frames // num_frames, 1)
-            batch = replace(config.batch, num_frames=1, static_until=0.0)
-            every = max(config.densification.every * share // steps, 1)  # as often per fit as the full method
-            densification = replace(config.densification, every=every)
-            config = replace(config, steps=share, batch=batch, densification=densification)
+            config = config_of_single_frame(config, num_frames)
         return config
 
 

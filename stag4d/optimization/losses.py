@@ -8,6 +8,7 @@ from typing import Literal
 from torch import Tensor
 
 from ..types import RenderOutput
+from .structural_similarity import dissimilarity
 from .training_views import TrainingBatch
 
 
@@ -17,6 +18,7 @@ class LossWeights:
 
     Attributes:
         kind: ``l1`` tolerates inconsistent views (ours), ``mse`` is the official code's.
+        ssim: Share of 1 - SSIM in the color losses, beside ``kind`` (3DGS: 0.2; official: 0).
         input_color: Weight of the input view's color (official: 20,000 times the sum over four frames).
         input_alpha: Weight of its alpha (official: 5,000 times that sum).
         view_color: Weight of the posed views' color (official: 0).
@@ -25,6 +27,7 @@ class LossWeights:
     """
 
     kind: Literal["l1", "mse"] = "l1"
+    ssim: float = 0.0
     input_color: float = 1.0
     input_alpha: float = 0.5
     view_color: float = 1.0
@@ -35,6 +38,8 @@ class LossWeights:
         """Check the values; raises ValueError with the offending one."""
         if self.kind not in ("l1", "mse"):
             raise ValueError(f"losses: unknown kind {self.kind!r}; expected 'l1' or 'mse'.")
+        if not 0 <= self.ssim <= 1:
+            raise ValueError(f"losses: ssim is {self.ssim}; expected a share in 0 to 1.")
         if min(self.input_color, self.input_alpha, self.view_color, self.view_alpha, self.ramp) < 0:
             raise ValueError(f"losses: {self}; no weight may be negative.")
 
@@ -55,6 +60,9 @@ def view_losses(
     """
     ramp = min(1.0, progress / weights.ramp) if weights.ramp > 0 else 1.0
     color_errors = _per_render(output.images - batch.targets.images, weights.kind)  # [C]
+    if weights.ssim > 0:
+        differences = dissimilarity(output.images, batch.targets.images)  # [C]
+        color_errors = (1 - weights.ssim) * color_errors + weights.ssim * differences
     alpha_errors = _per_render(output.alphas - batch.targets.alphas, weights.kind)  # [C]
     chosen = batch.is_reference.float()
     color_weights = chosen * weights.input_color + (1 - chosen) * weights.view_color

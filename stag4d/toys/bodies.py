@@ -265,3 +265,14 @@ PLANS: dict[str, tuple[Callable[[ToyBuilder, Palette], None], tuple[str, ...]]] 
     "robot": (_robot, ("walk", "wave", "nod", "hop", "turn")),
 }
 """Body plan to the function that builds it and the kinds of motion that it may have."""
+
+FAST_MOTIONS_OF_PLAN: dict[str, tuple[str, ...]] = {
+    "quadruped": ("run", "run", "jump", "spin"),
+    "biped": ("run", "jump", "spin"),
+    "bird": ("flap", "run", "jump", "spin"),
+    "fish": ("swim", "flap", "spin"),
+    "serpent": ("swim", "spin"),
+    "vehicle": ("spin",),
+    "robot": ("run", "jump", "spin"),
+}
+"""Body plan to the kinds of fast motion that it may have."""

@@ -101,34 +101,86 @@ MOTIONS: dict[str, dict[str, tuple[Move, ...]]] = {
 }
 """Kind of motion to role to moves. ``lead ROLE`` is the first joint of a role on the toy's left."""
 
+FAST_MOTIONS: dict[str, dict[str, tuple[Move, ...]]] = {
+    "run": {
+        "hip": (Move(_X, 52),),
+        "knee": (Move(_X, 40, 44, phase=0.3),),
+        "body": (Move(_X, 9, tempo=2), Move(_Y, 8)),
+        "shoulder": (Move(_Z, 0, 12), Move(_X, 60, phase=0.5)),
+        "elbow": (Move(_X, 16, -55),),
+        "neck": (Move(_X, 12, tempo=2),),
+        "tail": (Move(_Y, 30), Move(_X, 16, tempo=2)),
+    },
+    "jump": {
+        "hip": (Move(_X, 34, -26, phase=-0.25),),
+        "knee": (Move(_X, 50, 50, phase=-0.25),),
+        "shoulder": (Move(_Z, 55, 70, phase=-0.25),),
+        "body": (Move(_X, 16, phase=0.1),),
+        "wing": (Move(_Z, 45, phase=-0.25),),
+        "head": (Move(_X, 16, phase=-0.25),),
+        "ear": (Move(_Z, 24, 8, phase=-0.1),),
+    },
+    "spin": {
+        "body": (Move(_Y, 0, spin_deg=200), Move(_Z, 8)),
+        "shoulder": (Move(_Z, 16, 70),),
+        "elbow": (Move(_X, 20, -20),),
+        "hip": (Move(_X, 26),),
+        "wing": (Move(_Z, 24),),
+        "spine": (Move(_Y, 20),),
+        "head": (Move(_Y, 20, phase=0.2),),
+    },
+    "flap": {
+        "wing": (Move(_Z, 58, 8),),
+        "wingtip": (Move(_Z, 40, 4, phase=-0.2),),
+        "fin": (Move(_Z, 55, -5),),
+        "body": (Move(_X, 9), Move(_Z, 7, phase=0.2)),
+        "hip": (Move(_X, 20, 30),),
+    },
+    "swim": {
+        "spine": (Move(_Y, 36),),
+        "fin": (Move(_Z, 36, -10),),
+        "head": (Move(_Y, 20),),
+        "body": (Move(_Y, 16),),
+    },
+}
+"""Like ``MOTIONS``, for several cycles from time 0 to 1; ``spin_deg`` is per cycle."""
 
-def animate(joints: list[Joint], kind: str, random: SeededRandom) -> tuple[bool, tuple[float, float]]:
+
+def animate(
+    joints: list[Joint], kind: str, random: SeededRandom, fast_cycles: float | None = None
+) -> tuple[bool, tuple[float, float]]:
     """Add the swings of one kind of motion to all joints.
 
     Args:
         joints: The toy's joints, changed in place.
-        kind: A key of ``MOTIONS``.
+        kind: A key of ``MOTIONS``, or of ``FAST_MOTIONS`` with ``fast_cycles``.
         random: Samples frequency, phase, amplitude and whether the motion loops.
+        fast_cycles: Cycles of a fast motion from time 0 to 1; None for a calm motion of at most one.
 
     Returns:
         Whether the poses at times 0 and 1 look the same, and the root's bounce: its height in the toy's units
         and its number of hops.
     """
-    loops = random.chance(0.5)
-    cycles = 1.0 if loops else random.uniform(0.5, 1.0)
-    start, strength = (0.0 if kind == "hop" else random.uniform(0, 1)), random.uniform(0.85, 1.15)
+    jumps = kind in ("hop", "jump")  # both sides together
+    if fast_cycles is None:
+        loops = random.chance(0.5)
+        cycles = 1.0 if loops else random.uniform(0.5, 1.0)
+        moves, spins = {**_IDLE, **MOTIONS[kind]}, 1.0
+    else:
+        loops, cycles = False, fast_cycles
+        moves, spins = {**_IDLE, **FAST_MOTIONS[kind]}, fast_cycles
+    start, strength = (0.0 if jumps else random.uniform(0, 1)), random.uniform(0.85, 1.15)
     led: set[str] = set()
-    moves = {**_IDLE, **MOTIONS[kind]}
     for joint in joints:
         base = joint.role.split()[-1]
         lead = joint.side > 0 and joint.role not in led
         led.add(joint.role)
         names = [f"lead {joint.role}"] if lead else []
         chosen = next((moves[name] for name in (*names, joint.role, base) if name in moves), ())
-        phase = 0.0 if kind == "hop" else joint.phase  # both sides jump together
+        phase = 0.0 if jumps else joint.phase
         for move in chosen:
             mirror = 1 if move.axis == _X else joint.side
-            half_turns = move.spin_deg / 180  # wheels and rotors have a symmetry of half a turn
+            half_turns = spins * move.spin_deg / 180  # wheels and rotors have a symmetry of half a turn
             joint.swings.append(
                 Swing(
                     axis=move.axis,
@@ -139,4 +191,4 @@ def animate(joints: list[Joint], kind: str, random: SeededRandom) -> tuple[bool,
                     spin_deg=180 * (round(half_turns) if loops else half_turns),
                 )
             )
-    return loops, (random.uniform(0.35, 0.6), cycles) if kind == "hop" else (0.0, 1.0)
+    return loops, (random.uniform(0.35, 0.6), cycles) if jumps else (0.0, 1.0)

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .bodies import PLANS
+from .bodies import FAST_MOTIONS_OF_PLAN, PLANS
 from .builder import ToyBuilder
 from .materials import Materials, Palette
 from .motions import animate
@@ -28,7 +28,8 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 _MAX_SEED = 2**32  # limit of the random generator
 _FILL = 0.985  # of BOUNDING_RADIUS; the margin is for points and times between the sampled ones
-_CHECK_TIMES = 25
+_MAX_CYCLES = 40  # more than the frames of a video of 81 could show
+_CHECK_TIMES = 25  # per cycle of the motion
 _CHECK_DIRECTIONS = 32
 _CENTERING_STEPS = 40
 
@@ -75,27 +76,33 @@ class ToyObject:
         return local @ rotations.transpose(-1, -2) + centers[:, :, None]
 
 
-def toy_object(seed: int, plan: str | None = None) -> ToyObject:
+def toy_object(seed: int, plan: str | None = None, fast_cycles: float | None = None) -> ToyObject:
     """Return the toy of a seed; the same seed gives the same toy.
 
     Args:
         seed: 0 to 2**32 - 1; ``toy_seed`` gives the seeds of a split.
         plan: Name of a body plan; by default it is sampled from the seed.
+        fast_cycles: Cycles of running, jumping, spinning, flapping or swimming from time 0 to 1; by default
+            the motion is calm, with at most one cycle. Shape and colors are the same.
 
     Raises:
-        ValueError: if the seed is out of range or the plan unknown.
+        ValueError: if the seed or the number of cycles is out of range, or the plan unknown.
     """
     if not 0 <= seed < _MAX_SEED:
         raise ValueError(f"toy: seed is {seed}; expected 0 to {_MAX_SEED - 1}.")
     if plan is not None and plan not in PLANS:
         raise ValueError(f"toy: unknown body plan {plan!r}; expected one of {list(PLANS)}.")
+    if fast_cycles is not None and not 0 < fast_cycles <= _MAX_CYCLES:
+        raise ValueError(f"toy: {fast_cycles} cycles; expected above 0, at most {_MAX_CYCLES}.")
     random = SeededRandom(seed)
     random_plan = random.pick(tuple(PLANS))  # sampled in any case, so that the following samples are the same
     plan = plan or random_plan
     build, motions = PLANS[plan]
     builder = ToyBuilder(random)
     build(builder, Palette.sample(random))
-    loops, bounce = animate(builder.joints, random.pick(motions), random)
+    if fast_cycles is not None:
+        motions = FAST_MOTIONS_OF_PLAN[plan]
+    loops, bounce = animate(builder.joints, random.pick(motions), random, fast_cycles)
     toy = ToyObject(
         plan=plan,
         loops=loops,
@@ -104,7 +111,7 @@ def toy_object(seed: int, plan: str | None = None) -> ToyObject:
         joint_of_solid=torch.tensor(builder.joint_of_solid),
         materials=Materials.from_list(builder.materials),
     )
-    return _fitted(toy, builder)
+    return _fitted(toy, builder, _CHECK_TIMES * math.ceil(fast_cycles or 1))
 
 
 def toy_seed(split: Split, index: int) -> int:
@@ -124,9 +131,9 @@ def toy_seed(split: Split, index: int) -> int:
     return 3 * index + SPLITS.index(split)
 
 
-def _fitted(toy: ToyObject, builder: ToyBuilder) -> ToyObject:
+def _fitted(toy: ToyObject, builder: ToyBuilder, num_times: int) -> ToyObject:
     """Return the toy moved and scaled into the ball of radius ``BOUNDING_RADIUS`` around the origin."""
-    points = toy.surface_points(torch.linspace(0, 1, _CHECK_TIMES)).reshape(-1, 3).float()
+    points = toy.surface_points(torch.linspace(0, 1, num_times)).reshape(-1, 3).float()
     squares = (points**2).sum(-1)
     center = (points.amin(0) + points.amax(0)) / 2
     # The smallest enclosing ball (Badoiu and Clarkson, 2003): steps of 1 / i towards the farthest point.

@@ -7,6 +7,7 @@ import torch
 
 from stag4d.optimization import LossWeights
 from stag4d.optimization.losses import view_losses
+from stag4d.optimization.structural_similarity import dissimilarity
 from stag4d.optimization.training_views import Targets, TrainingBatch
 from stag4d.types import Cameras, RenderOutput
 
@@ -71,3 +72,19 @@ def test_a_loss_pulls_renders_towards_their_targets():
 def test_losses_out_of_range_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         LossWeights(**wrong)
+
+
+def test_the_color_loss_mixes_errors_and_structural_similarity():
+    output, batch = renders()
+    differences = dissimilarity(output.images, batch.targets.images)
+    assert (differences > 0.1).all()
+    weights = LossWeights(ssim=0.25, input_color=2, view_color=3)
+    losses = view_losses(output, batch, weights, progress=0.5)
+    expected = 2 * (0.75 * 0.5 + 0.25 * differences[0]) + 3 * (0.75 * 0.5 + 0.25 * differences[1])
+    assert losses["color"].item() == pytest.approx(expected.item())
+
+
+@pytest.mark.parametrize("ssim", [-0.1, 1.5])
+def test_the_share_of_ssim_is_within_0_to_1(ssim):
+    with pytest.raises(ValueError, match=f"ssim is {ssim}; expected a share in 0 to 1"):
+        LossWeights(ssim=ssim)

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from stag4d.geometry import OrbitPose
 from stag4d.toys import BOUNDING_RADIUS, SPLITS, ToyObject, raycast, toy_object, toy_seed
-from stag4d.toys.bodies import PLANS
-from stag4d.toys.motions import MOTIONS
+from stag4d.toys.bodies import FAST_MOTIONS_OF_PLAN, PLANS
+from stag4d.toys.motions import FAST_MOTIONS, MOTIONS
 from stag4d.toys.skeleton import Joint, Skeleton, Swing, rotations_from_y, tilt_rotations
 from stag4d.types import Cameras
 
@@ -92,6 +92,34 @@ def test_looping_toys_end_in_their_first_pose_and_others_do_not():
 def test_body_plans_use_known_motions():
     named = {motion for _, motions in PLANS.values() for motion in motions}
     assert named == set(MOTIONS)
+    assert set(FAST_MOTIONS_OF_PLAN) == set(PLANS)
+    assert {motion for motions in FAST_MOTIONS_OF_PLAN.values() for motion in motions} == set(FAST_MOTIONS)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_fast_toys_have_the_shape_and_colors_of_calm_ones(plan):
+    calm, fast = toy_object(5, plan), toy_object(5, plan, fast_cycles=2.5)
+    assert torch.equal(fast.materials.colors, calm.materials.colors)
+    assert torch.equal(fast.solids.kinds, calm.solids.kinds)
+    ratios = fast.solids.sizes / calm.solids.sizes  # all scaled by one factor, into the same ball
+    torch.testing.assert_close(ratios, ratios[:1, :1].expand_as(ratios))
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_fast_toys_move_far_between_frames_and_stay_within_their_bounding_radius(plan):
+    toy = toy_object(5, plan, fast_cycles=2.5)
+    points = toy.surface_points(torch.linspace(0, 1, 12))
+    pixel = 2 * 2 * 0.4568 / 128  # world units at the origin, at 128 pixels
+    assert (points[1:] - points[:-1]).norm(dim=-1).max() > 20 * pixel
+    assert toy.surface_points(torch.linspace(0, 1, 181)).norm(dim=-1).max() <= BOUNDING_RADIUS
+
+
+def test_fast_motions_repeat_as_often_as_asked():
+    toy = toy_object(5, "robot", fast_cycles=4.0)
+    times = torch.linspace(0, 1, 17)  # four frames a cycle
+    points = toy.surface_points(times)
+    torch.testing.assert_close(points[:9], points[8:], atol=1e-9, rtol=0)  # even numbers of hops and cycles
+    assert (points[0] - points[2]).norm(dim=-1).max() > 0.1
 
 
 def test_child_joints_rotate_about_their_parent():
@@ -132,6 +160,8 @@ def test_errors_name_the_value():
         toy_object(-1)
     with pytest.raises(ValueError, match="seed is 4294967296"):
         toy_object(2**32)
+    with pytest.raises(ValueError, match="0 cycles; expected above 0, at most 40"):
+        toy_object(0, fast_cycles=0)
     with pytest.raises(ValueError, match="unknown split 'dev'"):
         toy_seed("dev", 0)
     with pytest.raises(ValueError, match="index is -2"):
