@@ -1,11 +1,12 @@
 """Metrics of renders against ground truth, as numbers and as text."""
 
+import math
 from typing import Any
 
 import torch
 from comfy_api.latest import io, ui
 
-from ..stag4d.evaluation import psnr, silhouette_iou, ssim
+from ..stag4d.evaluation import masked_psnr, mean, psnr, silhouette_iou, ssim
 from ..stag4d.matting import check_range
 from .host.counts import num_renders
 from .host.lazy_inputs import not_evaluated
@@ -13,6 +14,12 @@ from .host.progress import HostMonitor
 from .host.sockets import CATEGORY_OUTPUT
 
 OF_RENDERS = ("images", "mask")  # inputs that come with the renders
+_ROWS = {  # label of each metric, and the inputs that it needs beside the images
+    "PSNR": ("PSNR dB", ""),
+    "PSNR masked": ("PSNR masked dB", "truth_mask, a mask per image and of its size"),
+    "SSIM": ("SSIM", ""),
+    "IoU": ("IoU", "mask and truth_mask"),
+}
 
 
 class STAG4DEvaluate(io.ComfyNode):
@@ -22,8 +29,8 @@ class STAG4DEvaluate(io.ComfyNode):
             node_id="STAG4DEvaluate",
             display_name="STAG4D Evaluate",
             category=CATEGORY_OUTPUT,
-            description="Compares renders with ground-truth images, pair by pair in order: PSNR, SSIM and "
-            "silhouette IoU.",
+            description="Compares renders with ground-truth images, pair by pair in order: PSNR, also of the "
+            "object's pixels alone, SSIM and silhouette IoU.",
             search_aliases=["psnr", "ssim", "iou", "metrics", "compare images"],
             is_output_node=True,
             inputs=[
@@ -38,7 +45,11 @@ class STAG4DEvaluate(io.ComfyNode):
                     lazy=True,
                     tooltip="Masks of the renders, 1 on the object. IoU needs both masks.",
                 ),
-                io.Mask.Input("truth_mask", optional=True, tooltip="Masks of the ground truth."),
+                io.Mask.Input(
+                    "truth_mask",
+                    optional=True,
+                    tooltip="Masks of the ground truth, 1 on the object. The masked PSNR needs them.",
+                ),
             ],
             outputs=[
                 io.String.Output("report", tooltip="Mean and worst image of each metric, as text."),
@@ -81,12 +92,16 @@ class STAG4DEvaluate(io.ComfyNode):
         truth_mask: torch.Tensor | None = None,
     ) -> io.NodeOutput:
         _check_match("images", images, "truth", truth)
+        objects = _masks_of(truth_mask, images)
         scores: dict[str, list[float]] = {"PSNR": [], "SSIM": []}
         monitor = HostMonitor(evaluate=len(images))
         for done, (image, other) in enumerate(zip(images, truth, strict=True), start=1):
             image, other = _clamped("images", done, image), _clamped("truth", done, other)
             scores["PSNR"].append(psnr(image, other).item())
             scores["SSIM"].append(ssim(image, other).item())
+            if objects is not None:
+                value = masked_psnr(image, other, objects[done - 1]).item()
+                scores.setdefault("PSNR masked", []).append(value)
             monitor("evaluate", done, len(images))
         if mask is not None and truth_mask is not None:
             mask, truth_mask = (part.reshape(-1, *part.shape[-2:]) for part in (mask, truth_mask))
@@ -94,11 +109,17 @@ class STAG4DEvaluate(io.ComfyNode):
             check_range(mask, "evaluation: mask", "values")
             check_range(truth_mask, "evaluation: truth_mask", "values")
             scores["IoU"] = silhouette_iou(mask, truth_mask).tolist()
-        means = {name: sum(values) / len(values) for name, values in scores.items()}
-        report = _report(scores, means)
-        return io.NodeOutput(
-            report, means["PSNR"], means["SSIM"], means.get("IoU", 0.0), ui=ui.PreviewText(report)
-        )
+        report = _report(scores)
+        numbers = [mean(scores.get(name, [0.0])) for name in ("PSNR", "SSIM", "IoU")]
+        return io.NodeOutput(report, *numbers, ui=ui.PreviewText(report))
+
+
+def _masks_of(masks: torch.Tensor | None, images: torch.Tensor) -> torch.Tensor | None:
+    """Return one mask per image; None if the masks are not so many or of another size."""
+    if masks is None:
+        return None
+    masks = masks.reshape(-1, *masks.shape[-2:])
+    return masks if masks.shape == images.shape[:3] else None
 
 
 def _clamped(name: str, number: int, image: torch.Tensor) -> torch.Tensor:
@@ -107,15 +128,19 @@ def _clamped(name: str, number: int, image: torch.Tensor) -> torch.Tensor:
     return image.clamp(0, 1)
 
 
-def _report(scores: dict[str, list[float]], means: dict[str, float]) -> str:
+def _report(scores: dict[str, list[float]]) -> str:
     """Return a table with the mean and the worst image of each metric."""
-    lines = [f"{'':8}{'mean':>8}{'worst':>9}  at image (of {len(scores['PSNR'])}, from 0)"]
-    for name, label in {"PSNR": "PSNR dB", "SSIM": "SSIM", "IoU": "IoU"}.items():
-        if name in scores:
-            worst = min(scores[name])
-            lines.append(f"{label:8}{means[name]:8.3f}{worst:9.3f}  {scores[name].index(worst)}")
+    lines = [f"{'':15}{'mean':>8}{'worst':>9}  at image (of {len(scores['PSNR'])}, from 0)"]
+    for name, (label, needed) in _ROWS.items():
+        values = scores.get(name)
+        counted = [value for value in values or () if not math.isnan(value)]
+        if values is None:
+            lines.append(f"{label:15}not given (it needs {needed})")
+        elif not counted:
+            lines.append(f"{label:15}not given (truth_mask is empty)")
         else:
-            lines.append(f"{label:8}not given (it needs mask and truth_mask)")
+            worst = min(counted)
+            lines.append(f"{label:15}{mean(counted):8.3f}{worst:9.3f}  {values.index(worst)}")
     return "\n".join(lines)
 
 

@@ -71,7 +71,7 @@ OPTIONS = {
     ],
     "render": ["--out", "--views", "--frames", "--size", "--passes"],
     "export": ["--out", "--format", "--frames", "--precision", "--size", "--bullet-time", "--spz-version"],
-    "evaluate": ["--truth"],
+    "evaluate": ["--truth", "--protocol", "--images", "--lpips", "--clip", "--out"],
 }
 
 
@@ -285,7 +285,7 @@ def test_evaluate_compares_a_scene_with_a_folder_of_renders(fitted, tmp_path, ca
     captured = capsys.readouterr()
     metrics = json.loads(captured.out)
     assert re.search(r"evaluate: 100%.* 3/3 ", captured.err)
-    assert metrics.keys() == {"psnr", "ssim", "iou", "flicker", "per_view"}
+    assert metrics.keys() == {"psnr", "psnr_masked", "ssim", "iou", "flicker", "per_view"}
     assert metrics["psnr"] > 40
     assert len(metrics["per_view"]["iou"]) == 2
 
@@ -324,6 +324,7 @@ def test_the_demo_needs_no_input_files(quick, tmp_path, capsys, monkeypatch):
         "scene",
         "views_flicker",
         "psnr",
+        "psnr_masked",
         "ssim",
         "iou",
         "flicker",

@@ -15,6 +15,8 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from transformers import (
+    CLIPConfig,
+    CLIPModel,
     CLIPTextConfig,
     CLIPTextModel,
     CLIPVisionConfig,
@@ -149,6 +151,20 @@ def _vae() -> AutoencoderKL:
         norm_num_groups=4,
         scaling_factor=0.18215,
     )
+
+
+def make_clip_folder(folder: Path) -> Path:
+    """Write a whole CLIP model, image and text encoder, in the folder layout of transformers."""
+    torch.manual_seed(0)
+    text = CLIPTextConfig(
+        vocab_size=8, hidden_size=WIDTH, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2
+    )
+    config = CLIPConfig(
+        text_config=text.to_dict(), vision_config=_vision().config.to_dict(), projection_dim=WIDTH
+    )
+    CLIPModel(config).save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text(json.dumps(_preparation(28, 0.5, 0.25)))
+    return folder
 
 
 def _vision() -> CLIPVisionModelWithProjection:

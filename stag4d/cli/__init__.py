@@ -12,10 +12,11 @@ from .. import __version__
 from ..progress import Interrupted
 from ..startup import EXIT_INTERRUPTED
 from .console import CommandParser, UsageError, join_negative_values
+from .evaluating import add_evaluate
 from .exporting import add_export
 from .fitting import add_fitting
 from .importing import add_import
-from .scenes import add_scenes
+from .rendering import add_render
 from .view_report import add_view_report
 from .views import add_views
 from .whole import add_whole
@@ -65,7 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     add_fitting(commands)
     add_views(commands)
     add_view_report(commands)
-    add_scenes(commands)
+    add_render(commands)
+    add_evaluate(commands)
     add_export(commands)
     add_import(commands)
     return parser

@@ -1,8 +1,9 @@
-"""Image metrics: PSNR, SSIM and silhouette IoU, one number per image."""
+"""Image metrics: PSNR, of all pixels or of the object's, SSIM and silhouette IoU, one number per image."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -31,8 +32,37 @@ def psnr(images: Tensor, truth: Tensor) -> Tensor:
         ValueError: if the shapes differ.
     """
     _check_images("PSNR", images, truth)
-    errors = (images.double() - truth.double()).square().mean(dim=(-3, -2, -1))  # [...], peak value 1
-    return -10 * torch.log10(errors.clamp_min(10 ** (-MAX_PSNR_DB / 10)))
+    return _decibels((images.double() - truth.double()).square().mean(dim=(-3, -2, -1)))
+
+
+def masked_psnr(images: Tensor, truth: Tensor, truth_alphas: Tensor) -> Tensor:
+    """Return the PSNR of the object's pixels, those where the ground truth has alpha > 0.5.
+
+    The mask comes from the ground truth only, as in DyCheck's masked PSNR (Gao et al., 2022, ``compute_psnr``
+    in ``core/metrics/image.py``): the same pixels are measured whatever was rendered, so values of several
+    scenes can be compared. What a render has outside of the object is left to the IoU.
+
+    Args:
+        images: [..., H, W, 3], 0..1.
+        truth: Ground truth of the same shape, on the same background.
+        truth_alphas: [..., H, W].
+
+    Returns:
+        [...] decibels, at most ``MAX_PSNR_DB``; NaN where the ground truth has no object.
+
+    Raises:
+        ValueError: if the shapes differ.
+    """
+    _check_images("masked PSNR", images, truth)
+    if truth_alphas.shape != truth.shape[:-1]:
+        raise ValueError(
+            f"masked PSNR: images of shape {list(truth.shape)} and alphas of shape "
+            f"{list(truth_alphas.shape)}; expected [..., H, W, 3] and [..., H, W]."
+        )
+    mask = truth_alphas > 0.5  # [..., H, W]
+    errors = (images.double() - truth.double()).square().mean(dim=-1)  # [..., H, W]
+    totals = torch.where(mask, errors, 0.0).sum(dim=(-2, -1))
+    return _decibels(totals / mask.sum(dim=(-2, -1)))  # 0 / 0 is NaN
 
 
 def check_measurable(height: int, width: int) -> None:
@@ -104,8 +134,9 @@ def compare(images: Tensor, alphas: Tensor, truth_images: Tensor, truth_alphas: 
         truth_alphas: [V, T, H, W].
 
     Returns:
-        ``psnr`` (decibels), ``ssim``, ``iou`` and, for more than one frame, ``flicker``: means over frames,
-        then views; ``per_view`` has the same names with lists of V means over frames.
+        ``psnr`` and ``psnr_masked`` (decibels), ``ssim``, ``iou`` and, for more than one frame, ``flicker``:
+        means over frames, then views, see ``summarize``; ``per_view`` has the same names with lists of V
+        means over frames.
 
     Raises:
         ValueError: if the shapes differ or there are no images.
@@ -125,6 +156,7 @@ def compare_on_white(
         raise ValueError(f"comparison: images of shape {list(images.shape)}; expected [V, T, H, W, 3].")
     scores = {
         "psnr": psnr(images, truth_images),
+        "psnr_masked": masked_psnr(images, truth_images, truth_alphas),
         "ssim": ssim(images, truth_images),
         "iou": silhouette_iou(alphas, truth_alphas),
     }  # each [V, T]
@@ -134,10 +166,24 @@ def compare_on_white(
 
 
 def summarize(scores: dict[str, Tensor]) -> dict[str, Any]:
-    """Return means over frames, then views, of scores [V, T] by name; ``per_view`` has each view's mean."""
-    per_view = {name: values.mean(dim=1).tolist() for name, values in scores.items()}
-    means = {name: sum(values) / len(values) for name, values in per_view.items()}
-    return {**means, "per_view": per_view}
+    """Return means over frames, then views, of scores [V, T] by name; ``per_view`` has each view's mean.
+
+    A score that is NaN, such as the masked PSNR of a frame without object, does not count; the mean of none
+    is None.
+    """
+    per_view = {name: [mean(row) for row in values.tolist()] for name, values in scores.items()}
+    return {**{name: mean(values) for name, values in per_view.items()}, "per_view": per_view}
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """Return the mean of the values that are neither None nor NaN; None if there are none."""
+    counted = [value for value in values if value is not None and not math.isnan(value)]
+    return sum(counted) / len(counted) if counted else None
+
+
+def _decibels(errors: Tensor) -> Tensor:
+    """Return the PSNR of mean squared errors of images with the peak value 1."""
+    return -10 * torch.log10(errors.clamp_min(10 ** (-MAX_PSNR_DB / 10)))
 
 
 def _ssim_of_image(image: Tensor, truth: Tensor) -> Tensor:

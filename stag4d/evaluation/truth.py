@@ -30,7 +30,8 @@ from ..geometry.pose_json import (
 from ..progress import Monitor, silent
 from ..types import MAX_FRAMES, Cameras, RenderOutput, frame_times
 from .flicker import FlickerMeter
-from .metrics import on_white, psnr, silhouette_iou, ssim, summarize
+from .learned import LearnedMetrics
+from .metrics import masked_psnr, on_white, psnr, silhouette_iou, ssim, summarize
 
 _NEWEST_VERSION = 1
 _NAMES = ("version", "fps", "size", "frames", "num_frames", "views")
@@ -134,6 +135,7 @@ def evaluate_folder(
     truth_folder: str | Path,
     num_frames: int | None = None,
     monitor: Monitor = silent,
+    learned: LearnedMetrics | None = None,
 ) -> dict[str, Any]:
     """Measure renders against a ground truth folder, one frame at a time.
 
@@ -142,19 +144,22 @@ def evaluate_folder(
         truth_folder: A folder as ``stag4d render`` writes it.
         num_frames: Frames of the whole video, where the folder's ``views.json`` has no ``num_frames``.
         monitor: Progress callback, called after each frame with the stage ``evaluate``.
+        learned: Networks of further metrics.
 
     Returns:
-        ``psnr`` (decibels), ``ssim``, ``iou`` and, for more than one frame, ``flicker``: means over frames,
-        then views; ``per_view`` has the same names with lists of V means over frames.
+        ``psnr`` and ``psnr_masked`` (decibels), ``ssim``, ``iou``, for more than one frame ``flicker``, and
+        ``lpips`` and ``clip_s`` where their networks are given: means over frames, then views, see
+        ``summarize``; ``per_view`` has the same names with lists of V means over frames.
 
     Raises:
         FileNotFoundError: if the folder or a file in it is missing.
-        ValueError: if a file in it is malformed.
+        ValueError: if a file in it is malformed, or its images are too small for a metric.
         Interrupted: if the monitor cancels.
     """
     truth = read_render_folder(truth_folder, num_frames)
     cameras = truth.cameras
-    by_frame: dict[str, list[Tensor]] = {"psnr": [], "ssim": [], "iou": []}
+    learned = learned or LearnedMetrics()
+    by_frame: list[dict[str, Tensor]] = []  # [V] each
     meter = FlickerMeter()
     for done, (frame, time) in enumerate(zip(truth.frames, truth.frame_times.tolist(), strict=True), start=1):
         output = render(cameras, time)
@@ -163,12 +168,18 @@ def evaluate_folder(
         images = on_white(torch.stack([image for image, _ in pairs]), alphas)  # [V, S, S, 3]
         # colors above 1 would be clipped in an image file of the render, so they are clipped here too
         rendered, rendered_alphas = output.images.detach().cpu().clamp(0, 1), output.alphas.detach().cpu()
-        by_frame["psnr"].append(psnr(rendered, images))  # [V]
-        by_frame["ssim"].append(ssim(rendered, images))
-        by_frame["iou"].append(silhouette_iou(rendered_alphas, alphas))
+        by_frame.append(
+            {
+                "psnr": psnr(rendered, images),
+                "psnr_masked": masked_psnr(rendered, images, alphas),
+                "ssim": ssim(rendered, images),
+                "iou": silhouette_iou(rendered_alphas, alphas),
+                **learned.measure(rendered, images),
+            }
+        )
         meter.add(rendered, images)
         monitor("evaluate", done, len(truth.frames))
-    scores = {name: torch.stack(values, dim=1) for name, values in by_frame.items()}  # each [V, T]
+    scores = {name: torch.stack([frame[name] for frame in by_frame], dim=1) for name in by_frame[0]}  # [V, T]
     if len(truth.frames) > 1:
         scores["flicker"] = meter.values()[:, None]
     return summarize(scores)

@@ -27,6 +27,13 @@ from .models import (
     model_folder,
 )
 from .passes import DEPTH_RANGE, RENDER_PASSES, RenderPass
+from .protocol import (
+    PROTOCOLS,
+    evaluate_images_by_protocol,
+    evaluate_scene_by_protocol,
+    load_learned_metrics,
+    report_table,
+)
 from .rig_check import check_rig
 from .scenes import (
     evaluate,
@@ -51,6 +58,7 @@ __all__ = [
     "DEPTH_RANGE",
     "DTYPES",
     "OFFICIAL_FILES",
+    "PROTOCOLS",
     "RENDER_PASSES",
     "SCENE_SUFFIXES",
     "DenoiserMaker",
@@ -73,6 +81,8 @@ __all__ = [
     "check_rig",
     "demo",
     "evaluate",
+    "evaluate_images_by_protocol",
+    "evaluate_scene_by_protocol",
     "fit",
     "fit_without_view",
     "how_to_get",
@@ -80,9 +90,11 @@ __all__ = [
     "import_scene",
     "is_official",
     "join_views",
+    "load_learned_metrics",
     "model_folder",
     "preset_indices",
     "render_views",
+    "report_table",
     "set_cameras",
     "shortest_length",
     "split_sheets",

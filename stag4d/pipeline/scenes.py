@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..evaluation import evaluate_folder
+from ..evaluation import LearnedMetrics, evaluate_folder
 from ..export import (
     remove_render_poses,
     render_image_path,
@@ -170,7 +170,12 @@ def write_views_of(
     write_render_poses(folder, size, poses, frames, model.info.fps, model.info.num_frames)
 
 
-def evaluate(model: GaussianModel4D, truth: Path, monitor: Monitor = silent) -> dict[str, Any]:
+def evaluate(
+    model: GaussianModel4D,
+    truth: Path,
+    monitor: Monitor = silent,
+    learned: LearnedMetrics | None = None,
+) -> dict[str, Any]:
     """Measure a scene against a folder of ground-truth images, see ``evaluate_folder``."""
 
     @torch.no_grad()
@@ -178,4 +183,4 @@ def evaluate(model: GaussianModel4D, truth: Path, monitor: Monitor = silent) -> 
         deformed = model.at(torch.tensor([frame_time], device=model.device))[0]
         return render(deformed, cameras.to(model.device))
 
-    return evaluate_folder(render_at, truth, num_frames=model.info.num_frames, monitor=monitor)
+    return evaluate_folder(render_at, truth, model.info.num_frames, monitor, learned)

@@ -14,9 +14,7 @@ How its network (zeng-yifei/STAG4D, ``deform.py``) differs from ours:
 from __future__ import annotations
 
 import itertools
-import pickle
 import re
-import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +23,7 @@ import torch
 from torch import Tensor
 
 from ..regular_file import check_regular_file
+from ..state_dict import load_pickle
 from .deformation import Deformation, FieldConfig
 
 _DEFAULT_BOUND = 1.6  # half extent of the official box
@@ -36,21 +35,6 @@ _HEADS = {  # our name: (official name, number of outputs); both are ReLU-Linear
     "log_scales_head": ("scales_deform", 3),
     "quats_head": ("rotations_deform", 4),
 }
-
-_UNREADABLE = (  # errors of torch.load on refused and on damaged files
-    pickle.UnpicklingError,
-    RuntimeError,
-    OSError,
-    EOFError,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    MemoryError,
-    AssertionError,
-    struct.error,
-)
 
 
 def read_official_deformation(path: str | Path, num_frames: int) -> Deformation:
@@ -148,38 +132,7 @@ def _read_tensors(path: Path) -> Mapping[str, object]:
     check_regular_file(path, subject, "the deformation.pth that STAG4D saved")
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{subject}: not an archive of torch.save, or truncated; expected a .pth file.")
-    _check_archive(path, subject)
-    try:
-        # mapped: no tensor reaches beyond the file, and none is in memory before it is used
-        content = torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
-    except _UNREADABLE as error:
-        raise ValueError(
-            f"{subject}: refused ({type(error).__name__}), as it is damaged or holds pickled objects, which "
-            "could run code; expected a state dict of tensors."
-        ) from error
-    if not isinstance(content, Mapping) or not all(isinstance(name, str) for name in content):
-        kind = type(content).__name__
-        raise ValueError(f"{subject}: holds a {kind}; expected a state dict, tensors by name.")
-    return content
-
-
-def _check_archive(path: Path, subject: str) -> None:
-    """Raise ValueError if an archive has compressed files, which torch.save never writes, or is truncated."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
-        raise ValueError(
-            f"{subject}: not an archive of torch.save ({error}); expected a .pth file."
-        ) from error
-    size = path.stat().st_size
-    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or (
-        sum(entry.file_size for entry in entries) > size
-    ):
-        raise ValueError(
-            f"{subject}: compressed, or truncated, as its content is larger than {size} bytes; expected an "
-            "archive of torch.save."
-        )
+    return load_pickle(path, subject)
 
 
 def _is_plain(value: Tensor) -> bool:

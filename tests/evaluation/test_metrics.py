@@ -7,7 +7,16 @@ import math
 import pytest
 import torch
 
-from stag4d.evaluation import compare, compare_on_white, on_white, psnr, silhouette_iou, ssim
+from stag4d.evaluation import (
+    compare,
+    compare_on_white,
+    masked_psnr,
+    mean,
+    on_white,
+    psnr,
+    silhouette_iou,
+    ssim,
+)
 
 
 @pytest.fixture
@@ -30,6 +39,41 @@ def test_psnr_is_computed_for_each_image():
     assert values.shape == (3, 2)
     assert values[1, 0] == pytest.approx(20, abs=1e-4)
     assert (values == 100).sum() == 5
+
+
+def test_masked_psnr_counts_the_pixels_of_the_true_object_only():
+    truth, images = torch.zeros(2, 4, 4, 3), torch.zeros(2, 4, 4, 3)
+    truth_alphas = torch.zeros(2, 4, 4)
+    truth_alphas[:, :2] = 0.51  # 8 pixels
+    truth_alphas[:, 2] = 0.5  # not above one half
+    images[0, :2] = 0.1  # in the object: 20 dB
+    images[0, 2:] = 1.0  # outside
+    images[1, 0, 0, 0] = 1.0  # of 8 pixels x 3 channels
+    values = masked_psnr(images, truth, truth_alphas)
+    assert values.tolist() == pytest.approx([20, 10 * math.log10(24)], abs=1e-4)
+    assert masked_psnr(truth, truth, truth_alphas).tolist() == [100, 100]
+    everywhere = torch.ones(2, 4, 4)
+    torch.testing.assert_close(masked_psnr(images, truth, everywhere), psnr(images, truth))
+
+
+def test_frames_without_object_do_not_count_in_the_mean_of_the_masked_psnr():
+    truth, alphas = torch.zeros(3, 2, 12, 12, 3), torch.ones(3, 2, 12, 12)
+    alphas[0, 0], alphas[2] = 0.0, 0.0
+    assert masked_psnr(truth, truth, alphas).isnan().tolist() == [[True, False], [False, False], [True, True]]
+    images = truth.clone()
+    images[0, 1], images[1, 0], images[1, 1] = 0.1, 0.1, 0.01  # 20, 20 and 40 dB
+    scores = compare_on_white(images, alphas, truth, alphas)
+    assert scores["per_view"]["psnr_masked"] == [
+        *(pytest.approx(value, abs=1e-4) for value in (20, 30)),
+        None,
+    ]
+    assert scores["psnr_masked"] == pytest.approx(25, abs=1e-4)
+
+
+def test_the_mean_of_no_value_is_none():
+    assert mean([]) is None
+    assert mean([None, float("nan")]) is None
+    assert mean([1.0, None, 2.0, float("nan")]) == 1.5
 
 
 def test_ssim_equals_loops_over_windows(generator):
@@ -98,10 +142,10 @@ def test_scores_are_means_over_frames_and_then_views():
     assert scores["psnr"] == pytest.approx(15, abs=1e-4)
     assert scores["per_view"]["iou"] == [1.0, 0.75]
     assert scores["iou"] == 0.875
-    assert scores.keys() == {"psnr", "ssim", "iou", "flicker", "per_view"}
+    assert scores.keys() == {"psnr", "psnr_masked", "ssim", "iou", "flicker", "per_view"}
     assert len(scores["per_view"]["ssim"]) == 2
     single = compare_on_white(images[:, :1], predicted[:, :1], truth[:, :1], alphas[:, :1])
-    assert single.keys() == {"psnr", "ssim", "iou", "per_view"}  # flicker needs two frames
+    assert single.keys() == {"psnr", "psnr_masked", "ssim", "iou", "per_view"}  # flicker needs two frames
 
 
 def test_scores_include_flicker(generator):
@@ -128,6 +172,10 @@ def test_small_images_and_mismatched_alphas_are_refused():
         ssim(torch.zeros(10, 20, 3), torch.zeros(10, 20, 3))
     with pytest.raises(ValueError, match="IoU: alphas of shape"):
         silhouette_iou(torch.zeros(4, 4), torch.zeros(4, 5))
+    with pytest.raises(
+        ValueError, match=r"masked PSNR: images of shape \[4, 4, 3\] and alphas of shape \[4, 5\]"
+    ):
+        masked_psnr(torch.zeros(4, 4, 3), torch.zeros(4, 4, 3), torch.zeros(4, 5))
     images, alphas = torch.zeros(1, 1, 12, 12, 3), torch.zeros(1, 1, 12, 12)
     with pytest.raises(ValueError, match="comparison: images and alphas"):
         compare(images, alphas[0], images, alphas)

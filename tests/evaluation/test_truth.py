@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from recording import Recorder
 
-from stag4d.evaluation import evaluate_folder, on_white, read_render_folder
+from stag4d.evaluation import LearnedMetrics, evaluate_folder, on_white, read_render_folder
 from stag4d.export import write_render_folder
 from stag4d.geometry import OrbitPose
 from stag4d.types import Cameras, RenderOutput
@@ -93,6 +93,7 @@ def test_scores_equal_the_known_errors_of_renders(folder, renders):
     assert scores["psnr"] > 55  # rounding to 8 bits
     assert scores["ssim"] > 0.999
     assert scores["iou"] == 1.0
+    assert scores["psnr_masked"] > 50
     offset[1] = -0.1
     scores = evaluate_folder(render, folder)
     assert scores["per_view"]["psnr"][0] > 55
@@ -103,6 +104,31 @@ def test_scores_equal_the_known_errors_of_renders(folder, renders):
     monitor = Recorder()
     evaluate_folder(render, folder, monitor=monitor)
     assert monitor.calls == [("evaluate", 1, 3), ("evaluate", 2, 3), ("evaluate", 3, 3)]
+
+
+class _Constant:
+    """An encoder whose embedding is the mean color."""
+
+    description = "mean color"
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        return images.mean(dim=(1, 2))
+
+
+def test_further_metrics_are_computed_where_their_networks_are_given(folder, renders):
+    images, alphas = renders
+    white = on_white(images, alphas)
+
+    def render(cameras: Cameras, time: float) -> RenderOutput:
+        return RenderOutput(white[:, round(time * 2)].roll(1, dims=-1), alphas[:, round(time * 2)])
+
+    scores = evaluate_folder(render, folder, learned=LearnedMetrics(embed=_Constant()))
+    assert scores.keys() == {"psnr", "psnr_masked", "ssim", "iou", "flicker", "clip_s", "per_view"}
+    means = white.double().mean(dim=(2, 3))  # [2, 3, 3]
+    expected = torch.cosine_similarity(means.roll(1, dims=-1), means, dim=-1).mean()
+    assert scores["clip_s"] == pytest.approx(expected.item(), abs=1e-6)
+    assert scores["clip_s"] < 0.99995
+    assert len(scores["per_view"]["clip_s"]) == 2
 
 
 def test_views_json_needs_only_the_poses(folder):

@@ -37,6 +37,7 @@ def test_report_has_means_and_worst_images_and_is_shown(evaluate):
     report = output.args[0]
     assert [line.split() for line in report.splitlines()[1:]] == [
         ["PSNR", "dB", "30.000", "20.000", "1"],
+        ["PSNR", "masked", "dB", "30.000", "20.000", "1"],
         ["SSIM", "0.992", "0.984", "1"],
         ["IoU", "0.875", "0.750", "1"],
     ]
@@ -54,6 +55,38 @@ def test_iou_needs_both_masks(evaluate, masks):
     report, _, _, iou = evaluate(gray(0.3), gray(0.3), **masks).args
     assert iou == 0.0
     assert report.splitlines()[-1].split(maxsplit=1) == ["IoU", "not given (it needs mask and truth_mask)"]
+
+
+def row(output, label):
+    """Return a row of the report without its label."""
+    (line,) = [line for line in output.args[0].splitlines() if line.startswith(label)]
+    return line.removeprefix(label).split()
+
+
+def test_masked_psnr_is_of_the_object_in_the_ground_truth(evaluate):
+    images = gray(0.5, 0.5).clone()
+    images[0, :, :3], images[1, :, :3] = 0.6, 0.51  # errors 0.1 and 0.01 in a quarter of the image
+    images[:, :, 6:] = 1.0
+    output = evaluate(images, gray(0.5, 0.5), truth_mask=left(3, 3))
+    assert row(output, "PSNR masked dB") == ["30.000", "20.000", "0"]
+    assert output.args[1] < 10
+
+
+def test_images_without_object_do_not_count_in_the_masked_psnr(evaluate):
+    output = evaluate(gray(0.3, 0.6), gray(0.5, 0.5), truth_mask=left(0, 12))
+    assert row(output, "PSNR masked dB") == ["20.000", "20.000", "1"]
+    output = evaluate(gray(0.3), gray(0.5), truth_mask=left(0))
+    assert row(output, "PSNR masked dB") == "not given (truth_mask is empty)".split()
+
+
+@pytest.mark.parametrize(
+    "masks", [{}, {"mask": left(3)}, {"truth_mask": left(3)[:, :8]}, {"truth_mask": left(3, 3)}]
+)
+def test_masked_psnr_needs_a_truth_mask_per_image(evaluate, masks):
+    """Another truth mask, such as that of a loaded image without alpha, is no error."""
+    output = evaluate(gray(0.3), gray(0.3), **masks)
+    expected = "not given (it needs truth_mask, a mask per image and of its size)"
+    assert row(output, "PSNR masked dB") == expected.split()
 
 
 def test_mask_without_batch_dimension_is_one_mask(evaluate):

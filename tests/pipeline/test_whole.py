@@ -114,7 +114,15 @@ def test_the_demo_writes_scene_images_and_metrics(model, guidance, tmp_path):
     assert again["psnr"] == pytest.approx(report.metrics["psnr"], abs=0.05)  # the truth's files have 8 bits
     document = json.loads((out / "report.json").read_text())
     assert document["metrics"] == report.metrics
-    assert document["metrics"].keys() == {"views_flicker", "psnr", "ssim", "iou", "flicker", "per_view"}
+    assert document["metrics"].keys() == {
+        "views_flicker",
+        "psnr",
+        "psnr_masked",
+        "ssim",
+        "iou",
+        "flicker",
+        "per_view",
+    }
     assert document["seconds"].keys() == {"sample", "views", "start", "optimize", "evaluate", "write"}
     with Image.open(out / "unseen_views.png") as sheet:
         pixels = np.asarray(sheet.convert("RGB")) / 255

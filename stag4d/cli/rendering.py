@@ -1,9 +1,8 @@
-"""``stag4d render`` and ``stag4d evaluate``: images of a scene file, and its metrics."""
+"""``stag4d render``: images of a scene file."""
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from .. import pipeline
@@ -12,11 +11,11 @@ from ..geometry import OrbitPose
 from ..pipeline import RENDER_PASSES, RenderPass
 from ..scene import load_scene
 from .console import ConsoleMonitor
-from .options import add_command, device, frame_numbers, image_size, output_folder, print_result, rounded
+from .options import add_command, device, frame_numbers, image_size, output_folder, print_result
 
 
-def add_scenes(commands: Any) -> None:
-    """Add the commands."""
+def add_render(commands: Any) -> None:
+    """Add the command."""
     command = add_command(commands, "render", _render, "render views of a scene as RGBA images")
     command.add_argument("scene", help="scene.safetensors")
     command.add_argument("-o", "--out", required=True, help="folder for view{v}_frame{f}.png and views.json")
@@ -37,12 +36,6 @@ def add_scenes(commands: Any) -> None:
         help=f"images to write beside the colors, view{{v}}_frame{{f}}_PASS.png: {', '.join(RENDER_PASSES)}",
     )
 
-    command = add_command(
-        commands, "evaluate", _evaluate, "compare a scene with ground-truth images; metrics as JSON on stdout"
-    )
-    command.add_argument("scene", help="scene.safetensors")
-    command.add_argument("--truth", required=True, help="folder as `stag4d render` writes it")
-
 
 def _render(options: argparse.Namespace) -> int:
     """Render views of a scene as images."""
@@ -62,15 +55,6 @@ def _render(options: argparse.Namespace) -> int:
     with ConsoleMonitor() as monitor:
         pipeline.write_views_of(out, model.to(device()), poses, frames, size, monitor, options.passes)
     print_result({"folder": str(out), "views": len(poses), "frames": len(frames), "size": size})
-    return 0
-
-
-def _evaluate(options: argparse.Namespace) -> int:
-    """Compute metrics of a scene against ground-truth images."""
-    model = load_scene(options.scene).to(device())
-    with ConsoleMonitor() as monitor:
-        metrics = pipeline.evaluate(model, Path(options.truth), monitor)
-    print_result(rounded(metrics))
     return 0
 
 
