@@ -21,6 +21,7 @@ from ..stag4d.view_set import ViewSet, with_trust
 from .host.files import unfinished_calls
 from .host.live_preview import LivePreview
 from .host.progress import HostMonitor, check_cancel
+from .host.results import shown_report
 from .host.sockets import CATEGORY_SCENE, Densification, Guidance, GuidanceModel, Scene, Views
 from .host.splats import gaussians_from
 from .host.validation import UNCONNECTED, check_widgets, refusal
@@ -212,7 +213,7 @@ class STAG4DOptimize(io.ComfyNode):
                     monitor=monitor,
                 )
             _pass_on_cancel(monitor, is_finished=report.steps == config.steps)
-            return io.NodeOutput(model)
+            return io.NodeOutput(model, ui=shown_report(report))
 
 
 def _device() -> torch.device:
@@ -274,7 +275,7 @@ def _monitor(
         return to_pil_image(image)
 
     stages = {"guidance": 2 * views.num_frames} if has_guidance else {}
-    return HostMonitor(show, preview_size=PREVIEW_SIZE, **stages, start=0, optimize=num_steps)
+    return HostMonitor(show, preview_size=PREVIEW_SIZE, **stages, start=0, optimize=num_steps, compare=0)
 
 
 def _preview_camera(camera: Cameras) -> Cameras:

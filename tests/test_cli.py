@@ -133,6 +133,7 @@ def test_a_fit_writes_a_scene_a_page_a_turntable_and_a_report(fitted):
         "scene.html",
         "turntable.mp4",
         "report.json",
+        "report.html",
     }
     model = load_scene(fitted / "scene.safetensors")
     assert (model.info.num_frames, model.info.fps) == (3, 12)
@@ -345,6 +346,7 @@ def test_an_interrupted_fit_writes_its_scene_and_resumes_to_the_uninterrupted_on
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "scene.safetensors",
         "report.json",
+        "report.html",
         "checkpoint.safetensors",
     }
     assert json.loads((tmp_path / "out" / "report.json").read_text())["steps"] == 10
@@ -370,6 +372,7 @@ def test_a_fit_interrupted_while_its_turntable_is_rendered_resumes_with_the_turn
         "scene.safetensors",
         "scene.html",
         "report.json",
+        "report.html",
         "checkpoint.safetensors",
     }
     monkeypatch.setattr(Trainer, "_advance", None)  # no step is left to do

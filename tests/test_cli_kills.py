@@ -59,7 +59,7 @@ def check(tmp_path, monkeypatch) -> Callable[..., None]:
     monkeypatch.setattr(scenes, "TURNTABLE_FRAMES", 2)
 
     def results(folder: Path) -> dict[str, bytes]:
-        return {name: content for name, content in files_of(folder).items() if "report.json" not in name}
+        return {name: content for name, content in files_of(folder).items() if "report." not in name}
 
     def run(words: list[str], *more: str, every: int = 1) -> None:
         whole = tmp_path / "whole"

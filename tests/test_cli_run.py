@@ -20,7 +20,7 @@ from stag4d.data import read_views
 from stag4d.scene import load_scene
 from tiny_models import TILE, make_guidance_folder, make_multiview_folder
 
-OUTPUTS = {"scene.safetensors", "scene.html", "turntable.mp4", "report.json", "views"}
+OUTPUTS = {"scene.safetensors", "scene.html", "turntable.mp4", "report.json", "report.html", "views"}
 OPTIONS = {
     "--out",
     "--multiview-model",
@@ -104,7 +104,7 @@ def test_a_run_writes_the_scene_and_its_views(quick, source, models, tmp_path, c
     assert views.view_images.shape == (3, 6, TILE, TILE, 3)
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert "guidance" in report["losses"]
-    assert report["seconds"].keys() == {"views", "start", "optimize", "write"}
+    assert report["seconds"].keys() == {"views", "start", "optimize", "compare", "write"}
 
 
 def test_a_resumed_run_keeps_finished_views_and_fits_the_same_scene(quick, source, models, tmp_path, capsys):

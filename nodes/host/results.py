@@ -1,14 +1,21 @@
 """What nodes show in the browser of the files that they have written."""
 
+import hashlib
+import logging
 from pathlib import Path
 from typing import Any
 
 import folder_paths
 from comfy_api.latest import ui
 
-from .files import output_name
+from ...stag4d.atomic import write_whole
+from ...stag4d.pipeline import Report, fit_page
+from .files import TEMP_FOLDER, output_name, temp_folder
+
+_logger = logging.getLogger(__name__)
 
 FILES_KEY = "stag4d_files"  # FILES in web/js/results.mjs
+WARNINGS_KEY = "stag4d_warnings"  # WARNINGS there
 
 
 def written_files(path: Path) -> dict[str, Any]:
@@ -26,6 +33,23 @@ def written_files(path: Path) -> dict[str, Any]:
         {"filename": file.name, "subfolder": _subfolder(file, output), "type": "output"} for file in files
     ]
     return ui.PreviewText(f"saved {output_name(path)}").as_dict() | {FILES_KEY: entries}
+
+
+def shown_report(report: Report) -> dict[str, Any]:
+    """Write the page of a fit's report into the temp folder; returns the ``ui`` output with it and warnings.
+
+    A page that cannot be written is logged: the scene matters more.
+    """
+    content = fit_page(report).encode()
+    name = f"fit_report_{hashlib.sha256(content).hexdigest()[:12]}.html"
+    files = [{"filename": name, "subfolder": TEMP_FOLDER, "type": "temp"}]
+    try:
+        write_whole(temp_folder() / name, content)
+    except (RuntimeError, OSError) as error:
+        _logger.warning("The report of the fit is not written: %s", error)
+        files = []
+    text = "\n".join(report.warnings) or "no warnings"
+    return ui.PreviewText(text).as_dict() | {FILES_KEY: files, WARNINGS_KEY: report.warnings}
 
 
 def _subfolder(file: Path, output: Path) -> str:

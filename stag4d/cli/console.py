@@ -18,6 +18,7 @@ from ..progress import Interrupted, Preview
 from ..startup import SIGNALS
 
 _UNITS = {  # of other stages: frame
+    "compare": "image",
     "denoise": "frame step",
     "guidance": "network pass",
     "import": "file",

@@ -33,7 +33,7 @@ def add_fitting(commands: Any) -> None:
         "-o",
         "--out",
         required=True,
-        help="folder for scene.safetensors, scene.html, turntable.mp4 and report.json",
+        help="folder for scene.safetensors, scene.html, turntable.mp4, report.json and report.html",
     )
     add_fit_options(command)
     add_guidance_options(command)
@@ -68,6 +68,7 @@ def _fit(options: argparse.Namespace) -> int:
     fit_options: dict[str, Any] = {
         "checkpoint": Checkpoint(checkpoint, resume=options.resume),
         "device": device(),
+        "compare_interrupted": True,
         "make_denoiser": _denoiser_maker(options, config),
     }
     with ConsoleMonitor() as monitor:

@@ -46,7 +46,7 @@ def add_whole(commands: Any) -> None:
         "-o",
         "--out",
         required=True,
-        help="folder for scene.safetensors, scene.html, turntable.mp4, report.json and views/",
+        help="folder for scene.safetensors, scene.html, turntable.mp4, report.json, report.html and views/",
     )
     command.add_argument(
         "--multiview-model",

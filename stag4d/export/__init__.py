@@ -1,13 +1,15 @@
 """Write scenes and their renders: images, videos, splat files, the viewer's files; read splat files."""
 
 from .camera_diagram import draw_cameras
+from .charts import Line, line_chart
 from .formats import EXPORT_FORMATS, ExportFormat
 from .fourdgs import write_4dgs
 from .fourdgs_reader import Sequence4DGS, read_4dgs
 from .frame_files import FRAME_SUFFIXES, find_frame_files, read_frames
 from .gltf import encode_glb
-from .html import write_html
+from .html import hash_source, write_html
 from .images import (
+    jpeg_data_uri,
     remove_render_poses,
     render_image_path,
     straight_colors,
@@ -31,6 +33,7 @@ __all__ = [
     "EXPORT_FORMATS",
     "FRAME_SUFFIXES",
     "ExportFormat",
+    "Line",
     "Precision",
     "S4DFile",
     "S4DFrame",
@@ -43,6 +46,9 @@ __all__ = [
     "encode_s4d",
     "encode_splat",
     "find_frame_files",
+    "hash_source",
+    "jpeg_data_uri",
+    "line_chart",
     "read_4dgs",
     "read_frames",
     "read_official_ply",

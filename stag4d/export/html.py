@@ -64,8 +64,8 @@ def write_html(path: str | Path, s4d: bytes, title: str, metadata: Mapping[str, 
     script = f"\n{bundle_viewer()}"
     rules = {
         "default-src": "'none'",
-        "script-src": _hash_source(script),
-        "style-src": _hash_source(_STYLE),
+        "script-src": hash_source(script),
+        "style-src": hash_source(_STYLE),
         "base-uri": "'none'",
         "form-action": "'none'",
     }
@@ -126,6 +126,6 @@ def _add_module(folder: Path, name: str, modules: dict[str, str]) -> None:
     modules[name] = f"const ${name} = (() => {{\n{body}\nreturn {{ {', '.join(exported)} }};\n}})();"
 
 
-def _hash_source(text: str) -> str:
+def hash_source(text: str) -> str:
     """Return the source expression by which a Content-Security-Policy allows a text, its SHA-256."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from ..geometry.pose_json import pose_to_json
 
 _RENDER_FOLDER_VERSION = 1
 _GAP = 2  # pixels between the images of a contact sheet, white
+_JPEG_QUALITY = 85  # of 100
 _COMPRESSION = 4  # of 9: nearly the smallest files in a third of the time
 
 
@@ -76,6 +79,13 @@ def to_pil_image(pixels: Tensor) -> Image.Image:
     """Convert finite pixels [H, W, 3 or 4], clipped to 0..1, to an 8-bit RGB or RGBA image."""
     quantized = (pixels.detach().cpu().float().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
     return Image.fromarray(np.ascontiguousarray(quantized))
+
+
+def jpeg_data_uri(pixels: Tensor) -> str:
+    """Return an image [H, W, 3] uint8 as a JPEG in a ``data:`` URI, for HTML."""
+    content = BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels.cpu().numpy())).save(content, "JPEG", quality=_JPEG_QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
 def write_contact_sheet(path: str | Path, images: Tensor, columns: int) -> None:

@@ -3,6 +3,7 @@
 from .config import BatchConfig, OptimizationConfig, PresetName, StartConfig, auto_preset, preset
 from .densification import AdaptivePercentile, DensificationConfig, DensificationStrategy, FixedThreshold
 from .guidance import GuidanceConfig, GuidanceDenoiser
+from .history import FitHistory
 from .losses import LossWeights
 from .parameters import LearningRates
 from .regularizers import RegularizerWeights
@@ -16,6 +17,7 @@ __all__ = [
     "BatchConfig",
     "DensificationConfig",
     "DensificationStrategy",
+    "FitHistory",
     "FixedThreshold",
     "GuidanceConfig",
     "GuidanceDenoiser",

@@ -16,6 +16,7 @@ from ..geometry.pose_json import finite_number, whole_number
 from ..resume import Checkpoint
 from ..scene import Gaussians
 from .densification import GradientStatistics
+from .history import FitHistory
 from .parameters import TrainableScene
 from .trainer import Trainer
 
@@ -39,6 +40,7 @@ def save_state(checkpoint: Checkpoint, trainer: Trainer) -> None:
         "step": trainer.step,
         "seconds": trainer.seconds,
         "losses": trainer.losses,
+        "history": trainer.history.as_json(),
         "key": trainer.key,
     }
     checkpoint.save(tensors, {_HEADER_KEY: json.dumps(header)})
@@ -69,11 +71,12 @@ def load_state(checkpoint: Checkpoint, trainer: Trainer) -> bool:
         raise checkpoint.error("it belongs to other views or settings", "resume with the same ones")
     try:
         step, seconds, losses = _progress(header, trainer.config.steps)
+        history = FitHistory.from_json(header.get("history"), step)
         state = _checked_state(tensors, trainer)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise checkpoint.error(f"a part is missing or has the wrong form ({error})") from error
     _restore(trainer, state)
-    trainer.step, trainer.seconds, trainer.losses = step, seconds, losses
+    trainer.step, trainer.seconds, trainer.losses, trainer.history = step, seconds, losses, history
     return True
 
 

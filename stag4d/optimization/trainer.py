@@ -33,6 +33,7 @@ from .config import OptimizationConfig
 from .densification import GradientStatistics, densify
 from .frame_pool import FrameMap, frame_pool
 from .guidance import GuidanceDenoiser
+from .history import FitHistory
 from .losses import view_losses
 from .novel_views import random_poses
 from .parameters import TrainableScene
@@ -115,6 +116,7 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(config.seed)
         self.step = 0
         self.seconds = 0.0
+        self.history = FitHistory()
         self._losses: dict[str, Tensor] = {}
         if start is None:
             gaussians = _initial_gaussians(self.views, config, self.generator)
@@ -178,6 +180,8 @@ class Trainer:
                 self.seconds = time.perf_counter() - began
                 if self.step == num_steps or self.step % _CHECK_EVERY == 0:
                     note = self._check()
+                if self.history.is_due(self.step, num_steps):
+                    self.history.record(self.step, self.seconds, len(self.scene.gaussians), self.losses)
                 after_step()
                 try:
                     monitor("optimize", self.step, num_steps, note=note, preview=self.model)

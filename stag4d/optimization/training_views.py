@@ -182,6 +182,14 @@ class TrainingViews:
             Ks=torch.cat([camera.Ks for camera in cameras]),
         )
 
+    def empty_frames(self) -> list[set[int]]:
+        """Return of each view the frames at which no pixel's alpha reaches one half."""
+        empty: list[set[int]] = []
+        for _, group, position in self._members():
+            largest = group.premultiplied[:, position, ..., 3].amax(dim=(1, 2))  # [F]
+            empty.append(set((largest < 128).nonzero()[:, 0].tolist()))
+        return empty
+
     def nearest_views(self, view: int) -> list[int]:
         """Return the other views that look in the nearest direction, ties within 0.01 degrees."""
         forwards = [self.cameras_of(index).viewmats[0, 2, :3] for index in range(self.num_cameras)]

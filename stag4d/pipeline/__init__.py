@@ -1,7 +1,9 @@
 """The method end to end, as the functions that the commands, the nodes and the benchmarks call."""
 
 from .demo import demo
-from .fitting import CHECKPOINT, DenoiserMaker, Report, fit, fit_without_view, write_fit
+from .fit_page import fit_page, write_fit_page
+from .fit_report import Report
+from .fitting import CHECKPOINT, DenoiserMaker, fit, fit_without_view, write_fit
 from .given_cameras import (
     GivenCameras,
     aligned_cameras,
@@ -84,6 +86,7 @@ __all__ = [
     "evaluate_images_by_protocol",
     "evaluate_scene_by_protocol",
     "fit",
+    "fit_page",
     "fit_without_view",
     "how_to_get",
     "import_official",
@@ -104,6 +107,7 @@ __all__ = [
     "views_of_rig",
     "write_bullet_time",
     "write_fit",
+    "write_fit_page",
     "write_turntable",
     "write_views_of",
 ]

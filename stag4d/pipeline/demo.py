@@ -14,7 +14,8 @@ from ..optimization import OptimizationConfig
 from ..progress import Interrupted, Monitor, silent
 from ..toys import INPUT_POSE, TEST_POSES, toy_seed, toy_truth
 from ..types import InputVideo
-from .fitting import CHECKPOINT, Report, write_fit
+from .fit_report import Report
+from .fitting import CHECKPOINT, write_fit
 from .scenes import render_views
 
 if TYPE_CHECKING:

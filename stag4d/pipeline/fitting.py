@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..atomic import replacing
 from ..data import hold_out_view
 from ..evaluation.metrics import check_measurable, compare_on_white, on_white, psnr
 from ..export import encode_s4d, write_html
@@ -26,58 +22,21 @@ from ..rendering import select_backend, warm_up
 from ..resume import Checkpoint, CheckpointFolder
 from ..scene import GaussianModel4D, Gaussians, save_scene
 from ..view_set import ViewSet
+from .fit_comparison import compare_views, measured_frames, shown_frames
+from .fit_page import write_fit_page
+from .fit_report import Report
+from .fit_warnings import fit_warnings
 from .scenes import render_frames, write_turntable
 
 _logger = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.safetensors"  # of an unfinished fit in its output folder
 _PAGE, _TURNTABLE = "scene.html", "turntable.mp4"
+_REPORT, _REPORT_PAGE = "report.json", "report.html"
 _MIN_TURNTABLE_SIZE = 64  # pixels
 
 DenoiserMaker = Callable[[ViewSet, Monitor], GuidanceDenoiser]
 """Prepares a posed diffusion model for the views that are fitted."""
-
-
-@dataclass
-class Report:
-    """Contents of ``report.json``.
-
-    Attributes:
-        settings: The configuration, with the size that the views allowed.
-        seconds: Wall time by stage.
-        losses: Weighted loss terms of the last step.
-        steps: Steps done; fewer than configured if the fit was interrupted.
-        num_gaussians: Number of Gaussians of the scene.
-        backend: Rasterizer.
-        metrics: Metrics where ground truth is known.
-    """
-
-    settings: dict[str, Any] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    losses: dict[str, float] = field(default_factory=dict)
-    steps: int = 0
-    num_gaussians: int = 0
-    backend: str = ""
-    metrics: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether all configured steps are done."""
-        return self.steps == self.settings.get("steps", self.steps)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Add the block's wall time to a stage."""
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - began, 3)
-
-    def write(self, path: Path) -> None:
-        """Write it as JSON, atomically."""
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
 
 def fit(
@@ -89,6 +48,7 @@ def fit(
     make_denoiser: DenoiserMaker | None = None,
     device: torch.device | str = "cpu",
     backend: str = "auto",
+    compare_interrupted: bool = False,
     monitor: Monitor = silent,
 ) -> tuple[GaussianModel4D, Report]:
     """Fit a scene to views; an interrupted fit returns the scene that it reached.
@@ -103,11 +63,15 @@ def fit(
         make_denoiser: Prepares the guidance model for score distillation.
         device: Device of the optimization.
         backend: Rasterizer.
+        compare_interrupted: Whether the report of an interrupted fit, too, compares the scene with the views,
+            at three frames, which takes another moment.
         monitor: Called while the denoiser and the initial scene are prepared and kernels are compiled, after
-            every step, with the scene as preview, and within steps.
+            every step, with the scene as preview, within steps, and while the finished scene is compared with
+            the views.
 
     Returns:
-        The scene and the report, whose ``steps`` are fewer than configured if the fit was interrupted.
+        The scene and the report, whose ``steps`` are fewer than configured if the fit was interrupted. Its
+        warnings are logged, too.
 
     Raises:
         Interrupted: if the user cancels before the first step is complete; nothing is saved then.
@@ -161,7 +125,30 @@ def fit(
         _keep_state(file, trainer, report.is_finished)
     if not report.is_finished:
         _logger.info("interrupted at step %d of %d.", trainer.step, config.steps)
+    report.history = trainer.history
+    if report.is_finished or compare_interrupted:
+        with suppress(Interrupted), report.stage("compare"):
+            _compare(report, trainer, model, views, monitor if report.is_finished else silent)
     return model, report
+
+
+def _compare(
+    report: Report, trainer: Trainer, model: GaussianModel4D, views: ViewSet, monitor: Monitor
+) -> None:
+    """Add the comparison with the views and the warnings to a report; raises Interrupted on cancel."""
+    losses, choose = trainer.config.losses, measured_frames if report.is_finished else shown_frames
+    report.comparison = compare_views(
+        model.to(trainer.device),
+        views,
+        trainer.views,
+        frames=choose(views.num_frames),
+        has_view_losses=losses.view_color > 0 or losses.view_alpha > 0,
+        backend=trainer.backend,
+        monitor=monitor,
+    )
+    report.warnings = fit_warnings(report.history, report.comparison)
+    for sentence in report.warnings:
+        _logger.warning("%s", sentence)
 
 
 def _with_index(device: torch.device | str) -> torch.device:
@@ -210,10 +197,11 @@ def write_fit(
     size: int | None = None,
     monitor: Monitor = silent,
 ) -> None:
-    """Write ``scene.safetensors``, ``scene.html``, ``turntable.mp4`` and ``report.json`` into a folder.
+    """Write a scene into a folder: ``scene.safetensors``, ``scene.html``, ``turntable.mp4`` and the report.
 
-    The page and the video, which take time, are not written for a fit that was interrupted. Those of an
-    earlier scene in the folder are removed.
+    The report is ``report.json`` and ``report.html``, which has curves and images. The page that plays the
+    scene and the video, which take time, are not written for a fit that was interrupted. Those of an earlier
+    scene in the folder are removed.
 
     Args:
         folder: Output folder.
@@ -244,9 +232,15 @@ def write_fit(
                 write_html(folder / _PAGE, encode_s4d(model, monitor=monitor_page), "STAG4D scene")
                 write_turntable(folder / _TURNTABLE, model, size, monitor=monitor_turntable)
     except Interrupted:
-        report.write(folder / "report.json")
+        _write_report(folder, report)
         raise
-    report.write(folder / "report.json")
+    _write_report(folder, report)
+
+
+def _write_report(folder: Path, report: Report) -> None:
+    """Write ``report.json`` and ``report.html``; raises RuntimeError if one cannot be written."""
+    report.write(folder / _REPORT)
+    write_fit_page(folder / _REPORT_PAGE, report)
 
 
 def fit_without_view(

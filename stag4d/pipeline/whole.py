@@ -11,7 +11,8 @@ from ..progress import Monitor, silent
 from ..resume import Checkpoint
 from ..scene import GaussianModel4D
 from ..types import InputVideo
-from .fitting import CHECKPOINT, Report, fit
+from .fit_report import Report
+from .fitting import CHECKPOINT, fit
 from .guidance import denoiser_maker
 from .multiview import write_multiview
 
@@ -61,6 +62,7 @@ def run(
         checkpoint=Checkpoint(folder / CHECKPOINT, resume=resume),
         make_denoiser=None if guidance is None else denoiser_maker(guidance, config.seed),
         device=model.unet.device,
+        compare_interrupted=True,
         monitor=monitor,
     )
     report.seconds = {**stages.seconds, **report.seconds}

@@ -37,8 +37,9 @@ def run(optimize, views, host_folders):
 
 @pytest.fixture
 def temp_files(host_folders):
-    """A function that returns the files of the pack in the temp folder."""
-    return lambda: sorted((host_folders / "temp" / "stag4d").iterdir())
+    """A function that returns the files of the pack in the temp folder, but not the reports of fits."""
+    folder = host_folders / "temp" / "stag4d"
+    return lambda: sorted(path for path in folder.iterdir() if not path.name.startswith("fit_report_"))
 
 
 def same(first, second):
@@ -99,6 +100,35 @@ def test_cancelled_fit_resumes_to_the_same_scene(run, cancel_after_step, interru
     assert progress_bar.reported[0] == (5, 12)
     assert same(resumed, uninterrupted)
     assert temp_files() == []
+
+
+def test_report_is_linked_on_the_node_with_its_warnings(
+    optimize, pack_module, views, host_folders, monkeypatch
+):
+    fitting = pack_module("stag4d.pipeline.fitting")
+    monkeypatch.setattr(fitting, "fit_warnings", lambda *_: ["view 1: far below"])
+    with torch.inference_mode():
+        shown = optimize.STAG4DOptimize.execute(views, **WIDGETS).ui
+    (file,) = shown["stag4d_files"]
+    assert (file["subfolder"], file["type"]) == ("stag4d", "temp")
+    page = (host_folders / "temp" / file["subfolder"] / file["filename"]).read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert "<li>view 1: far below</li>" in page
+    assert shown["stag4d_warnings"] == ["view 1: far below"]
+
+
+def test_scene_is_kept_if_its_report_cannot_be_written(
+    optimize, pack_module, views, host_folders, monkeypatch, caplog
+):
+    def fail(path, content):
+        raise RuntimeError(f"{path}: no space")
+
+    monkeypatch.setattr(pack_module("nodes.host.results"), "write_whole", fail)
+    with torch.inference_mode():
+        output = optimize.STAG4DOptimize.execute(views, **WIDGETS)
+    assert output.args[0].info.settings["steps"] == 12
+    assert output.ui["stag4d_files"] == []
+    assert "The report of the fit is not written" in caplog.text
 
 
 def test_fit_can_be_cancelled_before_its_first_step(run, cancel_at, interrupt, temp_files):
@@ -235,7 +265,7 @@ def test_auto_is_quality_with_gsplat_and_devices_without_cuda_leave_the_fit_to_t
 
     def fit(views, config, **options):
         calls.append((config.preset, str(options["device"])))
-        return None, SimpleNamespace(steps=config.steps)
+        return None, pack_module("stag4d.pipeline").Report(steps=config.steps)
 
     management = sys.modules["comfy.model_management"]
     monkeypatch.setattr(management, "get_torch_device", lambda: torch.device(device))

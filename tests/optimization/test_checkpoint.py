@@ -96,6 +96,19 @@ def test_a_resumed_fit_equals_an_uninterrupted_one(view_set, config, interrupted
     assert found.keys() == expected.keys()
     assert [name for name in expected if not torch.equal(found[name], expected[name])] == []
     assert len(whole.scene.gaussians) != 100  # or densification was not put to the test
+    assert resumed.history.steps == list(range(1, STEPS + 1))
+    assert resumed.history.losses == whole.history.losses
+    assert resumed.history.num_gaussians == whole.history.num_gaussians
+
+
+def test_a_checkpoint_without_a_history_resumes(view_set, config, interrupted):
+    """Those of version 0.2 have none."""
+    path = interrupted(5)
+    rewrite(path, {"history": None})
+    resumed = Trainer(view_set, config)
+    load_state(Checkpoint(path), resumed)
+    resumed.run()
+    assert resumed.history.steps == list(range(6, STEPS + 1))
 
 
 @pytest.fixture
@@ -255,6 +268,7 @@ def rewrite(
         (lambda path: rewrite(path, {"step": 1.5}), r".*\(step must be a whole number from 0, not 1\.5"),
         (lambda path: rewrite(path, {"seconds": float("nan")}), r".*\(seconds must be a finite number"),
         (lambda path: rewrite(path, {"seconds": -3}), r".*\(-3 seconds\)"),
+        (lambda path: rewrite(path, {"history": {}}), r".*\(history\.losses: no object"),
         (lambda path: rewrite(path, without="moments.means.0.exp_avg_sq"), r".*exp_avg_sq is missing"),
         (
             lambda path: rewrite(path, replaced=MISSHAPEN),
@@ -271,7 +285,14 @@ def rewrite(
     ids=[
         *("truncated", "garbage", "empty", "newer", "version", "step", "generator", "gaussians", "field"),
         *("infinite version", "step beyond the end", "negative step", "fractional step", "time not a number"),
-        *("negative time", "missing moment", "misshapen moment", "negative moment", "foreign moment"),
+        *(
+            "negative time",
+            "history",
+            "missing moment",
+            "misshapen moment",
+            "negative moment",
+            "foreign moment",
+        ),
         "eight bits",
         "integers",
     ],

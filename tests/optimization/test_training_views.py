@@ -111,3 +111,13 @@ def test_bytes_keep_colors_to_half_a_level():
     composited = exact_images * exact_alphas[..., None] + 1 - exact_alphas[..., None]
     torch.testing.assert_close(alphas, exact_alphas, atol=HALF_LEVEL, rtol=0)
     torch.testing.assert_close(images, composited, atol=2 * HALF_LEVEL, rtol=0)
+
+
+def test_frames_whose_alphas_stay_below_one_half_are_empty():
+    views = disk_views(frames=3, num_views=2)
+    alphas, view_alphas = views.alphas.clone(), views.view_alphas.clone()
+    alphas[1] *= 0.4
+    view_alphas[0, 1] = 0.0
+    view_alphas[2, 1] = 0.0
+    changed = changed_views(views, alphas=alphas, view_alphas=view_alphas)
+    assert TrainingViews.from_views(changed, 16).empty_frames() == [{1}, set(), {0, 2}]

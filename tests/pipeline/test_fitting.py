@@ -47,12 +47,48 @@ def test_the_report_holds_settings_times_and_losses(fitted, tmp_path):
     document = json.loads((tmp_path / "new" / "report.json").read_text())
     assert document["settings"]["steps"] == document["steps"] == 40
     assert document["settings"]["preset"] == "fast"
-    assert document["seconds"].keys() == {"start", "optimize", "write"}
+    assert document["seconds"].keys() == {"start", "optimize", "compare", "write"}
     assert min(document["seconds"].values()) > 0
     assert document["losses"].keys() >= {"color", "alpha", "total"}
     assert document["num_gaussians"] == len(model.gaussians) == 100
     assert document["backend"] in ("numba", "torch")
     assert document["metrics"] == {}
+    history = document["history"]
+    assert history["steps"] == list(range(1, 41))  # fewer steps than records
+    assert history["num_gaussians"] == [100] * 40
+    assert history["losses"].keys() == document["losses"].keys()
+    assert history["losses"]["total"][-1] == pytest.approx(document["losses"]["total"], rel=1e-4)
+    assert [view["name"] for view in document["comparison"]["views"]][:2] == ["input frames", "view 0"]
+    assert document["comparison"]["frames"] == [0, 1, 2]
+    assert document["warnings"] == report.warnings
+
+
+def test_numbers_of_the_history_are_on_one_line_of_the_report(fitted, tmp_path):
+    fitted[1].write(tmp_path / "report.json")
+    text = (tmp_path / "report.json").read_text()
+    assert sum('"num_gaussians":[' in line for line in text.splitlines()) == 1
+    assert len(text.splitlines()) < 300
+
+
+@pytest.mark.parametrize(("compare_interrupted", "frames"), [(False, None), (True, (0, 1, 2))])
+def test_an_interrupted_fit_is_compared_with_the_views_on_request(compare_interrupted, frames):
+    monitor = Recorder(("optimize", 4))
+    _, report = pipeline.fit(
+        small_view_set(),
+        small_config(steps=9),
+        monitor=monitor,
+        compare_interrupted=compare_interrupted,
+    )
+    assert not report.is_finished
+    assert report.history.steps == [1, 2, 3, 4]
+    assert (report.comparison and report.comparison.frames) == frames
+    assert monitor.of("compare") == []  # the monitor would interrupt again
+
+
+def test_a_cancel_of_the_comparison_keeps_the_finished_scene():
+    _, report = pipeline.fit(small_view_set(), small_config(steps=2), monitor=Recorder(("compare", 5)))
+    assert report.is_finished
+    assert (report.comparison, report.warnings) == (None, [])
 
 
 def test_the_written_scene_is_the_fitted_scene(fitted, tmp_path):
@@ -63,6 +99,7 @@ def test_the_written_scene_is_the_fitted_scene(fitted, tmp_path):
         "scene.html",
         "turntable.mp4",
         "report.json",
+        "report.html",
     }
     loaded = load_scene(tmp_path / "scene.safetensors")
     for name, value in model.gaussians.as_dict().items():
@@ -86,6 +123,7 @@ def test_no_page_or_turntable_of_an_earlier_scene_stays(fitted, tmp_path, is_fin
     assert {path.name for path in tmp_path.iterdir()} == {
         "scene.safetensors",
         "report.json",
+        "report.html",
         "notes.txt",
         *(["scene.html"] if is_finished else []),
     }

@@ -66,7 +66,7 @@ def test_a_run_fits_the_views_that_it_writes(model, frames, tmp_path):
     assert scene_bytes(scene, tmp_path / "a") == scene_bytes(alone, tmp_path / "b")
     assert report.metrics.keys() == {"views_flicker"}
     assert report.metrics["views_flicker"] > 0
-    assert report.seconds.keys() == {"views", "start", "optimize"}
+    assert report.seconds.keys() == {"views", "start", "optimize", "compare"}
 
 
 def test_guidance_changes_the_scene(model, guidance, frames, tmp_path):
@@ -93,6 +93,7 @@ def test_an_interrupted_run_resumes_to_the_same_scene(model, guidance, frames, t
         "guidance",
         "start",
         "optimize",
+        "compare",
     }  # the views were finished
     assert report.steps == 12
     assert scene_bytes(whole, tmp_path / "a") == scene_bytes(resumed, tmp_path / "b")
@@ -106,6 +107,7 @@ def test_the_demo_writes_scene_images_and_metrics(model, guidance, tmp_path):
         "scene.html",
         "turntable.mp4",
         "report.json",
+        "report.html",
         "unseen_views.png",
         "truth",
         "views",
@@ -123,7 +125,15 @@ def test_the_demo_writes_scene_images_and_metrics(model, guidance, tmp_path):
         "flicker",
         "per_view",
     }
-    assert document["seconds"].keys() == {"sample", "views", "start", "optimize", "evaluate", "write"}
+    assert document["seconds"].keys() == {
+        "sample",
+        "views",
+        "start",
+        "optimize",
+        "compare",
+        "evaluate",
+        "write",
+    }
     with Image.open(out / "unseen_views.png") as sheet:
         pixels = np.asarray(sheet.convert("RGB")) / 255
     assert pixels.shape == (4 * 18 - 2, 4 * 18 - 2, 3)  # two frames, truth above fit, of four unseen views

@@ -88,6 +88,7 @@ declare module "*/scripts/app.js" {
         stag4d_clip?: OutputFile[];
         stag4d_clip_b?: OutputFile[];
         stag4d_files?: OutputFile[];
+        stag4d_warnings?: string[];
         text?: string[];
     }
 

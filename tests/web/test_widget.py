@@ -29,6 +29,7 @@ WEB = Path(__file__).parents[2] / "web"
 SCRIPTS = {
     "scripts/api.js": "export const api = Object.assign(new EventTarget(), { fetchApi(url, options) { "
     "window.requests.push(url); return fetch(url, options); }, numPrompts: 0, "
+    "apiURL: (path) => `/api${path}`, "
     "async queuePrompt() { return { prompt_id: String(++this.numPrompts) }; } });",
     "scripts/app.js": """
 const openWorkflows = [{ path: "a" }, { path: "b" }];
@@ -461,6 +462,25 @@ def results(widget: Widget) -> Page:
 
 def test_texts_of_all_runs_on_a_list_are_shown(results):
     assert results.get_by_role("region", name="Results").text_content() == "PSNR 30\nPSNR 40"
+
+
+def test_warnings_stand_above_links_to_files_of_the_output_and_temp_folders(results):
+    files = [
+        {"filename": "fit_report_1.html", "subfolder": "stag4d", "type": "temp"},
+        {"filename": "a.ply", "subfolder": "cat", "type": "output"},
+        {"filename": "secret.txt", "subfolder": "", "type": "input"},
+    ]
+    sentence = "view 2 (azimuth 150, elevation 30): " + "far below " * 20
+    output = {"stag4d_files": files, "stag4d_warnings": [sentence, 3], "text": ["not shown"]}
+    results.evaluate("(output) => results.onExecuted(output)", output)
+    results.get_by_role("link").first.wait_for()
+    text = results.get_by_role("region", name="Results")
+    assert text.text_content() == f"{sentence}\nfit_report_1.html\ncat/a.ply"
+    assert results.get_by_role("link").evaluate_all("(links) => links.map(({ search }) => search)") == [
+        "?filename=fit_report_1.html&subfolder=stag4d&type=temp",
+        "?filename=a.ply&subfolder=cat&type=output",
+    ]
+    assert text.evaluate("(element) => element.scrollWidth <= element.clientWidth")  # it is wrapped
 
 
 def test_larger_node_is_recorded_as_part_of_the_result(results):

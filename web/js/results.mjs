@@ -1,4 +1,5 @@
-// The content of the widget that shows what a run has given: links to the files that it wrote, or a text.
+// The content of the widget that shows what a run has given: links to the files that it wrote, below warnings, or a
+// text.
 
 import { api } from "../../../scripts/api.js";
 import { forwardToGraph, keepFromNode } from "./events.mjs";
@@ -10,9 +11,11 @@ import { recordResult } from "./workflow_state.mjs";
 /** @typedef {import("../../../scripts/app.js").OutputFile} OutputFile */
 
 const FILES = "stag4d_files"; // FILES_KEY in nodes/host/results.py
+const WARNINGS = "stag4d_warnings"; // WARNINGS_KEY there
 const TEXT = "text"; // of the host's PreviewText
 const LINE_HEIGHT = 18; // pixels
 const MAX_LINES = 10; // more can be scrolled to
+const LINE_LENGTH = 42; // characters of a wrapped line, about
 const STATUS_DURATION = 2000; // milliseconds
 const FRAME = 44; // of the border, the padding, a scroll bar and the button, pixels
 const STYLE = `
@@ -21,6 +24,7 @@ const STYLE = `
 .stag4d-results[hidden] { display: none; }
 .stag4d-results pre { flex: 1; margin: 0; padding: 4px 8px; overflow: auto; user-select: text;
   color: var(--input-text, #ddd); font: 11px/${LINE_HEIGHT}px monospace; }
+.stag4d-results .warning { white-space: pre-wrap; color: #f2a33a; }
 .stag4d-results a { color: inherit; text-decoration: underline; }
 .stag4d-results footer { display: flex; justify-content: flex-end; align-items: center; gap: 8px;
   margin: 0 4px 4px; color: var(--input-text, #ddd); font: 11px/16px sans-serif; }
@@ -93,15 +97,25 @@ export class Results {
   restore(output) {
     const files = (output?.[FILES] ?? []).filter(isOutputFile);
     const texts = (output?.[TEXT] ?? []).filter((text) => typeof text === "string"); // one per run on a list
-    if (files.length) this.#show(files.flatMap((file, index) => (index ? ["\n", link(file)] : [link(file)])));
+    const warnings = (output?.[WARNINGS] ?? []).filter((text) => typeof text === "string");
+    const parts = [...warnings.map(warning), ...files.map(link)];
+    const numWrapped = warnings.reduce((sum, text) => sum + Math.floor(text.length / LINE_LENGTH), 0);
+    if (parts.length)
+      this.#show(
+        parts.flatMap((part, index) => (index ? ["\n", part] : [part])),
+        numWrapped,
+      );
     else if (texts.length) this.#show([texts.join("\n")]);
   }
 
-  /** @param {(Node | string)[]} parts */
-  #show(parts) {
+  /**
+   * @param {(Node | string)[]} parts
+   * @param {number} numWrapped lines that the warnings have because they are wrapped
+   */
+  #show(parts, numWrapped = 0) {
     this.#text.replaceChildren(...parts);
     this.#status.textContent = "";
-    const numLines = (this.#text.textContent ?? "").split("\n").length;
+    const numLines = numWrapped + (this.#text.textContent ?? "").split("\n").length;
     this.minHeight = FRAME + LINE_HEIGHT * Math.min(numLines, MAX_LINES);
     this.element.style.minHeight = `${this.minHeight}px`;
     this.element.hidden = false;
@@ -159,25 +173,38 @@ function style() {
 }
 
 /**
- * Whether an entry of an output is a file in the output folder, which are the only ones that are linked.
+ * Whether an entry of an output is a file in the output or the temp folder, which are the only ones that are linked.
  * @param {unknown} entry
  * @returns {entry is OutputFile}
  */
 function isOutputFile(entry) {
   const { filename, subfolder, type } = /** @type {Record<string, unknown>} */ (Object(entry));
-  return typeof filename === "string" && typeof subfolder === "string" && type === "output";
+  return (
+    typeof filename === "string" && typeof subfolder === "string" && (type === "output" || type === "temp")
+  );
 }
 
 /**
- * Return a link that downloads a file through the host, which checks that it lies in the output folder.
+ * Return the element of a warning.
+ * @param {string} text
+ */
+function warning(text) {
+  const element = document.createElement("span");
+  element.className = "warning";
+  element.textContent = text;
+  return element;
+}
+
+/**
+ * Return a link that downloads a file through the host, which checks that it lies in its folder.
  * @param {OutputFile} file
  */
-function link({ filename, subfolder }) {
+function link({ filename, subfolder, type }) {
   const anchor = document.createElement("a");
-  const query = new URLSearchParams({ filename, subfolder, type: "output" });
+  const query = new URLSearchParams({ filename, subfolder, type });
   anchor.href = api.apiURL(`/view?${query}`);
   anchor.download = filename;
-  anchor.textContent = subfolder ? `${subfolder}/${filename}` : filename;
+  anchor.textContent = subfolder && type === "output" ? `${subfolder}/${filename}` : filename;
   anchor.title = `Download ${filename}`;
   return anchor;
 }

@@ -24,7 +24,7 @@ import { hasSeed, restoreControl } from "./seed_control.mjs";
 
 const PREVIEW = "STAG4DPreview";
 const SIZE = [460, 680]; // of a new Preview node, pixels
-const WITH_RESULTS = ["STAG4DSave", "STAG4DExport", "STAG4DEvaluate"];
+const WITH_RESULTS = ["STAG4DOptimize", "STAG4DSave", "STAG4DExport", "STAG4DEvaluate"];
 const LIVE_PREVIEW = "stag4d.live_preview"; // EVENT in nodes/host/live_preview.py
 
 /**
