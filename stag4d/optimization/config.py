@@ -187,7 +187,7 @@ _FAST = OptimizationConfig(
     size=256,
     start=StartConfig(kind="hull", num_points=3000, bound=1.0),
     field=FieldConfig(
-        resolutions=(64,), time_resolution=32, num_channels=16, width=64, deform_scales=False, bound=1.0
+        resolutions=(64, 128), time_resolution=128, num_channels=16, width=64, deform_scales=True, bound=1.0
     ),
     rates=LearningRates(
         means=LogLinear(start=2e-3, end=1e-4),
@@ -195,12 +195,17 @@ _FAST = OptimizationConfig(
         quats=LogLinear(start=5e-3, end=2.5e-4),
         opacities=LogLinear(start=3e-2, end=1.5e-3),
         colors=LogLinear(start=1e-2, end=5e-4),
-        planes=LogLinear(start=5e-2, end=2.5e-3),
-        mlp=LogLinear(start=4e-3, end=2e-4),
+        planes=LogLinear(start=2.5e-2, end=1.25e-3),
+        mlp=LogLinear(start=2e-3, end=1e-4),
     ),
-    losses=LossWeights(input_color=2.0, input_alpha=1.0),
+    losses=LossWeights(ssim=0.2, input_color=2.0, input_alpha=1.0),
     regularizers=RegularizerWeights(
-        time_smoothness=0.01, scale_cap=1.0, max_scale=0.04, silhouette_area=0.03, depth_roughness=1.0
+        time_smoothness=0.01,
+        calm_motion=0.15,
+        scale_cap=1.0,
+        max_scale=0.04,
+        silhouette_area=0.03,
+        depth_roughness=1.0,
     ),
     batch=BatchConfig(),
     guidance=GuidanceConfig(  # see docs/decisions/2026-11-28-low-guidance-weight-at-high-noise.md

@@ -21,6 +21,9 @@ class RegularizerWeights:
 
     Attributes:
         time_smoothness: Squared second differences of the time planes along time (official: 5).
+        calm_motion: Motion up to which ``time_smoothness`` has its full weight: the mean share of the
+            silhouettes that changes between samples of the time planes. The weight falls linearly to none at
+            twice this motion, since in fast motion neighboring samples differ (ours). 0: always full.
         space_smoothness: Squared second differences of the spatial planes along both axes (official: 0.05,
             one axis).
         time_deviation: Distance of the time planes from 1, where nothing moves (official: 0.05).
@@ -36,6 +39,7 @@ class RegularizerWeights:
     """
 
     time_smoothness: float = 0.0
+    calm_motion: float = 0.0
     space_smoothness: float = 0.0
     time_deviation: float = 0.0
     scale_ratio: float = 0.0
@@ -67,6 +71,13 @@ def gaussian_regularization(gaussians: Gaussians, weights: RegularizerWeights) -
         excess = (gaussians.scales - weights.max_scale).clamp_min(0)  # [N, 3]
         terms["scale_cap"] = weights.scale_cap * excess.sum(dim=-1).mean()
     return terms
+
+
+def share_of_smoothness(motion: Tensor, calm_motion: float) -> float:
+    """Return the share of ``time_smoothness`` for K - 1 motions, see ``RegularizerWeights.calm_motion``."""
+    if calm_motion == 0 or len(motion) == 0:
+        return 1.0
+    return min(max(2 - motion.mean().item() / calm_motion, 0.0), 1.0)
 
 
 def field_regularization(hexplane: HexPlane, weights: RegularizerWeights) -> dict[str, Tensor]:

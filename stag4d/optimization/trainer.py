@@ -37,7 +37,12 @@ from .history import FitHistory
 from .losses import view_losses
 from .novel_views import random_poses
 from .parameters import TrainableScene
-from .regularizers import field_regularization, gaussian_regularization, novel_view_regularization
+from .regularizers import (
+    field_regularization,
+    gaussian_regularization,
+    novel_view_regularization,
+    share_of_smoothness,
+)
 from .schedules import frames_at, size_at
 from .score_distillation import ScoreDistillation
 from .training_views import TrainingViews
@@ -54,7 +59,8 @@ class _FrameSample(NamedTuple):
         chosen: [C] views to render, the input video's first.
         backgrounds: [C, 3].
         num_frames: Frames of the step, over which losses are averaged.
-        novel_pose: Pose of the render for novel-view regularization; None if its weights are 0.
+        novel_pose: Pose of the render for novel-view regularization; None if another frame of the step has
+            it, or its weights are 0.
         dropped: [N] bool, the Gaussians that the renders leave out; None without dropout.
     """
 
@@ -125,12 +131,17 @@ class Trainer:
                 start,
                 [camera.to(start.means.device) for _, camera in self.views.views_at(views.num_frames // 2)],
             )
-        deformation = None
+        deformation, regularizers = None, config.regularizers
         if views.num_frames > 1:
             field_config = replace(
                 config.field, time_resolution=min(config.field.time_resolution, views.num_frames)
             )
             deformation = Deformation(field_config, self.generator).to(self.device)
+            samples = torch.linspace(0, views.num_frames - 1, field_config.time_resolution).round().int()
+            motion = self.views.motion(samples.tolist())
+            share = share_of_smoothness(motion, config.regularizers.calm_motion)
+            regularizers = replace(regularizers, time_smoothness=share * regularizers.time_smoothness)
+        self.regularizers = regularizers
         self.scene = TrainableScene(gaussians.map(lambda value: value.to(self.device)), deformation)
         self.statistics = GradientStatistics.zeros(len(gaussians), self.device)
 
@@ -221,14 +232,15 @@ class Trainer:
         samples = self._sample_frames(progress)
         results = map_frames(lambda sample: self._frame_losses(sample, progress), samples, check)
         losses = {
-            name: torch.stack([result.losses[name] for result in results]).sum() for name in results[0].losses
+            name: torch.stack([one.losses[name] for one in results if name in one.losses]).sum()
+            for name in results[0].losses  # the first frame has the novel view's, too
         }
         metas = [meta for result in results for meta in result.metas]
 
         # Regularization of the scene and score distillation: one backward pass, accumulated into .grad.
-        terms = gaussian_regularization(scene.gaussians, config.regularizers)
+        terms = gaussian_regularization(scene.gaussians, self.regularizers)
         if (deformation := self._deformation_at(progress)) is not None:
-            terms |= field_regularization(deformation.hexplane, config.regularizers)
+            terms |= field_regularization(deformation.hexplane, self.regularizers)
         if self.guidance is not None:
             terms["guidance"], guidance_metas = self._guidance_loss(
                 self.guidance, [sample.frame for sample in samples], progress, check
@@ -256,9 +268,9 @@ class Trainer:
         frames = [available[index] for index in order]
         if len(available) == 1:  # the static phase: one frame, each time with other views and backgrounds
             frames *= batch.num_frames
-        novel_poses: Sequence[OrbitPose | None] = [None] * len(frames)
-        if self.config.regularizers.need_novel_views:
-            novel_poses = random_poses(len(frames), self.info.input_pose, self.generator)
+        novel_poses: list[OrbitPose | None] = [None] * len(frames)
+        if self.config.regularizers.need_novel_views:  # one render a step, of its first frame
+            novel_poses[:1] = random_poses(1, self.info.input_pose, self.generator)
         samples = []
         for frame, novel_pose in zip(frames, novel_poses, strict=True):
             chosen = self._sample_views()
@@ -308,7 +320,7 @@ class Trainer:
             weights = self.config.regularizers
             novel = render(gaussians, camera, with_depth=weights.depth_roughness > 0, backend=self.backend)
             for name, value in novel_view_regularization(novel, weights).items():
-                losses[name] = value / sample.num_frames
+                losses[name] = value
         parameters, means2d = self.scene.parameters(), [meta["means2d"] for meta in metas]
         total = torch.stack(list(losses.values())).sum()
         gradients = torch.autograd.grad(total, [*parameters, *means2d], allow_unused=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -162,6 +162,23 @@ class TrainingViews:
                 group.weights[frame, members],
             )
 
+    def motion(self, frames: Sequence[int]) -> Tensor:
+        """Return the share of the silhouettes that changes from each of M frames to the next, [M - 1].
+
+        It is the mean absolute difference of the alphas of all views, relative to their mean: 0 at rest, 2
+        where the object leaves its whole silhouette.
+        """
+        changes, areas = [], []
+        before: list[Tensor] = []
+        for frame in frames:
+            alphas = [group.premultiplied[frame, ..., 3].float() / 255 for group in self.groups]  # [G, H, W]
+            areas.append(sum(_mean_sum(part) for part in alphas))
+            if before:
+                pairs = zip(before, alphas, strict=True)
+                changes.append(sum(_mean_sum((one - two).abs()) for one, two in pairs))
+            before = alphas
+        return torch.tensor(changes) / max(sum(areas) / len(areas), 1e-6)
+
     def on_white(self, view: int) -> Targets:
         """Return one view's images of all frames, [F, H, W, 3] on white, and their alphas."""
         _, group, position = next(member for member in self._members() if member[0] == view)
@@ -208,6 +225,11 @@ class TrainingViews:
             for position, index in enumerate(group.indices.tolist())
         ]
         return sorted(members, key=lambda member: member[0])
+
+
+def _mean_sum(images: Tensor) -> float:
+    """Return the sum of the means of images [G, H, W]."""
+    return images.mean(dim=(1, 2)).sum().item()
 
 
 def _group(indices: list[int], tracks: list[ViewTrack], size: tuple[int, int]) -> TrackGroup:

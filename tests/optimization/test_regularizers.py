@@ -15,6 +15,7 @@ from stag4d.optimization.regularizers import (
     field_regularization,
     gaussian_regularization,
     novel_view_regularization,
+    share_of_smoothness,
 )
 from stag4d.scene import Gaussians, HexPlane
 from stag4d.types import RenderOutput
@@ -151,3 +152,15 @@ def test_novel_view_terms_are_those_with_a_weight():
     assert novel_view_regularization(output, RegularizerWeights()) == {}
     assert RegularizerWeights(depth_roughness=1.0).need_novel_views
     assert not RegularizerWeights(time_smoothness=1.0).need_novel_views
+
+
+@pytest.mark.parametrize(
+    ("motion", "share"), [((0.0, 0.0), 1.0), ((0.1, 0.2), 1.0), ((0.2, 0.25), 0.5), ((0.1, 0.9), 0.0)]
+)
+def test_time_smoothness_falls_from_calm_motion_to_none_at_twice_of_it(motion, share):
+    assert share_of_smoothness(torch.tensor(motion), calm_motion=0.15) == pytest.approx(share)
+
+
+def test_time_smoothness_is_whole_without_a_calm_motion_and_without_motion():
+    assert share_of_smoothness(torch.tensor([5.0]), calm_motion=0.0) == 1.0
+    assert share_of_smoothness(torch.empty(0), calm_motion=0.15) == 1.0

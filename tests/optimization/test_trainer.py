@@ -211,6 +211,31 @@ def test_the_losses_contain_the_novel_view_regularization(view_set, make_config)
     assert 0 < trainer.losses["depth_roughness"] < 0.1
 
 
+def test_one_random_novel_view_is_rendered_in_each_step(view_set, make_config):
+    trainer = Trainer(view_set, make_config(regularizers=RegularizerWeights(silhouette_area=0.1)))
+    first, second = trainer._sample_frames(0.5)
+    assert first.novel_pose is not None
+    assert second.novel_pose is None
+
+
+def test_fast_motion_is_not_smoothed_over_time(view_set, make_config):
+    weights = RegularizerWeights(time_smoothness=0.01, calm_motion=0.15)
+    moving = view_set.alphas.clone()
+    moving[1] = moving[1].flip(0)  # upside down in the middle frame
+    moved = changed_views(view_set, alphas=moving, view_alphas=view_set.view_alphas)
+    still = changed_views(
+        view_set,
+        alphas=view_set.alphas[[0, 0, 0]],
+        view_alphas=view_set.view_alphas[[0, 0, 0]],
+    )
+    motion = TrainingViews.from_views(moved, 24).motion([0, 1, 2]).mean().item()
+    expected = 0.01 * min(max(2 - motion / 0.15, 0), 1)
+    assert expected < 0.009
+    for views, weight in ((still, 0.01), (moved, expected)):
+        trainer = Trainer(views, make_config(regularizers=weights))
+        assert trainer.regularizers.time_smoothness == pytest.approx(weight)
+
+
 def test_the_monitor_is_called_after_every_step_with_a_note_every_ten(view_set, make_config):
     monitor = Recorder()
     trainer = Trainer(view_set, make_config(steps=23))

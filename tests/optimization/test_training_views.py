@@ -121,3 +121,20 @@ def test_frames_whose_alphas_stay_below_one_half_are_empty():
     view_alphas[2, 1] = 0.0
     changed = changed_views(views, alphas=alphas, view_alphas=view_alphas)
     assert TrainingViews.from_views(changed, 16).empty_frames() == [{1}, set(), {0, 2}]
+
+
+def test_motion_is_the_share_of_the_silhouettes_that_changes():
+    views = disk_views(frames=4, num_views=1, size=8, view_size=8)
+    alphas, view_alphas = torch.zeros(4, 8, 8), torch.zeros(4, 1, 8, 8)
+    for frame, column in enumerate((0, 0, 1, 5)):  # squares of 4 pixels: at rest, a step, a leap
+        alphas[frame, 2:4, column : column + 2] = 1.0
+        view_alphas[frame, 0, 2:4, 3:5] = 1.0  # this one rests
+    given = TrainingViews.from_views(changed_views(views, alphas=alphas, view_alphas=view_alphas), 8)
+    assert given.motion([0, 1, 2, 3]).tolist() == pytest.approx([0, 4 / 8, 8 / 8])
+    assert given.motion([0, 2]).tolist() == pytest.approx([4 / 8])
+    assert given.motion([3]).tolist() == []
+
+
+def test_empty_views_have_no_motion():
+    given = TrainingViews.from_views(changed_views(disk_views(2, 0, 8), alphas=torch.zeros(2, 8, 8)), 8)
+    assert given.motion([0, 1]).tolist() == [0.0]
