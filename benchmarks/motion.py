@@ -17,22 +17,19 @@ import time
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
 from stag4d.evaluation import compare, on_white
 from stag4d.evaluation.metrics import psnr
-from stag4d.geometry import zero123plus_rig
 from stag4d.optimization import OptimizationConfig, preset
 from stag4d.pipeline import fit
 from stag4d.pipeline.scenes import render_views
-from stag4d.toys import INPUT_POSE, TEST_POSES, render_toy, toy_object, toy_seed
-from stag4d.types import Cameras, frame_times
+from stag4d.toys import TEST_POSES, toy_seed
 from stag4d.view_set import ViewSet
 
 from ._single_frames import config_of_single_frame, single_frame
+from ._true_views import Images, true_views
 
 COLUMNS = ("PSNR", "worst frame", "SSIM", "IoU", "seconds")
-Images = tuple[Tensor, Tensor]  # straight colors [V, F, S, S, 3] and alphas [V, F, S, S]
 
 
 def main() -> None:
@@ -40,7 +37,10 @@ def main() -> None:
     options = _options()
     print(f"| motion | preset | fit | {' | '.join(COLUMNS)} |\n|---|---|---{'|---' * len(COLUMNS)}|")
     for motion, cycles in (("calm", None), ("fast", options.cycles)):
-        toys = [_toy(index, cycles, options) for index in range(options.first, options.first + options.toys)]
+        indices = range(options.first, options.first + options.toys)
+        toys = [
+            true_views(toy_seed("test", index), options.frames, options.size, cycles) for index in indices
+        ]
         for name in options.presets:
             config = preset(name, size=options.size)
             for kind, fitted in (("one scene", _one_scene), ("each frame alone", _frames_alone)):
@@ -48,24 +48,6 @@ def main() -> None:
                 means = torch.tensor(rows, dtype=torch.float64).mean(dim=0).tolist()
                 values = [f"{value:.{digits}f}" for value, digits in zip(means, (2, 2, 4, 4, 0), strict=True)]
                 print(f"| {motion} | {name} | {kind} | {' | '.join(values)} |", flush=True)
-
-
-def _toy(index: int, cycles: float | None, options: argparse.Namespace) -> tuple[ViewSet, Images]:
-    """Return the true views of a test toy, and its images at the test views."""
-    poses = [INPUT_POSE, *zero123plus_rig("v1.1"), *TEST_POSES]
-    toy = toy_object(toy_seed("test", index), fast_cycles=cycles)
-    cameras = Cameras.from_poses(poses, options.size, options.size)
-    images, alphas = render_toy(toy, cameras, frame_times(options.frames).tolist())
-    given = slice(1, len(poses) - len(TEST_POSES))
-    views = ViewSet.from_orbit(
-        images[0].clone(),
-        alphas[0].clone(),
-        images[given].transpose(0, 1).contiguous(),
-        alphas[given].transpose(0, 1).contiguous(),
-        INPUT_POSE,
-        poses[given],
-    )
-    return views, (images[given.stop :], alphas[given.stop :])
 
 
 def _scores(

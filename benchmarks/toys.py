@@ -1,6 +1,7 @@
 """How good are novel views of scenes fitted to true views of toys, and what does each part contribute?
 
     python3 tasks.py bench toys                     8 validation toys, preset fast
+    python3 tasks.py bench toys --cycles 2.5        the same toys in fast motion
     python3 tasks.py bench toys --ablation --toys 4
     python3 tasks.py bench toys --ablation "ball start" --toys 3 --steps 300
 
@@ -27,13 +28,14 @@ from typing import Any
 
 import torch
 
+from benchmarks._true_views import true_views
 from stag4d.atomic import replacing
 from stag4d.evaluation import compare, on_white, psnr
 from stag4d.geometry import nearest_poses
 from stag4d.optimization import AdaptivePercentile, OptimizationConfig, preset
 from stag4d.optimization.training_views import TrainingViews
 from stag4d.pipeline import fit, render_views
-from stag4d.toys import TEST_POSES, toy_seed, toy_truth, toy_views
+from stag4d.toys import TEST_POSES, toy_seed, toy_views
 from stag4d.view_set import ViewSet
 
 Variant = Callable[[OptimizationConfig], OptimizationConfig]
@@ -50,6 +52,10 @@ VARIANTS: dict[str, Variant] = {
     "adaptive densification": _with("densification", strategy=AdaptivePercentile()),
     "adaptive densification, top 5 %": _with("densification", strategy=AdaptivePercentile(top_share=0.05)),
     "no time smoothness": _with("regularizers", time_smoothness=0.0),
+    "time smoothness of any motion": _with("regularizers", calm_motion=0.0),
+    "no SSIM": _with("losses", ssim=0.0),
+    "one level of planes": _with("field", resolutions=(64,)),
+    "static scales": _with("field", deform_scales=False),
     "no scale cap": _with("regularizers", scale_cap=0.0),
     "no silhouette area": _with("regularizers", silhouette_area=0.0),
     "no depth roughness": _with("regularizers", depth_roughness=0.0),
@@ -103,7 +109,8 @@ def main() -> None:
 
 def _cell(options: argparse.Namespace, variant: str, index: int) -> dict[str, Any]:
     """Return a cell's result, from its file or from a new process."""
-    toy = f"{options.split}{index}-{options.frames}x{options.size}"
+    motion = "" if options.cycles is None else f"-{options.cycles:g}cycles"
+    toy = f"{options.split}{index}-{options.frames}x{options.size}{motion}"
     settings = json.dumps(_config(options, variant).as_json(), sort_keys=True)
     image = toy_views(toy_seed(options.split, index), 1, 32).images.numpy()
     key = hashlib.sha256(settings.encode() + image.tobytes()).hexdigest()[:8]
@@ -124,8 +131,7 @@ def _run_cell(options: argparse.Namespace) -> None:
     """Fit one toy, score it, and write the cell's file; the seconds of the fit include kernel compilation."""
     variant, index, path = options.cell
     seed = toy_seed(options.split, int(index))
-    views = toy_views(seed, options.frames, options.size)
-    truth = toy_truth(seed, TEST_POSES, options.frames, options.size)
+    views, truth = true_views(seed, options.frames, options.size, options.cycles)
     began = time.perf_counter()
     model, report = fit(views, _config(options, variant))
     seconds = time.perf_counter() - began
@@ -168,6 +174,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--preset", choices=("fast", "quality"), default="fast")
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--cycles", type=float, help="of a fast motion (default: the toys' calm motion)")
     parser.add_argument("--steps", type=int, help="of each fit (default: the preset's)")
     parser.add_argument(
         "--ablation",
