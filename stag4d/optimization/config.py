@@ -59,9 +59,6 @@ class BatchConfig:
         spread_until: Progress until which the frames in use spread from the middle one to both ends of the
             video, so that large motions are tracked (ours; the official code uses all at once).
         background: ``random`` color per render (ours), or ``white``.
-        dropout: Share of the Gaussians that the last step's renders leave out at random; it rises linearly
-            from 0. Between sparse views no Gaussian then hides behind others (DropGaussian, CVPR 2025; its
-            compensating opacities are left out).
         sizes: Coarse to fine: (until, scale) pairs of progress and share of the full render size.
     """
 
@@ -70,7 +67,6 @@ class BatchConfig:
     static_until: float = 0.08
     spread_until: float = 0.3
     background: Literal["random", "white"] = "random"
-    dropout: float = 0.0
     sizes: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
@@ -79,8 +75,6 @@ class BatchConfig:
             raise ValueError(f"batch: {self}; num_frames must be at least 1, num_views at least 0.")
         if self.background not in ("random", "white"):
             raise ValueError(f"batch: unknown background {self.background!r}; expected 'random' or 'white'.")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"batch: dropout is {self.dropout}; expected a share of at least 0, below 1.")
         for name in ("static_until", "spread_until"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"batch: {name} is {getattr(self, name)}; expected a progress in 0 to 1.")

@@ -1,7 +1,7 @@
 """The structural similarity loss, 1 - SSIM (Wang et al. 2004), of gray images.
 
-3DGS takes the mean over the color channels; the mean of the channels, as here, costs a third and serves as
-well beside a loss of colors. The window is 3DGS's: a Gaussian of 11 pixels and sigma 1.5 that reads zeros
+3DGS takes the mean over the color channels; the mean of the channels, as here, takes half the time and serves
+as well beside a loss of colors. The window is 3DGS's: a Gaussian of 11 pixels and sigma 1.5 that reads zeros
 outside the image. SSIM is exactly 1 where a window covers equal pixels, so it is only computed around the
 pixels that differ.
 """

@@ -47,7 +47,6 @@ from .schedules import frames_at, size_at
 from .score_distillation import ScoreDistillation
 from .training_views import TrainingViews
 
-_TRANSPARENT = -30.0  # logit of an opacity that no rasterizer renders
 _CHECK_EVERY = 10  # steps between checks for values that are not finite, and between notes to the monitor
 
 
@@ -61,7 +60,6 @@ class _FrameSample(NamedTuple):
         num_frames: Frames of the step, over which losses are averaged.
         novel_pose: Pose of the render for novel-view regularization; None if another frame of the step has
             it, or its weights are 0.
-        dropped: [N] bool, the Gaussians that the renders leave out; None without dropout.
     """
 
     frame: int
@@ -69,7 +67,6 @@ class _FrameSample(NamedTuple):
     backgrounds: Tensor
     num_frames: int
     novel_pose: OrbitPose | None
-    dropped: Tensor | None
 
 
 class _FrameResult(NamedTuple):
@@ -278,11 +275,7 @@ class Trainer:
             if batch.background == "random":
                 backgrounds = torch.rand(len(chosen), 3, generator=self.generator)
             chosen, backgrounds = chosen.to(self.device), backgrounds.to(self.device)
-            dropped = None
-            if batch.dropout > 0:
-                uniform = torch.rand(len(self.scene.gaussians), generator=self.generator)
-                dropped = (uniform < progress * batch.dropout).to(self.device)
-            samples.append(_FrameSample(frame, chosen, backgrounds, len(frames), novel_pose, dropped))
+            samples.append(_FrameSample(frame, chosen, backgrounds, len(frames), novel_pose))
         return samples
 
     def _sample_views(self) -> Tensor:
@@ -301,9 +294,6 @@ class Trainer:
         """
         size = size_at(progress, self.views.size, self.config.batch.sizes)
         gaussians = self._deformed([sample.frame], progress)[0]
-        if sample.dropped is not None:
-            kept = gaussians.logit_opacities.masked_fill(sample.dropped, _TRANSPARENT)
-            gaussians = replace(gaussians, logit_opacities=kept)
         losses: dict[str, Tensor] = {}
         metas = []
         for batch in self.views.batches(sample.frame, sample.chosen, sample.backgrounds, size):

@@ -112,14 +112,6 @@ def test_a_progress_beyond_the_run_is_refused(name, value):
         BatchConfig(**{name: value})
 
 
-@pytest.mark.parametrize("dropout", [-0.1, 1.0, math.nan])
-def test_a_dropout_of_all_gaussians_is_refused(dropout):
-    with pytest.raises(
-        ValueError, match=rf"^batch: dropout is {dropout}; expected a share of at least 0, below 1"
-    ):
-        BatchConfig(dropout=dropout)
-
-
 @pytest.mark.parametrize("sizes", [((0.5, 0.25), (0.2, 0.5)), ((1.5, 0.5),), ((-0.1, 0.5),)])
 def test_sizes_end_one_after_the_other(sizes):
     with pytest.raises(ValueError, match=r"^batch: sizes are .*; expected them to end one after the other"):

@@ -311,36 +311,6 @@ def test_a_single_frame_is_rendered_as_often_in_both_phases(view_set, make_confi
         assert [sample.frame for sample in trainer._sample_frames(progress)] == [0, 0]
 
 
-def test_dropout_leaves_out_a_share_that_rises_over_the_run(view_set, make_config):
-    start = StartConfig(kind="ball", num_points=4000, bound=0.5)
-    trainer = Trainer(view_set, make_config(start=start, batch=BatchConfig(dropout=0.4)))
-    for progress in (0.0, 0.5, 1.0):
-        samples = trainer._sample_frames(progress)
-        shares = [sample.dropped.float().mean().item() for sample in samples]
-        assert shares == pytest.approx([0.4 * progress] * 2, abs=0.03)  # four standard deviations
-        if progress:
-            assert not torch.equal(samples[0].dropped, samples[1].dropped)
-
-
-def test_left_out_gaussians_are_not_rendered_and_have_no_gradients(view_set, make_config):
-    trainer = Trainer(view_set, make_config(batch=BatchConfig(dropout=0.5)))
-    (sample, _), dropped = trainer._sample_frames(0.5), torch.arange(100) < 40
-    gaussians = trainer.scene.gaussians
-    found = trainer._frame_losses(sample._replace(dropped=dropped), 0.5)
-    for name, gradient in zip(gaussians.as_dict(), found.gradients, strict=False):
-        assert (gradient[dropped] == 0).all(), name
-        assert (gradient[~dropped] != 0).any(), name
-    rest = Trainer(
-        view_set,
-        make_config(start=StartConfig(kind="ball", num_points=60, bound=0.5)),
-        start=gaussians.map(lambda value: value.detach()[~dropped]),
-    )
-    rest.scene.deformation.load_state_dict(trainer.scene.deformation.state_dict())
-    alone = rest._frame_losses(sample._replace(dropped=None), 0.5)
-    for name in ("color", "alpha"):
-        assert found.losses[name].item() == pytest.approx(alone.losses[name].item(), rel=1e-5)
-
-
 def test_gaussians_of_a_start_that_are_not_finite_are_dropped(view_set, make_config, make_gaussians, caplog):
     start = make_gaussians(4)
     expected = start.means[[0, 1, 3]].clone()
