@@ -26,7 +26,7 @@ LOAD = """(stored) => app.loadGraphData({
     inputs: [], outputs: [], properties: {"Node name for S&R": type}, widgets_values: values,
   })),
 })"""
-VALUES = "(type) => node(type).widgets.map(({value}) => value)"
+VALUES = "(type) => node(type).widgets.filter(({serialize}) => serialize !== false).map(({value}) => value)"
 CONTROL = "(type) => node(type).widgets.find(({name}) => name === 'seed').linkedWidgets[0]"
 
 
