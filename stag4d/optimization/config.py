@@ -181,7 +181,7 @@ _FAST = OptimizationConfig(
     size=256,
     start=StartConfig(kind="hull", num_points=3000, bound=1.0),
     field=FieldConfig(
-        resolutions=(64, 128), time_resolution=128, num_channels=16, width=64, deform_scales=True, bound=1.0
+        resolutions=(64, 128), time_resolution=128, num_channels=16, width=64, deform_scales=False, bound=1.0
     ),
     rates=LearningRates(
         means=LogLinear(start=2e-3, end=1e-4),
