@@ -1,5 +1,5 @@
-// The content of the widget that shows what a run has given: links to the files that it wrote, below warnings, or a
-// text.
+// The content of the widget that shows what a run has given: links to the files that it wrote, below
+// warnings, or a text.
 
 import { api } from "../../../scripts/api.js";
 import { forwardToGraph, keepFromNode } from "./events.mjs";
@@ -173,7 +173,7 @@ function style() {
 }
 
 /**
- * Whether an entry of an output is a file in the output or the temp folder, which are the only ones that are linked.
+ * Whether an entry of an output is a file in the output or the temp folder, the only ones that are linked.
  * @param {unknown} entry
  * @returns {entry is OutputFile}
  */
