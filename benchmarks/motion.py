@@ -37,9 +37,9 @@ def main() -> None:
     options = _options()
     print(f"| motion | preset | fit | {' | '.join(COLUMNS)} |\n|---|---|---{'|---' * len(COLUMNS)}|")
     for motion, cycles in (("calm", None), ("fast", options.cycles)):
-        indices = range(options.first, options.first + options.toys)
         toys = [
-            true_views(toy_seed("test", index), options.frames, options.size, cycles) for index in indices
+            true_views(toy_seed("test", index), options.frames, options.size, cycles)
+            for index in range(options.toys)
         ]
         for name in options.presets:
             config = preset(name, size=options.size)
@@ -88,7 +88,6 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--presets", nargs="+", choices=("fast", "quality"), default=("fast",))
     parser.add_argument("--toys", type=int, default=4, help="(default: %(default)s)")
-    parser.add_argument("--first", type=int, default=0, help="number of the first toy (default: 0)")
     parser.add_argument("--frames", type=int, default=12, help="(default: %(default)s)")
     parser.add_argument("--size", type=int, default=128, help="pixels (default: %(default)s)")
     parser.add_argument("--cycles", type=float, default=2.5, help="(default: %(default)s)")

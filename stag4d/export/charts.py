@@ -38,7 +38,7 @@ def line_chart(lines: Sequence[Line], title: str, *, is_log: bool = False) -> st
     """Return an SVG element.
 
     Args:
-        lines: At least one with a value; later ones are drawn on top.
+        lines: At least one with a value; later ones cover earlier ones.
         title: Its text alternative.
         is_log: Whether the vertical axis is logarithmic, which leaves out values that are not positive;
             otherwise it begins at 0 or at the smallest value, if that is negative.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ..scene import Gaussians, HexPlane
 from ..types import RenderOutput
+from .training_views import TrainingViews
 
 _MAX_DEPTH_CHANGE = (
     0.05  # second difference of depth beyond which a pixel is at an occlusion edge, world units
@@ -75,9 +76,20 @@ def gaussian_regularization(gaussians: Gaussians, weights: RegularizerWeights) -
 
 def share_of_smoothness(motion: Tensor, calm_motion: float) -> float:
     """Return the share of ``time_smoothness`` for K - 1 motions, see ``RegularizerWeights.calm_motion``."""
-    if calm_motion == 0 or len(motion) == 0:
+    if len(motion) == 0:
         return 1.0
     return min(max(2 - motion.mean().item() / calm_motion, 0.0), 1.0)
+
+
+def weights_for_motion(
+    weights: RegularizerWeights, views: TrainingViews, time_resolution: int
+) -> RegularizerWeights:
+    """Return the weights with ``time_smoothness`` for the motion of the views between samples of the planes."""
+    if weights.calm_motion == 0 or weights.time_smoothness == 0:
+        return weights
+    samples = torch.linspace(0, views.num_frames - 1, time_resolution).round().int()
+    share = share_of_smoothness(views.motion(samples.tolist()), weights.calm_motion)
+    return replace(weights, time_smoothness=share * weights.time_smoothness)
 
 
 def field_regularization(hexplane: HexPlane, weights: RegularizerWeights) -> dict[str, Tensor]:

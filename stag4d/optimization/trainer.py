@@ -41,7 +41,7 @@ from .regularizers import (
     field_regularization,
     gaussian_regularization,
     novel_view_regularization,
-    share_of_smoothness,
+    weights_for_motion,
 )
 from .schedules import frames_at, size_at
 from .score_distillation import ScoreDistillation
@@ -134,10 +134,7 @@ class Trainer:
                 config.field, time_resolution=min(config.field.time_resolution, views.num_frames)
             )
             deformation = Deformation(field_config, self.generator).to(self.device)
-            samples = torch.linspace(0, views.num_frames - 1, field_config.time_resolution).round().int()
-            motion = self.views.motion(samples.tolist())
-            share = share_of_smoothness(motion, config.regularizers.calm_motion)
-            regularizers = replace(regularizers, time_smoothness=share * regularizers.time_smoothness)
+            regularizers = weights_for_motion(regularizers, self.views, field_config.time_resolution)
         self.regularizers = regularizers
         self.scene = TrainableScene(gaussians.map(lambda value: value.to(self.device)), deformation)
         self.statistics = GradientStatistics.zeros(len(gaussians), self.device)

@@ -10,7 +10,7 @@ from ..export import Line, line_chart
 from ..optimization import FitHistory
 
 NUM_COLORS = 10  # of lines; the terms of more losses would have the same
-_MIN_SHARE = 1e-3  # of the largest loss; terms are not drawn where they are smaller
+_MIN_SHARE = 1e-3  # of the largest loss; terms have no line where they are smaller
 _SMOOTHING = 6  # records on both sides
 
 

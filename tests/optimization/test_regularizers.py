@@ -161,6 +161,5 @@ def test_time_smoothness_falls_from_calm_motion_to_none_at_twice_of_it(motion, s
     assert share_of_smoothness(torch.tensor(motion), calm_motion=0.15) == pytest.approx(share)
 
 
-def test_time_smoothness_is_whole_without_a_calm_motion_and_without_motion():
-    assert share_of_smoothness(torch.tensor([5.0]), calm_motion=0.0) == 1.0
+def test_time_smoothness_is_whole_for_one_sample_of_time():
     assert share_of_smoothness(torch.empty(0), calm_motion=0.15) == 1.0

@@ -231,8 +231,9 @@ def test_fast_motion_is_not_smoothed_over_time(view_set, make_config):
     motion = TrainingViews.from_views(moved, 24).motion([0, 1, 2]).mean().item()
     expected = 0.01 * min(max(2 - motion / 0.15, 0), 1)
     assert expected < 0.009
-    for views, weight in ((still, 0.01), (moved, expected)):
-        trainer = Trainer(views, make_config(regularizers=weights))
+    always = RegularizerWeights(time_smoothness=0.01)  # as the official code
+    for views, chosen, weight in ((still, weights, 0.01), (moved, weights, expected), (moved, always, 0.01)):
+        trainer = Trainer(views, make_config(regularizers=chosen))
         assert trainer.regularizers.time_smoothness == pytest.approx(weight)
 
 

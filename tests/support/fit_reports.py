@@ -1,4 +1,4 @@
-"""Comparisons of a fit with its views, made up for tests of what is said of them."""
+"""Comparisons of a fit with its views, constructed for tests of the warnings and the report page."""
 
 from __future__ import annotations
 
