@@ -9,13 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..ssim import WINDOW, blur, ssim_of_moments
 from .flicker import flicker
 
 MAX_PSNR_DB = 100.0  # of equal images too, so that means and JSON stay finite
-_WINDOW = 11  # the constants of SSIM: Wang et al., 2004
-_SIGMA = 1.5
-_C1 = 0.01**2
-_C2 = 0.03**2
 
 
 def psnr(images: Tensor, truth: Tensor) -> Tensor:
@@ -67,8 +64,8 @@ def masked_psnr(images: Tensor, truth: Tensor, truth_alphas: Tensor) -> Tensor:
 
 def check_measurable(height: int, width: int) -> None:
     """Raise ValueError if images of a size, in pixels, are too small for ``ssim``."""
-    if min(height, width) < _WINDOW:
-        raise ValueError(f"SSIM: images of {width}x{height} pixels; expected {_WINDOW} pixels or more.")
+    if min(height, width) < WINDOW:
+        raise ValueError(f"SSIM: images of {width}x{height} pixels; expected {WINDOW} pixels or more.")
 
 
 def ssim(images: Tensor, truth: Tensor) -> Tensor:
@@ -189,26 +186,8 @@ def _decibels(errors: Tensor) -> Tensor:
 def _ssim_of_image(image: Tensor, truth: Tensor) -> Tensor:
     """Return the SSIM of two images [H, W, 3], a scalar."""
     moments = torch.stack([image, truth, image * image, truth * truth, image * truth])  # [5, H, W, 3]
-    moments = _blur(moments.permute(0, 3, 1, 2).flatten(0, 1)).unflatten(0, (5, 3))  # [5, 3, H - 10, W - 10]
-    mean_1, mean_2, square_1, square_2, product = moments
-    # E[x^2] - E[x]^2 cancels digits, which float64 has to spare
-    variance_1, variance_2 = square_1 - mean_1**2, square_2 - mean_2**2
-    covariance = product - mean_1 * mean_2
-    luminance = (2 * mean_1 * mean_2 + _C1) / (mean_1**2 + mean_2**2 + _C1)
-    structure = (2 * covariance + _C2) / (variance_1 + variance_2 + _C2)
-    return (luminance * structure).mean()
-
-
-def _blur(planes: Tensor) -> Tensor:
-    """Return planes [D, H, W] blurred by the window where it fits into them: [D, H - 10, W - 10]."""
-    weights = [math.exp(-((offset - _WINDOW // 2) ** 2) / (2 * _SIGMA**2)) for offset in range(_WINDOW)]
-    for dim in (1, 2):  # the window is separable
-        size = planes.shape[dim] - _WINDOW + 1
-        blurred = torch.zeros_like(planes.narrow(dim, 0, size))
-        for offset, weight in enumerate(weights):  # in float64 many times faster than a convolution
-            blurred.add_(planes.narrow(dim, offset, size), alpha=weight / sum(weights))
-        planes = blurred
-    return planes
+    moments = blur(moments.permute(0, 3, 1, 2).flatten(0, 1)).unflatten(0, (5, 3))  # [5, 3, H - 10, W - 10]
+    return ssim_of_moments(*moments).mean()  # variances cancel digits, which float64 has to spare
 
 
 def _check_images(subject: str, images: Tensor, truth: Tensor) -> None:

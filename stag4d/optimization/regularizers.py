@@ -84,7 +84,7 @@ def share_of_smoothness(motion: Tensor, calm_motion: float) -> float:
 def weights_for_motion(
     weights: RegularizerWeights, views: TrainingViews, time_resolution: int
 ) -> RegularizerWeights:
-    """Return the weights with ``time_smoothness`` for the motion of the views between samples of the planes."""
+    """Return the weights with ``time_smoothness`` for the motion of the views between K samples of time."""
     if weights.calm_motion == 0 or weights.time_smoothness == 0:
         return weights
     samples = torch.linspace(0, views.num_frames - 1, time_resolution).round().int()
