@@ -7,7 +7,7 @@ from statistics import median
 from ..optimization import FitHistory
 from .fit_comparison import FitComparison, ViewComparison
 
-MAX_GAP_DB = 4.0  # below the median of the views
+MAX_GAP_DB = 6.0  # below the median of the views
 MIN_SHARE_OF_GAUSSIANS = 0.25  # of the largest number
 _MIN_VIEWS = 4  # from which on a view can be compared with the median of the others
 _MIN_SHARE_OF_WEIGHT = 0.5  # of the largest weight; views with less are meant to disagree

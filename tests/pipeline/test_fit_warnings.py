@@ -79,7 +79,7 @@ def mirrored(views: ViewSet, index: int) -> ViewSet:
 @pytest.mark.parametrize("is_wrong", [False, True], ids=["correct", "mirrored"])
 def test_only_a_fit_to_a_wrong_view_warns(is_wrong, caplog):
     views = toy_views(3, 2, 32)
-    config = preset("fast", steps=60, size=32)
+    config = preset("fast", steps=150, size=32)
     config = replace(config, start=replace(config.start, num_points=600))
     _, report = pipeline.fit(mirrored(views, 3) if is_wrong else views, config)
     assert [sentence.split(" (")[0] for sentence in report.warnings] == (["view 2"] if is_wrong else [])
