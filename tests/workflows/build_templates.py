@@ -14,13 +14,13 @@ from uuid import NAMESPACE_URL, uuid5
 from chromium import chromium
 from host_page import open_host_page
 from template_graphs import TEMPLATES
-from template_parts import PREVIEW_HEIGHT, WITH_PREVIEW, Template
+from template_parts import GROWTH, Template
 
 FOLDER = Path(__file__).parents[2] / "workflows"
 NOTE_COLORS = {"color": "#432", "bgcolor": "#653"}
-GAPS = (20, 8)  # between columns, and between a node and the title bar below it, pixels
+GAPS = (20, 6)  # between columns, and between a node and the title bar below it, pixels
 TITLE, TOP_LEFT = 30, (40, 80)  # height of a title bar, first node; pixels
-BUILD = """({columns, links, noteColors, gaps, title, left, top, withPreview, previewHeight}) => {
+BUILD = """({columns, links, noteColors, gaps, title, left, top, growth}) => {
   app.graph.clear();
   const nodes = {};
   let x = left;
@@ -31,8 +31,7 @@ BUILD = """({columns, links, noteColors, gaps, title, left, top, withPreview, pr
       if (heading) node.title = heading;
       if (models.length) node.properties.models = models;
       if (type === "MarkdownNote") Object.assign(node, noteColors);
-      y += Math.max(height, node.computeSize([width, height])[1]) + title + gaps[1];
-      if (withPreview.includes(type)) y += previewHeight;
+      y += Math.max(height, node.computeSize([width, height])[1]) + title + gaps[1] + (growth[type] ?? 0);
     }
     x += width + gaps[0];
   }
@@ -55,8 +54,7 @@ def description(template: Template) -> dict[str, Any]:
         "noteColors": NOTE_COLORS,
         "gaps": GAPS,
         "title": TITLE,
-        "withPreview": list(WITH_PREVIEW),
-        "previewHeight": PREVIEW_HEIGHT,
+        "growth": GROWTH,
         "left": TOP_LEFT[0],
         "top": TOP_LEFT[1],
     }

@@ -8,9 +8,11 @@ from typing import Any
 
 from stag4d.weights import SCENE_PLAN, SCENE_SEED
 
-PREVIEW_HEIGHT = 220  # pixels by which ComfyUI enlarges a node that shows a preview while it runs
-WITH_PREVIEW = {"STAG4DSampleObject", "STAG4DAnchoredMultiView", "STAG4DOptimize"}
-WITH_PREVIEW |= {"KSampler", "SamplerCustom"}
+_PREVIEW, _LINK = 220, 70  # pixels by which a node grows: for ComfyUI's live preview, for a link to a file
+GROWTH = {  # of nodes in a run, pixels
+    **dict.fromkeys(("STAG4DSampleObject", "STAG4DAnchoredMultiView", "KSampler", "SamplerCustom"), _PREVIEW),
+    "STAG4DOptimize": _PREVIEW + _LINK,
+}
 HUGGING_FACE = "https://huggingface.co/{}/resolve/main/{}"
 
 

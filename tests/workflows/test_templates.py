@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from template_parts import PREVIEW_HEIGHT, WITH_PREVIEW
+from template_parts import GROWTH
 from workflow_graph import NOTES, UPLOAD, live_inputs, nested, to_prompt
 
 FOLDER = Path(__file__).parents[2] / "workflows"
@@ -87,10 +87,10 @@ def test_templates_only_use_nodes_of_the_pack_and_of_comfyui(workflow, nodes):
     assert {node["type"] for node in workflow["nodes"]} <= nodes.keys() | HOST_NODES | NOTES
 
 
-def test_nodes_and_notes_do_not_overlap_even_with_live_previews(workflow):
+def test_nodes_and_notes_do_not_overlap_in_a_run_either(workflow):
     title = 30  # height of the title bar, which is above a node's position, pixels
     boxes = [
-        (*node["pos"], node["size"][0], node["size"][1] + PREVIEW_HEIGHT * (node["type"] in WITH_PREVIEW))
+        (*node["pos"], node["size"][0], node["size"][1] + GROWTH.get(node["type"], 0))
         for node in workflow["nodes"]
     ]
     for index, (left, top, width, height) in enumerate(boxes):
