@@ -30,7 +30,7 @@ from stag4d.optimization import OptimizationConfig, preset
 from stag4d.pipeline import fit, model_folder, render_views
 from stag4d.pipeline.guidance import denoiser_maker
 from stag4d.pipeline.multiview import write_multiview
-from stag4d.toys import INPUT_POSE, TEST_POSES, toy_seed, toy_truth
+from stag4d.toys import ANY_CHARACTER, INPUT_POSE, TEST_POSES, toy_seed, toy_truth
 from stag4d.types import InputVideo
 from stag4d.view_set import ViewSet
 
@@ -215,7 +215,7 @@ def _fitted(
 @functools.cache
 def _truth(toy: int, poses: tuple[OrbitPose, ...], frames: int, size: int) -> tuple[Tensor, Tensor]:
     """Return renders of a test toy, [V, F, S, S, 3] and alphas [V, F, S, S]; cached in the process."""
-    return toy_truth(toy_seed("test", toy), poses, frames, size)
+    return toy_truth(toy_seed("test", toy), poses, frames, size, ANY_CHARACTER)
 
 
 def _perceptual_distance(images: Tensor, truth: Tensor) -> float | None:

@@ -20,7 +20,7 @@ from stag4d.diffusion import PoseConditionedDenoiser, Zero123Model, load_guidanc
 from stag4d.evaluation import on_white
 from stag4d.geometry import OrbitPose, zero123plus_rig
 from stag4d.pipeline import model_folder
-from stag4d.toys import INPUT_POSE, render_toys
+from stag4d.toys import ANY_CHARACTER, INPUT_POSE, render_toys
 from stag4d.toys.objects import SPLITS
 from stag4d.view_set import ViewSet
 
@@ -36,7 +36,9 @@ def main() -> None:
     if options.toys < 2:
         raise ValueError(f"--toys: {options.toys}; expected at least two, for the condition on another toy.")
     model = load_guidance_model(model_folder(options.model, "guidance"))
-    images, alphas = render_toys(options.split, options.toys, (INPUT_POSE, *RIG), model.image_size)
+    images, alphas = render_toys(
+        options.split, options.toys, (INPUT_POSE, *RIG), model.image_size, ANY_CHARACTER
+    )
     generator = torch.Generator().manual_seed(options.seed)
     guidance = condition_on_toys(model, images, alphas, generator)
     print(f"{'timestep':>8} {'alpha':>7} " + " ".join(f"{name:>15}" for name in CONDITIONS))

@@ -25,7 +25,7 @@ from stag4d.evaluation import compare, compare_on_white, on_white
 from stag4d.export import write_contact_sheet
 from stag4d.pipeline import model_folder
 from stag4d.pipeline.multiview import generate_views
-from stag4d.toys import INPUT_POSE, render_toys
+from stag4d.toys import ANY_CHARACTER, INPUT_POSE, render_toys
 from stag4d.toys.objects import SPLITS
 from stag4d.types import InputVideo
 
@@ -38,9 +38,10 @@ def main() -> None:
     options = _options()
     model = load_multiview_model(model_folder(options.model, "multiview"))
     poses, size = (INPUT_POSE, *model.grid.poses), model.grid.tile_size
-    toys = images, alphas = render_toys(options.split, options.toys, poses, size)  # [7, N, S, S, 3]
+    toys = render_toys(options.split, options.toys, poses, size, ANY_CHARACTER)
+    images, alphas = toys  # [7, N, S, S, 3], [7, N, S, S]
     truth = images[1:], alphas[1:]
-    training_toys = render_toys("train", options.toys * TRAINING_TOYS, poses, size)
+    training_toys = render_toys("train", options.toys * TRAINING_TOYS, poses, size, ANY_CHARACTER)
     _print_scores("input view copied", copied_input(*toys))
     _print_scores("mean of training toys", mean_view(*toys, training_toys))
     for num_steps in options.sampling_steps or [model.sampling.num_steps]:

@@ -5,7 +5,7 @@ from comfy_api.latest import io
 
 from ..stag4d.evaluation import on_white
 from ..stag4d.export import to_pil_image
-from ..stag4d.toys import PLANS, toy_views
+from ..stag4d.toys import ANY_CHARACTER, PLAN_NAMES, toy_views
 from .host.memory import require_memory
 from .host.progress import HostMonitor
 from .host.sockets import CATEGORY_LOAD, Views
@@ -28,9 +28,10 @@ class STAG4DSampleObject(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "name",
-                    options=[ANY, *PLANS],
-                    default=ANY,
-                    tooltip="Kind of toy; any: chosen by the seed.",
+                    options=[ANY, *PLAN_NAMES],
+                    default=ANY_CHARACTER,
+                    tooltip="Kind of toy. The bundled models know the characters: fox to goldfish, or "
+                    "character, which the seed chooses. any: one of the other kinds, chosen by the seed.",
                 ),
                 io.Int.Input(
                     "seed",

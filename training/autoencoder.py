@@ -1,4 +1,4 @@
-"""Train the autoencoder of both models: 64 x 64 images of toys to latents of 24 x 8 x 8.
+"""Train the autoencoder of both models: 64 x 64 images of toys to latents of 32 x 8 x 8.
 
     python -m training.autoencoder --toys DIR --out RUN [--multiview FOLDER]
 
@@ -32,8 +32,8 @@ from .toys import RIG, Toys, generate_toys, on_background, read_toys
 
 BATCH = 16
 PATCH = 8
-CHANNELS = 24  # of the latents
-WIDTHS, NUM_GROUPS = (12, 48, 48, 64), 4
+CHANNELS = 32  # of the latents
+WIDTHS, NUM_GROUPS = (12, 48, 48, 72), 4
 BACKGROUNDS = (0.0, GRAY / 255, 1.0)  # gray levels of the models' input images
 LATENT_RMS = 6.0  # root mean square of latents; noisy latents are divided by it, references are not
 LATENT_NOISE = 0.1 * LATENT_RMS  # standard deviation of noise added to the decoder's input
@@ -45,7 +45,7 @@ CONSTANT = 512.0  # value of the channels that make group normalization a consta
 
 
 def make_autoencoder() -> AutoencoderKL:
-    """Return an untrained autoencoder: images [B, 3, 64, 64] to latents [B, 24, 8, 8]."""
+    """Return an untrained autoencoder: images [B, 3, 64, 64] to latents [B, 32, 8, 8]."""
     return AutoencoderKL(
         sample_size=64,
         block_out_channels=WIDTHS,

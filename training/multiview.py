@@ -1,12 +1,11 @@
 """Train the bundled multi-view model: six views of a toy from one, in the folder layout of Zero123++.
 
     python -m training.multiview --toys DIR --vae RUN/vae --vision RUN --out RUN
-    python -m training.multiview --toys DIR --vae RUN/vae --begin-with FOLDER [--vision RUN] --out RUN
+    python -m training.multiview --toys DIR --vae RUN/vae --begin-with FOLDER --out RUN
 
-Only the UNet is trained: the vision encoder is that of ``training.vision``, and the text encoder keeps its
-random weights, since the prompt is always empty and its states are constants. The second form continues an
-existing model, with its own vision encoder or another one, whose embeddings are mapped linearly to those that
-the UNet was trained with. The result is the folder ``RUN/mini-zero123plus``.
+The UNet is trained, and with it the vision encoder, which starts from ``training.vision``. The text encoder
+keeps its random weights, since the prompt is always empty and its states are constants. The second form
+continues an existing model. The result is the folder ``RUN/mini-zero123plus``.
 """
 
 from __future__ import annotations
@@ -38,9 +37,8 @@ BATCH = 16
 NUM_TOKENS = 8
 RAMP = tuple(round(token / (NUM_TOKENS - 1), 4) for token in range(NUM_TOKENS))
 UNCONDITIONAL_SHARE = 0.05
-START_SHARE = 0.6  # of a batch that is at the first step of sampling, where grids are pure noise
+START_SHARE = 0.8  # of a batch that is at the first step of sampling, where grids are pure noise
 SHEET_TOYS = 8
-ALIGNED_TOYS = 2048  # for the linear map between the embeddings of two encoders
 PARTS = {
     "feature_extractor_clip": ("transformers", "CLIPImageProcessor"),
     "feature_extractor_vae": ("transformers", "CLIPImageProcessor"),
@@ -55,11 +53,11 @@ SAMPLING = {"num_steps": 1, "guidance_scale": 1.0}  # the model's defaults: one 
 
 
 class Learner(nn.Module):
-    """The UNet with its auxiliary heads, the frozen vision encoder and constants.
+    """The UNet with its auxiliary heads, the vision encoder and constants.
 
     Args:
         unet: UNet with reference attention installed.
-        vision_encoder: Image encoder of the input view, which is not trained.
+        vision_encoder: Image encoder of the input view.
         uncond_embeddings: [1, K, D] text encoder states of the empty prompt.
     """
 
@@ -74,7 +72,7 @@ class Learner(nn.Module):
         uncond_embeddings: Tensor,
     ) -> None:
         super().__init__()
-        self.unet, self.vision_encoder = unet, vision_encoder.requires_grad_(False)
+        self.unet, self.vision_encoder = unet, vision_encoder
         self.position_heads, self.alpha_head = PositionHeads(unet), AlphaHead(unet)
         self.register_buffer("uncond_embeddings", uncond_embeddings, persistent=False)
         self.register_buffer("ramp", torch.tensor(RAMP), persistent=False)
@@ -178,26 +176,6 @@ def read_networks(folder: Path) -> tuple[UNet2DConditionModel, CLIPVisionModelWi
     return unet, encoder, CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
 
 
-@torch.no_grad()
-def align(
-    encoder: CLIPVisionModelWithProjection, known: CLIPVisionModelWithProjection, inputs: Tensor
-) -> None:
-    """Map an encoder's embeddings linearly to those of another, by least squares over images.
-
-    A UNet that was trained with the other encoder can then be trained further with this one.
-
-    Args:
-        encoder: Encoder whose projection is multiplied with the map.
-        known: The other encoder.
-        inputs: [N, 3, S, S] images on gray, -1..1; N is many times the size of an embedding.
-    """
-    embeddings, targets = (
-        torch.cat([network(part).image_embeds for part in inputs.split(256)]) for network in (encoder, known)
-    )
-    linear_map = torch.linalg.lstsq(embeddings, targets).solution  # [D, D]
-    encoder.visual_projection.weight.copy_(linear_map.T @ encoder.visual_projection.weight)
-
-
 def make_text_encoder() -> CLIPTextModel:
     """Return an untrained text encoder with a vocabulary of four tokens."""
     return CLIPTextModel(
@@ -255,25 +233,20 @@ def write_view_sheet(folder: Path, toys: Toys, path: Path) -> None:
 
 def main() -> None:
     """Train."""
-    parser = training_parser(__doc__, num_steps=7_800, learning_rate=3e-4)
+    parser = training_parser(__doc__, num_steps=3_400, learning_rate=4e-4)
     parser.add_argument("--vae", type=Path, required=True, help="folder vae of a run of training.autoencoder")
     parser.add_argument("--vision", type=Path, help="folder of a run of training.vision")
     parser.add_argument("--begin-with", type=Path, help="model folder to continue")
     arguments = parser.parse_args()
-    if arguments.vision is None and arguments.begin_with is None:
-        parser.error("expected --vision, --begin-with or both")
+    if (arguments.vision is None) == (arguments.begin_with is None):
+        parser.error("expected either --vision or --begin-with")
     config = config_from(arguments, ema_decay=0.995)
     toys = read_toys(arguments.toys, arguments.shards, arguments.first)
     if arguments.begin_with is None:
         unet, encoder, text_encoder = make_unet(), read_encoder(arguments.vision), make_text_encoder()
-        networks = weights_key(unet, encoder, text_encoder)
     else:
         unet, encoder, text_encoder = read_networks(arguments.begin_with)
-        networks = weights_key(unet, encoder, text_encoder)
-        if arguments.vision is not None:
-            known, encoder = encoder, read_encoder(arguments.vision)
-            networks += weights_key(encoder)
-            align(encoder, known, on_background(toys.first(ALIGNED_TOYS).images[:, 0], GRAY / 255))
+    networks = weights_key(unet, encoder, text_encoder)
     with torch.no_grad():
         uncond_embeddings = text_encoder(torch.tensor([[0] + [1] * (NUM_TOKENS - 1)]))[0]
     vae = AutoencoderKL.from_pretrained(arguments.vae)

@@ -1,4 +1,4 @@
-"""Training images: shards of toys of the training split, each at one time, rendered from ten cameras.
+"""Training images: shards of characters of the training split, each at one time, rendered from ten cameras.
 
     python -m training.toys --out DIR --shards 26 [--first 0]
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from stag4d.geometry import OrbitPose, zero123plus_rig
-from stag4d.toys import INPUT_POSE, raycast, toy_object, toy_seed
+from stag4d.toys import ANY_CHARACTER, INPUT_POSE, raycast, toy_object, toy_seed
 from stag4d.toys.objects import Split
 from stag4d.types import Cameras
 
@@ -63,7 +63,8 @@ def generate_toys(split: Split, first: int, count: int) -> Toys:
         free = [
             OrbitPose(azimuth_deg=azimuth, elevation_deg=up) for azimuth, up in free_poses_deg[row].tolist()
         ]
-        colors, alphas, _ = raycast(toy_object(seed), time, Cameras.from_poses([*RIG, *free], SIZE, SIZE))
+        cameras = Cameras.from_poses([*RIG, *free], SIZE, SIZE)
+        colors, alphas, _ = raycast(toy_object(seed, ANY_CHARACTER), time, cameras)
         images[row] = (torch.cat([colors, alphas[..., None]], dim=-1) * 255).round().to(torch.uint8)
     return Toys(images, free_poses_deg)
 

@@ -3,8 +3,9 @@
     python -m training.vision --toys DIR --out RUN
 
 Trained alone, the encoder sees several times as many toys in the same time as within the whole model. A
-linear layer predicts coarse latents and alphas of the six views from its embedding of the input view. The
-result is ``RUN/vision.safetensors``, the weights of both; ``training.multiview`` reads the encoder from it.
+perceptron predicts coarse latents and alphas of the six views from its embedding of the input view. The
+result is ``RUN/vision.safetensors``, the weights of both; ``training.multiview`` reads the encoder from it
+and trains it further.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from .toys import RIG, SIZE, Toys, on_background, read_toys, recolored
 BATCH = 32
 GRID = ViewGrid(poses=RIG[1:], tile_size=SIZE)
 WIDTH = 128  # of the embedding
+HIDDEN = 256  # of the perceptron
 # config of a UNet in which the tokens also scale and shift the features of every residual block
 CONDITION_EVERY_RESNET: dict[str, Any] = {
     "addition_embed_type": "text",
@@ -59,7 +61,7 @@ class Examples(NamedTuple):
 
 
 class OutlineModel(nn.Module):
-    """The vision encoder, and the layer that predicts coarse latents and alphas from its embeddings."""
+    """The vision encoder, and the perceptron that predicts coarse latents and alphas from its embeddings."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,12 +78,18 @@ class OutlineModel(nn.Module):
                 attn_implementation="eager",  # the fused kernel's backward pass is slow on CPUs
             )
         )
-        self.layer = nn.Linear(WIDTH, CHANNELS * math.prod(COARSE) + math.prod(COARSE_ALPHAS))
+        self.layers = nn.Sequential(
+            nn.Linear(WIDTH, HIDDEN),
+            nn.SiLU(),
+            nn.Linear(HIDDEN, HIDDEN),
+            nn.SiLU(),
+            nn.Linear(HIDDEN, CHANNELS * math.prod(COARSE) + math.prod(COARSE_ALPHAS)),
+        )
 
     def loss(self, examples: Examples) -> Tensor:
         """Return the ``outline_loss`` of a batch."""
         with autocast(examples.inputs.device):
-            predicted = self.layer(self.encoder(examples.inputs).image_embeds).float()
+            predicted = self.layers(self.encoder(examples.inputs).image_embeds).float()
         return outline_loss(predicted, examples.grids, examples.alphas, COARSE, COARSE_ALPHAS)
 
 
@@ -131,7 +139,7 @@ def read_encoder(folder: Path) -> CLIPVisionModelWithProjection:
 
 def main() -> None:
     """Train."""
-    parser = training_parser(__doc__, num_steps=24_000, learning_rate=3e-4)
+    parser = training_parser(__doc__, num_steps=4_500, learning_rate=3e-4)
     arguments = parser.parse_args()
     config = config_from(arguments, ema_decay=0.99)
     toys = read_toys(arguments.toys, arguments.shards, arguments.first)

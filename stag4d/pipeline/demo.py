@@ -12,7 +12,7 @@ from ..evaluation.metrics import compare, on_white
 from ..export import write_contact_sheet, write_render_folder
 from ..optimization import OptimizationConfig
 from ..progress import Interrupted, Monitor, silent
-from ..toys import INPUT_POSE, TEST_POSES, toy_seed, toy_truth
+from ..toys import ANY_CHARACTER, INPUT_POSE, TEST_POSES, toy_seed, toy_truth
 from ..types import InputVideo
 from .fit_report import Report
 from .fitting import CHECKPOINT, write_fit
@@ -57,7 +57,7 @@ def demo(
     from .whole import run
 
     began = time.perf_counter()
-    images, alphas = toy_truth(toy, (INPUT_POSE,), num_frames, size, monitor=monitor)  # [1, F, S, S, 3]
+    images, alphas = toy_truth(toy, (INPUT_POSE,), num_frames, size, ANY_CHARACTER, monitor)  # [1, F, ...]
     sample_seconds = time.perf_counter() - began
     model, report = run(
         folder,
@@ -76,7 +76,7 @@ def demo(
     frames = list(range(num_frames))
     try:
         with report.stage("evaluate"):  # truth is [V, F, S, S, 3]
-            truth_images, truth_alphas = toy_truth(toy, TEST_POSES, num_frames, size, monitor=monitor)
+            truth_images, truth_alphas = toy_truth(toy, TEST_POSES, num_frames, size, ANY_CHARACTER, monitor)
             images, alphas = render_views(model, list(TEST_POSES), frames, size)
             report.metrics |= compare(images, alphas, truth_images, truth_alphas)
     except Interrupted:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .bodies import FAST_MOTIONS_OF_PLAN, PLANS
 from .builder import ToyBuilder
+from .characters import CHARACTERS, dress
 from .materials import Materials, Palette
 from .motions import animate
 from .seeded_random import SeededRandom
@@ -23,8 +24,13 @@ from .skeleton import Skeleton
 # World units; seen from distance 2, a ball of this radius covers 0.89 of the default image's half extent.
 BOUNDING_RADIUS = 0.75
 
+ANY_CHARACTER = "character"  # plan of toys whose character is sampled from the seed
+
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+PLAN_NAMES = (*PLANS, ANY_CHARACTER, *CHARACTERS)
+"""All names that ``toy_object`` takes as plan."""
 
 _MAX_SEED = 2**32  # limit of the random generator
 _FILL = 0.985  # of BOUNDING_RADIUS; the margin is for points and times between the sampled ones
@@ -39,7 +45,7 @@ class ToyObject:
     """One animated toy.
 
     Attributes:
-        plan: Name of its body plan.
+        plan: Name of its body plan or character.
         loops: Whether it looks the same at times 0 and 1.
         skeleton: J joints and their motion.
         solids: P solids in their joints' frames, float64.
@@ -81,7 +87,7 @@ def toy_object(seed: int, plan: str | None = None, fast_cycles: float | None = N
 
     Args:
         seed: 0 to 2**32 - 1; ``toy_seed`` gives the seeds of a split.
-        plan: Name of a body plan; by default it is sampled from the seed.
+        plan: Name of a body plan or character, or ``ANY_CHARACTER``; by default a body plan is sampled.
         fast_cycles: Cycles of running, jumping, spinning, flapping or swimming from time 0 to 1; by default
             the motion is calm, with at most one cycle. Shape and colors are the same.
 
@@ -90,16 +96,20 @@ def toy_object(seed: int, plan: str | None = None, fast_cycles: float | None = N
     """
     if not 0 <= seed < _MAX_SEED:
         raise ValueError(f"toy: seed is {seed}; expected 0 to {_MAX_SEED - 1}.")
-    if plan is not None and plan not in PLANS:
-        raise ValueError(f"toy: unknown body plan {plan!r}; expected one of {list(PLANS)}.")
+    if plan is not None and plan not in PLAN_NAMES:
+        raise ValueError(f"toy: unknown body plan {plan!r}; expected one of {list(PLAN_NAMES)}.")
+    if fast_cycles is not None and plan is not None and plan not in PLANS:
+        raise ValueError(f"toy: {plan!r} has no fast motion; expected one of {list(PLANS)}.")
     if fast_cycles is not None and not 0 < fast_cycles <= _MAX_CYCLES:
         raise ValueError(f"toy: {fast_cycles} cycles; expected above 0, at most {_MAX_CYCLES}.")
     random = SeededRandom(seed)
-    random_plan = random.pick(tuple(PLANS))  # sampled in any case, so that the following samples are the same
-    plan = plan or random_plan
-    build, motions = PLANS[plan]
+    names = tuple(PLANS) if plan is None or plan in PLANS else tuple(CHARACTERS)
+    random_plan = random.pick(names)  # sampled in any case, so that the following samples are the same
+    if plan is None or plan == ANY_CHARACTER:
+        plan = random_plan
+    build, motions = PLANS[plan] if plan in PLANS else CHARACTERS[plan]
     builder = ToyBuilder(random)
-    build(builder, Palette.sample(random))
+    build(builder, Palette.sample(random) if plan in PLANS else dress(random))
     if fast_cycles is not None:
         motions = FAST_MOTIONS_OF_PLAN[plan]
     loops, bounce = animate(builder.joints, random.pick(motions), random, fast_cycles)

@@ -24,12 +24,12 @@ def head(
     shrink = 0.85 if boxy else 1.0
     half = (width * shrink, height * shrink, depth * shrink)
     (toy.box if boxy else toy.ellipsoid)(joint, (0, 0, 0), half, palette.head)
-    _eyes(toy, joint, palette, half, boxy)
-    _snout(toy, joint, palette, half, random.pick(snouts))
-    _top(toy, joint, palette, half, random.pick(tops))
+    eyes(toy, joint, palette, half, boxy)
+    snout(toy, joint, palette, half, random.pick(snouts))
+    top(toy, joint, palette, half, random.pick(tops))
 
 
-def _eyes(toy: ToyBuilder, joint: int, palette: Palette, half: Vector, boxy: bool) -> None:
+def eyes(toy: ToyBuilder, joint: int, palette: Palette, half: Vector, boxy: bool) -> None:
     """Add two eyes to the front of a head with the half extents ``half``."""
     white = 0.3 * half[0]
     reach = 0.97 if boxy else 0.8
@@ -40,7 +40,7 @@ def _eyes(toy: ToyBuilder, joint: int, palette: Palette, half: Vector, boxy: boo
         toy.ball(joint, pupil, 0.62 * white, palette.dark)
 
 
-def _snout(toy: ToyBuilder, joint: int, palette: Palette, half: Vector, kind: str) -> None:
+def snout(toy: ToyBuilder, joint: int, palette: Palette, half: Vector, kind: str) -> None:
     """Add a snout of a kind to a head with the half extents ``half``."""
     x, y, z = half
     low = -0.3 * y
@@ -60,7 +60,7 @@ def _snout(toy: ToyBuilder, joint: int, palette: Palette, half: Vector, kind: st
         toy.box(joint, (0, 1.4 * low, 0.75 * z), (0.55 * x, 0.14 * y, 0.35 * z), palette.accent)
 
 
-def _top(toy: ToyBuilder, joint: int, palette: Palette, half: Vector, kind: str) -> None:
+def top(toy: ToyBuilder, joint: int, palette: Palette, half: Vector, kind: str) -> None:
     """Add the top of a head: a hat, an antenna, a crest, or a pair of ears or horns with joints."""
     x, y, z = half
     if kind == "hat":

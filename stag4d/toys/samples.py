@@ -33,7 +33,7 @@ def toy_views(
         seed: Seed of the toy, see ``toy_seed``.
         num_frames: F, at least 1.
         size: S, pixels along each side of every image.
-        plan: Name of a body plan; by default it is sampled from the seed.
+        plan: Name of a body plan or character, see ``toy_object``.
         monitor: Progress callback with the stage ``render``, called several times per image, with the last
             image on white as preview.
 
@@ -71,7 +71,7 @@ def toy_truth(
         poses: Poses of the V cameras.
         num_frames: F, at least 1; the times are ``frame_times(F)``.
         size: S, pixels along each side of every image.
-        plan: Name of a body plan; by default it is sampled from the seed.
+        plan: Name of a body plan or character, see ``toy_object``.
         monitor: Progress callback with the stage ``render``, called several times per image, with the last
             image on white as preview.
 
@@ -126,7 +126,9 @@ def _on_white(image: Tensor, alpha: Tensor) -> Tensor:
     return image * alpha[..., None] + 1 - alpha[..., None]
 
 
-def render_toys(split: Split, count: int, poses: Sequence[OrbitPose], size: int) -> tuple[Tensor, Tensor]:
+def render_toys(
+    split: Split, count: int, poses: Sequence[OrbitPose], size: int, plan: str | None = None
+) -> tuple[Tensor, Tensor]:
     """Render the first N toys of a split from V cameras, each at another time.
 
     Args:
@@ -134,12 +136,13 @@ def render_toys(split: Split, count: int, poses: Sequence[OrbitPose], size: int)
         count: N, at least 1.
         poses: Poses of the V cameras, at least one.
         size: S, pixels along each side.
+        plan: Name of a body plan or character, see ``toy_object``.
 
     Returns:
         Straight colors [V, N, S, S, 3], white where alpha is 0, and alphas [V, N, S, S].
 
     Raises:
-        ValueError: if a number is out of range, the split unknown, or there is no pose.
+        ValueError: if a number is out of range, the split or plan unknown, or there is no pose.
     """
     if count < 1:
         raise ValueError(f"toys: {count} of split {split!r}; expected at least one.")
@@ -149,6 +152,6 @@ def render_toys(split: Split, count: int, poses: Sequence[OrbitPose], size: int)
     renders = []
     for index in range(count):
         time = (index * 0.618) % 1  # golden ratio: evenly spread for any count
-        renders.append(raycast(toy_object(toy_seed(split, index)), time, cameras)[:2])
+        renders.append(raycast(toy_object(toy_seed(split, index), plan), time, cameras)[:2])
     images, alphas = (torch.stack(parts, dim=1) for parts in zip(*renders, strict=True))
     return images, alphas

@@ -1,4 +1,4 @@
-"""Toys of a few known solids, and one toy of every body plan."""
+"""Toys of a few known solids, and one toy of every body plan and character."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from stag4d.geometry import OrbitPose, orbit_viewmats
-from stag4d.toys import ToyObject, toy_object
+from stag4d.toys import ANY_CHARACTER, ToyObject, toy_object
 from stag4d.toys.bodies import PLANS
 from stag4d.toys.builder import ToyBuilder
+from stag4d.toys.characters import CHARACTERS
 from stag4d.toys.materials import Materials
 from stag4d.toys.seeded_random import SeededRandom
 from stag4d.toys.skeleton import Skeleton, Swing
@@ -56,11 +57,11 @@ def odd_cameras() -> dict[str, Cameras]:
 
 @pytest.fixture(scope="session")
 def toys() -> dict[str, ToyObject]:
-    """Return the first toy of each body plan."""
+    """Return the first toy of each body plan and of each character."""
     found: dict[str, ToyObject] = {}
     for seed in range(100):
-        toy = toy_object(seed)
-        found.setdefault(toy.plan, toy)
-        if len(found) == len(PLANS):
+        for toy in (toy_object(seed), toy_object(seed, ANY_CHARACTER)):
+            found.setdefault(toy.plan, toy)
+        if len(found) == len(PLANS) + len(CHARACTERS):
             return found
     raise AssertionError(f"100 seeds gave only {sorted(found)}")

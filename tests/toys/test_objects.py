@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from stag4d.geometry import OrbitPose
-from stag4d.toys import BOUNDING_RADIUS, SPLITS, ToyObject, raycast, toy_object, toy_seed
+from stag4d.toys import ANY_CHARACTER, BOUNDING_RADIUS, SPLITS, ToyObject, raycast, toy_object, toy_seed
 from stag4d.toys.bodies import FAST_MOTIONS_OF_PLAN, PLANS
+from stag4d.toys.characters import CHARACTERS
 from stag4d.toys.motions import FAST_MOTIONS, MOTIONS
 from stag4d.toys.skeleton import Joint, Skeleton, Swing, rotations_from_y, tilt_rotations
 from stag4d.types import Cameras
@@ -51,13 +52,13 @@ def test_splits_share_no_seed():
     assert toy_seed("train", 0) == 0 and toy_seed("val", 0) == 1 and toy_seed("test", 2) == 8  # fixed forever
 
 
-@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("plan", [*PLANS, *CHARACTERS])
 def test_toys_stay_within_their_bounding_radius_at_all_times(toys, plan):
     radii = toys[plan].surface_points(torch.linspace(0, 1, 37)).norm(dim=-1)
     assert 0.93 * BOUNDING_RADIUS < radii.max() <= BOUNDING_RADIUS
 
 
-@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("plan", [*PLANS, *CHARACTERS])
 def test_toys_move_visibly_and_without_jumps(toys, plan):
     points = toys[plan].surface_points(FRAME_TIMES)  # [16, P, D, 3]
     pixel = 2 * 2 * 0.4568 / 128  # 2 radius tan(fovy / 2) / size: world units at the origin, at 128 pixels
@@ -66,7 +67,7 @@ def test_toys_move_visibly_and_without_jumps(toys, plan):
     assert (points[1:] - points[:-1]).norm(dim=-1).max() < 40 * pixel
 
 
-@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("plan", [*PLANS, *CHARACTERS])
 def test_silhouettes_are_connected(toys, plan):
     """No part is detached: checked from several sides at several times."""
     poses = [OrbitPose(azimuth_deg=azimuth, elevation_deg=15) for azimuth in (10, 70, 130)]
@@ -87,6 +88,37 @@ def test_looping_toys_end_in_their_first_pose_and_others_do_not():
         else:
             assert (start.centers - end.centers).norm(dim=-1).max() > 5e-3
     assert min(kinds.values()) >= 3
+
+
+@pytest.mark.parametrize("character", CHARACTERS)
+def test_characters_differ_between_seeds_in_dress_and_proportions_and_not_in_their_parts(character):
+    one, other = toy_object(1, character), toy_object(2, character)
+    assert one.plan == other.plan == character
+    assert torch.equal(one.solids.kinds, other.solids.kinds)
+    assert one.skeleton.parents == other.skeleton.parents
+    assert not torch.equal(one.materials.colors, other.materials.colors)
+    ratios = other.solids.sizes / one.solids.sizes
+    assert ratios.min() < 0.99 * ratios.max()
+    assert ratios.max() < 1.6 * ratios.min()  # narrow limits, beside the common scale
+
+
+@pytest.mark.parametrize("character", CHARACTERS)
+def test_patterns_of_characters_are_symmetric(character):
+    """The side that a view hides has the pattern of the side that it shows."""
+    for seed in range(8):
+        materials = toy_object(seed, character).materials
+        solids = torch.arange(len(materials.patterns)).repeat_interleave(64)
+        points = torch.rand(len(solids), 3, generator=torch.Generator().manual_seed(seed)) - 0.5
+        mirrored = points * torch.tensor([-1.0, 1.0, 1.0])
+        assert torch.equal(materials.colors_at(solids, points), materials.colors_at(solids, mirrored))
+
+
+def test_character_is_sampled_from_the_seed_or_given_by_name():
+    sampled = toy_object(5, ANY_CHARACTER)
+    by_name = toy_object(5, sampled.plan)
+    for one, two in zip(tensors_of(sampled), tensors_of(by_name), strict=True):
+        assert torch.equal(one, two)
+    assert {toy_object(seed, ANY_CHARACTER).plan for seed in range(80)} == set(CHARACTERS)
 
 
 def test_body_plans_use_known_motions():
@@ -162,6 +194,10 @@ def test_errors_name_the_value():
         toy_object(2**32)
     with pytest.raises(ValueError, match="0 cycles; expected above 0, at most 40"):
         toy_object(0, fast_cycles=0)
+    with pytest.raises(ValueError, match="'fox' has no fast motion"):
+        toy_object(0, "fox", fast_cycles=2)
+    with pytest.raises(ValueError, match=r"unknown body plan 'unicorn'; expected one of .*'fox'"):
+        toy_object(0, "unicorn")
     with pytest.raises(ValueError, match="unknown split 'dev'"):
         toy_seed("dev", 0)
     with pytest.raises(ValueError, match="index is -2"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from training.autoencoder import CHANNELS
 from training.auxiliary import AlphaHead, PositionHeads, token_positions
 from training.multiview import make_unet, predict_velocity
 from training.vision import WIDTH
@@ -20,8 +21,8 @@ def unet():
 def given():
     """Return references, grids, timesteps and states for a call."""
     return (
-        torch.randn(2, 24, 8, 8),
-        torch.randn(2, 24, 24, 16),
+        torch.randn(2, CHANNELS, 8, 8),
+        torch.randn(2, CHANNELS, 24, 16),
         torch.tensor([7, 9]),
         torch.randn(2, 8, WIDTH),
     )

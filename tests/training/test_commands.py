@@ -57,12 +57,7 @@ def test_documented_commands_produce_models_that_load(tmp_path, monkeypatch):
     monkeypatch.setattr(toys, "TOYS_PER_SHARD", 2)
     multiview = next(words for module, words in COMMANDS if module == "training.multiview")
     continued = multiview.replace("--vision work/vision", "--begin-with work/multiview/mini-zero123plus")
-    aligned = multiview.replace("--vision", "--begin-with work/multiview/mini-zero123plus --vision")
-    commands = [
-        *COMMANDS,
-        ("training.multiview", f"{continued}_continued"),
-        ("training.multiview", f"{aligned}_aligned"),
-    ]
+    commands = [*COMMANDS, ("training.multiview", f"{continued}_continued")]
 
     def run(module: str, words: str) -> None:
         words = re.sub(r" --steps \d+", "", words.replace("work/", f"{tmp_path.as_posix()}/"))
@@ -72,7 +67,7 @@ def test_documented_commands_produce_models_that_load(tmp_path, monkeypatch):
 
     for module, words in commands:
         run(module, words)
-    for folder in ("multiview", "multiview_continued", "multiview_aligned"):
+    for folder in ("multiview", "multiview_continued"):
         model = load_multiview_model(tmp_path / folder / "mini-zero123plus")
         assert model.grid.tile_size == 64
         assert all(torch.isfinite(value).all() for value in model.unet.state_dict().values())
@@ -84,7 +79,7 @@ def test_documented_commands_produce_models_that_load(tmp_path, monkeypatch):
     for name in (name for name in encoder if name.startswith("encoder.")):  # same for all toys
         torch.testing.assert_close(shipped[name].float(), encoder[name], rtol=1e-2, atol=1e-2)
     sheets = {path.parent.name for path in tmp_path.glob("*/sheet_000001.png")}
-    models = {"multiview", "multiview_continued", "multiview_aligned", "guidance"}
+    models = {"multiview", "multiview_continued", "guidance"}
     assert sheets == models | {"encoder", "autoencoder"}
     run(*commands[4])  # resumes, although it has written its decoder to the model's folder
     unet = "multiview/mini-zero123plus/unet/diffusion_pytorch_model"

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stag4d.geometry import OrbitPose
-from stag4d.toys import raycast, toy_object, toy_seed
+from stag4d.toys import ANY_CHARACTER, raycast, toy_object, toy_seed
 from stag4d.types import Cameras
 from training import toys
 from training.toys import (
@@ -28,7 +28,7 @@ def test_images_of_random_cameras_match_their_poses():
     for free, (azimuth, elevation) in enumerate(generated.free_poses_deg[0].tolist()):
         pose = OrbitPose(azimuth_deg=azimuth, elevation_deg=elevation)
         images, alphas, _ = raycast(
-            toy_object(toy_seed("val", 5)), time, Cameras.from_poses([pose], SIZE, SIZE)
+            toy_object(toy_seed("val", 5), ANY_CHARACTER), time, Cameras.from_poses([pose], SIZE, SIZE)
         )
         expected = (torch.cat([images, alphas[..., None]], dim=-1)[0] * 255).round().to(torch.uint8)
         assert torch.equal(generated.images[0, len(RIG) + free], expected)
@@ -40,7 +40,7 @@ def test_time_is_independent_of_the_body_plan():
     for index in range(40):
         seed = toy_seed("train", index)
         time = torch.rand((), generator=torch.Generator().manual_seed(seed + SEED_OFFSET)).item()
-        times.setdefault(toy_object(seed).plan, []).append(time * 8 % 1)
+        times.setdefault(toy_object(seed, ANY_CHARACTER).plan, []).append(time * 8 % 1)
     assert len(times) > 4
     assert all(max(values) - min(values) > 0.3 for values in times.values() if len(values) > 3)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from template_parts import (
     BACKGROUND_REMOVAL,
+    CHARACTER,
     GET_ZERO123PLUS,
     PREVIEW,
     SCENE_LINKS,
@@ -27,7 +28,7 @@ QUICK_START = Template(
         Column(
             290,
             (
-                Node("toy", "STAG4DSampleObject", TOY),
+                Node("toy", "STAG4DSampleObject", CHARACTER),
                 Node("frames", "STAG4DPrepareFrames", {"num_frames": 16, "size": 128}),
             ),
         ),
@@ -39,11 +40,11 @@ QUICK_START = Template(
                 note(
                     "What happens",
                     """
-A toy's video becomes a 4D scene, with the small bundled models and without any download: some minutes on
-two CPU cores. **Optimize** and **Preview** show the scene while it is fitted.
+The video of a character becomes a 4D scene, with the small bundled models and without any download: some
+minutes on two CPU cores. **Optimize** and **Preview** show the scene while it is fitted.
 
-The views around the toy are *generated*: from the front the scene looks like the video, the far side is a
-guess.
+The views around it are *generated* from the video. The bundled models know ten characters of **Sample
+Object**, in any colors, pattern and motion, and nothing else.
 """,
                     120,
                 ),

@@ -72,6 +72,7 @@ def model_file(repository: str, path: str, directory: str) -> dict[str, str]:
 
 
 FIXED = {"control_after_generate": "fixed"}  # the next run computes nothing anew
+CHARACTER = {"name": "fox", "seed": 35}
 TOY = {"name": SCENE_PLAN, "seed": SCENE_SEED}  # that of the bundled scene
 BIREFNET = model_file("Comfy-Org/BiRefNet", "background_removal/birefnet.safetensors", "background_removal")
 BACKGROUND_REMOVAL = (
@@ -85,8 +86,8 @@ ComfyUI's Python:
 `python -m stag4d download zero123plus-v1.1 -o PATH_TO_COMFYUI/models/diffusers`
 
 Then press **R** and choose it in **Load Multi-View Model**. Until then the bundled model is chosen: it
-needs no download, but it was trained on this project's toys only and guesses poorly what a real object
-looks like from behind.
+needs no download, but it knows ten characters of **Sample Object** only and guesses poorly what a real
+object looks like from behind.
 """
 
 
