@@ -17,16 +17,7 @@ from ..geometry import OrbitPose
 from ..progress import Check, Interrupted, Monitor, never_cancel, silent
 from ..rendering import render
 from ..resume import input_key
-from ..scene import (
-    Deformation,
-    DeformedGaussians,
-    GaussianModel4D,
-    Gaussians,
-    SceneInfo,
-    checked_start,
-    random_ball,
-    visual_hull,
-)
+from ..scene import Deformation, DeformedGaussians, GaussianModel4D, Gaussians, SceneInfo
 from ..types import Cameras
 from ..view_set import ViewSet
 from .config import OptimizationConfig
@@ -34,6 +25,7 @@ from .densification import GradientStatistics, densify
 from .frame_pool import FrameMap, frame_pool
 from .guidance import GuidanceDenoiser
 from .history import FitHistory
+from .initialization import initial_gaussians
 from .losses import view_losses
 from .novel_views import random_poses
 from .parameters import TrainableScene
@@ -121,13 +113,7 @@ class Trainer:
         self.seconds = 0.0
         self.history = FitHistory()
         self._losses: dict[str, Tensor] = {}
-        if start is None:
-            gaussians = _initial_gaussians(self.views, config, self.generator)
-        else:
-            gaussians = checked_start(
-                start,
-                [camera.to(start.means.device) for _, camera in self.views.views_at(views.num_frames // 2)],
-            )
+        gaussians = initial_gaussians(self.views, config.start, start, self.generator)
         deformation, regularizers = None, config.regularizers
         if views.num_frames > 1:
             field_config = replace(
@@ -374,17 +360,3 @@ class Trainer:
                 raise RuntimeError(
                     f"step {self.step}: {group['name']} are no longer finite; lower their learning rate."
                 )
-
-
-def _initial_gaussians(
-    views: TrainingViews, config: OptimizationConfig, generator: torch.Generator
-) -> Gaussians:
-    """Return the configured initial Gaussians, on the CPU."""
-    start = config.start
-    if start.kind == "ball":
-        return random_ball(start.num_points, start.bound, generator)
-    # The middle frame is the only one that the static phase renders.
-    rgba, cameras = zip(*views.views_at(views.num_frames // 2), strict=True)  # [H, W, 4] each
-    alphas = [image[..., 3] for image in rgba]
-    images = [image[..., :3] / image[..., 3:].clamp_min(1e-3) for image in rgba]  # straight colors
-    return visual_hull(images, alphas, list(cameras), start.num_points, start.bound, generator)
