@@ -66,6 +66,7 @@ MAY_IMPORT = {
     "kernels": {"progress"},
     "rendering": {"kernels", "progress", "types", "geometry", "scene"},
     "optimization": {
+        "lpips",
         "progress",
         "resume",
         "ssim",
