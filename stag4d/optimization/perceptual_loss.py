@@ -117,7 +117,7 @@ class _Distances(torch.autograd.Function):
 
 @contextmanager
 def _deterministic(device: torch.device) -> Iterator[None]:
-    """Let cuDNN choose among deterministic algorithms only; on other devices, convolutions always are."""
+    """Let cuDNN choose among deterministic algorithms only; on a CPU, all convolutions are deterministic."""
     if device.type != "cuda":
         yield
         return
