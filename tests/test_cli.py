@@ -65,6 +65,8 @@ OPTIONS = {
         "--guidance-weight",
         "--guidance-anchors",
         "--guidance-pose",
+        "--perceptual",
+        "--perceptual-weight",
         "--trust-falloff",
         "--hold-out-view",
         "--resume",

@@ -44,6 +44,8 @@ OPTIONS = {
     "--guidance-weight",
     "--guidance-anchors",
     "--guidance-pose",
+    "--perceptual",
+    "--perceptual-weight",
     "--resume",
     "--help",
 }

@@ -56,17 +56,36 @@ def add_guidance_options(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_perceptual_options(command: argparse.ArgumentParser) -> None:
+    """Add the options of the perceptual loss."""
+    command.add_argument(
+        "--perceptual",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="weights of LPIPS, which is then part of the losses; twice if backbone (torchvision's VGG16 or "
+        "AlexNet) and heads (of the package lpips) are two files (default: no perceptual loss)",
+    )
+    command.add_argument(
+        "--perceptual-weight",
+        type=float,
+        metavar="W",
+        help="weight of the perceptual loss, relative to that of color; 0.05 to 0.2 is common (default: the "
+        "preset's)",
+    )
+
+
 def fit_config(options: argparse.Namespace) -> OptimizationConfig:
     """Return the configuration with the options of a fit."""
     name = options.preset or auto_preset(device())
     return preset(name, steps=options.steps, size=options.size, seed=options.seed)
 
 
-def guided_config(options: argparse.Namespace) -> OptimizationConfig:
-    """Return the configuration with the options of a fit and of score distillation.
+def config_with_networks(options: argparse.Namespace) -> OptimizationConfig:
+    """Return the configuration with the options of a fit, of score distillation and of the perceptual loss.
 
     Raises:
-        ValueError: if the options need a guidance model and name none.
+        ValueError: if the options need a network and name none.
     """
     config = fit_config(options)
     config.check_guidance(options.guidance_model is not None)
@@ -76,4 +95,11 @@ def guided_config(options: argparse.Namespace) -> OptimizationConfig:
     if unused and options.guidance_model is None:
         names = ", ".join(f"--guidance-{name}" for name in unused)
         raise ValueError(f"{names}: no effect without a guidance model; give --guidance-model, or omit it.")
-    return replace(config, guidance=replace(config.guidance, **given))
+    config = replace(config, guidance=replace(config.guidance, **given))
+    if options.perceptual_weight is None:
+        return config
+    if not options.perceptual:
+        raise ValueError(
+            "--perceptual-weight: no effect without weights of LPIPS; give --perceptual, or omit it."
+        )
+    return replace(config, losses=replace(config.losses, perceptual=options.perceptual_weight))

@@ -17,8 +17,8 @@ from ..scene import GaussianModel4D
 from ..startup import EXIT_INTERRUPTED
 from ..view_set import with_trust
 from .console import ConsoleMonitor
-from .fit_options import add_fit_options, add_guidance_options, guided_config
-from .networks import check_named_model, load_guidance
+from .fit_options import add_fit_options, add_guidance_options, add_perceptual_options, config_with_networks
+from .networks import check_named_model, load_guidance, load_perceptual
 from .options import add_command, device, output_folder, print_result, rounded
 from .view_sources import add_source_options, read_source
 
@@ -37,6 +37,7 @@ def add_fitting(commands: Any) -> None:
     )
     add_fit_options(command)
     add_guidance_options(command)
+    add_perceptual_options(command)
     command.add_argument(
         "--trust-falloff",
         type=float,
@@ -54,8 +55,9 @@ def add_fitting(commands: Any) -> None:
 
 def _fit(options: argparse.Namespace) -> int:
     """Fit a scene to the images of a view folder."""
-    config = guided_config(options)
+    config = config_with_networks(options)
     check_named_model(options.guidance_model, "guidance")  # before the views are read
+    perceptual = load_perceptual(options.perceptual)
     out = output_folder(options.out)
     checkpoint = out / pipeline.CHECKPOINT
     with ConsoleMonitor() as monitor:
@@ -70,6 +72,7 @@ def _fit(options: argparse.Namespace) -> int:
         "device": device(),
         "compare_interrupted": True,
         "make_denoiser": _denoiser_maker(options, config),
+        "perceptual": perceptual,
     }
     with ConsoleMonitor() as monitor:
         if options.hold_out_view is not None:

@@ -5,8 +5,10 @@ diffusers takes seconds to import, so it is imported within the functions that n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from ..lpips import PerceptualDistance, load_perceptual_distance
 from ..pipeline import DTYPES, ModelKind, check_model, model_folder
 from .options import device
 
@@ -52,6 +54,11 @@ def load_guidance(name: str, *, pose_conditioning: PoseConditioning | None = Non
 
     folder, dtype = model_folder(name, "guidance"), DTYPES[default_dtype()]
     return load_guidance_model(folder, pose_conditioning=pose_conditioning, device=device(), dtype=dtype)
+
+
+def load_perceptual(files: Sequence[str]) -> PerceptualDistance | None:
+    """Return the LPIPS network of files, on the CPU; None without files. See ``load_perceptual_distance``."""
+    return load_perceptual_distance(files) if files else None
 
 
 def default_dtype() -> str:

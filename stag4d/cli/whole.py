@@ -14,9 +14,15 @@ from typing import Any
 from .. import pipeline
 from ..startup import EXIT_INTERRUPTED
 from .console import ConsoleMonitor
-from .fit_options import add_fit_options, add_guidance_options, fit_config, guided_config
+from .fit_options import (
+    add_fit_options,
+    add_guidance_options,
+    add_perceptual_options,
+    config_with_networks,
+    fit_config,
+)
 from .fitting import announce_checkpoint, write_outputs
-from .networks import check_named_model, load_guidance, load_multiview
+from .networks import check_named_model, load_guidance, load_multiview, load_perceptual
 from .options import (
     add_command,
     add_rig_option,
@@ -59,6 +65,7 @@ def add_whole(commands: Any) -> None:
     command.add_argument("--view-steps", type=int, help="diffusion steps (default: the model's own, else 75)")
     add_fit_options(command)
     add_guidance_options(command)
+    add_perceptual_options(command)
     command.add_argument("--resume", action="store_true", help="resume the same command after an interrupt")
 
 
@@ -66,9 +73,10 @@ def _run(options: argparse.Namespace) -> int:
     """Run the whole method on a video."""
     from ..pipeline.whole import VIEWS, run
 
-    out, config = output_folder(options.out), guided_config(options)
+    out, config = output_folder(options.out), config_with_networks(options)
     check_named_model(options.multiview_model, "multiview")
     check_named_model(options.guidance_model, "guidance")
+    perceptual = load_perceptual(options.perceptual)
     if not options.resume:  # a resumed call has none while its views are unfinished
         announce_checkpoint(out / pipeline.CHECKPOINT, resume=False)
     refuse_own_input(Path(options.video), out / VIEWS)
@@ -82,7 +90,15 @@ def _run(options: argparse.Namespace) -> int:
         sampling = replace(sampling, num_steps=options.view_steps)
     with ConsoleMonitor() as monitor:
         scene, report = run(
-            out, video, model, sampling, config, guidance=guidance, resume=options.resume, monitor=monitor
+            out,
+            video,
+            model,
+            sampling,
+            config,
+            guidance=guidance,
+            perceptual=perceptual,
+            resume=options.resume,
+            monitor=monitor,
         )
         is_done = write_outputs(out, scene, report, monitor)
     return _finish(out, report, is_done)

@@ -8,7 +8,7 @@ from typing import Protocol
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from .perceptual import PerceptualDistance
+from ..lpips import PerceptualDistance
 
 
 class Embed(Protocol):

@@ -6,6 +6,7 @@ from .guidance import GuidanceConfig, GuidanceDenoiser
 from .history import FitHistory
 from .losses import LossWeights
 from .parameters import LearningRates
+from .perceptual_loss import check_render_sizes
 from .regularizers import RegularizerWeights
 from .schedules import LogLinear
 from .score_distillation import ScoreDistillation, SdsSamples, conditioning_camera
@@ -33,6 +34,7 @@ __all__ = [
     "Trainer",
     "TrainingViews",
     "auto_preset",
+    "check_render_sizes",
     "conditioning_camera",
     "preset",
 ]

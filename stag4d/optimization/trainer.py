@@ -14,19 +14,11 @@ import torch
 from torch import Tensor
 
 from ..geometry import OrbitPose
+from ..lpips import PerceptualDistance
 from ..progress import Check, Interrupted, Monitor, never_cancel, silent
 from ..rendering import render
 from ..resume import input_key
-from ..scene import (
-    Deformation,
-    DeformedGaussians,
-    GaussianModel4D,
-    Gaussians,
-    SceneInfo,
-    checked_start,
-    random_ball,
-    visual_hull,
-)
+from ..scene import Deformation, DeformedGaussians, GaussianModel4D, Gaussians, SceneInfo
 from ..types import Cameras
 from ..view_set import ViewSet
 from .config import OptimizationConfig
@@ -34,9 +26,11 @@ from .densification import GradientStatistics, densify
 from .frame_pool import FrameMap, frame_pool
 from .guidance import GuidanceDenoiser
 from .history import FitHistory
+from .initialization import initial_gaussians
 from .losses import view_losses
 from .novel_views import random_poses
 from .parameters import TrainableScene
+from .perceptual_loss import PerceptualLoss, check_render_sizes, frozen
 from .regularizers import (
     field_regularization,
     gaussian_regularization,
@@ -60,6 +54,7 @@ class _FrameSample(NamedTuple):
         num_frames: Frames of the step, over which losses are averaged.
         novel_pose: Pose of the render for novel-view regularization; None if another frame of the step has
             it, or its weights are 0.
+        perceptual: Perceptual loss of the C renders; None without its network.
     """
 
     frame: int
@@ -67,6 +62,7 @@ class _FrameSample(NamedTuple):
     backgrounds: Tensor
     num_frames: int
     novel_pose: OrbitPose | None
+    perceptual: PerceptualLoss | None
 
 
 class _FrameResult(NamedTuple):
@@ -85,11 +81,12 @@ class Trainer:
         config: Hyper-parameters.
         start: Gaussians to start from instead of the configured initialization.
         denoiser: Guidance model for score distillation; preset ``paper`` needs one.
+        perceptual: LPIPS network for the perceptual loss; it is frozen and moved to ``device``.
         device: Device of the optimization.
         backend: Rasterizer, see ``rendering.rasterize``.
 
     Raises:
-        ValueError: if the views and the configuration are incompatible.
+        ValueError: if the views and the configuration are incompatible, or renders are too small for LPIPS.
     """
 
     def __init__(
@@ -99,6 +96,7 @@ class Trainer:
         *,
         start: Gaussians | None = None,
         denoiser: GuidanceDenoiser | None = None,
+        perceptual: PerceptualDistance | None = None,
         device: torch.device | str = "cpu",
         backend: str = "auto",
     ) -> None:
@@ -108,6 +106,10 @@ class Trainer:
         self.start_gaussians = start
         size = min(config.size, max(max(track.images.shape[1:3]) for track in views.tracks))
         self.views = TrainingViews.from_views(views, size).to(self.device)
+        self.perceptual = None
+        if perceptual is not None and config.losses.perceptual > 0:
+            check_render_sizes(perceptual, self.views.image_sizes, config.batch.sizes)
+            self.perceptual = frozen(perceptual, self.device)
         self.info = SceneInfo(
             num_frames=views.num_frames,
             fps=views.fps,
@@ -121,13 +123,7 @@ class Trainer:
         self.seconds = 0.0
         self.history = FitHistory()
         self._losses: dict[str, Tensor] = {}
-        if start is None:
-            gaussians = _initial_gaussians(self.views, config, self.generator)
-        else:
-            gaussians = checked_start(
-                start,
-                [camera.to(start.means.device) for _, camera in self.views.views_at(views.num_frames // 2)],
-            )
+        gaussians = initial_gaussians(self.views, config.start, start, self.generator)
         deformation, regularizers = None, config.regularizers
         if views.num_frames > 1:
             field_config = replace(
@@ -141,14 +137,15 @@ class Trainer:
 
     @cached_property
     def key(self) -> str:
-        """Hash of the inputs: views, cameras, offsets, configuration, guidance, given start."""
+        """Hash of the inputs: views, cameras, offsets, configuration, networks, given start."""
         inputs = self.views.tensors
         if self.offsets is not None:
             inputs.append(self.offsets)
         if self.start_gaussians is not None:
             inputs += self.start_gaussians.as_dict().values()
         guidance = "" if self.guidance is None else self.guidance.key
-        return input_key(json.dumps(self.config.as_json(), sort_keys=True), *inputs, guidance)
+        perceptual = "" if self.perceptual is None else f"perceptual {self.perceptual.key}"
+        return input_key(json.dumps(self.config.as_json(), sort_keys=True), *inputs, guidance, perceptual)
 
     @property
     def losses(self) -> dict[str, float]:
@@ -271,8 +268,11 @@ class Trainer:
             backgrounds = torch.ones(len(chosen), 3)
             if batch.background == "random":
                 backgrounds = torch.rand(len(chosen), 3, generator=self.generator)
+            perceptual = None
+            if self.perceptual is not None:
+                perceptual = PerceptualLoss.sample(self.perceptual, len(chosen), self.generator)
             chosen, backgrounds = chosen.to(self.device), backgrounds.to(self.device)
-            samples.append(_FrameSample(frame, chosen, backgrounds, len(frames), novel_pose))
+            samples.append(_FrameSample(frame, chosen, backgrounds, len(frames), novel_pose, perceptual))
         return samples
 
     def _sample_views(self) -> Tensor:
@@ -297,7 +297,8 @@ class Trainer:
             background = sample.backgrounds[batch.positions]
             output = render(gaussians, batch.cameras, background=background, backend=self.backend)
             metas.append(output.meta)
-            for name, value in view_losses(output, batch, self.config.losses, progress).items():
+            terms = view_losses(output, batch, self.config.losses, progress, sample.perceptual)
+            for name, value in terms.items():
                 # A mean over the step's renders; the official code sums, see the weights of preset paper.
                 share = value / (len(sample.chosen) * sample.num_frames)
                 losses[name] = losses[name] + share if name in losses else share
@@ -374,17 +375,3 @@ class Trainer:
                 raise RuntimeError(
                     f"step {self.step}: {group['name']} are no longer finite; lower their learning rate."
                 )
-
-
-def _initial_gaussians(
-    views: TrainingViews, config: OptimizationConfig, generator: torch.Generator
-) -> Gaussians:
-    """Return the configured initial Gaussians, on the CPU."""
-    start = config.start
-    if start.kind == "ball":
-        return random_ball(start.num_points, start.bound, generator)
-    # The middle frame is the only one that the static phase renders.
-    rgba, cameras = zip(*views.views_at(views.num_frames // 2), strict=True)  # [H, W, 4] each
-    alphas = [image[..., 3] for image in rgba]
-    images = [image[..., :3] / image[..., 3:].clamp_min(1e-3) for image in rgba]  # straight colors
-    return visual_hull(images, alphas, list(cameras), start.num_points, start.bound, generator)

@@ -122,6 +122,11 @@ class TrainingViews:
         return sum(len(group.indices) for group in self.groups)
 
     @property
+    def image_sizes(self) -> list[tuple[int, int]]:
+        """Return height and width of the images of each group, pixels."""
+        return [(group.cameras.height, group.cameras.width) for group in self.groups]
+
+    @property
     def tensors(self) -> list[Tensor]:
         """Return all images, cameras and weights that are not 1, for a hash of the inputs."""
         values = []

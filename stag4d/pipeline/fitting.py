@@ -15,6 +15,7 @@ from ..data import hold_out_view
 from ..evaluation.metrics import check_measurable, compare_on_white, on_white, psnr
 from ..export import encode_s4d, write_html
 from ..kernels.responsive import run_responsively
+from ..lpips import PerceptualDistance
 from ..optimization import GuidanceDenoiser, OptimizationConfig, Trainer, TrainingViews
 from ..optimization.checkpoint import load_state, save_state
 from ..progress import Interrupted, Monitor, silent
@@ -46,6 +47,7 @@ def fit(
     start: Gaussians | None = None,
     checkpoint: Checkpoint | CheckpointFolder | None = None,
     make_denoiser: DenoiserMaker | None = None,
+    perceptual: PerceptualDistance | None = None,
     device: torch.device | str = "cpu",
     backend: str = "auto",
     compare_interrupted: bool = False,
@@ -61,6 +63,7 @@ def fit(
             single file after saving the scene. In a folder, an interrupted fit also leaves its scene beside
             the checkpoint, and a finished one removes both.
         make_denoiser: Prepares the guidance model for score distillation.
+        perceptual: LPIPS network for the perceptual loss; it is frozen and moved to ``device``.
         device: Device of the optimization.
         backend: Rasterizer.
         compare_interrupted: Whether the report of an interrupted fit, too, compares the scene with the views,
@@ -86,7 +89,14 @@ def fit(
         report.backend = run_responsively(lambda: select_backend(device, backend), check)
         denoiser = None if make_denoiser is None else make_denoiser(views, monitor)
         prepare = partial(
-            _prepare, views, config, start=start, denoiser=denoiser, device=device, backend=backend
+            _prepare,
+            views,
+            config,
+            start=start,
+            denoiser=denoiser,
+            perceptual=perceptual,
+            device=device,
+            backend=backend,
         )
         trainer = run_responsively(prepare, check)
         file = checkpoint
@@ -106,6 +116,12 @@ def fit(
         report.backend,
         trainer.device,
     )
+    if trainer.perceptual is not None:
+        _logger.info(
+            "perceptual loss: LPIPS with %s, weight %g.",
+            trainer.perceptual.backbone,
+            config.losses.perceptual,
+        )
 
     def save_if_due() -> None:
         if file is not None and file.is_due():

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ..data import read_views
 from ..diffusion import MultiViewModel, SamplingConfig, SeededNoise, Zero123Model
-from ..optimization import OptimizationConfig
+from ..lpips import PerceptualDistance
+from ..optimization import OptimizationConfig, check_render_sizes
 from ..progress import Monitor, silent
 from ..resume import Checkpoint
 from ..scene import GaussianModel4D
@@ -27,6 +28,7 @@ def run(
     config: OptimizationConfig,
     *,
     guidance: Zero123Model | None = None,
+    perceptual: PerceptualDistance | None = None,
     resume: bool = False,
     monitor: Monitor = silent,
 ) -> tuple[GaussianModel4D, Report]:
@@ -39,6 +41,7 @@ def run(
         sampling: Steps, guidance scale and anchor of the views.
         config: Hyper-parameters of the fit; its seed is used for the views, too.
         guidance: Guidance model for score distillation.
+        perceptual: LPIPS network for the perceptual loss; it is frozen and moved to the fit's device.
         resume: Whether to resume an interrupted call.
         monitor: Called by all stages.
 
@@ -47,10 +50,14 @@ def run(
 
     Raises:
         Interrupted: if the user cancels before the fit's first step is complete.
-        ValueError: if a number is out of range, frames are not square, or a checkpoint is damaged.
+        ValueError: if a number is out of range, frames are not square, renders are too small for LPIPS, or a
+            checkpoint is damaged.
         RuntimeError: if a file cannot be written or a stage diverges.
     """
     config.check_guidance(guidance is not None)
+    if perceptual is not None and config.losses.perceptual > 0:  # before the views, which take long
+        size = min(config.size, max(*video.images.shape[1:3], model.grid.tile_size))
+        check_render_sizes(perceptual, [(size, size)], config.batch.sizes)
     stages = Report()
     with stages.stage("views"):
         flicker = write_multiview(
@@ -61,6 +68,7 @@ def run(
         config,
         checkpoint=Checkpoint(folder / CHECKPOINT, resume=resume),
         make_denoiser=None if guidance is None else denoiser_maker(guidance, config.seed),
+        perceptual=perceptual,
         device=model.unet.device,
         compare_interrupted=True,
         monitor=monitor,

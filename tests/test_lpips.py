@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 import torch
+from random_lpips import ALEXNET, ALEXNET_WIDTHS, random_heads, random_weights
 from safetensors.torch import save_file
 from torch.nn.functional import conv2d, max_pool2d, relu
 
@@ -13,29 +14,9 @@ from stag4d.evaluation import PerceptualDistance, load_perceptual_distance
 
 SHIFT = torch.tensor([-0.030, -0.088, -0.188])[None, :, None, None]
 SCALE = torch.tensor([0.458, 0.448, 0.450])[None, :, None, None]
-VGG_WIDTHS, ALEX_WIDTHS = (64, 128, 256, 512, 512), (64, 192, 384, 256, 256)
+VGG_WIDTHS = (64, 128, 256, 512, 512)
 # torchvision's indices of the convolutions, by stage
 VGG_STAGES = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
-
-
-def random_weights(shapes: dict[int, tuple[int, ...]], seed: int = 0) -> dict[str, torch.Tensor]:
-    """Return weights and biases of convolutions by torchvision's names, scaled to keep features alive."""
-    generator = torch.Generator().manual_seed(seed)
-    weights = {}
-    for index, shape in shapes.items():
-        scale = (2 / (shape[1] * shape[2] * shape[3])) ** 0.5
-        weights[f"features.{index}.weight"] = torch.randn(shape, generator=generator) * scale
-        weights[f"features.{index}.bias"] = torch.randn(shape[0], generator=generator) * 0.1
-    return weights
-
-
-def random_heads(widths: tuple[int, ...]) -> dict[str, torch.Tensor]:
-    """Return heads by the names of the package lpips."""
-    generator = torch.Generator().manual_seed(9)
-    return {
-        f"lin{stage}.model.1.weight": torch.rand(1, width, 1, 1, generator=generator)
-        for stage, width in enumerate(widths)
-    }
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +31,7 @@ def vgg() -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def alexnet() -> dict[str, torch.Tensor]:
-    return random_weights(
-        {
-            0: (64, 3, 11, 11),
-            3: (192, 64, 5, 5),
-            6: (384, 192, 3, 3),
-            8: (256, 384, 3, 3),
-            10: (256, 256, 3, 3),
-        }
-    )
+    return random_weights(ALEXNET)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +84,7 @@ def test_lpips_with_vgg_is_the_published_formula(vgg, vgg_files, images):
 
 
 def test_lpips_with_alexnet_is_the_published_formula(alexnet, images, tmp_path):
-    heads = random_heads(ALEX_WIDTHS)
+    heads = random_heads(ALEXNET_WIDTHS)
     torch.save({**alexnet, **heads}, tmp_path / "one.pth")
     network = load_perceptual_distance([tmp_path / "one.pth"])
     pairs = []
@@ -218,3 +191,41 @@ def test_images_of_the_smallest_size_are_measured_and_smaller_ones_refused(backb
         network(images[:, 1:], images[:, 1:])
     with pytest.raises(ValueError, match=r"LPIPS: images of shape \[1, 32, 32\] and"):
         network(torch.zeros(1, 32, 32), torch.zeros(1, 32, 32))
+
+
+def test_the_gradient_of_a_distance_is_its_derivative(alexnet, images, tmp_path):
+    torch.save({**alexnet, **random_heads(ALEXNET_WIDTHS)}, tmp_path / "one.pth")
+    network = load_perceptual_distance([tmp_path / "one.pth"]).double()
+    image, truth = (part[0].double() for part in images)
+    image, truth = image.requires_grad_(), truth.requires_grad_()
+    network.distance(image, truth).backward()
+    assert truth.grad is None
+    direction = torch.randn(image.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    with torch.no_grad():
+        ends = [network.distance(image + step * direction, truth) for step in (1e-6, -1e-6)]
+    slope = (ends[0] - ends[1]) / 2e-6
+    assert slope.abs() > 1e-4
+    assert (image.grad * direction).sum().item() == pytest.approx(slope.item(), rel=1e-4)
+
+
+def test_features_that_are_all_zero_have_a_finite_gradient(alexnet, images, tmp_path):
+    """The norm of such features, by which they are divided, has no derivative."""
+    dead = {**alexnet, "features.6.bias": torch.full((384,), -1e4)}
+    torch.save({**dead, **random_heads(ALEXNET_WIDTHS)}, tmp_path / "one.pth")
+    network = load_perceptual_distance([tmp_path / "one.pth"])
+    image = images[0][0].clone().requires_grad_()
+    network.distance(image, images[1][0]).backward()
+    assert image.grad.isfinite().all()
+    assert image.grad.abs().max() > 0  # of the stages before
+
+
+def test_the_key_is_that_of_the_weights_and_not_of_the_files(alexnet, tmp_path):
+    heads = random_heads(ALEXNET_WIDTHS)
+    torch.save({**alexnet, **heads}, tmp_path / "one.pth")
+    save_file(alexnet, tmp_path / "backbone.safetensors")
+    torch.save(heads, tmp_path / "heads.pth")
+    one = load_perceptual_distance([tmp_path / "one.pth"]).key
+    assert load_perceptual_distance([tmp_path / "heads.pth", tmp_path / "backbone.safetensors"]).key == one
+    torch.save({**heads, "lin4.model.1.weight": heads["lin4.model.1.weight"] * 2}, tmp_path / "heads.pth")
+    other = load_perceptual_distance([tmp_path / "heads.pth", tmp_path / "backbone.safetensors"]).key
+    assert other != one

@@ -1,4 +1,4 @@
-"""LPIPS (Zhang et al., 2018), the perceptual distance of images, with weights from files.
+"""LPIPS (Zhang et al., 2018), the perceptual distance of images, with weights from files: metric and loss.
 
 The features of five stages of a network for classification are normalized along the channels, and their
 squared differences are weighted per channel and averaged over the positions. The networks are torchvision's
@@ -16,7 +16,8 @@ from typing import Literal, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from ..state_dict import read_state_dict
+from .resume import input_key
+from .state_dict import read_state_dict
 
 Backbone = Literal["vgg16", "alexnet"]
 
@@ -106,6 +107,11 @@ class PerceptualDistance(nn.Module):
         self.register_buffer("shift", torch.tensor(_SHIFT)[:, None, None], persistent=False)
         self.register_buffer("scale", torch.tensor(_SCALE)[:, None, None], persistent=False)
 
+    @property
+    def key(self) -> str:
+        """Hash of the network and its weights, for resume keys."""
+        return input_key(self.backbone, *self.state_dict().values())
+
     @torch.no_grad()
     def forward(self, images: Tensor, truth: Tensor) -> Tensor:
         """Return the LPIPS of images and their ground truth.
@@ -132,21 +138,37 @@ class PerceptualDistance(nn.Module):
                 f"side, for {self.backbone}."
             )
         pairs = zip(images, truth, strict=True)  # one at a time: VGG's features of a large image are large
-        return torch.stack([self._distance(torch.stack(pair)) for pair in pairs]).double().cpu()
+        return torch.stack([self.distance(*pair) for pair in pairs]).double().cpu()
 
-    def _distance(self, pair: Tensor) -> Tensor:
-        """Return the LPIPS of two images [2, H, W, 3], a scalar."""
-        values = pair.permute(0, 3, 1, 2).to(self.shift) * 2 - 1  # [2, 3, H, W] in -1..1
-        values = (values - self.shift) / self.scale
+    def distance(self, image: Tensor, truth: Tensor) -> Tensor:
+        """Return the LPIPS of one image, differentiably; not of its ground truth.
+
+        Args:
+            image: [H, W, 3] in 0..1, ``min_side`` pixels or more on each side.
+            truth: The same shape; it gets no gradient.
+
+        Returns:
+            A scalar on the network's device.
+        """
+        values, true_values = self._normalized(image), self._normalized(truth.detach())  # [1, 3, H, W]
         distance = values.new_zeros(())
         heads = dict(zip(self.taps, self.heads, strict=True))
         for index, module in enumerate(self.features):
-            values = module(values)
+            values, true_values = module(values), module(true_values)
             if index in heads:
-                first, second = values / (values.norm(dim=1, keepdim=True) + _EPS)  # [C, h, w] each
-                weighted = heads[index][0] * (first - second).square()
-                distance = distance + weighted.sum(dim=0).mean()
+                difference = _unit(values) - _unit(true_values)  # [1, C, h, w]
+                distance = distance + (heads[index] * difference.square()).sum(dim=1).mean()
         return distance
+
+    def _normalized(self, image: Tensor) -> Tensor:
+        """Return an image [H, W, 3] in 0..1 as the input of the network, [1, 3, H, W]."""
+        values = image.permute(2, 0, 1)[None].to(self.shift) * 2 - 1
+        return (values - self.shift) / self.scale
+
+
+def _unit(features: Tensor) -> Tensor:
+    """Return features [1, C, h, w] divided by their norms over the channels; zeros stay zeros."""
+    return features / (features.norm(dim=1, keepdim=True) + _EPS)
 
 
 def load_perceptual_distance(paths: Sequence[str | Path]) -> PerceptualDistance:
