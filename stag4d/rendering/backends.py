@@ -121,7 +121,7 @@ def _fastest_backend(device_type: str) -> str:
     if not candidates:
         _logger.warning("Rasterizing with torch on %s: slow, but no other backend supports it.", device_type)
         return "torch"
-    reasons = []
+    reasons: list[str] = []
     for backend in candidates:
         reason = _unavailable_reason(backend)
         if reason is None and not reasons:
