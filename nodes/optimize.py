@@ -53,8 +53,8 @@ class STAG4DOptimize(io.ComfyNode):
                     default="auto",
                     tooltip="fast: a minute or two on a CPU. quality: more Gaussians and larger images, six "
                     "times as long as fast or more; small images gain little. paper: the published "
-                    "settings, needs guidance. auto: quality on an NVIDIA GPU with gsplat, else fast. "
-                    "Without CUDA, the fit runs on the CPU.",
+                    "settings, needs guidance. auto: quality on an NVIDIA GPU, else fast. Without CUDA, "
+                    "the fit runs on the CPU.",
                 ),
                 io.Int.Input(
                     "steps",

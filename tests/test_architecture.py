@@ -64,7 +64,7 @@ MAY_IMPORT = {
     "data": {"atomic", "progress", "regular_file", "resume", "types", "view_set", "geometry", "matting"},
     "scene": {"atomic", "metadata", "regular_file", "state_dict", "types", "geometry"},
     "kernels": {"progress"},
-    "rendering": {"kernels", "progress", "types", "geometry", "scene"},
+    "rendering": {"atomic", "kernels", "progress", "types", "geometry", "scene"},
     "optimization": {
         "lpips",
         "progress",

@@ -145,7 +145,7 @@ def test_a_fit_writes_a_scene_a_page_a_turntable_and_a_report(fitted):
     assert report["seconds"].keys() >= {"start", "optimize", "write"}
     assert report["losses"]["total"] > 0
     assert report["num_gaussians"] == len(model.gaussians)
-    assert report["backend"] in ("gsplat", "numba", "torch")
+    assert report["backend"] in ("cuda", "gsplat", "numba", "torch")
     assert report["metrics"] == {}
 
 

@@ -16,7 +16,7 @@ def add_fit_options(command: argparse.ArgumentParser) -> None:
         "--preset",
         choices=get_args(PresetName),
         help="fast: previews; quality: slower, a little better; paper: the published settings, needs a "
-        "guidance model (default: quality on CUDA with gsplat, else fast)",
+        "guidance model (default: quality on CUDA, else fast)",
     )
     command.add_argument("--steps", type=int, help="optimization steps (default: the preset's)")
     command.add_argument(

@@ -169,9 +169,9 @@ def preset(
 
 
 def auto_preset(device: torch.device) -> PresetName:
-    """Return the preset for users who choose none: ``quality`` where gsplat rasterizes, else ``fast``."""
-    has_gsplat = device.type == "cuda" and select_backend(device) == "gsplat"
-    return "quality" if has_gsplat else "fast"
+    """Return the preset for users who choose none: ``quality`` with CUDA kernels, else ``fast``."""
+    is_fast = device.type == "cuda" and select_backend(device) in ("cuda", "gsplat")
+    return "quality" if is_fast else "fast"
 
 
 # Ours: the fields' documentation gives the official numbers.

@@ -1,15 +1,21 @@
-"""The CUDA backend: calls ``gsplat.rasterization``; the only file that imports gsplat.
+"""The gsplat backend: calls ``gsplat.rasterization``; the only file that imports gsplat.
 
 gsplat from PyPI compiles its kernels on first use, which takes minutes, needs nvcc and a C++ compiler, and
 raises on a machine without a GPU. So its kernels are loaded only after :func:`unavailable_reason` has found a
-GPU and compiled kernels. gsplat up to 1.5.3 clamps alpha at 0.999, later releases and our backends at 0.99.
+GPU and compiled kernels.
+
+gsplat up to 1.5.3 clamps alpha at 0.999, later releases and our backends at 0.99: behind a Gaussian of
+opacity 1 they let ten times less of the background through, and images differ there by up to about 0.02.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import torch
 
@@ -18,7 +24,10 @@ from .torch import backend as torch_backend
 
 _BUILD_COMMAND = 'python -c "import gsplat.cuda._backend"'
 _META = ("means2d", "radii", "depths", "width", "height", "n_cameras", "gaussian_ids")
-_LIBRARY_SUFFIXES = (".so", ".pyd", ".lib")
+_LIBRARY = "gsplat_cuda"
+_LIBRARY_SUFFIXES = (".so", ".pyd")
+# SubprocessError: torch's loader of extensions starts compilers, such as Visual Studio's outside its prompt.
+_LOAD_ERRORS = (ImportError, OSError, RuntimeError, subprocess.SubprocessError)
 
 
 def unavailable_reason() -> str | None:
@@ -29,11 +38,17 @@ def unavailable_reason() -> str | None:
         return "gsplat is not installed; pip install gsplat"
     try:
         importlib.import_module("gsplat")
-    except (ImportError, OSError, RuntimeError) as error:
+    except _LOAD_ERRORS as error:
         return f"gsplat does not import ({error}); install a gsplat build for torch {torch.__version__}"
-    if not _is_prebuilt() and not _is_compiled():
+    is_prebuilt = _is_prebuilt()
+    library = None if is_prebuilt else _compiled_library()
+    if library is None and not is_prebuilt:
         return f"gsplat's CUDA kernels are not built; run {_BUILD_COMMAND} once (needs nvcc, takes minutes)"
-    return None if _kernels_load() else "gsplat's CUDA kernels do not load; reinstall gsplat for this torch"
+    return (
+        None
+        if _kernels_load(library)
+        else "gsplat's CUDA kernels do not load; reinstall gsplat for this torch"
+    )
 
 
 def _is_prebuilt() -> bool:
@@ -45,22 +60,43 @@ def _is_prebuilt() -> bool:
     return True
 
 
-def _is_compiled() -> bool:
-    """Return whether torch's extension folder has kernels that an earlier use compiled for this torch."""
+def _compiled_library() -> Path | None:
+    """Return the library in torch's extension folder that an earlier use compiled for this torch, if any."""
     try:
         from torch.utils import cpp_extension  # slow, and needs setuptools
     except ImportError:
-        return False
-    folder = Path(cpp_extension._get_build_directory("gsplat_cuda", verbose=False))
-    return any((folder / f"gsplat_cuda{suffix}").is_file() for suffix in _LIBRARY_SUFFIXES)
+        return None
+    folder = Path(cpp_extension._get_build_directory(_LIBRARY, verbose=False))
+    libraries = [folder / f"{_LIBRARY}{suffix}" for suffix in _LIBRARY_SUFFIXES]
+    return next((library for library in libraries if library.is_file()), None)
 
 
-def _kernels_load() -> bool:
-    """Load the kernels, which exist; return whether gsplat can."""
+def _kernels_load(library: Path | None) -> bool:
+    """Load the kernels; return whether gsplat can.
+
+    gsplat would pass a compiled library to torch's loader of extensions, which may compile it again. So it
+    gets the library as its module ``csrc``, where it looks first.
+
+    Args:
+        library: The compiled kernels, or None if they are in gsplat's package.
+    """
     try:
+        if library is not None:
+            gsplat = importlib.import_module("gsplat")
+            sys.modules["gsplat.csrc"] = gsplat.csrc = _import_library(library)  # type: ignore[attr-defined]
         return importlib.import_module("gsplat.cuda._backend")._C is not None
-    except (ImportError, OSError, RuntimeError):
+    except _LOAD_ERRORS:
         return False
+
+
+def _import_library(path: Path) -> ModuleType:
+    """Import a compiled extension module from its file."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path}: is not an extension module of this Python.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def rasterize(inputs: RasterInputs) -> Rasterization:

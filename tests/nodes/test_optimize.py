@@ -252,13 +252,14 @@ def test_cancel_while_the_scene_is_encoded_for_the_viewer_keeps_the_state(
     ("device", "rasterizer", "expected_preset", "expected_device"),
     [
         ("cpu", "numba", "fast", "cpu"),
+        ("cuda", "cuda", "quality", "cuda"),
         ("cuda", "gsplat", "quality", "cuda"),
-        ("cuda", "torch", "fast", "cuda"),  # gsplat's kernels are not built
+        ("cuda", "torch", "fast", "cuda"),  # no CUDA kernels
         ("mps", "numba", "fast", "cpu"),
         ("xpu", "torch", "fast", "cpu"),
     ],
 )
-def test_auto_is_quality_with_gsplat_and_devices_without_cuda_leave_the_fit_to_the_cpu(
+def test_auto_is_quality_with_cuda_kernels_and_devices_without_cuda_leave_the_fit_to_the_cpu(
     optimize, pack_module, run, monkeypatch, device, rasterizer, expected_preset, expected_device
 ):
     calls = []

@@ -121,12 +121,13 @@ def test_sizes_end_one_after_the_other(sizes):
 @pytest.mark.parametrize(
     ("device", "backend", "expected"),
     [
+        ("cuda", "cuda", "quality"),
         ("cuda", "gsplat", "quality"),
         ("cuda", "torch", "fast"),
         ("cpu", "numba", "fast"),
         ("mps", "torch", "fast"),
     ],
 )
-def test_auto_preset_is_quality_only_where_gsplat_rasterizes(monkeypatch, device, backend, expected):
+def test_auto_preset_is_quality_only_where_cuda_kernels_rasterize(monkeypatch, device, backend, expected):
     monkeypatch.setattr(config_module, "select_backend", lambda *_: backend)
     assert auto_preset(torch.device(device)) == expected

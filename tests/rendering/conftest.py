@@ -9,8 +9,10 @@ import importlib.util
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
+import cuda_emulator
 import numpy as np
 import pytest
 import torch
@@ -18,8 +20,10 @@ from torch import Tensor
 
 from stag4d.geometry import OrbitPose, Projection, intrinsics, orbit_viewmats
 from stag4d.rendering import rasterize
-from stag4d.rendering.inputs import RasterInputs
+from stag4d.rendering.cuda import backend as cuda_backend
+from stag4d.rendering.inputs import RasterInputs, Rasterization
 
+EMULATORS = {"emulator": torch.float32, "emulator_float64": torch.float64}  # the CUDA backend on the CPU
 PARAMETERS = ("means", "quats", "scales", "opacities", "colors")
 
 
@@ -127,13 +131,46 @@ def render_and_differentiate(
     render_mode: str = "RGB",
     camera_model: Projection = "pinhole",
 ) -> Result:
-    """Render with a backend on the device that it supports, and compute all gradients."""
-    device = "cuda" if backend == "gsplat" else "cpu"
+    """Render with a backend on the device that it supports, and compute all gradients.
+
+    An emulator renders in its own dtype; memory that it does not initialize is NaN.
+    """
+    if backend in EMULATORS:
+        with cuda_emulator.poisoned_memory():
+            return _render_and_differentiate(
+                scene, "cpu", EMULATORS[backend], rasterize_emulated, backgrounds, render_mode, camera_model
+            )
+    device = "cuda" if backend in ("cuda", "gsplat") else "cpu"
+    function = partial(rasterize, backend=backend)
+    return _render_and_differentiate(scene, device, dtype, function, backgrounds, render_mode, camera_model)
+
+
+def rasterize_emulated(**arguments: Any) -> Rasterization:
+    """Rasterize CPU tensors with the CUDA backend's kernels."""
+    camera_model = arguments.pop("camera_model")
+    inputs = RasterInputs(**arguments, projection=camera_model)
+    dtype = inputs.means.dtype
+    renders, alphas, meta = cuda_backend.rasterize(
+        inputs, lambda device, channels: cuda_emulator.emulated_kernels(channels, dtype)
+    )
+    meta["means2d"].retain_grad()
+    return renders, alphas, meta
+
+
+def _render_and_differentiate(
+    scene: Scene,
+    device: str,
+    dtype: torch.dtype,
+    function: Callable[..., Rasterization],
+    backgrounds: Tensor | None,
+    render_mode: str,
+    camera_model: Projection,
+) -> Result:
     arguments = scene.arguments(device, dtype)
     if backgrounds is not None:
         arguments["backgrounds"] = backgrounds.detach().clone().to(device, dtype).requires_grad_()
     arguments |= {"render_mode": render_mode, "camera_model": camera_model}
-    renders, alphas, meta = rasterize(**arguments, backend=backend)
+    renders, alphas, meta = function(**arguments)
     generator = torch.Generator().manual_seed(7)
     weights = [torch.randn(out.shape, generator=generator).to(device, dtype) for out in (renders, alphas)]
     ((renders * weights[0]).sum() + (alphas * weights[1]).sum()).backward()
@@ -214,16 +251,26 @@ def _naive_pinhole(point: np.ndarray, K: np.ndarray, size: tuple[int, int]) -> t
 
 def fast_backends() -> list[Any]:
     """Return the backends to compare with the float64 reference, among them torch itself in float32."""
-    reason = "needs CUDA and gsplat; on such a machine run: pytest -m gpu tests/rendering"
+    reason = "needs CUDA, and gsplat where the test names it; there run: pytest -m gpu tests/rendering"
     no_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason=reason)
     numba = ["numba"] if importlib.util.find_spec("numba") else []
-    return ["torch", *numba, pytest.param("gsplat", marks=[pytest.mark.gpu, no_gpu])]
+    on_gpu = [pytest.param(name, marks=[pytest.mark.gpu, no_gpu]) for name in ("cuda", "gsplat")]
+    return ["torch", *numba, *on_gpu, *emulators()]
+
+
+def emulators() -> list[Any]:
+    """Return the dtypes of the emulated CUDA backend."""
+    reason = cuda_emulator.unavailable_reason()
+    not_here = pytest.mark.skipif(reason is not None, reason=str(reason))
+    return [pytest.param(name, marks=[not_here]) for name in EMULATORS]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Parametrize every test with an argument ``fast_backend``."""
+    """Parametrize every test with an argument ``fast_backend`` or ``emulator``."""
     if "fast_backend" in metafunc.fixturenames:
         metafunc.parametrize("fast_backend", fast_backends())
+    if "emulator" in metafunc.fixturenames:
+        metafunc.parametrize("emulator", emulators())
 
 
 @pytest.fixture

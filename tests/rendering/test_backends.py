@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import torch
 
-from stag4d.rendering import BACKENDS, backends, gsplat_backend, select_backend
+from stag4d.rendering import BACKENDS, backends, gsplat_backend, select_backend, warm_up
+from stag4d.rendering.cuda import backend as cuda_backend
 from stag4d.rendering.inputs import RasterInputs
 from stag4d.rendering.torch import backend as torch_backend
 
@@ -46,9 +47,10 @@ def gsplat_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
         del sys.modules[name]
 
 
-def test_importing_the_package_imports_neither_numba_nor_gsplat():
+def test_importing_the_package_imports_neither_numba_nor_gsplat_nor_the_cuda_backend():
     """They are imported when they are selected."""
-    code = "import sys, stag4d.rendering; sys.exit(bool({'numba', 'gsplat'} & set(sys.modules)))"
+    names = {"numba", "gsplat", "stag4d.rendering.cuda"}
+    code = f"import sys, stag4d.rendering; sys.exit(bool({names} & set(sys.modules)))"
     root = Path(torch_backend.__file__).parents[3]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
 
@@ -81,28 +83,60 @@ def test_numba_is_unavailable_when_its_library_does_not_load(no_cached_selection
     assert reason == "Numba does not import (libllvmlite.so: cannot open); pip install numba"
 
 
-def test_torch_is_selected_where_no_other_backend_is_available(no_cached_selection: None, monkeypatch):
-    """On other devices, and on CUDA without gsplat."""
-    monkeypatch.setattr(gsplat_backend, "unavailable_reason", lambda: "not installed; pip install it")
+def test_torch_is_selected_where_no_other_backend_is_available(
+    no_cached_selection: None, monkeypatch, caplog
+):
+    """On other devices, and on CUDA without NVRTC and gsplat; both reasons are logged."""
+    monkeypatch.setattr(cuda_backend, "unavailable_reason", lambda: "NVRTC: does not load; pip install it")
+    monkeypatch.setattr(gsplat_backend, "unavailable_reason", lambda: "not installed; pip install gsplat")
     assert select_backend("mps") == "torch"
-    assert select_backend("cuda:0") == "torch"
+    caplog.clear()
+    assert [select_backend(device) for device in ("cuda:0", "cuda", "cuda:1")] == ["torch"] * 3
+    assert [record.getMessage() for record in caplog.records] == [
+        "Rasterizing with torch on cuda, which is slow. "
+        "Backend 'cuda' is not available: NVRTC: does not load; pip install it. "
+        "Backend 'gsplat' is not available: not installed; pip install gsplat."
+    ]
     assert select_backend("cuda", "torch") == "torch"
     with pytest.raises(RuntimeError, match=r"^backend: 'gsplat' is not available: not installed; pip"):
         select_backend("cuda", "gsplat")
+    with pytest.raises(RuntimeError, match=r"^backend: 'cuda' is not available: NVRTC: does not load; pip"):
+        select_backend("cuda", "cuda")
 
 
-def test_gsplat_is_selected_on_cuda_when_it_is_available(no_cached_selection: None, monkeypatch):
+def test_our_kernels_are_selected_on_cuda_before_gsplat(no_cached_selection: None, monkeypatch, caplog):
+    """The log names the GPU and the versions."""
+    monkeypatch.setattr(cuda_backend, "unavailable_reason", lambda: None)
+    monkeypatch.setattr(cuda_backend, "describe", lambda: "Some GPU, NVRTC 12.8")
+    monkeypatch.setattr(gsplat_backend, "unavailable_reason", lambda: None)
+    with caplog.at_level(logging.INFO, logger="stag4d.rendering"):
+        assert select_backend("cuda") == "cuda"
+    assert caplog.messages == ["Rasterizing with backend 'cuda' on Some GPU, NVRTC 12.8."]
+    assert select_backend("cuda:1", "gsplat") == "gsplat"
+
+
+def test_gsplat_is_selected_on_cuda_without_our_kernels(no_cached_selection: None, monkeypatch, caplog):
+    monkeypatch.setattr(cuda_backend, "unavailable_reason", lambda: "torch: is built without CUDA")
     monkeypatch.setattr(gsplat_backend, "unavailable_reason", lambda: None)
     assert select_backend("cuda") == "gsplat"
-    assert select_backend("cuda:1", "gsplat") == "gsplat"
+    assert "Backend 'cuda' is not available: torch: is built without CUDA." in caplog.text
+
+
+def test_kernels_are_warmed_up_on_the_device_that_will_render(no_cached_selection: None, monkeypatch):
+    warmed: list[torch.device] = []
+    monkeypatch.setattr(cuda_backend, "unavailable_reason", lambda: None)
+    monkeypatch.setattr(cuda_backend, "warm_up", warmed.append)
+    warm_up(torch.device("cuda:1"), "cuda")
+    assert warmed == [torch.device("cuda:1")]
 
 
 @pytest.mark.parametrize(
     ("device", "backend", "message"),
     [
+        ("cpu", "cuda", "backend: 'cuda' cannot render on cpu; move the tensors to cuda or use 'auto'."),
         ("cpu", "gsplat", "backend: 'gsplat' cannot render on cpu; move the tensors to cuda or use 'auto'."),
         ("cuda", "numba", "backend: 'numba' cannot render on cuda; move the tensors to cpu or use 'auto'."),
-        ("cpu", "metal", "backend: unknown 'metal'; expected one of auto, gsplat, numba, torch."),
+        ("cpu", "metal", "backend: unknown 'metal'; expected one of auto, cuda, gsplat, numba, torch."),
     ],
 )
 def test_backend_that_does_not_support_the_device_is_an_error(device: str, backend: str, message: str):
@@ -124,19 +158,31 @@ def test_checking_gsplat_compiles_nothing(gsplat_folder: Path):
     assert "are not built; run python -c" in str(gsplat_backend.unavailable_reason())
 
 
-def test_gsplat_with_compiled_kernels_is_available(gsplat_folder: Path):
-    """A library in torch's extension folder, if it loads."""
+def test_gsplat_with_compiled_kernels_is_available(gsplat_folder: Path, monkeypatch):
+    """A library in torch's extension folder, if it loads; gsplat itself could compile it again."""
     build = gsplat_folder / "extensions" / "gsplat_cuda"
     build.mkdir(parents=True, exist_ok=True)
     (build / "gsplat_cuda.so").touch()
     backend = gsplat_folder / "gsplat" / "cuda" / "_backend.py"
-    backend.write_text("_C = None")
-    assert "do not load" in str(gsplat_backend.unavailable_reason())
-    del sys.modules["gsplat.cuda._backend"]
-    backend.write_text("raise ImportError('undefined symbol')")
-    assert "do not load" in str(gsplat_backend.unavailable_reason())
-    backend.write_text("_C = object()  # the kernels")
+    loading = "try:\n    from gsplat import csrc as _C\nexcept ImportError:\n    "
+    backend.write_text(loading + "raise AssertionError('would compile')")
+    assert "do not load" in str(gsplat_backend.unavailable_reason())  # an empty file is no library
+    library = ModuleType("gsplat_cuda")
+    monkeypatch.setattr(gsplat_backend, "_import_library", lambda path: library)
     assert gsplat_backend.unavailable_reason() is None
+    assert sys.modules["gsplat.cuda._backend"]._C is library
+
+
+def test_a_compiler_that_fails_while_gsplat_loads_is_a_reason(gsplat_folder: Path):
+    """Torch's loader of extensions starts Visual Studio's compiler, which is not there outside its prompt."""
+    failing = "import subprocess\nraise subprocess.CalledProcessError(1, ['where', 'cl'])"
+    (gsplat_folder / "gsplat" / "csrc.py").write_text("loaded = True  # the kernels")
+    (gsplat_folder / "gsplat" / "cuda" / "_backend.py").write_text(failing)
+    assert "do not load" in str(gsplat_backend.unavailable_reason())
+    (gsplat_folder / "gsplat" / "__init__.py").write_text(failing)
+    for name in [name for name in sys.modules if name.split(".")[0] == "gsplat"]:
+        del sys.modules[name]
+    assert "gsplat does not import (Command '['where', 'cl']'" in str(gsplat_backend.unavailable_reason())
 
 
 def test_gsplat_wheel_with_kernels_is_available_unless_it_fails_to_import(gsplat_folder: Path):
@@ -192,4 +238,4 @@ def test_gsplat_is_not_called_without_gaussians(random_scene, monkeypatch):
 
 def test_backend_names_are_stable():
     """Commands and nodes offer them as choices."""
-    assert BACKENDS == ("auto", "gsplat", "numba", "torch")
+    assert BACKENDS == ("auto", "cuda", "gsplat", "numba", "torch")

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 IMAGE_TOLERANCE = 2e-3
 # Largest error of a gradient row, relative to its norm plus the rows' root mean square.
-GRADIENT_TOLERANCE = {"numba": 1e-5, "torch": 1e-5, "gsplat": 1e-2}
+GRADIENT_TOLERANCE = {"numba": 1e-5, "torch": 1e-5, "emulator": 1e-5, "cuda": 1e-4, "gsplat": 1e-2}
+FLOAT64_TOLERANCE = 1e-12  # of images and gradients, without outliers
 EXPECTED_DEPTH_FACTOR = 10  # it is divided by alpha, whose relative error is 1e-5 at the border of a splat
 MAX_OUTLIERS = 0.02  # fraction of a gradient's rows
 
@@ -44,6 +45,9 @@ def assert_agrees(
     """Compare a backend's renders, gradients and meta with those of the reference."""
     actual, expected = evaluate(scene, backend, **options), reference(scene, **options)
     assert actual.renders.shape == expected.renders.shape
+    if backend == "emulator_float64":
+        assert_agrees_in_float64(actual, expected)
+        return
     torch.testing.assert_close(actual.alphas, expected.alphas, rtol=0, atol=IMAGE_TOLERANCE)
     torch.testing.assert_close(actual.renders, expected.renders, rtol=IMAGE_TOLERANCE, atol=IMAGE_TOLERANCE)
     assert (actual.renders - expected.renders).abs().mean() < 1e-5
@@ -58,6 +62,17 @@ def assert_agrees(
         torch.testing.assert_close(values, expected.meta[name].detach()[visible], rtol=1e-5, atol=1e-4)
     for name in ("width", "height", "n_cameras", "gaussian_ids"):
         assert actual.meta[name] == expected.meta[name]
+
+
+def assert_agrees_in_float64(actual, expected) -> None:
+    """The same formulas in another order: images, gradients and meta agree to rounding, everywhere."""
+    tolerance = {"rtol": FLOAT64_TOLERANCE, "atol": FLOAT64_TOLERANCE}
+    torch.testing.assert_close(actual.renders, expected.renders, **tolerance)
+    torch.testing.assert_close(actual.alphas, expected.alphas, **tolerance)
+    assert_gradients_agree(actual.gradients, expected.gradients, FLOAT64_TOLERANCE, outliers=0.0)
+    assert torch.equal(actual.meta["radii"], expected.meta["radii"])
+    for name in ("means2d", "depths"):
+        torch.testing.assert_close(actual.meta[name], expected.meta[name], **tolerance)
 
 
 def test_gradients_agree_to_rounding_far_from_thresholds(fast_backend, random_scene, evaluate, reference):
@@ -247,6 +262,74 @@ def test_gradients_are_zero_and_not_none_when_all_gaussians_are_culled(fast_back
 def test_one_gaussian_agrees(fast_backend, random_scene, evaluate, reference):
     """N = 1."""
     assert_agrees(random_scene(1, scale=0.2, seed=2), fast_backend, evaluate, reference, outliers=0.0)
+
+
+def test_opaque_gaussians_agree(fast_backend, random_scene, evaluate, reference):
+    """Opacities of 1: alpha is clamped around their centers, and pixels terminate after a few."""
+    if fast_backend == "gsplat":
+        pytest.skip("gsplat releases clamp alpha at different values")
+    scene = random_scene(150, opacity=(1.0, 1.0))
+    assert (reference(scene).alphas > 0.99).double().mean() > 0.1
+    assert_agrees(scene, fast_backend, evaluate, reference, outliers=0.1)
+
+
+def test_clamped_alpha_has_no_gradient(fast_backend, scene_at_pixels, evaluate):
+    """One pixel at the center of one Gaussian: alpha is 0.99, whatever the Gaussian's geometry."""
+    if fast_backend == "gsplat":
+        pytest.skip("gsplat releases clamp alpha at different values")
+    center, one = torch.tensor([[0.5, 0.5]]), torch.ones(1)
+    result = evaluate(scene_at_pixels(center, 3 * one, one, torch.ones(1, 3), 4 * one, (1, 1)), fast_backend)
+    torch.testing.assert_close(result.renders, torch.full((1, 1, 1, 3), 0.99).double(), rtol=1e-6, atol=0)
+    assert result.gradients["colors"].all()
+    for name in ("means", "quats", "scales", "opacities", "means2d"):
+        assert not result.gradients[name].any(), name
+
+
+def test_flat_and_line_shaped_gaussians_agree_from_every_side(
+    fast_backend, random_scene, evaluate, reference
+):
+    """Discs seen from the edge, lines seen from the end, points: only the blur keeps their size in pixels."""
+    scene = random_scene(90, num_cameras=1)
+    forward = scene.viewmats[0, 2, :3]  # to the camera's axes
+    quats, scales = scene.quats.clone(), scene.scales.clone()
+    # The shortest rotation of the z axis to the camera's forward direction
+    cross = torch.linalg.cross(torch.tensor([0.0, 0.0, 1.0]), forward)
+    quats[:60] = torch.cat([1.0 + forward[2:], cross])
+    scales[:30] *= torch.tensor([1e-6, 1.0, 1.0])  # discs along the line of sight
+    scales[30:60] *= torch.tensor([1e-6, 1e-6, 1.0])  # lines along it
+    scales[60:70] = 1e-9
+    scales[70:80] *= torch.tensor([4.0, 1e-7, 1e-7])
+    scales[80:] *= torch.tensor([1e-7, 4.0, 4.0])
+    scene = replace(scene, quats=quats, scales=scales)
+    assert_agrees(scene, fast_backend, evaluate, reference, outliers=0.05)
+
+
+def test_thousands_of_gaussians_on_one_pixel_agree(fast_backend, scene_at_pixels, evaluate, reference):
+    """More than are staged at a time, so transparent that the pixel does not terminate."""
+    count = 1800
+    generator = torch.Generator().manual_seed(0)
+    scene = scene_at_pixels(
+        torch.tensor([4.4, 3.6]) + 0.05 * torch.randn(count, 2, generator=generator),
+        torch.full((count,), 1.5),
+        0.0045 + 0.0005 * torch.rand(count, generator=generator),
+        torch.rand(count, 3, generator=generator),
+        torch.linspace(2.0, 3.0, count),
+        (9, 7),
+    )
+    assert 0.9 < reference(scene).alphas.max() < 0.9999
+    assert_agrees(scene, fast_backend, evaluate, reference, outliers=0.05)
+
+
+def test_tiles_without_gaussians_show_the_background(fast_backend, scene_at_pixels, evaluate, reference):
+    """Two Gaussians in opposite corners of an image of twelve tiles."""
+    ones = torch.ones(2)
+    centers = torch.tensor([[3.2, 4.1], [61.0, 43.3]])
+    scene = scene_at_pixels(centers, ones, 0.7 * ones, torch.ones(2, 3), 4 * ones, (64, 48))
+    backgrounds = torch.tensor([[0.2, 0.4, 0.6]])
+    result = evaluate(scene, fast_backend, backgrounds=backgrounds)
+    empty = result.renders[0, 16:32]
+    torch.testing.assert_close(empty, backgrounds.double().expand_as(empty))
+    assert_agrees(scene, fast_backend, evaluate, reference, outliers=0.0, backgrounds=backgrounds)
 
 
 def test_gaussians_that_are_not_finite_are_culled_and_change_no_other(fast_backend, random_scene, evaluate):

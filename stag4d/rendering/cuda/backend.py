@@ -1,0 +1,141 @@
+"""The CUDA backend: project, sort by depth, assign to tiles, composite, with kernels compiled at run time.
+
+Up to ``MAX_CHANNELS`` channels are composited in one pass and more in several: the gradient to the geometry
+is linear in the gradients to the channels, so autograd sums those of the passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from ..inputs import RasterInputs, Rasterization
+from .autograd import Composite, Project, ProjectionOptions
+from .layout import MAX_CHANNELS, MAX_TILE_ROWS, TILE_SIZE, Kernels
+from .loading import describe, load_kernels, unavailable_reason
+from .tiling import SplatTiles, tile_splats
+
+__all__ = ["LoadKernels", "describe", "rasterize", "unavailable_reason", "warm_up"]
+
+LoadKernels: TypeAlias = Callable[[torch.device, int], Kernels]  # of a device and number of channels
+
+_MIN_DIVISOR = 1e-10  # of expected depth
+_MAX_SPLATS = 2**31 - 1  # int32
+_WARM_UP_MODES = ("RGB", "RGB+ED")  # of ``render``
+
+
+def rasterize(inputs: RasterInputs, load: LoadKernels = load_kernels) -> Rasterization:
+    """Rasterize float32 CUDA tensors.
+
+    Args:
+        inputs: What to rasterize.
+        load: Returns the compiled kernels; tests pass kernels that run on the CPU.
+
+    Returns:
+        As ``rendering.rasterize``; all of meta is zero for culled Gaussians.
+
+    Raises:
+        RuntimeError: The kernels cannot be compiled or launched, or their indices would overflow.
+    """
+    _check_sizes(inputs)
+    device = inputs.means.device
+    num_channels = inputs.renders_depth + (inputs.colors.shape[-1] if inputs.renders_colors else 0)
+    kernels = load(device, min(num_channels, MAX_CHANNELS))
+    gaussians = (inputs.means, inputs.quats, inputs.scales, inputs.opacities)
+    cameras = (inputs.viewmats.detach().contiguous(), inputs.Ks.detach().contiguous())
+    options = ProjectionOptions(
+        inputs.width,
+        inputs.height,
+        int(inputs.projection == "pinhole"),
+        float(inputs.near_plane),
+        float(inputs.eps2d),
+    )
+    projected = Project.apply(*(tensor.contiguous() for tensor in gaussians), cameras, options, kernels)
+    means2d, ellipses, depths, radii, counts, spans = projected
+    tiling = tile_splats(inputs, depths.detach(), SplatTiles(counts, spans), kernels)
+    size = (inputs.width, inputs.height)
+    channels = _channels(inputs, depths)  # [C, N, D']
+    backgrounds = _backgrounds(inputs, channels)  # [C, D']
+    images = [
+        Composite.apply(
+            means2d,
+            ellipses,
+            group.contiguous(),
+            background.contiguous(),
+            tiling,
+            size,
+            load(device, group.shape[-1]),
+        )
+        for group, background in zip(
+            channels.split(MAX_CHANNELS, dim=-1), backgrounds.split(MAX_CHANNELS, dim=-1), strict=True
+        )
+    ]
+    alphas = images[0][1]  # [C, H, W, 1]
+    renders = images[0][0] if len(images) == 1 else torch.cat([image for image, _ in images], dim=-1)
+    if inputs.renders_expected_depth:
+        depth = renders[..., -1:] / alphas.clamp(min=_MIN_DIVISOR)
+        renders = torch.cat([renders[..., :-1], depth], dim=-1)
+    return renders, alphas, inputs.meta(means2d, radii, depths)
+
+
+def warm_up(device: torch.device | str, load: LoadKernels = load_kernels) -> None:
+    """Compile the kernels, or load them from the cache, by rendering one Gaussian forward and backward.
+
+    Args:
+        device: CUDA device.
+        load: As for :func:`rasterize`.
+
+    Raises:
+        RuntimeError: The kernels cannot be compiled or launched.
+    """
+    device = torch.device(device)
+    with torch.inference_mode(False), torch.enable_grad():
+        for render_mode in _WARM_UP_MODES:
+            inputs = RasterInputs(
+                means=torch.tensor([[0.0, 0.0, 2.0]], device=device, requires_grad=True),
+                quats=torch.ones(1, 4, device=device),
+                scales=torch.full((1, 3), 0.1, device=device),
+                opacities=torch.ones(1, device=device),
+                colors=torch.ones(1, 3, device=device),
+                viewmats=torch.eye(4, device=device)[None],
+                Ks=torch.tensor([[[16.0, 0.0, 8.0], [0.0, 16.0, 8.0], [0.0, 0.0, 1.0]]], device=device),
+                width=16,
+                height=16,
+                render_mode=render_mode,
+            )
+            renders, _, _ = rasterize(inputs, load)
+            renders.sum().backward()
+
+
+def _check_sizes(inputs: RasterInputs) -> None:
+    """Raise RuntimeError if the kernels' integers cannot number the splats or rows of tiles."""
+    num_splats = inputs.num_cameras * inputs.num_gaussians
+    if num_splats > _MAX_SPLATS:
+        raise RuntimeError(
+            f"rasterize: {inputs.num_cameras} cameras of {inputs.num_gaussians} Gaussians, more than "
+            f"{_MAX_SPLATS} in all; render fewer cameras per call."
+        )
+    if max(inputs.width, inputs.height) > MAX_TILE_ROWS * TILE_SIZE:
+        raise RuntimeError(
+            f"rasterize: {inputs.width} x {inputs.height} pixels, more than {MAX_TILE_ROWS * TILE_SIZE} on a "
+            "side; use backend 'torch' or smaller images."
+        )
+
+
+def _channels(inputs: RasterInputs, depths: Tensor) -> Tensor:
+    """Return the channels [C, N, D'] that the render mode composites."""
+    if not inputs.renders_colors:
+        return depths[..., None]
+    colors = inputs.colors.expand(*depths.shape, -1)
+    return torch.cat([colors, depths[..., None]], dim=-1) if inputs.renders_depth else colors
+
+
+def _backgrounds(inputs: RasterInputs, channels: Tensor) -> Tensor:
+    """Return the backgrounds of all channels [C, D'], 0 for depth."""
+    zeros = channels.new_zeros(channels.shape[0], channels.shape[-1])
+    if inputs.backgrounds is None or not inputs.renders_colors:
+        return zeros
+    return torch.cat([inputs.backgrounds, zeros[:, inputs.backgrounds.shape[-1] :]], dim=-1)

@@ -1,0 +1,196 @@
+"""Loading and launching of compiled kernels, with a stand-in for the driver whose devices are the CPU."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import cuda_emulator
+import pytest
+import torch
+
+from stag4d.rendering.cuda import backend, loading
+from stag4d.rendering.cuda.driver import Driver, LoadedKernels
+from stag4d.rendering.cuda.layout import KERNELS
+from stag4d.rendering.inputs import RasterInputs
+
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.skipif(
+        cuda_emulator.unavailable_reason() is not None, reason=str(cuda_emulator.unavailable_reason())
+    ),
+]
+
+CHANNELS = 3
+
+
+class StandIn:
+    """The stand-in's own functions."""
+
+    def __init__(self) -> None:
+        self.path = str(cuda_emulator.build(cuda_emulator.FOLDER / "driver.cpp", ["-ldl"]))
+        self.library = ctypes.CDLL(self.path)
+        self.library.driver_log.restype = ctypes.c_char_p
+        self.calls()
+
+    def calls(self) -> list[str]:
+        """Return what was called since the last time."""
+        return self.library.driver_log().decode().splitlines()
+
+    def num_contexts(self) -> int:
+        """Return how many contexts are on the stack of this thread."""
+        return self.library.num_contexts()
+
+
+@pytest.fixture(scope="module")
+def stand_in() -> StandIn:
+    return StandIn()
+
+
+@pytest.fixture(scope="module")
+def driver(stand_in: StandIn) -> Driver:
+    return Driver(stand_in.path)
+
+
+@pytest.fixture(scope="module")
+def image() -> bytes:
+    """Return an image that the stand-in loads: kernels for three channels."""
+    return f"IMAGE:{cuda_emulator.build_kernels(CHANNELS, torch.float32)}".encode()
+
+
+def gradients(inputs: RasterInputs, load) -> list[torch.Tensor]:
+    renders, _, _ = backend.rasterize(inputs, load)
+    tensors = (inputs.means, inputs.quats, inputs.scales, inputs.opacities, inputs.colors)
+    return [renders.detach(), *torch.autograd.grad(renders.square().sum(), tensors)]
+
+
+def test_launched_kernels_give_the_same_bits_as_called_ones(driver, stand_in, image, random_scene):
+    kernels = LoadedKernels(driver, 0, image, KERNELS, lambda: 7)
+    inputs = RasterInputs(**random_scene(40).arguments("cpu", torch.float32))
+    stand_in.calls()
+    launched = gradients(inputs, lambda *_: kernels)
+    blocks = {"project": 1, "list_tiles": 1, "composite": 24, "composite_backward": 24, "sum_rows": 1}
+    expected = [f"{name} x{count} on 0 stream 7" for name, count in blocks.items()]
+    assert stand_in.calls() == [*expected, "project_backward x1 on 0 stream 7"]
+    called = gradients(inputs, lambda *_: cuda_emulator.emulated_kernels(CHANNELS, torch.float32))
+    assert all(map(torch.equal, launched, called))
+    assert stand_in.num_contexts() == 0
+
+
+def test_kernels_launch_on_their_device_whatever_is_current(driver, stand_in, image):
+    """Also on a thread without any context, as those of autograd."""
+    kernels = [LoadedKernels(driver, index, image, KERNELS, lambda: 0) for index in (0, 1)]
+    arguments = (0, *[torch.zeros(1, dtype=torch.int64)] * 2, torch.zeros(1, dtype=torch.int32))
+    tensors = [torch.zeros(1) for _ in range(5)]
+    stand_in.calls()
+    with driver.current(driver.primary_context(0)):
+        kernels[1].launch("sum_rows", 1, *arguments, *tensors)
+        assert stand_in.num_contexts() == 1
+    contexts: list[int] = []
+
+    def run() -> None:
+        kernels[1].launch("sum_rows", 1, *arguments, *tensors)
+        kernels[0].launch("sum_rows", 2, *arguments, *tensors)
+        contexts.append(stand_in.num_contexts())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert contexts == [0]
+    launches = [f"sum_rows x{blocks} on {device} stream 0" for blocks, device in ((1, 1), (1, 1), (2, 0))]
+    assert stand_in.calls() == launches
+
+
+def test_nothing_is_launched_without_blocks(driver, stand_in, image):
+    kernels = LoadedKernels(driver, 0, image, KERNELS, lambda: 0)
+    stand_in.calls()
+    kernels.launch("sum_rows", 0)
+    assert stand_in.calls() == []
+
+
+def test_error_of_a_launch_is_raised_and_the_context_restored(driver, stand_in, image, monkeypatch):
+    kernels = LoadedKernels(driver, 0, image, KERNELS, lambda: 0)
+    monkeypatch.setitem(kernels._functions, "project", ctypes.c_void_p(1))  # a handle of nothing
+    with pytest.raises(
+        RuntimeError, match=r"^CUDA driver: cuLaunchKernel: named symbol not found \(500\)\.$"
+    ):
+        kernels.launch("project", 1)
+    assert stand_in.num_contexts() == 0
+
+
+def test_image_that_the_driver_refuses_is_an_error(driver, stand_in):
+    with pytest.raises(RuntimeError, match=r"^CUDA driver: cuModuleLoadData: device kernel image is invalid"):
+        LoadedKernels(driver, 0, b"\x7fELF", KERNELS, lambda: 0)
+    assert stand_in.num_contexts() == 0
+    with pytest.raises(RuntimeError, match=r"^CUDA driver: cuDeviceGet: invalid device ordinal"):
+        LoadedKernels(driver, 2, b"\x7fELF", KERNELS, lambda: 0)
+
+
+def test_missing_driver_is_an_error_that_says_what_to_install():
+    with pytest.raises(RuntimeError, match=r"^CUDA driver: does not load \(.*\); install NVIDIA's driver\.$"):
+        Driver("libno-such-driver.so")
+    with pytest.raises(RuntimeError, match=r"^CUDA driver: does not load \(.*cuInit"):
+        Driver(str(cuda_emulator.build_kernels(CHANNELS, torch.float32)))
+
+
+@pytest.fixture
+def device(driver: Driver, image: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Make two CUDA devices of the stand-in; yields the channels that were compiled for."""
+    compiled: list[int] = []
+
+    def compile_image(nvrtc: object, architecture: int, channels: int) -> bytes:
+        assert architecture == 86
+        compiled.append(channels)
+        return image
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index=None: (8, 6))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Some GPU")
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda index: SimpleNamespace(cuda_stream=index + 20))
+    monkeypatch.setattr(loading, "_tools", lambda: (SimpleNamespace(version_text="12.8"), driver))
+    monkeypatch.setattr(loading, "compiled_image", compile_image)
+    monkeypatch.setattr(loading, "_loaded", {})
+    yield compiled
+
+
+def test_kernels_are_loaded_once_per_device_and_launched_on_its_stream(device, stand_in, random_scene):
+    first = loading.load_kernels(torch.device("cuda:0"), CHANNELS)
+    current = loading.load_kernels(torch.device("cuda"), CHANNELS)
+    assert loading.load_kernels(torch.device("cuda:0"), CHANNELS) is first
+    assert loading.load_kernels(torch.device("cuda:1"), CHANNELS) is current
+    assert current is not first
+    assert device == [CHANNELS, CHANNELS]
+    stand_in.calls()
+    backend.rasterize(random_scene(1).inputs(), lambda *_: current)
+    assert [call.split(" on ")[1] for call in stand_in.calls()] == ["1 stream 21"] * 3
+
+
+def test_description_names_device_and_versions(device):
+    expected = f"Some GPU, compute capability 8.6, torch {torch.__version__}, NVRTC 12.8"
+    assert loading.describe() == expected
+
+
+def test_backend_is_available_where_its_kernels_load(device, monkeypatch):
+    assert loading.unavailable_reason() is None
+    assert device == [CHANNELS]
+
+    def too_old(*arguments: object) -> bytes:
+        raise RuntimeError("NVRTC: version 13.0 does not compile for GPUs of compute capability 6.1.")
+
+    monkeypatch.setattr(loading, "_loaded", {})
+    monkeypatch.setattr(loading, "compiled_image", too_old)
+    reason = "NVRTC: version 13.0 does not compile for GPUs of compute capability 6.1"
+    assert loading.unavailable_reason() == reason
+
+
+def test_backend_is_unavailable_without_cuda(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert str(loading.unavailable_reason()).startswith("torch finds no CUDA device; check")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.version, "cuda", None)
+    loading._tools.cache_clear()
+    assert "is built without CUDA; install a CUDA build of torch" in str(loading.unavailable_reason())
