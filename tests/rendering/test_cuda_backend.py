@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import replace
 from pathlib import Path
 
@@ -199,4 +198,3 @@ def test_emulator_refuses_a_wrong_number_of_arguments():
     kernels = cuda_emulator.emulated_kernels(3, torch.float32)
     with pytest.raises(RuntimeError, match=r"^project: project takes 19 arguments, not 1$"):
         kernels.launch("project", 1, 0)
-    assert ctypes.sizeof(ctypes.c_longlong) == 8  # the kernels' Index

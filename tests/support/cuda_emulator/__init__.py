@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import os
 import platform
 import shutil
 import subprocess
@@ -45,7 +46,7 @@ def build(source: Path, options: Sequence[str], depends: Sequence[Path] = ()) ->
     library = ROOT / ".pytest_cache" / "cuda_emulator" / f"{source.stem}-{digest.hexdigest()[:16]}.so"
     if not library.exists():
         library.parent.mkdir(parents=True, exist_ok=True)
-        temporary = library.with_suffix(f".{ctypes.c_uint32(id(options)).value}.tmp")
+        temporary = library.with_suffix(f".{os.getpid()}.tmp")
         command = [
             "g++",
             "-O1",
@@ -115,5 +116,7 @@ def poisoned_memory() -> Iterator[None]:
     """Fill uninitialized tensors with NaN, and integers with their largest number."""
     was = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True)
-    yield
-    torch.use_deterministic_algorithms(was)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(was)
