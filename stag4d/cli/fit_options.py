@@ -10,15 +10,16 @@ from ..optimization import OptimizationConfig, PresetName, auto_preset, preset
 from .options import device
 
 
-def add_fit_options(command: argparse.ArgumentParser) -> None:
-    """Add the options of a fit."""
+def add_fit_options(command: argparse.ArgumentParser, steps: int | None = None) -> None:
+    """Add the options of a fit; ``steps`` is the default of ``--steps``, None for the preset's."""
     command.add_argument(
         "--preset",
         choices=get_args(PresetName),
         help="fast: previews; quality: slower, a little better; paper: the published settings, needs a "
         "guidance model (default: quality on CUDA, else fast)",
     )
-    command.add_argument("--steps", type=int, help="optimization steps (default: the preset's)")
+    default = "the preset's" if steps is None else str(steps)
+    command.add_argument("--steps", type=int, default=steps, help=f"optimization steps (default: {default})")
     command.add_argument(
         "--size",
         type=int,

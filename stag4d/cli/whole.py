@@ -36,16 +36,20 @@ from .options import (
 
 _logger = logging.getLogger(__name__)
 
+DEMO_STEPS = 700  # views of 64 pixels need fewer steps than the presets take
 BUNDLED_MULTIVIEW, BUNDLED_GUIDANCE = "bundled/mini-zero123plus", "bundled/mini-zero123"
 
 
 def add_whole(commands: Any) -> None:
     """Add the commands."""
     command = add_command(
-        commands, "demo", _demo, "make a scene of a toy with the bundled models; compare it with ground truth"
+        commands,
+        "demo",
+        _demo,
+        "make a scene of an animated character with the bundled models; compare it with ground truth",
     )
     command.add_argument("-o", "--out", default="demo_out", help="folder to write (default: %(default)s)")
-    add_fit_options(command)
+    add_fit_options(command, DEMO_STEPS)
 
     command = add_command(commands, "run", _run, "make a scene of the object in a video")
     command.add_argument(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
-from stag4d.geometry import Projection
-from stag4d.rendering import rasterize
 from stag4d.rendering.inputs import RasterInputs
 from stag4d.rendering.torch import projection as torch_projection
 
@@ -158,20 +157,14 @@ def test_numba_projects_as_gsplat_does(name: str):
     torch.testing.assert_close(actual[visible, 3:], expected[visible, 3:], rtol=1e-6, atol=1e-7)
 
 
-def test_pixels_of_one_orthographic_splat(fast_backend: str):
+def test_pixels_of_one_orthographic_splat(fast_backend, random_scene, evaluate):
     """Its deviations are 0.05 and 0.08 of 70.06 pixels per unit: alpha is 0.7 exp(-(A dx^2 + C dy^2) / 2)."""
     inputs, expected = case("ortho, centered", torch.float32)
-    device = "cuda" if fast_backend == "gsplat" else "cpu"
     names = ("means", "quats", "scales", "opacities", "colors")
-    gaussians = {name: getattr(inputs, name)[:1].to(device) for name in names}
-    cameras = {
-        "viewmats": inputs.viewmats.to(device),
-        "Ks": inputs.Ks.to(device),
-        "width": 128,
-        "height": 128,
-    }
-    ortho: Projection = "ortho"
-    _, alphas, _ = rasterize(**gaussians, **cameras, camera_model=ortho, backend=fast_backend)
+    gaussian = {name: getattr(inputs, name)[:1] for name in names}
+    cameras = {"viewmats": inputs.viewmats, "Ks": inputs.Ks, "width": 128, "height": 128}
+    scene = replace(random_scene(1), **gaussian, **cameras)
+    alphas = evaluate(scene, fast_backend, camera_model="ortho").alphas
     truth = {
         (64, 64): 0.690346452,
         (65, 64): 0.637551801,
