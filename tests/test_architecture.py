@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -114,6 +114,7 @@ FREE = {"torch", "numpy", *sys.stdlib_module_names}
 HOST = {"comfy", "comfy_api", "folder_paths", "server"}
 
 
+@functools.cache
 def parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
@@ -123,14 +124,17 @@ def where(path: Path, node: ast.AST) -> str:
     return f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}"
 
 
-def imports(path: Path) -> Iterator[tuple[ast.stmt, int, str, list[str]]]:
-    """Yield each import of a file: the statement, its leading dots, the module, the names taken from it."""
+@functools.cache
+def imports(path: Path) -> list[tuple[ast.stmt, int, str, list[str]]]:
+    """Return the imports of a file: each statement, its leading dots, the module, the names taken from it."""
+    found: list[tuple[ast.stmt, int, str, list[str]]] = []
     for node in ast.walk(parse(path)):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield node, 0, alias.name, []
+            found += [(node, 0, alias.name, []) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            yield node, node.level, node.module or "", [alias.name for alias in node.names]
+            names = [alias.name for alias in node.names]
+            found.append((node, node.level, node.module or "", names))
+    return found
 
 
 def package_of(path: Path) -> str:

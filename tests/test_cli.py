@@ -22,13 +22,14 @@ import torch
 from changed_views import changed_views
 from ctrl_c import CtrlCMonitor
 from PIL import Image
-from small_fit import small_config, small_view_set
+from quick_commands import make_commands_quick
+from small_fit import small_view_set
 
 from stag4d import cli, pipeline
 from stag4d.cli import main
 from stag4d.data import write_views
 from stag4d.export import read_ply
-from stag4d.optimization import OptimizationConfig, Trainer
+from stag4d.optimization import Trainer
 from stag4d.rendering import render
 from stag4d.scene import load_scene
 from stag4d.types import Cameras
@@ -95,12 +96,8 @@ def fitted(views, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def quick(monkeypatch) -> None:
-    """Make every preset small, so that a fit takes a fraction of a second."""
-
-    def preset(name: str, *, steps: int | None, size: int | None, seed: int) -> OptimizationConfig:
-        return replace(small_config(steps or 4, size or 24, seed), preset=name)
-
-    monkeypatch.setattr(cli.fit_options, "preset", preset)
+    """A fit takes a fraction of a second."""
+    make_commands_quick(monkeypatch)
 
 
 def result_of(capsys: pytest.CaptureFixture) -> dict:

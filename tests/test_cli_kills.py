@@ -54,6 +54,7 @@ def check(tmp_path, monkeypatch) -> Callable[..., None]:
         return small_config(steps or 2, size or 16, seed)
 
     monkeypatch.setattr(cli.fit_options, "preset", preset)
+    monkeypatch.setattr(cli.fitting, "check_rig", lambda *_: None)  # it writes no files
     few_frames = functools.partial(scenes.write_turntable, num_frames=2)
     monkeypatch.setattr(fitting, "write_turntable", few_frames)
     monkeypatch.setattr(scenes, "TURNTABLE_FRAMES", 2)

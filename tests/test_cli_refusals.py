@@ -18,13 +18,14 @@ import numpy as np
 import pytest
 from full_disk import small_disk
 from PIL import Image
+from quick_commands import make_commands_quick
 from safetensors.torch import save_file
 from small_fit import small_config, small_view_set
 
 from stag4d import cli
 from stag4d.cli import main
 from stag4d.data import write_views
-from stag4d.optimization import LogLinear, OptimizationConfig, Trainer, preset
+from stag4d.optimization import LogLinear, Trainer
 from stag4d.scene import files, save_scene
 
 ROOT = Path(__file__).parents[1]
@@ -48,13 +49,8 @@ def scene(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def quick(monkeypatch) -> None:
-    """Make every preset small, after the checks of its ranges."""
-
-    def small(name: str, *, steps: int | None, size: int | None, seed: int) -> OptimizationConfig:
-        preset(name, steps=steps, size=size, seed=seed)
-        return replace(small_config(steps or 4, size or 24, seed), preset=name)
-
-    monkeypatch.setattr(cli.fit_options, "preset", small)
+    """A fit takes a fraction of a second."""
+    make_commands_quick(monkeypatch)
 
 
 @pytest.fixture

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small_fit import small_config
+from quick_commands import make_commands_quick
 
-from stag4d import cli
 from stag4d.cli import main
 from stag4d.data import read_views
 from stag4d.scene import load_scene
@@ -71,12 +70,8 @@ def source(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def quick(monkeypatch) -> None:
-    """Make every preset small, so that a fit takes a fraction of a second."""
-
-    def small(name: str, *, steps: int | None, size: int | None, seed: int) -> object:
-        return small_config(steps=steps or 4, size=size or 24, seed=seed)
-
-    monkeypatch.setattr(cli.fit_options, "preset", small)
+    """A fit takes a fraction of a second."""
+    make_commands_quick(monkeypatch)
 
 
 def command(source: Path, out: Path, models: tuple[Path, Path], *more: str) -> list[str]:

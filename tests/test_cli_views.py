@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import re
@@ -12,10 +13,14 @@ import numpy as np
 import pytest
 from capture_writers import Toy, write_nerfstudio
 from PIL import Image
+from small_fit import shrunk
 
+from stag4d import cli
 from stag4d.cli import main
 from stag4d.data import read_views, write_views
 from stag4d.geometry import camera_rig, input_camera, rig_cameras
+from stag4d.optimization import preset
+from stag4d.pipeline import fitting, scenes
 from stag4d.toys import render_toy, toy_object, toy_seed, toy_views
 from stag4d.types import Cameras
 
@@ -24,11 +29,20 @@ TIMES = [0.0, 0.5, 1.0]
 FIT = ["--preset", "fast", "--steps", "3", "--size", "32"]
 
 
+@pytest.fixture(autouse=True)
+def quick(monkeypatch) -> None:
+    """Make presets and turntables small."""
+    monkeypatch.setattr(cli.fit_options, "preset", lambda name, **options: shrunk(preset(name, **options)))
+    short = functools.partial(scenes.write_turntable, num_frames=6)
+    monkeypatch.setattr(fitting, "write_turntable", short)
+
+
 def printed(capsys) -> dict:
     """Return the JSON that the last command printed."""
     return json.loads(capsys.readouterr().out)
 
 
+@functools.cache
 def rig_images(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return RGBA of a toy by the cameras of a rig [V, F, S, S, 4], and by its input camera [F, S, S, 4]."""
     toy = toy_object(toy_seed("test", 2))

@@ -27,12 +27,12 @@ def project_points(
         Pixel coordinates [N, 2], the first pixel's center at 0.5, and camera z [N]. Behind a pinhole, where z
         is below 1e-6, the coordinates have no meaning.
     """
-    in_camera = points @ viewmat[:3, :3].T + viewmat[:3, 3]  # [N, 3]
-    depths = in_camera[:, 2]
-    slopes = in_camera[:, :2]
+    # One row per axis: a CPU is several times as fast at long rows as at many rows of two or three.
+    in_camera = viewmat[:3, :3] @ points.T + viewmat[:3, 3:]  # [3, N]
+    slopes, depths = in_camera[:2], in_camera[2]
     if projection == "pinhole":
-        slopes = slopes / depths[:, None].clamp_min(_NEAREST)
-    return slopes * K.diagonal()[:2] + K[:2, 2], depths
+        slopes = slopes / depths.clamp_min(_NEAREST)
+    return (slopes * K.diagonal()[:2, None] + K[:2, 2:]).T, depths
 
 
 def check_projection(projection: str, subject: str) -> Projection:

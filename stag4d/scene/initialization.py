@@ -92,13 +92,9 @@ def visual_hull(
     """
     axis = (torch.arange(_HULL_RESOLUTION) + 0.5) / _HULL_RESOLUTION * 2 * bound - bound
     voxels = torch.cartesian_prod(axis, axis, axis)  # [R^3, 3]
-    inside = torch.stack(
-        [
-            sample_image(alpha[..., None], camera, voxels)[:, 0] > 0.5
-            for alpha, camera in zip(alphas, cameras, strict=True)
-        ]
-    )  # [V, R^3]
-    num_inside = inside.sum(dim=0)  # [R^3] silhouettes that a voxel projects into
+    num_inside = torch.zeros(len(voxels), dtype=torch.int32)  # silhouettes that a voxel projects into
+    for alpha, camera in zip(alphas, cameras, strict=True):
+        num_inside += sample_image(alpha[..., None], camera, voxels)[:, 0] > 0.5
     occupied = num_inside == len(cameras)
     for tolerated in range(len(cameras) - 1):  # a voxel stays inside of two silhouettes at least
         occupied = num_inside >= len(cameras) - tolerated
@@ -165,8 +161,11 @@ def _silhouette_coverages(
 
 def _outward_normals(grid: Tensor, points: Tensor, bound: float) -> Tensor:
     """Return surface normals [N, 3]: the negative gradient of the blurred occupancy [1, 1, R, R, R]."""
-    smooth = F.avg_pool3d(grid, kernel_size=7, stride=1, padding=3)
-    gradients = torch.stack(torch.gradient(smooth[0, 0]))[None]  # [1, 3, R, R, R], along x, y, z
+    smooth = grid
+    for size in ((7, 1, 1), (1, 7, 1), (1, 1, 7)):  # a box filter is separable: 3 x 7 summands, not 7^3
+        padding = [side // 2 for side in size]
+        smooth = F.avg_pool3d(smooth, size, stride=1, padding=padding, divisor_override=1)
+    gradients = torch.stack(torch.gradient(smooth[0, 0] / 7**3))[None]  # [1, 3, R, R, R] along x, y, z
     coordinates = (points / bound)[:, [2, 1, 0]][None, None, None]  # grid_sample takes the last axis first
     return -F.normalize(F.grid_sample(gradients, coordinates, align_corners=False)[0, :, 0, 0].T, dim=-1)
 

@@ -4,12 +4,22 @@ import importlib
 import sys
 
 import pytest
+from small_fit import shrunk
 
 
 @pytest.fixture(scope="session")
 def pack_module(pack):
     """A function that imports a module of the pack, such as ``nodes.render``."""
     return lambda name: importlib.import_module(f"{pack.__name__}.{name}")
+
+
+@pytest.fixture
+def small_presets(pack_module, monkeypatch):
+    """Presets of STAG4D Optimize with few Gaussians, small planes and a coarse visual hull."""
+    optimize, initialization = pack_module("nodes.optimize"), pack_module("stag4d.scene.initialization")
+    preset = optimize.preset
+    monkeypatch.setattr(optimize, "preset", lambda name, **options: shrunk(preset(name, **options)))
+    monkeypatch.setattr(initialization, "_HULL_RESOLUTION", 32)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ def guidance(loader, host_folders):
 
 
 @pytest.fixture
-def optimize(pack_module):
+def optimize(pack_module, small_presets):
     """A function that fits a small toy in inference mode and returns the scene."""
     views = pack_module("stag4d.toys").toy_views(3, 2, 24)
     settings = {"views": views, "preset": "fast", "steps": 6, "size": 24, "seed": 0}

@@ -24,7 +24,7 @@ def views(pack_module):
 
 
 @pytest.fixture
-def run(optimize, views, host_folders):
+def run(optimize, views, host_folders, small_presets):
     """A function that executes the node in inference mode, as the host does, and returns the scene."""
 
     def call(**changes):

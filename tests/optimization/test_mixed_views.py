@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from small_fit import shrunk
 
 from stag4d.evaluation import psnr
 from stag4d.geometry import OrbitPose, camera_rig, orbit_viewmats, rig_cameras
@@ -55,7 +56,7 @@ def mean_psnr(model, views: ViewSet, size: int = 40) -> float:
 
 @pytest.mark.parametrize("reference", [0, None])
 def test_a_fit_of_mixed_views_converges(views, reference):
-    trainer = Trainer(replace(views, reference=reference), preset("fast", steps=100, size=40))
+    trainer = Trainer(replace(views, reference=reference), shrunk(preset("fast", steps=60, size=40)))
     before = mean_psnr(trainer.model(), views)
     model = trainer.run()
     assert mean_psnr(model, views) > max(before + 3, 20)
@@ -82,8 +83,8 @@ def test_a_view_of_weight_0_does_not_influence_the_fit(views):
     def fitted(images: torch.Tensor) -> torch.Tensor:
         ignored = replace(views.tracks[2], images=images, weights=torch.zeros(3))
         tracks = (*views.tracks[:2], ignored, *views.tracks[3:])
-        config = preset("fast", steps=12, size=32)
-        config = replace(config, start=replace(config.start, kind="ball", num_points=200))
+        config = shrunk(preset("fast", steps=12, size=32))
+        config = replace(config, start=replace(config.start, kind="ball"))
         return Trainer(replace(views, tracks=tracks), config).run().gaussians.means
 
     images = views.tracks[2].images

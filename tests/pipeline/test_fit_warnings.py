@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 from fit_reports import compared_views, history_of
+from small_fit import small_config
 
 from stag4d import pipeline
-from stag4d.optimization import FitHistory, preset
+from stag4d.optimization import FitHistory, LossWeights, StartConfig
 from stag4d.pipeline.fit_warnings import MAX_GAP_DB, MIN_SHARE_OF_GAUSSIANS, fit_warnings
 from stag4d.toys import toy_views
 from stag4d.view_set import ViewSet
@@ -79,8 +80,9 @@ def mirrored(views: ViewSet, index: int) -> ViewSet:
 @pytest.mark.parametrize("is_wrong", [False, True], ids=["correct", "mirrored"])
 def test_only_a_fit_to_a_wrong_view_warns(is_wrong, caplog):
     views = toy_views(3, 2, 32)
-    config = preset("fast", steps=150, size=32)
-    config = replace(config, start=replace(config.start, num_points=600))
+    config = small_config(
+        100, 32, start=StartConfig(num_points=400), losses=LossWeights(ssim=0.2, input_color=2.0)
+    )
     _, report = pipeline.fit(mirrored(views, 3) if is_wrong else views, config)
     assert [sentence.split(" (")[0] for sentence in report.warnings] == (["view 2"] if is_wrong else [])
     assert [record.message for record in caplog.records if record.levelname == "WARNING"] == report.warnings

@@ -1,4 +1,4 @@
-"""A few views of a toy and a fit of them that takes milliseconds per step."""
+"""A few views of a toy, and fits of them that take milliseconds per step."""
 
 from __future__ import annotations
 
@@ -55,3 +55,15 @@ def small_config(steps: int = 20, size: int = 24, seed: int = 0, **parts: Any) -
         densification=DensificationConfig(strategy=None),
     )
     return replace(small, **parts)
+
+
+def shrunk(config: Any, num_points: int = 300) -> Any:
+    """Return a config with few Gaussians and small planes, and all else of the given one.
+
+    The config may be of another copy of the package, as ComfyUI imports the pack's.
+    """
+    return replace(
+        config,
+        start=replace(config.start, num_points=num_points),
+        field=replace(config.field, resolutions=(8, 16), num_channels=4, width=16),
+    )

@@ -1,4 +1,7 @@
-"""The viewer's modules: their Node tests, ESLint, Prettier, the TypeScript checker, and their size."""
+"""The viewer's modules: their Node tests, the options of the TypeScript checker, and their size.
+
+`tasks.py lint` runs ESLint, Prettier and the TypeScript checker on them.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +35,6 @@ def test_viewer_modules_pass_their_node_tests():
     files = sorted(map(str, HERE.glob("*.test.mjs")))
     assert files
     run([program("node"), "--test", *files])
-
-
-@pytest.mark.usefixtures("packages")
-@pytest.mark.parametrize("script", ["lint", "format:check", "types"])
-def test_javascript_passes_eslint_prettier_and_the_type_checker(script):
-    run([program("npm"), "run", "--silent", script])
 
 
 def test_type_checker_rejects_a_wrong_argument_type(packages, tmp_path):
