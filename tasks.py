@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = str(VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
 TORCH = "torch==2.13.0"  # the version that the tests run with; inside ComfyUI the host chooses
+PROCESSES = ("-n=auto", "--maxprocesses=4", "--dist=loadfile")  # a module's fixtures are made in one process
 WEB_CHECKS = (["lint"], ["format:check"], ["types"])  # npm scripts in tests/web/package.json
 WEB_FIXES = (["lint", "--", "--fix"], ["format"], ["types"])
 
@@ -70,7 +71,7 @@ def test(arguments: list[str]) -> int:
     with_host = ["-m", "not slow"] if host_is_there() else []
     coverage = ["--cov"] if "--cov" in arguments else []  # an option follows it, or a path would be its value
     others = [argument for argument in arguments if argument != "--cov"]
-    pytest = [PYTHON, "-m", "pytest", *with_host, *coverage, "--durations=15", *others]
+    pytest = [PYTHON, "-m", "pytest", *PROCESSES, *with_host, *coverage, "--durations=15", *others]
     stages: dict[str, Callable[[], int]] = {
         "lint": check_style,
         "types": check_types,

@@ -24,7 +24,7 @@ from stag4d.diffusion import (
 from stag4d.evaluation.metrics import on_white
 from stag4d.pipeline.whole import CHECKPOINT, run
 from stag4d.scene import load_scene
-from stag4d.toys import TEST_POSES, toy_truth, toy_views
+from stag4d.toys import ANY_CHARACTER, TEST_POSES, toy_truth, toy_views
 from stag4d.types import InputVideo
 from tiny_models import make_guidance_folder, make_multiview_folder
 
@@ -137,6 +137,6 @@ def test_the_demo_writes_scene_images_and_metrics(model, guidance, tmp_path):
     with Image.open(out / "unseen_views.png") as sheet:
         pixels = np.asarray(sheet.convert("RGB")) / 255
     assert pixels.shape == (4 * 18 - 2, 4 * 18 - 2, 3)  # two frames, truth above fit, of four unseen views
-    images, alphas = toy_truth(3, TEST_POSES, 2, 16)
+    images, alphas = toy_truth(3, TEST_POSES, 2, 16, ANY_CHARACTER)
     expected = on_white(images[1, 0], alphas[1, 0]).numpy()
     np.testing.assert_allclose(pixels[:16, 18:34], expected, atol=1 / 255)

@@ -48,7 +48,7 @@ def test_loss_decreases():
     model = OutlineModel()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     errors = []
-    for _ in range(12):
+    for _ in range(20):
         error = model.loss(batch)
         optimizer.zero_grad()
         error.backward()
