@@ -23,6 +23,7 @@ from ..geometry import OrbitPose
 from .folders import load_module, weight_sums
 from .image_processors import load_image_processor
 from .json_files import shown
+from .model_index import model_root
 from .noise_schedule import load_scheduler
 from .pose_conditioning import (
     POSE_NUMBERS,
@@ -187,7 +188,7 @@ def load_guidance_model(
         ValueError: if it holds a model of another kind, a file is damaged or does not fit the others, or the
             pose conditioning is unclear.
     """
-    root = Path(folder)
+    root = model_root(folder)
     index = read_guidance_index(root)
     conditioning, assumption = pose_conditioning_of(index, root, pose_conditioning)
     if assumption:

@@ -27,7 +27,7 @@ from .empty_prompt import empty_prompt_embeddings
 from .folders import load_module, weight_sums
 from .image_processors import load_image_processor
 from .json_files import shown
-from .model_index import INDEX, SETTINGS_KEY, Setting, pipeline_class, read_index, settings_of
+from .model_index import INDEX, SETTINGS_KEY, Setting, model_root, pipeline_class, read_index, settings_of
 from .noise import COND, UNCOND, NoiseSource
 from .noise_schedule import load_scheduler
 from .sampling_config import SamplingConfig
@@ -36,6 +36,7 @@ from .view_grid import MULTIVIEW_SETTINGS, ViewGrid, grid_of
 _logger = logging.getLogger(__name__)
 
 _MAX_RAMP = 1e6  # published: 0 to about 1
+_RIG_STATED = {"choice": "chosen", "settings": "the settings in its folder state"}
 GRAY = 127  # of 255, the background of the conditioning images
 
 
@@ -170,11 +171,13 @@ def load_multiview_model(
         ValueError: if it holds a model of another kind, a file is damaged or does not fit the others, or the
             rig is unclear.
     """
-    root = Path(folder)
+    root = model_root(folder)
     index = read_index(root, "a model folder in diffusers' layout, as Zero123++ is published")
     ramp, grid, sampling = _ramp(index, root), grid_of(index, root, rig), _sampling(index)
     if grid.assumption:
         _logger.warning(grid.assumption)
+    else:
+        _logger.info("%s: rig %s, as %s.", root, grid.rig, _RIG_STATED[grid.rig_source])
     scheduler = load_scheduler(EulerAncestralDiscreteScheduler, root, timestep_spacing="trailing")
     unet = load_module(UNet2DConditionModel, root, "unet", dtype)
     vae = load_module(AutoencoderKL, root, "vae", dtype)

@@ -152,7 +152,8 @@ def write_multiview(
     remove_beyond(folder, count, len(poses))
     write_contact_sheet(folder / "views.png", torch.stack(rows), columns=1 + len(poses))
     flicker = relative_flicker(view_differences, video_differences)
-    fields = {MULTIVIEW_RECORD: {"key": key, "flicker": flicker}}
+    record = {"key": key, "flicker": flicker, "rig": model.grid.rig, "rig_source": model.grid.rig_source}
+    fields = {MULTIVIEW_RECORD: record}
     write_view_poses(folder, input_pose, poses, video.fps, fields, offsets=offsets)
     for leftover in folder.glob(UNFINISHED):
         leftover.unlink()
