@@ -17,6 +17,7 @@ from diffusers import ModelMixin
 from torch import nn
 from transformers.utils import logging as transformers_logging
 
+from ..progress import Check, never_cancel
 from .json_files import read_json
 from .network_config import build_on_meta, check_kind, network_config, run_once
 from .out_of_memory import is_out_of_memory
@@ -122,16 +123,20 @@ def _checked(kind: Any, place: Path) -> tuple[WeightFiles, Any, Any]:
         return files, config, build_on_meta(kind, config, count_tensors(files), files.num_bytes)
 
 
-def weight_sums(*networks: nn.Module) -> list[int]:
+def weight_sums(*networks: nn.Module, check: Check = never_cancel) -> list[int]:
     """Return a checksum of each weight: the sum of its elements' bits, read as integers.
 
     Sums of integers do not depend on the order, hence not on the device or the number of threads.
+
+    Args:
+        networks: Their weights are summed one by one.
+        check: Called before each weight; raises an exception to cancel.
     """
-    return [
-        int(weight.detach().view(_INTEGERS[weight.element_size()]).sum(dtype=torch.int64))
-        for network in networks
-        for weight in network.parameters()
-    ]
+    sums = []
+    for weight in (weight for network in networks for weight in network.parameters()):
+        check()
+        sums.append(int(weight.detach().view(_INTEGERS[weight.element_size()]).sum(dtype=torch.int64)))
+    return sums
 
 
 @contextmanager

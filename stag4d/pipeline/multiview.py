@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,8 @@ def generate_views(
         config: Steps, guidance scale, anchor.
         remover: Removes the views' background; None is that of method ``border``.
         checkpoints: Folder for the state of an interrupted call; the same call resumes from it.
-        monitor: Called after each encoded or decoded frame and each batch of a diffusion step.
+        monitor: Called at the start of each stage, after each encoded or decoded frame and each batch of a
+            diffusion step, and within these units.
 
     Returns:
         The input frames with their views.
@@ -67,7 +69,7 @@ def generate_views(
     frames = _without_views(model, video, config)
     checkpoint = None
     if checkpoints is not None:
-        key = sampling_key(model, video.images, video.alphas, noise, config)
+        key = _latents_key(model, video, noise, config, monitor)
         checkpoint = checkpoints.checkpoint(key, LATENTS_SUFFIX)
     poses, side = model.grid.poses, model.grid.tile_size
     view_images = torch.empty(len(video), len(poses), side, side, 3)  # [F, V, s, s, 3]
@@ -121,7 +123,7 @@ def write_multiview(
     remover = remover or BackgroundRemover()
     frames, poses, count = _without_views(model, video, config), model.grid.poses, len(video)
     input_pose, offsets = frames.input_pose, frames.offsets
-    latents_key = sampling_key(model, video.images, video.alphas, noise, config)
+    latents_key = _latents_key(model, video, noise, config, monitor)
     moved = [] if offsets is None else [offsets]
     own_model = () if remover.rembg_model == DEFAULT_REMBG_MODEL else (remover.rembg_model,)
     settings = (latents_key, video.elevation_deg, video.fps, _KEY_NAMES[remover.method], *own_model)
@@ -160,6 +162,16 @@ def write_multiview(
     return flicker
 
 
+def _latents_key(
+    model: MultiViewModel, video: InputVideo, noise: SeededNoise, config: SamplingConfig, monitor: Monitor
+) -> str:
+    """Return the ``sampling_key`` of a video, whose weights take seconds to sum."""
+    check = partial(monitor, "start", 0, 1)
+    key = sampling_key(model, video.images, video.alphas, noise, config, check)
+    monitor("start", 1, 1)
+    return key
+
+
 def _generate(
     model: MultiViewModel,
     video: InputVideo,
@@ -175,7 +187,12 @@ def _generate(
     )
     num_uncertain, empty = 0, []
     for frame in range(len(latents)):
-        views = [remover(view) for view in model.decode(latents[frame])]
+        check = partial(monitor, "decode", frame, len(latents))
+        check()
+        views = []
+        for view in model.decode(latents[frame]):
+            check()
+            views.append(remover(view))
         num_uncertain += sum(not is_plain for _, _, is_plain in views)
         empty += [
             f"view {view} of frame {frame}" for view, (_, alpha, _) in enumerate(views) if not alpha.any()
