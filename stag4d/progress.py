@@ -29,8 +29,8 @@ class Monitor(Protocol):
         """Report progress.
 
         Args:
-            stage: Name of the stage: ``load``, ``encode``, ``denoise``, ``decode``, ``guidance``,
-                ``start``, ``optimize``, ``render``, ``normals``, ``page``, ``turntable``, ``evaluate``, ``read``,
+            stage: Name of the stage: ``load``, ``encode``, ``denoise``, ``decode``, ``guidance``, ``start``,
+                ``optimize``, ``render``, ``normals``, ``page``, ``turntable``, ``evaluate``, ``read``,
                 ``crop``, ``rembg``, ``export`` or ``import``.
             done: Number of units done, such as frames or optimization steps; of a resumed stage also those
                 before the interrupt. It is the same in several calls where a unit takes long.

@@ -7,8 +7,8 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -22,11 +22,32 @@ _UNITS = {  # of other stages: frame
     "denoise": "frame step",
     "guidance": "network pass",
     "import": "file",
+    "load": "model",
     "optimize": "step",
     "start": "scene",
     "turntable": "image",
 }
 _NEGATIVE_VALUE = re.compile(r"-\.?[0-9]")
+
+
+def is_interactive() -> bool:
+    """Return whether somebody at a terminal can be asked: neither in a pipe nor in a background job.
+
+    A background job that reads from its terminal is stopped by the system.
+    """
+    if sys.stdin is None or not sys.stdin.isatty():
+        return False
+    try:
+        return not hasattr(os, "tcgetpgrp") or os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except (OSError, ValueError):  # a terminal that does not control this process, so that it has no jobs
+        return True
+
+
+def ask(question: str) -> str:
+    """Return a line that the user enters at the terminal, in lower case, without white space around it."""
+    sys.stderr.write(f"{question} ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower()
 
 
 class UsageError(ValueError):
@@ -78,6 +99,15 @@ class ConsoleMonitor:
             signal.signal(number, handler)
         with suppress(OSError):
             self._close_bar()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Close the bar and restore the previous handlers within the block, such as to ask the user."""
+        self.__exit__()
+        try:
+            yield
+        finally:
+            self.__enter__()
 
     def __call__(
         self, stage: str, done: int, total: int, *, note: str = "", preview: Preview | None = None

@@ -37,7 +37,6 @@ from .view_grid import MULTIVIEW_SETTINGS, ViewGrid, grid_of
 _logger = logging.getLogger(__name__)
 
 _MAX_RAMP = 1e6  # published: 0 to about 1
-_RIG_STATED = {"choice": "chosen", "settings": "the settings in its folder state"}
 GRAY = 127  # of 255, the background of the conditioning images
 
 
@@ -196,8 +195,6 @@ def load_multiview_model(
     ramp, grid, sampling = _ramp(index, root), grid_of(index, root, rig), _sampling(index)
     if grid.assumption:
         _logger.warning(grid.assumption)
-    else:
-        _logger.info("%s: rig %s, as %s.", root, grid.rig, _RIG_STATED[grid.rig_source])
     scheduler = load_scheduler(EulerAncestralDiscreteScheduler, root, timestep_spacing="trailing")
     unet = load_module(UNet2DConditionModel, root, "unet", dtype)
     vae = load_module(AutoencoderKL, root, "vae", dtype)

@@ -28,6 +28,13 @@ from ..view_set import ViewSet, check_square
 
 _logger = logging.getLogger(__name__)
 
+_RIG_SOURCES: dict[str, str] = {
+    "choice": "as chosen",
+    "settings": "as the settings in the model's folder state",
+    "files": "which the model's files name",
+    "path": "which the path of the model's folder names",
+    "default": "assumed",
+}
 _SHEET_FRAMES, _SHEET_TILE = 8, 160  # rows and image size of the contact sheet, at most
 _KEY_NAMES = {  # names of the methods in the resume keys of view folders; frozen, since folders have them
     "border": "cut_out",
@@ -165,7 +172,8 @@ def write_multiview(
 def _latents_key(
     model: MultiViewModel, video: InputVideo, noise: SeededNoise, config: SamplingConfig, monitor: Monitor
 ) -> str:
-    """Return the ``sampling_key`` of a video, whose weights take seconds to sum."""
+    """Log the rig, and return the ``sampling_key`` of a video: a model's weights take seconds to sum."""
+    _logger.info("rig %s of the views, %s.", model.grid.rig, _RIG_SOURCES[model.grid.rig_source])
     check = partial(monitor, "start", 0, 1)
     key = sampling_key(model, video.images, video.alphas, noise, config, check)
     monitor("start", 1, 1)

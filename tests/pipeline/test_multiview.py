@@ -248,7 +248,7 @@ def test_rig_and_what_it_is_known_from_are_kept_in_the_views(folder, tmp_path, r
     write_multiview(tmp_path, load_multiview_model(folder, rig=rig), video(2), NOISE, CONFIG)
     kept = json.loads((tmp_path / "views.json").read_text())["multiview"]
     assert (kept["rig"], kept["rig_source"]) == record
-    assert f"rig {record[0]}, " in caplog.text
+    assert f"rig {record[0]} of the views, " in caplog.text
     assert read_views(tmp_path).view_poses == zero123plus_rig(record[0])
 
 
