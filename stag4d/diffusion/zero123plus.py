@@ -196,10 +196,10 @@ def load_multiview_model(
     if grid.assumption:
         _logger.warning(grid.assumption)
     scheduler = load_scheduler(EulerAncestralDiscreteScheduler, root, timestep_spacing="trailing")
+    uncond_embeddings = empty_prompt_embeddings(root)  # first: the text encoder is released at once
     unet = load_module(UNet2DConditionModel, root, "unet", dtype)
     vae = load_module(AutoencoderKL, root, "vae", dtype)
     vision_encoder = load_module(CLIPVisionModelWithProjection, root, "vision_encoder", dtype)
-    uncond_embeddings = empty_prompt_embeddings(root)
     _check_fit(root, unet, vae, vision_encoder, uncond_embeddings, ramp)
     install_reference_attention(unet)
     model = MultiViewModel(
