@@ -78,7 +78,7 @@ def weight_bytes(networks: dict[str, Network]) -> int:
 
 def denoising_bytes(num_frames: int) -> int:
     """Return the activations of a batch of a diffusion step: reference pass, then anchored pass."""
-    unet = MULTIVIEW["unet"].on_meta().to(DTYPE).requires_grad_(False)
+    unet = _half(MULTIVIEW["unet"])
     install_reference_attention(unet)
     rows = 2 * num_frames  # both branches of guidance
     side = IMAGE_SIZE // 8
@@ -95,7 +95,7 @@ def denoising_bytes(num_frames: int) -> int:
 
 def encoding_bytes() -> int:
     """Return the activations of encoding a frame of the video by the VAE."""
-    vae = MULTIVIEW["vae"].on_meta().to(DTYPE).requires_grad_(False)
+    vae = _half(MULTIVIEW["vae"])
     with PeakBytes() as memory, _fused_attention(), torch.device("meta"), torch.no_grad():
         memory.ignore(vae)
         vae.encode(torch.empty(1, 3, IMAGE_SIZE, IMAGE_SIZE, dtype=DTYPE))
@@ -104,7 +104,7 @@ def encoding_bytes() -> int:
 
 def decoding_bytes() -> int:
     """Return the activations of decoding the grid of a frame by the VAE."""
-    vae = MULTIVIEW["vae"].on_meta().to(DTYPE).requires_grad_(False)
+    vae = _half(MULTIVIEW["vae"])
     with PeakBytes() as memory, _fused_attention(), torch.device("meta"), torch.no_grad():
         memory.ignore(vae)
         vae.decode(torch.empty(1, 4, *GRID_SIZE, dtype=DTYPE))
@@ -113,7 +113,7 @@ def decoding_bytes() -> int:
 
 def distillation_bytes(num_renders: int) -> int:
     """Return the activations of the SDS loss of renders: VAE encoder with gradients, and UNet without."""
-    vae, unet = (GUIDANCE[name].on_meta().to(DTYPE).requires_grad_(False) for name in ("vae", "unet"))
+    vae, unet = (_half(GUIDANCE[name]) for name in ("vae", "unet"))
     with PeakBytes() as memory, _fused_attention(), torch.device("meta"):
         memory.ignore(vae, unet)
         pixels = torch.empty(num_renders, 3, 256, 256, dtype=DTYPE, requires_grad=True)
@@ -123,6 +123,11 @@ def distillation_bytes(num_renders: int) -> int:
             unet(torch.empty(rows, 8, 32, 32, dtype=DTYPE), 0, torch.empty(rows, 1, 768, dtype=DTYPE))
         torch.autograd.grad(latents, pixels, torch.empty_like(latents))
     return memory.peak
+
+
+def _half(network: Network) -> Any:
+    """Return a frozen network with meta tensors in half precision."""
+    return torch.nn.Module.to(network.on_meta(), DTYPE).requires_grad_(False)
 
 
 def _fused_attention() -> Any:

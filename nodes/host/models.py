@@ -16,8 +16,9 @@ from torch import nn
 if TYPE_CHECKING:
     from ...stag4d.diffusion import MultiViewModel, SamplingConfig, ViewGrid
 
-# Of float16 activations, computed by benchmarks/memory.py: per pixel of one frame's latent, and beside them.
-LATENT_BYTES, FURTHER_BYTES = 56_000, 50_000_000
+# Of float16 activations per pixel of one frame's latent: tensors take 34 kB of it (benchmarks/memory.py), the
+# rest is for workspaces of convolutions and the allocator.
+LATENT_BYTES = 56_000
 
 
 class STAG4DModel(nn.Module):  # the host logs this name
@@ -102,7 +103,6 @@ class ManagedMultiView:
         from ...stag4d.diffusion import FRAMES_TO_FREE  # diffusers takes seconds to import
 
         num_pixels = math.prod(self.patcher.model.model.grid_size) * min(num_frames, FRAMES_TO_FREE)
-        half_bytes = num_pixels * LATENT_BYTES + FURTHER_BYTES
-        work_bytes = half_bytes * self.patcher.model.get_dtype().itemsize // 2
+        work_bytes = num_pixels * LATENT_BYTES * self.patcher.model.get_dtype().itemsize // 2
         model: MultiViewModel = load_to_device(self.patcher, work_bytes)
         return model.with_grid(self.grid)

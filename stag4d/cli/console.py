@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from tqdm import tqdm
 
 from ..progress import Interrupted, Preview
+from ..resume import Timer
 from ..startup import SIGNALS
 
 _UNITS = {  # of other stages: frame
@@ -27,6 +28,7 @@ _UNITS = {  # of other stages: frame
     "start": "scene",
     "turntable": "image",
 }
+_REDRAW_SECONDS = 1.0  # between two displays of the elapsed time within a unit
 _NEGATIVE_VALUE = re.compile(r"-\.?[0-9]")
 
 
@@ -85,6 +87,7 @@ class ConsoleMonitor:
     def __init__(self) -> None:
         self._bar: Any = None
         self._stage = ""
+        self._redraw = Timer(_REDRAW_SECONDS)
         self._is_interrupted = False
         self._previous_handlers: dict[signal.Signals, Any] = {}
 
@@ -134,7 +137,10 @@ class ConsoleMonitor:
             )
         if note:
             self._bar.set_postfix_str(note, refresh=False)
-        self._bar.update(done - self._bar.n)
+        if done != self._bar.n:
+            self._bar.update(done - self._bar.n)
+        elif self._redraw.is_due():  # an update by 0 would start the time of the unit again, for its rate
+            self._bar.refresh()
         if done == total:
             self._close_bar()
 

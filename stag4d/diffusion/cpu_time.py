@@ -42,13 +42,13 @@ def denoising_seconds(
     operations = num_frames * config.num_steps * step_operations(model, config)
     if operations < _SHORTEST * _SLOWEST:
         return None
-    latents = _latents(model, 1, (_MEASURED_SIDE, _MEASURED_SIDE), model.unet.dtype)
+    latents = _latents(model, 1, (_MEASURED_SIDE, _MEASURED_SIDE))
     smaller = latents[..., : _MEASURED_SIDE // 4, : _MEASURED_SIDE // 4]
     seconds = 0.0
     for inputs in (smaller, latents):  # the first pass reads the weights from disk
         check()
         began = time.perf_counter()
-        _call(model.unet, inputs, WriteTokens())
+        _call(model.unet, inputs.to(model.unet.dtype), WriteTokens())
         seconds = time.perf_counter() - began
     return operations / _operations(_on_meta(model), latents.to("meta"), WriteTokens()) * seconds
 
@@ -58,23 +58,22 @@ def step_operations(model: MultiViewModel, config: SamplingConfig) -> int:
     unet, write = _on_meta(model), WriteTokens()
     num_branches = len(config.branches)
     side = model.image_size // model.pixels_per_latent
-    like = torch.empty(0, device="meta", dtype=model.unet.dtype)
-    references = _latents(model, num_branches, (side, side), model.unet.dtype).to(like)
-    grids = _latents(model, num_branches, model.grid_size, model.unet.dtype).to(like)
+    references = _latents(model, num_branches, (side, side)).to("meta")
+    grids = _latents(model, num_branches, model.grid_size).to("meta")
     return _operations(unet, references, write) + _operations(unet, grids, ReadTokens(write.tokens))
 
 
 def _on_meta(model: MultiViewModel) -> UNet2DConditionModel:
-    """Return the UNet with meta tensors and reference attention."""
+    """Return the UNet with meta tensors, float32, and reference attention."""
     with torch.device("meta"):
         unet: Any = UNet2DConditionModel.from_config(model.unet.config)
     install_reference_attention(unet)
-    return unet.to(model.unet.dtype).eval()
+    return unet.eval()
 
 
-def _latents(model: MultiViewModel, count: int, size: tuple[int, int], dtype: torch.dtype) -> Tensor:
-    """Return zeros [B, C, h, w]."""
-    return torch.zeros(count, model.unet.config.in_channels, *size, dtype=dtype)
+def _latents(model: MultiViewModel, count: int, size: tuple[int, int]) -> Tensor:
+    """Return zeros [B, C, h, w], float32."""
+    return torch.zeros(count, model.unet.config.in_channels, *size)
 
 
 def _call(unet: UNet2DConditionModel, latents: Tensor, exchange: TokenExchange) -> None:
