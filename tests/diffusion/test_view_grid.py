@@ -226,6 +226,12 @@ def test_full_name_in_any_part_of_the_path_decides_and_the_nearest_does(tmp_path
     assert "assumed rig v1.2, which its path names; if it is wrong, choose" in grid.assumption
 
 
+def test_files_take_precedence_over_the_folders_around_them(tmp_path):
+    folder = tmp_path / "zero123plus-v1.1" / "converted"
+    grid = grid_of(make_folder(folder, card=CARD), folder, None)
+    assert (grid.rig, grid.rig_source) == ("v1.2", "files")
+
+
 @pytest.mark.parametrize("path", ["project-v1.2/model", "zero123plus-v1.25", "stable-zero123/v1/2"])
 def test_other_numbers_in_the_path_do_not_decide(tmp_path, path):
     grid = grid_of(make_folder(tmp_path / path), tmp_path / path, "v1.2" if "25" in path else None)
