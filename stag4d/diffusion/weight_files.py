@@ -28,7 +28,7 @@ _STEMS: dict[Library, dict[str, str]] = {  # names that the libraries look for, 
     "transformers": {".safetensors": "model", ".bin": "pytorch_model"},
 }
 _VARIANTS = (None, "fp16", "fp16_ema", "non_ema", "fp16_non_ema")  # in the order of preference
-_MAX_HEADER_BYTES = 16 * 2**20  # of safetensors that are compared with their size; published ones have 0.1 MB
+_MAX_HEADER_BYTES = 16 * 2**20  # of safetensors whose header is compared with their size
 _LFS_POINTER = b"version https://git-lfs"  # text that Git leaves in place of a file it has not fetched
 
 
