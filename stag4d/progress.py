@@ -18,7 +18,10 @@ class Interrupted(Exception):
 
 
 class Monitor(Protocol):
-    """Callback that long-running functions call after every unit of work, and within units that take long."""
+    """Callback that long-running functions call after every unit of work, and within units that take long.
+
+    Stages whose units take seconds also call it before the first one.
+    """
 
     def __call__(
         self, stage: str, done: int, total: int, *, note: str = "", preview: Preview | None = None
@@ -26,7 +29,7 @@ class Monitor(Protocol):
         """Report progress.
 
         Args:
-            stage: Name of the stage: ``encode``, ``denoise``, ``decode``, ``guidance``, ``start``,
+            stage: Name of the stage: ``load``, ``encode``, ``denoise``, ``decode``, ``guidance``, ``start``,
                 ``optimize``, ``render``, ``normals``, ``page``, ``turntable``, ``evaluate``, ``read``,
                 ``crop``, ``rembg``, ``export`` or ``import``.
             done: Number of units done, such as frames or optimization steps; of a resumed stage also those

@@ -68,6 +68,7 @@ OPTIONS = {
         "--guidance-pose",
         "--perceptual",
         "--perceptual-weight",
+        "--dtype",
         "--trust-falloff",
         "--hold-out-view",
         "--resume",
@@ -546,6 +547,22 @@ def test_a_guidance_model_adds_its_loss_to_the_fit(quick, views, tmp_path, capsy
     assert main(["fit", str(views), "-o", str(out), "--guidance-model", str(other)]) == 2
     error = capsys.readouterr().err
     assert f"{other}: is no guidance model" in error
+
+
+def test_the_guidance_model_of_a_fit_has_the_chosen_data_type(quick, views, tmp_path, monkeypatch):
+    model, dtypes = make_guidance_folder(tmp_path / "model"), []
+    load = cli.fitting.load_guidance
+
+    def spied(name, **options):
+        loaded = load(name, **options)
+        dtypes.append(loaded.unet.dtype)
+        return loaded
+
+    monkeypatch.setattr(cli.fitting, "load_guidance", spied)
+    words = ["fit", str(views), "-o", str(tmp_path / "out"), "--steps", "2", "--guidance-model", str(model)]
+    assert main(words) == 0
+    assert main([*words, "--dtype", "bfloat16"]) == 0
+    assert dtypes == [torch.float32, torch.bfloat16]
 
 
 def test_a_bundled_guidance_model_is_found_by_its_name(quick, views, tmp_path, capsys, monkeypatch):

@@ -33,6 +33,31 @@ def test_each_stage_has_its_own_bar_with_its_unit_and_note(capsys):
     assert re.search(r"optimize.*step/s, loss=2\]", error)
 
 
+def test_rates_are_those_of_whole_units_from_the_first_on(capsys, monkeypatch):
+    """A unit takes 10 s, with a call of the monitor in the middle: 0.1 units a second, not 0.2."""
+    now = [1000.0]
+    made = []
+
+    class Bar(tqdm):
+        def __init__(self, **options):
+            super().__init__(**options)
+            made.append(self)
+
+    monkeypatch.setattr("tqdm.std.time", lambda: now[0])
+    monkeypatch.setattr("stag4d.cli.console.tqdm", Bar)
+    monkeypatch.setattr("stag4d.cli.console._REDRAW_SECONDS", -1.0)
+    with ConsoleMonitor() as monitor:
+        monitor("denoise", 0, 4)
+        assert "0/4" in capsys.readouterr().err  # a bar before the first unit
+        for done in (1, 2, 3):
+            now[0] += 5
+            monitor("denoise", done - 1, 4)
+            assert f"{done - 1}/4" in capsys.readouterr().err  # which moves on within it
+            now[0] += 5
+            monitor("denoise", done, 4)
+            assert made[0].format_dict["rate"] == pytest.approx(0.1)
+
+
 def test_a_stage_that_runs_again_gets_a_new_bar(capsys):
     with ConsoleMonitor() as monitor:
         for total in (2, 3):

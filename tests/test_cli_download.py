@@ -1,10 +1,10 @@
 """``stag4d download``: nothing is downloaded unless the license is accepted. No test uses the network."""
 
 import json
-import sys
 
 import huggingface_hub
 import pytest
+from terminal import at_terminal
 
 from stag4d.cli import main
 from stag4d.diffusion import read_grid
@@ -24,19 +24,6 @@ def requests(monkeypatch):
         lambda repository, **options: calls.append((repository, options)),
     )
     return calls
-
-
-def at_terminal(monkeypatch, answer):
-    """Replace stdin by a terminal at which the user types an answer."""
-
-    class Terminal:
-        def isatty(self):
-            return True
-
-        def readline(self):
-            return answer
-
-    monkeypatch.setattr(sys, "stdin", Terminal())
 
 
 @pytest.mark.parametrize("answer", [None, "\n", "n\n", "maybe\n"])

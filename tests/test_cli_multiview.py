@@ -20,6 +20,7 @@ import pytest
 from ctrl_c import CtrlCMonitor
 from PIL import Image
 from small_fit import small_config
+from terminal import at_terminal
 
 from stag4d import cli, pipeline
 from stag4d.cli import main
@@ -55,6 +56,7 @@ OPTIONS = [
     "--batch-size",
     "--dtype",
     "--resume",
+    "--yes",
 ]
 
 
@@ -100,7 +102,7 @@ def test_help_explains_every_option(capsys):
     explained = words[words.index("options:") :]
     assert set(re.findall(r"--[a-z][a-z-]+", explained)) == {*OPTIONS, "--help"}
     for option, following in zip(OPTIONS, [*OPTIONS[1:], ""], strict=True):
-        start = explained.index(f"{option} " if option != "--resume" else option)
+        start = explained.index(option if option in ("--resume", "--yes") else f"{option} ")
         text = explained[start : explained.index(following, start + 1) if following else None]
         assert len(text.split()) > 4, f"{option} has no explanation"
 
@@ -158,6 +160,118 @@ def test_every_option_has_its_effect_on_the_files(model, source, tmp_path, capsy
     assert main([*words, "-o", str(tmp_path / "b"), *further, "--batch-size", "2"]) == 0
     assert files_of(tmp_path / "b")["zero123/1_rgba/0.png"] == before
     assert capsys.readouterr().out.count("\n") == 11
+
+
+def test_frames_are_prepared_at_what_the_feature_extractors_take(
+    model, source, tmp_path, monkeypatch, caplog
+):
+    sizes: list[int] = []
+    read_input = cli.views.read_input
+
+    def read(options, size, check=None):
+        sizes.append(size)
+        return read_input(options, 8, check)  # small enough for a test
+
+    monkeypatch.setattr(cli.views, "read_input", read)
+    words = ["multiview", str(source), "--model", str(model), "--frames", "1", "--steps", "1"]
+    assert main([*words, "-o", str(tmp_path / "a")]) == 0
+    monkeypatch.setattr("stag4d.diffusion.read_image_size", lambda folder: 700)
+    assert main([*words, "-o", str(tmp_path / "b")]) == 0
+    assert "detail is lost" not in caplog.text
+    assert main([*words, "-o", str(tmp_path / "c"), "--size", "600"]) == 0
+    assert sizes == [512, 700, 600]
+    assert "--size: frames of 600 pixels; the model's feature extractors take 700, so that" in caplog.text
+
+
+def test_model_in_the_hubs_cache_is_given_as_repository_or_snapshot(model, source, tmp_path):
+    repository = tmp_path / "models--sudo-ai--zero123plus-v1.2"
+    snapshot = shutil.copytree(model, repository / "snapshots" / "0123abc")
+    (snapshot / "stag4d.json").unlink()
+    written = []
+    for number, folder in enumerate((repository, snapshot)):
+        words = ["multiview", str(source), "-o", str(tmp_path / str(number)), "--model", str(folder)]
+        assert main([*words, "--frames", "1", *QUICK]) == 0
+        written.append(files_of(tmp_path / str(number)))
+    assert written[0] == written[1]
+    assert read_views(tmp_path / "0").view_poses == zero123plus_rig("v1.2")  # by the repository's name
+    record = json.loads(written[0]["views.json"])["multiview"]
+    assert (record["rig"], record["rig_source"]) == ("v1.2", "path")
+
+
+@pytest.fixture
+def unstated(model, tmp_path) -> Path:
+    """A folder that does not state the rig."""
+    folder = shutil.copytree(model, tmp_path / "unstated")
+    (folder / "stag4d.json").unlink()
+    return folder
+
+
+@pytest.mark.parametrize(("answer", "rig"), [("v1.2\n", "v1.2"), (" 1.1 \n", "v1.1")])
+def test_rig_that_nothing_states_is_asked_for_at_the_terminal(
+    unstated, source, tmp_path, monkeypatch, capsys, answer, rig
+):
+    at_terminal(monkeypatch, answer)
+    words = ["multiview", str(source), "-o", str(tmp_path / "out"), "--model", str(unstated)]
+    assert main([*words, "--frames", "1", *QUICK]) == 0
+    assert f"{unstated}: neither its files nor its path say the rig." in capsys.readouterr().err
+    assert read_views(tmp_path / "out").view_poses == zero123plus_rig(rig)
+
+
+@pytest.mark.parametrize("answer", ["", "\n", "v2\n"])
+def test_without_an_answer_about_the_rig_nothing_is_read(unstated, tmp_path, monkeypatch, capsys, answer):
+    at_terminal(monkeypatch, answer)
+    words = ["multiview", str(tmp_path / "missing"), "-o", str(tmp_path / "out"), "--model", str(unstated)]
+    assert main(words) == 2
+    assert "no rig was chosen; choose with --rig v1.1 or v1.2." in capsys.readouterr().err
+
+
+def test_nobody_is_asked_about_the_rig_without_need(model, unstated, source, tmp_path, monkeypatch, caplog):
+    terminal = at_terminal(monkeypatch, "\n")
+    words = ["multiview", str(source), "--frames", "1", *QUICK]
+    assert main([*words, "-o", str(tmp_path / "a"), "--model", str(model)]) == 0  # it states the rig
+    assert main([*words, "-o", str(tmp_path / "b"), "--model", str(unstated), "--rig", "v1.1"]) == 0
+    assert terminal.num_read == 0
+    monkeypatch.undo()
+    assert main([*words, "-o", str(tmp_path / "c"), "--model", str(unstated)]) == 0  # a script
+    assert "assumed rig v1.1, since neither its files nor its path state it" in caplog.text
+
+
+@pytest.mark.parametrize("answer", ["y\n", "n\n", "", None])
+@pytest.mark.parametrize("more", [[], ["--yes"], ["--resume"]])
+def test_only_a_user_at_a_terminal_is_asked_before_hours_of_work(
+    model, source, tmp_path, monkeypatch, capsys, caplog, answer, more
+):
+    """A script has no terminal: it gets the estimate in its log, and runs as before."""
+    monkeypatch.setattr("stag4d.diffusion.denoising_seconds", lambda *arguments: 20.4 * 3600)
+    terminal = None if answer is None else at_terminal(monkeypatch, answer)
+    words = ["multiview", str(source), "-o", str(tmp_path / "out"), "--model", str(model), "--frames", "1"]
+    is_asked = answer is not None and not more
+    is_started = not is_asked or answer == "y\n"
+    assert main([*words, *QUICK, *more]) == (0 if is_started else 2)
+    assert "denoising 1 frames in 2 steps takes about 20 h on this CPU" in caplog.text
+    captured = capsys.readouterr()
+    assert ("Do you want to start it? [y/N]" in captured.err) == is_asked
+    assert terminal is None or terminal.num_read == is_asked
+    assert (tmp_path / "out").exists() == is_started
+    if not is_started:
+        assert "not started, since it takes about 20 h; --yes starts it." in captured.err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(None, ""), (61.0, "about 1 min "), (3600.0, "about 1.0 h "), (3599.0, "about 60 min ")],
+)
+def test_work_of_at_most_an_hour_is_announced_and_not_asked_about(
+    model, source, tmp_path, monkeypatch, caplog, seconds, words
+):
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("stag4d.diffusion.denoising_seconds", lambda *arguments: seconds)
+    terminal = at_terminal(monkeypatch, "n\n")
+    command = ["multiview", str(source), "-o", str(tmp_path / "out"), "--model", str(model), "--frames", "1"]
+    assert main([*command, *QUICK]) == 0
+    assert terminal.num_read == 0
+    assert ("denoising 1 frames" in caplog.text) == (seconds is not None)
+    assert words in caplog.text
 
 
 def test_the_model_folder_sets_the_default_sampling(model, source, tmp_path, capsys):

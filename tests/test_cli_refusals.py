@@ -178,6 +178,7 @@ BAD_NUMBERS = {
     ("--preset", "best"): "argument --preset: invalid choice: 'best'",
     ("--guidance-weight", "2"): "--guidance-weight: no effect without a guidance model; give --guid",
     ("--guidance-anchors", "nearest"): "--guidance-anchors: no effect without a guidance model; give",
+    ("--dtype", "float16"): "--dtype: no effect without a guidance model; give --guidance-model, or omit it.",
 }
 
 

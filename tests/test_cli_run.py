@@ -6,6 +6,7 @@ import json
 import math
 import re
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,12 @@ import pytest
 import torch
 from PIL import Image
 from quick_commands import make_commands_quick
+from terminal import at_terminal
 
+from stag4d import cli
 from stag4d.cli import main
 from stag4d.data import read_views
+from stag4d.pipeline import whole
 from stag4d.scene import load_scene
 from tiny_models import TILE, make_guidance_folder, make_multiview_folder
 
@@ -45,7 +49,9 @@ OPTIONS = {
     "--guidance-pose",
     "--perceptual",
     "--perceptual-weight",
+    "--dtype",
     "--resume",
+    "--yes",
     "--help",
 }
 
@@ -102,6 +108,57 @@ def test_a_run_writes_the_scene_and_its_views(quick, source, models, tmp_path, c
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert "guidance" in report["losses"]
     assert report["seconds"].keys() == {"views", "start", "optimize", "compare", "write"}
+
+
+def test_frames_are_as_large_as_the_model_and_the_fit_take_them(quick, source, models, tmp_path, monkeypatch):
+    """Zero123++ takes 512 pixels where the fit has 256."""
+    sizes: list[int] = []
+    read_input = cli.whole.read_input
+
+    def read(options, size):
+        sizes.append(size)
+        return read_input(options, 24)
+
+    monkeypatch.setattr(cli.whole, "read_input", read)
+    for taken in (512, 16):
+        monkeypatch.setattr("stag4d.diffusion.read_image_size", lambda folder, taken=taken: taken)
+        assert main(command(source, tmp_path / str(taken), models)) == 0
+    assert sizes == [512, 24]
+
+
+def test_both_models_have_the_chosen_data_type(quick, source, models, tmp_path, monkeypatch):
+    dtypes = []
+    run = whole.run
+
+    def spied(out, video, load_model, config, **options):
+        dtypes.extend([load_model().unet.dtype, options["load_guidance"]().unet.dtype])
+        return run(out, video, load_model, config, **options)
+
+    monkeypatch.setattr(whole, "run", spied)
+    words = command(source, tmp_path / "out", models, "--guidance-model", str(models[1]))
+    assert main([*words, "--dtype", "bfloat16"]) == 0
+    assert dtypes == [torch.bfloat16] * 2
+
+
+def test_a_truncated_guidance_model_is_refused_before_the_views(source, models, tmp_path, capsys):
+    folder = shutil.copytree(models[1], tmp_path / "guidance")
+    path = max((folder / "vae").glob("*.safetensors"))
+    path.write_bytes(path.read_bytes()[:-1000])
+    words = command(tmp_path / "missing", tmp_path / "out", models, "--guidance-model", str(folder))
+    assert main(words) == 2
+    assert f"{path}: has {path.stat().st_size} bytes of " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("answer", ["y\n", "n\n"])
+def test_hours_of_work_are_started_with_the_users_consent(
+    quick, source, models, tmp_path, monkeypatch, capsys, answer
+):
+    monkeypatch.setattr("stag4d.diffusion.denoising_seconds", lambda *arguments: 7200.0)
+    at_terminal(monkeypatch, answer)
+    before = signal.getsignal(signal.SIGINT)
+    assert main(command(source, tmp_path / "out", models, "--rig", "v1.1")) == (0 if answer == "y\n" else 2)
+    assert "Do you want to start it? [y/N]" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_resumed_run_keeps_finished_views_and_fits_the_same_scene(quick, source, models, tmp_path, capsys):

@@ -7,6 +7,7 @@ import folder_paths
 import torch
 from comfy_api.latest import io
 
+from ...stag4d.hub_cache import cached_models
 from ...stag4d.pipeline import DTYPES, ModelKind, bundled_models, check_model, how_to_get
 
 AUTO = "auto"
@@ -52,16 +53,17 @@ def check_folder(name: str, kind: ModelKind) -> None:
 def model_folders(kind: ModelKind) -> dict[str, Path]:
     """Return the bundled models of a kind, and the folders below ``models/diffusers``, by name.
 
-    Only folders with a model_index.json are listed, by their relative path; they may hold another kind.
+    Only folders with a model_index.json are listed, by their relative path, and models in the layout of the
+    Hugging Face hub's cache; they may hold another kind.
     """
     roots = [Path(root) for root in folder_paths.get_folder_paths("diffusers")]
     bundled = bundled_models(kind)
-    found = {
-        path.parent.relative_to(root).as_posix(): path.parent
-        for root in reversed(roots)  # of equal names the first root's is used, as everywhere in the host
-        for pattern in (f"*/{INDEX}", f"*/*/{INDEX}")
-        for path in sorted(root.glob(pattern))
-    }
+    found: dict[str, Path] = {}
+    for root in reversed(roots):  # of equal names the first root's is used, as everywhere in the host
+        for pattern in (f"*/{INDEX}", f"*/*/{INDEX}"):
+            paths = sorted(root.glob(pattern))
+            found |= {path.parent.relative_to(root).as_posix(): path.parent for path in paths}
+        found |= cached_models(root, INDEX)
     return bundled | found | bundled  # listed first, and not replaced by a folder of the same name
 
 

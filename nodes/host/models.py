@@ -16,7 +16,9 @@ from torch import nn
 if TYPE_CHECKING:
     from ...stag4d.diffusion import MultiViewModel, SamplingConfig, ViewGrid
 
-LATENT_BYTES = 200_000  # of float16 activations per pixel of one frame's latent; a generous guess
+# Of float16 activations per pixel of one frame's latent: tensors take 34 kB of it (benchmarks/memory.py), the
+# rest is for workspaces of convolutions and the allocator.
+LATENT_BYTES = 56_000
 
 
 class STAG4DModel(nn.Module):  # the host logs this name
@@ -97,10 +99,10 @@ class ManagedMultiView:
         return sampling
 
     def load(self, num_frames: int) -> MultiViewModel:
-        """Return the model on the compute device, with memory freed for the frames of one batch."""
-        from ...stag4d.diffusion import MAX_MEASURED_FRAMES  # diffusers takes seconds to import
+        """Return the model on the compute device, with memory freed for a batch of at most eight frames."""
+        from ...stag4d.diffusion import FRAMES_TO_FREE  # diffusers takes seconds to import
 
-        num_pixels = math.prod(self.patcher.model.model.grid_size) * min(num_frames, MAX_MEASURED_FRAMES)
+        num_pixels = math.prod(self.patcher.model.model.grid_size) * min(num_frames, FRAMES_TO_FREE)
         work_bytes = num_pixels * LATENT_BYTES * self.patcher.model.get_dtype().itemsize // 2
         model: MultiViewModel = load_to_device(self.patcher, work_bytes)
         return model.with_grid(self.grid)

@@ -17,6 +17,7 @@ def view_monitor(num_frames: int, num_steps: int) -> HostMonitor:
         _preview_image,
         preview_seconds=PREVIEW_SECONDS,
         preview_size=PREVIEW_SIZE,
+        start=0,
         encode=num_frames,
         denoise=num_frames * num_steps,
         decode=num_frames,

@@ -7,14 +7,15 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, NoReturn
 
 from tqdm import tqdm
 
 from ..progress import Interrupted, Preview
+from ..resume import Timer
 from ..startup import SIGNALS
 
 _UNITS = {  # of other stages: frame
@@ -22,11 +23,33 @@ _UNITS = {  # of other stages: frame
     "denoise": "frame step",
     "guidance": "network pass",
     "import": "file",
+    "load": "model",
     "optimize": "step",
     "start": "scene",
     "turntable": "image",
 }
+_REDRAW_SECONDS = 1.0  # between two displays of the elapsed time within a unit
 _NEGATIVE_VALUE = re.compile(r"-\.?[0-9]")
+
+
+def is_interactive() -> bool:
+    """Return whether somebody at a terminal can be asked: neither in a pipe nor in a background job.
+
+    A background job that reads from its terminal is stopped by the system.
+    """
+    if sys.stdin is None or not sys.stdin.isatty():
+        return False
+    try:
+        return not hasattr(os, "tcgetpgrp") or os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except (OSError, ValueError):  # a terminal that does not control this process, so that it has no jobs
+        return True
+
+
+def ask(question: str) -> str:
+    """Return a line that the user enters at the terminal, in lower case, without white space around it."""
+    sys.stderr.write(f"{question} ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower()
 
 
 class UsageError(ValueError):
@@ -64,6 +87,7 @@ class ConsoleMonitor:
     def __init__(self) -> None:
         self._bar: Any = None
         self._stage = ""
+        self._redraw = Timer(_REDRAW_SECONDS)
         self._is_interrupted = False
         self._previous_handlers: dict[signal.Signals, Any] = {}
 
@@ -78,6 +102,15 @@ class ConsoleMonitor:
             signal.signal(number, handler)
         with suppress(OSError):
             self._close_bar()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Close the bar and restore the previous handlers within the block, such as to ask the user."""
+        self.__exit__()
+        try:
+            yield
+        finally:
+            self.__enter__()
 
     def __call__(
         self, stage: str, done: int, total: int, *, note: str = "", preview: Preview | None = None
@@ -104,7 +137,10 @@ class ConsoleMonitor:
             )
         if note:
             self._bar.set_postfix_str(note, refresh=False)
-        self._bar.update(done - self._bar.n)
+        if done != self._bar.n:
+            self._bar.update(done - self._bar.n)
+        elif self._redraw.is_due():  # an update by 0 would start the time of the unit again, for its rate
+            self._bar.refresh()
         if done == total:
             self._close_bar()
 

@@ -19,7 +19,7 @@ from ..view_set import with_trust
 from .console import ConsoleMonitor
 from .fit_options import add_fit_options, add_guidance_options, add_perceptual_options, config_with_networks
 from .networks import check_named_model, load_guidance, load_perceptual
-from .options import add_command, device, output_folder, print_result, rounded
+from .options import add_command, add_dtype_option, device, output_folder, print_result, rounded
 from .view_sources import add_source_options, read_source
 
 _logger = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ def add_fitting(commands: Any) -> None:
     add_fit_options(command)
     add_guidance_options(command)
     add_perceptual_options(command)
+    add_dtype_option(command, "the guidance model")
     command.add_argument(
         "--trust-falloff",
         type=float,
@@ -56,6 +57,8 @@ def add_fitting(commands: Any) -> None:
 def _fit(options: argparse.Namespace) -> int:
     """Fit a scene to the images of a view folder."""
     config = config_with_networks(options)
+    if options.dtype is not None and options.guidance_model is None:
+        raise ValueError("--dtype: no effect without a guidance model; give --guidance-model, or omit it.")
     check_named_model(options.guidance_model, "guidance")  # before the views are read
     perceptual = load_perceptual(options.perceptual)
     out = output_folder(options.out)
@@ -122,5 +125,7 @@ def _denoiser_maker(options: argparse.Namespace, config: OptimizationConfig) -> 
         return None
     from ..pipeline.guidance import denoiser_maker  # diffusers takes seconds to import
 
-    model = load_guidance(options.guidance_model, pose_conditioning=options.guidance_pose)
+    model = load_guidance(
+        options.guidance_model, pose_conditioning=options.guidance_pose, dtype=options.dtype
+    )
     return denoiser_maker(model, config.seed)

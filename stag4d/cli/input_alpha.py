@@ -103,6 +103,7 @@ def _by_rembg(model: str, frames: Tensor) -> Tensor:
     mask = rembg_masks(model)
     alphas = torch.empty(frames.shape[:3], dtype=torch.uint8)
     with ConsoleMonitor() as monitor:
+        monitor("rembg", 0, len(frames))
         for index, frame in enumerate(frames):
             alphas[index] = (mask(frame.float() / 255) * 255).round().to(torch.uint8)
             monitor("rembg", index + 1, len(frames))

@@ -14,6 +14,7 @@ import torch
 
 from ..data import VideoClip, read_object_frames, read_video, subsampled_fps
 from ..matting import CroppedVideo, crop_video
+from ..pipeline import DTYPES
 from ..startup import discard_unwritten_output
 from ..temporary import temporary_file
 from ..types import InputVideo
@@ -85,8 +86,18 @@ def add_rig_option(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--rig",
         choices=("v1.1", "v1.2"),
-        help="camera rig of the multi-view model (default: from the folder's files; else v1.1 is assumed, "
-        "with a message)",
+        help="camera rig of the multi-view model (default: from the folder's files or its path; else you are "
+        "asked at a terminal, and without one v1.1 is assumed, with a message)",
+    )
+
+
+def add_dtype_option(command: argparse.ArgumentParser, networks: str) -> None:
+    """Add the data type of networks."""
+    command.add_argument(
+        "--dtype",
+        choices=tuple(DTYPES),
+        help=f"data type of {networks} (default: float16 on CUDA, except on GPUs where it is slow or gives "
+        "NaN, else float32)",
     )
 
 

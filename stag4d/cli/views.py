@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..matting import DEFAULT_REMBG_MODEL, BackgroundRemover
-from ..pipeline import DTYPES
-from .console import ConsoleMonitor
-from .networks import check_named_model, load_multiview
+from .console import ConsoleMonitor, ask, is_interactive
+from .duration import add_yes_option, confirm_denoising
+from .networks import check_named_model, chosen_rig, frame_size, load_multiview
 from .options import (
     add_command,
+    add_dtype_option,
     add_rig_option,
     add_video_options,
     output_folder,
@@ -28,6 +28,8 @@ from .options import (
 )
 
 _logger = logging.getLogger(__name__)
+
+_LEAST_SIZE = 512  # pixels, of prepared frames whose size is not given
 
 
 def add_views(commands: Any) -> None:
@@ -48,7 +50,10 @@ def add_views(commands: Any) -> None:
         command, ". Generated views: with rembg by that package, otherwise from their plain border"
     )
     command.add_argument(
-        "--size", type=int, default=512, help="size of the prepared frames, pixels (default: %(default)s)"
+        "--size",
+        type=int,
+        help="size of the prepared frames, pixels (default: what the model's feature extractors take, and at "
+        f"least {_LEAST_SIZE})",
     )
     add_rig_option(command)
     command.add_argument("--steps", type=int, help="diffusion steps (default: the model's own, else 75)")
@@ -84,16 +89,13 @@ def add_views(commands: Any) -> None:
         help="the same noise on every frame's reference latents; less flicker between similar frames",
     )
     command.add_argument("--batch-size", type=int, help="frames per UNet call (default: as many as fit)")
-    command.add_argument(
-        "--dtype",
-        choices=tuple(DTYPES),
-        help="data type of the networks (default: float16 on CUDA, else float32)",
-    )
+    add_dtype_option(command, "the networks")
     command.add_argument(
         "--resume",
         action="store_true",
         help="resume the same command after an interrupt; nothing is done if it was finished",
     )
+    add_yes_option(command)
 
     command = add_command(commands, "download", _download, "download published weights under their license")
     command.add_argument("name", choices=("zero123plus-v1.1", "zero123plus-v1.2"), help="weights to download")
@@ -123,10 +125,7 @@ def _download(options: argparse.Namespace) -> int:
 
 def _is_agreed() -> bool:
     """Ask at the terminal whether the license is accepted; False without a terminal."""
-    if not sys.stdin.isatty():
-        return False
-    sys.stderr.write("Do you accept it and download? [y/N] ")
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return is_interactive() and ask("Do you accept it and download? [y/N]") in ("y", "yes")
 
 
 def _multiview(options: argparse.Namespace) -> int:
@@ -150,15 +149,25 @@ def _multiview(options: argparse.Namespace) -> int:
         "rembg" if options.mattes == "rembg" else "border", options.rembg_model or DEFAULT_REMBG_MODEL
     )
     refuse_own_input(Path(options.video), out)
-    video = read_input(options, options.size, check=config.check_num_frames)
-    model = load_multiview(options.model, rig=options.rig, dtype=options.dtype)
+    rig, taken = chosen_rig(options.model, options.rig), frame_size(options.model, 1)
+    size = max(taken, _LEAST_SIZE) if options.size is None else options.size
+    video = read_input(options, size, check=config.check_num_frames)
+    if size < taken:
+        _logger.warning(
+            "--size: frames of %d pixels; the model's feature extractors take %d, so that detail is lost.",
+            size,
+            taken,
+        )
+    model = load_multiview(options.model, rig=rig, dtype=options.dtype)
+    sampling, asks = replace(model.sampling, **settings), not (options.yes or options.resume)
+    confirm_denoising(model, len(video), sampling, asks=asks, fewer="fewer --frames or --steps")
     with ConsoleMonitor() as monitor:
         flicker = write_multiview(
             out,
             model,
             video,
             noise,
-            replace(model.sampling, **settings),
+            sampling,
             remover=remover,
             resume=options.resume,
             monitor=monitor,

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import argparse
 import logging
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import pipeline
 from ..startup import EXIT_INTERRUPTED
 from .console import ConsoleMonitor
+from .duration import add_yes_option, confirm_denoising
 from .fit_options import (
     add_fit_options,
     add_guidance_options,
@@ -22,9 +23,18 @@ from .fit_options import (
     fit_config,
 )
 from .fitting import announce_checkpoint, write_outputs
-from .networks import check_named_model, load_guidance, load_multiview, load_perceptual
+from .networks import (
+    check_guidance,
+    check_named_model,
+    chosen_rig,
+    frame_size,
+    load_guidance,
+    load_multiview,
+    load_perceptual,
+)
 from .options import (
     add_command,
+    add_dtype_option,
     add_rig_option,
     add_video_options,
     output_folder,
@@ -33,6 +43,9 @@ from .options import (
     refuse_own_input,
     rounded,
 )
+
+if TYPE_CHECKING:
+    from ..diffusion import MultiViewModel, SamplingConfig
 
 _logger = logging.getLogger(__name__)
 
@@ -70,7 +83,9 @@ def add_whole(commands: Any) -> None:
     add_fit_options(command)
     add_guidance_options(command)
     add_perceptual_options(command)
+    add_dtype_option(command, "the multi-view and the guidance model")
     command.add_argument("--resume", action="store_true", help="resume the same command after an interrupt")
+    add_yes_option(command)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -84,22 +99,34 @@ def _run(options: argparse.Namespace) -> int:
     if not options.resume:  # a resumed call has none while its views are unfinished
         announce_checkpoint(out / pipeline.CHECKPOINT, resume=False)
     refuse_own_input(Path(options.video), out / VIEWS)
-    video = read_input(options, config.size)
-    model = load_multiview(options.multiview_model, rig=options.rig)
-    guidance = None
+    rig = chosen_rig(options.multiview_model, options.rig)
+    check_guidance(options.guidance_model, options.guidance_pose)  # it is loaded after the views
+    video = read_input(options, frame_size(options.multiview_model, config.size))
+    load = partial(load_multiview, options.multiview_model, rig=rig, dtype=options.dtype)
+    load_prior = None
     if options.guidance_model is not None:
-        guidance = load_guidance(options.guidance_model, pose_conditioning=options.guidance_pose)
-    sampling = model.sampling
-    if options.view_steps is not None:
-        sampling = replace(sampling, num_steps=options.view_steps)
+        load_prior = partial(
+            load_guidance,
+            options.guidance_model,
+            pose_conditioning=options.guidance_pose,
+            dtype=options.dtype,
+        )
+    asks = not (options.yes or options.resume)
     with ConsoleMonitor() as monitor:
+
+        def confirm(model: MultiViewModel, sampling: SamplingConfig) -> None:
+            with monitor.paused():
+                fewer = "fewer --frames or --view-steps"
+                confirm_denoising(model, len(video), sampling, asks=asks, fewer=fewer)
+
         scene, report = run(
             out,
             video,
-            model,
-            sampling,
+            load,
             config,
-            guidance=guidance,
+            view_steps=options.view_steps,
+            confirm=confirm,
+            load_guidance=load_prior,
             perceptual=perceptual,
             resume=options.resume,
             monitor=monitor,

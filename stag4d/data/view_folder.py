@@ -51,7 +51,7 @@ from .view_sheet import SheetTile, read_view
 _logger = logging.getLogger(__name__)
 
 _VERSION = 1
-MULTIVIEW_RECORD = "multiview"  # field of views.json: key and flicker of the call that finished the folder
+MULTIVIEW_RECORD = "multiview"  # field of views.json: key, flicker and rig of the call that finished it
 _NAMES = ("version", "fps", "input", "views", MULTIVIEW_RECORD, "offsets")
 # Up to here alpha counts as transparent: the official pipeline writes 255 inside and 1, not 0, outside.
 _TRANSPARENT_ALPHA = 4 / 255

@@ -12,7 +12,8 @@ from .out_of_memory import is_out_of_memory
 
 _logger = logging.getLogger(__name__)
 
-MAX_MEASURED_FRAMES = 8  # per call, where the size is measured; more are no faster
+MAX_MEASURED_FRAMES = 32  # per call, where the size is measured
+FRAMES_TO_FREE = 8  # per call, for which an application is asked to free memory; more are a smaller gain
 _CPU_LATENT_PIXELS = 2048  # per call; a CPU gains little from more
 _SHARE_OF_FREE = 0.8  # of the free memory that a batch may take
 

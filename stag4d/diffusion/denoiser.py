@@ -66,7 +66,8 @@ def denoise(
         config: Steps, guidance scale, anchor, batch size.
         grid_size: Height and width of the grid's latent.
         start: Steps done and latents [F, C, h, w] of an interrupted call, to resume it.
-        monitor: Called between the batches of a step; an interrupt there loses the step.
+        monitor: Called at the start, between the batches of a step, and between the passes through the UNet;
+            an interrupt there loses the step.
 
     Yields:
         The state after each step.
@@ -93,6 +94,7 @@ def denoise(
     anchor = config.anchor if num_frames > 1 else None  # one frame has nothing to be mixed with
     order, branches, dtype = _anchor_first(config, num_frames), config.branches, unet.dtype
     batches = AdaptiveBatches(config.batch_size, math.prod(grid_size), unet.device)
+    monitor("denoise", first * num_frames, num_steps * num_frames)
     for step in range(first, num_steps):
         timestep, sigma, next_sigma = timesteps[step], sigmas[step], sigmas[step + 1]
         # Not in place: a batch that runs out of memory starts again from the latents before the step.
@@ -109,6 +111,7 @@ def denoise(
                 # Noised to this step's sigma: the reference and the view grid are at one noise level.
                 references = conditioning.noised_references(branches, batch, noise, step, sigma)
                 unet(references.to(dtype), timestep, embeddings, cross_attention_kwargs={"exchange": write})
+                monitor("denoise", num_done, num_steps * num_frames)
 
                 # Anchored pass: keys and values also come from the reference and the anchor frame.
                 noisy = latents[batch]  # [B, C, h, w]

@@ -17,10 +17,11 @@ from diffusers import ModelMixin
 from torch import nn
 from transformers.utils import logging as transformers_logging
 
+from ..progress import Check, never_cancel
 from .json_files import read_json
 from .network_config import build_on_meta, check_kind, network_config, run_once
 from .out_of_memory import is_out_of_memory
-from .weight_files import count_tensors, find_weights
+from .weight_files import WeightFiles, check_complete, count_tensors, find_weights
 
 _REASON_LENGTH = 300
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes per element
@@ -77,18 +78,14 @@ def load_module(kind: Any, folder: Path, name: str, dtype: torch.dtype) -> Any:
         ValueError: if they are damaged or do not belong together.
     """
     place = folder / name
-    values = read_json(place / "config.json", f"the configuration of {name}")
-    check_kind(kind, values, place / "config.json")
+    files, config, on_meta = _checked(kind, place)
     is_diffusers = issubclass(kind, ModelMixin)
-    files = find_weights(place, "diffusers" if is_diffusers else "transformers")
     options: dict[str, Any] = {
         "variant": files.variant,
         "use_safetensors": files.is_safetensors,
         "torch_dtype": dtype,
     }
     with reading(place, "its configuration and weights"), _without_progress_bars():
-        config = network_config(kind, values)
-        on_meta = build_on_meta(kind, config, count_tensors(files), files.num_bytes)
         if not is_diffusers:
             options["config"] = config
         elif find_spec("accelerate") is None:
@@ -107,16 +104,39 @@ def load_module(kind: Any, folder: Path, name: str, dtype: torch.dtype) -> Any:
     return module.eval().requires_grad_(False)
 
 
-def weight_sums(*networks: nn.Module) -> list[int]:
+def check_module(kind: Any, folder: Path, name: str) -> Any:
+    """Check one network's files without reading its weights; returns it with meta tensors.
+
+    The arguments and errors are those of ``load_module``, which finds also weights that are missing.
+    """
+    return _checked(kind, folder / name)[2]
+
+
+def _checked(kind: Any, place: Path) -> tuple[WeightFiles, Any, Any]:
+    """Return the weight files of a network, its configuration, and the network with meta tensors."""
+    values = read_json(place / "config.json", f"the configuration of {place.name}")
+    check_kind(kind, values, place / "config.json")
+    files = find_weights(place, "diffusers" if issubclass(kind, ModelMixin) else "transformers")
+    check_complete(files)
+    with reading(place, "its configuration and weights"):
+        config = network_config(kind, values)
+        return files, config, build_on_meta(kind, config, count_tensors(files), files.num_bytes)
+
+
+def weight_sums(*networks: nn.Module, check: Check = never_cancel) -> list[int]:
     """Return a checksum of each weight: the sum of its elements' bits, read as integers.
 
     Sums of integers do not depend on the order, hence not on the device or the number of threads.
+
+    Args:
+        networks: Their weights are summed one by one.
+        check: Called before each weight; raises an exception to cancel.
     """
-    return [
-        int(weight.detach().view(_INTEGERS[weight.element_size()]).sum(dtype=torch.int64))
-        for network in networks
-        for weight in network.parameters()
-    ]
+    sums = []
+    for weight in (weight for network in networks for weight in network.parameters()):
+        check()
+        sums.append(int(weight.detach().view(_INTEGERS[weight.element_size()]).sum(dtype=torch.int64)))
+    return sums
 
 
 @contextmanager

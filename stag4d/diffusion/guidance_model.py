@@ -8,7 +8,7 @@ classifier-free guidance.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Protocol
 
 import torch
@@ -82,7 +82,7 @@ class PoseConditionedDenoiser:
         network: The network, on the device where it runs.
         views: Input frames and posed views; composited on white they are the conditioning images.
         generator: Source of the noise that samples the posterior of the conditioning images.
-        monitor: Called after each frame is embedded and after its latents are encoded.
+        monitor: Called before the first image, after each is embedded, and after its latents are encoded.
     """
 
     def __init__(
@@ -98,15 +98,20 @@ class PoseConditionedDenoiser:
         self.latent_shape, self.alphas_cumprod = network.latent_shape, network.alphas_cumprod.cpu()
         self._network = network
         self._conditioning_key = _conditioning_key(views, generator)  # before the generator is used
-        num_frames = views.num_frames
-        embeddings, latents = [], []
+        passes = partial(monitor, "guidance", total=2 * views.num_frames * len(self.poses))
+        passes(0)
+        embeddings: list[Tensor] = []
+        latents: list[Tensor] = []
         # One network after the other: an application that swaps networks for lack of memory loads each once.
-        for frame in range(num_frames):
-            embeddings.append(network.embed(views.on_white(frame)))
-            monitor("guidance", frame + 1, 2 * num_frames)
-        for frame in range(num_frames):
-            latents.append(network.encode_conditioning(views.on_white(frame), generator))
-            monitor("guidance", num_frames + frame + 1, 2 * num_frames)
+        # One image after the other: on a CPU each takes seconds, in which the user cannot cancel.
+        for frame in range(views.num_frames):
+            for image in views.on_white(frame).split(1):  # [1, S, S, 3]
+                embeddings.append(network.embed(image))
+                passes(len(embeddings))
+        for frame in range(views.num_frames):
+            for image in views.on_white(frame).split(1):
+                latents.append(network.encode_conditioning(image, generator))
+                passes(len(embeddings) + len(latents))
         self._embeddings = torch.cat(embeddings)  # [F * (1 + V), D]
         self._latents = torch.cat(latents)  # [F * (1 + V), C, h, w]
 

@@ -52,8 +52,7 @@ def load_image_processor(folder: Path, name: str, *, side: int | None = None, mu
     kind = transformers.CLIPImageProcessorPil if has_pil else transformers.CLIPImageProcessor
     with reading(folder / name, "the image processor"):
         processor = kind(**{key: value for key, value in values.items() if key in _FIELDS})
-        gray = np.full((8, 8, 3), 127, dtype=np.uint8)
-        pixels = processor(images=[gray], return_tensors="pt").pixel_values  # [1, 3, S, S]
+        pixels = _processed_gray(processor)  # [1, 3, S, S]
         is_finite = bool(pixels.isfinite().all())
     height, width = pixels.shape[-2:]
     is_square = pixels.shape == (1, 3, height, height) and height > 0
@@ -64,6 +63,17 @@ def load_image_processor(folder: Path, name: str, *, side: int | None = None, mu
             f"{path}: makes images of {found}; expected three channels of {expected} pixels along each side."
         )
     return processor
+
+
+def processed_size(processor: Any) -> int:
+    """Return the pixels along each side of a processor's images, which are square."""
+    return int(_processed_gray(processor).shape[-1])
+
+
+def _processed_gray(processor: Any) -> Any:
+    """Return a gray image as an image processor prepares it, [1, 3, H, W]."""
+    gray = np.full((8, 8, 3), 127, dtype=np.uint8)
+    return processor(images=[gray], return_tensors="pt").pixel_values
 
 
 def _is_side(value: object) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..hub_cache import snapshot_folder
 from .json_files import read_json, shown
 from .network_config import class_name
 
@@ -28,6 +29,15 @@ class Setting(NamedTuple):
 
     value: Any
     field: str
+
+
+def model_root(folder: str | Path) -> Path:
+    """Return a model's folder for its path, or for that of its repository in the cache of the hub.
+
+    Raises:
+        ValueError: if the repository has several snapshots, and none is the latest.
+    """
+    return snapshot_folder(Path(folder), INDEX)
 
 
 def read_index(folder: Path, expected: str) -> dict[str, Any]:

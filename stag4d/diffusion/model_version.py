@@ -1,6 +1,6 @@
-"""Version of a model whose folders look alike: what the files state, else an assumption.
+"""Version of a model whose folders look alike: what files and path state, else an assumption.
 
-The name of a folder is the user's choice. Alone it decides only if the model is published under that name.
+The names of folders are the user's choice. They decide only where they contain the model's full name.
 """
 
 from __future__ import annotations
@@ -9,11 +9,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from .model_index import folder_names, original_names
 
 Version = TypeVar("Version", bound=str)
+
+
+VersionSource = Literal["choice", "settings", "files", "path", "default"]
+"""What a version is known from: the user, settings of this package, the model's files, the path, nothing."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +26,22 @@ class VersionPatterns:
 
     Attributes:
         original_name: Pattern in the names of the models that a folder was made from.
-        folder_name: Pattern in the folder's name.
-        published: Name of the folder as published, else None.
+        folder_name: Pattern in the folder's name. It alone does not decide for another than the default.
+        path_part: Pattern in a folder name of the path, such as the model's full name, which does decide.
     """
 
     original_name: re.Pattern[str]
     folder_name: re.Pattern[str]
-    published: str | None = None
+    path_part: re.Pattern[str] | None = None
+
+
+@dataclass(frozen=True)
+class ResolvedVersion(Generic[Version]):
+    """The version of a model, a sentence that says what was assumed, and what it is known from."""
+
+    version: Version
+    assumption: str
+    source: VersionSource
 
 
 def resolve_version(
@@ -39,8 +52,8 @@ def resolve_version(
     *,
     subject: str,
     option: str,
-) -> tuple[Version, str]:
-    """Return the version of a model, and a sentence that says what was assumed.
+) -> ResolvedVersion[Version]:
+    """Return the version of a model.
 
     Args:
         index: The model's index.
@@ -52,25 +65,41 @@ def resolve_version(
 
     Raises:
         ValueError: if several versions match, or only the folder's name suggests a version other than the
-            default.
+            default and it does not contain the model's full name.
     """
 
     def unclear(reason: str) -> ValueError:
         return ValueError(f"{folder}: the {subject} is not stated, {reason}; choose with {option}.")
 
-    def assumed(version: Version, reason: str) -> tuple[Version, str]:
-        advice = f"if it is wrong, choose with {option}."
-        return version, f"{folder}: assumed {subject} {version}, {reason}; {advice}"
+    def assumed(version: Version, reason: str, source: VersionSource) -> ResolvedVersion[Version]:
+        sentence = f"{folder}: assumed {subject} {version}, {reason}; if it is wrong, choose with {option}."
+        return ResolvedVersion(version, sentence, source)
 
     originals, names = list(original_names(index, folder)), folder_names(folder)
     by_files = {key for key, known in patterns.items() if any(map(known.original_name.search, originals))}
     by_name = {key for key, known in patterns.items() if any(map(known.folder_name.search, names))}
-    if len(by_files | by_name) > 1:
-        raise unclear(f"its files and its name suggest {' and '.join(sorted(by_files | by_name))}")
+    by_path = set() if by_files else _nearest_in_path(folder, patterns)  # files know better than parents
+    found = by_files | by_name | by_path
+    if len(found) > 1:
+        raise unclear(f"its files and its path suggest {' and '.join(sorted(found))}")
     for version in by_files:
-        return assumed(version, "which its files name")
+        return assumed(version, "which its files name", "files")
+    for version in by_path:
+        return assumed(version, "which its path names", "path")
     for version in by_name:
-        if version != default and patterns[version].published not in names:
+        if version != default:
             raise unclear(f"only its name suggests {version}")
-        return assumed(version, "by its name")
-    return assumed(default, "since its files do not state it")
+        return assumed(version, "by its name", "path")
+    return assumed(default, "since neither its files nor its path state it", "default")
+
+
+def _nearest_in_path(folder: Path, patterns: Mapping[Version, VersionPatterns]) -> set[Version]:
+    """Return the versions that the last part of a folder's path to name any names, also of its target's."""
+    full_names = {key: known.path_part for key, known in patterns.items() if known.path_part is not None}
+    found: set[Version] = set()
+    for path in (folder.absolute(), folder.resolve()):
+        of_parts = (
+            {key for key, name in full_names.items() if name.search(part)} for part in path.parts[::-1]
+        )
+        found |= next(filter(None, of_parts), set())
+    return found

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from ..geometry import OrbitPose, turn_between
 from .json_files import shown
-from .model_index import pipeline_class, read_index, settings_of
+from .model_index import model_root, pipeline_class, read_index, settings_of
 from .model_version import VersionPatterns, resolve_version
 
 PoseConditioning = Literal["zero123", "stable-zero123"]
@@ -51,7 +51,7 @@ def read_pose_conditioning(
         FileNotFoundError: if it has no index.
         ValueError: if the index is damaged, or the pose conditioning is unclear.
     """
-    root = Path(folder)
+    root = model_root(folder)
     return pose_conditioning_of(read_guidance_index(root), root, chosen)
 
 
@@ -92,7 +92,7 @@ def pose_conditioning_of(
             raise ValueError(f"pose conditioning: unknown {chosen!r}; expected {' or '.join(known)}.")
         return chosen, ""
     if _SETTING not in settings:
-        return resolve_version(
+        resolved = resolve_version(
             index,
             folder,
             _PATTERNS,
@@ -100,6 +100,7 @@ def pose_conditioning_of(
             subject="pose conditioning",
             option="--guidance-pose, in ComfyUI with the input pose_conditioning",
         )
+        return resolved.version, resolved.assumption
     value, key = settings[_SETTING]
     for conditioning in known:
         if value == conditioning:

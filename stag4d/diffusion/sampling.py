@@ -8,7 +8,7 @@ from functools import partial
 
 from torch import Tensor
 
-from ..progress import Monitor, silent
+from ..progress import Check, Monitor, never_cancel, silent
 from ..resume import Checkpoint, input_key
 from .denoiser import denoise, set_timesteps
 from .latent_preview import LatentPreview
@@ -39,8 +39,9 @@ def sample_latents(
         config: Steps, guidance scale, anchor.
         checkpoint: Keeps the state, every half minute and whenever this call ends, also by an exception; the
             caller removes it once the views are safe.
-        monitor: Called after each encoded frame and each batch of a diffusion step, with a preview of one
-            frame's grid after each step.
+        monitor: Called at the start of each stage, after each encoded frame and each batch of a diffusion
+            step, between the passes through the networks, and with a preview of one frame's grid after each
+            step.
 
     Returns:
         Latents [F, C, h, w].
@@ -83,13 +84,18 @@ def sample_latents(
 
 
 def sampling_key(
-    model: MultiViewModel, images: Tensor, alphas: Tensor, noise: SeededNoise, config: SamplingConfig
+    model: MultiViewModel,
+    images: Tensor,
+    alphas: Tensor,
+    noise: SeededNoise,
+    config: SamplingConfig,
+    check: Check = never_cancel,
 ) -> str:
     """Return a hash of all inputs that the latents depend on; see ``MultiViewModel.fingerprint``."""
     # The batch size changes rounding errors only, and may differ when a call is resumed.
     settings = {**asdict(replace(config, batch_size=None)), **asdict(noise)}
     return input_key(
-        f"{model.fingerprint()} {sorted(settings.items())}",
+        f"{model.fingerprint(check)} {sorted(settings.items())}",
         repr(tuple(images.shape)),
         images.float(),
         repr(tuple(alphas.shape)),

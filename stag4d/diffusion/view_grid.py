@@ -9,15 +9,15 @@ import math
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
 from ..geometry import ZERO123PLUS_RIGS, OrbitPose, RigName, zero123plus_rig
 from ..geometry.pose_json import finite_number, poses_from_json, whole_number
 from .json_files import shown
-from .model_index import read_index, settings_of
-from .model_version import VersionPatterns, resolve_version
+from .model_index import model_root, read_index, settings_of
+from .model_version import VersionPatterns, VersionSource, resolve_version
 
 NUM_COLUMNS = 2
 MAX_VIEWS = 100
@@ -26,13 +26,14 @@ MAX_TILE_SIZE = 4096  # pixels
 _NUMBERS = ("tile_size", "latent_scale", "latent_shift", "image_scale")
 MULTIVIEW_SETTINGS = ("rig", "sampling", *_NUMBERS)
 
+_FULL_NAME = r"zero123(?:plus|\+\+)[-_ ]?v?1\.?{minor}(?!\d)"
 _RIG_PATTERNS: dict[RigName, VersionPatterns] = {
-    "v1.1": VersionPatterns(
-        re.compile(r"zero123plus[-_ ]?v1\.1", re.I), re.compile(r"v1\.1"), "zero123plus-v1.1"
-    ),
-    "v1.2": VersionPatterns(
-        re.compile(r"zero123plus[-_ ]?v1\.2", re.I), re.compile(r"v1\.2"), "zero123plus-v1.2"
-    ),
+    version: VersionPatterns(
+        original_name=re.compile(_FULL_NAME.format(minor=version[-1]), re.I),
+        folder_name=re.compile(re.escape(version)),
+        path_part=re.compile(_FULL_NAME.format(minor=version[-1]), re.I),
+    )
+    for version in ZERO123PLUS_RIGS
 }
 
 
@@ -47,6 +48,8 @@ class ViewGrid:
         latent_shift: See ``latent_scale``.
         image_scale: Scale of the VAE's pixel values relative to the views', around mid gray.
         assumption: Sentence about a rig that the folder does not state, else empty.
+        rig: Name of a published rig, or ``poses`` for the folder's own cameras.
+        rig_source: What the rig is known from.
     """
 
     poses: tuple[OrbitPose, ...]
@@ -54,7 +57,10 @@ class ViewGrid:
     latent_scale: float = 0.75
     latent_shift: float = 0.22
     image_scale: float = 0.5 / 0.8
+    # Resume keys contain the ``repr``, which these do not change.
     assumption: str = field(default="", repr=False, compare=False)
+    rig: RigName | Literal["poses"] = field(default="poses", repr=False, compare=False)
+    rig_source: VersionSource = field(default="settings", repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check the numbers; raises ValueError with the offending one."""
@@ -108,7 +114,8 @@ class ViewGrid:
 
     def with_rig(self, rig: RigName) -> ViewGrid:
         """Return the same layout with the cameras of a published rig."""
-        return replace(self, poses=zero123plus_rig(rig), assumption="")
+        poses = zero123plus_rig(rig)
+        return replace(self, poses=poses, assumption="", rig=rig, rig_source="choice")
 
 
 def read_grid(folder: str | Path, rig: RigName | None = None) -> ViewGrid:
@@ -118,7 +125,7 @@ def read_grid(folder: str | Path, rig: RigName | None = None) -> ViewGrid:
         FileNotFoundError: if it has no index.
         ValueError: if the index is damaged, or the rig is unclear.
     """
-    root = Path(folder)
+    root = model_root(folder)
     return grid_of(read_index(root, "a model folder in diffusers' layout"), root, rig)
 
 
@@ -129,8 +136,8 @@ def grid_of(index: dict[str, Any], folder: Path, rig: RigName | None) -> ViewGri
         index: The model's index, see ``model_index``. Its settings may be ``rig``, a name or poses as in a
             view folder's ``views.json``; the fields of ``ViewGrid`` that are numbers; and ``sampling``, which
             is not read here.
-        folder: The model's folder. Where no setting states the rig, the names in its files decide, else v1.1
-            is assumed.
+        folder: The model's folder. Where no setting states the rig, the names in its files decide, else those
+            of its path, else v1.1 is assumed.
         rig: The user's choice, which takes precedence.
 
     Raises:
@@ -141,17 +148,16 @@ def grid_of(index: dict[str, Any], folder: Path, rig: RigName | None) -> ViewGri
     for key in filter(settings.__contains__, _NUMBERS):
         read = whole_number if key == "tile_size" else finite_number
         numbers[key] = read(*settings[key])
-    poses, assumption = _rig(index, folder, rig)
-    return ViewGrid(poses=poses, assumption=assumption, **numbers)
+    return ViewGrid(**_rig(index, folder, rig), **numbers)
 
 
-def _rig(index: dict[str, Any], folder: Path, rig: RigName | None) -> tuple[tuple[OrbitPose, ...], str]:
-    """Return the poses of a model's views, and a sentence about what was assumed."""
+def _rig(index: dict[str, Any], folder: Path, rig: RigName | None) -> dict[str, Any]:
+    """Return the fields of ``ViewGrid`` about the cameras of a model's views."""
     if rig is not None:
-        return zero123plus_rig(rig), ""
+        return {"poses": zero123plus_rig(rig), "rig": rig, "rig_source": "choice"}
     setting = settings_of(index, MULTIVIEW_SETTINGS).get("rig")
     if setting is None:
-        version, assumption = resolve_version(
+        resolved = resolve_version(
             index,
             folder,
             _RIG_PATTERNS,
@@ -159,12 +165,17 @@ def _rig(index: dict[str, Any], folder: Path, rig: RigName | None) -> tuple[tupl
             subject="rig",
             option="--rig, in ComfyUI with the input rig",
         )
-        return zero123plus_rig(version), assumption
+        return {
+            "poses": zero123plus_rig(resolved.version),
+            "assumption": resolved.assumption,
+            "rig": resolved.version,
+            "rig_source": resolved.source,
+        }
     value, key = setting
     if isinstance(value, list):
-        return poses_from_json(value, key), ""
+        return {"poses": poses_from_json(value, key)}
     if isinstance(value, str) and value in ZERO123PLUS_RIGS:
-        return zero123plus_rig(value), ""
+        return {"poses": zero123plus_rig(value), "rig": value}
     raise ValueError(
         f"{key} is {shown(value)}; expected {' or '.join(ZERO123PLUS_RIGS)}, or a list of poses."
     )

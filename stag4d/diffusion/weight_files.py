@@ -1,11 +1,13 @@
 """Choice of a network's weight files in its folder, and checks of them before a library loads them.
 
-Safetensors are preferred to pickles, then full precision to the variant fp16. Where both a whole file and an
-index of shards exist, the library chooses: diffusers takes the index, transformers the whole file.
+Safetensors are preferred to pickles, then full precision to the variant fp16, and averaged weights (EMA) to
+those of the training (non-EMA). Where both a whole file and an index of shards exist, the library chooses:
+diffusers takes the index, transformers the whole file.
 """
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,7 +27,9 @@ _STEMS: dict[Library, dict[str, str]] = {  # names that the libraries look for, 
     "diffusers": {".safetensors": "diffusion_pytorch_model", ".bin": "diffusion_pytorch_model"},
     "transformers": {".safetensors": "model", ".bin": "pytorch_model"},
 }
-_VARIANTS = (None, "fp16")
+_VARIANTS = (None, "fp16", "fp16_ema", "non_ema", "fp16_non_ema")  # in the order of preference
+_MAX_HEADER_BYTES = 16 * 2**20  # of safetensors whose header is compared with their size
+_LFS_POINTER = b"version https://git-lfs"  # text that Git leaves in place of a file it has not fetched
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class WeightFiles:
 
     Attributes:
         paths: One file, or all shards.
-        variant: ``fp16`` for files of that variant, else None.
+        variant: Such as ``fp16`` for files of that variant, else None.
         is_safetensors: Whether they are safetensors; otherwise they are pickles.
     """
 
@@ -65,11 +69,34 @@ def find_weights(place: Path, library: Library) -> WeightFiles:
             paths = _shards(index, suffix) if is_sharded else (whole,)
             return WeightFiles(paths, variant, is_safetensors=suffix == ".safetensors")
     names = " or ".join(f"{stem}{suffix}" for suffix, stem in _STEMS[library].items())
+    others = sorted(path.name for suffix in _STEMS[library] for path in place.glob(f"*{suffix}"))
+    found = f"no weights that can be loaded, only {', '.join(others)}" if others else "no weights"
     raise FileNotFoundError(
-        f"{place}: no weights; expected a file such as {names}, as published. `python -m stag4d download "
-        "NAME -o FOLDER`, for ComfyUI run in this pack's folder, downloads whole folders; models called "
-        "bundled/... need no download."
+        f"{place}: {found}; expected a file such as {names}, as published, or one of the variants "
+        f"{', '.join(filter(None, _VARIANTS))}. `python -m stag4d download NAME -o FOLDER`, for ComfyUI run "
+        "in this pack's folder, downloads whole folders; models called bundled/... need no download."
     )
+
+
+def check_complete(files: WeightFiles) -> None:
+    """Raise ValueError, with a file's name and size, if it is truncated or was not fetched.
+
+    Files that are damaged in other ways are left to the libraries.
+    """
+    for path in files.paths:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            start = file.read(len(_LFS_POINTER))
+        if start == _LFS_POINTER:
+            raise ValueError(
+                f"{path}: has {size} bytes, a pointer of Git LFS; expected the weights themselves, which "
+                "`git lfs pull` fetches."
+            )
+        expected = _bytes_of_header(path, size) if files.is_safetensors else None
+        is_cut = size < expected if expected is not None else _is_cut_pickle(path, start)
+        if size == 0 or is_cut:
+            of_all = "" if expected is None else f" of {expected}"
+            raise ValueError(f"{path}: has {size} bytes{of_all}, it is truncated; fetch it again.")
 
 
 def count_tensors(files: WeightFiles) -> int:
@@ -89,6 +116,27 @@ def count_tensors(files: WeightFiles) -> int:
         if total > MAX_TENSORS:
             raise ValueError(f"{path.name} has {total} tensors; expected at most {MAX_TENSORS}")
     return total
+
+
+def _bytes_of_header(path: Path, size: int) -> int | None:
+    """Return the size that the header of a safetensors file describes; None if it is damaged."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > _MAX_HEADER_BYTES:
+            return 8 if size < 8 else None
+        if size < 8 + length:
+            return 8 + length
+        try:
+            header = json.loads(file.read(length))
+            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+            return 8 + length + max(map(int, ends), default=0)
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError, OverflowError):
+            return None
+
+
+def _is_cut_pickle(path: Path, start: bytes) -> bool:
+    """Return whether a pickle begins as an archive of ``torch.save`` and has no archive's end."""
+    return start.startswith(b"PK\x03\x04") and not zipfile.is_zipfile(path)
 
 
 def _shards(index: Path, suffix: str) -> tuple[Path, ...]:

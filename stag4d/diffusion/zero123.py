@@ -8,7 +8,7 @@ numbers are those of the published ``zero123-xl-diffusers`` folder.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ from torch.nn.functional import interpolate
 from transformers import CLIPVisionModelWithProjection
 
 from ..geometry import OrbitPose
-from .folders import load_module, weight_sums
+from .folders import check_module, load_module, weight_sums
 from .image_processors import load_image_processor
 from .json_files import shown
+from .model_index import model_root
 from .noise_schedule import load_scheduler
 from .pose_conditioning import (
     POSE_NUMBERS,
@@ -187,26 +188,44 @@ def load_guidance_model(
         ValueError: if it holds a model of another kind, a file is damaged or does not fit the others, or the
             pose conditioning is unclear.
     """
-    root = Path(folder)
+    root = model_root(folder)
     index = read_guidance_index(root)
     conditioning, assumption = pose_conditioning_of(index, root, pose_conditioning)
     if assumption:
         _logger.warning(assumption)
+    model = _assembled(root, conditioning, lambda kind, name: load_module(kind, root, name, dtype))
+    return model.eval().to(device)
+
+
+def check_guidance_model(folder: str | Path, *, pose_conditioning: PoseConditioning | None = None) -> None:
+    """Raise the errors of ``load_guidance_model`` that can be found without reading the weights.
+
+    The arguments are those of ``load_guidance_model``, which may be called hours later.
+    """
+    root = model_root(folder)
+    conditioning, _ = pose_conditioning_of(read_guidance_index(root), root, pose_conditioning)
+    _assembled(root, conditioning, lambda kind, name: check_module(kind, root, name))
+
+
+def _assembled(
+    root: Path, conditioning: PoseConditioning, network: Callable[[Any, str], Any]
+) -> Zero123Model:
+    """Return the model of a folder from its networks, given by class and subfolder."""
     scheduler = load_scheduler(DDIMScheduler, root, prediction_type="epsilon")
-    image_encoder = load_module(CLIPVisionModelWithProjection, root, "image_encoder", dtype)
+    image_encoder = network(CLIPVisionModelWithProjection, "image_encoder")
     side = image_encoder.config.image_size
     model = Zero123Model(
-        unet=load_module(UNet2DConditionModel, root, "unet", dtype),
-        vae=load_module(AutoencoderKL, root, "vae", dtype),
+        unet=network(UNet2DConditionModel, "unet"),
+        vae=network(AutoencoderKL, "vae"),
         image_encoder=image_encoder,
-        camera_projection=load_module(CameraProjection, root, "clip_camera_projection", dtype),
+        camera_projection=network(CameraProjection, "clip_camera_projection"),
         alphas_cumprod=scheduler.alphas_cumprod,
         prediction_type=scheduler.config.prediction_type,
         processor=load_image_processor(root, "feature_extractor", side=side),
         pose_conditioning=conditioning,
     )
     _check_fit(root, model)
-    return model.eval().to(device)
+    return model
 
 
 def _check_fit(root: Path, model: Zero123Model) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,15 @@ from transformers import CLIPVisionModelWithProjection
 
 from ..geometry import RigName
 from ..geometry.pose_json import finite_number, whole_number
-from ..progress import Monitor, silent
+from ..progress import Check, Monitor, never_cancel, silent
 from ..resume import input_key
 from .attention import install_reference_attention
 from .conditioning import Conditioning
 from .empty_prompt import empty_prompt_embeddings
 from .folders import load_module, weight_sums
-from .image_processors import load_image_processor
+from .image_processors import load_image_processor, processed_size
 from .json_files import shown
-from .model_index import INDEX, SETTINGS_KEY, Setting, pipeline_class, read_index, settings_of
+from .model_index import INDEX, SETTINGS_KEY, Setting, model_root, pipeline_class, read_index, settings_of
 from .noise import COND, UNCOND, NoiseSource
 from .noise_schedule import load_scheduler
 from .sampling_config import SamplingConfig
@@ -90,13 +91,27 @@ class MultiViewModel(nn.Module):
         other.grid, other.grid_size = grid, grid.latent_size(_pixels_per_latent(self.vae))
         return other
 
-    def fingerprint(self) -> str:
-        """Return a hash of the model for resume keys: its settings, and a checksum of each weight."""
+    @property
+    def pixels_per_latent(self) -> int:
+        """Return the pixels along each side of one latent pixel."""
+        return _pixels_per_latent(self.vae)
+
+    @property
+    def image_size(self) -> int:
+        """Return the largest number of pixels, along each side, of the images that its networks are given."""
+        return max(map(processed_size, self.processors))
+
+    def fingerprint(self, check: Check = never_cancel) -> str:
+        """Return a hash of the model for resume keys: its settings, and a checksum of each weight.
+
+        Args:
+            check: Called before each weight; raises an exception to cancel.
+        """
         config = self.scheduler.config  # names with an underscore are diffusers' own, in no fixed order
         schedule = sorted((name, value) for name, value in config.items() if not name.startswith("_"))
         settings: list[object] = [schedule, self.grid, self.unet.dtype]
         settings += [processor.to_dict() for processor in self.processors]
-        settings.append(weight_sums(self.unet, self.vae, self.vision_encoder))
+        settings.append(weight_sums(self.unet, self.vae, self.vision_encoder, check=check))
         return input_key(repr(settings), self.uncond_embeddings.float(), self.ramp.float())
 
     @torch.no_grad()
@@ -109,7 +124,7 @@ class MultiViewModel(nn.Module):
             images: [F, S, S, 3] straight colors.
             alphas: [F, S, S].
             noise: Source of the noise that samples the VAE's posterior.
-            monitor: Called after each frame.
+            monitor: Called at the start, after each frame, and between the passes through the networks.
 
         Returns:
             The conditioning, on the model's device.
@@ -119,12 +134,17 @@ class MultiViewModel(nn.Module):
         cond_embeddings, references = [], []
         blank: Any = None
         for frame in range(len(images)):
+            check = partial(monitor, "encode", frame, len(images))
+            check()
             image = _on_gray(images[frame], alphas[frame])
             embedding = self._pixels(self.processors[1], image)
             embedding = self.vision_encoder(embedding).image_embeds.float()  # [1, D]
             cond_embeddings.append(uncond_embeddings + embedding[:, None] * ramp[:, None])  # [1, K, D]
             pixels = self._pixels(self.processors[0], image)  # [1, 3, H, W]
-            blank = blank or self.vae.encode(torch.zeros_like(pixels)).latent_dist  # the same for all frames
+            check()
+            if blank is None:  # the same for all frames
+                blank = self.vae.encode(torch.zeros_like(pixels)).latent_dist
+                check()
             latents = []
             for branch, posterior in ((UNCOND, blank), (COND, self.vae.encode(pixels).latent_dist)):
                 fresh = noise.posterior(frame, branch, tuple(posterior.mean.shape[1:])).to(posterior.mean)
@@ -170,16 +190,16 @@ def load_multiview_model(
         ValueError: if it holds a model of another kind, a file is damaged or does not fit the others, or the
             rig is unclear.
     """
-    root = Path(folder)
+    root = model_root(folder)
     index = read_index(root, "a model folder in diffusers' layout, as Zero123++ is published")
     ramp, grid, sampling = _ramp(index, root), grid_of(index, root, rig), _sampling(index)
     if grid.assumption:
         _logger.warning(grid.assumption)
     scheduler = load_scheduler(EulerAncestralDiscreteScheduler, root, timestep_spacing="trailing")
+    uncond_embeddings = empty_prompt_embeddings(root)  # first: the text encoder is released at once
     unet = load_module(UNet2DConditionModel, root, "unet", dtype)
     vae = load_module(AutoencoderKL, root, "vae", dtype)
     vision_encoder = load_module(CLIPVisionModelWithProjection, root, "vision_encoder", dtype)
-    uncond_embeddings = empty_prompt_embeddings(root)
     _check_fit(root, unet, vae, vision_encoder, uncond_embeddings, ramp)
     install_reference_attention(unet)
     model = MultiViewModel(
@@ -197,6 +217,18 @@ def load_multiview_model(
         sampling=sampling,
     )
     return model.eval().to(device)
+
+
+def read_image_size(folder: str | Path) -> int:
+    """Return ``MultiViewModel.image_size`` of the model in a folder, without loading its networks.
+
+    Raises:
+        FileNotFoundError: if the configuration of an image processor is missing.
+        ValueError: if it is damaged.
+    """
+    root = model_root(folder)
+    names = ("feature_extractor_vae", "feature_extractor_clip")
+    return max(processed_size(load_image_processor(root, name)) for name in names)
 
 
 def _pixels_per_latent(vae: AutoencoderKL) -> int:

@@ -62,10 +62,9 @@ def demo(
     model, report = run(
         folder,
         InputVideo(images[0], alphas[0]),
-        multiview,
-        multiview.sampling,
+        lambda: multiview,
         config,
-        guidance=guidance,
+        load_guidance=lambda: guidance,
         monitor=monitor,
     )
     report.seconds = {"sample": round(sample_seconds, 3), **report.seconds}

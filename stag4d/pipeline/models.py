@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 
 from ..geometry.pose_json import read_json_object
+from ..hub_cache import snapshot_folder
 from ..weights import FOLDER
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -94,14 +95,15 @@ def model_folder(name: str, kind: ModelKind) -> Path:
     """Return the folder that a model argument stands for.
 
     Args:
-        name: A folder, or ``bundled/NAME``.
+        name: A folder, that of a repository in the cache of the Hugging Face hub, or ``bundled/NAME``.
         kind: The kind of model.
 
     Raises:
-        ValueError: if no bundled model of that kind has the name; it lists those that exist.
+        ValueError: if a repository has several snapshots, and none is the latest, or no bundled model of that
+            kind has the name; it lists those that exist.
     """
     if not name.startswith(_BUNDLED):
-        return Path(name)
+        return snapshot_folder(Path(name), _INDEX)
     models = bundled_models(kind)
     if name not in models:
         known = ", ".join(models) or "a folder: this copy of the package has none"

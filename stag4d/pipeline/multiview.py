@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,13 @@ from ..view_set import ViewSet, check_square
 
 _logger = logging.getLogger(__name__)
 
+_RIG_SOURCES: dict[str, str] = {
+    "choice": "as chosen",
+    "settings": "as the settings in the model's folder state",
+    "files": "which the model's files name",
+    "path": "which the path of the model's folder names",
+    "default": "assumed",
+}
 _SHEET_FRAMES, _SHEET_TILE = 8, 160  # rows and image size of the contact sheet, at most
 _KEY_NAMES = {  # names of the methods in the resume keys of view folders; frozen, since folders have them
     "border": "cut_out",
@@ -54,7 +62,8 @@ def generate_views(
         config: Steps, guidance scale, anchor.
         remover: Removes the views' background; None is that of method ``border``.
         checkpoints: Folder for the state of an interrupted call; the same call resumes from it.
-        monitor: Called after each encoded or decoded frame and each batch of a diffusion step.
+        monitor: Called at the start of each stage, after each encoded or decoded frame and each batch of a
+            diffusion step, and within these units.
 
     Returns:
         The input frames with their views.
@@ -67,7 +76,7 @@ def generate_views(
     frames = _without_views(model, video, config)
     checkpoint = None
     if checkpoints is not None:
-        key = sampling_key(model, video.images, video.alphas, noise, config)
+        key = _latents_key(model, video, noise, config, monitor)
         checkpoint = checkpoints.checkpoint(key, LATENTS_SUFFIX)
     poses, side = model.grid.poses, model.grid.tile_size
     view_images = torch.empty(len(video), len(poses), side, side, 3)  # [F, V, s, s, 3]
@@ -121,7 +130,7 @@ def write_multiview(
     remover = remover or BackgroundRemover()
     frames, poses, count = _without_views(model, video, config), model.grid.poses, len(video)
     input_pose, offsets = frames.input_pose, frames.offsets
-    latents_key = sampling_key(model, video.images, video.alphas, noise, config)
+    latents_key = _latents_key(model, video, noise, config, monitor)
     moved = [] if offsets is None else [offsets]
     own_model = () if remover.rembg_model == DEFAULT_REMBG_MODEL else (remover.rembg_model,)
     settings = (latents_key, video.elevation_deg, video.fps, _KEY_NAMES[remover.method], *own_model)
@@ -152,11 +161,23 @@ def write_multiview(
     remove_beyond(folder, count, len(poses))
     write_contact_sheet(folder / "views.png", torch.stack(rows), columns=1 + len(poses))
     flicker = relative_flicker(view_differences, video_differences)
-    fields = {MULTIVIEW_RECORD: {"key": key, "flicker": flicker}}
+    record = {"key": key, "flicker": flicker, "rig": model.grid.rig, "rig_source": model.grid.rig_source}
+    fields = {MULTIVIEW_RECORD: record}
     write_view_poses(folder, input_pose, poses, video.fps, fields, offsets=offsets)
     for leftover in folder.glob(UNFINISHED):
         leftover.unlink()
     return flicker
+
+
+def _latents_key(
+    model: MultiViewModel, video: InputVideo, noise: SeededNoise, config: SamplingConfig, monitor: Monitor
+) -> str:
+    """Log the rig, and return the ``sampling_key`` of a video: a model's weights take seconds to sum."""
+    _logger.info("rig %s of the views, %s.", model.grid.rig, _RIG_SOURCES[model.grid.rig_source])
+    check = partial(monitor, "start", 0, 1)
+    key = sampling_key(model, video.images, video.alphas, noise, config, check)
+    monitor("start", 1, 1)
+    return key
 
 
 def _generate(
@@ -174,7 +195,12 @@ def _generate(
     )
     num_uncertain, empty = 0, []
     for frame in range(len(latents)):
-        views = [remover(view) for view in model.decode(latents[frame])]
+        check = partial(monitor, "decode", frame, len(latents))
+        check()
+        views = []
+        for view in model.decode(latents[frame]):
+            check()
+            views.append(remover(view))
         num_uncertain += sum(not is_plain for _, _, is_plain in views)
         empty += [
             f"view {view} of frame {frame}" for view, (_, alpha, _) in enumerate(views) if not alpha.any()

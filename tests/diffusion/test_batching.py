@@ -157,15 +157,16 @@ def batch_sizes(gpu: Gpu, monkeypatch, num_frames: int = 20, size: int | None = 
 @pytest.mark.parametrize(
     ("total", "expected"),
     [
-        (1000, [1, 8, 8, 3]),  # 0.8 * 990 / 10 = 79, but at most 8 per call
+        (1000, [1, 32, 32, 5]),  # 0.8 * 990 / 10 = 79, but at most 32 per call
+        (250, [1, 19, 19, 19, 12]),  # 0.8 * 240 / 10 = 19.2
         (80, [1, 5, 5, 5, 4]),  # 0.8 * 70 / 10 = 5.6
         (25, [1] * 20),  # 0.8 * 15 / 10 = 1.2
         (20, [1] * 20),  # 0.8 * 10 / 10 = 0.8, but at least 1
     ],
 )
 def test_memory_of_the_first_frame_decides_the_batch_size_on_a_gpu(monkeypatch, total, expected):
-    assert MAX_MEASURED_FRAMES == 8
-    assert batch_sizes(Gpu(total, per_frame=10), monkeypatch) == expected
+    assert MAX_MEASURED_FRAMES == 32
+    assert batch_sizes(Gpu(total, per_frame=10), monkeypatch, num_frames=sum(expected)) == expected
 
 
 def test_pytorchs_cached_memory_counts_as_free(monkeypatch):

@@ -391,15 +391,24 @@ def test_model_output_that_is_not_finite_raises_before_the_step_is_yielded(
 def test_monitor_is_called_between_the_batches_of_a_step(unet, scheduler, make_conditioning):
     recorder = Recorder()
     run(unet, scheduler, make_conditioning(5), batch_size=2, num_steps=2, monitor=recorder)
-    assert recorder.calls == [("denoise", done, 10) for done in (2, 4, 7, 9)]
+    # 0 at the start; every number again between the passes through the UNet; the caller reports the last.
+    assert recorder.calls == [("denoise", done, 10) for done in (0, 0, 2, 2, 4, 4, 5, 7, 7, 9, 9)]
 
 
 def test_interrupt_between_the_batches_of_a_step_stops_the_denoiser(unet, scheduler, make_conditioning):
-    recorder, steps = Recorder(6, stage="denoise"), []
+    recorder, steps = Recorder(("denoise", 7)), []
     with pytest.raises(Interrupted):
         for state in steps_of(unet, scheduler, make_conditioning(5), batch_size=1, monitor=recorder):
             steps.append(state.step)
-    assert recorder.of("denoise") == [1, 2, 3, 4, 6, 7]  # the second frame of the second step is the last
+    assert recorder.units_of("denoise") == [
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+        7,
+    ]  # the second frame of the second step is the last
     assert steps == [1]
 
 

@@ -91,24 +91,19 @@ def test_prediction_is_conditioned_on_the_chosen_image_and_its_pose(gray_views, 
     assert network.calls[-1] == ("predict", [0, 1] if scale == 1.0 else [0, 1, 0, 1])  # one call
 
 
-def test_images_are_embedded_and_then_encoded_frame_by_frame(gray_views):
+def test_images_are_embedded_and_then_encoded_one_by_one(gray_views):
     network, recorder = LinearNetwork(), Recorder()
     prepared(network, gray_views, monitor=recorder)
-    assert network.calls == [
-        ("embed", 3),
-        ("embed", 3),
-        ("encode_conditioning", 3),
-        ("encode_conditioning", 3),
-    ]
-    assert recorder.calls == [("guidance", done, 4) for done in (1, 2, 3, 4)]
+    assert network.calls == [("embed", 1)] * 6 + [("encode_conditioning", 1)] * 6
+    assert recorder.calls == [("guidance", done, 12) for done in range(13)]  # 0 before the first image
 
 
-@pytest.mark.parametrize("cancel_at", [1, 3])
-def test_preparation_can_be_interrupted_after_every_frame(gray_views, cancel_at):
+@pytest.mark.parametrize("done", [0, 1, 5, 6, 11])
+def test_preparation_can_be_interrupted_before_and_after_every_image(gray_views, done):
     network = LinearNetwork()
     with pytest.raises(Interrupted):
-        prepared(network, gray_views, monitor=Recorder(cancel_at, stage="guidance"))
-    assert len(network.calls) == cancel_at
+        prepared(network, gray_views, monitor=Recorder(("guidance", done)))
+    assert len(network.calls) == done
 
 
 def test_half_precision_is_close_to_single(guidance_folder, views, prior):

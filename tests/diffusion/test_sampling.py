@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import itertools
 import logging
 import re
 from dataclasses import replace
@@ -55,7 +56,7 @@ def interrupt(model, video, checkpoint, recorder, config=CONFIG):
 
 def cancel_in_step(step):
     """Return a recorder that cancels after a step, whose frames fit into one batch."""
-    return Recorder(step, stage="denoise")
+    return Recorder(("denoise", 3 * step))
 
 
 def refuse_to_compute(*args, **kwargs):
@@ -72,13 +73,37 @@ def test_monitor_is_called_after_every_encoded_frame_and_every_step(model, video
     recorder = Recorder()
     sample_latents(model, *video, NOISE, CONFIG, monitor=recorder)
     encoded = [("encode", 1, 3), ("encode", 2, 3), ("encode", 3, 3)]
-    assert recorder.calls == [*encoded, ("denoise", 3, 9), ("denoise", 6, 9), ("denoise", 9, 9)]
+    assert recorder.units == [*encoded, ("denoise", 3, 9), ("denoise", 6, 9), ("denoise", 9, 9)]
+
+
+def test_monitor_is_called_before_every_pass_through_a_network(model, video, monkeypatch):
+    """So that a bar is there before the first pass, and cancel takes no longer than one."""
+    passes, events = [], []
+
+    def count(network, name):
+        forward = getattr(network, name)
+
+        def counted(*args, **kwargs):
+            events.append("pass")
+            passes.append(name)
+            return forward(*args, **kwargs)
+
+        monkeypatch.setattr(network, name, counted)
+
+    count(model.unet, "forward"), count(model.vae, "encode"), count(model.vision_encoder, "forward")
+    sample_latents(
+        model, *video, NOISE, CONFIG, monitor=lambda stage, done, total, **_: events.append((stage, done))
+    )
+    assert len(passes) == 3 + 1 + 3 + 2 * 3  # images, the blank one, frames; two per step
+    assert ("pass", "pass") not in set(itertools.pairwise(events))
+    assert events[0] == ("encode", 0)
+    assert ("denoise", 0) in events
 
 
 def test_monitor_is_called_once_per_batch(model, video):
     recorder = Recorder()
     sample_latents(model, *video, NOISE, replace(CONFIG, batch_size=1), monitor=recorder)
-    assert recorder.of("denoise") == list(range(1, 10))
+    assert recorder.units_of("denoise") == list(range(1, 10))
 
 
 def test_every_step_has_a_preview_of_another_frames_denoised_estimate(model, video, states):
@@ -99,24 +124,25 @@ def test_resumed_sampling_equals_uninterrupted_sampling(model, video, latents, p
     interrupt(model, video, Checkpoint(path), cancel_in_step(step))
     recorder = Recorder()
     found = sample_latents(model, *video, NOISE, CONFIG, checkpoint=Checkpoint(path), monitor=recorder)
-    assert recorder.of("denoise") == [3 * done for done in range(step + 1, 4)]
+    # The first call is that of the start: from there on units are counted. Nothing is left after step 3.
+    assert recorder.units_of("denoise") == ([] if step == 3 else [3 * done for done in range(step, 4)])
     assert torch.equal(found, latents)
 
 
 def test_sampling_can_be_interrupted_twice(model, video, latents, path):
     interrupt(model, video, Checkpoint(path), cancel_in_step(1))
-    interrupt(model, video, Checkpoint(path), cancel_in_step(1))  # the first step of this call
+    interrupt(model, video, Checkpoint(path), cancel_in_step(2))  # the first step of this call
     found = sample_latents(model, *video, NOISE, CONFIG, checkpoint=Checkpoint(path))
     assert torch.equal(found, latents)
 
 
 def test_interrupt_within_a_step_resumes_from_the_step_before(model, video, latents, path):
-    config, recorder = replace(CONFIG, batch_size=1), Recorder(5, stage="denoise")
+    config, recorder = replace(CONFIG, batch_size=1), Recorder(("denoise", 5))
     interrupt(model, video, Checkpoint(path), recorder, config)
-    assert recorder.of("denoise") == [1, 2, 3, 4, 5]  # the second frame of the second step
+    assert recorder.units_of("denoise") == [1, 2, 3, 4, 5]  # the second frame of the second step
     recorder = Recorder()
     found = sample_latents(model, *video, NOISE, config, checkpoint=Checkpoint(path), monitor=recorder)
-    assert recorder.of("denoise") == [4, 5, 6, 7, 8, 9]
+    assert recorder.units_of("denoise") == [3, 4, 5, 6, 7, 8, 9]
     torch.testing.assert_close(found, latents, atol=1e-5, rtol=1e-5)
 
 

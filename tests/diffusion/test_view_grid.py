@@ -211,6 +211,44 @@ def test_other_text_of_a_card_does_not_choose_the_rig(tmp_path, card):
         assert elevations(grid_of(make_folder(folder, card=card), folder, None)) == V11_ELEVATIONS
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "models--sudo-ai--zero123plus-v1.2/snapshots/0123abc",
+        "zero123plus-v1.2/model",
+        "zero123plus-v1.1/Zero123Plus v1.2 (copy)/weights/fp16",
+        "zero123++1.2",
+    ],
+)
+def test_full_name_in_any_part_of_the_path_decides_and_the_nearest_does(tmp_path, path):
+    grid = grid_of(make_folder(tmp_path / path), tmp_path / path, None)
+    assert (grid.rig, grid.rig_source, elevations(grid)) == ("v1.2", "path", V12_ELEVATIONS)
+    assert "assumed rig v1.2, which its path names; if it is wrong, choose" in grid.assumption
+
+
+def test_files_take_precedence_over_the_folders_around_them(tmp_path):
+    folder = tmp_path / "zero123plus-v1.1" / "converted"
+    grid = grid_of(make_folder(folder, card=CARD), folder, None)
+    assert (grid.rig, grid.rig_source) == ("v1.2", "files")
+
+
+@pytest.mark.parametrize("path", ["project-v1.2/model", "zero123plus-v1.25", "stable-zero123/v1/2"])
+def test_other_numbers_in_the_path_do_not_decide(tmp_path, path):
+    grid = grid_of(make_folder(tmp_path / path), tmp_path / path, "v1.2" if "25" in path else None)
+    assert grid.rig_source in ("default", "choice")
+
+
+def test_source_of_the_rig_is_kept_and_changes_no_resume_key(tmp_path):
+    stated = grid_of({"stag4d": {"rig": "v1.1"}}, HERE, None)
+    chosen = grid_of({}, HERE, "v1.1")
+    own = grid_of({"stag4d": {"rig": [{"azimuth": 0, "elevation": 0}] * 2}}, HERE, None)
+    assumed = grid_of({}, HERE, None)
+    sources = [(grid.rig, grid.rig_source) for grid in (stated, chosen, own, assumed)]
+    assert sources == [("v1.1", "settings"), ("v1.1", "choice"), ("poses", "settings"), ("v1.1", "default")]
+    assert repr(stated) == repr(chosen) == repr(assumed)
+    assert stated == chosen == assumed
+
+
 def test_assumed_rig_is_named_with_the_way_to_choose_it(tmp_path):
     index = make_folder(tmp_path / "zero123plus")
     grid = grid_of(index, tmp_path / "zero123plus", None)
@@ -226,7 +264,7 @@ def test_assumed_rig_is_named_with_the_way_to_choose_it(tmp_path):
     ("name", "files", "words"),
     [
         ("my-v1.2-copy", {}, "only its name suggests v1.2"),
-        ("zero123plus-v1.1", {"card": CARD}, "its files and its name suggest v1.1 and v1.2"),
+        ("zero123plus-v1.1", {"card": CARD}, "its files and its path suggest v1.1 and v1.2"),
         (
             "model",
             {"card": CARD, "vae__config": {"_name_or_path": "zero123plus-v1.1"}},

@@ -11,10 +11,11 @@ from diffusers import UNet2DConditionModel
 from safetensors.torch import save_file
 from transformers import CLIPVisionModelWithProjection
 
-from stag4d.diffusion.folders import load_module
+from stag4d.diffusion.folders import check_module, load_module
 from stag4d.diffusion.weight_files import find_weights
 
-FORMATS = list(itertools.product((".safetensors", ".bin"), (None, "fp16")))  # in the order of preference
+VARIANTS = (None, "fp16", "fp16_ema", "non_ema", "fp16_non_ema")
+FORMATS = list(itertools.product((".safetensors", ".bin"), VARIANTS))  # in the order of preference
 NETWORKS = {  # class, library, whether shards are preferred to a whole file, a weight that is changed
     "unet": (UNet2DConditionModel, "diffusers", True, "conv_in.bias"),
     "vision_encoder": (CLIPVisionModelWithProjection, "transformers", False, "visual_projection.weight"),
@@ -85,7 +86,7 @@ def network(published, tmp_path):
 def test_of_two_kinds_of_weight_files_the_preferred_one_is_loaded(network, name):
     """Marks are 1, 2, ... in the order of preference; of each pair, the network has the smaller one."""
     place, order, add, load = network(name)
-    for first, second in itertools.combinations(range(len(order)), 2):
+    for first, second in itertools.pairwise(range(len(order))):
         for rank in (first, second):
             add(*order[rank], mark=rank + 1)
         assert load() == first + 1, (order[first], order[second])
@@ -186,6 +187,60 @@ def test_shards_with_more_tensors_than_any_network_has_are_refused(network, monk
     add(".safetensors", None, True, mark=1)
     monkeypatch.setattr("stag4d.diffusion.weight_files.MAX_TENSORS", 5)
     with pytest.raises(ValueError, match="expected at most 5"):
+        load()
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".bin"])
+@pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.999])
+@pytest.mark.parametrize("is_sharded", [False, True])
+def test_truncated_file_is_named_with_its_size(network, suffix, kept, is_sharded):
+    place, _, add, load = network("unet")
+    add(suffix, None, is_sharded, mark=1)
+    path = max(place.glob(f"*{suffix}"))  # of shards the last one
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+    size = path.stat().st_size
+    of_all = ""
+    if suffix == ".safetensors":
+        length = int.from_bytes(content[:8], "little")
+        described = 8 if size < 8 else 8 + length if size < 8 + length else len(content)
+        of_all = f" of {described}"
+    expected = f"{path}: has {size} bytes{of_all}, it is truncated; fetch it again."
+    with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
+        load()
+
+
+def test_truncated_file_is_found_without_reading_weights(network):
+    place, _, add, _ = network("unet")
+    add(".safetensors", None, False, mark=1)
+    assert check_module(UNet2DConditionModel, place.parent, "unet").device.type == "meta"
+    path = place / "diffusion_pytorch_model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=f"^{re.escape(str(path))}: has {path.stat().st_size} bytes of "):
+        check_module(UNet2DConditionModel, place.parent, "unet")
+
+
+def test_pointer_of_git_lfs_is_named(network):
+    place, _, _, load = network("unet")
+    path = place / "diffusion_pytorch_model.safetensors"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(
+        ValueError, match=r"^.*\.safetensors: has \d\d bytes, a pointer of Git LFS; expected "
+    ):
+        load()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_weights_of_an_unknown_variant_are_named(network, name):
+    place, _, add, load = network(name)
+    add(".safetensors", "int8", False, mark=1)
+    add(".bin", "bf16", False, mark=1)
+    names = [
+        f"{STEMS[NETWORKS[name][1], suffix]}.{infix}"
+        for suffix, infix in ((".bin", "bf16.bin"), (".safetensors", "int8.safetensors"))
+    ]
+    expected = f"{place}: no weights that can be loaded, only {', '.join(sorted(names))}; expected a file"
+    with pytest.raises(FileNotFoundError, match=f"^{re.escape(expected)} .*fp16_ema, non_ema"):
         load()
 
 

@@ -114,11 +114,11 @@ def test_monitor_is_called_after_every_frame_and_can_interrupt(model):
     images, alphas = frames(20, count=3)
     recorder = Recorder()
     model.encode_conditioning(images, alphas, NOISE, recorder)
-    assert recorder.calls == [("encode", done, 3) for done in (1, 2, 3)]
-    recorder = Recorder(2, stage="encode")
+    assert recorder.units == [("encode", done, 3) for done in (1, 2, 3)]
+    recorder = Recorder(("encode", 2))
     with pytest.raises(Interrupted):
         model.encode_conditioning(images, alphas, NOISE, recorder)
-    assert recorder.of("encode") == [1, 2]
+    assert recorder.units_of("encode") == [1, 2]
 
 
 def test_conditioning_is_on_the_networks_device_even_if_the_buffers_are_not(model):

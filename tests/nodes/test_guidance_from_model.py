@@ -130,7 +130,7 @@ def test_pose_numbers_by_hand(native, condition, target, expected):
     assert native.pose_numbers(*poses) == pytest.approx(expected, abs=1e-9)
 
 
-@pytest.mark.parametrize(("check", "num_embedded"), [(1, 1), (2, 2), (3, 2)])
+@pytest.mark.parametrize(("check", "num_embedded"), [(1, 0), (2, 1), (3, 2)])
 def test_cancel_interrupts_the_preparation(denoiser_for, networks, cancel_at, interrupt, check, num_embedded):
     cancel_at(check)
     with pytest.raises(interrupt):
@@ -138,10 +138,10 @@ def test_cancel_interrupts_the_preparation(denoiser_for, networks, cancel_at, in
     assert networks.encoders.num_embedded == num_embedded
 
 
-def test_preparation_reports_both_passes_over_the_frames(denoiser_for):
+def test_preparation_reports_both_passes_over_the_images(denoiser_for):
     calls = []
     denoiser_for(monitor=lambda *call, **details: calls.append(call))
-    assert calls == [("guidance", done, 4) for done in range(1, 5)]
+    assert calls == [("guidance", done, 28) for done in range(29)]  # seven images of each of two frames
 
 
 def test_networks_are_loaded_with_room_for_the_fit(node, networks):

@@ -104,21 +104,21 @@ def test_preparation_of_the_guidance_is_on_the_progress_bar(optimize, guidance, 
     assert progress_bar.reported == [(done, 10) for done in range(1, 11)]  # 2 x 2 frames, and 6 steps
 
 
-def test_cancel_interrupts_the_preparation_of_the_guidance(
-    optimize, guidance, cancel_at, interrupt, monkeypatch
-):
+def test_cancel_interrupts_the_preparation_of_the_guidance(optimize, guidance, interrupt, monkeypatch):
     model = type(guidance.patcher.model.model)
     embed, calls = model.embed, []
 
-    def counted(self, images):
-        calls.append(images)
+    management = sys.modules["comfy.model_management"]
+
+    def cancelled(self, images):
+        calls.append(len(images))
+        management.interrupt_current_processing()
         return embed(self, images)
 
-    monkeypatch.setattr(model, "embed", counted)
-    cancel_at(1)
+    monkeypatch.setattr(model, "embed", cancelled)
     with pytest.raises(interrupt):
         optimize(guidance=guidance)
-    assert len(calls) == 1  # of two frames
+    assert calls == [1]  # one image of all
 
 
 def test_cancelled_fit_with_guidance_resumes_to_the_same_scene(

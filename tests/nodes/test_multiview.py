@@ -63,6 +63,27 @@ def generate(pack_module, load):
 
 
 @pytest.fixture
+def cancel_after(pack_module, monkeypatch):
+    """A function that presses cancel, once, after a number of units of a stage."""
+    progress = pack_module("nodes.host.progress")
+    management, call = sys.modules["comfy.model_management"], progress.HostMonitor.__call__
+
+    def arrange(stage, units):
+        presses = iter([None])
+
+        def pressed(monitor, name, done, total, **options):
+            if (name, done) == (stage, units):
+                for _ in presses:
+                    management.interrupt_current_processing()
+            call(monitor, name, done, total, **options)
+
+        monkeypatch.setattr(progress.HostMonitor, "__call__", pressed)
+
+    yield arrange
+    management.interrupt_current_processing(False)
+
+
+@pytest.fixture
 def video():
     """Three frames of a square that moves, and their masks."""
     mask = torch.zeros(3, 40, 40)
@@ -77,6 +98,18 @@ def test_folders_with_an_index_are_listed(pack_module, loader, models):
     assert [name for name in folders if not name.startswith("bundled/")] == ["tiny", "author/nested"]
     assert loader.validate_inputs("tiny") is True
     assert "no folder '../tiny'; expected one with a model_index.json" in loader.validate_inputs("../tiny")
+
+
+def test_models_in_the_hubs_cache_are_listed_by_their_repository(pack_module, loader, models):
+    snapshot = models / "models--sudo-ai--zero123plus-v1.2" / "snapshots" / "0123abc"
+    make_multiview_folder(snapshot)
+    folders = pack_module("nodes.host.folders").model_folders("multiview")
+    name = "models--sudo-ai--zero123plus-v1.2"
+    assert folders[name] == snapshot
+    assert [name for name in folders if not name.startswith("bundled/")] == ["tiny", name]
+    assert loader.validate_inputs(name) is True
+    multiview = loader.execute(model=name, dtype="auto", rig="auto").args[0]
+    assert multiview.grid.poses[0].elevation_deg == 20  # of v1.2, by the repository's name
 
 
 def test_dtype_and_rig_can_be_chosen(load):
@@ -183,7 +216,7 @@ def test_host_loads_the_model_with_room_for_all_frames(generate, video):
     [(models, memory, is_full)] = requests
     assert models == [generate.multiview.patcher]
     assert is_full
-    frame_bytes = (3 * TILE // 2) * (2 * TILE // 2) * 4 * 100_000  # float32, per pixel of the latent
+    frame_bytes = (3 * TILE // 2) * (2 * TILE // 2) * 2 * 56_000  # float32, per pixel of the latent
     assert memory == 3 * frame_bytes
 
 
@@ -195,6 +228,14 @@ def test_room_is_for_the_frames_of_one_batch(generate, frames, batch_size):
     generate.multiview.load(frames)
     (_, one, _), (_, many, _) = requests
     assert many == batch_size * one
+
+
+def test_request_for_published_sizes_is_a_little_more_than_their_tensors_take(pack_module):
+    """In GiB, by benchmarks/memory.py; 4 for eight frames."""
+    latent_bytes = pack_module("nodes.host.models").LATENT_BYTES
+    for frames, computed in ((1, 0.40), (2, 0.70), (4, 1.31), (8, 2.54)):
+        request = frames * 120 * 80 * latent_bytes / 2**30
+        assert 1.2 * computed < request < 1.6 * computed
 
 
 def test_every_setting_changes_the_views(generate, video):
@@ -248,10 +289,10 @@ def test_progress_and_previews_of_the_grid(generate, video, progress_bar):
 
 
 def test_cancelled_node_resumes_with_the_same_prompt(
-    generate, video, host_folders, cancel_at, interrupt, progress_bar
+    generate, video, host_folders, cancel_after, interrupt, progress_bar
 ):
     uninterrupted = generate(*video)[2]
-    cancel_at(5)  # after three frames are encoded, and two steps are done
+    cancel_after("denoise", 2 * 3)  # three frames are encoded, and two steps are done
     with pytest.raises(interrupt):
         generate(*video)
     assert len(list((host_folders / "temp" / "stag4d").glob("unfinished_*.latents"))) == 1
@@ -261,10 +302,10 @@ def test_cancelled_node_resumes_with_the_same_prompt(
 
 
 def test_node_cancelled_while_views_are_decoded_resumes_there(
-    generate, video, cancel_at, interrupt, progress_bar
+    generate, video, cancel_after, interrupt, progress_bar
 ):
     uninterrupted = generate(*video)[2]
-    cancel_at(7)
+    cancel_after("decode", 1)
     with pytest.raises(interrupt):
         generate(*video)
     assert torch.equal(generate(*video)[2], uninterrupted)
@@ -272,10 +313,10 @@ def test_node_cancelled_while_views_are_decoded_resumes_there(
 
 
 def test_damaged_state_is_ignored_with_a_warning(
-    generate, video, host_folders, cancel_at, interrupt, progress_bar, caplog
+    generate, video, host_folders, cancel_after, interrupt, progress_bar, caplog
 ):
     uninterrupted = generate(*video)[2]
-    cancel_at(5)
+    cancel_after("denoise", 2 * 3)
     with pytest.raises(interrupt):
         generate(*video)
     (kept,) = (host_folders / "temp" / "stag4d").glob("unfinished_*.latents")

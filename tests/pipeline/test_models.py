@@ -103,3 +103,11 @@ def test_a_model_of_the_other_kind_is_refused_with_its_class(weights):
     (weights / "prior" / "model_index.json").write_text(index)
     with pytest.raises(ValueError, match=r"is no guidance model, .* names 'StableDiffusionPipeline'"):
         check_model(weights / "prior", "guidance")
+
+
+def test_repository_in_the_hubs_cache_stands_for_its_snapshot(tmp_path):
+    snapshot = tmp_path / "models--sudo-ai--zero123plus-v1.2" / "snapshots" / "0123abc"
+    snapshot.mkdir(parents=True)
+    (snapshot / "model_index.json").write_text('{"ramping_coefficients": []}')
+    assert model_folder(str(snapshot.parents[1]), "multiview") == snapshot
+    assert model_folder(str(snapshot), "multiview") == snapshot

@@ -84,6 +84,11 @@ def written(model, tmp_path_factory) -> Path:
     return out
 
 
+def work(monitor: Recorder) -> list[tuple[str, int, int]]:
+    """Return the units of work that a monitor was told of, without the checksum of the weights."""
+    return [call for call in monitor.units if call[0] != "start"]
+
+
 def test_views_have_the_poses_of_the_models_rig(folder):
     model = load_multiview_model(folder, rig="v1.2")
     given = video(2, fps=6.5, elevation_deg=-12.5)
@@ -98,7 +103,7 @@ def test_views_have_the_poses_of_the_models_rig(folder):
         azimuth_deg=0.0, elevation_deg=-12.5, radius=rig[0].radius, fovy_deg=rig[0].fovy_deg
     )
     assert views.fps == 6.5
-    assert monitor.calls == [
+    assert work(monitor) == [
         *[("encode", frame, 2) for frame in (1, 2)],
         *[("denoise", 2 * step, 2 * STEPS) for step in (1, 2, 3, 4)],
         *[("decode", frame, 2) for frame in (1, 2)],
@@ -147,7 +152,7 @@ def test_offsets_of_the_crop_become_those_of_the_object(folder, tmp_path):
     assert torch.equal(read_views(tmp_path).offsets, views.offsets)
     before, monitor = files_of(tmp_path), Recorder()
     write_multiview(tmp_path, model, given, NOISE, CONFIG, resume=True, monitor=monitor)
-    assert (files_of(tmp_path), monitor.calls) == (before, [])
+    assert (files_of(tmp_path), work(monitor)) == (before, [])
 
 
 def test_offsets_of_other_frames_are_refused_first(model, tmp_path):
@@ -198,7 +203,7 @@ def test_an_interrupted_call_resumes_to_the_same_bytes(model, written, tmp_path)
         assert not (tmp_path / "views.png").exists()
     monitor = Recorder()
     write_multiview(tmp_path, model, video(), NOISE, CONFIG, resume=True, monitor=monitor)
-    assert monitor.calls == [("decode", frame, 3) for frame in (1, 2, 3)]
+    assert work(monitor) == [("decode", frame, 3) for frame in (1, 2, 3)]
     assert files_of(tmp_path) == files_of(written)
 
 
@@ -208,7 +213,7 @@ def test_resuming_starts_after_the_last_finished_step(model, written, tmp_path, 
         write_multiview(tmp_path, model, video(), NOISE, CONFIG, monitor=Recorder(("denoise", 2 * 3)))
     monitor = Recorder()
     write_multiview(tmp_path, model, video(), NOISE, CONFIG, resume=True, monitor=monitor)
-    assert monitor.of("denoise") == [3 * 3, 4 * 3]
+    assert monitor.units_of("denoise") == [2 * 3, 3 * 3, 4 * 3]  # the first at the start
     assert "resuming after diffusion step 2 of 4." in caplog.text
     assert files_of(tmp_path) == files_of(written)
 
@@ -218,13 +223,38 @@ def test_without_resume_everything_is_sampled_again(model, written, tmp_path):
         write_multiview(tmp_path, model, video(), NOISE, CONFIG, monitor=Recorder(("decode", 1)))
     monitor = Recorder()
     write_multiview(tmp_path, model, video(), NOISE, CONFIG, monitor=monitor)
-    assert monitor.calls[0] == ("encode", 1, 3)
-    assert monitor.of("denoise") == [3, 6, 9, 12]
+    assert work(monitor)[0] == ("encode", 1, 3)
+    assert monitor.units_of("denoise") == [3, 6, 9, 12]
     assert files_of(tmp_path) == files_of(written)
 
 
+def test_a_call_can_be_cancelled_while_the_weights_are_summed(model, tmp_path):
+    calls: list[str] = []
+
+    def cancel(stage: str, done: int, total: int, **_: object) -> None:
+        calls.append(stage)
+        if len(calls) == 5:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        write_multiview(tmp_path / "out", model, video(), NOISE, CONFIG, monitor=cancel)
+    assert calls == ["start"] * 5
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("rig", "record"), [(None, ("v1.1", "default")), ("v1.2", ("v1.2", "choice"))])
+def test_rig_and_what_it_is_known_from_are_kept_in_the_views(folder, tmp_path, rig, record, caplog):
+    caplog.set_level(logging.INFO)
+    write_multiview(tmp_path, load_multiview_model(folder, rig=rig), video(2), NOISE, CONFIG)
+    kept = json.loads((tmp_path / "views.json").read_text())["multiview"]
+    assert (kept["rig"], kept["rig_source"]) == record
+    assert f"rig {record[0]} of the views, " in caplog.text
+    assert read_views(tmp_path).view_poses == zero123plus_rig(record[0])
+
+
 def fail(stage: str, done: int, total: int, **_: object) -> None:
-    raise AssertionError(f"{stage} {done} of {total}")
+    if stage != "start":  # the checksum of the weights
+        raise AssertionError(f"{stage} {done} of {total}")
 
 
 @pytest.mark.parametrize("count", [1, 4])
@@ -272,7 +302,7 @@ def test_a_set_with_other_inputs_is_sampled_again(model, tmp_path, change):
     monitor = Recorder()
     write(tmp_path / "found")
     write(tmp_path / "found", resume=True, monitor=monitor, **change)
-    assert monitor.calls[0][:2] == ("encode", 1)
+    assert work(monitor)[0][:2] == ("encode", 1)
     write(tmp_path / "expected", **change)
     assert files_of(tmp_path / "found") == files_of(tmp_path / "expected")
 
@@ -291,7 +321,7 @@ def test_an_interrupted_second_call_makes_a_set_unfinished(model, written, tmp_p
         write_multiview(tmp_path, model, video(), NOISE, CONFIG, monitor=Recorder(("decode", 1)))
     monitor = Recorder()
     write_multiview(tmp_path, model, video(), NOISE, CONFIG, resume=True, monitor=monitor)
-    assert monitor.calls == [("decode", frame, 3) for frame in (1, 2, 3)]
+    assert work(monitor) == [("decode", frame, 3) for frame in (1, 2, 3)]
     assert files_of(tmp_path) == files_of(written)
 
 
@@ -299,9 +329,12 @@ def test_views_in_memory_exist_once(model):
     """There is no list of all frames' views beside the result."""
     held = []
 
+    finished: list[int] = [0]
+
     def count(stage: str, done: int, total: int, **_: object) -> None:
-        if stage != "decode":
+        if stage != "decode" or done == finished[-1]:
             return
+        finished.append(done)
         gc.collect()
         kept = [item for item in gc.get_objects() if type(item) is torch.Tensor]
         held.append(sum(item.shape == (6, TILE, TILE, 3) for item in kept))
@@ -316,7 +349,7 @@ def test_the_checkpoint_of_another_call_is_neither_used_nor_removed(model, tmp_p
         monitor = Recorder(("denoise", 1 * 3))
         with pytest.raises(Interrupted):
             write_multiview(tmp_path, model, video(), SeededNoise(seed), CONFIG, resume=True, monitor=monitor)
-        assert monitor.calls[0] == ("encode", 1, 3)
+        assert work(monitor)[0] == ("encode", 1, 3)
     assert len(list(tmp_path.glob("unfinished_*"))) == 2
 
 
@@ -348,7 +381,7 @@ def test_an_interrupted_call_in_memory_is_resumed(model, tmp_path):
         assert len(list(tmp_path.iterdir())) == 1
     monitor = Recorder()
     found = generate_views(*call, checkpoints=CheckpointFolder(tmp_path), monitor=monitor)
-    assert [stage for stage, _, _ in monitor.calls] == ["decode"] * 3
+    assert [stage for stage, _, _ in work(monitor)] == ["decode"] * 3
     assert torch.equal(found.view_images, expected.view_images)
     assert torch.equal(found.view_alphas, expected.view_alphas)
     assert list(tmp_path.iterdir()) == []

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
+import weakref
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +27,13 @@ from stag4d.diffusion import (
 )
 from stag4d.evaluation.metrics import on_white
 from stag4d.pipeline.whole import CHECKPOINT, run
+from stag4d.progress import Interrupted
 from stag4d.scene import load_scene
 from stag4d.toys import ANY_CHARACTER, TEST_POSES, toy_truth, toy_views
 from stag4d.types import InputVideo
 from tiny_models import make_guidance_folder, make_multiview_folder
 
-SAMPLING = SamplingConfig(num_steps=2, guidance_scale=1.0)
+STEPS = {"view_steps": 2}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +64,9 @@ def scene_bytes(model: object, path: Path) -> bytes:
 
 
 def test_a_run_fits_the_views_that_it_writes(model, frames, tmp_path):
-    scene, report = run(tmp_path, InputVideo(*frames, fps=12.0), model, SAMPLING, small_config(steps=4))
+    scene, report = run(
+        tmp_path, InputVideo(*frames, fps=12.0), lambda: model, small_config(steps=4), **STEPS
+    )
     views = read_views(tmp_path / "views")
     assert (views.num_frames, views.num_views, views.fps) == (3, 6, 12.0)
     alone, _ = pipeline.fit(views, small_config(steps=4))
@@ -71,25 +78,26 @@ def test_a_run_fits_the_views_that_it_writes(model, frames, tmp_path):
 
 def test_guidance_changes_the_scene(model, guidance, frames, tmp_path):
     config = small_config(steps=4)
-    plain, _ = run(tmp_path, InputVideo(*frames), model, SAMPLING, config)
-    guided, report = run(tmp_path, InputVideo(*frames), model, SAMPLING, config, guidance=guidance)
+    plain, _ = run(tmp_path, InputVideo(*frames), lambda: model, config, **STEPS)
+    options = {"load_guidance": lambda: guidance, **STEPS}
+    guided, report = run(tmp_path, InputVideo(*frames), lambda: model, config, **options)
     assert "guidance" in report.losses
     assert scene_bytes(plain, tmp_path / "a") != scene_bytes(guided, tmp_path / "b")
 
 
 def test_an_interrupted_run_resumes_to_the_same_scene(model, guidance, frames, tmp_path):
-    config = small_config(steps=12)
-    whole, _ = run(tmp_path / "whole", InputVideo(*frames), model, SAMPLING, config, guidance=guidance)
+    call = (InputVideo(*frames), lambda: model, small_config(steps=12))
+    options = {"load_guidance": lambda: guidance, **STEPS}
+    whole, _ = run(tmp_path / "whole", *call, **options)
     out = tmp_path / "parts"
     monitor = Recorder(("optimize", 5))
-    _, report = run(out, InputVideo(*frames), model, SAMPLING, config, guidance=guidance, monitor=monitor)
+    _, report = run(out, *call, **options, monitor=monitor)
     assert report.steps == 5
     assert (out / CHECKPOINT).exists()
     monitor = Recorder()
-    resumed, report = run(
-        out, InputVideo(*frames), model, SAMPLING, config, guidance=guidance, resume=True, monitor=monitor
-    )
+    resumed, report = run(out, *call, **options, resume=True, monitor=monitor)
     assert {stage for stage, _, _ in monitor.calls} == {
+        "load",
         "guidance",
         "start",
         "optimize",
@@ -97,6 +105,73 @@ def test_an_interrupted_run_resumes_to_the_same_scene(model, guidance, frames, t
     }  # the views were finished
     assert report.steps == 12
     assert scene_bytes(whole, tmp_path / "a") == scene_bytes(resumed, tmp_path / "b")
+
+
+def test_no_two_diffusion_models_are_in_memory_together(frames, tmp_path):
+    folders = make_multiview_folder(tmp_path / "multiview"), make_guidance_folder(tmp_path / "guidance")
+    models: list[weakref.ref] = []
+    alive: list[int] = []
+
+    def load(read: Callable[[Path], torch.nn.Module], folder: Path) -> torch.nn.Module:
+        alive.append(sum(model() is not None for model in models))
+        model = read(folder)
+        models.append(weakref.ref(model))
+        return model
+
+    monitor = Recorder()
+    run(
+        tmp_path / "out",
+        InputVideo(*frames),
+        partial(load, load_multiview_model, folders[0]),
+        small_config(steps=2),
+        load_guidance=partial(load, load_guidance_model, folders[1]),
+        monitor=monitor,
+        **STEPS,
+    )
+    assert alive == [0, 0]  # before each of them is loaded
+    stages = list(dict.fromkeys(stage for stage, _, _ in monitor.units))
+    order = ["load", "encode", "denoise", "decode", "guidance", "optimize"]
+    assert [stage for stage in stages if stage in order] == order
+    assert monitor.calls.index(("load", 0, 1)) == 0
+    last_view = max(index for index, call in enumerate(monitor.calls) if call[0] == "decode")
+    assert ("load", 0, 1) in monitor.calls[last_view:]  # the guidance model
+
+
+def test_a_run_can_be_cancelled_while_a_model_is_loaded(frames, tmp_path):
+    """The load goes on in its thread, and nothing waits for it."""
+    is_cancelled = threading.Event()
+
+    def load() -> MultiViewModel:
+        assert is_cancelled.wait(60)
+        raise RuntimeError("nobody hears of it")
+
+    def cancel(stage: str, done: int, total: int, **_: object) -> None:
+        is_cancelled.set()
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        run(tmp_path / "out", InputVideo(*frames), load, small_config(steps=2), monitor=cancel)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_views_are_not_generated_unless_confirmed(model, frames, tmp_path):
+    def refuse(asked: MultiViewModel, sampling: SamplingConfig) -> None:
+        assert (asked, sampling.num_steps) == (model, 2)
+        raise ValueError("not started")
+
+    monitor = Recorder()
+    with pytest.raises(ValueError, match="not started"):
+        run(
+            tmp_path / "out",
+            InputVideo(*frames),
+            lambda: model,
+            small_config(steps=2),
+            confirm=refuse,
+            monitor=monitor,
+            **STEPS,
+        )
+    assert {stage for stage, _, _ in monitor.calls} == {"load"}
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_demo_writes_scene_images_and_metrics(model, guidance, tmp_path):

@@ -37,6 +37,16 @@ class Recorder:
         if self.stage in (None, stage) and self.cancel_at in (num_calls, (stage, done)):
             raise Interrupted
 
+    @property
+    def units(self) -> list[tuple[str, int, int]]:
+        """Return the calls after a unit of work, without those before or within one."""
+        new = dict.fromkeys(self.calls)
+        return [(stage, done, total) for stage, done, total in new if done > 0]
+
+    def units_of(self, stage: str) -> list[int]:
+        """Return the units that were done at the calls of a stage that followed one."""
+        return [done for name, done, _ in self.units if name == stage]
+
     def of(self, stage: str) -> list[int]:
         """Return the units that were done at each call of a stage."""
         return [done for name, done, _ in self.calls if name == stage]
