@@ -76,6 +76,7 @@ OPTIONS = {
     "render": ["--out", "--views", "--frames", "--size", "--passes"],
     "export": ["--out", "--format", "--frames", "--precision", "--size", "--bullet-time", "--spz-version"],
     "evaluate": ["--truth", "--protocol", "--images", "--lpips", "--clip", "--out"],
+    "doctor": [],
 }
 
 

@@ -7,14 +7,17 @@ sums those of the passes.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
 from ..inputs import RasterInputs, Rasterization
 from .autograd import Composite, DivideDepthByAlpha, Project, as_float32
 from .cameras import pack_cameras
-from .compositing import MAX_CHANNELS
+from .compositing import MAX_CHANNELS, composite_tiles
 from .layout import Splats
+from .projection import project
 from .tiling import tile_splats
 
 
@@ -59,6 +62,16 @@ def warm_up() -> None:
         )
         renders, _, _ = rasterize(inputs)
         renders.sum().backward()
+
+
+def kernel_cache() -> tuple[Path | None, bool]:
+    """Return Numba's cache folder, None without one, and whether the kernels were loaded from it.
+
+    After :func:`warm_up`.
+    """
+    stats = [kernel.stats for kernel in (project, composite_tiles)]
+    folder = stats[0].cache_path
+    return folder and Path(folder), all(kernel.cache_hits and not kernel.cache_misses for kernel in stats)
 
 
 def _channels(inputs: RasterInputs, depths: Tensor) -> Tensor:
