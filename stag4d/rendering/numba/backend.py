@@ -8,6 +8,7 @@ sums those of the passes.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -69,7 +70,8 @@ def kernel_cache() -> tuple[Path | None, bool]:
 
     After :func:`warm_up`.
     """
-    stats = [kernel.stats for kernel in (project, composite_tiles)]
+    kernels: tuple[Any, ...] = (project, composite_tiles)  # Numba's dispatchers
+    stats = [kernel.stats for kernel in kernels]
     folder = stats[0].cache_path
     return folder and Path(folder), all(kernel.cache_hits and not kernel.cache_misses for kernel in stats)
 
