@@ -8,6 +8,7 @@ else runs at the time.
 from __future__ import annotations
 
 import time
+
 import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
