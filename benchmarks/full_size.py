@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -26,6 +25,13 @@ from stag4d.toys import toy_seed, toy_views
 
 from ._published_layouts import IMAGE_SIZE, write_guidance, write_multiview
 
+_START = """
+import json, os, subprocess, sys
+process = subprocess.Popen(sys.argv[2:])
+_, status, usage = os.wait4(process.pid, 0)
+with open(sys.argv[1], "w") as file:
+    json.dump([os.waitstatus_to_exitcode(status), usage.ru_maxrss], file)
+"""
 _BYTES_OF_MAXRSS = 1 if sys.platform == "darwin" else 1024  # unit of ru_maxrss
 
 
@@ -63,12 +69,17 @@ def main() -> None:
 
 
 def measured(command: list[str]) -> tuple[float, float, int]:
-    """Run a command; returns its seconds, the peak of its resident memory in GB, and its exit status."""
-    began = time.perf_counter()
-    process = subprocess.Popen(command)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return time.perf_counter() - began, usage.ru_maxrss * _BYTES_OF_MAXRSS / 1e9, process.returncode
+    """Run a command; returns its seconds, the peak of its resident memory in GB, and its exit status.
+
+    A small process starts it: the peak of a process begins with the memory of the one that starts it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / "result.json"
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-c", _START, str(result), *command], check=True)
+        seconds = time.perf_counter() - began
+        status, peak = json.loads(result.read_text(encoding="utf-8"))
+    return seconds, peak * _BYTES_OF_MAXRSS / 1e9, status
 
 
 def _write_video(folder: Path, num_frames: int) -> None:

@@ -8,7 +8,6 @@ else runs at the time.
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -66,9 +65,10 @@ def step_operations(model: MultiViewModel, config: SamplingConfig) -> int:
 def _on_meta(model: MultiViewModel) -> UNet2DConditionModel:
     """Return the UNet with meta tensors, float32, and reference attention."""
     with torch.device("meta"):
-        unet: Any = UNet2DConditionModel.from_config(model.unet.config)
+        unet: UNet2DConditionModel = UNet2DConditionModel.from_config(model.unet.config)
     install_reference_attention(unet)
-    return unet.eval()
+    unet.eval()
+    return unet
 
 
 def _latents(model: MultiViewModel, count: int, size: tuple[int, int]) -> Tensor:

@@ -8,7 +8,7 @@ classifier-free guidance.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -98,8 +98,8 @@ class PoseConditionedDenoiser:
         self.latent_shape, self.alphas_cumprod = network.latent_shape, network.alphas_cumprod.cpu()
         self._network = network
         self._conditioning_key = _conditioning_key(views, generator)  # before the generator is used
-        passes = partial(monitor, "guidance", total=2 * views.num_frames * len(self.poses))
-        passes(0)
+        num_passes = 2 * views.num_frames * len(self.poses)
+        monitor("guidance", 0, num_passes)
         embeddings: list[Tensor] = []
         latents: list[Tensor] = []
         # One network after the other: an application that swaps networks for lack of memory loads each once.
@@ -107,11 +107,11 @@ class PoseConditionedDenoiser:
         for frame in range(views.num_frames):
             for image in views.on_white(frame).split(1):  # [1, S, S, 3]
                 embeddings.append(network.embed(image))
-                passes(len(embeddings))
+                monitor("guidance", len(embeddings), num_passes)
         for frame in range(views.num_frames):
             for image in views.on_white(frame).split(1):
                 latents.append(network.encode_conditioning(image, generator))
-                passes(len(embeddings) + len(latents))
+                monitor("guidance", len(embeddings) + len(latents), num_passes)
         self._embeddings = torch.cat(embeddings)  # [F * (1 + V), D]
         self._latents = torch.cat(latents)  # [F * (1 + V), C, h, w]
 

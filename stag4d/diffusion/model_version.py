@@ -78,7 +78,9 @@ def resolve_version(
     originals, names = list(original_names(index, folder)), folder_names(folder)
     by_files = {key for key, known in patterns.items() if any(map(known.original_name.search, originals))}
     by_name = {key for key, known in patterns.items() if any(map(known.folder_name.search, names))}
-    by_path = set() if by_files else _nearest_in_path(folder, patterns)  # files know better than parents
+    by_path: set[Version] = set()
+    if not by_files:  # which know better than the folders around them
+        by_path = _nearest_in_path(folder, patterns)
     found = by_files | by_name | by_path
     if len(found) > 1:
         raise unclear(f"its files and its path suggest {' and '.join(sorted(found))}")
