@@ -258,7 +258,8 @@ def test_missing_folder_is_named(folder, tmp_path):
 def test_missing_weight_file_is_named(folder, path):
     weights = folder / path
     weights.rename(weights.with_name("ema.safetensors"))
-    with refusal(FileNotFoundError, weights.parent, "no weights; expected a file such as"):
+    words = "no weights that can be loaded, only ema.safetensors; expected a file such as"
+    with refusal(FileNotFoundError, weights.parent, words):
         load_multiview_model(folder)
 
 
