@@ -149,15 +149,9 @@ def _multiview(options: argparse.Namespace) -> int:
         "rembg" if options.mattes == "rembg" else "border", options.rembg_model or DEFAULT_REMBG_MODEL
     )
     refuse_own_input(Path(options.video), out)
-    rig, taken = chosen_rig(options.model, options.rig), frame_size(options.model, 1)
-    size = max(taken, _LEAST_SIZE) if options.size is None else options.size
+    rig = chosen_rig(options.model, options.rig)
+    size = frame_size(options.model, _LEAST_SIZE) if options.size is None else options.size
     video = read_input(options, size, check=config.check_num_frames)
-    if size < taken:
-        _logger.warning(
-            "--size: frames of %d pixels; the model's feature extractors take %d, so that detail is lost.",
-            size,
-            taken,
-        )
     model = load_multiview(options.model, rig=rig, dtype=options.dtype)
     sampling, asks = replace(model.sampling, **settings), not (options.yes or options.resume)
     confirm_denoising(model, len(video), sampling, asks=asks, fewer="fewer --frames or --steps")

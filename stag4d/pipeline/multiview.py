@@ -21,7 +21,7 @@ from ..export import write_contact_sheet
 from ..geometry import OrbitPose, world_offsets
 from ..geometry.pose_json import finite_number, read_json_object
 from ..matting import DEFAULT_REMBG_MODEL, BackgroundRemover
-from ..progress import Monitor, silent
+from ..progress import Check, Monitor, silent
 from ..resume import Checkpoint, CheckpointFolder, input_key
 from ..types import InputVideo
 from ..view_set import ViewSet, check_square
@@ -74,6 +74,7 @@ def generate_views(
     """
     remover = remover or BackgroundRemover()
     frames = _without_views(model, video, config)
+    _log_inputs(model, video)
     checkpoint = None
     if checkpoints is not None:
         key = _latents_key(model, video, noise, config, monitor)
@@ -130,6 +131,7 @@ def write_multiview(
     remover = remover or BackgroundRemover()
     frames, poses, count = _without_views(model, video, config), model.grid.poses, len(video)
     input_pose, offsets = frames.input_pose, frames.offsets
+    _log_inputs(model, video)
     latents_key = _latents_key(model, video, noise, config, monitor)
     moved = [] if offsets is None else [offsets]
     own_model = () if remover.rembg_model == DEFAULT_REMBG_MODEL else (remover.rembg_model,)
@@ -169,11 +171,33 @@ def write_multiview(
     return flicker
 
 
+def _without_background(
+    views: Tensor, remover: BackgroundRemover, check: Check
+) -> list[tuple[Tensor, Tensor, bool]]:
+    """Return what the remover returns for each of the views [V, s, s, 3]; ``check`` is called before each."""
+    removed = []
+    for view in views:
+        check()
+        removed.append(remover(view))
+    return removed
+
+
+def _log_inputs(model: MultiViewModel, video: InputVideo) -> None:
+    """Log the rig, and a warning if the frames have fewer pixels than the networks are given."""
+    _logger.info("rig %s of the views, %s.", model.grid.rig, _RIG_SOURCES[model.grid.rig_source])
+    size = video.images.shape[1]
+    if size < model.image_size:
+        _logger.warning(
+            "views: frames of %d pixels; the model's feature extractors take %d, so that detail is lost.",
+            size,
+            model.image_size,
+        )
+
+
 def _latents_key(
     model: MultiViewModel, video: InputVideo, noise: SeededNoise, config: SamplingConfig, monitor: Monitor
 ) -> str:
-    """Log the rig, and return the ``sampling_key`` of a video: a model's weights take seconds to sum."""
-    _logger.info("rig %s of the views, %s.", model.grid.rig, _RIG_SOURCES[model.grid.rig_source])
+    """Return the ``sampling_key`` of a video: a model's weights take seconds to sum."""
     check = partial(monitor, "start", 0, 1)
     key = sampling_key(model, video.images, video.alphas, noise, config, check)
     monitor("start", 1, 1)
@@ -197,10 +221,7 @@ def _generate(
     for frame in range(len(latents)):
         check = partial(monitor, "decode", frame, len(latents))
         check()
-        views = []
-        for view in model.decode(latents[frame]):
-            check()
-            views.append(remover(view))
+        views = _without_background(model.decode(latents[frame]), remover, check)
         num_uncertain += sum(not is_plain for _, _, is_plain in views)
         empty += [
             f"view {view} of frame {frame}" for view, (_, alpha, _) in enumerate(views) if not alpha.any()

@@ -242,6 +242,15 @@ def test_a_call_can_be_cancelled_while_the_weights_are_summed(model, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(("size", "is_small"), [(27, True), (28, False)])
+def test_frames_smaller_than_the_networks_take_are_reported(model, caplog, size, is_small):
+    """The vision encoder takes 28 pixels, the VAE 24."""
+    images = torch.rand(1, size, size, 3, generator=torch.Generator().manual_seed(0))
+    generate_views(model, InputVideo(images, torch.ones(1, size, size)), NOISE, CONFIG)
+    message = "views: frames of 27 pixels; the model's feature extractors take 28, so that detail is lost."
+    assert (message in caplog.messages) == is_small
+
+
 @pytest.mark.parametrize(("rig", "record"), [(None, ("v1.1", "default")), ("v1.2", ("v1.2", "choice"))])
 def test_rig_and_what_it_is_known_from_are_kept_in_the_views(folder, tmp_path, rig, record, caplog):
     caplog.set_level(logging.INFO)
@@ -440,7 +449,7 @@ def unreliable(every: int) -> BackgroundRemover:
 def test_estimated_alphas_are_counted(model, tmp_path, caplog, every, expected):
     caplog.set_level(logging.WARNING)
     write_multiview(tmp_path, model, video(), NOISE, CONFIG, remover=unreliable(every))
-    warnings = [record.getMessage() for record in caplog.records]
+    warnings = [message for message in caplog.messages if "plain background" in message]
     assert len(warnings) == bool(expected)
     if expected:
         assert f"{expected} views have no plain background; their alphas are estimates." in warnings[0]
