@@ -35,7 +35,8 @@ def test_an_interrupted_guided_fit_resumes_to_the_same_scene(model, tmp_path):
     checkpoint = Checkpoint(tmp_path / "c.safetensors")
     monitor = Recorder(("optimize", 5))
     fit(small_view_set(), config, make_denoiser=maker, checkpoint=checkpoint, monitor=monitor)
-    assert monitor.units_of("guidance") == [1, 2, 3, 4, 5, 6]  # three frames: embeddings, then latents
+    images = 3 * 7  # of three frames: the input view and six posed views
+    assert monitor.units_of("guidance") == list(range(1, 2 * images + 1))  # embeddings, then latents
     resumed, _ = fit(small_view_set(), config, make_denoiser=maker, checkpoint=checkpoint)
     assert torch.equal(resumed.gaussians.means, whole.gaussians.means)
     with pytest.raises(ValueError, match="other"):
