@@ -115,7 +115,10 @@ def test_help_explains_every_option(command, capsys):
     words = " ".join(capsys.readouterr().out.split())
     explained = words[words.index("options:") :]
     assert set(re.findall(r"--[a-z][a-z-]+", explained)) == {*OPTIONS[command], "--help"}
-    for option, following in zip(OPTIONS[command], [*OPTIONS[command][1:], ""], strict=True):
+    following_options = [*OPTIONS[command][1:], ""][
+        : len(OPTIONS[command])
+    ]  # none of a command without options
+    for option, following in zip(OPTIONS[command], following_options, strict=True):
         text = explained[explained.index(option) : explained.index(following) if following else None]
         assert len(text.split()) > 4, f"{option} has no explanation"
 
