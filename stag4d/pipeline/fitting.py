@@ -19,7 +19,7 @@ from ..lpips import PerceptualDistance
 from ..optimization import GuidanceDenoiser, OptimizationConfig, Trainer, TrainingViews
 from ..optimization.checkpoint import load_state, save_state
 from ..progress import Interrupted, Monitor, silent
-from ..rendering import select_backend, warm_up
+from ..rendering import select_backend, warm_up, with_index
 from ..resume import Checkpoint, CheckpointFolder
 from ..scene import GaussianModel4D, Gaussians, save_scene
 from ..view_set import ViewSet
@@ -82,7 +82,7 @@ def fit(
         RuntimeError: if the optimization diverges, or the checkpoint cannot be written.
     """
     report = Report()
-    device = _with_index(device)
+    device = with_index(device)  # the current CUDA device is not that of the threads made from here on
     check = partial(monitor, "start", 0, 1)
     with report.stage("start"):
         # First what fails at once: the guidance may encode images for minutes.
@@ -165,14 +165,6 @@ def _compare(
     report.warnings = fit_warnings(report.history, report.comparison)
     for sentence in report.warnings:
         _logger.warning("%s", sentence)
-
-
-def _with_index(device: torch.device | str) -> torch.device:
-    """Return a device by its index: the current CUDA device is not that of the threads made from here on."""
-    device = torch.device(device)
-    if device.type == "cuda" and device.index is None and torch.cuda.is_available():
-        return torch.device("cuda", torch.cuda.current_device())
-    return device
 
 
 def _prepare(views: ViewSet, config: OptimizationConfig, *, backend: str, **options: Any) -> Trainer:

@@ -12,6 +12,7 @@ all but the sorting is in ``kernels.cu``.
 """
 
 from .backends import BACKENDS, select_backend, warm_up
+from .devices import with_index
 from .inputs import RENDER_MODES
 from .normals import encode_normals, normals_from_depth
 from .rasterize import rasterize
@@ -27,4 +28,5 @@ __all__ = [
     "render_sequence",
     "select_backend",
     "warm_up",
+    "with_index",
 ]

@@ -23,6 +23,14 @@ from .inputs import RasterInputs, Rasterization
 from .torch import backend as torch_backend
 
 _BUILD_COMMAND = 'python -c "import gsplat.cuda._backend"'
+_WHEELS = "https://docs.gsplat.studio/whl"  # with kernels, for Python 3.10
+_WHEELS_OF_TORCH = {  # versions of CUDA by version of torch
+    "2.0": ("11.8",),
+    "2.1": ("11.8", "12.1"),
+    "2.2": ("11.8", "12.1"),
+    "2.3": ("11.8", "12.1"),
+    "2.4": ("11.8", "12.1", "12.4"),
+}
 _META = ("means2d", "radii", "depths", "width", "height", "n_cameras", "gaussian_ids")
 _LIBRARY = "gsplat_cuda"
 _LIBRARY_SUFFIXES = (".so", ".pyd")
@@ -35,7 +43,7 @@ def unavailable_reason() -> str | None:
     if not torch.cuda.is_available():
         return "torch finds no CUDA device; use a CUDA build of torch on a machine with an NVIDIA GPU"
     if importlib.util.find_spec("gsplat") is None:
-        return "gsplat is not installed; pip install gsplat"
+        return f"gsplat is not installed; {install_advice()}"
     try:
         importlib.import_module("gsplat")
     except _LOAD_ERRORS as error:
@@ -43,11 +51,26 @@ def unavailable_reason() -> str | None:
     is_prebuilt = _is_prebuilt()
     library = None if is_prebuilt else _compiled_library()
     if library is None and not is_prebuilt:
-        return f"gsplat's CUDA kernels are not built; run {_BUILD_COMMAND} once (needs nvcc, takes minutes)"
+        return f"gsplat's CUDA kernels are not built; {install_advice()}"
     return (
         None
         if _kernels_load(library)
         else "gsplat's CUDA kernels do not load; reinstall gsplat for this torch"
+    )
+
+
+def install_advice() -> str:
+    """Return how to install gsplat with kernels for this torch: a wheel where there is one."""
+    torch_version = ".".join(torch.__version__.split(".")[:2])
+    cuda = torch.version.cuda or ""
+    has_wheel = sys.version_info[:2] == (3, 10) and cuda in _WHEELS_OF_TORCH.get(torch_version, ())
+    if has_wheel:
+        name = f"pt{torch_version}cu{cuda}".replace(".", "")
+        return f"pip install gsplat --extra-index-url {_WHEELS}/{name}"
+    return (
+        f"it has no wheels with kernels for Python {sys.version_info[0]}.{sys.version_info[1]} and torch "
+        f"{torch_version}: pip install gsplat, then once {_BUILD_COMMAND} (needs nvcc and a C++ compiler, "
+        "takes minutes)"
     )
 
 

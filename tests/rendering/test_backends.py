@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import logging
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ import pytest
 import torch
 
 from stag4d.rendering import BACKENDS, backends, gsplat_backend, select_backend, warm_up
-from stag4d.rendering.cuda import backend as cuda_backend
+from stag4d.rendering.cuda import check as cuda_check
 from stag4d.rendering.inputs import RasterInputs
 from stag4d.rendering.torch import backend as torch_backend
 
@@ -24,7 +26,12 @@ from stag4d.rendering.torch import backend as torch_backend
 @pytest.fixture
 def no_cached_selection() -> Iterator[None]:
     """Clear the caches of the selection, before and after."""
-    cached = (backends._fastest_backend, backends._unavailable_reason, backends._load)
+    cached = (
+        backends.fastest_backend,
+        backends._unavailable_reason,
+        backends._log_use,
+        backends._load,
+    )
     for function in cached:
         function.cache_clear()
     yield
@@ -79,7 +86,7 @@ def test_numba_is_unavailable_when_its_library_does_not_load(no_cached_selection
         raise OSError("libllvmlite.so: cannot open")
 
     monkeypatch.setattr("importlib.import_module", broken)
-    reason = backends._unavailable_reason("numba")
+    reason = backends._unavailable_reason("numba", torch.device("cpu"))
     assert reason == "Numba does not import (libllvmlite.so: cannot open); pip install numba"
 
 
@@ -87,15 +94,22 @@ def test_torch_is_selected_where_no_other_backend_is_available(
     no_cached_selection: None, monkeypatch, caplog
 ):
     """On other devices, and on CUDA without NVRTC and gsplat; both reasons are logged."""
-    monkeypatch.setattr(cuda_backend, "unavailable_reason", lambda: "NVRTC: does not load; pip install it")
+    monkeypatch.setattr(
+        cuda_check, "unavailable_reason", lambda device: "NVRTC: does not load; pip install it"
+    )
     monkeypatch.setattr(gsplat_backend, "unavailable_reason", lambda: "not installed; pip install gsplat")
+    version = f"torch {torch.__version__}"
     assert select_backend("mps") == "torch"
+    assert caplog.messages == [
+        f"Rasterizing with backend 'torch', which is slow, on mps, {version}. No faster backend supports mps."
+    ]
     caplog.clear()
-    assert [select_backend(device) for device in ("cuda:0", "cuda", "cuda:1")] == ["torch"] * 3
-    assert [record.getMessage() for record in caplog.records] == [
-        "Rasterizing with torch on cuda, which is slow. "
+    assert [select_backend(device) for device in ("cuda:0", "cuda:0", "cuda:1")] == ["torch"] * 3
+    assert caplog.messages == [
+        f"Rasterizing with backend 'torch', which is slow, on {device}, {version}. "
         "Backend 'cuda' is not available: NVRTC: does not load; pip install it. "
         "Backend 'gsplat' is not available: not installed; pip install gsplat."
+        for device in ("cuda:0", "cuda:1")
     ]
     assert select_backend("cuda", "torch") == "torch"
     with pytest.raises(RuntimeError, match=r"^backend: 'gsplat' is not available: not installed; pip"):
@@ -104,28 +118,75 @@ def test_torch_is_selected_where_no_other_backend_is_available(
         select_backend("cuda", "cuda")
 
 
-def test_our_kernels_are_selected_on_cuda_before_gsplat(no_cached_selection: None, monkeypatch, caplog):
-    """The log names the GPU and the versions."""
-    monkeypatch.setattr(cuda_backend, "unavailable_reason", lambda: None)
-    monkeypatch.setattr(cuda_backend, "describe", lambda: "Some GPU, NVRTC 12.8")
-    monkeypatch.setattr(gsplat_backend, "unavailable_reason", lambda: None)
+@pytest.fixture
+def two_gpus(no_cached_selection: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make two CUDA devices, an old and a new one; the new one is current on this thread."""
+    names = {0: "Old GPU", 1: "New GPU"}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: names[device.index])
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (6 + 2 * device.index, 1))
+    monkeypatch.setattr(cuda_check, "versions", lambda: "NVRTC 13.0")
+    reasons = {0: "NVRTC: version 13.0 does not compile for it", 1: None}
+    monkeypatch.setattr(cuda_check, "unavailable_reason", lambda device: reasons[device.index])
+
+
+def test_each_gpu_of_a_machine_has_its_backend(two_gpus: None, monkeypatch, caplog):
+    """The log names the GPU and the versions, once per GPU."""
+    monkeypatch.setattr(gsplat_backend, "unavailable_reason", lambda: "not installed")
+    version = f"torch {torch.__version__}"
     with caplog.at_level(logging.INFO, logger="stag4d.rendering"):
-        assert select_backend("cuda") == "cuda"
-    assert caplog.messages == ["Rasterizing with backend 'cuda' on Some GPU, NVRTC 12.8."]
+        assert [select_backend(device) for device in ("cuda", "cuda:0", "cuda:1")] == [
+            "cuda",
+            "torch",
+            "cuda",
+        ]
+    assert caplog.messages == [
+        "Rasterizing with backend 'cuda' on cuda:1 (New GPU, compute capability 8.1), "
+        f"{version}, NVRTC 13.0.",
+        "Rasterizing with backend 'torch', which is slow, on cuda:0 (Old GPU, compute capability 6.1), "
+        f"{version}. Backend 'cuda' is not available: NVRTC: version 13.0 does not compile for it. "
+        "Backend 'gsplat' is not available: not installed.",
+    ]
+    assert [record.levelname for record in caplog.records] == ["INFO", "WARNING"]
+
+
+def test_use_of_a_requested_backend_is_logged_once(no_cached_selection: None, caplog):
+    """With the versions of what renders, also where "auto" would be another one."""
+    pytest.importorskip("numba")
+    with caplog.at_level(logging.INFO, logger="stag4d.rendering"):
+        for backend in ("torch", "numba", "auto", "torch"):
+            select_backend("cpu", backend)
+    torch_line, numba_line = caplog.messages
+    assert re.fullmatch(
+        r"Rasterizing with backend 'torch' on cpu \(\w+, \d+ threads?\), torch [\w.+]+\.", torch_line
+    )
+    assert re.search(r"'numba' on cpu \(.*\), torch [\w.+]+, Numba \d[\w.]+\.$", numba_line)
+
+
+def test_backend_of_a_package_without_metadata_can_be_used(no_cached_selection: None, monkeypatch, caplog):
+    """As in programs that are packed into one file."""
+    pytest.importorskip("numba")
+
+    def unknown(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", unknown)
+    with caplog.at_level(logging.INFO, logger="stag4d.rendering"):
+        assert select_backend("cpu") == "numba"
+    assert caplog.messages[0].endswith(", Numba (unknown version).")
+
+
+def test_gsplat_is_selected_on_cuda_without_our_kernels(two_gpus: None, monkeypatch, caplog):
+    monkeypatch.setattr(gsplat_backend, "unavailable_reason", lambda: None)
+    assert select_backend("cuda:0") == "gsplat"
+    assert "Backend 'cuda' is not available: NVRTC: version 13.0 does not compile for it." in caplog.text
     assert select_backend("cuda:1", "gsplat") == "gsplat"
 
 
-def test_gsplat_is_selected_on_cuda_without_our_kernels(no_cached_selection: None, monkeypatch, caplog):
-    monkeypatch.setattr(cuda_backend, "unavailable_reason", lambda: "torch: is built without CUDA")
-    monkeypatch.setattr(gsplat_backend, "unavailable_reason", lambda: None)
-    assert select_backend("cuda") == "gsplat"
-    assert "Backend 'cuda' is not available: torch: is built without CUDA." in caplog.text
-
-
-def test_kernels_are_warmed_up_on_the_device_that_will_render(no_cached_selection: None, monkeypatch):
+def test_kernels_are_warmed_up_on_the_device_that_will_render(two_gpus: None, monkeypatch):
     warmed: list[torch.device] = []
-    monkeypatch.setattr(cuda_backend, "unavailable_reason", lambda: None)
-    monkeypatch.setattr(cuda_backend, "warm_up", warmed.append)
+    monkeypatch.setattr(cuda_check, "warm_up", warmed.append)
     warm_up(torch.device("cuda:1"), "cuda")
     assert warmed == [torch.device("cuda:1")]
 
@@ -150,12 +211,56 @@ def test_gsplat_needs_a_device_and_its_package(monkeypatch):
     assert "no CUDA device" in str(gsplat_backend.unavailable_reason())
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert gsplat_backend.unavailable_reason() == "gsplat is not installed; pip install gsplat"
+    assert str(gsplat_backend.unavailable_reason()).startswith("gsplat is not installed; ")
+
+
+@pytest.mark.parametrize(
+    ("python", "torch_version", "cuda", "advice"),
+    [
+        (
+            (3, 10),
+            "2.4.1+cu124",
+            "12.4",
+            "pip install gsplat --extra-index-url https://docs.gsplat.studio/whl/pt24cu124",
+        ),
+        (
+            (3, 10),
+            "2.0.1",
+            "11.8",
+            "pip install gsplat --extra-index-url https://docs.gsplat.studio/whl/pt20cu118",
+        ),
+        (
+            (3, 10),
+            "2.0.1",
+            "12.1",
+            "it has no wheels with kernels for Python 3.10 and torch 2.0: pip install gsplat, ",
+        ),
+        (
+            (3, 13),
+            "2.9.1+cu130",
+            "13.0",
+            "it has no wheels with kernels for Python 3.13 and torch 2.9: pip install",
+        ),
+        (
+            (3, 11),
+            "2.4.1+cu124",
+            "12.4",
+            "it has no wheels with kernels for Python 3.11 and torch 2.4: pip install",
+        ),
+    ],
+)
+def test_advice_is_a_wheel_with_kernels_where_there_is_one(
+    python, torch_version, cuda, advice: str, monkeypatch
+):
+    monkeypatch.setattr(sys, "version_info", python)
+    monkeypatch.setattr(torch, "__version__", torch_version)
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    assert gsplat_backend.install_advice().startswith(advice)
 
 
 def test_checking_gsplat_compiles_nothing(gsplat_folder: Path):
     """The reason names the command that builds the kernels; in this test compiling would raise."""
-    assert "are not built; run python -c" in str(gsplat_backend.unavailable_reason())
+    assert "are not built; it has no wheels" in str(gsplat_backend.unavailable_reason())
 
 
 def test_gsplat_with_compiled_kernels_is_available(gsplat_folder: Path, monkeypatch):

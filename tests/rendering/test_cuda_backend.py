@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +11,16 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from stag4d.rendering.cuda import backend, tiling
-from stag4d.rendering.cuda.layout import BLOCK_SIZE, MAX_CHANNELS, MAX_STRIPS, TILE_SIZE
+from stag4d.rendering.cuda import backend, check, tiling
+from stag4d.rendering.cuda.layout import (
+    BLOCK_SIZE,
+    KERNELS_PATH,
+    MAX_CHANNELS,
+    MAX_INDEX,
+    MAX_STRIPS,
+    TILE_SIZE,
+    num_blocks,
+)
 from stag4d.rendering.inputs import RasterInputs
 
 pytestmark = [
@@ -126,24 +135,87 @@ def test_warm_up_runs_every_kernel_also_in_inference_mode(monkeypatch):
         return kernels.setdefault(channels, cuda_emulator.EmulatedKernels(channels, torch.float32))
 
     with torch.inference_mode():
-        backend.warm_up("cpu", make)
+        check.warm_up("cpu", make)
     assert sorted(kernels) == [3, 4]
     for one in kernels.values():
         assert set(one.launches) == set(cuda_emulator.KERNELS)
 
 
 def test_more_than_the_kernels_can_number_is_an_error(random_scene, monkeypatch):
-    monkeypatch.setattr(tiling, "MAX_INTERSECTIONS", 10)
+    monkeypatch.setattr(tiling, "MAX_INDEX", 10)
     with pytest.raises(
         RuntimeError, match=r"^rasterize: \d+ intersections of Gaussians and tiles, more than 10"
     ):
         backend.rasterize(random_scene(50).inputs(), load)
-    monkeypatch.setattr(backend, "_MAX_SPLATS", 50)
+    monkeypatch.setattr(backend, "MAX_INDEX", 50)
     with pytest.raises(RuntimeError, match=r"^rasterize: 2 cameras of 50 Gaussians, more than 50 in all"):
         backend.rasterize(random_scene(50).inputs(), load)
+    with pytest.raises(
+        RuntimeError, match=r"^rasterize: 2 cameras of 27 tiles of 16 x 16 pixels, more than 50"
+    ):
+        backend.rasterize(random_scene(5, width=130).inputs(), load)
     wide = replace(random_scene(1).inputs(), width=2**19)
     with pytest.raises(RuntimeError, match=r"^rasterize: 524288 x 41 pixels, more than 524272 on a side"):
         backend.rasterize(wide, load)
+
+
+def test_indices_of_int32_do_not_overflow_in_loops_over_blocks():
+    """The loops of the kernels add BLOCK_SIZE to an index below the limit."""
+    assert num_blocks(MAX_INDEX) * BLOCK_SIZE <= 2**31 - 1
+    assert MAX_INDEX + BLOCK_SIZE <= 2**31 - 1
+
+
+def test_backward_pass_frees_the_lists_of_intersections(random_scene, monkeypatch):
+    """Though the graph of the images is still referred to, as by a loss that is kept for the log."""
+    lists: list[weakref.ref[torch.Tensor]] = []
+
+    def recorded(*arguments: object) -> tiling.Tiling:
+        result = tiling.tile_splats(*arguments)
+        lists.extend(map(weakref.ref, (result.tile_starts, result.splat_ids, result.row_ids, result.ends)))
+        return result
+
+    monkeypatch.setattr(backend, "tile_splats", recorded)
+    inputs = RasterInputs(**random_scene(20).arguments("cpu", torch.float32))
+    renders, _, _ = backend.rasterize(inputs, load)
+    assert all(tensor() is not None for tensor in lists)
+    renders.sum().backward()
+    assert renders.grad_fn is not None
+    assert [tensor() for tensor in lists] == [None] * 4
+
+
+def test_kernels_that_work_pass_the_check():
+    assert check.unavailable_reason(torch.device("cpu"), load) is None
+
+
+@pytest.mark.parametrize(
+    ("correct", "wrong"),
+    [
+        ("weight * colors[j][k]", "weight * colors[0][k]"),
+        ("-2 * slope * g_a", "2 * slope * g_a"),
+    ],
+)
+def test_kernels_that_give_wrong_images_or_gradients_are_not_available(
+    correct: str, wrong: str, tmp_path: Path
+):
+    """As a compiler's fault on a GPU would make them."""
+    source = tmp_path / "kernels.cu"
+    text = KERNELS_PATH.read_text(encoding="utf-8")
+    assert text.count(correct) == 1
+    source.write_text(text.replace(correct, wrong), encoding="utf-8")
+
+    def load_wrong(device: torch.device, channels: int) -> cuda_emulator.EmulatedKernels:
+        return cuda_emulator.EmulatedKernels(channels, torch.float32, source)
+
+    reason = check.unavailable_reason(torch.device("cpu"), load_wrong)
+    assert str(reason).startswith("its results differ from those of torch by ")
+
+
+def test_error_of_a_launch_is_the_reason_why_the_kernels_are_not_available():
+    def fail(device: torch.device, channels: int) -> cuda_emulator.EmulatedKernels:
+        raise RuntimeError("CUDA driver: cuLaunchKernel: unspecified launch failure (719).")
+
+    reason = "CUDA driver: cuLaunchKernel: unspecified launch failure (719)"
+    assert check.unavailable_reason(torch.device("cpu"), fail) == reason
 
 
 SELF_TEST = """
@@ -161,7 +233,7 @@ extern "C" __global__ void check(int fault, REAL* out) {
 
 
 @pytest.fixture
-def check(tmp_path: Path):
+def run_faulty(tmp_path: Path):
     """Return a function that runs a kernel with one of several faults."""
     source = tmp_path / "check.cu"
     source.write_text(SELF_TEST)
@@ -175,26 +247,35 @@ def check(tmp_path: Path):
     return run
 
 
-def test_emulator_runs_correct_kernels(check):
-    assert torch.equal(check(0), torch.arange(BLOCK_SIZE - 1.0, -1.0, -1.0))
+def test_emulator_runs_correct_kernels(run_faulty):
+    assert torch.equal(run_faulty(0), torch.arange(BLOCK_SIZE - 1.0, -1.0, -1.0))
 
 
-def test_emulator_reports_barriers_that_not_all_threads_reach(check):
+def test_emulator_reports_barriers_that_not_all_threads_reach(run_faulty):
     with pytest.raises(RuntimeError, match=r"^check: threads wait at different barriers, lines \d+ and \d+$"):
-        check(1)
+        run_faulty(1)
     with pytest.raises(RuntimeError, match=r"^check: threads wait at different barriers, lines"):
-        check(2)
+        run_faulty(2)
     assert torch.equal(
-        check(0), torch.arange(BLOCK_SIZE - 1.0, -1.0, -1.0)
+        run_faulty(0), torch.arange(BLOCK_SIZE - 1.0, -1.0, -1.0)
     )  # the next launch is not affected
 
 
-def test_emulator_shows_missing_barriers_and_reads_before_writes(check):
-    assert check(3).isnan().all()
-    assert check(4).isnan().any()
+def test_emulator_shows_missing_barriers_and_reads_before_writes(run_faulty):
+    assert run_faulty(3).isnan().all()
+    assert run_faulty(4).isnan().any()
 
 
 def test_emulator_refuses_a_wrong_number_of_arguments():
     kernels = cuda_emulator.emulated_kernels(3, torch.float32)
     with pytest.raises(RuntimeError, match=r"^project: project takes 19 arguments, not 1$"):
         kernels.launch("project", 1, 0)
+
+
+def test_emulator_refuses_arguments_of_wrong_types(random_scene):
+    """The driver takes any pointer and any number."""
+    kernels = cuda_emulator.emulated_kernels(3, torch.float32)
+    with pytest.raises(AssertionError, match=r"^project: 1\.0 is passed as int$"):
+        kernels.launch("project", 1, 1.0)
+    with pytest.raises(AssertionError, match=r"^composite: tensor\(.* is passed as int\*$"):
+        kernels.launch("composite", 1, torch.zeros(2, dtype=torch.int64))

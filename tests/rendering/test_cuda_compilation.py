@@ -11,16 +11,16 @@ import pytest
 import torch
 
 from stag4d.rendering.cuda import compilation, nvrtc
-from stag4d.rendering.cuda.compilation import cache_folder, compiled_image, target_of
+from stag4d.rendering.cuda.compilation import cache_folder, compiled_image
 from stag4d.rendering.cuda.layout import KERNELS, KERNELS_PATH, MAX_CHANNELS, definitions
 from stag4d.rendering.cuda.nvrtc import Nvrtc, find_nvrtc
 
 
-class FakeNvrtc:
+class FakeNvrtc(Nvrtc):
     """Compiles a source to a text that names it."""
 
-    def __init__(self, version_text: str = "12.8") -> None:
-        self.version_text = version_text
+    def __init__(self, version: tuple[int, int] = (12, 8)) -> None:
+        self.version = version
         self.architectures = [75, 80, 86, 90]
         self.compiled: list[list[str]] = []
 
@@ -46,7 +46,7 @@ def test_kernels_are_compiled_once_per_architecture_channels_and_version(tmp_pat
     for architecture, channels in ((86, 4), (75, 3)):
         assert compiled_image(compiler, architecture, channels, folder=tmp_path) != first
     assert len(compiler.compiled) == 3
-    other = FakeNvrtc("13.0")
+    other = FakeNvrtc((13, 0))
     compiled_image(other, 86, 3, folder=tmp_path)
     assert len(other.compiled) == 1
     assert len(list(tmp_path.glob("rasterizer-*.bin"))) == 4
@@ -81,6 +81,22 @@ def test_kernels_work_where_the_cache_cannot_be_written(tmp_path: Path, caplog):
     assert "; not kept: " in caplog.text
 
 
+def test_kernels_work_for_users_without_a_home_folder(tmp_path: Path, monkeypatch, caplog):
+    """As in containers that run as a user that the system does not know."""
+
+    def unknown(user: int) -> None:
+        raise KeyError(user)
+
+    for name in ("HOME", "USERPROFILE", "HOMEDRIVE", "HOMEPATH", "TORCH_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    if sys.platform != "win32":
+        monkeypatch.setattr("pwd.getpwuid", unknown)
+    with caplog.at_level(logging.INFO, logger="stag4d.rendering"):
+        image = compiled_image(FakeNvrtc(), 86, 3)
+    assert image.startswith(b"kernels.cu")
+    assert "; not kept: there is no home folder; TORCH_HOME names another one" in caplog.text
+
+
 def test_cache_is_in_the_folder_of_torch(monkeypatch, tmp_path: Path):
     monkeypatch.delenv("TORCH_HOME", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
@@ -93,7 +109,7 @@ def test_cache_is_in_the_folder_of_torch(monkeypatch, tmp_path: Path):
 
 def test_gpus_newer_than_the_compiler_get_intermediate_code_and_older_ones_an_error():
     compiler = FakeNvrtc()
-    assert [target_of(compiler, number) for number in (75, 86, 89, 120)] == [
+    assert [compiler.target(number) for number in (75, 86, 89, 120)] == [
         "sm_75",
         "sm_86",
         "compute_86",
@@ -102,7 +118,7 @@ def test_gpus_newer_than_the_compiler_get_intermediate_code_and_older_ones_an_er
     with pytest.raises(
         RuntimeError, match=r"^NVRTC: version 12\.8 does not compile for .* 6\.1, only from 7\.5"
     ):
-        target_of(compiler, 61)
+        compiler.target(61)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +126,7 @@ def test_gpus_newer_than_the_compiler_get_intermediate_code_and_older_ones_an_er
     [
         ("linux", ["nvidia/cuda_nvrtc/lib/libnvrtc.so.12"], "nvidia/cuda_nvrtc/lib/libnvrtc.so.12"),
         ("linux", ["nvidia/cu13/lib/libnvrtc.so.13"], "libnvrtc.so.12"),
+        ("linux", ["lib/libnvrtc.alt.so.12.8.61", "lib/libnvrtc.so.12"], "lib/libnvrtc.so.12"),  # conda
         (
             "linux",
             ["torch/lib/libnvrtc-builtins.so.12.8", "torch/lib/libnvrtc-672ee683.so.12"],
@@ -122,6 +139,7 @@ def test_gpus_newer_than_the_compiler_get_intermediate_code_and_older_ones_an_er
         ),
         ("win32", ["nvidia/cuda_nvrtc/bin/nvrtc64_120_0.dll"], "nvidia/cuda_nvrtc/bin/nvrtc64_120_0.dll"),
         ("win32", ["torch/lib/nvrtc64_130_0.dll"], "nvrtc64_120_0.dll"),
+        ("win32", ["Library/bin/nvrtc64_120_0.dll"], "Library/bin/nvrtc64_120_0.dll"),  # conda
     ],
 )
 def test_library_of_the_same_major_version_is_found_where_torch_installs_it(
@@ -134,6 +152,48 @@ def test_library_of_the_same_major_version_is_found_where_torch_installs_it(
     monkeypatch.setattr(sys, "platform", platform)
     first = next(iter(nvrtc._candidates(12, [tmp_path])))
     assert first == (tmp_path / expected if "/" in expected else expected)
+
+
+@pytest.mark.parametrize(
+    ("platform", "major", "file"),
+    [
+        ("linux", 11, "nvidia/cuda_nvrtc/lib/libnvrtc.so.11.2"),
+        ("linux", 13, "nvidia/cu13/lib/libnvrtc.so.13"),
+        ("win32", 11, "torch/lib/nvrtc64_112_0.dll"),
+        ("win32", 13, "torch/lib/nvrtc64_130_0.dll"),  # the portable build
+        ("win32", 13, "nvidia/cu13/bin/x86_64/nvrtc64_130_0.dll"),
+    ],
+)
+def test_library_of_other_versions_of_cuda_is_found(
+    platform, major: int, file: str, tmp_path: Path, monkeypatch
+):
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).touch()
+    monkeypatch.setattr(sys, "platform", platform)
+    paths = list(nvrtc._candidates(major, [tmp_path]))
+    assert paths[0] == tmp_path / file
+    assert paths[-1] == Path(file).name.removesuffix(".2" if platform == "linux" else "")
+
+
+def test_no_library_of_the_current_folder_is_loaded(tmp_path: Path, monkeypatch):
+    """The current folder may hold files of anybody, such as a downloaded archive."""
+    (tmp_path / "libnvrtc-builtins.so.12.8").touch()
+    monkeypatch.chdir(tmp_path)
+    assert nvrtc._builtins(Path("libnvrtc.so.12")) == []
+    assert nvrtc._builtins(tmp_path / "libnvrtc.so.12") == [tmp_path / "libnvrtc-builtins.so.12.8"]
+
+
+def test_library_that_fails_is_passed_over(monkeypatch):
+    """For instance because it does not find its second library."""
+
+    def load(library: str) -> str:
+        if library == "first":
+            raise RuntimeError("NVRTC: builtin operation failed (7).")
+        return library
+
+    monkeypatch.setattr(nvrtc, "_candidates", lambda major, folders: ["first", "second"])
+    monkeypatch.setattr(nvrtc, "Nvrtc", load)
+    assert find_nvrtc("12.8", []) == "second"
 
 
 @pytest.mark.parametrize(

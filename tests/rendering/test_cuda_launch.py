@@ -11,8 +11,8 @@ import cuda_emulator
 import pytest
 import torch
 
-from stag4d.rendering.cuda import backend, loading
-from stag4d.rendering.cuda.driver import Driver, LoadedKernels
+from stag4d.rendering.cuda import backend, check, loading
+from stag4d.rendering.cuda.driver import Driver, LoadedKernels, driver_version
 from stag4d.rendering.cuda.layout import KERNELS
 from stag4d.rendering.inputs import RasterInputs
 
@@ -135,12 +135,18 @@ def test_missing_driver_is_an_error_that_says_what_to_install():
         Driver(str(cuda_emulator.build_kernels(CHANNELS, torch.float32)))
 
 
+def test_driver_tells_its_version_also_without_a_gpu(stand_in):
+    assert driver_version(stand_in.path) == "12.8"
+    assert driver_version("libno-such-driver.so") is None
+    assert driver_version("libc.so.6") is None
+
+
 @pytest.fixture
 def device(driver: Driver, image: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Make two CUDA devices of the stand-in; yields the channels that were compiled for."""
     compiled: list[int] = []
 
-    def compile_image(nvrtc: object, architecture: int, channels: int) -> bytes:
+    def compile_image(compiler: object, architecture: int, channels: int) -> bytes:
         assert architecture == 86
         compiled.append(channels)
         return image
@@ -148,9 +154,9 @@ def device(driver: Driver, image: bytes, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index=None: (8, 6))
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Some GPU")
     monkeypatch.setattr(torch.cuda, "current_stream", lambda index: SimpleNamespace(cuda_stream=index + 20))
-    monkeypatch.setattr(loading, "_tools", lambda: (SimpleNamespace(version_text="12.8"), driver))
+    monkeypatch.setattr(loading, "compiler", lambda: SimpleNamespace(NAME="NVRTC", version_text="12.8"))
+    monkeypatch.setattr(loading, "_driver", lambda: driver)
     monkeypatch.setattr(loading, "compiled_image", compile_image)
     monkeypatch.setattr(loading, "_loaded", {})
     yield compiled
@@ -168,29 +174,28 @@ def test_kernels_are_loaded_once_per_device_and_launched_on_its_stream(device, s
     assert [call.split(" on ")[1] for call in stand_in.calls()] == ["1 stream 21"] * 3
 
 
-def test_description_names_device_and_versions(device):
-    expected = f"Some GPU, compute capability 8.6, torch {torch.__version__}, NVRTC 12.8"
-    assert loading.describe() == expected
+def test_availability_is_that_of_the_device_in_question(device, driver, monkeypatch):
+    """One machine may have GPUs of different ages."""
 
+    def compile_for(compiler: object, architecture: int, channels: int) -> bytes:
+        if architecture == 61:
+            raise RuntimeError("NVRTC: version 13.0 does not compile for GPUs of compute capability 6.1.")
+        return b"\x7fELF"  # the next error
 
-def test_backend_is_available_where_its_kernels_load(device, monkeypatch):
-    assert loading.unavailable_reason() is None
-    assert device == [CHANNELS]
-
-    def too_old(*arguments: object) -> bytes:
-        raise RuntimeError("NVRTC: version 13.0 does not compile for GPUs of compute capability 6.1.")
-
-    monkeypatch.setattr(loading, "_loaded", {})
-    monkeypatch.setattr(loading, "compiled_image", too_old)
-    reason = "NVRTC: version 13.0 does not compile for GPUs of compute capability 6.1"
-    assert loading.unavailable_reason() == reason
+    capabilities = {0: (8, 6), 1: (6, 1)}
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: capabilities[index])
+    monkeypatch.setattr(loading, "compiled_image", compile_for)
+    monkeypatch.setattr(check, "_render", lambda device, dtype, mode, load: load(device, CHANNELS))
+    reasons = [str(check.unavailable_reason(torch.device("cuda", index))) for index in (0, 1)]
+    assert reasons[0].startswith("CUDA driver: cuModuleLoadData: device kernel image is invalid")
+    assert reasons[1] == "NVRTC: version 13.0 does not compile for GPUs of compute capability 6.1"
 
 
 def test_backend_is_unavailable_without_cuda(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert str(loading.unavailable_reason()).startswith("torch finds no CUDA device; check")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    reason = str(check.unavailable_reason(torch.device("cuda")))
+    assert reason.startswith("torch finds no CUDA device; check")
     monkeypatch.setattr(torch.version, "cuda", None)
-    loading._tools.cache_clear()
-    assert "is built without CUDA; install a CUDA build of torch" in str(loading.unavailable_reason())
+    loading.compiler.cache_clear()
+    with pytest.raises(RuntimeError, match=r"is built without CUDA; install a CUDA build of torch\.$"):
+        loading.compiler()

@@ -123,16 +123,16 @@ class Composite(torch.autograd.Function):
         splats = (means2d, ellipses, channels)
         inputs = (tiling.tile_starts, tiling.splat_ids, *splats, backgrounds, *size)
         kernels.launch("composite", num_cameras * num_tiles(*size), *inputs, renders, alphas)
-        ctx.save_for_backward(*splats, renders, alphas)
-        ctx.tiling, ctx.size, ctx.kernels = tiling, size, kernels
+        ctx.save_for_backward(*splats, renders, alphas, *tiling)
+        ctx.size, ctx.kernels = size, kernels
         return renders, alphas
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g_renders: Tensor, g_alphas: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients to the splats and backgrounds from those to renders and alphas."""
-        means2d, ellipses, channels, renders, alphas = ctx.saved_tensors
-        tiling: Tiling = ctx.tiling
+        means2d, ellipses, channels, renders, alphas, *lists = ctx.saved_tensors
+        tiling = Tiling(*lists)
         g_backgrounds = None
         if ctx.needs_input_grad[3]:
             g_backgrounds = (g_renders * (1.0 - alphas)).sum((1, 2))  # [C, D]

@@ -14,17 +14,13 @@ from torch import Tensor
 
 from ..inputs import RasterInputs, Rasterization
 from .autograd import Composite, Project, ProjectionOptions
-from .layout import MAX_CHANNELS, MAX_TILE_ROWS, TILE_SIZE, Kernels
-from .loading import describe, load_kernels, unavailable_reason
+from .layout import MAX_CHANNELS, MAX_INDEX, MAX_TILE_ROWS, TILE_SIZE, Kernels, num_tiles
+from .loading import load_kernels
 from .tiling import SplatTiles, tile_splats
-
-__all__ = ["LoadKernels", "describe", "rasterize", "unavailable_reason", "warm_up"]
 
 LoadKernels: TypeAlias = Callable[[torch.device, int], Kernels]  # of a device and number of channels
 
 _MIN_DIVISOR = 1e-10  # of expected depth
-_MAX_SPLATS = 2**31 - 1  # int32
-_WARM_UP_MODES = ("RGB", "RGB+ED")  # of ``render``
 
 
 def rasterize(inputs: RasterInputs, load: LoadKernels = load_kernels) -> Rasterization:
@@ -81,47 +77,23 @@ def rasterize(inputs: RasterInputs, load: LoadKernels = load_kernels) -> Rasteri
     return renders, alphas, inputs.meta(means2d, radii, depths)
 
 
-def warm_up(device: torch.device | str, load: LoadKernels = load_kernels) -> None:
-    """Compile the kernels, or load them from the cache, by rendering one Gaussian forward and backward.
-
-    Args:
-        device: CUDA device.
-        load: As for :func:`rasterize`.
-
-    Raises:
-        RuntimeError: The kernels cannot be compiled or launched.
-    """
-    device = torch.device(device)
-    with torch.inference_mode(False), torch.enable_grad():
-        for render_mode in _WARM_UP_MODES:
-            inputs = RasterInputs(
-                means=torch.tensor([[0.0, 0.0, 2.0]], device=device, requires_grad=True),
-                quats=torch.ones(1, 4, device=device),
-                scales=torch.full((1, 3), 0.1, device=device),
-                opacities=torch.ones(1, device=device),
-                colors=torch.ones(1, 3, device=device),
-                viewmats=torch.eye(4, device=device)[None],
-                Ks=torch.tensor([[[16.0, 0.0, 8.0], [0.0, 16.0, 8.0], [0.0, 0.0, 1.0]]], device=device),
-                width=16,
-                height=16,
-                render_mode=render_mode,
-            )
-            renders, _, _ = rasterize(inputs, load)
-            renders.sum().backward()
-
-
 def _check_sizes(inputs: RasterInputs) -> None:
-    """Raise RuntimeError if the kernels' integers cannot number the splats or rows of tiles."""
-    num_splats = inputs.num_cameras * inputs.num_gaussians
-    if num_splats > _MAX_SPLATS:
+    """Raise RuntimeError if the kernels' integers cannot number the splats, the tiles or their rows."""
+    if inputs.num_cameras * inputs.num_gaussians > MAX_INDEX:
         raise RuntimeError(
             f"rasterize: {inputs.num_cameras} cameras of {inputs.num_gaussians} Gaussians, more than "
-            f"{_MAX_SPLATS} in all; render fewer cameras per call."
+            f"{MAX_INDEX} in all; render fewer cameras per call."
         )
     if max(inputs.width, inputs.height) > MAX_TILE_ROWS * TILE_SIZE:
         raise RuntimeError(
             f"rasterize: {inputs.width} x {inputs.height} pixels, more than {MAX_TILE_ROWS * TILE_SIZE} on a "
             "side; use backend 'torch' or smaller images."
+        )
+    tiles = num_tiles(inputs.width, inputs.height)
+    if inputs.num_cameras * tiles > MAX_INDEX:
+        raise RuntimeError(
+            f"rasterize: {inputs.num_cameras} cameras of {tiles} tiles of {TILE_SIZE} x {TILE_SIZE} pixels, "
+            f"more than {MAX_INDEX} in all; render fewer cameras per call."
         )
 
 

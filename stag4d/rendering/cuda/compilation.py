@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ...atomic import write_whole
 from .layout import KERNELS_PATH, definitions
@@ -16,19 +18,25 @@ from .nvrtc import Nvrtc
 _logger = logging.getLogger(__name__)
 
 
-def cache_folder() -> Path:
-    """Return the folder of compiled kernels: in torch's, which TORCH_HOME or XDG_CACHE_HOME move."""
+def cache_folder() -> Path | None:
+    """Return the folder of compiled kernels: in torch's, which TORCH_HOME or XDG_CACHE_HOME move.
+
+    None if it would be in the home folder of a user who has none, as in some containers.
+    """
     caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     torch_home = os.environ.get("TORCH_HOME") or Path(caches) / "torch"
-    return Path(torch_home).expanduser() / "stag4d_kernels"
+    try:
+        return Path(torch_home).expanduser() / "stag4d_kernels"
+    except RuntimeError:
+        return None
 
 
-def compiled_image(nvrtc: Nvrtc, architecture: int, channels: int, *, folder: Path | None = None) -> bytes:
+def compiled_image(compiler: Nvrtc, architecture: Any, channels: int, *, folder: Path | None = None) -> bytes:
     """Return the compiled kernels, from the cache if they are there.
 
     Args:
-        nvrtc: The compiler.
-        architecture: Of the GPU, 75 for compute capability 7.5.
+        compiler: The compiler.
+        architecture: Of the GPU, as the compiler's ``target`` takes it.
         channels: Number of composited channels.
         folder: The cache; :func:`cache_folder` if None.
 
@@ -38,50 +46,69 @@ def compiled_image(nvrtc: Nvrtc, architecture: int, channels: int, *, folder: Pa
     Raises:
         RuntimeError: The kernels do not compile, or the GPU is older than the compiler supports.
     """
-    source = KERNELS_PATH.read_text(encoding="utf-8")
-    target = target_of(nvrtc, architecture)
-    options = [f"--gpu-architecture={target}", "--std=c++17"]
-    options += [f"-D{name}={value}" for name, value in definitions(channels).items()]
-    key = hashlib.sha256("\0".join([source, nvrtc.version_text, *options]).encode()).hexdigest()[:16]
-    path = (folder or cache_folder()) / f"rasterizer-{target}-{channels}-{key}.bin"
-    cached = _read(path)
+    target = compiler.target(architecture)
+    source, options = _source_and_options(compiler, target, channels)
+    path = cached_file(compiler, architecture, channels, folder=folder)
+    cached = None if path is None else _read(path)
     if cached is not None:
         return cached
     start = time.perf_counter()
-    image, _ = nvrtc.compile(source, KERNELS_PATH.name, options)
+    image, _ = compiler.compile(source, KERNELS_PATH.name, options)
     seconds = time.perf_counter() - start
-    try:
-        write_whole(path, hashlib.sha256(image).digest() + image)
-        kept = f"kept as {path}"
-    except RuntimeError as error:
-        kept = f"not kept: {error}"
     _logger.info(
-        "Compiled the CUDA rasterizer for %s and %d channels in %.1f s with NVRTC %s; %s",
+        "Compiled the CUDA rasterizer for %s and %d channels in %.1f s with %s %s; %s",
         target,
         channels,
         seconds,
-        nvrtc.version_text,
-        kept,
+        compiler.NAME,
+        compiler.version_text,
+        _keep(path, image),
     )
     return image
 
 
-def target_of(nvrtc: Nvrtc, architecture: int) -> str:
-    """Return the compiler's name of a GPU's architecture, or of the newest before it.
+def cached_file(
+    compiler: Nvrtc, architecture: Any, channels: int, *, folder: Path | None = None
+) -> Path | None:
+    """Return the file of the cache that has or will have the compiled kernels; None if there is no folder.
+
+    Its name depends on all that the result depends on: source, compiler, architecture and channels. So
+    processes that compile at the same time write the same content.
+
+    Args:
+        compiler: See :func:`compiled_image`.
+        architecture: See there.
+        channels: See there.
+        folder: See there.
 
     Raises:
-        RuntimeError: The GPU is older than all architectures that the compiler supports.
+        RuntimeError: The GPU is older than the compiler supports.
     """
-    if architecture in nvrtc.architectures:
-        return f"sm_{architecture}"
-    older = [supported for supported in nvrtc.architectures if supported < architecture]
-    if not older:
-        raise RuntimeError(
-            f"NVRTC: version {nvrtc.version_text} does not compile for GPUs of compute capability "
-            f"{architecture / 10}, only from {nvrtc.architectures[0] / 10} on; "
-            "install torch for an earlier version of CUDA."
-        )
-    return f"compute_{older[-1]}"  # PTX, which the driver compiles
+    folder = folder or cache_folder()
+    if folder is None:
+        return None
+    target = compiler.target(architecture)
+    source, options = _source_and_options(compiler, target, channels)
+    inputs = [source, compiler.NAME, compiler.version_text, *options]
+    key = hashlib.sha256("\0".join(inputs).encode()).hexdigest()[:16]
+    return folder / f"rasterizer-{re.sub('[^a-z0-9_]+', '_', target)}-{channels}-{key}.bin"
+
+
+def _source_and_options(compiler: Nvrtc, target: str, channels: int) -> tuple[str, list[str]]:
+    """Return the source of the kernels and the options that compile it."""
+    macros = [f"-D{name}={value}" for name, value in definitions(channels).items()]
+    return KERNELS_PATH.read_text(encoding="utf-8"), compiler.options(target) + macros
+
+
+def _keep(path: Path | None, image: bytes) -> str:
+    """Write compiled kernels to the cache; return what became of them, for the log."""
+    if path is None:
+        return "not kept: there is no home folder; TORCH_HOME names another one"
+    try:
+        write_whole(path, hashlib.sha256(image).digest() + image)
+    except RuntimeError as error:
+        return f"not kept: {error}"
+    return f"kept as {path}"
 
 
 def _read(path: Path) -> bytes | None:

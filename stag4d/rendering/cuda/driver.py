@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -44,28 +44,36 @@ class Driver:
         RuntimeError: The library does not load or does not start.
     """
 
+    NAME = "CUDA driver"
+    _ADVICE = "install NVIDIA's driver"
+    _NAMES: Mapping[str, str] = {}  # of functions that are called otherwise than those of CUDA
+
     def __init__(self, library: str | None = None) -> None:
-        name = library or ("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
         try:
-            self._library = ctypes.CDLL(name)
-            for function, types in _SIGNATURES.items():
-                getattr(self._library, function).argtypes = types
+            loaded = ctypes.CDLL(library or self._default_library())
+            self._functions = {name: getattr(loaded, self._NAMES.get(name, name)) for name in _SIGNATURES}
         except (OSError, AttributeError) as error:
-            raise RuntimeError(f"CUDA driver: does not load ({error}); install NVIDIA's driver.") from error
+            raise RuntimeError(f"{self.NAME}: does not load ({error}); {self._ADVICE}.") from error
+        for name, types in _SIGNATURES.items():
+            self._functions[name].argtypes = types
         self.call("cuInit", 0)
 
+    @staticmethod
+    def _default_library() -> str:
+        return "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+
     def call(self, function: str, *arguments: Any) -> None:
-        """Call a function of the driver.
+        """Call a function of the driver, by its name in CUDA.
 
         Raises:
             RuntimeError: It fails.
         """
-        status = getattr(self._library, function)(*arguments)
+        status = self._functions[function](*arguments)
         if status:
             text = ctypes.c_char_p()
-            self._library.cuGetErrorString(status, ctypes.byref(text))
+            self._functions["cuGetErrorString"](status, ctypes.byref(text))
             message = (text.value or b"unknown error").decode()
-            raise RuntimeError(f"CUDA driver: {function}: {message} ({status}).")
+            raise RuntimeError(f"{self.NAME}: {function}: {message} ({status}).")
 
     def primary_context(self, device_index: int) -> ctypes.c_void_p:
         """Return a device's primary context; it is retained until the process ends, as torch does."""
@@ -82,6 +90,24 @@ class Driver:
             yield
         finally:
             self.call("cuCtxPopCurrent_v2", ctypes.byref(ctypes.c_void_p()))
+
+
+def driver_version(library: str | None = None) -> str | None:
+    """Return the version of CUDA that the installed driver supports, such as ``12.8``; None without a driver.
+
+    Other than :class:`Driver`, this needs no GPU.
+
+    Args:
+        library: Path or name of the driver's library; the system's if None.
+    """
+    version = ctypes.c_int()
+    try:
+        function = ctypes.CDLL(library or Driver._default_library()).cuDriverGetVersion
+    except (OSError, AttributeError):
+        return None
+    if function(ctypes.byref(version)):
+        return None
+    return f"{version.value // 1000}.{version.value % 1000 // 10}"
 
 
 class LoadedKernels:

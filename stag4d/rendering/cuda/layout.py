@@ -16,6 +16,7 @@ NUM_SPANS = 2 + 2 * MAX_STRIPS  # int16 numbers of a splat's TileSpans
 NUM_MOMENTS = 6  # sums per intersection apart from those of the channels
 MAX_CHANNELS = 10  # composited in one pass; with more, NVRTC 13 spills registers for sm_100
 MAX_TILE_ROWS = 2**15 - 1  # int16
+MAX_INDEX = 2**31 - 1 - BLOCK_SIZE  # of splats, tiles and intersections: int32, and a loop may add BLOCK_SIZE
 
 
 class Kernels(Protocol):

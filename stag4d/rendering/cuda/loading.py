@@ -4,31 +4,43 @@ from __future__ import annotations
 
 import functools
 import threading
+from pathlib import Path
+from typing import Any
 
 import torch
 
-from .compilation import compiled_image
+from ..devices import with_index
+from .compilation import cached_file, compiled_image
 from .driver import Driver, LoadedKernels
 from .layout import KERNELS
 from .nvrtc import Nvrtc, find_nvrtc
 
-_TRIED_CHANNELS = 3
 _lock = threading.Lock()
 _loaded: dict[tuple[int, int], LoadedKernels] = {}  # by device index and number of channels
 
 
 @functools.cache
-def _tools() -> tuple[Nvrtc, Driver]:
-    """Return the compiler that fits torch, and the driver.
+def compiler() -> Nvrtc:
+    """Return the compiler that fits torch.
 
     Raises:
-        RuntimeError: One of them is not there; the message says what to do.
+        RuntimeError: It is not there; the message says what to do.
     """
     if torch.version.cuda is None:
         raise RuntimeError(
             f"torch: {torch.__version__} is built without CUDA; install a CUDA build of torch."
         )
-    return find_nvrtc(torch.version.cuda), Driver()
+    return find_nvrtc(torch.version.cuda)
+
+
+@functools.cache
+def _driver() -> Driver:
+    """Return the driver.
+
+    Raises:
+        RuntimeError: It does not load or does not start.
+    """
+    return Driver()
 
 
 def load_kernels(device: torch.device, channels: int) -> LoadedKernels:
@@ -41,37 +53,30 @@ def load_kernels(device: torch.device, channels: int) -> LoadedKernels:
     Raises:
         RuntimeError: They do not compile or load.
     """
-    index = torch.cuda.current_device() if device.index is None else device.index
+    index = with_index(device).index
     with _lock:
         if (index, channels) not in _loaded:
-            nvrtc, driver = _tools()
-            major, minor = torch.cuda.get_device_capability(index)
-            image = compiled_image(nvrtc, 10 * major + minor, channels)
+            image = compiled_image(compiler(), _architecture(index), channels)
             _loaded[index, channels] = LoadedKernels(
-                driver, index, image, KERNELS, lambda: torch.cuda.current_stream(index).cuda_stream
+                _driver(), index, image, KERNELS, lambda: torch.cuda.current_stream(index).cuda_stream
             )
         return _loaded[index, channels]
 
 
-def describe() -> str:
-    """Return the current device and the versions that matter for it, for the log; after ``load_kernels``."""
-    major, minor = torch.cuda.get_device_capability()
-    name = torch.cuda.get_device_name()
-    versions = f"torch {torch.__version__}, NVRTC {_tools()[0].version_text}"
-    return f"{name}, compute capability {major}.{minor}, {versions}"
+def kernel_file(device: torch.device, channels: int) -> Path | None:
+    """Return the file of the cache that has or will have a device's kernels; None without a cache folder.
 
+    Args:
+        device: CUDA device.
+        channels: Number of composited channels.
 
-def unavailable_reason() -> str | None:
-    """Return why the kernels cannot render on the current device and what to do, or None if they can.
-
-    This compiles and loads them, or reads them from the cache.
+    Raises:
+        RuntimeError: The compiler is not there, or does not compile for this device.
     """
-    if not torch.cuda.is_available():
-        return (
-            "torch finds no CUDA device; check that the machine has an NVIDIA GPU and its driver is installed"
-        )
-    try:
-        load_kernels(torch.device("cuda"), _TRIED_CHANNELS)
-    except (OSError, RuntimeError) as error:
-        return str(error).rstrip(".")
-    return None
+    return cached_file(compiler(), _architecture(with_index(device).index), channels)
+
+
+def _architecture(index: int) -> Any:
+    """Return a device's architecture as its compiler takes it, 89 for compute capability 8.9."""
+    major, minor = torch.cuda.get_device_capability(index)
+    return 10 * major + minor

@@ -8,9 +8,7 @@ import torch
 from torch import Tensor
 
 from ..inputs import RasterInputs
-from .layout import Kernels, num_blocks, num_tiles
-
-MAX_INTERSECTIONS = 2**31 - 1  # int32
+from .layout import MAX_INDEX, Kernels, num_blocks, num_tiles
 
 
 class SplatTiles(NamedTuple):
@@ -46,15 +44,15 @@ def tile_splats(inputs: RasterInputs, depths: Tensor, tiles: SplatTiles, kernels
         kernels: Compiled kernels.
 
     Raises:
-        RuntimeError: There are more intersections than an int32 can number.
+        RuntimeError: There are more intersections than the kernels can number.
     """
     num_splats, device = depths.numel(), depths.device
     depth_order = depths.flatten().sort(stable=True).indices  # [C * N]
     ends = tiles.counts.flatten().index_select(0, depth_order).cumsum(0)  # [C * N] int64
     total = int(ends[-1]) if num_splats else 0
-    if total > MAX_INTERSECTIONS:
+    if total > MAX_INDEX:
         raise RuntimeError(
-            f"rasterize: {total} intersections of Gaussians and tiles, more than {MAX_INTERSECTIONS}; "
+            f"rasterize: {total} intersections of Gaussians and tiles, more than {MAX_INDEX}; "
             "render fewer cameras per call, smaller images, or fewer or smaller Gaussians."
         )
     tile_ids, splat_ids = torch.empty(2, total, dtype=torch.int32, device=device)

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from stag4d.rendering.cuda.layout import BLOCK_SIZE, KERNELS, KERNELS_PATH, defi
 
 ROOT = Path(__file__).parents[3]
 FOLDER = Path(__file__).parent
+POINTERS = {"int*": torch.int32, "Index*": torch.int64, "TileSpans*": torch.int16}
 REALS = {torch.float32: ("float", ctypes.c_float), torch.float64: ("double", ctypes.c_double)}
 
 
@@ -49,7 +51,7 @@ def build(source: Path, options: Sequence[str], depends: Sequence[Path] = ()) ->
         temporary = library.with_suffix(f".{os.getpid()}.tmp")
         command = [
             "g++",
-            "-O1",
+            "-O2",
             "-std=c++17",
             "-shared",
             "-fPIC",
@@ -73,6 +75,13 @@ def build_kernels(
     return build(FOLDER / "emulator.cpp", options, [source])
 
 
+def parameter_types(source: Path, name: str) -> list[str]:
+    """Return the types of a kernel's parameters, without const."""
+    match = re.search(rf"(?:KERNEL|void) {name}\(([^)]*)\)", source.read_text(encoding="utf-8"))
+    assert match is not None, name
+    return [" ".join(parameter.split()[:-1]).removeprefix("const ") for parameter in match[1].split(",")]
+
+
 class EmulatedKernels:
     """``Kernels`` that run on the CPU; counts the launches of each."""
 
@@ -85,22 +94,30 @@ class EmulatedKernels:
     ) -> None:
         self.dtype = dtype
         self.launches: list[str] = []
+        self._parameters = {name: parameter_types(source, name) for name in names}
         self._emulate = ctypes.CDLL(str(build_kernels(channels, dtype, source, names))).emulate
         self._emulate.restype = ctypes.c_char_p
 
     def launch(self, name: str, blocks: int, *arguments: Tensor | int | float) -> None:
         """Run a kernel; raise RuntimeError with what the emulator found wrong with it."""
         self.launches.append(name)
+        for type_name, argument in zip(self._parameters[name], arguments, strict=False):
+            assert self._fits(argument, type_name), f"{name}: {argument!r} is passed as {type_name}"
         values = [self._value(argument) for argument in arguments]
         pointers = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
         error = self._emulate(name.encode(), blocks, BLOCK_SIZE, pointers, len(values))
         if error is not None:
             raise RuntimeError(f"{name}: {error.decode()}")
 
+    def _fits(self, argument: Tensor | int | float, type_name: str) -> bool:
+        """Return whether an argument has the type of a kernel's parameter."""
+        if isinstance(argument, Tensor):
+            return argument.dtype == {**POINTERS, "REAL*": self.dtype}.get(type_name)
+        return type_name == ("int" if isinstance(argument, int) else "REAL")
+
     def _value(self, argument: Tensor | int | float) -> ctypes._SimpleCData:
         if isinstance(argument, Tensor):
             assert argument.is_contiguous() and argument.device.type == "cpu"
-            assert argument.dtype in (self.dtype, torch.int16, torch.int32, torch.int64)
             return ctypes.c_void_p(argument.data_ptr())
         return ctypes.c_int(argument) if isinstance(argument, int) else REALS[self.dtype][1](argument)
 

@@ -47,6 +47,11 @@ int cuInit(unsigned flags) {
     return 0;
 }
 
+int cuDriverGetVersion(int* version) {
+    *version = 12080;
+    return 0;
+}
+
 int cuDeviceGet(int* device, int ordinal) {
     if (!initialized) return fail(NOT_INITIALIZED, "not initialized");
     if (ordinal < 0 || ordinal >= NUM_DEVICES) return fail(101, "invalid device ordinal");

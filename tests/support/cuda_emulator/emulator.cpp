@@ -42,6 +42,7 @@ struct Fiber {
     State state;
     int line;  // of the barrier
     Dim index;
+    unsigned turn;  // number of exchanges with its warp
 };
 
 const size_t STACK_SIZE = 64 * 1024;
@@ -52,7 +53,7 @@ static Fiber* current;
 static void* scheduler_stack_pointer;
 static void (*kernel)(void**);
 static void** kernel_arguments;
-static double lanes[64][WARP];
+static double lanes[2][64][WARP];  // exchanged values; in turns, as a lane may write before all others have read
 static long long votes, vote_result;
 static unsigned long long random_state;
 static char error[256];
@@ -100,6 +101,7 @@ static void start(Fiber& fiber) {
     for (int i = 0; i < 6; ++i) *--top = nullptr;
     fiber.stack_pointer = top;
     fiber.state = RUNNING;
+    fiber.turn = 0;
 }
 
 // Resumes fibers [begin, end) if all that have not finished wait at the same barrier.
@@ -129,16 +131,20 @@ static unsigned next_random() {
 static bool run_block(unsigned threads) {
     while (fibers.size() < threads) {
         unsigned index = unsigned(fibers.size());
-        fibers.push_back({nullptr, (char*)malloc(STACK_SIZE), FINISHED, 0, {index, 0, 0}});
+        fibers.push_back({nullptr, (char*)malloc(STACK_SIZE), FINISHED, 0, {index, 0, 0}, 0});
     }
     for (auto& fiber : fibers) start(fiber);
     memset(__start_emulated_shared, 0xff, __stop_emulated_shared - __start_emulated_shared);
     votes = 0;
     while (!error[0]) {
         bool progress = false, alive = false;
-        unsigned first = next_random() % threads, backwards = next_random() & 1;
+        unsigned index = next_random() % threads, backwards = next_random() & 1;
         for (unsigned k = 0; k < threads; ++k) {
-            Fiber& fiber = fibers[((backwards ? threads - 1 - k : k) + first) % threads];
+            Fiber& fiber = fibers[index];
+            if (backwards)
+                index = index ? index - 1 : threads - 1;
+            else
+                index = index + 1 < threads ? index + 1 : 0;
             if (fiber.state != RUNNING) continue;
             current = &fiber;
             switch_stack(&scheduler_stack_pointer, fiber.stack_pointer);
@@ -163,23 +169,24 @@ static int count_votes(bool vote, int line) {
     return int(vote_result);
 }
 
+// Shows a value to the warp; returns the values of all its lanes.
+static const double* exchange(double value, int line) {
+    double* values = lanes[current->turn++ % 2][current->index.x / WARP];
+    values[current->index.x % WARP] = value;
+    wait(AT_WARP_BARRIER, line);
+    return values;
+}
+
 template <class T>
 static T shuffle_xor(T value, int mask, int line) {
-    unsigned warp = current->index.x / WARP, lane = current->index.x % WARP;
-    lanes[warp][lane] = double(value);
-    wait(AT_WARP_BARRIER, line);
-    T other = T(lanes[warp][lane ^ mask]);
-    wait(AT_WARP_BARRIER, -line);
-    return other;
+    unsigned lane = current->index.x % WARP;
+    return T(exchange(double(value), line)[lane ^ mask]);
 }
 
 static bool any_of_warp(bool vote, int line) {
-    unsigned warp = current->index.x / WARP, lane = current->index.x % WARP;
-    lanes[warp][lane] = vote;
-    wait(AT_WARP_BARRIER, line);
+    const double* votes = exchange(vote, line);
     bool any = false;
-    for (double other : lanes[warp]) any |= other != 0;
-    wait(AT_WARP_BARRIER, -line);
+    for (unsigned lane = 0; lane < WARP; ++lane) any |= votes[lane] != 0;
     return any;
 }
 
