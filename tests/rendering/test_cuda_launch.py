@@ -11,7 +11,7 @@ import cuda_emulator
 import pytest
 import torch
 
-from stag4d.rendering.cuda import backend, check, loading
+from stag4d.rendering.cuda import backend, check, hip, loading
 from stag4d.rendering.cuda.driver import Driver, LoadedKernels, driver_version
 from stag4d.rendering.cuda.layout import KERNELS
 from stag4d.rendering.inputs import RasterInputs
@@ -27,10 +27,14 @@ CHANNELS = 3
 
 
 class StandIn:
-    """The stand-in's own functions."""
+    """The stand-in's own functions.
 
-    def __init__(self) -> None:
-        self.path = str(cuda_emulator.build(cuda_emulator.FOLDER / "driver.cpp", ["-ldl"]))
+    Args:
+        options: Of its compilation.
+    """
+
+    def __init__(self, *options: str) -> None:
+        self.path = str(cuda_emulator.build(cuda_emulator.FOLDER / "driver.cpp", ["-ldl", *options]))
         self.library = ctypes.CDLL(self.path)
         self.library.driver_log.restype = ctypes.c_char_p
         self.calls()
@@ -199,3 +203,80 @@ def test_backend_is_unavailable_without_cuda(monkeypatch):
     loading.compiler.cache_clear()
     with pytest.raises(RuntimeError, match=r"is built without CUDA; install a CUDA build of torch\.$"):
         loading.compiler()
+
+
+@pytest.fixture
+def rocm(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Make a torch for ROCm."""
+    monkeypatch.setattr(torch.version, "hip", "6.3.42134")
+    monkeypatch.delenv("STAG4D_HIP", raising=False)
+    functions = (loading.compiler, loading._driver)
+    for function in functions:
+        function.cache_clear()
+    yield
+    for function in functions:
+        function.cache_clear()
+
+
+def test_amd_gpus_are_used_only_on_request(rocm):
+    with pytest.raises(
+        RuntimeError, match=r"built for ROCm, .* not been tested; to try them, set .* STAG4D_HIP to 1"
+    ):
+        loading.compiler()
+
+
+def test_amd_libraries_have_the_names_of_torch(rocm, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "__file__", str(tmp_path / "__init__.py"))
+    assert hip._libraries("hiprtc") == ["libhiprtc.so.6", "libhiprtc.so"]
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "libhiprtc.so").touch()
+    assert hip._libraries("hiprtc")[0] == str(tmp_path / "lib" / "libhiprtc.so")
+    monkeypatch.setattr("sys.platform", "win32")
+    assert hip._libraries("hiprtc") == ["hiprtc0603.dll"]
+    assert hip._libraries("amdhip64") == ["amdhip64_6.dll"]
+
+
+def test_kernels_are_compiled_and_launched_by_the_libraries_of_amd(
+    rocm, image, random_scene, tmp_path, monkeypatch
+):
+    """Stand-ins for both. On AMD GPUs a device is called cuda by torch, too."""
+    renames = [f"-D{ours}={theirs}" for ours, theirs in hip.HipDriver._NAMES.items()]
+    runtime = StandIn(*renames)
+    options = [f'-DIMAGE="{image.decode()}"']
+    compiler_path = str(cuda_emulator.build(cuda_emulator.FOLDER / "hiprtc.cpp", options))
+    paths = {"hiprtc": [str(tmp_path / "missing.so"), compiler_path], "amdhip64": [runtime.path]}
+    monkeypatch.setattr(hip, "_libraries", paths.__getitem__)
+    monkeypatch.setenv("STAG4D_HIP", "1")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    properties = SimpleNamespace(gcnArchName="gfx90a:sramecc+:xnack-")
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: properties)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda index: SimpleNamespace(cuda_stream=index + 20))
+    monkeypatch.setattr(loading, "_loaded", {})
+
+    kernels = loading.load_kernels(torch.device("cuda"), CHANNELS)
+    (file,) = (tmp_path / "stag4d_kernels").iterdir()
+    assert file.name.startswith("rasterizer-gfx90a_sramecc_xnack_-3-")
+    assert file == loading.kernel_file(torch.device("cuda"), CHANNELS)
+    assert check.versions() == "HIPRTC 6.3"
+    inputs = RasterInputs(**random_scene(30).arguments("cpu", torch.float32))
+    runtime.calls()
+    launched = gradients(inputs, lambda *_: kernels)
+    assert [call.split(" on ")[1] for call in runtime.calls()] == ["1 stream 21"] * 6
+    called = gradients(inputs, lambda *_: cuda_emulator.emulated_kernels(CHANNELS, torch.float32))
+    assert all(map(torch.equal, launched, called))
+
+    compiler = loading.compiler()
+    _, log = compiler.compile("source", "kernels.cu", compiler.options(compiler.target("gfx1100")))
+    assert log == "6 --offload-arch=gfx1100 -std=c++17"
+    with pytest.raises(RuntimeError, match=r"^kernels\.cu: does not compile with HIPRTC 6\.3: 0 -O3$"):
+        compiler.compile("", "kernels.cu", ["-O3"])
+
+
+def test_missing_amd_compiler_is_an_error_that_says_what_to_install(rocm, monkeypatch):
+    monkeypatch.setattr(hip, "_libraries", lambda name: ["libno-such-hiprtc.so"])
+    with pytest.raises(RuntimeError, match=r"^HIPRTC: no library loads \(.*\); install torch for ROCm\.$"):
+        hip.find_hiprtc()
+    with pytest.raises(RuntimeError, match=r"^HIP: does not load \(.*\); install torch for ROCm\.$"):
+        hip.HipDriver()

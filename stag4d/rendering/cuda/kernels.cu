@@ -1,8 +1,8 @@
 // Kernels of the CUDA backend: projection, tiling and compositing of Gaussians, and their gradients.
 //
-// NVRTC compiles this file at run time, so it includes nothing. The host defines CHANNELS, the number of composited
-// channels, and TILE_SIZE, MAX_STRIPS and BLOCK_SIZE of layout.py. REAL is the type of all arrays; the tests compile
-// the file for the CPU too, also with double. WIDE is the type of the arithmetic of the projection.
+// NVRTC compiles this file at run time, so it includes nothing; HIPRTC does for AMD GPUs. The host defines CHANNELS, the
+// number of composited channels, and TILE_SIZE, MAX_STRIPS and BLOCK_SIZE of layout.py. REAL is the type of all arrays;
+// the tests compile the file for the CPU too, also with double. WIDE is the type of the arithmetic of the projection.
 //
 // A splat is a Gaussian in one camera. The splats [C * N] are numbered camera by camera, the tiles camera by camera and
 // row by row. An intersection is one splat in one tile. As in numba/projection.py a splat has the exponent
@@ -21,10 +21,14 @@
 #ifndef WIDE
 #define WIDE double
 #endif
-#ifdef __CUDACC__
+#if defined(__CUDACC__) || defined(__HIP__)
 #define EXP __expf  // relative error below 1e-6 for the exponents of visible splats, -5.6 to 0
 #else
 #define EXP exp
+#endif
+#ifdef __HIP__  // wavefronts have 32 or 64 lanes; a vote of 64 is true where one of 32 is
+#define __shfl_xor_sync(lanes, value, step) __shfl_xor(value, step, WARP_SIZE)
+#define __any_sync(lanes, vote) __any(vote)
 #endif
 #define KERNEL extern "C" __global__ void __launch_bounds__(BLOCK_SIZE)
 

@@ -12,6 +12,7 @@ import torch
 from ..devices import with_index
 from .compilation import cached_file, compiled_image
 from .driver import Driver, LoadedKernels
+from .hip import HipDriver, find_hiprtc, is_requested
 from .layout import KERNELS
 from .nvrtc import Nvrtc, find_nvrtc
 
@@ -26,6 +27,13 @@ def compiler() -> Nvrtc:
     Raises:
         RuntimeError: It is not there; the message says what to do.
     """
+    if torch.version.hip is not None:
+        if not is_requested():
+            raise RuntimeError(
+                f"torch: {torch.__version__} is built for ROCm, on which the kernels have not been tested; "
+                "to try them, set the environment variable STAG4D_HIP to 1."
+            )
+        return find_hiprtc()
     if torch.version.cuda is None:
         raise RuntimeError(
             f"torch: {torch.__version__} is built without CUDA; install a CUDA build of torch."
@@ -40,7 +48,7 @@ def _driver() -> Driver:
     Raises:
         RuntimeError: It does not load or does not start.
     """
-    return Driver()
+    return Driver() if torch.version.hip is None else HipDriver()
 
 
 def load_kernels(device: torch.device, channels: int) -> LoadedKernels:
@@ -77,6 +85,8 @@ def kernel_file(device: torch.device, channels: int) -> Path | None:
 
 
 def _architecture(index: int) -> Any:
-    """Return a device's architecture as its compiler takes it, 89 for compute capability 8.9."""
+    """Return a device's architecture as its compiler takes it: 89, or ``gfx1100`` of AMD."""
+    if torch.version.hip is not None:
+        return torch.cuda.get_device_properties(index).gcnArchName
     major, minor = torch.cuda.get_device_capability(index)
     return 10 * major + minor

@@ -2,7 +2,7 @@
 //
 // An image is the path of a library of emulated kernels after the bytes "IMAGE:". Contexts, modules and functions belong
 // to a device; what is used without its context being current is an error, as are handles that were not returned
-// before. `driver_log` returns what was called.
+// before. `driver_log` returns what was called. Compiled with macros that rename the functions, it is HIP's library.
 
 #include <dlfcn.h>
 
