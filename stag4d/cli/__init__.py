@@ -12,6 +12,7 @@ from .. import __version__
 from ..progress import Interrupted
 from ..startup import EXIT_INTERRUPTED
 from .console import CommandParser, UsageError, join_negative_values
+from .doctor import add_doctor
 from .evaluating import add_evaluate
 from .exporting import add_export
 from .fitting import add_fitting
@@ -70,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     add_evaluate(commands)
     add_export(commands)
     add_import(commands)
+    add_doctor(commands)
     return parser
 
 

@@ -206,8 +206,17 @@ def print_result(result: dict[str, Any]) -> None:
     Raises:
         OSError: if stdout is a file that cannot be written.
     """
+    print_text(json.dumps(result) + "\n")
+
+
+def print_text(text: str) -> None:
+    """Print text on stdout, if somebody reads it.
+
+    Raises:
+        OSError: if stdout is a file that cannot be written.
+    """
     try:
-        sys.stdout.write(json.dumps(result) + "\n")
+        sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
         discard_unwritten_output()

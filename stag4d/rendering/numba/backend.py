@@ -7,14 +7,18 @@ sums those of the passes.
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from ..inputs import RasterInputs, Rasterization
 from .autograd import Composite, DivideDepthByAlpha, Project, as_float32
 from .cameras import pack_cameras
-from .compositing import MAX_CHANNELS
+from .compositing import MAX_CHANNELS, composite_tiles
 from .layout import Splats
+from .projection import project
 from .tiling import tile_splats
 
 
@@ -59,6 +63,17 @@ def warm_up() -> None:
         )
         renders, _, _ = rasterize(inputs)
         renders.sum().backward()
+
+
+def kernel_cache() -> tuple[Path | None, bool]:
+    """Return Numba's cache folder, None without one, and whether the kernels were loaded from it.
+
+    After :func:`warm_up`.
+    """
+    kernels: list[Any] = [project, composite_tiles]
+    folder = kernels[0].stats.cache_path
+    is_loaded = all(kernel.stats.cache_hits and not kernel.stats.cache_misses for kernel in kernels)
+    return folder and Path(folder), is_loaded
 
 
 def _channels(inputs: RasterInputs, depths: Tensor) -> Tensor:
