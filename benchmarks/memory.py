@@ -1,9 +1,10 @@
-"""Memory of the diffusion models at their published sizes, computed with meta tensors: no weights, no GPU.
+"""Memory of the diffusion models at their published sizes and of the fit, from the sizes of tensors.
 
     python3 tasks.py bench memory
 
-Counted are weights, inputs, and all tensors that live at the same time, in float16 and with a fused attention
-kernel. Not counted are the CUDA context, the workspace of cuDNN and the allocator's rounding.
+Counted are weights, inputs, and all tensors that live at the same time; of the networks as meta tensors
+without values, in float16 and with a fused attention kernel, and of the fit in its first steps on the CPU.
+Not counted are the CUDA context, the workspace of cuDNN and the allocator's rounding.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from unittest.mock import patch
 
@@ -20,12 +22,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from stag4d.diffusion import Anchor, ReadTokens, WriteTokens, install_reference_attention
+from stag4d.optimization import PresetName, Trainer, preset
+from stag4d.progress import Interrupted
+from stag4d.toys import toy_seed, toy_views
 
 from ._published_layouts import GRID_SIZE, GUIDANCE, IMAGE_SIZE, MULTIVIEW, NUM_TOKENS, Network
 
 DTYPE = torch.float16
 GIB = 2**30
 TEXT_ENCODER = "text_encoder"  # released when a model is loaded
+PRESETS: tuple[PresetName, ...] = ("fast", "quality")
+NUM_FRAMES, NUM_VIEWS = 32, 6  # of the fit
+MEASURED_FRAMES, MEASURED_STEPS = 4, 2  # a step has at most four frames
 
 
 class PeakBytes(TorchDispatchMode):
@@ -125,6 +133,22 @@ def distillation_bytes(num_renders: int) -> int:
     return memory.peak
 
 
+def fit_bytes(name: PresetName) -> int:
+    """Return the images of a fit, and the tensors of its first steps with parameters and optimizer."""
+    config = preset(name)
+    views = toy_views(toy_seed("val", 0), MEASURED_FRAMES, config.size)
+
+    def stop(stage: str, done: int, *_: object, **__: object) -> None:
+        if done >= MEASURED_STEPS:
+            raise Interrupted
+
+    torch.set_num_threads(1)  # tensors of other threads are not counted
+    trainer = Trainer(views, config)
+    with PeakBytes() as memory, suppress(Interrupted):
+        trainer.run(stop)
+    return memory.peak + NUM_FRAMES * (1 + NUM_VIEWS) * config.size**2 * 4  # RGBA, one byte each
+
+
 def _half(network: Network) -> Any:
     """Return a frozen network with meta tensors in half precision."""
     return torch.nn.Module.to(network.on_meta(), DTYPE).requires_grad_(False)
@@ -150,6 +174,7 @@ def main() -> None:
     rows += [("VAE, encoding a frame", encoding_bytes()), ("VAE, decoding a grid", decoding_bytes())]
     rows += [("guidance model, weights", weight_bytes(GUIDANCE))]
     rows += [(f"SDS, {count} renders per step", distillation_bytes(count)) for count in (1, 2, 4)]
+    rows += [(f"fit, preset {name}, {preset(name).size} pixels", fit_bytes(name)) for name in PRESETS]
     for name, size in rows:
         print(f"{name:<32} {size / GIB:6.2f} GiB")
     per_pixel = denoising_bytes_per_pixel(rows)

@@ -63,8 +63,8 @@ def warm_up(device: torch.device | str, load: LoadKernels = load_kernels) -> Non
 
 def _difference_to_torch(device: torch.device, load: LoadKernels) -> float:
     """Return the largest relative difference of image, alphas and gradients, in terms of their norms."""
-    actual = _render(device, torch.float32, "RGB", load)
-    expected = _render(torch.device("cpu"), torch.float64, "RGB", None)
+    actual = _render(device, torch.float32, "RGB+D", load)
+    expected = _render(torch.device("cpu"), torch.float64, "RGB+D", None)
     differences = [
         (found.cpu().double() - wanted).norm() / wanted.norm()
         for found, wanted in zip(actual, expected, strict=True)
