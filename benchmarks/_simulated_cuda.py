@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any, ClassVar
 from unittest.mock import patch
 
@@ -78,10 +79,10 @@ class DeviceLog:
 class SimulatedTensor(Tensor):
     """A tensor whose values are on the CPU and whose device is CUDA."""
 
-    values: Tensor
-    log: DeviceLog
+    on_cpu: Tensor
+    device_log: DeviceLog
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @staticmethod
     def __new__(cls, values: Tensor, log: DeviceLog) -> SimulatedTensor:
@@ -89,20 +90,20 @@ class SimulatedTensor(Tensor):
         tensor = Tensor._make_wrapper_subclass(
             cls, values.shape, values.stride(), values.storage_offset(), dtype=values.dtype, device=_INSIDE
         )
-        tensor.values, tensor.log = values, log
+        tensor.on_cpu, tensor.device_log = values, log
         return tensor
 
     @property
-    def device(self) -> torch.device:
+    def device(self) -> torch.device:  # type: ignore[override]
         """Return the device that is simulated."""
         return CUDA
 
-    def __repr__(self, **_: Any) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         """Return the values as text."""
-        return f"SimulatedTensor({self.values})"
+        return f"SimulatedTensor({self.on_cpu})"
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override]
         cls,
         func: Any,
         types: Sequence[type],
@@ -110,14 +111,14 @@ class SimulatedTensor(Tensor):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Run an operator on the values and count it."""
-        log = next(value.log for value in tree_flatten((args, kwargs))[0] if isinstance(value, cls))
+        log = next(value.device_log for value in tree_flatten((args, kwargs))[0] if isinstance(value, cls))
         return _run(log, func, args, kwargs or {})
 
 
 def _run(log: DeviceLog, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Run an operator on the values of simulated tensors, and count it."""
     log_operator(log, func, [value for value in tree_flatten((args, kwargs))[0] if isinstance(value, Tensor)])
-    values = tree_map_only(SimulatedTensor, lambda value: value.values, (args, kwargs))
+    values = tree_map_only(SimulatedTensor, lambda value: value.on_cpu, (args, kwargs))
     values = tree_map_only(torch.device, lambda device: CPU if device == _INSIDE else device, values)
     out = func(*values[0], **values[1])
     out = tree_map_only(Tensor, lambda value: SimulatedTensor(value, log), out)
@@ -143,7 +144,7 @@ def log_operator(log: DeviceLog, func: Any, tensors: Sequence[Tensor]) -> None:
 
 def _place() -> str:
     """Return the file of the package that calls an operator; the rasterizer and the backward pass by name."""
-    frame = sys._getframe(2)
+    frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         path = Path(frame.f_code.co_filename)
         if path.is_relative_to(_ROOT / "stag4d" / "rendering" / "cuda"):
@@ -200,7 +201,7 @@ class _SimulatedDevice(TorchFunctionMode):
             return self._to(args[0], CPU)
         if func is Tensor.tolist and isinstance(args[0], SimulatedTensor):
             self.log.wait("tolist")
-            return args[0].values.tolist()
+            return args[0].on_cpu.tolist()
         if func is Tensor.pin_memory:
             pinned = args[0].clone()
             pinned.is_simulated_pinned = True
@@ -237,9 +238,9 @@ class _SimulatedDevice(TorchFunctionMode):
             return tensor.to(dtype, copy=is_copy)
         if tensor.requires_grad and torch.is_grad_enabled():
             raise NotImplementedError("simulated CUDA: gradients between devices")
-        if device.type == "cpu":
+        if isinstance(tensor, SimulatedTensor):
             self.log.wait("copy to the CPU")
-            return tensor.values.to(dtype, copy=True)
+            return tensor.on_cpu.to(dtype, copy=True)
         is_pinned = getattr(tensor, "is_simulated_pinned", False) and is_async
         return self._uploaded(tensor.detach().clone(), is_pinned).to(dtype)
 
@@ -270,7 +271,7 @@ class _LoggedKernels:
     def launch(self, name: str, blocks: int, *arguments: Tensor | int | float) -> None:
         """See ``Kernels``."""
         self._log.launches[RASTERIZER] += blocks > 0
-        values = [value.values if isinstance(value, SimulatedTensor) else value for value in arguments]
+        values = [value.on_cpu if isinstance(value, SimulatedTensor) else value for value in arguments]
         self._kernels.launch(name, blocks, *values)
 
 

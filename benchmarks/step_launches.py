@@ -20,6 +20,7 @@ from torch import Tensor
 
 from stag4d.geometry import OrbitPose
 from stag4d.optimization import StartConfig, Trainer, preset
+from stag4d.optimization.config import PresetName
 from stag4d.optimization.frame_pool import frame_pool
 from stag4d.toys import toy_seed, toy_views
 
@@ -61,7 +62,7 @@ def main() -> None:
                     print(f"    {place}: {count / options.steps:g}")
 
 
-def log_of_steps(name: str, num_steps: int) -> DeviceLog:
+def log_of_steps(name: PresetName, num_steps: int) -> DeviceLog:
     """Return what steps of a preset do on a GPU; with preset ``paper`` score distillation, too."""
     config = preset(name, size=SIZE)
     field = replace(config.field, resolutions=(RESOLUTION,) * len(config.field.resolutions))

@@ -113,8 +113,12 @@ class _Product(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         """Return the gradient of the samples: for each, the product of the others."""
-        first, second, third = ctx.saved_tensors[0]
-        return gradient * torch.stack([second * third, first * third, first * second])
+        (samples,) = ctx.saved_tensors
+        first, second, third = samples
+        others = torch.empty_like(samples)
+        for row, pair in zip(others, ((second, third), (first, third), (first, second)), strict=True):
+            torch.mul(*pair, out=row)
+        return others.mul_(gradient)
 
 
 def _time_samples(plane_times: Tensor, count: int) -> _TimeSamples:

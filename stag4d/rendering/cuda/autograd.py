@@ -68,9 +68,9 @@ class Project(torch.autograd.Function):
         gaussians = (means, quats, scales, opacities)
         outputs = (means2d, ellipses, depths, radii, counts, spans)
         for index, part in enumerate(_slices(cameras_per_set)):
-            inputs = (*_at(gaussians, index), *_at(cameras, part), *options)
             size = (cameras_per_set[index], means.shape[1])
-            kernels.launch("project", num_blocks(math.prod(size)), *size, *inputs, *_at(outputs, part))
+            inputs, results = (*_at(gaussians, index), *_at(cameras, part)), _at(outputs, part)
+            kernels.launch("project", num_blocks(math.prod(size)), *size, *inputs, *options, *results)
         ctx.save_for_backward(means, quats, scales, *cameras, radii)
         ctx.cameras_per_set, ctx.options, ctx.kernels = cameras_per_set, options, kernels
         ctx.mark_non_differentiable(radii, counts, spans)
