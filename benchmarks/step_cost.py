@@ -45,7 +45,8 @@ def main() -> None:
             samples = trainer._sample_frames(trainer.step / config.steps)
             static = [_static(trainer, sample.frame) for sample in samples]
             began = time.perf_counter()
-            map_frames(lambda pair: pair[0]._frame_losses(pair[1], 1.0), zip(static, samples, strict=True))
+            pairs = zip(static, samples, strict=True)
+            map_frames(lambda pair: pair[0]._frame_losses([pair[1]], 1.0), pairs)
             rendering.append(time.perf_counter() - began)
     step, render = (1000 * statistics.median(seconds) for seconds in (whole, rendering))
     print(f"{len(trainer.scene.gaussians)} Gaussians, {options.size} pixels, {options.repeats} steps")

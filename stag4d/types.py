@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from .devices import to_device
 from .geometry import (
     OrbitPose,
     Projection,
@@ -81,7 +82,8 @@ class Cameras:
 
     def to(self, device: torch.device | str) -> Cameras:
         """Return the same cameras on a device."""
-        return replace(self, viewmats=self.viewmats.to(device), Ks=self.Ks.to(device))
+        device = torch.device(device)
+        return replace(self, viewmats=to_device(self.viewmats, device), Ks=to_device(self.Ks, device))
 
     @property
     def centers(self) -> Tensor:

@@ -16,6 +16,7 @@ SOURCES = sorted((ROOT / "stag4d").rglob("*.py"))
 NODES = sorted((ROOT / "nodes").rglob("*.py"))
 
 EVERYTHING = {
+    "devices",
     "startup",
     "temporary",
     "atomic",
@@ -46,6 +47,7 @@ EVERYTHING = {
     "cli",
 }
 MAY_IMPORT = {
+    "devices": set(),
     "startup": set(),
     "temporary": set(),
     "atomic": {"temporary"},
@@ -58,16 +60,26 @@ MAY_IMPORT = {
     "metadata": set(),
     "resume": {"atomic", "regular_file"},
     "geometry": {"regular_file"},
-    "types": {"geometry"},
+    "types": {"devices", "geometry"},
     "view_track": {"types", "geometry"},
     "view_set": {"types", "geometry", "view_track"},
     "matting": {"progress"},
-    "diffusion": {"atomic", "hub_cache", "progress", "regular_file", "resume", "view_set", "geometry"},
+    "diffusion": {
+        "atomic",
+        "devices",
+        "hub_cache",
+        "progress",
+        "regular_file",
+        "resume",
+        "view_set",
+        "geometry",
+    },
     "data": {"atomic", "progress", "regular_file", "resume", "types", "view_set", "geometry", "matting"},
     "scene": {"atomic", "metadata", "regular_file", "state_dict", "types", "geometry"},
     "kernels": {"progress"},
-    "rendering": {"atomic", "kernels", "progress", "types", "geometry", "scene"},
+    "rendering": {"atomic", "devices", "kernels", "progress", "types", "geometry", "scene"},
     "optimization": {
+        "devices",
         "lpips",
         "progress",
         "resume",

@@ -13,6 +13,7 @@ from typing import Any
 import comfy.model_management
 import torch
 
+from ...stag4d.devices import to_device
 from ...stag4d.geometry import OrbitPose, turn_between
 from ...stag4d.resume import input_key
 
@@ -77,7 +78,8 @@ class NativeZero123:
     ) -> torch.Tensor:
         """Return the tokens [B, 1, 768] of embeddings [B, 768] for B pairs of poses."""
         pairs = zip(conditions, targets, strict=True)
-        numbers = torch.tensor([pose_numbers(*pair) for pair in pairs]).to(embeddings)  # [B, 4]
+        numbers = torch.tensor([pose_numbers(*pair) for pair in pairs])  # [B, 4]
+        numbers = to_device(numbers, embeddings.device).to(embeddings)
         joined = torch.cat([embeddings, numbers], dim=-1)[:, None]
         return self._model.cc_projection(joined.to(self._patcher.load_device))
 
@@ -86,7 +88,7 @@ class NativeZero123:
     ) -> torch.Tensor:
         """Return the noise prediction n, float32 [B, 4, 32, 32]; the host's model maps z + sigma n to z."""
         noisy = noisy.to(self._patcher.load_device)  # the fit may run on another device
-        signal = self.alphas_cumprod[timesteps].to(noisy)  # [B]
+        signal = to_device(self.alphas_cumprod[timesteps], noisy.device).to(noisy)  # [B]
         sigma = ((1 - signal) / signal).sqrt()
         scaled = noisy / signal.sqrt()[:, None, None, None]  # z + sigma n
         denoised = self._model.apply_model(

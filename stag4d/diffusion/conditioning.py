@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..devices import to_device
 from .noise import COND, UNCOND, NoiseSource
 
 
@@ -34,7 +35,7 @@ class Conditioning:
         """Return the prompt embeddings [GB, K, D] of B frames for each of G branches of guidance."""
         embeddings = {
             UNCOND: self.uncond_embeddings.expand(len(frames), -1, -1),
-            COND: self.cond_embeddings[list(frames)],
+            COND: torch.stack([self.cond_embeddings[frame] for frame in frames]),
         }
         return torch.cat([embeddings[branch] for branch in branches])
 
@@ -50,12 +51,15 @@ class Conditioning:
             step: Diffusion step, which the noise depends on.
             sigma: Noise level.
         """
-        clean = self.references[list(frames)][:, list(branches)].transpose(0, 1)  # [G, B, C, h, w]
+        clean = torch.stack(
+            [torch.stack([self.references[frame, branch] for frame in frames]) for branch in branches]
+        )  # [G, B, C, h, w]
         shape = tuple(clean.shape[2:])
         fresh = torch.stack(
             [
                 torch.stack([noise.reference(frame, step, branch, shape) for frame in frames])
                 for branch in branches
             ]
-        ).to(clean)
+        )
+        fresh = to_device(fresh, clean.device).to(clean)
         return ((clean + sigma * fresh) / math.sqrt(sigma**2 + 1)).flatten(0, 1)

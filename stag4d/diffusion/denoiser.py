@@ -15,6 +15,7 @@ import torch
 from diffusers import EulerAncestralDiscreteScheduler, UNet2DConditionModel
 from torch import Tensor
 
+from ..devices import to_device
 from ..progress import Monitor, silent
 from .attention import ReadTokens, Tokens, WriteTokens
 from .batching import AdaptiveBatches
@@ -89,8 +90,8 @@ def denoise(
             f"denoiser: cannot resume from latents {list(latents.shape)} after {first} steps; expected "
             f"{[num_frames, *shape]}, at most {num_steps} steps."
         )
-    # Lists: reading single elements of tensors on a GPU would wait for it at every step.
-    timesteps, sigmas = scheduler.timesteps.tolist(), scheduler.sigmas.tolist()
+    # What the host reads is a list, what the UNet reads is on its device: a GPU is not waited for.
+    timesteps, sigmas = to_device(scheduler.timesteps, unet.device), scheduler.sigmas.tolist()
     anchor = config.anchor if num_frames > 1 else None  # one frame has nothing to be mixed with
     order, branches, dtype = _anchor_first(config, num_frames), config.branches, unet.dtype
     batches = AdaptiveBatches(config.batch_size, math.prod(grid_size), unet.device)
@@ -104,6 +105,7 @@ def denoise(
         num_done = step * num_frames
         for batch in batches.of(order):
             write = WriteTokens()
+            rows = to_device(torch.tensor(batch), unet.device)  # [B]
             read = ReadTokens(write.tokens, batch, anchor, anchor_tokens, previous_tokens)
             with batches.attempt(batch, release=read.clear):
                 # Reference pass: the self-attentions store their inputs for the noised reference.
@@ -114,7 +116,7 @@ def denoise(
                 monitor("denoise", num_done, num_steps * num_frames)
 
                 # Anchored pass: keys and values also come from the reference and the anchor frame.
-                noisy = latents[batch]  # [B, C, h, w]
+                noisy = latents[rows]  # [B, C, h, w]
                 # The Euler scheduler's scale_model_input: the latents are stored as x0 + sigma * noise.
                 scaled = (noisy / math.sqrt(sigma**2 + 1)).to(dtype).repeat(len(branches), 1, 1, 1)
                 output = unet(scaled, timestep, embeddings, cross_attention_kwargs={"exchange": read}).sample
@@ -126,9 +128,10 @@ def denoise(
 
                 # Euler ancestral step.
                 estimate = denoised_estimate(noisy, guided, sigma, scheduler.config.prediction_type)
-                fresh = torch.stack([noise.ancestral(frame, step, shape) for frame in batch]).to(noisy)
-                next_latents[batch] = euler_ancestral_step(noisy, estimate, fresh, sigma, next_sigma)
-                denoised[batch] = estimate
+                fresh = torch.stack([noise.ancestral(frame, step, shape) for frame in batch])
+                fresh = to_device(fresh, noisy.device).to(noisy)
+                next_latents[rows] = euler_ancestral_step(noisy, estimate, fresh, sigma, next_sigma)
+                denoised[rows] = estimate
                 previous_tokens = read.last_tokens
                 num_done += len(batch)
             if num_done < (step + 1) * num_frames:  # the caller reports the end of a step

@@ -30,7 +30,7 @@ class PoseConditionedNetwork(Protocol):
 
     @property
     def alphas_cumprod(self) -> Tensor:
-        """[T] cumulative products of the noise schedule's alphas."""
+        """[T] cumulative products of the noise schedule's alphas, on the CPU."""
         ...
 
     @property
@@ -64,7 +64,7 @@ class PoseConditionedNetwork(Protocol):
 
         Args:
             noisy: [B, C, h, w] noisy latents.
-            timesteps: [B].
+            timesteps: [B], on the CPU.
             latents: [B, C, h, w] conditioning latents; zeros are the unconditional branch's.
             tokens: [B, 1, D]; zeros likewise.
         """
@@ -95,7 +95,7 @@ class PoseConditionedDenoiser:
     ) -> None:
         views = views.orbit_views()
         self.poses: Sequence[OrbitPose] = (views.input_pose, *views.view_poses)
-        self.latent_shape, self.alphas_cumprod = network.latent_shape, network.alphas_cumprod.cpu()
+        self.latent_shape, self.alphas_cumprod = network.latent_shape, network.alphas_cumprod
         self._network = network
         self._conditioning_key = _conditioning_key(views, generator)  # before the generator is used
         num_passes = 2 * views.num_frames * len(self.poses)
@@ -137,7 +137,7 @@ class PoseConditionedDenoiser:
 
         Args:
             noisy: [B, C, h, w] noisy latents of renders.
-            timesteps: [B].
+            timesteps: [B], on the CPU.
             conditions: Frame and camera (0 is the input's) of each render's conditioning image.
             poses: B poses of the renders.
             guidance_scale: Scale of classifier-free guidance; at 1 only the conditional branch is computed.
@@ -146,10 +146,11 @@ class PoseConditionedDenoiser:
             Float32 [B, C, h, w], on the device of ``noisy``.
         """
         chosen = [frame * len(self.poses) + camera for frame, camera in conditions]
+        embeddings = torch.stack([self._embeddings[index] for index in chosen])  # [B, D]
         tokens = self._network.tokens(
-            self._embeddings[chosen], [self.poses[camera] for _, camera in conditions], poses
+            embeddings, [self.poses[camera] for _, camera in conditions], poses
         )  # [B, 1, D]
-        latents = self._latents[chosen]  # [B, C, h, w]
+        latents = torch.stack([self._latents[index] for index in chosen])  # [B, C, h, w]
         num_branches = 1 if guidance_scale == 1 else 2
         if num_branches == 2:  # the unconditional branch comes second
             tokens = torch.cat([tokens, torch.zeros_like(tokens)])  # [2B, 1, D]

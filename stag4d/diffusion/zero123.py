@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from transformers import CLIPVisionModelWithProjection
 
+from ..devices import to_device
 from ..geometry import OrbitPose
 from .folders import check_module, load_module, weight_sums
 from .image_processors import load_image_processor
@@ -64,13 +65,11 @@ class Zero123Model(nn.Module):
         vae: Autoencoder between images and latents.
         image_encoder: CLIP image encoder.
         camera_projection: See its class.
-        alphas_cumprod: [T] cumulative products of the noise schedule's alphas.
+        alphas_cumprod: [T] cumulative products of the noise schedule's alphas; they stay on the CPU.
         prediction_type: Type of the UNet's output, ``epsilon`` or ``v_prediction``.
         processor: Image processor of the image encoder.
         pose_conditioning: Meaning of the last of the pose numbers.
     """
-
-    alphas_cumprod: Tensor
 
     def __init__(
         self,
@@ -88,7 +87,7 @@ class Zero123Model(nn.Module):
         self.unet, self.vae, self.image_encoder = unet, vae, image_encoder
         self.camera_projection, self.processor = camera_projection, processor
         self.prediction_type, self.pose_conditioning = prediction_type, pose_conditioning
-        self.register_buffer("alphas_cumprod", alphas_cumprod, persistent=False)
+        self.alphas_cumprod = alphas_cumprod
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
@@ -146,19 +145,20 @@ class Zero123Model(nn.Module):
         """Return the tokens [B, 1, D] of CLIP embeddings [B, D] for B pairs of poses."""
         pairs = zip(conditions, targets, strict=True)
         numbers = torch.tensor([pose_numbers(*pair, self.pose_conditioning) for pair in pairs])  # [B, 4]
-        numbers = numbers.to(embeddings)
+        numbers = to_device(numbers, embeddings.device).to(embeddings)
         return self.camera_projection(torch.cat([embeddings, numbers], dim=-1))[:, None]
 
     def predict(self, noisy: Tensor, timesteps: Tensor, latents: Tensor, tokens: Tensor) -> Tensor:
         """Return the UNet's output for noisy scaled latents, float32 [B, C, h, w]."""
         inputs = torch.cat([noisy.to(latents), latents], dim=1).to(self.unet.dtype)  # [B, 2C, h, w]
-        return self.unet(inputs, timesteps.to(latents.device), tokens.to(self.unet.dtype)).sample.float()
+        timesteps = to_device(timesteps, latents.device)
+        return self.unet(inputs, timesteps, tokens.to(self.unet.dtype)).sample.float()
 
     def to_noise_prediction(self, output: Tensor, noisy: Tensor, timesteps: Tensor) -> Tensor:
         """Return the noise prediction that the UNet's output stands for; see ``PoseConditionedNetwork``."""
         if self.prediction_type == "epsilon":
             return output
-        alpha_bar = self.alphas_cumprod.cpu()[timesteps.cpu()].to(output)[:, None, None, None]
+        alpha_bar = to_device(self.alphas_cumprod[timesteps], output.device).to(output)[:, None, None, None]
         return alpha_bar.sqrt() * output + (1 - alpha_bar).sqrt() * noisy.to(output)  # Salimans and Ho 2022
 
     def _resized(self, images: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from ..devices import to_device
 from ..geometry import quats_to_rotations
 from ..scene import Gaussians
 from .parameters import TrainableScene
@@ -155,9 +156,9 @@ class GradientStatistics:
         gradient = torch.zeros(len(self.norm_sum), 2, device=self.norm_sum.device)
         is_seen = torch.zeros_like(self.norm_sum, dtype=torch.bool)
         for meta in metas:
-            half_size = gradient.new_tensor([meta["width"] / 2, meta["height"] / 2])
             if meta["means2d"].grad is not None:  # None: no loss depends on the render
-                gradient += meta["means2d"].grad.sum(dim=0) * half_size  # [N, 2]
+                half_size = torch.tensor([meta["width"] / 2, meta["height"] / 2])
+                gradient += meta["means2d"].grad.sum(dim=0) * to_device(half_size, gradient.device)  # [N, 2]
             is_seen |= (meta["radii"] > 0).all(dim=-1).any(dim=0)
         self.norm_sum += gradient.norm(dim=-1) * is_seen
         self.num_seen += is_seen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
@@ -12,6 +12,7 @@ import torch
 
 from ..progress import Check, never_cancel
 
+_PIXELS_TOGETHER = 2**23  # of the renders that are computed at once on a GPU: 32 of 512 x 512
 _TRIAL_STEPS = 3  # of each choice in a comparison
 _FIRST_INTERVAL, _INTERVAL_FACTOR = 25, 4  # steps to the next comparison; growth while the result is the same
 _ABORT, _SLOWDOWN = 2.0, 3.0  # factors of time: end of a trial that is lost; reason for a new comparison
@@ -32,6 +33,16 @@ class FrameMap(Protocol):
         exception to cancel. Then no further item is begun.
         """
         ...
+
+
+def split_frames(frames: Sequence[Item], device: torch.device, pixels_per_frame: int) -> list[Sequence[Item]]:
+    """Return the frames of a step in the parts that are computed at once.
+
+    On a CPU each frame is a part, for a thread of its own. A GPU computes such small operations faster than
+    the host launches them, so there a part has many frames; the limit is for its memory.
+    """
+    count = 1 if device.type == "cpu" else max(_PIXELS_TOGETHER // pixels_per_frame, 1)
+    return [frames[first : first + count] for first in range(0, len(frames), count)]
 
 
 @contextmanager

@@ -6,8 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
+from ..devices import to_device
 from ..types import RenderOutput
 from .perceptual_loss import PerceptualLoss
 from .structural_similarity import dissimilarity
@@ -58,14 +60,14 @@ def view_losses(
     progress: float,
     perceptual: PerceptualLoss | None = None,
 ) -> dict[str, Tensor]:
-    """Return the weighted losses of C renders of one frame, each a mean over pixels, summed over renders.
+    """Return the weighted losses of C renders, each a mean over pixels, summed over renders.
 
     Args:
         output: Renders.
         batch: Their targets, on the same backgrounds, and the weights of the given images.
         weights: Weights of colors and alphas, of the input view and the others.
         progress: Of the run, for the ramp.
-        perceptual: The perceptual loss of the frame's renders; None computes none.
+        perceptual: The perceptual loss of the renders; None computes none.
 
     Returns:
         ``color`` and ``alpha``, and ``perceptual`` if it is given, scalars.
@@ -77,15 +79,18 @@ def view_losses(
         color_errors = (1 - weights.ssim) * color_errors + weights.ssim * differences
     alpha_errors = _per_render(output.alphas - batch.targets.alphas, weights.kind)  # [C]
     chosen = batch.is_reference.float()
-    color_weights = chosen * weights.input_color + (1 - chosen) * weights.view_color
-    alpha_weights = chosen * weights.input_alpha + (1 - chosen) * weights.view_alpha
+    color_weights = batch.weights * (chosen * weights.input_color + (1 - chosen) * weights.view_color)
+    alpha_weights = batch.weights * (chosen * weights.input_alpha + (1 - chosen) * weights.view_alpha)
+    color_weights, alpha_weights = to_device(
+        torch.stack([color_weights, alpha_weights]), output.images.device
+    )
     losses = {
-        "color": ramp * (batch.weights * color_weights * color_errors).sum(),
-        "alpha": ramp * (batch.weights * alpha_weights * alpha_errors).sum(),
+        "color": ramp * (color_weights * color_errors).sum(),
+        "alpha": ramp * (alpha_weights * alpha_errors).sum(),
     }
     if perceptual is not None:
         distances = perceptual(output.images, batch.targets.images, batch.positions)  # [C]
-        losses["perceptual"] = ramp * weights.perceptual * (batch.weights * color_weights * distances).sum()
+        losses["perceptual"] = ramp * weights.perceptual * (color_weights * distances).sum()
     return losses
 
 

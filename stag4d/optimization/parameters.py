@@ -84,8 +84,9 @@ class TrainableScene:
         for parameter, gradient in zip(self.parameters(), gradients, strict=True):
             if gradient is not None:
                 if parameter.grad is None:
-                    parameter.grad = torch.zeros_like(parameter)
-                parameter.grad += gradient
+                    parameter.grad = torch.empty_like(parameter).copy_(gradient)
+                else:
+                    parameter.grad += gradient
 
     def replace_gaussians(self, kept: Tensor, added: Gaussians) -> None:
         """Keep some Gaussians with their moments and append new ones whose moments start at zero.

@@ -19,7 +19,7 @@ WINDOW = 256  # pixels; VGG's features of 512 x 512 pixels take four times the m
 
 
 class PerceptualLoss(NamedTuple):
-    """LPIPS of the renders of one frame, each within a random window where it is larger than that.
+    """LPIPS of renders, each within a random window where it is larger than that.
 
     Attributes:
         network: The LPIPS network, see ``frozen``.
@@ -34,18 +34,22 @@ class PerceptualLoss(NamedTuple):
         """Return the loss of C renders, with random windows."""
         return cls(network, torch.rand(count, 2, generator=generator))
 
+    @classmethod
+    def joined(cls, parts: Sequence[PerceptualLoss]) -> PerceptualLoss:
+        """Return the loss of all renders of some losses, in their order."""
+        return cls(parts[0].network, torch.cat([part.places for part in parts]))
+
     def __call__(self, images: Tensor, targets: Tensor, positions: Tensor) -> Tensor:
         """Return the LPIPS of some of the renders, [c].
 
         Args:
             images: [c, H, W, 3] in 0..1, with gradients.
             targets: [c, H, W, 3], on the same backgrounds.
-            positions: [c] their indices into the C renders.
+            positions: [c] their indices into the C renders, on the CPU.
         """
         height, width = images.shape[1:3]
         windows = [
-            (_window(down, height), _window(right, width))
-            for down, right in self.places[positions.cpu()].tolist()
+            (_window(down, height), _window(right, width)) for down, right in self.places[positions].tolist()
         ]
         return _Distances.apply(images, targets, self.network, windows)
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..devices import to_device
 from ..geometry import OrbitPose, nearest_poses
 from ..progress import Check, never_cancel
 from .guidance import GuidanceConfig, GuidanceDenoiser
@@ -55,7 +56,7 @@ class ScoreDistillation:
         if config.anchors != "reference":
             _check_framing(denoiser.poses)
         self._denoiser, self._config = denoiser, config
-        self._num_overflows = 0
+        self._num_overflows: Tensor | int = 0  # consecutive steps without a finite gradient
 
     @property
     def key(self) -> str:
@@ -106,23 +107,21 @@ class ScoreDistillation:
 
         Returns:
             A scalar, the mean over renders and latent elements; its gradient flows to the renders.
-
-        Raises:
-            RuntimeError: if no render had a finite gradient in some consecutive steps.
         """
         conditions = [
             (frame, conditioning_camera(pose, self._denoiser.poses, self._config, use_reference))
             for frame, pose, use_reference in zip(frames, poses, samples.use_reference, strict=True)
         ]
         check()
+        posterior, noise = to_device(torch.stack([samples.posterior, samples.noise]), images.device)
+        alpha_bar = to_device(self._denoiser.alphas_cumprod[samples.timesteps], images.device)
         with torch.enable_grad():
             # A leaf of its own: overflows are set to 0 before the gradient reaches the rasterizer.
             pixels = images.detach().requires_grad_()
-            latents = self._denoiser.encode(pixels, samples.posterior)  # [B, C, h, w]
+            latents = self._denoiser.encode(pixels, posterior)  # [B, C, h, w]
         check()
         with torch.no_grad():  # SDS leaves out the Jacobian of the UNet
-            alpha_bar = self._denoiser.alphas_cumprod[samples.timesteps].to(latents)[:, None, None, None]
-            noise = samples.noise.to(latents)
+            alpha_bar, noise = alpha_bar.to(latents)[:, None, None, None], noise.to(latents)
             noisy = alpha_bar.sqrt() * latents + (1 - alpha_bar).sqrt() * noise
             predicted = self._denoiser.predict(
                 noisy, samples.timesteps, conditions, poses, self._config.guidance_scale
@@ -137,17 +136,23 @@ class ScoreDistillation:
         surrogate = (images * (pixel_gradient / _GRADIENT_SCALE)).sum()  # its gradient is pixel_gradient
         return value + surrogate - surrogate.detach()
 
-    def _zero_overflows(self, latent_gradient: Tensor, pixel_gradient: Tensor) -> tuple[Tensor, Tensor]:
-        """Return gradients [B, C, h, w] and [B, S, S, 3] with those of renders that overflowed set to 0."""
-        is_finite = (latent_gradient.flatten(1).isfinite().all(dim=1)) & (
-            pixel_gradient.flatten(1).isfinite().all(dim=1)
-        )  # [B]
-        self._num_overflows = 0 if is_finite.any() else self._num_overflows + 1
+    def check_overflows(self) -> None:
+        """Raise RuntimeError if no render had a finite gradient in some consecutive steps.
+
+        It is not checked in ``loss``, which would wait for a GPU in every step.
+        """
         if self._num_overflows >= _MAX_OVERFLOWS:
             raise RuntimeError(
                 f"guidance: no render had a finite SDS gradient in {_MAX_OVERFLOWS} consecutive steps; load "
                 "the guidance model in bfloat16 or float32."
             )
+
+    def _zero_overflows(self, latent_gradient: Tensor, pixel_gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """Return gradients [B, C, h, w] and [B, S, S, 3] with those of renders that overflowed set to 0."""
+        is_finite = (latent_gradient.flatten(1).isfinite().all(dim=1)) & (
+            pixel_gradient.flatten(1).isfinite().all(dim=1)
+        )  # [B]
+        self._num_overflows = torch.where(is_finite.any(), 0, self._num_overflows + 1)
         is_finite = is_finite[:, None, None, None]
         return torch.where(is_finite, latent_gradient, 0.0), torch.where(is_finite, pixel_gradient, 0.0)
 

@@ -13,17 +13,18 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ..devices import to_device
 from ..geometry import OrbitPose
 from ..lpips import PerceptualDistance
 from ..progress import Check, Interrupted, Monitor, never_cancel, silent
-from ..rendering import render
+from ..rendering import render, render_frames
 from ..resume import input_key
 from ..scene import Deformation, DeformedGaussians, GaussianModel4D, Gaussians, SceneInfo
 from ..types import Cameras
 from ..view_set import ViewSet
 from .config import OptimizationConfig
 from .densification import GradientStatistics, densify
-from .frame_pool import FrameMap, frame_pool
+from .frame_pool import FrameMap, frame_pool, split_frames
 from .guidance import GuidanceDenoiser
 from .history import FitHistory
 from .initialization import initial_gaussians
@@ -49,9 +50,9 @@ class _FrameSample(NamedTuple):
 
     Attributes:
         frame: Index of the frame.
-        chosen: [C] views to render, the input video's first.
-        backgrounds: [C, 3].
-        num_frames: Frames of the step, over which losses are averaged.
+        chosen: [C] views to render, the input video's first, on the CPU.
+        backgrounds: [C, 3], on the CPU.
+        num_renders: Renders of the step, over which losses are averaged.
         novel_pose: Pose of the render for novel-view regularization; None if another frame of the step has
             it, or its weights are 0.
         perceptual: Perceptual loss of the C renders; None without its network.
@@ -60,13 +61,13 @@ class _FrameSample(NamedTuple):
     frame: int
     chosen: Tensor
     backgrounds: Tensor
-    num_frames: int
+    num_renders: int
     novel_pose: OrbitPose | None
     perceptual: PerceptualLoss | None
 
 
 class _FrameResult(NamedTuple):
-    """One frame's share of the losses, its gradients in the parameters' order, and its renders' metas."""
+    """Some frames' share of the losses, its gradients in the parameters' order, and the renders' metas."""
 
     losses: dict[str, Tensor]
     gradients: Sequence[Tensor | None]
@@ -105,10 +106,10 @@ class Trainer:
         self.guidance = None if denoiser is None else ScoreDistillation(denoiser, config.guidance)
         self.start_gaussians = start
         size = min(config.size, max(max(track.images.shape[1:3]) for track in views.tracks))
-        self.views = TrainingViews.from_views(views, size).to(self.device)
+        given = TrainingViews.from_views(views, size)
         self.perceptual = None
         if perceptual is not None and config.losses.perceptual > 0:
-            check_render_sizes(perceptual, self.views.image_sizes, config.batch.sizes)
+            check_render_sizes(perceptual, given.image_sizes, config.batch.sizes)
             self.perceptual = frozen(perceptual, self.device)
         self.info = SceneInfo(
             num_frames=views.num_frames,
@@ -117,20 +118,21 @@ class Trainer:
             settings={**config.as_json(), "size": size},
         )
         self.offsets = views.offsets  # not in ``info``: views and scene are object-centered in training
-        self.frame_times = views.frame_times.to(self.device)
+        self.frame_times = views.frame_times
         self.generator = torch.Generator().manual_seed(config.seed)
         self.step = 0
         self.seconds = 0.0
         self.history = FitHistory()
         self._losses: dict[str, Tensor] = {}
-        gaussians = initial_gaussians(self.views, config.start, start, self.generator)
+        gaussians = initial_gaussians(given, config.start, start, self.generator)
         deformation, regularizers = None, config.regularizers
         if views.num_frames > 1:
             field_config = replace(
                 config.field, time_resolution=min(config.field.time_resolution, views.num_frames)
             )
             deformation = Deformation(field_config, self.generator).to(self.device)
-            regularizers = weights_for_motion(regularizers, self.views, field_config.time_resolution)
+            regularizers = weights_for_motion(regularizers, given, field_config.time_resolution)
+        self.views = given.to(self.device)
         self.regularizers = regularizers
         self.scene = TrainableScene(gaussians.map(lambda value: value.to(self.device)), deformation)
         self.statistics = GradientStatistics.zeros(len(gaussians), self.device)
@@ -150,8 +152,10 @@ class Trainer:
     @property
     def losses(self) -> dict[str, float]:
         """Weighted loss terms of the last step by name, and their ``total``; empty before the first step."""
-        values = {name: value.item() for name, value in self._losses.items()}
-        return {**values, "total": sum(values.values())} if values else {}
+        if not self._losses:
+            return {}
+        values = torch.stack(list(self._losses.values())).tolist()
+        return {**dict(zip(self._losses, values, strict=True)), "total": sum(values)}
 
     @losses.setter
     def losses(self, values: Mapping[str, float]) -> None:
@@ -219,13 +223,13 @@ class Trainer:
         progress = self.step / config.steps
         scene.set_rates(config.rates, progress)
 
-        # Photometric losses and novel-view regularization: frame by frame, each with gradients of its own.
+        # Photometric losses and novel-view regularization: part by part, each with gradients of its own.
         samples = self._sample_frames(progress)
-        results = map_frames(lambda sample: self._frame_losses(sample, progress), samples, check)
-        losses = {
-            name: torch.stack([one.losses[name] for one in results if name in one.losses]).sum()
-            for name in results[0].losses  # the first frame has the novel view's, too
-        }
+        parts = split_frames(samples, self.device, len(samples[0].chosen) * self.views.size**2)
+        results = map_frames(lambda part: self._frame_losses(part, progress), parts, check)
+        losses = dict(results[0].losses)  # the first frame has the novel view's, too
+        for result in results[1:]:
+            losses |= {name: losses[name] + value for name, value in result.losses.items()}
         metas = [meta for result in results for meta in result.metas]
 
         # Regularization of the scene and score distillation: one backward pass, accumulated into .grad.
@@ -271,8 +275,8 @@ class Trainer:
             perceptual = None
             if self.perceptual is not None:
                 perceptual = PerceptualLoss.sample(self.perceptual, len(chosen), self.generator)
-            chosen, backgrounds = chosen.to(self.device), backgrounds.to(self.device)
-            samples.append(_FrameSample(frame, chosen, backgrounds, len(frames), novel_pose, perceptual))
+            num_renders = len(chosen) * len(frames)
+            samples.append(_FrameSample(frame, chosen, backgrounds, num_renders, novel_pose, perceptual))
         return samples
 
     def _sample_views(self) -> Tensor:
@@ -283,30 +287,40 @@ class Trainer:
             return order[: self.config.batch.num_views + 1]
         return torch.cat([torch.zeros(1, dtype=torch.long), order[: self.config.batch.num_views] + 1])
 
-    def _frame_losses(self, sample: _FrameSample, progress: float) -> _FrameResult:
-        """Render one frame, and return its losses and their gradients.
+    def _frame_losses(self, samples: Sequence[_FrameSample], progress: float) -> _FrameResult:
+        """Render some frames of a step, and return their losses and the gradients.
 
         Gradients are returned and not accumulated: frames run on threads, and accumulating in the order in
         which threads finish would change the last bits from run to run.
         """
         size = size_at(progress, self.views.size, self.config.batch.sizes)
-        gaussians = self._deformed([sample.frame], progress)[0]
+        frames, chosen = [sample.frame for sample in samples], torch.stack([one.chosen for one in samples])
+        backgrounds = to_device(torch.cat([sample.backgrounds for sample in samples]), self.device)
+        perceptual = [sample.perceptual for sample in samples if sample.perceptual is not None]
+        perceptual_loss = PerceptualLoss.joined(perceptual) if perceptual else None
+        gaussians = self._deformed(frames, progress)
         losses: dict[str, Tensor] = {}
         metas = []
-        for batch in self.views.batches(sample.frame, sample.chosen, sample.backgrounds, size):
-            background = sample.backgrounds[batch.positions]
-            output = render(gaussians, batch.cameras, background=background, backend=self.backend)
-            metas.append(output.meta)
-            terms = view_losses(output, batch, self.config.losses, progress, sample.perceptual)
+        for batch in self.views.batches(frames, chosen, backgrounds, size):
+            output, batch_metas = render_frames(
+                gaussians,
+                batch.cameras,
+                batch.cameras_per_frame,
+                backgrounds=batch.backgrounds,
+                backend=self.backend,
+            )
+            metas += batch_metas
+            terms = view_losses(output, batch, self.config.losses, progress, perceptual_loss)
             for name, value in terms.items():
                 # A mean over the step's renders; the official code sums, see the weights of preset paper.
-                share = value / (len(sample.chosen) * sample.num_frames)
+                share = value / samples[0].num_renders
                 losses[name] = losses[name] + share if name in losses else share
-        if sample.novel_pose is not None:
+        if (novel_pose := samples[0].novel_pose) is not None:
             # Its means2d stay out of the densification statistics: no image is compared with this render.
-            camera = Cameras.from_poses([sample.novel_pose], size, size).to(self.device)
+            camera = Cameras.from_poses([novel_pose], size, size).to(self.device)
             weights = self.config.regularizers
-            novel = render(gaussians, camera, with_depth=weights.depth_roughness > 0, backend=self.backend)
+            with_depth = weights.depth_roughness > 0
+            novel = render(gaussians[0], camera, with_depth=with_depth, backend=self.backend)
             for name, value in novel_view_regularization(novel, weights).items():
                 losses[name] = value
         parameters, means2d = self.scene.parameters(), [meta["means2d"] for meta in metas]
@@ -326,18 +340,15 @@ class Trainer:
         size = size_at(progress, self.views.size, self.config.batch.sizes)
         poses = random_poses(len(frames), self.info.input_pose, self.generator, config.max_elevation_deg)
         is_white = torch.rand(len(frames), 1, generator=self.generator) < 0.5  # official: white or black
-        backgrounds = is_white.float().expand(-1, 3).to(self.device)  # [B, 3]
-        # One call per render, since every frame has its own deformed Gaussians.
-        outputs = []
-        for index, pose in enumerate(poses):
-            check()
-            camera = Cameras.from_poses([pose], size, size).to(self.device)
-            background = backgrounds[index : index + 1]
-            outputs.append(render(deformed[index], camera, background=background, backend=self.backend))
-        images = torch.cat([output.images for output in outputs])  # [B, S, S, 3]
-        samples = guidance.sample(len(images), progress, self.generator)
-        loss = guidance.loss(images, frames, poses, samples, check)
-        return config.weight * loss, [output.meta for output in outputs]
+        backgrounds = to_device(is_white.float().expand(-1, 3), self.device)  # [B, 3]
+        cameras = Cameras.from_poses(poses, size, size).to(self.device)
+        check()
+        output, metas = render_frames(
+            deformed, cameras, [1] * len(frames), backgrounds=backgrounds, backend=self.backend
+        )
+        samples = guidance.sample(len(frames), progress, self.generator)
+        loss = guidance.loss(output.images, frames, poses, samples, check)
+        return config.weight * loss, metas
 
     def _deformation_at(self, progress: float) -> Deformation | None:
         """Return the deformation field once the scene moves, None during the static phase."""
@@ -346,7 +357,7 @@ class Trainer:
     def _deformed(self, frames: list[int], progress: float) -> DeformedGaussians:
         """Return the Gaussians deformed to the frames' times; during the static phase the canonical ones."""
         model = GaussianModel4D(self.scene.gaussians, self._deformation_at(progress), self.info)
-        return model.at(self.frame_times[frames])
+        return model.at(to_device(self.frame_times[frames], self.device))
 
     def _densify(self) -> None:
         """Clone, split and prune Gaussians; raises RuntimeError if none is left or values are not finite."""
@@ -366,12 +377,17 @@ class Trainer:
             if not math.isfinite(value):
                 raise RuntimeError(f"step {self.step}: the {name} loss is {value}; lower the learning rates.")
         self._check_parameters()  # they can diverge while culling keeps the losses finite
+        if self.guidance is not None:
+            self.guidance.check_overflows()
         return f"loss {losses['total']:.4f}, {len(self.scene.gaussians)} Gaussians"
 
     def _check_parameters(self) -> None:
         """Raise RuntimeError with the first kind of parameter that is not finite, if there is one."""
-        for group in self.scene.optimizer.param_groups:
-            if not all(torch.isfinite(value).all() for value in group["params"]):
+        groups = self.scene.optimizer.param_groups
+        checks = [torch.stack([value.isfinite().all() for value in group["params"]]) for group in groups]
+        is_finite = torch.stack([check.all() for check in checks]).tolist()  # a GPU is waited for once
+        for group, is_group_finite in zip(groups, is_finite, strict=True):
+            if not is_group_finite:
                 raise RuntimeError(
                     f"step {self.step}: {group['name']} are no longer finite; lower their learning rate."
                 )

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..data.resizing import resize_with_alpha
+from ..devices import to_device
 from ..geometry import angle_deg
 from ..types import Cameras
 from ..view_set import ViewSet, ViewTrack
@@ -30,18 +31,22 @@ class Targets(NamedTuple):
 
 
 class TrainingBatch(NamedTuple):
-    """Given images of one frame, of one size and projection.
+    """Given images of some frames, of one size and projection, frame by frame.
 
     Attributes:
-        positions: [C] indices into the chosen views, in ascending order.
+        positions: [C] indices into the chosen views, in ascending order, on the CPU.
+        cameras_per_frame: How many of the C there are of each frame.
         cameras: C cameras at the size of the renders.
+        backgrounds: [C, 3] RGB.
         targets: C images.
-        is_reference: [C] bool, which of them is the input video's.
-        weights: [C] weights in the losses.
+        is_reference: [C] bool, which of them are the input video's, on the CPU.
+        weights: [C] weights in the losses, on the CPU.
     """
 
     positions: Tensor
+    cameras_per_frame: list[int]
     cameras: Cameras
+    backgrounds: Tensor
     targets: Targets
     is_reference: Tensor
     weights: Tensor
@@ -52,10 +57,10 @@ class TrackGroup:
     """The images of G tracks of one size and projection.
 
     Attributes:
-        indices: [G] of the tracks, in ascending order.
+        indices: [G] of the tracks, in ascending order, on the CPU.
         premultiplied: [F, G, H, W, 4] uint8 RGBA, color times alpha: a fourth of the memory of floats.
         cameras: G cameras, or F * G, frame by frame, if one of them moves.
-        weights: [F, G] weights of the images in the losses.
+        weights: [F, G] weights of the images in the losses, on the CPU.
     """
 
     indices: Tensor
@@ -64,13 +69,8 @@ class TrackGroup:
     weights: Tensor
 
     def to(self, device: torch.device | str) -> TrackGroup:
-        """Return the same images on a device."""
-        return TrackGroup(
-            self.indices.to(device),
-            self.premultiplied.to(device),
-            self.cameras.to(device),
-            self.weights.to(device),
-        )
+        """Return the same images and cameras on a device; what selects them stays on the CPU."""
+        return replace(self, premultiplied=self.premultiplied.to(device), cameras=self.cameras.to(device))
 
     def cameras_at(self, frame: int) -> Cameras:
         """Return the G cameras at a frame."""
@@ -141,30 +141,40 @@ class TrainingViews:
             rgba = group.premultiplied[frame, position].cpu().float() / 255
             yield rgba, group.cameras_at(frame)[[position]].to("cpu")
 
-    def batches(self, frame: int, chosen: Tensor, backgrounds: Tensor, size: int) -> Iterator[TrainingBatch]:
-        """Yield chosen views of one frame, those of each size and projection together.
+    def batches(
+        self, frames: Sequence[int], chosen: Tensor, backgrounds: Tensor, size: int
+    ) -> Iterator[TrainingBatch]:
+        """Yield chosen views of T frames, those of each size and projection together.
 
         Args:
-            frame: Frame index.
-            chosen: [C] view indices.
-            backgrounds: [C, 3] RGB, on which the targets are composited.
+            frames: T frame indices.
+            chosen: [T, V] view indices of each frame, on the CPU.
+            backgrounds: [T * V, 3] RGB, on which the targets are composited, on the views' device.
             size: Longer side of the targets, pixels; below that of the views they are averaged over areas.
         """
+        num_chosen = chosen.shape[1]
+        chosen = chosen.flatten()  # [T * V]
+        frame_of = torch.tensor(frames).repeat_interleave(num_chosen)  # [T * V]
         for group in self.groups:
-            is_here = (chosen[:, None] == group.indices).any(dim=1)  # [C]
-            if not is_here.any():
+            positions = torch.isin(chosen, group.indices).nonzero()[:, 0]  # [c]
+            if len(positions) == 0:
                 continue
-            positions = is_here.nonzero()[:, 0]  # [c]
             members = torch.searchsorted(group.indices, chosen[positions])  # [c]
-            rgba = group.premultiplied[frame, members].float() / 255  # [c, H, W, 4]
-            targets = _composited(rgba, backgrounds[positions], size / self.size)
+            images = frame_of[positions] * len(group.indices) + members  # [c] into F * G
+            selected = torch.stack([positions, images, images % len(group.cameras)])  # [3, c]
+            rows, images, cameras = to_device(selected, backgrounds.device)
+            rgba = group.premultiplied.flatten(0, 1)[images].float() / 255  # [c, H, W, 4]
+            behind = backgrounds[rows]  # [c, 3]
+            targets = _composited(rgba, behind, size / self.size)
             height, width = targets.alphas.shape[1:]
             yield TrainingBatch(
                 positions,
-                _resized(group.cameras_at(frame)[members], height, width),
+                (positions // num_chosen).bincount(minlength=len(frames)).tolist(),
+                _resized(group.cameras[cameras], height, width),
+                behind,
                 targets,
                 (chosen[positions] == 0) & self.has_reference,
-                group.weights[frame, members],
+                group.weights.flatten()[selected[1]],
             )
 
     def motion(self, frames: Sequence[int]) -> Tensor:

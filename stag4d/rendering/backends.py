@@ -112,10 +112,13 @@ def backend_for(inputs: RasterInputs, backend: str = "auto") -> Backend:
         backend: One of ``BACKENDS``.
 
     Raises:
-        ValueError: The backend is unknown or supports neither the device nor the dtype of the inputs.
+        ValueError: The backend is unknown or does not support the device, the dtype or the sets of the
+            inputs.
         RuntimeError: The backend is not installed or does not work.
     """
     means = inputs.means
+    if inputs.cameras_per_set is not None and select_backend(means.device, backend) != "cuda":
+        raise ValueError(f"backend: {backend!r} renders one set of Gaussians per call; only 'cuda' several.")
     if means.dtype == torch.float32:
         return _load(select_backend(means.device, backend))
     selected = "torch" if backend == "auto" else select_backend(means.device, backend)

@@ -18,17 +18,17 @@ Rasterization: TypeAlias = tuple[Tensor, Tensor, dict[str, Any]]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class RasterInputs:
-    """One set of N Gaussians, C cameras and the options of a call; see ``rendering.rasterize``.
+    """N Gaussians, or T sets of them, C cameras and the options of a call; see ``rendering.rasterize``.
 
     Raises:
         TypeError: One of the tensors is not a ``torch.Tensor``.
         ValueError: Shapes, dtypes, devices or options do not fit.
     """
 
-    means: Tensor  # [N, 3] world units
-    quats: Tensor  # [N, 4] wxyz, of any norm but zero
-    scales: Tensor  # [N, 3] standard deviations, world units
-    opacities: Tensor  # [N] in [0, 1]
+    means: Tensor  # [N, 3] or [T, N, 3], world units
+    quats: Tensor  # [N, 4] or [T, N, 4] wxyz, of any norm but zero
+    scales: Tensor  # [N, 3] or [T, N, 3] standard deviations, world units
+    opacities: Tensor  # [N] or [T, N] in [0, 1]
     colors: Tensor  # [N, D] or [C, N, D]
     viewmats: Tensor  # [C, 4, 4] world-to-camera, OpenCV axes
     Ks: Tensor  # [C, 3, 3] pixels; focals of orthographic cameras: pixels per world unit
@@ -39,6 +39,7 @@ class RasterInputs:
     eps2d: float = 0.3  # square pixels
     render_mode: str = "RGB"
     projection: Projection = "pinhole"  # of all cameras
+    cameras_per_set: tuple[int, ...] | None = None  # how many consecutive cameras render each of T sets
 
     def __post_init__(self) -> None:
         self._check_options()
@@ -54,12 +55,12 @@ class RasterInputs:
         if self.backgrounds is not None:
             tensors["backgrounds"] = self.backgrounds
         _check_dtypes_and_devices(tensors)
-        _check_shapes(tensors)
+        _check_shapes(tensors, self.cameras_per_set)
 
     @property
     def num_gaussians(self) -> int:
         """N."""
-        return self.means.shape[0]
+        return self.means.shape[-2]
 
     @property
     def num_cameras(self) -> int:
@@ -128,20 +129,24 @@ def _check_dtypes_and_devices(tensors: dict[str, Tensor]) -> None:
             raise ValueError(f"{name}: are on {tensor.device}; expected {means.device} like the means.")
 
 
-def _check_shapes(tensors: dict[str, Tensor]) -> None:
-    """Check all shapes against N of the means, C of the viewmats and D of the colors."""
+def _check_shapes(tensors: dict[str, Tensor], cameras_per_set: tuple[int, ...] | None) -> None:
+    """Check all shapes against N of the means, C of the viewmats, D of the colors and the number of sets."""
     means, viewmats, colors = tensors["means"], tensors["viewmats"], tensors["colors"]
-    if means.ndim != 2 or means.shape[1] != 3:
-        raise ValueError(f"means: have shape {list(means.shape)}; expected [N, 3].")
+    sets = () if cameras_per_set is None else (len(cameras_per_set),)
+    if means.ndim != len(sets) + 2 or means.shape[:-2] != sets or means.shape[-1] != 3:
+        expected_means = f"[{sets[0]}, N, 3]" if sets else "[N, 3]"
+        raise ValueError(f"means: have shape {list(means.shape)}; expected {expected_means}.")
     if viewmats.ndim != 3 or viewmats.shape[0] < 1 or viewmats.shape[1:] != (4, 4):
         raise ValueError(f"viewmats: have shape {list(viewmats.shape)}; expected [C, 4, 4], C at least 1.")
-    n, c = means.shape[0], viewmats.shape[0]
+    n, c = means.shape[-2], viewmats.shape[0]
+    if cameras_per_set is not None and (min(cameras_per_set, default=0) < 0 or sum(cameras_per_set) != c):
+        raise ValueError(f"cameras_per_set: {cameras_per_set}; expected the numbers of {c} cameras.")
     if colors.ndim not in (2, 3) or colors.shape[:-1] not in ((n,), (c, n)) or colors.shape[-1] < 1:
         raise ValueError(f"colors: have shape {list(colors.shape)}; expected [{n}, D] or [{c}, {n}, D].")
     expected = {
-        "quats": (n, 4),
-        "scales": (n, 3),
-        "opacities": (n,),
+        "quats": (*sets, n, 4),
+        "scales": (*sets, n, 3),
+        "opacities": (*sets, n),
         "Ks": (c, 3, 3),
         "backgrounds": (c, colors.shape[-1]),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -27,6 +28,7 @@ def rasterize(
     eps2d: float = 0.3,
     render_mode: str = "RGB",
     camera_model: Projection = "pinhole",
+    cameras_per_set: Sequence[int] | None = None,
     backend: str = "auto",
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """Rasterize one set of Gaussians into C cameras, differentiably.
@@ -53,6 +55,9 @@ def rasterize(
             alpha), "RGB+D" and "RGB+ED" colors with the depth as last channel. Depth is camera z.
         camera_model: "pinhole", or "ortho" for orthographic cameras: u = fx x + cx and v = fy y + cy, where z
             still sorts and culls. One for all cameras.
+        cameras_per_set: With T numbers, the Gaussians are T sets, such as those of T frames, and each is
+            rendered by so many consecutive cameras: means [T, N, 3], quats [T, N, 4], scales [T, N, 3],
+            opacities [T, N]. Only backend "cuda" renders several sets per call.
         backend: One of ``BACKENDS``; see :func:`select_backend`.
 
     Returns:
@@ -81,6 +86,7 @@ def rasterize(
         eps2d=eps2d,
         render_mode=render_mode,
         projection=camera_model,
+        cameras_per_set=None if cameras_per_set is None else tuple(cameras_per_set),
     )
     renders, alphas, meta = backend_for(inputs, backend)(inputs)
     if meta["means2d"].requires_grad:

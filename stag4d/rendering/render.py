@@ -1,13 +1,18 @@
-"""Rendering of scenes: Gaussians at one time from C cameras, or a camera path over time."""
+"""Rendering of scenes: Gaussians at one time or several from C cameras, or a camera path over time."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..devices import to_device
 from ..progress import Monitor, silent
-from ..scene import GaussianModel4D, Gaussians
+from ..scene import DeformedGaussians, GaussianModel4D, Gaussians
 from ..types import Cameras, RenderOutput
+from .backends import select_backend
 from .rasterize import rasterize
 
 
@@ -31,8 +36,9 @@ def render(
     Returns:
         Images, alphas and depths of C cameras, differentiable with respect to the Gaussians.
     """
-    device = gaussians.means.device
-    backgrounds = torch.as_tensor(background, dtype=torch.float32, device=device).expand(len(cameras), 3)
+    if not isinstance(background, Tensor):
+        background = torch.tensor(background)
+    backgrounds = to_device(background.float(), gaussians.means.device).expand(len(cameras), 3)
     renders, alphas, meta = rasterize(
         gaussians.means,
         gaussians.quats,
@@ -49,6 +55,58 @@ def render(
         backend=backend,
     )
     return RenderOutput(renders[..., :3], alphas[..., 0], renders[..., 3] if with_depth else None, meta)
+
+
+def render_frames(
+    gaussians: DeformedGaussians,
+    cameras: Cameras,
+    cameras_per_frame: Sequence[int],
+    *,
+    backgrounds: Tensor,
+    backend: str = "auto",
+) -> tuple[RenderOutput, list[Mapping[str, Any]]]:
+    """Render Gaussians at T times, each from cameras of its own: with CUDA kernels in one call.
+
+    Args:
+        gaussians: Raw parameters at T times; opacities and colors are the same at all times.
+        cameras: C cameras, those of the first time first.
+        cameras_per_frame: T numbers.
+        backgrounds: [C, 3].
+        backend: See ``rasterize``.
+
+    Returns:
+        Images and alphas of C cameras, and the meta of each call of the rasterizer.
+    """
+    if len(gaussians) > 1 and select_backend(gaussians.means.device, backend) == "cuda":
+        renders, alphas, meta = rasterize(
+            gaussians.means,
+            gaussians.quats,
+            gaussians.log_scales.exp(),
+            gaussians[0].opacities.expand(len(gaussians), -1),
+            gaussians[0].colors,
+            cameras.viewmats,
+            cameras.Ks,
+            cameras.width,
+            cameras.height,
+            backgrounds=backgrounds,
+            camera_model=cameras.projection,
+            cameras_per_set=cameras_per_frame,
+            backend=backend,
+        )
+        return RenderOutput(renders, alphas[..., 0]), [meta]
+    outputs, first = [], 0
+    for index, count in enumerate(cameras_per_frame):
+        part = slice(first, first + count)
+        if count > 0:
+            outputs.append(
+                render(gaussians[index], cameras[part], background=backgrounds[part], backend=backend)
+            )
+        first += count
+    metas = [output.meta for output in outputs]
+    if len(outputs) == 1:
+        return outputs[0], metas
+    images, alphas = (torch.cat([vars(output)[name] for output in outputs]) for name in ("images", "alphas"))
+    return RenderOutput(images, alphas), metas
 
 
 @torch.no_grad()

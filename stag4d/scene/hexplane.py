@@ -9,12 +9,27 @@ Reference: HexPlane (CVPR 2023) and K-Planes (CVPR 2023); product of planes as i
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
-_FIRST_AXES = [0, 0, 1]  # horizontal coordinate of the planes (x, y), (x, z), (y, z)
-_SECOND_AXES = [1, 2, 2]  # their vertical coordinate
+_FIRST_AXES = (0, 0, 1)  # horizontal coordinate of the planes (x, y), (x, z), (y, z)
+_SECOND_AXES = (1, 2, 2)  # their vertical coordinate
+
+
+class _TimeSamples(NamedTuple):
+    """Where T times lie between the K samples of the time planes.
+
+    Attributes:
+        indices: [2 T] samples before the times, then those after them.
+        weights: [T, 1] of the samples after them.
+    """
+
+    indices: Tensor
+    weights: Tensor
 
 
 class HexPlane(nn.Module):
@@ -26,6 +41,9 @@ class HexPlane(nn.Module):
         num_channels: Channels per level, C.
         generator: Random generator of the initial spatial planes.
     """
+
+    first_axes: Tensor
+    second_axes: Tensor
 
     def __init__(
         self,
@@ -43,6 +61,9 @@ class HexPlane(nn.Module):
             temporal.append(nn.Parameter(torch.ones(3, num_channels, time_resolution, resolution)))
         self.spatial_planes = nn.ParameterList(spatial)
         self.time_planes = nn.ParameterList(temporal)
+        # Buffers: indices from the host would be copied to a GPU in every call.
+        self.register_buffer("first_axes", torch.tensor(_FIRST_AXES), persistent=False)
+        self.register_buffer("second_axes", torch.tensor(_SECOND_AXES), persistent=False)
 
     @property
     def num_features(self) -> int:
@@ -60,30 +81,58 @@ class HexPlane(nn.Module):
             [T, N, L * C].
         """
         points = points.nan_to_num()  # a NaN coordinate crashes the backward pass of grid_sample on the CPU
-        spatial_grid = torch.stack([points[:, _FIRST_AXES].T, points[:, _SECOND_AXES].T], dim=-1)[
-            :, None
-        ]  # [3, 1, N, 2]
+        first, second = points.index_select(1, self.first_axes), points.index_select(1, self.second_axes)
+        spatial_grid = torch.stack([first.T, second.T], dim=-1)[:, None]  # [3, 1, N, 2]
         axis = points.T[:, None, :, None]  # [3, 1, N, 1]
         line_grid = torch.cat([axis, torch.zeros_like(axis)], dim=-1)  # [3, 1, N, 2]
         # All points share the T times, so the time planes are interpolated first, to lines over x, y and z:
         # cheaper than sampling N points in the planes at each time. Space is sampled once for all times.
         features = []
+        samples = _time_samples(plane_times, self.time_planes[0].shape[2])
         for spatial_planes, time_planes in zip(self.spatial_planes, self.time_planes, strict=True):
-            lines = _interpolate_time(time_planes, plane_times)  # [3, T * C, 1, R]
-            in_space = _sample(spatial_planes, spatial_grid).prod(dim=0)  # [C, N]
-            in_time = _sample(lines, line_grid).prod(dim=0)  # [T * C, N]
+            lines = _interpolate_time(time_planes, samples)  # [3, T * C, 1, R]
+            in_space = _Product.apply(_sample(spatial_planes, spatial_grid))  # [C, N]
+            in_time = _Product.apply(_sample(lines, line_grid))  # [T * C, N]
             features.append(in_time.unflatten(0, (len(plane_times), -1)) * in_space)  # [T, C, N]
         return torch.cat(features, dim=1).transpose(1, 2)  # [T, N, L * C]
 
 
-def _interpolate_time(time_planes: Tensor, plane_times: Tensor) -> Tensor:
-    """Interpolate planes [3, C, K, R] linearly at T times in [-1, 1], to lines [3, T * C, 1, R]."""
-    count = time_planes.shape[2]
+class _Product(torch.autograd.Function):
+    """Product of three planes' samples [3, ...].
+
+    The host would wait for a GPU in the backward pass of ``prod``, which reads whether a factor is 0.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, samples: Tensor) -> Tensor:
+        """Return the product [...]."""
+        ctx.save_for_backward(samples)
+        return samples.prod(dim=0)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        """Return the gradient of the samples: for each, the product of the others."""
+        (samples,) = ctx.saved_tensors
+        first, second, third = samples
+        others = torch.empty_like(samples)
+        for row, pair in zip(others, ((second, third), (first, third), (first, second)), strict=True):
+            torch.mul(*pair, out=row)
+        return others.mul_(gradient)
+
+
+def _time_samples(plane_times: Tensor, count: int) -> _TimeSamples:
+    """Return where T times in [-1, 1] lie between K samples."""
     position = (plane_times.clamp(-1, 1) + 1) * (0.5 * (count - 1))  # [T]
     lower = position.long().clamp(max=max(count - 2, 0))
     upper = (lower + 1).clamp(max=count - 1)
-    weight = (position - lower)[:, None]  # [T, 1]
-    lines = torch.lerp(time_planes[:, :, lower], time_planes[:, :, upper], weight)  # [3, C, T, R]
+    return _TimeSamples(torch.cat([lower, upper]), (position - lower)[:, None])
+
+
+def _interpolate_time(time_planes: Tensor, samples: _TimeSamples) -> Tensor:
+    """Interpolate planes [3, C, K, R] linearly at T times, to lines [3, T * C, 1, R]."""
+    lower, upper = time_planes[:, :, samples.indices].chunk(2, dim=2)  # [3, C, T, R] each
+    lines = torch.lerp(lower, upper, samples.weights)  # [3, C, T, R]
     return lines.transpose(1, 2).flatten(1, 2)[:, :, None]  # [3, T * C, 1, R]
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from stag4d.optimization import frame_pool as module
-from stag4d.optimization.frame_pool import frame_pool, parallel_choices
+from stag4d.optimization.frame_pool import frame_pool, parallel_choices, split_frames
 from stag4d.progress import Interrupted
 
 
@@ -53,6 +53,14 @@ def test_steps_that_grow_are_no_reason_to_compare_in_every_step():
         return (1 + step / 50) * (1.0 if is_parallel else 1.5)
 
     assert sum(not is_parallel for is_parallel in chosen(seconds, 1500)) < 100
+
+
+def test_a_gpu_computes_as_many_frames_at_once_as_fit_and_a_cpu_one_per_thread():
+    frames, gpu = [5, 1, 3, 0], torch.device("cuda")
+    assert split_frames(frames, torch.device("cpu"), 100) == [[5], [1], [3], [0]]
+    assert split_frames(frames, gpu, 7 * 512**2) == [[5, 1, 3, 0]]  # preset quality
+    assert split_frames(frames, gpu, 2**22) == [[5, 1], [3, 0]]
+    assert split_frames(frames, gpu, 2**30) == [[5], [1], [3], [0]]
 
 
 @pytest.fixture

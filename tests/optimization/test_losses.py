@@ -22,7 +22,15 @@ def renders(image_weights: tuple[float, float] = (1.0, 1.0)) -> tuple[RenderOutp
     alphas = torch.tensor([[[0.25, 0.25]], [[0.0, 0.5]]])
     targets = Targets(torch.zeros_like(images), torch.zeros_like(alphas))
     is_reference = torch.tensor([True, False])
-    batch = TrainingBatch(torch.arange(2), CAMERAS, targets, is_reference, torch.tensor(image_weights))
+    batch = TrainingBatch(
+        positions=torch.arange(2),
+        cameras_per_frame=[2],
+        cameras=CAMERAS,
+        backgrounds=torch.ones(2, 3),
+        targets=targets,
+        is_reference=is_reference,
+        weights=torch.tensor(image_weights),
+    )
     return RenderOutput(images, alphas), batch
 
 

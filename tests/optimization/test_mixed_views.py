@@ -48,7 +48,7 @@ def mean_psnr(model, views: ViewSet, size: int = 40) -> float:
     chosen = torch.arange(given.num_cameras)
     scores = []
     for frame in range(given.num_frames):
-        for batch in given.batches(frame, chosen, torch.ones(len(chosen), 3), size):
+        for batch in given.batches([frame], chosen[None], torch.ones(len(chosen), 3), size):
             images = render(model.at(model.frame_times[[frame]])[0], batch.cameras).images
             scores.append(psnr(images, batch.targets.images).mean())
     return torch.stack(scores).mean().item()
@@ -66,7 +66,7 @@ def test_views_of_one_size_and_projection_are_rendered_together(views):
     given = TrainingViews.from_views(views, 40)
     sizes = [(group.indices.tolist(), tuple(group.premultiplied.shape[2:4])) for group in given.groups]
     assert sizes == [([0], (27, 40)), ([1, 2, 3, 4], (40, 40)), ([5], (40, 40))]
-    batches = list(given.batches(1, torch.tensor([0, 5, 3, 1]), torch.ones(4, 3), 20))
+    batches = list(given.batches([1], torch.tensor([[0, 5, 3, 1]]), torch.ones(4, 3), 20))
     assert [batch.positions.tolist() for batch in batches] == [[0], [2, 3], [1]]
     assert [batch.cameras.projection for batch in batches] == ["pinhole", "ortho", "pinhole"]
     assert [tuple(batch.targets.alphas.shape[1:]) for batch in batches] == [(14, 20), (20, 20), (20, 20)]
@@ -77,6 +77,28 @@ def test_views_of_one_size_and_projection_are_rendered_together(views):
     native = views.tracks[0].cameras.Ks[0]
     torch.testing.assert_close(batches[0].cameras.Ks[0, 0], native[0] * 20 / 48)
     torch.testing.assert_close(batches[0].cameras.Ks[0, 1], native[1] * 14 / 32)
+
+
+def test_batches_of_several_frames_are_those_of_each_frame(views):
+    given = TrainingViews.from_views(views, 40)
+    frames, chosen = [2, 0, 1], torch.tensor([[0, 3, 4], [0, 2, 5], [0, 5, 1]])
+    backgrounds = torch.rand(9, 3, generator=torch.Generator().manual_seed(0))
+    together = list(given.batches(frames, chosen, backgrounds, 20))
+    assert [batch.cameras_per_frame for batch in together] == [[1, 1, 1], [2, 1, 1], [0, 1, 1]]
+    assert [batch.positions.tolist() for batch in together] == [[0, 3, 6], [1, 2, 4, 8], [5, 7]]
+    for index, frame in enumerate(frames):
+        own = backgrounds[3 * index : 3 * index + 3]
+        for alone in given.batches([frame], chosen[[index]], own, 20):
+            batch = next(
+                other for other in together if 3 * index + int(alone.positions[0]) in other.positions
+            )
+            rows = (batch.positions // 3 == index).nonzero()[:, 0]
+            assert torch.equal(batch.backgrounds[rows], own[alone.positions])
+            assert torch.equal(batch.targets.images[rows], alone.targets.images)
+            assert torch.equal(batch.targets.alphas[rows], alone.targets.alphas)
+            assert torch.equal(batch.cameras.viewmats[rows], alone.cameras.viewmats)
+            assert torch.equal(batch.cameras.Ks[rows], alone.cameras.Ks)
+            assert torch.equal(batch.is_reference[rows], alone.is_reference)
 
 
 def test_a_view_of_weight_0_does_not_influence_the_fit(views):

@@ -84,7 +84,7 @@ def mean_lpips(model: GaussianModel4D, views: ViewSet, network: PerceptualDistan
     scores = []
     with torch.no_grad():
         for frame in range(given.num_frames):
-            for batch in given.batches(frame, chosen, torch.ones(len(chosen), 3), SIZE):
+            for batch in given.batches([frame], chosen[None], torch.ones(len(chosen), 3), SIZE):
                 images = render(model.at(model.frame_times[[frame]])[0], batch.cameras).images
                 scores.append(network(images, batch.targets.images))
     return torch.cat(scores).mean().item()
@@ -114,6 +114,14 @@ def test_larger_images_are_compared_within_the_window_at_their_place(network):
         assert gradient.abs().sum() == gradient[:, window].abs().sum()
 
 
+def test_losses_of_several_frames_are_joined_in_their_order(network):
+    generator = torch.Generator().manual_seed(0)
+    parts = [PerceptualLoss.sample(network, count, generator) for count in (1, 3)]
+    joined = PerceptualLoss.joined(parts)
+    assert joined.network is network
+    assert torch.equal(joined.places, torch.cat([parts[0].places, parts[1].places]))
+
+
 def test_each_step_has_random_places_of_the_windows(network):
     generator = torch.Generator().manual_seed(0)
     first, second = (PerceptualLoss.sample(network, 500, generator).places for _ in range(2))
@@ -129,11 +137,13 @@ def test_each_image_has_its_weight(network):
     alphas = torch.zeros(2, SIZE, SIZE)
     cameras = Cameras(torch.eye(4).repeat(2, 1, 1), torch.eye(3).repeat(2, 1, 1), SIZE, SIZE)
     batch = TrainingBatch(
-        torch.arange(2),
-        cameras,
-        Targets(targets, alphas),
-        torch.tensor([True, False]),
-        torch.tensor([0.5, 0.25]),
+        positions=torch.arange(2),
+        cameras_per_frame=[2],
+        cameras=cameras,
+        backgrounds=torch.ones(2, 3),
+        targets=Targets(targets, alphas),
+        is_reference=torch.tensor([True, False]),
+        weights=torch.tensor([0.5, 0.25]),
     )
     weights = LossWeights(perceptual=0.2, input_color=2, view_color=3, ramp=0.5)
     output = RenderOutput(images, alphas)
@@ -161,7 +171,7 @@ def test_a_weight_that_is_negative_or_not_finite_is_refused(weight):
 def test_the_gradient_reaches_gaussians_and_deformation(network, view_set):
     trainer = Trainer(view_set, config_of(), perceptual=network)
     chosen, backgrounds = torch.arange(3), torch.rand(3, 3, generator=trainer.generator)
-    (batch,) = trainer.views.batches(0, chosen, backgrounds, SIZE)
+    (batch,) = trainer.views.batches([0], chosen[None], backgrounds, SIZE)
     model = GaussianModel4D(trainer.scene.gaussians, trainer.scene.deformation, trainer.info)
     deformed = model.at(trainer.frame_times[[0]])[0]
     loss = PerceptualLoss.sample(network, 3, trainer.generator)

@@ -197,8 +197,20 @@ def test_gradients_that_are_not_finite_are_zeroed_and_after_some_steps_an_error(
     sds = distillation(lambda noisy, *_: noisy * float("nan"))
     for _ in range(9):
         sds.loss(images, [0, 3], POSES, sampled(sds))
+    sds.check_overflows()
+    sds.loss(images, [0, 3], POSES, sampled(sds))
     with pytest.raises(RuntimeError, match="no render had a finite SDS gradient in 10 consecutive"):
-        sds.loss(images, [0, 3], POSES, sampled(sds))
+        sds.check_overflows()
+    sds._denoiser.answer = lambda noisy, *_: noisy
+    sds.loss(images, [0, 3], POSES, sampled(sds))
+    sds.check_overflows()
+
+
+def test_a_fit_with_gradients_that_are_never_finite_is_an_error(view_set, make_config):
+    sds = PooledDenoiser(lambda noisy, *_: noisy * float("nan"))
+    sds.poses = (view_set.input_pose, *view_set.view_poses)
+    with pytest.raises(RuntimeError, match="no render had a finite SDS gradient in 10 consecutive"):
+        Trainer(view_set, make_config(), denoiser=sds).run()
 
 
 def test_a_render_that_overflows_in_the_encoder_is_left_out(images):

@@ -8,6 +8,7 @@ import torch
 
 from stag4d.evaluation import ssim
 from stag4d.optimization.structural_similarity import dissimilarity
+from stag4d.ssim import _blur_on_cpu, _blur_on_gpu
 
 
 def pair(height: int = 14, width: int = 18, count: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
@@ -70,6 +71,13 @@ def test_equal_images_have_no_loss_and_no_gradient():
 def test_gradients_agree_with_finite_differences():
     images, targets = pair(9, 10, 1)
     assert torch.autograd.gradcheck(lambda x: dissimilarity(x, targets), images.requires_grad_())
+
+
+def test_the_blurs_for_cpu_and_gpu_agree():
+    planes = torch.rand(2, 3, 13, 20, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    blurred = _blur_on_gpu(planes)
+    assert blurred.shape == (2, 3, 3, 10)
+    torch.testing.assert_close(blurred, _blur_on_cpu(planes), rtol=1e-12, atol=0)
 
 
 def test_only_the_channel_means_count():

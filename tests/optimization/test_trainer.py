@@ -59,7 +59,7 @@ def mean_psnr(model: GaussianModel4D, views: ViewSet, size: int) -> float:
         scores = [
             psnr(render(model.at(model.frame_times[[frame]])[0], batch.cameras).images, batch.targets.images)
             for frame in range(given.num_frames)
-            for batch in given.batches(frame, all_views, torch.ones(len(all_views), 3), size)
+            for batch in given.batches([frame], all_views[None], torch.ones(len(all_views), 3), size)
         ]
     return torch.stack(scores).mean().item()
 

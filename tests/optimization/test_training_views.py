@@ -15,7 +15,7 @@ ONLY_INPUT = torch.tensor([0])
 
 def targets_of(given: TrainingViews, frame: int, chosen, backgrounds, size: int):
     """Return the targets of chosen views, which are of one size and projection."""
-    (batch,) = given.batches(frame, chosen, backgrounds, size)
+    (batch,) = given.batches([frame], chosen[None], backgrounds, size)
     return batch.targets
 
 
@@ -92,7 +92,7 @@ def test_cameras_are_the_inputs_and_then_the_views_in_order():
 def test_cameras_for_another_size_see_the_same_field_of_view():
     given = TrainingViews.from_views(disk_views(frames=1, num_views=2), 16)
     (group,) = given.groups
-    (batch,) = given.batches(0, torch.arange(3), torch.ones(3, 3), 8)
+    (batch,) = given.batches([0], torch.arange(3)[None], torch.ones(3, 3), 8)
     half = batch.cameras
     assert (half.width, half.height) == (8, 8)
     corner = torch.tensor([16.0, 16.0, 1.0])

@@ -73,6 +73,43 @@ def test_splats_of_more_rows_of_tiles_than_strips_agree(emulator, scene_at_pixel
     assert_equal_to_reference(scene, emulator, evaluate, reference)
 
 
+def test_several_sets_of_one_call_equal_separate_calls(random_scene):
+    """Each by cameras of its own, the second set by none; also the gradients, and colors of all sets."""
+    scenes = [random_scene(60, num_cameras=3, seed=seed) for seed in range(3)]
+    cameras_per_set, parts = (2, 0, 1), (slice(0, 2), None, slice(2, 3))
+    parameters = ("means", "quats", "scales", "opacities")
+    sets = {
+        name: torch.stack([getattr(scene, name) for scene in scenes]).requires_grad_() for name in parameters
+    }
+    colors = scenes[0].colors.clone().requires_grad_()
+    inputs = replace(
+        scenes[0].inputs(render_mode="RGB+ED"), **sets, colors=colors, cameras_per_set=cameras_per_set
+    )
+    with cuda_emulator.poisoned_memory():
+        renders, alphas, meta = backend.rasterize(inputs, load)
+        weights = torch.rand(renders.shape, generator=torch.Generator().manual_seed(0))
+        found = torch.autograd.grad((renders * weights).sum(), [*sets.values(), colors])
+    expected_colors = torch.zeros_like(colors)
+    for index, part in enumerate(parts):
+        if part is None:
+            assert not any(gradient[index].any() for gradient in found[:-1])
+            continue
+        leaves = {name: value[index].detach().requires_grad_() for name, value in sets.items()}
+        leaves["colors"] = colors.detach().requires_grad_()
+        cameras = {"viewmats": inputs.viewmats[part], "Ks": inputs.Ks[part]}
+        alone = replace(inputs, **leaves, **cameras, cameras_per_set=None)
+        alone_renders, alone_alphas, alone_meta = backend.rasterize(alone, load)
+        assert torch.equal(renders[part], alone_renders)
+        assert torch.equal(alphas[part], alone_alphas)
+        assert torch.equal(meta["radii"][part], alone_meta["radii"])
+        gradients = torch.autograd.grad((alone_renders * weights[part]).sum(), list(leaves.values()))
+        for gradient, other in zip(found, gradients[:-1], strict=False):
+            assert torch.equal(gradient[index], other)
+            assert other.any()
+        expected_colors += gradients[-1]
+    torch.testing.assert_close(found[-1], expected_colors)
+
+
 def test_images_are_the_same_for_inputs_of_any_layout(random_scene):
     """Views of larger tensors, and cameras in another order of their axes."""
     inputs = random_scene(30).inputs()

@@ -43,6 +43,15 @@ INVALID_ARGUMENTS = [
     ({"Ks": torch.zeros(1, 3, 3)}, "Ks: have shape [1, 3, 3]; expected [2, 3, 3]."),
     ({"backgrounds": torch.zeros(3)}, "backgrounds: have shape [3]; expected [2, 3]."),
     ({"backgrounds": torch.zeros(2, 4)}, "backgrounds: have shape [2, 4]; expected [2, 3]."),
+    ({"cameras_per_set": (1, 1)}, "means: have shape [7, 3]; expected [2, N, 3]."),
+    (
+        {"cameras_per_set": (1,), "means": torch.zeros(1, 7, 3)},
+        "cameras_per_set: (1,); expected the numbers of 2 cameras.",
+    ),
+    (
+        {"cameras_per_set": (2,), "means": torch.zeros(1, 7, 3)},
+        "quats: have shape [7, 4]; expected [1, 7, 4].",
+    ),
     ({"width": 0}, "width: 0 pixels; expected a positive integer."),
     ({"height": 2.5}, "height: 2.5 pixels; expected a positive integer."),
     ({"near_plane": 0.0}, "near_plane: 0.0; expected a positive distance."),
@@ -70,6 +79,16 @@ def test_invalid_argument_is_an_error_with_its_value(changes: dict[str, Any], me
     with pytest.raises(ValueError) as error:
         rasterize(**(arguments | changes))
     assert str(error.value) == message
+
+
+def test_only_the_cuda_backend_renders_several_sets(random_scene):
+    arguments = random_scene(7).arguments("cpu", torch.float32, requires_grad=False)
+    for name in ("means", "quats", "scales", "opacities"):
+        arguments[name] = torch.stack([arguments[name]] * 2)
+    with pytest.raises(
+        ValueError, match=r"^backend: 'torch' renders one set of Gaussians per call; only 'cuda'"
+    ):
+        rasterize(**arguments, cameras_per_set=(1, 1), backend="torch")
 
 
 def test_numpy_array_is_a_type_error(random_scene):

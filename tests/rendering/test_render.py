@@ -8,7 +8,7 @@ from recording import Recorder
 from solid_scene import solid_scene
 
 from stag4d.geometry import OrbitPose, intrinsics, orbit_viewmats
-from stag4d.rendering import render, render_sequence
+from stag4d.rendering import render, render_frames, render_sequence
 from stag4d.types import Cameras
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -29,6 +29,19 @@ def test_frame_of_a_camera_path_equals_render_at_its_time():
         frame = render(model.at(frame_times[[i]])[0], cameras[[i]], with_depth=True)
         for name in ("images", "alphas", "depths"):
             assert torch.equal(getattr(sequence, name)[i], getattr(frame, name)[0].detach())
+
+
+def test_frames_are_rendered_each_by_its_own_cameras():
+    """And a frame without cameras not at all."""
+    model, cameras, frame_times = solid_scene(), orbit_cameras(3), torch.tensor([0.0, 0.3, 1.0])
+    backgrounds = torch.tensor([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6], [0.7, 0.8, 0.9]])
+    deformed = model.at(frame_times)
+    output, metas = render_frames(deformed, cameras, [2, 0, 1], backgrounds=backgrounds)
+    assert [meta["n_cameras"] for meta in metas] == [2, 1]
+    for index, part in ((0, slice(0, 2)), (2, slice(2, 3))):
+        alone = render(deformed[index], cameras[part], background=backgrounds[part])
+        assert torch.equal(output.images[part], alone.images)
+        assert torch.equal(output.alphas[part], alone.alphas)
 
 
 def test_one_camera_or_one_time_is_repeated():

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from stag4d.scene import HexPlane
+from stag4d.scene.hexplane import _Product
 
 AXES = ((0, 1), (0, 2), (1, 2))  # of the spatial planes: columns, rows
 
@@ -112,3 +113,10 @@ def test_gradients_agree_with_finite_differences():
 
 def test_zero_points_give_an_empty_batch():
     assert random_planes()(torch.zeros(0, 3), torch.zeros(2)).shape == (2, 0, 4)
+
+
+def test_the_gradient_of_the_product_also_holds_where_planes_are_zero():
+    samples = torch.rand(3, 2, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    samples[0, 0, 0] = 0.0
+    samples[:2, 1, 1] = 0.0
+    assert torch.autograd.gradcheck(_Product.apply, samples.requires_grad_())

@@ -6,6 +6,8 @@ tensors are on one device and of one dtype; the kernels read contiguous ones.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -27,7 +29,7 @@ class ProjectionOptions(NamedTuple):
 
 
 class Project(torch.autograd.Function):
-    """From Gaussians and cameras to splats [C, N]; the first three results have gradients."""
+    """From T sets of Gaussians and their cameras to splats [C, N]; the first three results have gradients."""
 
     @staticmethod
     def forward(
@@ -37,18 +39,20 @@ class Project(torch.autograd.Function):
         scales: Tensor,
         opacities: Tensor,
         cameras: tuple[Tensor, Tensor],
+        cameras_per_set: Sequence[int],
         options: ProjectionOptions,
         kernels: Kernels,
     ) -> tuple[Tensor, ...]:
-        """Project means [N, 3], quats [N, 4], scales [N, 3] and opacities [N].
+        """Project each set of Gaussians into its cameras.
 
         Args:
             ctx: What the backward pass needs.
-            means: [N, 3] world units.
-            quats: [N, 4] wxyz.
-            scales: [N, 3] world units.
-            opacities: [N].
-            cameras: viewmats [C, 4, 4] and Ks [C, 3, 3].
+            means: [T, N, 3] world units.
+            quats: [T, N, 4] wxyz.
+            scales: [T, N, 3] world units.
+            opacities: [T, N].
+            cameras: viewmats [C, 4, 4] and Ks [C, 3, 3], set by set.
+            cameras_per_set: T numbers.
             options: Options of the projection.
             kernels: Compiled kernels.
 
@@ -57,17 +61,18 @@ class Project(torch.autograd.Function):
             N]; radii [C, N, 2] int32, pixels; counts [C, N] int32 and spans [C, N, NUM_SPANS] int16 of tiles.
             All are 0 for culled splats, except for the spans, which are undefined.
         """
-        viewmats, Ks = cameras
-        shape = (len(viewmats), len(means))
+        shape = (len(cameras[0]), means.shape[1])
         means2d, ellipses, depths = (means.new_empty(*shape, *tail) for tail in ((2,), (4,), ()))
         radii, counts = (means.new_empty(*shape, *tail, dtype=torch.int32) for tail in ((2,), ()))
         spans = means.new_empty(*shape, NUM_SPANS, dtype=torch.int16)
         gaussians = (means, quats, scales, opacities)
         outputs = (means2d, ellipses, depths, radii, counts, spans)
-        blocks = num_blocks(counts.numel())
-        kernels.launch("project", blocks, *shape, *gaussians, viewmats, Ks, *options, *outputs)
-        ctx.save_for_backward(means, quats, scales, viewmats, Ks, radii)
-        ctx.options, ctx.kernels = options, kernels
+        for index, part in enumerate(_slices(cameras_per_set)):
+            size = (cameras_per_set[index], means.shape[1])
+            inputs, results = (*_at(gaussians, index), *_at(cameras, part)), _at(outputs, part)
+            kernels.launch("project", num_blocks(math.prod(size)), *size, *inputs, *options, *results)
+        ctx.save_for_backward(means, quats, scales, *cameras, radii)
+        ctx.cameras_per_set, ctx.options, ctx.kernels = cameras_per_set, options, kernels
         ctx.mark_non_differentiable(radii, counts, spans)
         return outputs
 
@@ -75,16 +80,33 @@ class Project(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *g_outputs: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients to the Gaussians."""
-        means, quats, scales, viewmats, Ks, radii = ctx.saved_tensors
+        *gaussians, viewmats, Ks, radii = ctx.saved_tensors
         width, height, is_pinhole, _, eps2d = ctx.options
         g_splats = [gradient.contiguous() for gradient in g_outputs[:3]]
-        g_gaussians = [torch.empty_like(tensor) for tensor in (means, quats, scales)]
-        g_gaussians.append(means.new_empty(len(means)))
+        g_gaussians = [torch.empty_like(tensor) for tensor in gaussians]
+        g_gaussians.append(viewmats.new_empty(gaussians[0].shape[:2]))
         options = (width, height, is_pinhole, eps2d)
-        shape = (len(viewmats), len(means))
-        inputs = (means, quats, scales, viewmats, Ks, *options, radii, *g_splats)
-        ctx.kernels.launch("project_backward", num_blocks(len(means)), *shape, *inputs, *g_gaussians)
-        return (*g_gaussians, None, None, None)
+        count = gaussians[0].shape[1]
+        for index, part in enumerate(_slices(ctx.cameras_per_set)):
+            cameras, splats = _at((viewmats, Ks), part), _at((radii, *g_splats), part)
+            inputs = (*_at(gaussians, index), *cameras, *options, *splats)
+            size = (ctx.cameras_per_set[index], count)
+            outputs = _at(g_gaussians, index)
+            ctx.kernels.launch("project_backward", num_blocks(count), *size, *inputs, *outputs)
+        return (*g_gaussians, None, None, None, None)
+
+
+def _slices(counts: Sequence[int]) -> Iterator[slice]:
+    """Yield consecutive slices of the given lengths."""
+    first = 0
+    for count in counts:
+        yield slice(first, first + count)
+        first += count
+
+
+def _at(tensors: Sequence[Tensor], index: int | slice) -> tuple[Tensor, ...]:
+    """Return a part of each tensor."""
+    return tuple(tensor[index] for tensor in tensors)
 
 
 class Composite(torch.autograd.Function):

@@ -40,7 +40,10 @@ def rasterize(inputs: RasterInputs, load: LoadKernels = load_kernels) -> Rasteri
     device = inputs.means.device
     num_channels = inputs.renders_depth + (inputs.colors.shape[-1] if inputs.renders_colors else 0)
     kernels = load(device, min(num_channels, MAX_CHANNELS))
-    gaussians = (inputs.means, inputs.quats, inputs.scales, inputs.opacities)
+    gaussians = [inputs.means, inputs.quats, inputs.scales, inputs.opacities]
+    if inputs.cameras_per_set is None:
+        gaussians = [tensor[None] for tensor in gaussians]
+    cameras_per_set = inputs.cameras_per_set or (inputs.num_cameras,)
     cameras = (inputs.viewmats.detach().contiguous(), inputs.Ks.detach().contiguous())
     options = ProjectionOptions(
         inputs.width,
@@ -49,7 +52,8 @@ def rasterize(inputs: RasterInputs, load: LoadKernels = load_kernels) -> Rasteri
         float(inputs.near_plane),
         float(inputs.eps2d),
     )
-    projected = Project.apply(*(tensor.contiguous() for tensor in gaussians), cameras, options, kernels)
+    gaussians = [tensor.contiguous() for tensor in gaussians]
+    projected = Project.apply(*gaussians, cameras, cameras_per_set, options, kernels)
     means2d, ellipses, depths, radii, counts, spans = projected
     tiling = tile_splats(inputs, depths.detach(), SplatTiles(counts, spans), kernels)
     size = (inputs.width, inputs.height)
