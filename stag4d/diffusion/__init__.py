@@ -1,18 +1,32 @@
 """Multi-view diffusion with a temporal anchor, and guidance models for score distillation."""
 
-from .attention import ReadTokens, WriteTokens, install_reference_attention
-from .batching import MAX_MEASURED_FRAMES
+from .attention import install_reference_attention
+from .batching import MAX_MEASURED_FRAMES, anchor_first
 from .conditioning import Conditioning
 from .denoiser import DenoiserState, denoise, denoised_estimate, euler_ancestral_step
+from .empty_prompt import empty_prompt_embeddings
+from .folder_parts import (
+    MultiViewRig,
+    load_schedule,
+    load_unet,
+    load_vae,
+    network_settings,
+    published_rig,
+    read_rig,
+    trailing_timesteps,
+    vision_processor,
+    weight_paths,
+)
 from .guidance_model import PoseConditionedDenoiser, PoseConditionedNetwork
 from .latent_preview import LatentPreview
 from .noise import COND, UNCOND, NoiseSource, SeededNoise
 from .pose_conditioning import PoseConditioning, pose_numbers, read_pose_conditioning
 from .sampling import sample_latents, sampling_key
 from .sampling_config import Anchor, SamplingConfig
+from .token_exchange import ReadTokens, TokenExchange, Tokens, WriteTokens
 from .view_grid import ViewGrid, read_grid
 from .zero123 import CameraProjection, Zero123Model, load_guidance_model
-from .zero123plus import MultiViewModel, load_multiview_model
+from .zero123plus import MultiViewModel, load_multiview_model, read_sampling
 
 __all__ = [
     "COND",
@@ -24,6 +38,7 @@ __all__ = [
     "DenoiserState",
     "LatentPreview",
     "MultiViewModel",
+    "MultiViewRig",
     "NoiseSource",
     "PoseConditionedDenoiser",
     "PoseConditionedNetwork",
@@ -31,18 +46,32 @@ __all__ = [
     "ReadTokens",
     "SamplingConfig",
     "SeededNoise",
+    "TokenExchange",
+    "Tokens",
     "ViewGrid",
     "WriteTokens",
     "Zero123Model",
+    "anchor_first",
     "denoise",
     "denoised_estimate",
+    "empty_prompt_embeddings",
     "euler_ancestral_step",
     "install_reference_attention",
     "load_guidance_model",
     "load_multiview_model",
+    "load_schedule",
+    "load_unet",
+    "load_vae",
+    "network_settings",
     "pose_numbers",
+    "published_rig",
     "read_grid",
     "read_pose_conditioning",
+    "read_rig",
+    "read_sampling",
     "sample_latents",
     "sampling_key",
+    "trailing_timesteps",
+    "vision_processor",
+    "weight_paths",
 ]
