@@ -1,7 +1,7 @@
 """Multi-view diffusion with a temporal anchor, and guidance models for score distillation."""
 
 from .attention import install_reference_attention
-from .batching import MAX_MEASURED_FRAMES, anchor_first
+from .batching import MAX_MEASURED_FRAMES, AdaptiveBatches, anchor_first
 from .conditioning import Conditioning
 from .denoiser import DenoiserState, denoise, denoised_estimate, euler_ancestral_step
 from .empty_prompt import empty_prompt_embeddings
@@ -23,15 +23,16 @@ from .noise import COND, UNCOND, NoiseSource, SeededNoise
 from .pose_conditioning import PoseConditioning, pose_numbers, read_pose_conditioning
 from .sampling import sample_latents, sampling_key
 from .sampling_config import Anchor, SamplingConfig
-from .token_exchange import ReadTokens, TokenExchange, Tokens, WriteTokens
+from .token_exchange import OwnTokens, ReadTokens, TokenExchange, Tokens, WriteTokens
 from .view_grid import ViewGrid, read_grid
 from .zero123 import CameraProjection, Zero123Model, load_guidance_model
-from .zero123plus import MultiViewModel, load_multiview_model, read_sampling
+from .zero123plus import MultiViewModel, gray_background, load_multiview_model, read_sampling
 
 __all__ = [
     "COND",
     "MAX_MEASURED_FRAMES",
     "UNCOND",
+    "AdaptiveBatches",
     "Anchor",
     "CameraProjection",
     "Conditioning",
@@ -40,6 +41,7 @@ __all__ = [
     "MultiViewModel",
     "MultiViewRig",
     "NoiseSource",
+    "OwnTokens",
     "PoseConditionedDenoiser",
     "PoseConditionedNetwork",
     "PoseConditioning",
@@ -56,6 +58,7 @@ __all__ = [
     "denoised_estimate",
     "empty_prompt_embeddings",
     "euler_ancestral_step",
+    "gray_background",
     "install_reference_attention",
     "load_guidance_model",
     "load_multiview_model",

@@ -36,6 +36,14 @@ class TokenExchange(Protocol):
         ...
 
 
+class OwnTokens:
+    """Plain self-attention: every layer attends to its own tokens."""
+
+    def keys_and_values_from(self, layer: Layer, tokens: Tensor) -> Tensor:
+        """See ``TokenExchange``."""
+        return tokens
+
+
 @dataclass
 class WriteTokens:
     """The reference pass: every layer's tokens are stored.
