@@ -134,10 +134,16 @@ class AnchoredAttention:
         *args: Any,
         **options: Any,
     ) -> Any:
-        """Run a sampler with a ``Sampling``, whose noise follows from the sampler's seed."""
+        """Run a sampler with a ``Sampling``, whose noise follows from the sampler's seed.
+
+        Sampling from pure noise begins at sigma * noise, as the published pipeline does, where ComfyUI begins
+        at sqrt(1 + sigma^2) * noise.
+        """
         sampling = self._sampling(sigmas, extra_args.get("seed") or 0, noise)
         extra_args["model_options"].setdefault("transformer_options", {})[SAMPLING] = sampling
-        sampler = executor.class_obj
+        sampler, first = executor.class_obj, float(sigmas[0])
+        if sampler.max_denoise(guider, sigmas):
+            noise = noise * (first / math.hypot(1, first))
         given = getattr(sampler, "extra_options", None)
         if not self.share_noise or given is None or not _takes_noise(sampler.sampler_function):
             return executor(guider, sigmas, extra_args, callback, noise, *args, **options)

@@ -23,6 +23,7 @@ import comfy.utils
 import torch
 from torch import nn
 
+from .anchored_model import EXCHANGE
 from .multiview_sampling import LATENT_CHANNELS, MultiViewLatents, sampling_settings
 
 if TYPE_CHECKING:
@@ -220,7 +221,6 @@ class DiffusersUNet(nn.Module):
     ) -> torch.Tensor:
         """Return the UNet's output; raises ValueError if a ControlNet is to act on it."""
         from ...stag4d.diffusion import OwnTokens  # diffusers takes seconds to import
-        from .anchored_model import EXCHANGE
 
         if control is not None:
             raise ValueError(

@@ -97,7 +97,6 @@ class Setup:
         """Return the latents of ComfyUI's sampler, in the scale of the UNet."""
         sigmas = module("nodes.trailing_sigmas").STAG4DTrailingSigmas.execute(model, steps).args[0]
         start = torch.stack([self.noise.initial(frame, self.shape) for frame in range(len(self.images))])
-        start = start * float(sigmas[0] / (1 + sigmas[0] ** 2) ** 0.5)  # ComfyUI begins at sqrt(1 + sigma^2)
         latents = comfy.sample.sample_custom(
             model,
             start,
@@ -110,6 +109,13 @@ class Setup:
             seed=SEED,
         )
         return model.get_model_object("latent_format").process_in(latents)
+
+
+class PosteriorMean:
+    """A source of noise that gives the mean of the VAE's posterior, as ComfyUI's VAE does."""
+
+    def posterior(self, frame, branch, shape):
+        return torch.zeros(shape)
 
 
 def parity(setup):
@@ -161,7 +167,7 @@ def encoders(setup):
     positive, negative, latent = node.execute(
         setup.clip_vision, setup.vae, prompt, setup.rig, setup.images, True, setup.alphas
     ).args
-    own = setup.conditioning
+    own = setup.own.encode_conditioning(setup.images, setup.alphas, PosteriorMean())
     reference = setup.anchored.REFERENCE
 
     def references(conditioning):

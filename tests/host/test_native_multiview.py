@@ -63,8 +63,8 @@ def test_conditioning_and_decoded_views_are_the_package_s(found):
     assert values["latent_is_right"]
     assert values["prompt"] < 1e-6
     assert values["views"] < 1e-4
-    assert values["embeddings"] < 2e-2  # ComfyUI resizes by its own means, and computes in float16
-    assert max(values["references"], values["blank"]) < 0.5  # the posterior's mean instead of a sample
+    assert values["embeddings"] < 1e-2  # ComfyUI resizes by its own means, and computes in float16
+    assert max(values["references"], values["blank"]) < 1e-4
 
 
 def test_lora_applies_before_and_after_as_if_merged(found):
@@ -117,7 +117,7 @@ def test_bundled_model_runs_by_an_adapter(found):
     values = found["bundled"]
     assert max(values["one_step"], values["guided"]) < ROUNDING
     assert values["prompt"] < 1e-6
-    assert values["views"] < 1e-4
+    assert max(values["references"], values["views"]) < 1e-4
 
 
 def graph(**sampler):
