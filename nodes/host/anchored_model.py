@@ -226,9 +226,7 @@ class AnchoredAttention:
         from ...stag4d.diffusion import AdaptiveBatches, SeededNoise  # diffusers takes seconds to import
 
         noise = SeededNoise(seed, self.share_noise, self.share_reference_noise)
-        pixels = math.prod(latents.shape[2:])
-        device = comfy.model_management.get_torch_device()
-        batches = AdaptiveBatches(self.frames_per_call, pixels, device)
+        batches = AdaptiveBatches(self.frames_per_call, math.prod(latents.shape[2:]), latents.device)
         return Sampling(noise, sigmas.tolist(), batches)
 
 

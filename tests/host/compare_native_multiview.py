@@ -8,6 +8,7 @@ import importlib.util
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 
@@ -19,6 +20,8 @@ import comfy.options  # noqa: E402
 comfy.options.enable_args_parsing()
 import comfy.cldm.cldm  # noqa: E402
 import comfy.controlnet  # noqa: E402
+import comfy.latent_formats  # noqa: E402
+import comfy.model_base  # noqa: E402
 import comfy.model_management  # noqa: E402
 import comfy.sample  # noqa: E402
 import comfy.samplers  # noqa: E402
@@ -43,6 +46,11 @@ def pack():
 def module(name):
     """Return a module of the pack."""
     return importlib.import_module(f"native_pack.{name}")
+
+
+def model_of(result):
+    """Return the MODEL that a node of ComfyUI gives; some give a tuple."""
+    return result[0] if isinstance(result, tuple) else result.args[0]
 
 
 def distance(found, expected):
@@ -236,7 +244,7 @@ def control_net(setup):
     hints = torch.rand(FRAMES, 3, height, width)
 
     def conds(hints):
-        net = control.copy().set_cond_hint(hints, 1.0, (0.0, 1.0))
+        net = control.copy().set_cond_hint(hints, 10.0, (0.0, 1.0))
         return [
             [[states, options | {"control": net, "control_apply_to_uncond": False}]]
             for ((states, options),) in setup.conds()
@@ -288,9 +296,9 @@ def patches(setup):
     overridden = setup.patched()
     overridden.model_options["transformer_options"]["optimized_attention_override"] = attention
     found = {"override": finite(setup.sample(overridden)), "calls_of_the_override": len(calls)}
-    merged = TomePatchModel.execute(setup.patched(), 0.5).args[0]
+    merged = model_of(TomePatchModel.execute(setup.patched(), 0.5))
     found["token_merging"] = finite(setup.sample(merged))
-    freeu = FreeU_V2.execute(setup.patched(), 1.3, 1.4, 0.9, 0.2).args[0]
+    freeu = model_of(FreeU_V2.execute(setup.patched(), 1.3, 1.4, 0.9, 0.2))
     found["freeu"] = finite(setup.sample(freeu))
     ranged = [
         [[states, options | {"start_percent": 0.0, "end_percent": 0.5}]]
@@ -307,6 +315,23 @@ def patches(setup):
         setup.sample(twice), setup.sample(setup.patched(setup.diffusion.Anchor(1, 0.9)))
     )
     return found
+
+
+def options(setup):
+    """Return the difference of a MODEL with STAG4D Multi-View Model Options to that of the loader."""
+    other = SimpleNamespace(sampling_settings={})
+    raw = setup.model.clone()
+    raw.add_object_patch(
+        "model_sampling", comfy.model_base.model_sampling(other, comfy.model_base.ModelType.EPS)
+    )
+    raw.add_object_patch("latent_format", comfy.latent_formats.SD15())
+    node = module("nodes.multiview_options").STAG4DMultiViewOptions
+    model, rig = node.execute(raw, "v1.1", "published", "").args
+    expected = setup.sample(setup.patched())
+    return {
+        "published": distance(setup.sample(setup.patched(model=model)), expected),
+        "rig_is_right": rig.grid.poses == setup.rig.grid.poses,
+    }
 
 
 def float8(setup):
@@ -333,6 +358,7 @@ def float8(setup):
 def refusals(setup):
     """Return the messages of what cannot work."""
     from comfy_extras.nodes_hypertile import HyperTile
+    from comfy_extras.nodes_pag import PerturbedAttentionGuidance
     from comfy_extras.nodes_sag import SelfAttentionGuidance
 
     def message(work):
@@ -342,8 +368,9 @@ def refusals(setup):
             return str(error)
         return ""
 
-    tiled = HyperTile.execute(setup.patched(), 256, 2, 0, False).args[0]
-    sag = SelfAttentionGuidance.execute(setup.patched(), 0.5, 2.0).args[0]
+    tiled = model_of(HyperTile.execute(setup.patched(), 256, 2, 0, False))
+    sag = model_of(SelfAttentionGuidance.execute(setup.patched(), 0.5, 2.0))
+    pag = model_of(PerturbedAttentionGuidance.execute(setup.patched(), 3.0))
     windowed = setup.patched()
     windowed.model_options["transformer_options"]["context_window"] = object()
     bare = [[[states, {}]] for ((states, _),) in setup.conds()]
@@ -359,8 +386,9 @@ def refusals(setup):
     return {
         "tiled": message(lambda: setup.sample(tiled)),
         "patched_after": message(
-            lambda: setup.patched(model=HyperTile.execute(setup.model, 256, 2, 0, False).args[0])
+            lambda: setup.patched(model=model_of(HyperTile.execute(setup.model, 256, 2, 0, False)))
         ),
+        "pag": message(lambda: setup.sample(pag)),
         "sag": message(lambda: setup.sample(sag)),
         "context_window": message(lambda: setup.sample(windowed)),
         "no_references": message(lambda: setup.sample(setup.patched(), conds=bare)),
@@ -381,7 +409,7 @@ def bundled(setup):
     return found
 
 
-CASES = (parity, sigmas, encoders, lora, control_net, samplers, patches, float8, refusals, bundled)
+CASES = (parity, sigmas, encoders, options, lora, control_net, samplers, patches, float8, refusals, bundled)
 pack()
 with torch.inference_mode():
     setup = Setup(folder)

@@ -67,6 +67,11 @@ def test_conditioning_and_decoded_views_are_the_package_s(found):
     assert max(values["references"], values["blank"]) < 1e-4
 
 
+def test_options_make_the_loader_s_model_of_another_one(found):
+    assert found["options"]["published"] < ROUNDING
+    assert found["options"]["rig_is_right"]
+
+
 def test_lora_applies_before_and_after_as_if_merged(found):
     values = found["lora"]
     assert max(values["before"], values["after"]) < ROUNDING
@@ -106,6 +111,7 @@ def test_what_cannot_work_is_refused_by_name(found):
     assert "HyperTile attends within tiles" in values["tiled"]
     assert values["patched_after"] == values["tiled"]
     assert "SelfAttentionGuidance reads" in values["sag"]
+    assert "PerturbedAttentionGuidance replaces" in values["pag"]
     assert "context windows" in values["context_window"]
     assert "a conditioning without references" in values["no_references"]
     assert "a latent of 4 frames, and the conditioning of 2" in values["other_frames"]
