@@ -7,6 +7,7 @@ change, and new widgets go to the end. In comments, the host is ComfyUI.
 from comfy_api.latest import ComfyExtension, io
 
 from .add_views import STAG4DAddViews
+from .anchored_attention import STAG4DAnchoredAttention
 from .anchored_multiview import STAG4DAnchoredMultiView
 from .camera_path import STAG4DCameraPath
 from .densification import STAG4DDensification
@@ -18,6 +19,8 @@ from .load_guidance import STAG4DLoadGuidance
 from .load_multiview import STAG4DLoadMultiView
 from .load_video import STAG4DLoadVideo
 from .load_views import STAG4DLoadViews
+from .multiview_conditioning import STAG4DMultiViewConditioning
+from .multiview_options import STAG4DMultiViewOptions
 from .optimize import STAG4DOptimize
 from .prepare_frames import STAG4DPrepareFrames
 from .preview import STAG4DPreview
@@ -26,7 +29,9 @@ from .sample_object import STAG4DSampleObject
 from .scene_files import STAG4DLoad, STAG4DSave
 from .split_grid import STAG4DSplitGrid
 from .to_splat import STAG4DToSplat
+from .trailing_sigmas import STAG4DTrailingSigmas
 from .view_cameras import STAG4DViewCameras
+from .views_from_grid import STAG4DViewsFromGrid
 from .views_from_images import STAG4DViewsFromImages
 from .views_from_videos import STAG4DViewsFromVideos
 
@@ -43,6 +48,11 @@ class Extension(ComfyExtension):
             STAG4DPrepareFrames,
             STAG4DLoadMultiView,
             STAG4DAnchoredMultiView,
+            STAG4DMultiViewOptions,
+            STAG4DMultiViewConditioning,
+            STAG4DAnchoredAttention,
+            STAG4DTrailingSigmas,
+            STAG4DViewsFromGrid,
             STAG4DSplitGrid,
             STAG4DViewsFromImages,
             STAG4DViewsFromVideos,

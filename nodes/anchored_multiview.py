@@ -9,14 +9,15 @@ import torch
 from comfy_api.latest import io
 
 from ..stag4d.evaluation import on_white
-from ..stag4d.matting import BackgroundRemover, object_alphas, require_rembg
-from ..stag4d.types import InputVideo
+from ..stag4d.matting import BackgroundRemover, require_rembg
 from ..stag4d.view_set import ViewSet
+from .host.anchored_model import check_strengths
 from .host.counts import check_angles, most_frames
 from .host.files import unfinished_calls
 from .host.lazy_inputs import not_evaluated
 from .host.memory import require_memory
 from .host.models import ManagedMultiView
+from .host.prepared_frames import input_video
 from .host.sockets import CATEGORY_VIEWS, MultiView, Offsets, Views
 from .host.validation import check_widgets, refusal
 from .host.view_progress import view_monitor
@@ -178,7 +179,7 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
             check_widgets(
                 cls, anchor_strength=anchor_strength, previous_strength=previous_strength, mattes=mattes
             )
-            _check_strengths(anchor_strength or 0.0, previous_strength or 0.0)
+            check_strengths(anchor_strength or 0.0, previous_strength or 0.0)
             if mattes == "rembg":
                 require_rembg()
 
@@ -196,6 +197,7 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
         num_frames = most_frames(prompt, node_id, "images")
         if num_frames is not None:
             replace(multiview.sampling, anchor=Anchor(anchor_frame)).check_num_frames(num_frames)
+        _ = multiview.patcher
         return not_evaluated(OF_FRAMES, {"images": images, **others})
 
     @classmethod
@@ -223,7 +225,7 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
 
         # Results and weights that are made in inference mode could not be used in an optimization.
         with torch.inference_mode(False), torch.no_grad():
-            video = _input_video(images, mask, fps, input_elevation, offsets)
+            video = input_video(images, mask, fps, input_elevation, offsets)
             config = _sampling(multiview.sampling, steps, cfg)
             config = replace(config, anchor=Anchor(anchor_frame, anchor_strength, previous_strength))
             noise = SeededNoise(seed, share_grid=share_noise, share_reference=share_reference_noise)
@@ -251,30 +253,6 @@ def _outputs(views: ViewSet, grid: ViewGrid) -> io.NodeOutput:
     """Return the views, and their images on white: as a grid for each frame, and one by one."""
     composited = on_white(views.view_images, views.view_alphas)  # [F, V, S, S, 3]
     return io.NodeOutput(views, grid.image_of(composited), composited.flatten(0, 1))
-
-
-def _check_strengths(anchor: float, previous: float) -> None:
-    """Raise ValueError if ``Anchor``, whose import takes seconds, would refuse the sum of its strengths."""
-    if anchor + previous > 1 + 1e-6:
-        raise ValueError(
-            f"previous_strength: {previous:g} with an anchor_strength of {anchor:g}; expected 0 or more, and "
-            "a sum of at most 1."
-        )
-
-
-def _input_video(
-    images: torch.Tensor,
-    mask: torch.Tensor | None,
-    fps: float,
-    elevation_deg: float,
-    offsets: torch.Tensor | None,
-) -> InputVideo:
-    """Return copies of the frames, and their alphas, on the CPU; raises ValueError if an alpha is missing."""
-    frames = images.to("cpu", torch.float32, copy=True)  # [F, S, S, 3 or 4]
-    given = None if mask is None else mask.to("cpu", torch.float32, copy=True)
-    alphas = object_alphas(frames, given, subject="frames")  # it refuses values that are far from 0..1
-    moved = None if offsets is None else offsets.clone()
-    return InputVideo(frames[..., :3].clamp(0, 1), alphas, fps, elevation_deg, moved)
 
 
 def _require_room(num_frames: int, grid: ViewGrid) -> None:

@@ -22,7 +22,8 @@ class STAG4DGuidanceFromModel(io.ComfyNode):
             display_name="STAG4D Guidance From Model",
             category=CATEGORY_LOAD,
             description="Makes a guidance model of Stable-Zero123 from Image Only Checkpoint Loader, for "
-            "score distillation (SDS) of novel views in STAG4D Optimize.",
+            "score distillation (SDS) of novel views in STAG4D Optimize. LoRA files and patches of the MODEL "
+            "apply.",
             search_aliases=["stable zero123", "score distillation", "sds", "native guidance model"],
             inputs=[
                 io.Model.Input("model", tooltip="Stable-Zero123."),
@@ -35,7 +36,7 @@ class STAG4DGuidanceFromModel(io.ComfyNode):
     @classmethod
     def execute(cls, model: Any, clip_vision: Any, vae: Any) -> io.NodeOutput:
         _check_networks(model, clip_vision)
-        return io.NodeOutput(NativeGuidance(model, clip_vision, _differentiable(vae)))
+        return io.NodeOutput(NativeGuidance(model, clip_vision, _held(vae.patcher)))
 
 
 def _check_networks(model: Any, clip_vision: Any) -> None:
@@ -55,11 +56,13 @@ def _check_networks(model: Any, clip_vision: Any) -> None:
         )
 
 
-def _differentiable(vae: Any) -> Any:
-    """Return a copy of a VAE's ModelPatcher that is differentiable: the host loads in inference mode."""
+def _held(patcher: Any) -> Any:
+    """Return a VAE's ModelPatcher, or a copy where the host may move weights between forward and backward."""
+    if not patcher.is_dynamic():
+        return patcher
     try:
         with torch.inference_mode(False):
-            return vae.patcher.clone(force_deepcopy=True)
+            return patcher.clone(disable_dynamic=True, force_deepcopy=True)
     except RuntimeError as error:
         raise ValueError(
             f"guidance: the VAE cannot be loaded a second time ({error}); connect that of Image Only "
@@ -74,7 +77,7 @@ class NativeGuidance:
     Attributes:
         model: MODEL.
         clip_vision: CLIP_VISION.
-        vae_patcher: ModelPatcher of a VAE whose encoder is differentiable.
+        vae_patcher: ModelPatcher of a VAE whose weights stay in place between two loads.
     """
 
     model: Any

@@ -121,6 +121,7 @@ LIBRARIES_OF_FILES = {
 }
 FILES_WITH_KERNELS = ("rendering/numba/*.py", "toys/numba_*.py")  # their import needs Numba
 NEEDING_DIFFUSERS = {
+    "stag4d.pipeline.grid_views",
     "stag4d.pipeline.guidance",
     "stag4d.pipeline.multiview",
 }  # not in pipeline itself

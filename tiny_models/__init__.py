@@ -26,6 +26,21 @@ from transformers import (
 from stag4d.diffusion import CameraProjection
 
 NUM_TOKENS, WIDTH = 7, 8
+_SMALLEST_LAYOUT: dict[str, Any] = {
+    "layers_per_block": 1,
+    "block_out_channels": (8, 16),
+    "norm_num_groups": 4,
+    "attention_head_dim": (2, 4),
+    "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+    "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+}
+_PUBLISHED_LAYOUT: dict[str, Any] = {  # a tenth of the channels
+    "layers_per_block": 2,
+    "block_out_channels": (32, 64, 128, 128),
+    "attention_head_dim": (1, 2, 4, 4),
+    "down_block_types": (*("CrossAttnDownBlock2D",) * 3, "DownBlock2D"),
+    "up_block_types": ("UpBlock2D", *("CrossAttnUpBlock2D",) * 3),
+}
 TILE = 16  # pixels; the VAE halves the size once, so a grid's latent is 24 high and 16 wide
 
 
@@ -36,6 +51,7 @@ def make_multiview_folder(
     settings: dict[str, Any] | None = None,
     half: bool = False,
     safe: bool = True,
+    native: bool = False,
 ) -> Path:
     """Write a multi-view model in the folder layout of Zero123++.
 
@@ -45,6 +61,7 @@ def make_multiview_folder(
         settings: Value of ``stag4d`` in the index; by default tiles of ``TILE`` pixels.
         half: Whether to store float16 in files of the fp16 variant.
         safe: Whether to write ``.safetensors`` files instead of ``.bin``.
+        native: Whether the UNet has the published layout, which ComfyUI's own UNet can represent.
 
     Returns:
         The folder.
@@ -54,14 +71,9 @@ def make_multiview_folder(
         sample_size=8,
         in_channels=4,
         out_channels=4,
-        layers_per_block=1,
-        block_out_channels=(8, 16),
-        norm_num_groups=4,
         cross_attention_dim=WIDTH,
-        attention_head_dim=(2, 4),
         use_linear_projection=True,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        **(_PUBLISHED_LAYOUT if native else _SMALLEST_LAYOUT),
     )
     vae = _vae()
     text = CLIPTextModel(

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionModelWithProjection
 
-from stag4d.diffusion import load_multiview_model
-from stag4d.diffusion.attention import ReadTokens, WriteTokens, install_reference_attention
+from stag4d.diffusion import ReadTokens, WriteTokens, load_multiview_model
+from stag4d.diffusion.attention import install_reference_attention
 from stag4d.diffusion.zero123plus import GRAY
 from stag4d.export import write_contact_sheet
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -82,21 +83,23 @@ def load_to_device(patcher: comfy.model_patcher.ModelPatcher, work_bytes: int) -
 
 @dataclass(frozen=True, eq=False)
 class ManagedMultiView:
-    """A multi-view model, the value of STAG4D_MULTIVIEW sockets.
+    """A multi-view model, the value of STAG4D_MULTIVIEW sockets; it is loaded when it is first used.
 
     Attributes:
-        patcher: ModelPatcher of a ``stag4d.diffusion.MultiViewModel``, shared by all rigs.
+        make_patcher: Returns the ModelPatcher of a ``stag4d.diffusion.MultiViewModel``, shared by all rigs.
         grid: Rig and layout of the views.
+        sampling: The model's own sampling settings.
     """
 
-    patcher: comfy.model_patcher.ModelPatcher
+    make_patcher: Callable[[], comfy.model_patcher.ModelPatcher]
     grid: ViewGrid
+    sampling: SamplingConfig
 
-    @property
-    def sampling(self) -> SamplingConfig:
-        """Return the model's own sampling settings."""
-        sampling: SamplingConfig = self.patcher.model.model.sampling
-        return sampling
+    @cached_property
+    def patcher(self) -> comfy.model_patcher.ModelPatcher:
+        """The ModelPatcher."""
+        with torch.inference_mode(False):  # its weights are used outside of inference mode
+            return self.make_patcher()
 
     def load(self, num_frames: int) -> MultiViewModel:
         """Return the model on the compute device, with memory freed for a batch of at most eight frames."""

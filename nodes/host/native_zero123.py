@@ -1,6 +1,7 @@
 """Stable-Zero123 as ComfyUI's MODEL, CLIP_VISION and VAE: a ``diffusion.PoseConditionedNetwork``.
 
-The UNet is called through the host's model interface, so it stays shared with the rest of the graph. Its pose
+The UNet is called through the host's model interface, with the patches and wrappers of the MODEL, so it stays
+shared with the rest of the graph; so does the VAE, whose encoder is differentiated. The UNet's pose
 numbers differ from those of Zero123-XL: the fourth is the polar angle of the conditioning image.
 """
 
@@ -12,11 +13,14 @@ from typing import Any
 
 import comfy.model_management
 import torch
+from comfy.patcher_extension import copy_nested_dicts, merge_nested_dicts
+from torch import nn
 
 from ...stag4d.devices import to_device
 from ...stag4d.geometry import OrbitPose, turn_between
 from ...stag4d.resume import input_key
 
+COND_BRANCH, UNCOND_BRANCH = 0, 1  # the host's numbers
 IMAGE_SIZE, LATENT_SIZE, NUM_CHANNELS, NUM_POSE_NUMBERS = 256, 32, 4, 4  # of Stable-Zero123
 
 
@@ -26,7 +30,7 @@ class NativeZero123:
     Args:
         model: MODEL.
         clip_vision: CLIP_VISION.
-        vae_patcher: ModelPatcher of a VAE whose encoder is differentiable.
+        vae_patcher: ModelPatcher of a VAE whose weights stay in place between two loads.
         work_bytes: Memory beside the weights for the host to free.
     """
 
@@ -40,14 +44,16 @@ class NativeZero123:
 
     @property
     def key_parts(self) -> tuple[object, ...]:
-        """Return the id of LoRA patches, and a hash of a layer of each network: it differs by checkpoint."""
+        """Return the id of LoRA patches, the names of other patches, and a hash of a layer per network."""
         patches = str(self._patcher.patches_uuid) if self._patcher.patches else ""
+        names = patch_names(self._patcher)
         layers = (
             self._model.cc_projection.weight,
             self._clip_vision.get_sd()["visual_projection.weight"],
             self._vae.model.quant_conv.weight,
         )
-        return "stable_zero123", patches, input_key(*(layer.float() for layer in layers))
+        others = (names,) if names else ()  # keys of earlier versions lack them
+        return "stable_zero123", patches, *others, input_key(*(layer.float() for layer in layers))
 
     @property
     def _model(self) -> Any:
@@ -91,10 +97,18 @@ class NativeZero123:
         signal = to_device(self.alphas_cumprod[timesteps], noisy.device).to(noisy)  # [B]
         sigma = ((1 - signal) / signal).sqrt()
         scaled = noisy / signal.sqrt()[:, None, None, None]  # z + sigma n
-        denoised = self._model.apply_model(
-            scaled, sigma, c_concat=latents.to(noisy), c_crossattn=tokens
-        ).float()
-        return (scaled - denoised) / sigma[:, None, None, None]
+        half = len(tokens) // 2
+        has_both = len(tokens) % 2 == 0 and not tokens[half:].any()  # zeros are the unconditional branch's
+        branches = [COND_BRANCH, UNCOND_BRANCH] if has_both else [COND_BRANCH]
+        options = self._options(branches, sigma)
+        given = {"c_concat": latents.to(noisy), "c_crossattn": tokens, "transformer_options": options}
+        wrapper = self._patcher.model_options.get("model_function_wrapper")
+        if wrapper is None:
+            denoised = self._model.apply_model(scaled, sigma, **given)
+        else:
+            call = {"input": scaled, "timestep": sigma, "c": given, "cond_or_uncond": branches}
+            denoised = wrapper(self._model.apply_model, call)
+        return (scaled - denoised.float()) / sigma[:, None, None, None]
 
     def to_noise_prediction(
         self, output: torch.Tensor, noisy: torch.Tensor, timesteps: torch.Tensor
@@ -102,11 +116,29 @@ class NativeZero123:
         """Return the output of ``predict``, which is the noise prediction."""
         return output
 
+    def _options(self, branches: list[int], sigma: torch.Tensor) -> dict[str, Any]:
+        """Return the host's options of a UNet call: the MODEL's patches and wrappers, as in its samplers.
+
+        Args:
+            branches: The host's numbers of the guidance branches in the batch.
+            sigma: [B] noise levels.
+        """
+        options: dict[str, Any] = copy_nested_dicts(
+            self._patcher.model_options.get("transformer_options", {})
+        )
+        for key, own in (("wrappers", self._patcher.wrappers), ("callbacks", self._patcher.callbacks)):
+            options[key] = merge_nested_dicts(options.get(key, {}), own)
+        options["cond_or_uncond"] = branches
+        options["sigmas"] = sigma
+        options["sample_sigmas"] = self._model.model_sampling.sigmas.flip(0)
+        return options
+
     def _load(self) -> None:
         """Have the host load UNet and VAE to their devices."""
         comfy.model_management.load_models_gpu(
             [self._patcher, self._vae], memory_required=self._work_bytes, force_full_load=True
         )
+        replace_inference_tensors(self._vae.model)
 
     def _posterior(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return mean and standard deviation of unscaled latents of images [B, S, S, 3], float32."""
@@ -118,6 +150,37 @@ class NativeZero123:
         moments = encoder.quant_conv(encoder.encoder((resized * 2 - 1).to(weight.device, weight.dtype)))
         mean, log_variance = moments.float().chunk(2, dim=1)
         return mean, (0.5 * log_variance.clamp(-30, 20)).exp()
+
+
+def replace_inference_tensors(module: nn.Module) -> None:
+    """Replace weights that were loaded in inference mode, since none can be back-propagated through.
+
+    Args:
+        module: Changed in place; the weights keep their values.
+    """
+    with torch.inference_mode(False):
+        for part in module.modules():
+            for name, weight in part._parameters.items():
+                if weight is not None and weight.is_inference():
+                    part._parameters[name] = nn.Parameter(weight.clone(), requires_grad=False)
+            for name, buffer in part._buffers.items():
+                if buffer is not None and buffer.is_inference():
+                    part._buffers[name] = buffer.clone()
+
+
+def patch_names(patcher: Any) -> tuple[str, ...]:
+    """Return the names of what patches a MODEL besides LoRA: functions in its options, wrappers, objects."""
+    found: list[str] = list(patcher.object_patches)
+    pending: list[Any] = [patcher.model_options, patcher.wrappers]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            pending += value.values()
+        elif isinstance(value, (list, tuple)):
+            pending += value
+        elif callable(value):
+            found.append(getattr(value, "__qualname__", type(value).__qualname__))
+    return tuple(sorted(found))
 
 
 def pose_numbers(condition: OrbitPose, target: OrbitPose) -> list[float]:

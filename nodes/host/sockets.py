@@ -12,6 +12,7 @@ CATEGORY_SCENE, CATEGORY_OUTPUT = f"{CATEGORY}/scene", f"{CATEGORY}/output"
 
 MultiView = io.Custom("STAG4D_MULTIVIEW")  # nodes.host.models.ManagedMultiView
 Views = io.Custom("STAG4D_VIEWS")  # stag4d.types.ViewSet
+Rig = io.Custom("STAG4D_RIG")  # stag4d.diffusion.MultiViewRig
 Guidance = io.Custom("STAG4D_GUIDANCE")  # GuidanceModel, below
 Densification = io.Custom("STAG4D_DENSIFICATION")  # stag4d.optimization.DensificationConfig
 Scene = io.Custom("STAG4D_SCENE")  # stag4d.scene.GaussianModel4D

@@ -1,4 +1,4 @@
-"""Batch size of the denoiser: as many frames per UNet call as fit into memory."""
+"""Order and number of the frames per UNet call of the denoiser: as many as fit into memory."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 
 from .out_of_memory import is_out_of_memory
+from .sampling_config import Anchor
 
 _logger = logging.getLogger(__name__)
 
@@ -88,3 +89,12 @@ class AdaptiveBatches:
         free = torch.cuda.mem_get_info(self._device)[0] + idle
         self.size = min(max(int(_SHARE_OF_FREE * free / max(taken, 1)), 1), MAX_MEASURED_FRAMES)
         self._must_measure = False
+
+
+def anchor_first(anchor: Anchor | None, num_frames: int) -> list[int]:
+    """Return all frames with the anchor frame first, whose tokens the others need."""
+    order = list(range(num_frames))
+    if anchor is not None:
+        order.remove(anchor.frame)
+        order.insert(0, anchor.frame)
+    return order

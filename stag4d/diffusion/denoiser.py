@@ -17,11 +17,11 @@ from torch import Tensor
 
 from ..devices import to_device
 from ..progress import Monitor, silent
-from .attention import ReadTokens, Tokens, WriteTokens
-from .batching import AdaptiveBatches
+from .batching import AdaptiveBatches, anchor_first
 from .conditioning import Conditioning
 from .noise import NoiseSource
 from .sampling_config import SamplingConfig
+from .token_exchange import ReadTokens, Tokens, WriteTokens
 
 PREDICTION_TYPES = ("epsilon", "v_prediction")  # model outputs that ``denoised_estimate`` knows
 
@@ -93,7 +93,7 @@ def denoise(
     # What the host reads is a list, what the UNet reads is on its device: a GPU is not waited for.
     timesteps, sigmas = to_device(scheduler.timesteps, unet.device), scheduler.sigmas.tolist()
     anchor = config.anchor if num_frames > 1 else None  # one frame has nothing to be mixed with
-    order, branches, dtype = _anchor_first(config, num_frames), config.branches, unet.dtype
+    order, branches, dtype = anchor_first(config.anchor, num_frames), config.branches, unet.dtype
     batches = AdaptiveBatches(config.batch_size, math.prod(grid_size), unet.device)
     monitor("denoise", first * num_frames, num_steps * num_frames)
     for step in range(first, num_steps):
@@ -185,12 +185,3 @@ def euler_ancestral_step(
     sigma_up = math.sqrt(next_sigma**2 * (sigma**2 - next_sigma**2) / sigma**2)
     sigma_down = math.sqrt(next_sigma**2 - sigma_up**2)
     return latents + (latents - denoised) / sigma * (sigma_down - sigma) + noise * sigma_up
-
-
-def _anchor_first(config: SamplingConfig, num_frames: int) -> list[int]:
-    """Return all frames with the anchor frame first, whose tokens the others need."""
-    order = list(range(num_frames))
-    if config.anchor is not None:
-        order.remove(config.anchor.frame)
-        order.insert(0, config.anchor.frame)
-    return order

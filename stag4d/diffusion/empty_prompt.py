@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -11,15 +12,28 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from .folders import load_module, reading
 from .json_files import read_json, shown
 
+_PARTS = ("tokenizer", "text_encoder")
 
-@torch.no_grad()
+
 def empty_prompt_embeddings(root: Path) -> Tensor:
     """Return the embeddings of the empty prompt, float32 [1, K, D], by a folder's tokenizer and encoder.
+
+    Those of the last few folders are kept until a file changes: the encoder takes seconds to load.
 
     Raises:
         FileNotFoundError: if a file is missing.
         ValueError: if a file is damaged, or the tokenizer does not fit the text encoder.
     """
+    paths = sorted(path for name in _PARTS for path in (root / name).glob("*") if path.is_file())
+    states = tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths)
+    # Embeddings that are made in inference mode could not be used outside of it.
+    with torch.inference_mode(False), torch.no_grad():
+        return _embeddings(root, states).clone()
+
+
+@lru_cache(maxsize=4)
+def _embeddings(root: Path, states: tuple[tuple[str, int, int], ...]) -> Tensor:
+    """Compute the embeddings of the empty prompt; ``states`` identifies the contents of the files."""
     place = root / "tokenizer"
     is_whole = all((place / name).is_file() for name in ("vocab.json", "merges.txt"))
     if not is_whole and not (place / "tokenizer.json").is_file():

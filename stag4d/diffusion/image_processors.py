@@ -47,11 +47,8 @@ def load_image_processor(folder: Path, name: str, *, side: int | None = None, mu
         numbers = setting.values() if isinstance(setting, dict) else [setting]
         if not all(number is None or _is_side(number) for number in numbers):
             raise ValueError(f"{path}: {key} is {shown(setting)}; expected at most {MAX_SIDE} pixels.")
-    # Since transformers 5, CLIPImageProcessor needs torchvision; its former implementation has another name.
-    has_pil = hasattr(transformers, "CLIPImageProcessorPil")
-    kind = transformers.CLIPImageProcessorPil if has_pil else transformers.CLIPImageProcessor
     with reading(folder / name, "the image processor"):
-        processor = kind(**{key: value for key, value in values.items() if key in _FIELDS})
+        processor = _processor_kind()(**{key: value for key, value in values.items() if key in _FIELDS})
         pixels = _processed_gray(processor)  # [1, 3, S, S]
         is_finite = bool(pixels.isfinite().all())
     height, width = pixels.shape[-2:]
@@ -74,6 +71,29 @@ def _processed_gray(processor: Any) -> Any:
     """Return a gray image as an image processor prepares it, [1, 3, H, W]."""
     gray = np.full((8, 8, 3), 127, dtype=np.uint8)
     return processor(images=[gray], return_tensors="pt").pixel_values
+
+
+def default_processor(side: int, *, mean: float, std: float) -> Any:
+    """Return an image processor as published models have it: bicubic, cropped to a square, normalized.
+
+    Args:
+        side: Pixels along each side of its images.
+        mean: Subtracted from values in 0..1.
+        std: Divides the difference.
+    """
+    return _processor_kind()(
+        size={"shortest_edge": side},
+        crop_size={"height": side, "width": side},
+        resample=3,  # bicubic
+        image_mean=[mean] * 3,
+        image_std=[std] * 3,
+    )
+
+
+def _processor_kind() -> Any:
+    """Return the class of CLIP's image processor that needs no torchvision; it changed in transformers 5."""
+    has_pil = hasattr(transformers, "CLIPImageProcessorPil")
+    return transformers.CLIPImageProcessorPil if has_pil else transformers.CLIPImageProcessor
 
 
 def _is_side(value: object) -> bool:

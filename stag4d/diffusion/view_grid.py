@@ -84,6 +84,11 @@ class ViewGrid:
         """Return the number of rows."""
         return len(self.poses) // NUM_COLUMNS
 
+    @property
+    def num_columns(self) -> int:
+        """Return the number of columns."""
+        return NUM_COLUMNS
+
     def latent_size(self, pixels_per_latent: int) -> tuple[int, int]:
         """Return height and width of the grid's latent.
 
@@ -101,6 +106,10 @@ class ViewGrid:
     def unscaled(self, latents: Tensor) -> Tensor:
         """Return VAE latents from the UNet's latents (published pipeline)."""
         return latents / self.latent_scale + self.latent_shift
+
+    def unscaled_image(self, image: Tensor) -> Tensor:
+        """Return an image in 0..1 from a decoded one, whose -1..1 of the VAE's output is 0..1."""
+        return ((image - 0.5) / self.image_scale + 0.5).clamp(0, 1)
 
     def views_of(self, image: Tensor) -> Tensor:
         """Return the views [V, S, S, C] of a grid image [rows * S, columns * S, C]."""

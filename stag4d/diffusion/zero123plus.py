@@ -136,7 +136,7 @@ class MultiViewModel(nn.Module):
         for frame in range(len(images)):
             check = partial(monitor, "encode", frame, len(images))
             check()
-            image = _on_gray(images[frame], alphas[frame])
+            image = gray_background(images[frame], alphas[frame])
             embedding = self._pixels(self.processors[1], image)
             embedding = self.vision_encoder(embedding).image_embeds.float()  # [1, D]
             cond_embeddings.append(uncond_embeddings + embedding[:, None] * ramp[:, None])  # [1, K, D]
@@ -192,7 +192,7 @@ def load_multiview_model(
     """
     root = model_root(folder)
     index = read_index(root, "a model folder in diffusers' layout, as Zero123++ is published")
-    ramp, grid, sampling = _ramp(index, root), grid_of(index, root, rig), _sampling(index)
+    ramp, grid, sampling = ramp_of(index, root), grid_of(index, root, rig), _sampling(index)
     if grid.assumption:
         _logger.warning(grid.assumption)
     scheduler = load_scheduler(EulerAncestralDiscreteScheduler, root, timestep_spacing="trailing")
@@ -231,6 +231,16 @@ def read_image_size(folder: str | Path) -> int:
     return max(processed_size(load_image_processor(root, name)) for name in names)
 
 
+def read_sampling(folder: str | Path) -> SamplingConfig:
+    """Return the recommended sampling settings of the model in a folder; no network is loaded.
+
+    Raises:
+        FileNotFoundError: if it has no index.
+        ValueError: if the index is damaged.
+    """
+    return _sampling(read_index(model_root(folder), "a model folder in diffusers' layout"))
+
+
 def _pixels_per_latent(vae: AutoencoderKL) -> int:
     """Return the pixels along each side of one latent pixel."""
     return int(2 ** (len(vae.config.block_out_channels) - 1))
@@ -254,7 +264,7 @@ def _sampling(index: dict[str, Any]) -> SamplingConfig:
         raise ValueError(f"{field.removesuffix('sampling')}{error}") from error
 
 
-def _ramp(index: dict[str, Any], root: Path) -> Tensor:
+def ramp_of(index: dict[str, Any], root: Path) -> Tensor:
     """Return the ramping coefficients [K] of an index; raises ValueError if it is of another model class."""
     kind = pipeline_class(index)
     if kind != "Zero123PlusPipeline":
@@ -290,7 +300,7 @@ def _check_fit(
             raise ValueError(f"{root}: {what} is {found}; expected {expected}, as its other parts have.")
 
 
-def _on_gray(image: Tensor, alpha: Tensor) -> Any:
+def gray_background(image: Tensor, alpha: Tensor) -> Any:
     """Return a frame composited on gray as a NumPy array, uint8 [S, S, 3]."""
     alpha = alpha[..., None]
     composited = image * alpha + GRAY / 255 * (1 - alpha)

@@ -69,8 +69,15 @@ def missing():
     types = fake.UploadType.__members__
     yield from (f"io.UploadType: {name}" for name in types if getattr(io.UploadType, name, "") != types[name])
     modules = (
+        ("clip_vision", comfy.clip_vision),
+        ("conds", comfy.conds),
+        ("latent_formats", comfy.latent_formats),
+        ("model_base", comfy.model_base),
         ("model_management", comfy.model_management),
         ("model_patcher", comfy.model_patcher),
+        ("patcher_extension", comfy.patcher_extension),
+        ("sd", comfy.sd),
+        ("supported_models", comfy.supported_models),
         ("utils", comfy.utils),
     )
     for name, real in modules:
@@ -101,8 +108,15 @@ import comfy.options  # noqa: E402
 
 comfy.options.enable_args_parsing()
 import comfy.cli_args  # noqa: E402
+import comfy.clip_vision  # noqa: E402
+import comfy.conds  # noqa: E402
+import comfy.latent_formats  # noqa: E402
+import comfy.model_base  # noqa: E402
 import comfy.model_management  # noqa: E402
 import comfy.model_patcher  # noqa: E402
+import comfy.patcher_extension  # noqa: E402
+import comfy.sd  # noqa: E402
+import comfy.supported_models  # noqa: E402
 import comfy.utils  # noqa: E402
 import folder_paths  # noqa: E402
 import server  # noqa: E402

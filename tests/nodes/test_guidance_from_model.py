@@ -23,10 +23,11 @@ def native(pack_module):
     return pack_module("nodes.host.native_zero123")
 
 
-class Encoders:
+class Encoders(torch.nn.Module):
     """A CLIP vision model and the encoder of a VAE."""
 
     def __init__(self):
+        super().__init__()
         self.encoder = torch.nn.Conv2d(3, 8, 8, stride=8)
         self.quant_conv = torch.nn.Conv2d(8, 8, 1)
         self.visual_projection = torch.randn(768, 3)
@@ -50,15 +51,17 @@ def networks(pack):
     model.model_sampling = SimpleNamespace(sigmas=torch.linspace(0.03, 14.6, 1000))
     model.batch_sizes = []
 
-    def apply_model(x, sigma, c_concat, c_crossattn):
+    def apply_model(x, sigma, c_concat, c_crossattn, transformer_options):
         model.batch_sizes.append(len(x))
+        model.options = transformer_options
         return x * (c_crossattn.mean(dim=(1, 2)) * sigma)[:, None, None, None] + c_concat
 
     model.apply_model = apply_model
     model.process_latent_in = lambda latents: 0.18215 * latents
     patcher = SimpleNamespace(model=model, patches={}, patches_uuid="1", load_device=torch.device("cpu"))
-    vae_patcher = SimpleNamespace(model=encoders)
-    vae_patcher.clone = lambda force_deepcopy: vae_patcher
+    patcher.model_options, patcher.wrappers = {"transformer_options": {}}, {}
+    patcher.callbacks, patcher.object_patches = {}, {}
+    vae_patcher = SimpleNamespace(model=encoders, is_dynamic=lambda: False)
     vae = SimpleNamespace(patcher=vae_patcher)
     return SimpleNamespace(model=patcher, clip_vision=encoders, vae=vae, encoders=encoders)
 
@@ -96,10 +99,10 @@ def test_clip_vision_of_another_checkpoint_is_rejected(node, networks, monkeypat
 
 
 def test_vae_that_cannot_be_loaded_twice_is_rejected(node, networks):
-    def clone(force_deepcopy):
+    def clone(disable_dynamic, force_deepcopy):
         raise RuntimeError("cached_patcher_init is not initialized")
 
-    vae = SimpleNamespace(patcher=SimpleNamespace(clone=clone))
+    vae = SimpleNamespace(patcher=SimpleNamespace(clone=clone, is_dynamic=lambda: True))
     with pytest.raises(
         ValueError, match=r"a second time \(cached_.*\); connect that of Image Only Checkpoint Loader"
     ):
@@ -152,6 +155,60 @@ def test_networks_are_loaded_with_room_for_the_fit(node, networks):
     assert requests
     for models, work_bytes, is_full in requests:
         assert (models, work_bytes, is_full) == ([networks.model, guidance.vae_patcher], 123, True)
+
+
+def test_vae_is_shared_unless_the_host_moves_its_weights(node, networks):
+    (guidance,) = node.execute(networks.model, networks.clip_vision, networks.vae).args
+    assert guidance.vae_patcher is networks.vae.patcher
+    calls = []
+
+    def clone(**options):
+        calls.append(options)
+        return networks.vae.patcher
+
+    vae = SimpleNamespace(patcher=SimpleNamespace(clone=clone, is_dynamic=lambda: True))
+    node.execute(networks.model, networks.clip_vision, vae)
+    assert calls == [{"disable_dynamic": True, "force_deepcopy": True}]
+
+
+def test_vae_that_was_loaded_in_inference_mode_is_differentiable(denoiser_for, networks):
+    with torch.inference_mode():
+        for layer in (networks.encoders.encoder, networks.encoders.quant_conv):
+            for name, weight in layer.named_parameters():
+                setattr(layer, name, torch.nn.Parameter(weight.clone(), requires_grad=False))
+    before = networks.encoders.encoder.weight
+    assert before.is_inference()
+    renders = torch.rand(1, 48, 48, 3, requires_grad=True)
+    denoiser_for().encode(renders, torch.zeros(1, 4, 32, 32)).sum().backward()
+    assert renders.grad.abs().min() > 0
+    assert torch.equal(networks.encoders.encoder.weight, before)
+
+
+def test_patches_and_wrappers_of_the_model_reach_its_unet(denoiser_for, networks):
+    def patch():
+        pass
+
+    denoiser = denoiser_for()
+    key = denoiser.key
+    networks.model.model_options["transformer_options"] = {"patches": {"attn1_patch": [patch]}}
+    networks.model.wrappers = {"diffusion_model": {"other": [patch]}}
+    noisy, times = torch.randn(1, 4, 32, 32), torch.tensor([100])
+    for scale, branches in ((1.0, [0]), (3.0, [0, 1])):
+        denoiser.predict(noisy, times, [(0, 0)], [OrbitPose(azimuth_deg=40)], scale)
+        options = networks.model.model.options
+        assert options["patches"] == {"attn1_patch": [patch]}
+        assert options["wrappers"] == {"diffusion_model": {"other": [patch]}}
+        assert options["cond_or_uncond"] == branches
+    calls = []
+
+    def wrapper(apply_model, call):
+        calls.append(call["cond_or_uncond"])
+        return apply_model(call["input"], call["timestep"], **call["c"])
+
+    networks.model.model_options["model_function_wrapper"] = wrapper
+    denoiser.predict(noisy, times, [(0, 0)], [OrbitPose(azimuth_deg=40)], 3.0)
+    assert calls == [[0, 1]]
+    assert denoiser_for().key != key
 
 
 def test_without_cfg_the_unconditional_branch_is_not_computed(denoiser_for, networks):

@@ -30,7 +30,7 @@ def multiview():
     """What the lazy check of STAG4D Anchored Multi-View reads of a model with six views."""
     from stag4d.diffusion import SamplingConfig
 
-    return SimpleNamespace(grid=SimpleNamespace(poses=range(6)), sampling=SamplingConfig())
+    return SimpleNamespace(grid=SimpleNamespace(poses=range(6)), sampling=SamplingConfig(), patcher=None)
 
 
 def test_lazy_inputs_are_those_that_the_nodes_ask_for(nodes):
@@ -40,6 +40,7 @@ def test_lazy_inputs_are_those_that_the_nodes_ask_for(nodes):
     }
     assert {name: found for name, found in lazy.items() if found} == {
         "STAG4DAnchoredMultiView": ["images", "fps", "mask", "offsets"],
+        "STAG4DViewsFromGrid": ["grid", "reference", "fps", "reference_mask", "grid_mask", "offsets"],
         "STAG4DViewsFromImages": ["views", "views_mask"],
         "STAG4DOptimize": ["views"],
         "STAG4DEvaluate": ["images", "mask"],

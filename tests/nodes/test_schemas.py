@@ -88,6 +88,7 @@ def test_socket_types_are_those_of_comfyui_or_have_the_prefix_of_the_pack(pack, 
     known |= {"COMFY_AUTOGROW_V3", "EXTRINSICS", "INTRINSICS"}  # the matrices are those of other packs
     known |= {"SPLATKIT_FRAMESET,SPLATKIT_4DANYONE_VIEWS,MULTICAM_DICT", "COLMAP_DATA"}
     known |= {"SPLAT", "VIDEO", "LOAD3D_CAMERA", "FILE_3D_SPLAT_ANY", "MODEL", "CLIP_VISION", "VAE"}
+    known |= {"CONDITIONING", "LATENT", "SIGMAS"}
     for node in nodes:
         schema = node.define_schema()
         for item in [*all_inputs(schema.inputs), *schema.outputs]:

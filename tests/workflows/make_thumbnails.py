@@ -108,6 +108,8 @@ def thumbnails() -> list[Image.Image]:
             2,
         ),
         *view_source_thumbnails(model),
+        with_inset(scene(70, 0.8), scene(0, 0.8, LIGHT), count=2),
+        side_by_side(scene(-60, 0.5, LIGHT), scene(-60, 0.5)),
     ]
 
 

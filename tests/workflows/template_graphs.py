@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from native_graphs import NATIVE_DEPTH, NATIVE_MULTIVIEW
 from template_parts import (
     BACKGROUND_REMOVAL,
     CHARACTER,
@@ -80,7 +81,7 @@ plain, or the file has alpha, you can bypass **Remove Background** and the loade
             ),
         ),
         Column(290, (*BACKGROUND_REMOVAL, Node("frames", "STAG4DPrepareFrames"))),
-        Column(300, (note("Multi-view model", GET_ZERO123PLUS, 250), *VIEWS)),
+        Column(320, (note("Multi-view model", GET_ZERO123PLUS, 190), *VIEWS)),
         Column(440, (SMALL_PREVIEW, *fit()[::-1])),
     ),
     (
@@ -287,4 +288,6 @@ TEMPLATES = {
     "13 Orthographic views to 4D scene": ORTHO_TO_SCENE,
     "14 Repair views and fit again": REPAIR,
     "15 TripoSplat as start of the fit": TRIPOSPLAT_START,
+    "16 Views with KSampler": NATIVE_MULTIVIEW,
+    "17 Views with KSampler and ControlNet": NATIVE_DEPTH,
 }

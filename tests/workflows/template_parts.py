@@ -85,9 +85,8 @@ ComfyUI's Python:
 
 `python -m stag4d download zero123plus-v1.1 -o PATH_TO_COMFYUI/models/diffusers`
 
-Then press **R** and choose it in **Load Multi-View Model**. Until then the bundled model is chosen: it
-needs no download, but it knows ten characters of **Sample Object** only and guesses poorly what a real
-object looks like from behind.
+Then press **R** and choose it in **Load Multi-View Model**. The bundled model needs no download, but it
+knows ten characters of **Sample Object** only.
 """
 
 

@@ -47,7 +47,7 @@ def chain(
             Column(260, first),
             Column(260, second),
             Column(260, (decode, note("What happens", ABOUT_CHAINS, 180), *BACKGROUND_REMOVAL, frames)),
-            Column(260, (note("Multi-view model", GET_ZERO123PLUS, 260), *VIEWS)),
+            Column(320, (note("Multi-view model", GET_ZERO123PLUS, 190), *VIEWS)),
             Column(300, (Node("preview", "STAG4DPreview", height=370), *fit()[::-1])),
         ),
         (

@@ -47,6 +47,10 @@ def unet_offload_device() -> torch.device:
     return torch.device("cpu")
 
 
+def vae_offload_device() -> torch.device:
+    return torch.device("cpu")
+
+
 def should_use_fp16(device: torch.device | None = None) -> bool:
     """Return whether a device is fast at half precision; a CPU is not."""
     return False

@@ -12,3 +12,6 @@ class ModelPatcher:
         self.model = model
         self.load_device = load_device
         self.offload_device = offload_device
+
+
+CoreModelPatcher = ModelPatcher

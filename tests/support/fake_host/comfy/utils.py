@@ -2,6 +2,8 @@
 
 from typing import Any, ClassVar
 
+from safetensors.torch import load_file
+
 
 class ProgressBar:
     """Records the updates of the last bar, and their preview images."""
@@ -19,3 +21,8 @@ class ProgressBar:
         ProgressBar.reported.append((value, self.total if total is None else total))
         if preview is not None:
             ProgressBar.previews.append(preview)
+
+
+def load_torch_file(ckpt: str, safe_load: bool = False) -> dict[str, Any]:
+    """Return the tensors of a file."""
+    return load_file(ckpt)
