@@ -36,7 +36,7 @@ _REFUSED = {  # nodes of ComfyUI whose patches need self-attention to its own to
 }
 
 
-class FrameConditions(comfy.conds.CONDRegular):  # type: ignore[misc]
+class FrameConditions(comfy.conds.CONDRegular):
     """Reference latents [F, C, h, w] in a conditioning; refuses another number of latents."""
 
     def process_cond(self, batch_size: int, **options: Any) -> Any:

@@ -19,7 +19,7 @@ PUBLISHED_SCHEDULE = {"beta_schedule": "sqrt_linear", "linear_start": 0.00085, "
 _SCHEDULES = {"linear": "sqrt_linear", "scaled_linear": "linear"}  # ComfyUI's names by diffusers'
 
 
-class MultiViewLatents(comfy.latent_formats.LatentFormat):  # type: ignore[misc]
+class MultiViewLatents(comfy.latent_formats.LatentFormat):
     """UNet latents (scaling_factor * v - latent_shift) * latent_scale of VAE latents v; see ``ViewGrid``.
 
     Args:

@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..progress import Check, never_cancel
-from .attention import ReadTokens, TokenExchange, WriteTokens, install_reference_attention
+from .attention import install_reference_attention
 from .sampling_config import SamplingConfig
+from .token_exchange import ReadTokens, TokenExchange, WriteTokens
 from .zero123plus import MultiViewModel
 
 _SLOWEST = 1e10  # operations a second; a core of a CPU does several times as many

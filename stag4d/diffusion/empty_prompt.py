@@ -25,15 +25,15 @@ def empty_prompt_embeddings(root: Path) -> Tensor:
         ValueError: if a file is damaged, or the tokenizer does not fit the text encoder.
     """
     paths = sorted(path for name in _PARTS for path in (root / name).glob("*") if path.is_file())
-    states = tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths)
+    identity = tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths)
     # Embeddings that are made in inference mode could not be used outside of it.
     with torch.inference_mode(False), torch.no_grad():
-        return _embeddings(root, states).clone()
+        return _embeddings(root, identity).clone()
 
 
 @lru_cache(maxsize=4)
-def _embeddings(root: Path, states: tuple[tuple[str, int, int], ...]) -> Tensor:
-    """Compute the embeddings of the empty prompt; ``states`` identifies the contents of the files."""
+def _embeddings(root: Path, identity: tuple[tuple[str, int, int], ...]) -> Tensor:
+    """Compute the embeddings of the empty prompt; ``identity`` stands for the contents of the files."""
     place = root / "tokenizer"
     is_whole = all((place / name).is_file() for name in ("vocab.json", "merges.txt"))
     if not is_whole and not (place / "tokenizer.json").is_file():

@@ -26,7 +26,7 @@ from .model_index import model_root, read_index
 from .network_config import check_kind, network_config
 from .noise_schedule import load_scheduler
 from .view_grid import ViewGrid, grid_of
-from .weight_files import find_weights
+from .weight_files import Library, find_weights
 from .zero123plus import gray_background, ramp_of
 
 _KINDS = {
@@ -133,7 +133,7 @@ def network_settings(folder: str | Path, name: str) -> dict[str, Any]:
 
 def weight_paths(folder: str | Path, name: str) -> tuple[Path, ...]:
     """Return the weight files of a network: one, or all shards; see ``find_weights`` for the errors."""
-    library = "transformers" if _KINDS[name] is CLIPVisionModelWithProjection else "diffusers"
+    library: Library = "transformers" if _KINDS[name] is CLIPVisionModelWithProjection else "diffusers"
     return find_weights(model_root(folder) / name, library).paths
 
 
