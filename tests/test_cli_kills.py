@@ -112,14 +112,14 @@ def test_render(inputs, check):
 
 
 def test_fit(inputs, check):
-    check(["fit", str(inputs / "views"), "out"], "--resume", every=3)
+    check(["fit", str(inputs / "views"), "out"], "--resume", every=5)
 
 
 def test_multiview(inputs, check):
     words = ["multiview", str(inputs / "video"), "views", "--model", str(inputs / "model"), "--steps", "2"]
-    check([*words, "--size", "24"], "--resume", every=11)
+    check([*words, "--size", "24"], "--resume", every=23)
 
 
 def test_run(inputs, check):
     words = ["run", str(inputs / "video"), "out", "--multiview-model", str(inputs / "model")]
-    check([*words, "--view-steps", "1"], "--resume", every=17)
+    check([*words, "--view-steps", "1"], "--resume", every=37)

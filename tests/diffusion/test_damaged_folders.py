@@ -174,7 +174,7 @@ def read_damaged(kind, seed, count):
 
 
 @needs_limits
-@pytest.mark.parametrize(("kind", "count"), [("multiview", 300), ("guidance", 200)])
+@pytest.mark.parametrize(("kind", "count"), [("multiview", 150), ("guidance", 100)])
 def test_damaged_files_are_read_or_refused_by_name(kind, count):
     read_damaged(kind, seed=1, count=count)
 

@@ -11,7 +11,7 @@ from fuzz_mutations import mutate
 from fuzz_readers import READERS
 from fuzzing import FuzzWorker
 
-SEED, NUM_CASES, NUM_SLOW_CASES = 1, 500, 10_000
+SEED, NUM_CASES, NUM_SLOW_CASES = 1, 300, 10_000
 
 
 @pytest.fixture(scope="module")
