@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-DEMO_STEPS = 700  # views of 64 pixels need fewer steps than the presets take
+DEMO_STEPS = 600  # views of 64 pixels need fewer steps than the presets take
 BUNDLED_MULTIVIEW, BUNDLED_GUIDANCE = "bundled/mini-zero123plus", "bundled/mini-zero123"
 
 
