@@ -203,7 +203,9 @@ class _SimulatedDevice(TorchFunctionMode):
             self.log.wait("tolist")
             return args[0].on_cpu.tolist()
         if func is Tensor.pin_memory:
-            pinned = args[0].clone()
+            # As torch does: it fails if several elements of the tensor are in one place of memory.
+            pinned: Any = torch.empty_strided(args[0].shape, args[0].stride(), dtype=args[0].dtype)
+            pinned.copy_(args[0])
             pinned.is_simulated_pinned = True
             return pinned
         if func is Tensor.new_tensor and isinstance(args[0], SimulatedTensor):

@@ -74,7 +74,7 @@ def _step(prior: PoseConditionedDenoiser, trainer: Trainer) -> dict[str, float]:
     poses = [OrbitPose(azimuth_deg=90.0 * index) for index in frames]
     cameras = Cameras.from_poses(poses, SIZE, SIZE).to(trainer.device)
     model = GaussianModel4D(trainer.scene.gaussians, trainer.scene.deformation, trainer.info)
-    posed = model.at(trainer.frame_times)
+    posed = model.at(model.frame_times)
     images = torch.cat([render(posed[index], cameras[[index]]).images for index in frames])
     clock.lap("render")
     pixels = images.detach().requires_grad_()

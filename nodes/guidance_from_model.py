@@ -35,12 +35,12 @@ class STAG4DGuidanceFromModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: Any, clip_vision: Any, vae: Any) -> io.NodeOutput:
-        _check_networks(model, clip_vision)
+        _check_networks(model, clip_vision, vae)
         return io.NodeOutput(NativeGuidance(model, clip_vision, _held(vae.patcher)))
 
 
-def _check_networks(model: Any, clip_vision: Any) -> None:
-    """Raise ValueError unless a MODEL is Stable-Zero123 and a CLIP_VISION has embeddings of its size."""
+def _check_networks(model: Any, clip_vision: Any, vae: Any) -> None:
+    """Raise ValueError unless types and sizes of the networks are those of Stable-Zero123."""
     if not isinstance(model.model, comfy.model_base.Stable_Zero123):
         raise ValueError(
             f"guidance: the model is a {type(model.model).__name__}; expected Stable_Zero123, from Image "
@@ -52,6 +52,11 @@ def _check_networks(model: Any, clip_vision: Any) -> None:
     if size != expected:
         raise ValueError(
             f"guidance: clip_vision has embeddings of size {size}; expected {expected}, from the checkpoint "
+            "of the model."
+        )
+    if not hasattr(vae.patcher.model, "quant_conv"):
+        raise ValueError(
+            f"guidance: the VAE is a {type(vae.patcher.model).__name__}; expected that of the checkpoint "
             "of the model."
         )
 

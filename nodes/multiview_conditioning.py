@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from comfy_api.latest import io
 
+from ..stag4d.view_set import check_square
 from .host.anchored_model import conditioning as frame_conditioning
 from .host.prepared_frames import input_video
 from .host.progress import HostMonitor
@@ -68,6 +69,7 @@ class STAG4DMultiViewConditioning(io.ComfyNode):
         share_noise: bool,
         mask: torch.Tensor | None = None,
     ) -> io.NodeOutput:
+        check_square(images[..., :3], "images")
         video = input_video(images, mask, 1.0, 0.0, None)
         count = len(video)
         height, width = rig.grid.latent_size(vae.spacial_compression_encode())
@@ -84,10 +86,11 @@ class STAG4DMultiViewConditioning(io.ComfyNode):
             references.append(vae.encode(pixels))
             monitor("encode", count + frame + 1, 2 * count)
         blank = vae.encode(torch.full_like(pixels, 0.5))  # [1, C, h, w]
-        references_of = torch.cat(references).float()  # [F, C, h, w]
-        positive = frame_conditioning(rig.embeddings(prompt, torch.cat(embeddings).to(prompt)), references_of)
-        negative = frame_conditioning(prompt, blank.float().expand_as(references_of))
-        latent: dict[str, Any] = {"samples": torch.zeros(count, references_of.shape[1], height, width)}
+        reference_latents = torch.cat(references).float()  # [F, C, h, w]
+        prompts = rig.embeddings(prompt, torch.cat(embeddings).to(prompt))  # [F, K, D]
+        positive = frame_conditioning(prompts, reference_latents)
+        negative = frame_conditioning(prompt, blank.float().expand_as(reference_latents))
+        latent: dict[str, Any] = {"samples": torch.zeros(count, reference_latents.shape[1], height, width)}
         if share_noise:
             latent["batch_index"] = [0] * count
         return io.NodeOutput(positive, negative, latent)

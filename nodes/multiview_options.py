@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, Literal, get_args
 
 import torch
@@ -100,8 +101,10 @@ def read_ramp(text: str) -> torch.Tensor | None:
     if not stripped:
         return None
     try:
-        numbers = json.loads(f"[{stripped}]")
-        return torch.tensor([float(number) for number in numbers])
+        numbers = [float(number) for number in json.loads(f"[{stripped}]")]
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError("a number is not finite")
+        return torch.tensor(numbers)
     except (ValueError, TypeError) as error:
         raise ValueError(
             f"ramping_coefficients: no list of numbers ({error}); expected that of the model_index.json, or "

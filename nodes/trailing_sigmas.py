@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import comfy.model_sampling
 import torch
 from comfy_api.latest import io
 
@@ -37,8 +38,9 @@ class STAG4DTrailingSigmas(io.ComfyNode):
     def execute(cls, model: Any, steps: int) -> io.NodeOutput:
         from ..stag4d.diffusion import trailing_timesteps  # diffusers takes seconds to import
 
-        levels = getattr(model.get_model_object("model_sampling"), "sigmas", None)
-        if levels is None:
-            raise ValueError("model: it has no table of noise levels; expected a multi-view model.")
-        chosen = levels.detach().cpu().float()[trailing_timesteps(steps, len(levels))]
+        schedule = model.get_model_object("model_sampling")
+        if not isinstance(schedule, comfy.model_sampling.ModelSamplingDiscrete):
+            raise ValueError("model: its timesteps are not discrete; expected a multi-view model.")
+        levels = schedule.sigmas.detach().cpu().float()
+        chosen = levels[trailing_timesteps(steps, len(levels))]
         return io.NodeOutput(torch.cat([chosen, torch.zeros(1)]))

@@ -13,5 +13,5 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     would wait for all work of the stream.
     """
     if device.type == "cuda" and tensor.device.type == "cpu":
-        return tensor.pin_memory().to(device, non_blocking=True)
+        return tensor.contiguous().pin_memory().to(device, non_blocking=True)
     return tensor.to(device)

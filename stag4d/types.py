@@ -139,13 +139,14 @@ class InputVideo:
 
 @dataclass(frozen=True, eq=False)
 class RenderOutput:
-    """Renders of C cameras at one time.
+    """Renders of C cameras.
 
     Attributes:
         images: [C, H, W, 3], composited on the renderer's background.
         alphas: [C, H, W].
         depths: [C, H, W] expected camera z where alpha is positive, else 0; None unless requested.
-        meta: The rasterizer's projected Gaussians, such as ``means2d`` and ``radii`` [C, N, 2], pixels.
+        meta: The rasterizer's projected Gaussians, such as ``means2d`` and ``radii`` [C, N, 2], pixels; empty
+            for renders of several times.
     """
 
     images: Tensor

@@ -13,7 +13,7 @@ import inspect
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import comfy.conds
@@ -29,6 +29,7 @@ REFERENCE = "stag4d_reference"  # of the reference latents in the conditioning
 EXCHANGE = "stag4d_exchange"  # of the token exchange in the options of a UNet call
 SAMPLING = "stag4d_sampling"  # of ``Sampling`` in the options of the sampler's calls
 UNCOND_BRANCH = 1  # ComfyUI's number
+_EASY_CACHE = "easycache"  # key of its wrappers
 _REFUSED = {  # nodes of ComfyUI whose patches need self-attention to its own tokens, and what they do
     "HyperTile": "attends within tiles of an image",
     "SelfAttentionGuidance": "reads the map of a self-attention",
@@ -36,7 +37,7 @@ _REFUSED = {  # nodes of ComfyUI whose patches need self-attention to its own to
 }
 
 
-class FrameConditions(comfy.conds.CONDRegular):
+class ReferenceLatents(comfy.conds.CONDRegular):
     """Reference latents [F, C, h, w] in a conditioning; refuses another number of latents."""
 
     def process_cond(self, batch_size: int, **options: Any) -> Any:
@@ -56,7 +57,7 @@ def conditioning(embeddings: torch.Tensor, references: torch.Tensor) -> list[lis
         embeddings: [F, K, D] or [1, K, D] prompt embeddings.
         references: [F, C, h, w] unscaled VAE latents of the frames, or of the blank image.
     """
-    return [[embeddings, {"model_conds": {REFERENCE: FrameConditions(references)}}]]
+    return [[embeddings, {"model_conds": {REFERENCE: ReferenceLatents(references)}}]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +67,25 @@ class Sampling:
     Attributes:
         noise: Source of the references' noise, and of ancestral noise that all frames share.
         sigmas: Noise levels of the run.
-        batches: Frames per UNet call.
+        frames_per_call: Frames per UNet call; None: by free memory.
     """
 
     noise: SeededNoise
     sigmas: list[float]
-    batches: AdaptiveBatches
+    frames_per_call: int | None
+    _batches: dict[torch.device, AdaptiveBatches] = field(default_factory=dict)
+
+    def batches(self, latents: torch.Tensor) -> AdaptiveBatches:
+        """Return the batches of frames for latents [B, C, h, w]: those of their device.
+
+        ComfyUI calls copies of a model on several GPUs from a thread each.
+        """
+        from ...stag4d.diffusion import AdaptiveBatches  # diffusers takes seconds to import
+
+        if latents.device not in self._batches:
+            pixels = math.prod(latents.shape[2:])
+            self._batches[latents.device] = AdaptiveBatches(self.frames_per_call, pixels, latents.device)
+        return self._batches[latents.device]
 
     def step(self, sigma: float) -> int:
         """Return the diffusion step whose noise level is nearest."""
@@ -118,9 +132,9 @@ class AnchoredAttention:
         self, executor: Any, model: Any, noise_shape: list[int], conds: Any, *args: Any, **options: Any
     ) -> Any:
         """Have ComfyUI reserve memory for the frames of one call instead of the whole video."""
-        from ...stag4d.diffusion import MAX_MEASURED_FRAMES  # diffusers takes seconds to import
+        from ...stag4d.diffusion import FRAMES_TO_FREE  # diffusers takes seconds to import
 
-        frames = min(noise_shape[0], self.frames_per_call or MAX_MEASURED_FRAMES)
+        frames = min(noise_shape[0], self.frames_per_call or FRAMES_TO_FREE)
         return executor(model, [frames, *noise_shape[1:]], conds, *args, **options)
 
     def sampler_sample(
@@ -139,7 +153,7 @@ class AnchoredAttention:
         Sampling from pure noise begins at sigma * noise, as the published pipeline does, where ComfyUI begins
         at sqrt(1 + sigma^2) * noise.
         """
-        sampling = self._sampling(sigmas, extra_args.get("seed") or 0, noise)
+        sampling = self._sampling(sigmas, extra_args.get("seed") or 0)
         extra_args["model_options"].setdefault("transformer_options", {})[SAMPLING] = sampling
         sampler, first = executor.class_obj, float(sigmas[0])
         if sampler.max_denoise(guider, sigmas):
@@ -191,13 +205,14 @@ class AnchoredAttention:
                 f"anchor_frame: {self.anchor.frame} of {count} frames; expected 0 to {count - 1}."
             )
         sigma = float(t[0])
-        sampling = options.get(SAMPLING) or self._sampling(options["sample_sigmas"], 0, x)
+        sampling = options.get(SAMPLING) or self._sampling(options["sample_sigmas"], 0)
         step = sampling.step(sigma)
         anchor = self.anchor if count > 1 else None  # one frame has nothing to be mixed with
         output = torch.empty_like(x)
         anchor_tokens: Tokens = {}
         previous_tokens: Tokens = {}
-        for batch in sampling.batches.of(anchor_first(anchor, count)):
+        batches = sampling.batches(x)
+        for batch in batches.of(anchor_first(anchor, count)):
             comfy.model_management.throw_exception_if_processing_interrupted()
             rows = torch.tensor([branch * count + frame for branch in range(len(kinds)) for frame in batch])
             chosen = _Rows(len(x), rows.to(x.device))
@@ -205,7 +220,7 @@ class AnchoredAttention:
             read = ReadTokens(write.tokens, batch, anchor, anchor_tokens, previous_tokens)
             shared = {name: chosen(value) for name, value in conds.items()}
             embeddings, shape = chosen(c_crossattn), tuple(references.shape[1:])
-            with sampling.batches.attempt(batch, release=read.clear):
+            with batches.attempt(batch, release=read.clear):
                 fresh = [
                     sampling.noise.reference(frame, step, UNCOND if kind == UNCOND_BRANCH else COND, shape)
                     for kind in kinds
@@ -214,6 +229,11 @@ class AnchoredAttention:
                 noised = chosen(references).to(x) + sigma * torch.stack(fresh).to(x)  # [GB, C, h, w]
                 writing = {**options, EXCHANGE: write}
                 executor(noised, chosen(t), None, embeddings, None, writing, **shared)
+                if not write.tokens:
+                    raise ValueError(
+                        "multi-view: the self-attention of this model cannot be patched; expected the UNet "
+                        "of a multi-view model."
+                    )
                 reading = {**options, EXCHANGE: read}
                 output[chosen.rows] = executor(
                     chosen(x), chosen(t), chosen(c_concat), embeddings, chosen(control), reading, **shared
@@ -221,13 +241,12 @@ class AnchoredAttention:
                 previous_tokens = read.last_tokens
         return output
 
-    def _sampling(self, sigmas: torch.Tensor, seed: int, latents: torch.Tensor) -> Sampling:
-        """Return the state of a run with latents [F, C, h, w]."""
-        from ...stag4d.diffusion import AdaptiveBatches, SeededNoise  # diffusers takes seconds to import
+    def _sampling(self, sigmas: torch.Tensor, seed: int) -> Sampling:
+        """Return the state of a run."""
+        from ...stag4d.diffusion import SeededNoise  # diffusers takes seconds to import
 
         noise = SeededNoise(seed, self.share_noise, self.share_reference_noise)
-        batches = AdaptiveBatches(self.frames_per_call, math.prod(latents.shape[2:]), latents.device)
-        return Sampling(noise, sigmas.tolist(), batches)
+        return Sampling(noise, sigmas.tolist(), self.frames_per_call)
 
 
 def exchange_tokens(
@@ -271,7 +290,7 @@ class _Rows:
 
 
 def _takes_noise(sampler_function: Callable[..., Any]) -> bool:
-    """Return whether a sampler draws noise from an argument."""
+    """Return whether a sampler takes its noise from an argument."""
     return "noise_sampler" in inspect.signature(sampler_function).parameters
 
 
@@ -286,9 +305,8 @@ def _shared_noise(sampling: Sampling, latents: torch.Tensor) -> Callable[[Any, A
         step = sampling.step(float(sigma))
         number = step + asked[step] * len(sampling.sigmas)
         asked[step] += 1
-        shape = tuple(latents.shape[1:])
-        frames = [sampling.noise.ancestral(frame, number, shape) for frame in range(len(latents))]
-        return torch.stack(frames).to(latents)
+        fresh = sampling.noise.ancestral(0, number, tuple(latents.shape[1:])).to(latents)
+        return fresh.expand_as(latents).clone()
 
     return noise
 
@@ -304,6 +322,11 @@ def _check_call(references: torch.Tensor | None, options: Mapping[str, Any]) -> 
         raise ValueError(
             "multi-view: context windows separate frames from their anchor frame; remove the node, and set "
             "frames_per_call of STAG4D Anchored Attention to bound the memory."
+        )
+    if _EASY_CACHE in options.get("wrappers", {}).get(WrappersMP.DIFFUSION_MODEL, {}):
+        raise ValueError(
+            "multi-view: EasyCache compares consecutive calls of the UNet, which are for references and for "
+            "grids in turn; remove it, or use LazyCache."
         )
     _refuse_patches(options)
 

@@ -1,8 +1,8 @@
 """A multi-view model's networks as ComfyUI's MODEL, CLIP_VISION and VAE, from a folder in diffusers' layout.
 
-What the folder says decides sizes, noise schedule and prediction type; ComfyUI's detection is not asked. The
-weights stay in the data type of the files, which are mapped into memory: an output that is not used takes
-address space and no memory, except for the VAE's (0.3 GB of a published model). ComfyUI converts the weights
+Sizes, noise schedule and prediction type are read from the folder, without ComfyUI's detection. The weights
+stay in the data type of the files. Safetensors are mapped into memory: an output that is not used takes
+address space and no memory, except for the VAE (0.3 GB of a published model). ComfyUI converts the weights
 while a layer runs, with the same result as if they had been converted before.
 """
 
@@ -174,14 +174,17 @@ def _native(
     renamed = {names[name]: weights.pop(name) for name in list(weights) if name in names}
     stored = comfy.utils.weight_dtype(renamed) or torch.float32
     device = comfy.model_management.get_torch_device()
-    compute = dtype or comfy.model_management.unet_dtype(
-        device=device,
-        model_params=comfy.utils.calculate_parameters(renamed),
-        supported_dtypes=config.supported_inference_dtypes,
-        weight_dtype=stored,
-    )
+    supported = config.supported_inference_dtypes
+    if dtype is None:  # as ComfyUI's own loaders choose
+        dtype = comfy.model_management.unet_dtype(
+            device=device,
+            model_params=comfy.utils.calculate_parameters(renamed),
+            supported_dtypes=supported,
+            weight_dtype=stored,
+        )
+        dtype = comfy.model_management.unet_manual_cast(dtype, device, supported) or dtype
     config.unet_config |= sizes  # of which the class has set the width of the heads
-    config.set_inference_dtype(stored, None if compute == stored else compute, device=device)
+    config.set_inference_dtype(stored, None if dtype == stored else dtype, device=device)
     model = comfy.model_base.BaseModel(config, kind)
     _assign(model.diffusion_model, renamed, f"{folder}: unet")
     return model
@@ -264,8 +267,15 @@ def load_vae(folder: str) -> Any:
     )
     if not is_published:
         return _adapted_vae(folder)
-    vae = comfy.sd.VAE(sd=_weights(folder, "vae"))
+    weights = _weights(folder, "vae")
+    num_weights = len(weights)  # ComfyUI renames them in place
+    vae = comfy.sd.VAE(sd=weights)
     vae.throw_exception_if_invalid()
+    num_missing = len(vae.first_stage_model.state_dict()) - num_weights
+    if num_missing > 0:  # ComfyUI only logs them
+        raise ValueError(
+            f"{folder}: vae: {num_missing} weights are missing; expected those that config.json describes."
+        )
     vae.patcher.cached_patcher_init = (_vae_patcher, (folder,))
     return vae
 

@@ -167,5 +167,6 @@ def trailing_timesteps(num_steps: int, num_train_timesteps: int) -> list[int]:
         num_train_timesteps: Timesteps of the noise schedule, 1000 of published models.
     """
     ratio = num_train_timesteps / num_steps
-    steps = np.arange(num_train_timesteps, 0, -ratio)  # of some counts one more, as in diffusers
-    return [int(step) - 1 for step in steps.round()]
+    # Rounding gives some counts, such as 61, one timestep more: in diffusers -1, with the lowest noise level.
+    steps = np.arange(num_train_timesteps, 0, -ratio)
+    return [max(int(step) - 1, 0) for step in steps.round()]

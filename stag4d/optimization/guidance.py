@@ -97,6 +97,7 @@ class GuidanceDenoiser(Protocol):
     ) -> Tensor:
         """Return the noise prediction [B, C, h, w] for noisy latents of renders from B poses.
 
-        Each is conditioned on one given image: its frame, and its camera in ``self.poses``.
+        Each is conditioned on one given image: its frame, and its camera in ``self.poses``. The timesteps [B]
+        are on the CPU.
         """
         ...

@@ -137,7 +137,7 @@ class ScoreDistillation:
         return value + surrogate - surrogate.detach()
 
     def check_overflows(self) -> None:
-        """Raise RuntimeError if no render had a finite gradient in some consecutive steps.
+        """Raise RuntimeError if no render had a finite gradient in the last steps, ten or more.
 
         It is not checked in ``loss``, which would wait for a GPU in every step.
         """

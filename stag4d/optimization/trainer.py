@@ -340,7 +340,7 @@ class Trainer:
         size = size_at(progress, self.views.size, self.config.batch.sizes)
         poses = random_poses(len(frames), self.info.input_pose, self.generator, config.max_elevation_deg)
         is_white = torch.rand(len(frames), 1, generator=self.generator) < 0.5  # official: white or black
-        backgrounds = to_device(is_white.float().expand(-1, 3), self.device)  # [B, 3]
+        backgrounds = to_device(is_white.float(), self.device).expand(-1, 3)  # [B, 3]
         cameras = Cameras.from_poses(poses, size, size).to(self.device)
         check()
         output, metas = render_frames(

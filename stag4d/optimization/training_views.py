@@ -19,7 +19,7 @@ from ..view_set import ViewSet, ViewTrack
 
 
 class Targets(NamedTuple):
-    """Targets of C renders of one frame.
+    """Targets of C renders.
 
     Attributes:
         images: [C, H, W, 3] composited on the backgrounds.

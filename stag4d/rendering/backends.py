@@ -117,12 +117,11 @@ def backend_for(inputs: RasterInputs, backend: str = "auto") -> Backend:
         RuntimeError: The backend is not installed or does not work.
     """
     means = inputs.means
-    if inputs.cameras_per_set is not None and select_backend(means.device, backend) != "cuda":
-        raise ValueError(f"backend: {backend!r} renders one set of Gaussians per call; only 'cuda' several.")
-    if means.dtype == torch.float32:
-        return _load(select_backend(means.device, backend))
-    selected = "torch" if backend == "auto" else select_backend(means.device, backend)
-    if selected != "torch":
+    is_double = means.dtype != torch.float32
+    selected = "torch" if is_double and backend == "auto" else select_backend(means.device, backend)
+    if inputs.cameras_per_set is not None and selected != "cuda":
+        raise ValueError(f"backend: {selected!r} renders one set of Gaussians per call; only 'cuda' several.")
+    if is_double and selected != "torch":
         raise ValueError(
             f"backend: {backend!r} cannot render {means.dtype}; use torch.float32 or backend 'torch'."
         )

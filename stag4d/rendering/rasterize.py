@@ -31,7 +31,7 @@ def rasterize(
     cameras_per_set: Sequence[int] | None = None,
     backend: str = "auto",
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
-    """Rasterize one set of Gaussians into C cameras, differentiably.
+    """Rasterize Gaussians into C cameras, differentiably.
 
     Gradients flow to means, quats, scales, opacities, colors and backgrounds. Gaussians that are not finite,
     nearer than the near plane, outside the image or below an opacity of 1/255 are culled: they contribute to

@@ -68,7 +68,8 @@ def render_frames(
     """Render Gaussians at T times, each from cameras of its own: with CUDA kernels in one call.
 
     Args:
-        gaussians: Raw parameters at T times; opacities and colors are the same at all times.
+        gaussians: Raw parameters at T times; with CUDA kernels in one call where all times have the same
+            opacities and colors.
         cameras: C cameras, those of the first time first.
         cameras_per_frame: T numbers.
         backgrounds: [C, 3].
@@ -77,7 +78,8 @@ def render_frames(
     Returns:
         Images and alphas of C cameras, and the meta of each call of the rasterizer.
     """
-    if len(gaussians) > 1 and select_backend(gaussians.means.device, backend) == "cuda":
+    is_shared = gaussians.logit_opacities.ndim == 1 and gaussians.sh0.ndim == 3  # by all times
+    if len(gaussians) > 1 and is_shared and select_backend(gaussians.means.device, backend) == "cuda":
         renders, alphas, meta = rasterize(
             gaussians.means,
             gaussians.quats,

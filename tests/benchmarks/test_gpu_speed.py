@@ -38,7 +38,7 @@ def test_times_of_all_rasterizers_are_in_one_row(capsys):
         assert re.fullmatch(pattern, row), row
 
 
-@pytest.mark.parametrize(("steps", "seconds"), [(40, 0.0), (gpu_speed.WARM_UP_STEPS + 2, 1e9)])
+@pytest.mark.parametrize(("steps", "seconds"), [(80, 0.0), (2 * gpu_speed.WARM_UP_STEPS + 4, 1e9)])
 def test_step_rate_is_measured_after_the_first_steps(steps: int, seconds: float):
     """Until the time is over or the fit ends."""
     rate, count = gpu_speed.step_rate(small_config(steps=steps, size=16), CPU, seconds)
@@ -67,7 +67,7 @@ def test_all_parts_run_and_a_failing_one_is_an_exit_status(monkeypatch, capsys):
     assert gpu_speed.main([]) == 0
     output = capsys.readouterr().out
     assert "['doctor']\n" in output and "['cuda', 'torch']\n" in output
-    assert "  fast: 25.0 steps/s, 256 pixels, 3000 Gaussians; 60 s for 1500 steps at this rate\n" in output
+    assert "  fast: 25.0 steps/s, 256 pixels, 3000 Gaussians\n" in output
     assert [command[0] for command in commands] == ["benchmarks.multiview", "benchmarks.guidance"]
     assert all(command[1:3] == ["--config", "full"] for command in commands)
     statuses["benchmarks.guidance"] = 1

@@ -75,6 +75,7 @@ def missing():
         ("model_base", comfy.model_base),
         ("model_management", comfy.model_management),
         ("model_patcher", comfy.model_patcher),
+        ("model_sampling", comfy.model_sampling),
         ("patcher_extension", comfy.patcher_extension),
         ("sd", comfy.sd),
         ("supported_models", comfy.supported_models),

@@ -54,7 +54,7 @@ def test_sampler_of_comfyui_generates_the_package_s_views(found):
 
 
 def test_trailing_sigmas_are_those_of_diffusers_for_every_step_count(found):
-    assert len(found["sigmas"]) == 8
+    assert len(found["sigmas"]) == 9
     assert max(found["sigmas"].values()) < 1e-5
 
 

@@ -102,10 +102,17 @@ def test_vae_that_cannot_be_loaded_twice_is_rejected(node, networks):
     def clone(disable_dynamic, force_deepcopy):
         raise RuntimeError("cached_patcher_init is not initialized")
 
-    vae = SimpleNamespace(patcher=SimpleNamespace(clone=clone, is_dynamic=lambda: True))
+    patcher = SimpleNamespace(model=networks.encoders, clone=clone, is_dynamic=lambda: True)
+    vae = SimpleNamespace(patcher=patcher)
     with pytest.raises(
         ValueError, match=r"a second time \(cached_.*\); connect that of Image Only Checkpoint Loader"
     ):
+        node.execute(networks.model, networks.clip_vision, vae)
+
+
+def test_vae_of_the_bundled_multi_view_model_is_rejected(node, networks):
+    vae = SimpleNamespace(patcher=SimpleNamespace(model=torch.nn.Identity(), is_dynamic=lambda: False))
+    with pytest.raises(ValueError, match="the VAE is a Identity; expected that of the checkpoint"):
         node.execute(networks.model, networks.clip_vision, vae)
 
 
@@ -166,7 +173,8 @@ def test_vae_is_shared_unless_the_host_moves_its_weights(node, networks):
         calls.append(options)
         return networks.vae.patcher
 
-    vae = SimpleNamespace(patcher=SimpleNamespace(clone=clone, is_dynamic=lambda: True))
+    patcher = SimpleNamespace(model=networks.encoders, clone=clone, is_dynamic=lambda: True)
+    vae = SimpleNamespace(patcher=patcher)
     node.execute(networks.model, networks.clip_vision, vae)
     assert calls == [{"disable_dynamic": True, "force_deepcopy": True}]
 

@@ -1,5 +1,6 @@
 """The nodes around ComfyUI's sampler, as far as they need no network: tests/host has the rest."""
 
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -62,6 +63,7 @@ def test_other_texts_are_no_ramping_coefficients(pack_module):
     node = pack_module("nodes.multiview_options").STAG4DMultiViewOptions
     assert node.validate_inputs(rig="v1.1", schedule="published", ramping_coefficients="") is True
     assert "no list of numbers" in node.validate_inputs(ramping_coefficients="0, ramp")
+    assert "a number is not finite" in node.validate_inputs(ramping_coefficients="0, NaN")
     assert "'v9' is no option" in node.validate_inputs(rig="v9")
 
 
@@ -81,11 +83,12 @@ def test_strengths_are_checked_before_the_prompt_runs(pack_module):
 
 def test_trailing_sigmas_end_at_zero(pack_module):
     node = pack_module("nodes.trailing_sigmas").STAG4DTrailingSigmas
-    table = torch.arange(1.0, 1001.0)
-    model = SimpleNamespace(get_model_object=lambda name: SimpleNamespace(sigmas=table))
+    schedule = sys.modules["comfy.model_sampling"].ModelSamplingDiscrete()
+    model = SimpleNamespace(get_model_object=lambda name: schedule)
     assert node.execute(model, 4).args[0].tolist() == [1000, 750, 500, 250, 0]
-    flow = SimpleNamespace(get_model_object=lambda name: SimpleNamespace())
-    with pytest.raises(ValueError, match="no table of noise levels"):
+    assert node.execute(model, 61).args[0][-3:].tolist() == [16, 1, 0]  # as diffusers, which rounds so
+    flow = SimpleNamespace(get_model_object=lambda name: SimpleNamespace(sigmas=schedule.sigmas))
+    with pytest.raises(ValueError, match="its timesteps are not discrete"):
         node.execute(flow, 4)
 
 
@@ -134,8 +137,7 @@ def test_conditioning_has_one_reference_for_each_frame(pack_module):
 def test_shared_noise_is_the_same_for_all_frames_and_new_at_every_request(pack_module):
     anchored = pack_module("nodes.host.anchored_model")
     diffusion = pack_module("stag4d.diffusion")
-    batches = diffusion.AdaptiveBatches(None, 24, torch.device("cpu"))
-    sampling = anchored.Sampling(diffusion.SeededNoise(3), [10.0, 5.0, 0.0], batches)
+    sampling = anchored.Sampling(diffusion.SeededNoise(3), [10.0, 5.0, 0.0], None)
     noise = anchored._shared_noise(sampling, torch.zeros(3, 4, 6, 4))
     first, again, second = noise(10.0, 5.0), noise(10.0, 7.0), noise(5.0, 0.0)
     for drawn in (first, again, second):
@@ -143,3 +145,27 @@ def test_shared_noise_is_the_same_for_all_frames_and_new_at_every_request(pack_m
     assert not torch.equal(first, again)
     assert torch.equal(first[0], diffusion.SeededNoise(3).ancestral(0, 0, (4, 6, 4)))
     assert torch.equal(second[0], diffusion.SeededNoise(3).ancestral(0, 1, (4, 6, 4)))
+
+
+def test_batches_are_those_of_the_device(pack_module):
+    """ComfyUI's nodes for several GPUs call copies of a model from threads."""
+    anchored = pack_module("nodes.host.anchored_model")
+    sampling = anchored.Sampling(pack_module("stag4d.diffusion").SeededNoise(3), [10.0, 0.0], 2)
+    on_cpu, on_meta = torch.zeros(3, 4, 6, 4), torch.zeros(3, 4, 6, 4, device="meta")
+    assert sampling.batches(on_cpu) is sampling.batches(on_cpu)
+    assert sampling.batches(on_cpu) is not sampling.batches(on_meta)
+    assert list(sampling.batches(on_cpu).of(range(3))) == [[0, 1], [2]]
+
+
+def test_easy_cache_is_refused_by_name(pack_module):
+    anchored = pack_module("nodes.host.anchored_model")
+    options = {"wrappers": {anchored.WrappersMP.DIFFUSION_MODEL: {"easycache": [None]}}}
+    with pytest.raises(ValueError, match="EasyCache compares consecutive calls"):
+        anchored._check_call(torch.zeros(1), options)
+
+
+def test_frames_that_are_not_square_are_not_encoded(pack_module, outputs):
+    node = pack_module("nodes.multiview_conditioning").STAG4DMultiViewConditioning
+    _, _, clip_vision, vae, prompt, rig = outputs
+    with pytest.raises(ValueError, match="images"):
+        node.execute(clip_vision, vae, prompt, rig, torch.rand(2, 8, 12, 3), True)

@@ -28,3 +28,4 @@ class WrappersMP:
     SAMPLER_SAMPLE = "sampler_sample"
     PREPARE_SAMPLING = "prepare_sampling"
     APPLY_MODEL = "apply_model"
+    DIFFUSION_MODEL = "diffusion_model"
