@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import torch
-from changed_views import changed_views
 
 checkpoint, root = sys.argv[1], Path(sys.argv[2])
 sys.path.insert(0, str(Path.cwd()))
@@ -64,8 +63,14 @@ def main():
     geometry = importlib.import_module("native_pack.stag4d.geometry")
     toy = importlib.import_module("native_pack.stag4d.toys").toy_views(5, 1, 48)
     # Only its frame, encoded in a batch of one as ComfyUI does: random weights amplify rounding errors.
-    views = changed_views(
-        toy, view_images=toy.view_images[:, :0], view_alphas=toy.view_alphas[:, :0], view_poses=()
+    views = type(toy).from_orbit(
+        images=toy.images,
+        alphas=toy.alphas,
+        view_images=toy.view_images[:, :0],
+        view_alphas=toy.view_alphas[:, :0],
+        input_pose=toy.input_pose,
+        view_poses=(),
+        fps=toy.fps,
     )
     with torch.inference_mode():
         model, _, vae, clip_vision = comfy.sd.load_checkpoint_guess_config(
