@@ -197,7 +197,7 @@ class STAG4DAnchoredMultiView(io.ComfyNode):
         num_frames = most_frames(prompt, node_id, "images")
         if num_frames is not None:
             replace(multiview.sampling, anchor=Anchor(anchor_frame)).check_num_frames(num_frames)
-        _ = multiview.patcher
+        _ = multiview.patcher  # loaded now, so that a damaged model fails before other nodes run
         return not_evaluated(OF_FRAMES, {"images": images, **others})
 
     @classmethod

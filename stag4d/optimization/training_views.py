@@ -160,21 +160,23 @@ class TrainingViews:
             if len(positions) == 0:
                 continue
             members = torch.searchsorted(group.indices, chosen[positions])  # [c]
-            images = frame_of[positions] * len(group.indices) + members  # [c] into F * G
-            selected = torch.stack([positions, images, images % len(group.cameras)])  # [3, c]
-            rows, images, cameras = to_device(selected, backgrounds.device)
-            rgba = group.premultiplied.flatten(0, 1)[images].float() / 255  # [c, H, W, 4]
-            behind = backgrounds[rows]  # [c, 3]
+            image_indices = frame_of[positions] * len(group.indices) + members  # [c] into F * G
+            camera_indices = image_indices % len(group.cameras)  # [c]; G cameras, or F * G that move
+            weights = group.weights.flatten()[image_indices]
+            # In one copy to a GPU.
+            indices = to_device(torch.stack([positions, image_indices, camera_indices]), backgrounds.device)
+            rgba = group.premultiplied.flatten(0, 1)[indices[1]].float() / 255  # [c, H, W, 4]
+            behind = backgrounds[indices[0]]  # [c, 3]
             targets = _composited(rgba, behind, size / self.size)
             height, width = targets.alphas.shape[1:]
             yield TrainingBatch(
                 positions,
                 (positions // num_chosen).bincount(minlength=len(frames)).tolist(),
-                _resized(group.cameras[cameras], height, width),
+                _resized(group.cameras[indices[2]], height, width),
                 behind,
                 targets,
                 (chosen[positions] == 0) & self.has_reference,
-                group.weights.flatten()[selected[1]],
+                weights,
             )
 
     def motion(self, frames: Sequence[int]) -> Tensor:

@@ -140,8 +140,8 @@ def test_shared_noise_is_the_same_for_all_frames_and_new_at_every_request(pack_m
     sampling = anchored.Sampling(diffusion.SeededNoise(3), [10.0, 5.0, 0.0], None)
     noise = anchored._shared_noise(sampling, torch.zeros(3, 4, 6, 4))
     first, again, second = noise(10.0, 5.0), noise(10.0, 7.0), noise(5.0, 0.0)
-    for drawn in (first, again, second):
-        assert torch.equal(drawn[0], drawn[2])
+    for of_frames in (first, again, second):
+        assert torch.equal(of_frames[0], of_frames[2])
     assert not torch.equal(first, again)
     assert torch.equal(first[0], diffusion.SeededNoise(3).ancestral(0, 0, (4, 6, 4)))
     assert torch.equal(second[0], diffusion.SeededNoise(3).ancestral(0, 1, (4, 6, 4)))

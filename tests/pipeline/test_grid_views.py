@@ -1,4 +1,4 @@
-"""View sets from grids that were generated elsewhere."""
+"""View sets from grid images, as ComfyUI's samplers generate them."""
 
 import pytest
 import torch
